@@ -1,0 +1,239 @@
+"""The accelerator: the top of the hardware, all components joined."""
+
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect
+
+from hw.accumulator import Accumulator
+from hw.activation_memory import ActivationMemory
+from hw.array import SystolicArray
+from hw.axi import axi_lite_members, axi_stream_members
+from hw.control import Control
+from hw.feeder import WindowFeeder
+from hw.counters import Counters
+from hw.image_port import ImagePort
+from hw.issue import IssueStage
+from hw.packet_gate import PacketGate
+from hw.post import PostProcessor
+from hw.registers import ADDRESS_BITS, RegisterFile
+from hw.sequencer import Sequencer
+from hw.unfold import Unfolder
+from hw.lock import Lock
+from hw.weight_loader import WeightLoader
+from pymodel.config import Config
+from pymodel.registers import COUNTERS, Error
+from pymodel.suites import SUITES
+
+__all__ = ["Accelerator"]
+
+OFMAP_BEATS = 32
+"""Depth of the ofmap buffer: more than the results that can be on their way through array and post-processor."""
+
+
+class Accelerator(wiring.Component):
+    """Image, ifmaps and key in; ofmaps out. docs/architecture.md draws it; pymodel/registers.py lists its registers.
+
+    Ports: AXI4-Lite `s_axil`; AXI4-Streams `s_axis_image` (bytes_per_beat bytes), `s_axis_ifmap` (rows bytes) and
+    `m_axis_ofmap` (lanes bytes, tkeep). Byte 0 of a beat is the first one.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            axi_lite_members("s_axil", ADDRESS_BITS)
+            | axi_stream_members("s_axis_image", In, config.bytes_per_beat)
+            | axi_stream_members("s_axis_ifmap", In, config.rows)
+            | axi_stream_members("m_axis_ofmap", Out, config.lanes, keep=True)
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.registers = registers = RegisterFile(config)
+        for name in axi_lite_members("s_axil", ADDRESS_BITS):
+            inner, outer = getattr(registers, name), getattr(self, name)
+            driver, driven = (outer, inner) if self.signature.members[name].flow == In else (inner, outer)
+            m.d.comb += driven.eq(driver)
+        m.submodules.control = control = Control(SUITES[config.suite].locks)
+        m.submodules.image_port = image_port = ImagePort(config)
+        m.submodules.counters = counters = Counters()
+
+        # the data path: all of it returns to its initial state on `clear`
+        def cleared(name: str, component):
+            m.submodules[name] = ResetInserter(control.clear)(component)
+            return component
+
+        lock = cleared("lock", Lock(config))
+        loader = cleared("weight_loader", WeightLoader(config))
+        sequencer = cleared("sequencer", Sequencer(config))
+        unfolder = cleared("unfolder", Unfolder(config))
+        activations = cleared("activation_memory", ActivationMemory(config))
+        feeder = cleared("feeder", WindowFeeder(config))
+        issue = cleared("issue", IssueStage(config, OFMAP_BEATS))
+        array = cleared("array", SystolicArray(config))
+        accumulator = cleared("accumulator", Accumulator(config, array.sum_width))
+        post = cleared("post", PostProcessor(config))
+        beat = data.StructLayout({"data": 8 * config.lanes, "keep": config.lanes, "last": 1})
+        ofmap = cleared("ofmap_buffer", SyncFIFOBuffered(width=beat.size, depth=OFMAP_BEATS))
+
+        m.submodules.program = program = memory.Memory(shape=32, depth=config.program_words, init=[])
+        write = program.write_port()
+        m.d.comb += [
+            write.en.eq(image_port.program.en),
+            write.addr.eq(image_port.program.address),
+            write.data.eq(image_port.program.word),
+        ]
+        for user in (loader, sequencer):
+            read = program.read_port()
+            m.d.comb += [read.addr.eq(user.address), user.word.eq(read.data)]
+
+        self._connect_ports(m, control, image_port, unfolder, ofmap, beat)
+
+        # parameters
+        connect(m, image_port.parameters, lock.locked)
+        connect(m, lock.plain, loader.parameters)
+        connect(m, loader.weights, array.weights)
+        connect(m, loader.entries, post.entries)
+        m.d.comb += [
+            lock.key.eq(registers.key),
+            lock.key_bytes.eq(registers.key_bytes),
+            loader.swap.eq(issue.swap),
+            loader.group_done.eq(post.group_done),
+            issue.full.eq(loader.full),
+        ]
+
+        # activations
+        connect(m, feeder.out, issue.words)
+        m.d.comb += [
+            activations.address.eq(feeder.address),
+            activations.read.eq(feeder.read),
+            feeder.word.eq(activations.word),
+            array.valid.eq(issue.issue),
+            array.data.eq(issue.word.data),
+            array.swap.eq(issue.word.swap),
+            array.tag.eq(issue.word.tag),
+            accumulator.valid.eq(array.out_valid),
+            accumulator.sums.eq(array.sums),
+            accumulator.tag.eq(array.out_tag),
+            post.valid.eq(accumulator.out_valid),
+            post.totals.eq(accumulator.totals),
+            post.tag.eq(accumulator.out_tag),
+            issue.retired.eq(post.retired),
+            issue.held.eq(ofmap.level),
+            activations.ifmap.valid.eq(unfolder.out.valid),
+            activations.ifmap.payload.word.eq(unfolder.out.payload.word),
+            activations.ifmap.payload.data.eq(unfolder.out.payload.data),
+            activations.ifmap.payload.chunks.eq(-1),
+            unfolder.out.ready.eq(activations.ifmap.ready),
+            activations.results.valid.eq(post.out_valid & ~sequencer.to_stream),
+            activations.results.payload.word.eq(post.out.word),
+            activations.results.payload.chunks.eq(1 << post.out.chunk),
+            *(part.eq(post.out.data) for part in activations.results.payload.data),
+            ofmap.w_en.eq(post.out_valid & sequencer.to_stream),
+            ofmap.w_data.eq(Cat(post.out.data, post.out.keep, post.out.last & sequencer.last_layer)),
+        ]
+
+        # the program
+        m.d.comb += [
+            feeder.start.eq(sequencer.feeder_start),
+            feeder.fields.eq(sequencer.feeder_fields),
+            sequencer.feeder_done.eq(feeder.done),
+            post.start.eq(sequencer.post_start),
+            post.fields.eq(sequencer.post_fields),
+            sequencer.layer_done.eq(post.layer_done),
+            sequencer.ifmap_ready.eq(unfolder.ready),
+            unfolder.take.eq(sequencer.ifmap_take),
+            unfolder.release.eq(sequencer.ifmap_release),
+            sequencer.loaded.eq(loader.inferences),
+            unfolder.header.eq(image_port.header),
+        ]
+        count = Signal.like(registers.count)  # a host may write COUNT at any time
+        with m.If(control.clear):
+            m.d.sync += count.eq(registers.count)
+        for part in (image_port, loader, sequencer, unfolder):
+            m.d.comb += [part.run.eq(control.run), part.count.eq(count)]
+        for part in (loader, sequencer):
+            m.d.comb += part.layers.eq(image_port.header.layers)
+
+        self._control(m, registers, control, image_port, lock, loader, sequencer, unfolder, issue, ofmap)
+        self._count(m, registers, control, counters, image_port, lock, sequencer, issue, ofmap)
+        return m
+
+    def _connect_ports(self, m: Module, control, image_port, unfolder, ofmap, beat: data.StructLayout) -> None:
+        flushing = []
+        for inner, prefix in ((image_port.image, "s_axis_image"), (unfolder.ifmap, "s_axis_ifmap")):
+            m.submodules[f"{prefix}_gate"] = gate = PacketGate(inner.payload.shape())
+            connect(m, gate.outlet, inner)
+            m.d.comb += [
+                gate.inlet.valid.eq(getattr(self, f"{prefix}_tvalid")),
+                gate.inlet.payload.data.eq(getattr(self, f"{prefix}_tdata")),
+                gate.inlet.payload.last.eq(getattr(self, f"{prefix}_tlast")),
+                getattr(self, f"{prefix}_tready").eq(gate.inlet.ready),
+                gate.stop.eq(control.stop),
+            ]
+            flushing.append(gate.flushing)
+        m.d.comb += control.flushing.eq(Cat(flushing).any())
+        result = data.View(beat, ofmap.r_data)
+        m.d.comb += [
+            self.m_axis_ofmap_tvalid.eq(ofmap.r_rdy),
+            self.m_axis_ofmap_tdata.eq(result.data),
+            self.m_axis_ofmap_tkeep.eq(result.keep),
+            self.m_axis_ofmap_tlast.eq(result.last),
+            ofmap.r_en.eq(self.m_axis_ofmap_tready),
+        ]
+
+    def _control(self, m, registers, control, image_port, lock, loader, sequencer, unfolder, issue, ofmap) -> None:
+        """Commands, errors, status."""
+        starting = Signal()  # the first cycle of a run
+        running = Signal()
+        m.d.sync += running.eq(control.run)
+        m.d.comb += starting.eq(control.run & ~running)
+        # the program asks for what will not come: parameters after the last one, an ifmap after the last one
+        stuck = (issue.events.weights & loader.idle & ~loader.full) | (sequencer.waits_for_ifmap & unfolder.never)
+        bad = control.run & (loader.bad | sequencer.bad | stuck)
+        m.d.comb += [
+            control.command.eq(registers.command),
+            control.keyed.eq(registers.keyed),
+            control.zeroise_at_end.eq(registers.zeroise_at_end),
+            control.loaded.eq(image_port.loaded),
+            control.loading.eq(image_port.loading),
+            control.finished.eq(sequencer.idle & (ofmap.level == 0)),
+            registers.status.eq(control.status),
+            registers.zeroise.eq(control.zeroise),
+            image_port.load.eq(control.load),
+            image_port.stop.eq(control.stop),
+            lock.start.eq(starting),
+            lock.clear.eq(control.clear),
+        ]
+        with m.If(image_port.error.any()):
+            m.d.comb += control.errors.eq(image_port.error)
+        with m.Elif(unfolder.bad_length):
+            m.d.comb += control.errors.eq(Error.IFMAP_LENGTH)
+        with m.Elif(bad):
+            m.d.comb += control.errors.eq(Error.BAD_DESCRIPTOR)
+        with m.Elif(registers.bad_key_size):
+            m.d.comb += control.errors.eq(Error.BAD_KEY_SIZE)
+
+    def _count(self, m, registers, control, counters, image_port, lock, sequencer, issue, ofmap) -> None:
+        """Every cycle of a run counts once in CYCLES and once in one of the others."""
+        events = issue.events
+        delivering = sequencer.idle & (ofmap.level != 0)
+        starved = ~lock.starved & ~image_port.image.valid
+        high = {
+            "CYCLES": 1,
+            "COMPUTE": events.compute,
+            "PARAM_STARVED": events.weights & starved,
+            "KEY_STARVED": events.weights & lock.starved,
+            "LOAD_BOUND": events.weights & ~starved & ~lock.starved,
+            "FEEDER": events.empty & sequencer.feeding,
+            "POST": events.post,
+            "OUTPUT_STALLED": events.output_stalled | (events.empty & delivering),
+            "DRAIN": events.empty & ~sequencer.feeding & ~sequencer.waits_for_ifmap & ~delivering,
+            "INPUT_STARVED": events.empty & sequencer.waits_for_ifmap,
+        }
+        m.d.comb += [
+            counters.clear.eq(control.clear & ~control.run),
+            counters.events.eq(Mux(control.run, Cat(high[name] for name, _ in COUNTERS), 0)),
+            registers.counters.eq(counters.counts),
+        ]

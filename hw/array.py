@@ -1,0 +1,95 @@
+"""Weight-stationary systolic array of rows x cols processing elements."""
+
+from amaranth import Cat, Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.layouts import tag_layout
+from hw.pe import ProcessingElement
+from pymodel.config import Config
+
+__all__ = ["SystolicArray", "WeightWrite"]
+
+
+def WeightWrite(config: Config) -> wiring.Signature:  # noqa: N802 (a signature is named like a type)
+    """Writes `bytes_per_beat` weights of one row into the shadow registers, from column slice * bytes_per_beat on."""
+    return wiring.Signature(
+        {
+            "en": Out(1),
+            "row": Out(range(config.rows)),
+            "slice": Out(range(max(2, config.cols // config.bytes_per_beat))),
+            "data": Out(8 * config.bytes_per_beat),
+        }
+    )
+
+
+class SystolicArray(wiring.Component):
+    """Matrix-vector product a cycle: sums[c] = sum over r of word[r] * weight[r][c].
+
+    Partial sums move down the columns, one row a cycle; a word is broadcast along the rows, row r delayed by r cycles, and
+    the swap to the next weight tile moves down with it. So no column skew is needed on either side, and row r of the next
+    tile may be written from r cycles after the swap on: tiles can follow each other without a gap.
+
+    Latency: rows + 1 cycles from `valid` to `out_valid`. Throughput: one word a cycle; it cannot be stalled.
+
+    Members:
+        weights     shadow register writes; row r must be written before the cycle in which the swap reaches it
+        valid, data, swap, tag   a word enters; with `swap` it is the first that meets the new weights
+        out_valid, sums, out_tag the products of one word, cols sums of 16 + log2(rows) bits
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        self.sum_width = 16 + (config.rows - 1).bit_length()
+        super().__init__(
+            {
+                "weights": In(WeightWrite(config)),
+                "valid": In(1),
+                "data": In(8 * config.rows),
+                "swap": In(1),
+                "tag": In(tag_layout(config)),
+                "out_valid": Out(1),
+                "sums": Out(data.ArrayLayout(signed(self.sum_width), config.cols)),
+                "out_tag": Out(tag_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        lanes = config.bytes_per_beat
+
+        sums = [0] * config.cols
+        swap = Signal()
+        m.d.comb += swap.eq(self.valid & self.swap)
+        skewed = self.data
+        for row in range(config.rows):
+            activation = Signal(signed(8), name=f"activation_{row}")
+            m.d.sync += activation.eq(skewed[:8])
+            for col in range(config.cols):
+                m.submodules[f"pe_{row}_{col}"] = pe = ProcessingElement(self.sum_width)
+                lane = col % lanes
+                m.d.comb += [
+                    pe.activation.eq(activation),
+                    pe.load.eq(
+                        self.weights.en & (self.weights.row == row) & (self.weights.slice == col // lanes)
+                    ),
+                    pe.weight_in.eq(self.weights.data.word_select(lane, 8).as_signed()),
+                    pe.swap.eq(swap),
+                    pe.sum_in.eq(sums[col]),
+                ]
+                sums[col] = pe.sum_out
+            if row + 1 < config.rows:
+                later = Signal(8 * (config.rows - row - 1), name=f"skew_{row}")
+                next_swap = Signal(name=f"swap_{row + 1}")
+                m.d.sync += [later.eq(skewed[8:]), next_swap.eq(swap)]
+                skewed, swap = later, next_swap
+        m.d.comb += [self.sums[col].eq(sums[col]) for col in range(config.cols)]
+
+        beside = Cat(self.valid, self.tag)
+        for stage in range(config.rows + 1):
+            delayed = Signal(len(beside), name=f"beside_{stage}")
+            m.d.sync += delayed.eq(beside)
+            beside = delayed
+        m.d.comb += Cat(self.out_valid, self.out_tag).eq(beside)
+        return m

@@ -1,0 +1,102 @@
+"""Control: commands, errors, and when the data path runs or is cleared."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from pymodel.registers import Command, Error, Status
+
+__all__ = ["Control"]
+
+
+class Control(wiring.Component):
+    """START clears the data path for one cycle and runs it until `finished`. An error or ABORT stops what runs, clears the
+    data path (weights and key stream in it go too) and zeroises the key.
+
+    Latency: a command or error acts in the next cycle, and clears the data path in that cycle.
+
+    Members:
+        command            one-cycle pulses, bits of registers.Command
+        locks, keyed       the suite needs a key; there is one
+        loaded, loading, flushing   of the image port
+        errors             what the data path reports in this cycle, an Error or Error.NONE
+        finished           all inferences have left the core
+        zeroise_at_end     of CONFIG
+        load, stop         to the ports: take a program; leave the packet
+        run, clear         to the data path: it works; all its registers return to their initial values
+        zeroise            to the key register
+        status             as STATUS reads
+    """
+
+    def __init__(self, locks: bool):
+        self._locks = locks
+        super().__init__(
+            {
+                "command": In(4),
+                "keyed": In(1),
+                "loaded": In(1),
+                "loading": In(1),
+                "flushing": In(1),
+                "errors": In(8),
+                "finished": In(1),
+                "zeroise_at_end": In(1),
+                "load": Out(1),
+                "stop": Out(1),
+                "run": Out(1),
+                "clear": Out(1),
+                "zeroise": Out(1),
+                "status": Out(16),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        error = Signal(8)
+        done = Signal()
+        starting = Signal()
+        fault = Signal(8)
+        busy = self.run | self.loading | starting
+
+        def commanded(command: Command):
+            return self.command[command.bit_length() - 1]
+
+        with m.If(self.errors.any()):
+            m.d.comb += fault.eq(self.errors)
+        with m.Elif(commanded(Command.ABORT) & busy):
+            m.d.comb += fault.eq(Error.ABORTED)
+        with m.Elif(commanded(Command.START) & ~busy):
+            if self._locks:
+                with m.If(~self.keyed):
+                    m.d.comb += fault.eq(Error.NO_KEY)
+            with m.If(~self.loaded):
+                m.d.comb += fault.eq(Error.NO_PROGRAM)
+
+        m.d.sync += starting.eq(0)
+        with m.If(starting):
+            m.d.comb += self.clear.eq(1)
+            m.d.sync += self.run.eq(1)
+        with m.If(~busy & (commanded(Command.LOAD) | commanded(Command.START))):
+            m.d.sync += [error.eq(0), done.eq(0)]
+            m.d.comb += self.load.eq(commanded(Command.LOAD))
+            m.d.sync += starting.eq(~commanded(Command.LOAD))
+        with m.If(self.run & self.finished):
+            m.d.sync += [self.run.eq(0), done.eq(1)]
+            m.d.comb += self.zeroise.eq(self.zeroise_at_end)
+        with m.If(fault.any()):
+            m.d.sync += [error.eq(fault), self.run.eq(0), starting.eq(0), done.eq(0)]
+            m.d.comb += self.zeroise.eq(1)
+        m.d.sync += self.stop.eq(fault.any() | commanded(Command.ABORT))
+        with m.If(self.stop):
+            m.d.comb += self.clear.eq(1)
+
+        bits = {
+            Status.BUSY: busy,
+            Status.LOADED: self.loaded,
+            Status.KEYED: self.keyed,
+            Status.DONE: done,
+            Status.FLUSHING: self.flushing,
+        }
+        m.d.comb += self.status.eq(Cat(*(bits[bit] for bit in sorted(bits)))[: len(bits)] | (error << 8))
+        assert sorted(bits) == [1 << index for index in range(len(bits))], "status bits are contiguous from bit 0"
+        assert Error.NONE == 0
+        return m

@@ -1,0 +1,165 @@
+"""Image port: the one entrance of header, program and parameters."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.layouts import HeaderLayout
+from pymodel.config import Config
+from pymodel.program import MAGIC, VERSION, WORDS
+from pymodel.registers import Error
+from pymodel.suites import SUITES
+
+__all__ = ["ImagePort", "beat_layout"]
+
+
+def beat_layout(config: Config) -> data.StructLayout:
+    """A beat of the image stream; `last` is the AXI packet's on the way in, the parameter section's on the way out."""
+    return data.StructLayout({"data": 8 * config.bytes_per_beat, "last": 1})
+
+
+class State(enum.Enum):
+    IDLE = 0
+    HEAD = 1
+    PARAMETERS = 2
+    DONE = 3  # nothing more to pass, or an error
+
+
+class ImagePort(wiring.Component):
+    """Writes the program memory, checks the header, and passes `parameter_beats` beats on per inference.
+
+    Latency: parameters pass in the same cycle; header and program take a cycle per 32-bit word.
+    Throughput: one beat of parameters a cycle.
+
+    Members:
+        load       pulse: the next beats are header and program
+        run, count after that, while `run`: `count` parameter sections, each the rest of a packet or a packet of its own
+        stop       pulse: whatever is in progress ends here
+        image      the image stream
+        parameters locked beats
+        program    write port of the program memory
+        header     of the program that is loaded, or being loaded
+        loaded     header and program are whole and right
+        loading    between `load` and `loaded`
+        error      Error code, in one cycle; Error.NONE in all others
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        beats = stream.Signature(beat_layout(config))
+        super().__init__(
+            {
+                "load": In(1),
+                "run": In(1),
+                "count": In(16),
+                "stop": In(1),
+                "image": In(beats),
+                "parameters": Out(beats),
+                "program": Out(
+                    wiring.Signature({"en": Out(1), "address": Out(range(config.program_words)), "word": Out(32)})
+                ),
+                "header": Out(HeaderLayout),
+                "loaded": Out(1),
+                "loading": Out(1),
+                "error": Out(8),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        image = self.image
+        words_per_beat = config.bytes_per_beat // 4
+        accept = Signal()
+        m.d.comb += accept.eq(image.valid & image.ready)
+
+        part = Signal(range(max(2, words_per_beat)))
+        last_part = part == words_per_beat - 1
+        number = Signal(13)  # of the word within header and program
+        beats = Signal(32)
+        sections = Signal(16)
+        last_word = (number[4:] == self.header.layers) & number[:4].all()
+        last_beat = beats == self.header.parameter_beats - 1
+        word = image.payload.data.word_select(part, 32)
+        m.d.comb += [
+            self.program.address.eq(number - WORDS),
+            self.program.word.eq(word),
+            self.parameters.payload.data.eq(image.payload.data),
+            self.parameters.payload.last.eq(last_beat),
+        ]
+
+        state = Signal(State)
+        m.d.comb += self.loading.eq(state == State.HEAD)
+        with m.Switch(state):
+            with m.Case(State.IDLE):
+                with m.If(self.load):
+                    m.d.sync += [self.loaded.eq(0), number.eq(0), part.eq(0), state.eq(State.HEAD)]
+                with m.Elif(self.run):
+                    m.d.sync += [sections.eq(0), beats.eq(0), state.eq(State.PARAMETERS)]
+
+            with m.Case(State.HEAD):
+                m.d.comb += image.ready.eq(last_part)
+                with m.If(image.valid):
+                    m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), number.eq(number + 1)]
+                    with m.Switch(number):
+                        for index in range(WORDS):
+                            with m.Case(index):
+                                m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(word)
+                    m.d.comb += self.program.en.eq(number >= WORDS)
+                    with m.If(number == WORDS):
+                        m.d.comb += self.error.eq(self._header_error())
+                    with m.If((number >= WORDS) & last_word & last_part):
+                        m.d.sync += [self.loaded.eq(~image.payload.last), state.eq(State.IDLE)]
+                    with m.If(last_part & image.payload.last):
+                        m.d.comb += self.error.eq(Error.IMAGE_TRUNCATED)
+
+            with m.Case(State.PARAMETERS):
+                m.d.comb += [image.ready.eq(self.parameters.ready), self.parameters.valid.eq(image.valid)]
+                with m.If(accept):
+                    m.d.sync += beats.eq(Mux(last_beat, 0, beats + 1))
+                    with m.If(image.payload.last & ~last_beat):
+                        m.d.comb += self.error.eq(Error.IMAGE_TRUNCATED)
+                    with m.If(~image.payload.last & last_beat):
+                        m.d.comb += self.error.eq(Error.IMAGE_TOO_LONG)
+                    with m.If(last_beat):
+                        m.d.sync += sections.eq(sections + 1)
+                        with m.If(sections == self.count - 1):
+                            m.d.sync += state.eq(State.DONE)
+
+            with m.Case(State.DONE):
+                with m.If(~self.run):
+                    m.d.sync += state.eq(State.IDLE)
+
+        with m.If(self.error.any()):
+            m.d.sync += [state.eq(State.DONE), self.loaded.eq(self.loaded & ~self.loading)]
+        with m.If(self.stop):
+            m.d.sync += state.eq(State.IDLE)
+            with m.If(self.loading):
+                m.d.sync += self.loaded.eq(0)
+        return m
+
+    def _header_error(self):
+        """The first rule that the header breaks, as an Error."""
+        config, header = self._config, self.header
+        geometry = (
+            (header.version == VERSION)
+            & (header.rows == config.rows)
+            & (header.cols == config.cols)
+            & (header.bytes_per_beat == config.bytes_per_beat)
+            & (header.suite == SUITES[config.suite].id)
+        )
+        fits = (
+            (header.layers <= config.program_words // WORDS)
+            & (header.activation_words <= config.activation_words)
+            & (header.accumulators <= config.accumulators)
+            & (header.ifmap_beats <= config.ifmap_bytes // config.rows)
+        )
+        empty = Cat(
+            header[name] == 0
+            for name in ("layers", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y")
+        ).any()
+        return Mux(
+            header.magic != MAGIC,
+            Error.BAD_MAGIC,
+            Mux(~geometry, Error.BAD_GEOMETRY, Mux(~fits, Error.TOO_LARGE, Mux(empty, Error.BAD_DESCRIPTOR, Error.NONE))),
+        )

@@ -1,0 +1,90 @@
+"""Issue stage: where activations meet weights. Decides in each cycle whether a word enters the array, and if not, why."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.layouts import word_layout
+from pymodel.config import Config
+
+__all__ = ["Events", "IssueStage"]
+
+
+class Events(data.Struct):
+    """What became of a cycle: one of these is high. empty: there was no word; weights, post, output_stalled: what it waited for."""
+
+    compute: 1
+    weights: 1
+    empty: 1
+    post: 1
+    output_stalled: 1
+
+
+class IssueStage(wiring.Component):
+    """Passes a word in the cycle in which it comes, unless
+    - it starts a weight tile that is not full yet,
+    - it finishes accumulators, and the post-processor still has chunks of the ones before to take, or
+    - the results inside and this one's might not fit into the ofmap buffer of `room` beats.
+
+    Latency: 0 cycles. Throughput: one word a cycle; one finishing word every cols / lanes cycles.
+
+    Members:
+        words      from the window feeder
+        full, swap a weight tile waits; it is taken
+        issue, word    into the array
+        retired    pulse: a pixel has left the post-processor
+        held       beats in the ofmap buffer
+        events     this cycle's
+    """
+
+    def __init__(self, config: Config, room: int):
+        self._config = config
+        self._room = room
+        super().__init__(
+            {
+                "words": In(stream.Signature(word_layout(config))),
+                "full": In(1),
+                "swap": Out(1),
+                "issue": Out(1),
+                "word": Out(word_layout(config)),
+                "retired": In(1),
+                "held": In(range(room + 1)),
+                "events": Out(Events),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        chunks = self._config.cols // self._config.lanes
+        word = self.words.payload
+
+        pause = Signal(range(chunks)) if chunks > 1 else Signal()
+        inside = Signal(range(self._room + 1))
+        finishes = self.issue & word.tag.last
+        m.d.sync += inside.eq(inside + finishes - self.retired)
+        if chunks > 1:
+            with m.If(finishes):
+                m.d.sync += pause.eq(chunks - 1)
+            with m.Elif(pause.any()):
+                m.d.sync += pause.eq(pause - 1)
+
+        waits_for_weights = word.swap & ~self.full
+        waits_for_post = word.tag.last & pause.any()
+        waits_for_room = word.tag.last & ((inside + 1) * chunks + self.held > self._room)
+        with m.If(~self.words.valid):
+            m.d.comb += self.events.empty.eq(1)
+        with m.Elif(waits_for_weights):
+            m.d.comb += self.events.weights.eq(1)
+        with m.Elif(waits_for_post):
+            m.d.comb += self.events.post.eq(1)
+        with m.Elif(waits_for_room):
+            m.d.comb += self.events.output_stalled.eq(1)
+        with m.Else():
+            m.d.comb += self.events.compute.eq(1)
+        m.d.comb += [
+            self.issue.eq(self.events.compute),
+            self.words.ready.eq(self.events.compute),
+            self.swap.eq(self.issue & word.swap),
+            self.word.eq(word),
+        ]
+        return m

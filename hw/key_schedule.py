@@ -1,0 +1,147 @@
+"""The endless AES key expansion in hardware: the key stream of suite `deep-lock`, a beat a cycle."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.sbox import Sbox
+from pymodel.key_schedule import KEY_SIZES, rcons
+from pymodel.sbox import POLYNOMIAL
+
+__all__ = ["KeySchedule", "KeySize"]
+
+
+class KeySize(enum.Enum, shape=2):
+    """Length of the master key."""
+
+    AES_128 = 0
+    AES_192 = 1
+    AES_256 = 2
+
+
+_WORDS = {size: key_bytes // 4 for size, key_bytes in zip(KeySize, KEY_SIZES, strict=True)}
+
+
+class KeySchedule(wiring.Component):
+    """Expands the master key on the fly, from byte 0 on and without end (pymodel.key_schedule; FIPS-197 section 5.2).
+
+    Holds the Nk oldest unsent words of the stream and makes as many new ones as leave. No two of four consecutive
+    aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that register
+    is the block RAM's own, its address computed one cycle ahead. So every style keeps up: the recurrence is S-box,
+    exclusive ors, register.
+
+    Latency: the first beat is valid in the cycle after `start`. Throughput: a beat a cycle.
+
+    Arguments
+    ---------
+    bytes_per_beat : 4 | 8 | 16
+    style : "rom" | "lut" | "composite"
+        Of the four S-boxes.
+
+    Members
+    -------
+    key : In(256)
+        Master key, byte 0 in bits 0..7; sampled in the cycle of `start`. A shorter key leaves the upper bits unused.
+    key_size : In(KeySize)
+        Sampled with the key.
+    start : In(1)
+        Begin the stream anew; a beat that waits to be taken is lost.
+    clear : In(1)
+        Stop, and zeroise: all state reads 0 in the next cycle (a block RAM's output S[0]). Goes before `start`.
+    output : Out(stream of 8 * bytes_per_beat)
+        The key stream; the first byte of a beat in its lowest bits.
+
+    Raises
+    ------
+    ValueError
+        For another beat or an unknown S-box style.
+    """
+
+    def __init__(self, bytes_per_beat: int, style: str):
+        if bytes_per_beat not in (4, 8, 16):
+            raise ValueError(f"bytes_per_beat must be 4, 8 or 16, not {bytes_per_beat}")
+        self._beat = bytes_per_beat // 4
+        self._sbox = Sbox(4, style)
+        super().__init__(
+            {
+                "key": In(256),
+                "key_size": In(KeySize),
+                "start": In(1),
+                "clear": In(1),
+                "output": Out(stream.Signature(8 * bytes_per_beat)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.sbox = sbox = self._sbox
+
+        beat = self._beat
+        size = Signal(KeySize)
+        words = [Signal(32, name=f"word_{i}") for i in range(8)]  # word_0 is the oldest unsent; Nk of them count
+        phase = Signal(range(8))  # place of word_0 in the stream, modulo Nk
+        rcon = Signal(8)
+        active = Signal()
+        step = Signal()
+        m.d.comb += [
+            self.output.payload.eq(Cat(words[:beat])),
+            self.output.valid.eq(active),
+            step.eq(active & self.output.ready),
+        ]
+
+        # What Nk decides.
+        last = Signal(32)
+        next_phase = Signal(range(8))
+        new = [Signal(32, name=f"new_{i}") for i in range(beat)]
+        moved = [Signal(32, name=f"moved_{i}") for i in range(8)]
+        with m.Switch(size):
+            for key_size, count in _WORDS.items():
+                with m.Case(key_size):
+                    m.d.comb += last.eq(words[count - 1])
+                    m.d.comb += next_phase.eq(Mux(phase + beat >= count, phase + beat - count, phase + beat))
+                    m.d.comb += Cat(moved).eq(Cat([*words[:count], *new][beat:]))
+
+        # Where SubWord falls among the new words: before the first, before the third (AES-192 only, where a beat is
+        # four words), or nowhere. Half-way through the eight words of AES-256 it goes without RotWord and Rcon.
+        def half_way(phase: Value) -> Value:
+            return (size == KeySize.AES_256) & (phase == 4)
+
+        def before_third(phase: Value) -> Value:
+            return (size == KeySize.AES_192) & (phase == 4) if beat == 4 else Const(0)
+
+        substituted = Signal(32)
+        m.d.comb += substituted.eq(sbox.output ^ Mux(half_way(phase), 0, rcon))
+        for i, word in enumerate(new):
+            previous = new[i - 1] if i else Mux((phase == 0) | half_way(phase), substituted, last)
+            m.d.comb += word.eq(words[i] ^ (Mux(before_third(phase), substituted, previous) if i == 2 else previous))
+
+        # What SubWord will take in the next step: the word before the first new one, or the one before the third.
+        to_sbox = Signal(32)
+        before = Mux(before_third(next_phase), moved[0] ^ moved[1] ^ new[-1], new[-1])
+        m.d.comb += to_sbox.eq(Mux(half_way(next_phase), before, before.rotate_right(8)))
+
+        with m.If(self.clear):
+            m.d.comb += to_sbox.eq(0)
+            m.d.sync += [Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0), size.eq(0)]
+        with m.Elif(self.start):
+            with m.Switch(self.key_size):
+                for key_size, count in _WORDS.items():
+                    with m.Case(key_size):
+                        m.d.comb += to_sbox.eq(self.key.word_select(count - 1, 32).rotate_right(8))
+            m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(next(rcons())), active.eq(1)]
+            m.d.sync += size.eq(self.key_size)
+        with m.Elif(step):
+            m.d.sync += [Cat(words).eq(Cat(moved)), phase.eq(next_phase)]
+            with m.If((phase == 0) | before_third(phase)):
+                m.d.sync += rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
+
+        enable = self.clear | self.start | step
+        m.d.comb += sbox.en.eq(enable)
+        if sbox.latency:
+            m.d.comb += sbox.input.eq(to_sbox)
+        else:
+            registered = Signal(32)
+            with m.If(enable):
+                m.d.sync += registered.eq(to_sbox)
+            m.d.comb += sbox.input.eq(registered)
+        return m

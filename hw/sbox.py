@@ -1,0 +1,91 @@
+"""Byte substitution in three styles that trade block RAM for LUTs."""
+
+import numpy as np
+from amaranth.hdl import Array, Cat, Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.composite_sbox import CompositeSbox
+from pymodel.sbox import INV_SBOX, SBOX, check_bijection
+
+__all__ = ["STYLES", "Sbox"]
+
+STYLES = ("rom", "lut", "composite")
+
+
+class Sbox(wiring.Component):
+    """`lanes` bytes through one S-box, side by side.
+
+    Styles: `rom` is block RAM, one for two lanes where it has two ports (ECP5), else one a lane (iCE40); `lut` is a table
+    that synthesis maps to LUTs; both take any 8-bit bijection. `composite` computes inversion in GF((2^4)^2), with the
+    fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom`, 0 for the others. Throughput:
+    `lanes` bytes a cycle.
+
+    Arguments
+    ---------
+    lanes : int
+        Bytes a cycle.
+    style : "rom" | "lut" | "composite"
+    table : uint8 [256]
+        The S-box, S[x] at x.
+
+    Members
+    -------
+    input : In(8 * lanes)
+        Byte i in bits 8 * i and up.
+    output : Out(8 * lanes)
+        S[byte] of every byte, after `latency` cycles.
+    en : In(1)
+        `rom` only looks up in cycles in which it is high and keeps its output in others. Other styles ignore it.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles.
+
+    Raises
+    ------
+    ValueError
+        For a style, a number of lanes or a table that is none of these.
+    """
+
+    def __init__(self, lanes: int, style: str, table: np.ndarray = SBOX):
+        if lanes < 1:
+            raise ValueError(f"lanes must be at least 1, not {lanes}")
+        if style not in STYLES:
+            raise ValueError(f"style must be {', '.join(STYLES[:-1])} or {STYLES[-1]}, not {style}")
+        self._table = check_bijection(table)
+        if style == "composite" and not self._is(SBOX) and not self._is(INV_SBOX):
+            raise ValueError("style composite knows only the AES S-box and its inverse; use rom or lut")
+        self._lanes = lanes
+        self._style = style
+        self.latency = int(style == "rom")
+        super().__init__({"input": In(8 * lanes), "output": Out(8 * lanes), "en": In(1)})
+
+    def _is(self, table: np.ndarray) -> bool:
+        return bool((self._table == table).all())
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        entries = [int(entry) for entry in self._table]
+        inputs = [self.input.word_select(lane, 8) for lane in range(self._lanes)]
+        outputs: list[Value] = []
+        if self._style == "rom":
+            for pair in range(0, self._lanes, 2):
+                memory = m.submodules[f"rom_{pair}"] = Memory(
+                    shape=8, depth=256, init=entries, attrs={"rom_style": "block"}
+                )
+                for address in inputs[pair : pair + 2]:
+                    port = memory.read_port()
+                    m.d.comb += [port.addr.eq(address), port.en.eq(self.en)]
+                    outputs.append(port.data)
+        elif self._style == "lut":
+            outputs = [Array(entries)[address] for address in inputs]
+        else:
+            for lane, address in enumerate(inputs):
+                sbox = m.submodules[f"lane_{lane}"] = CompositeSbox(inverse=self._is(INV_SBOX))
+                m.d.comb += sbox.input.eq(address)
+                outputs.append(sbox.output)
+        m.d.comb += self.output.eq(Cat(outputs))
+        return m

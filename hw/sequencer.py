@@ -1,0 +1,137 @@
+"""Sequencer: runs the program, layer after layer, inference after inference."""
+
+from amaranth import Array, Cat, Const, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.layouts import FEEDER_WORDS, POST_WORDS, feeder_fields, post_fields
+from pymodel.config import Config
+
+__all__ = ["Sequencer"]
+
+
+class Sequencer(wiring.Component):
+    """Reads descriptors and starts feeder and post-processor; a layer starts when the one before has left.
+
+    Latency: the next layer's feeder fields are read while the last layer drains, so a layer starts in the cycle after
+    `layer_done` if the drain takes 12 cycles or more; its post-processing fields follow in the next 4 cycles, before the
+    first word can reach the post-processor.
+
+    Members:
+        run, layers, count     while `run`: `count` inferences of `layers` layers
+        address, word          read port of the program memory: `word` is what `address` was in the last cycle
+        feeder_start, feeder_fields, feeder_done   the window feeder
+        post_start, post_fields, layer_done        the post-processor
+        ifmap_ready, ifmap_take, ifmap_release     the unfolder
+        loaded                 inferences whose parameters the weight loader has seen
+        to_stream, last_layer  of the layer that runs: it writes to the ofmap stream; it is the program's last
+        waits_for_ifmap        the next layer could start but for the ifmap
+        feeding                the feeder has a layer
+        idle                   all inferences have left
+        bad                    pulse: a descriptor is wrong
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "run": In(1),
+                "layers": In(8),
+                "count": In(16),
+                "address": Out(range(config.program_words)),
+                "word": In(32),
+                "feeder_start": Out(1),
+                "feeder_fields": Out(feeder_fields),
+                "feeder_done": In(1),
+                "post_start": Out(1),
+                "post_fields": Out(post_fields),
+                "layer_done": In(1),
+                "ifmap_ready": In(1),
+                "ifmap_take": Out(1),
+                "ifmap_release": Out(1),
+                "loaded": In(16),
+                "to_stream": Out(1),
+                "last_layer": Out(1),
+                "waits_for_ifmap": Out(1),
+                "feeding": Out(1),
+                "idle": Out(1),
+                "bad": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        fields = self.feeder_fields
+        layer = Signal(8)
+        inferences = Signal(16)
+        drained = Signal(init=1)
+        with m.If(self.layer_done):
+            m.d.sync += drained.eq(1)
+
+        words = Array([*FEEDER_WORDS, *POST_WORDS])
+        read = Signal(range(len(words) + 1))
+        arriving = Signal.like(read)  # which word `word` is
+        reading = Signal()
+        arrives = Signal()
+        m.d.comb += self.address.eq(Cat(Const(0, 4), layer) | words[read])
+        m.d.sync += [arrives.eq(reading), arriving.eq(read)]
+        with m.If(reading):
+            m.d.sync += read.eq(read + 1)
+        with m.If(arrives):
+            with m.Switch(arriving):
+                for index in range(len(words)):
+                    split = index - len(FEEDER_WORDS)
+                    target, at = (fields, index) if split < 0 else (self.post_fields, split)
+                    with m.Case(index):
+                        m.d.sync += target.as_value()[32 * at : 32 * at + 32].eq(self.word)
+
+        m.d.sync += self.post_start.eq(arrives & (arriving == len(words) - 1))
+
+        fed = Signal()
+        ready = drained & (~fields.wait_input | self.ifmap_ready)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.idle.eq(drained & (inferences == self.count))
+                with m.If(self.run & (inferences != self.count)):
+                    m.d.sync += [layer.eq(0), read.eq(0)]
+                    m.next = "FETCH"
+
+            with m.State("FETCH"):
+                m.d.comb += reading.eq(read != len(FEEDER_WORDS))
+                with m.If(~reading & ~arrives):
+                    m.next = "CHECK"
+
+            with m.State("CHECK"):
+                m.d.comb += self.waits_for_ifmap.eq(drained & fields.wait_input & ~self.ifmap_ready)
+                with m.If(self._is_bad(fields)):
+                    m.d.comb += self.bad.eq(1)
+                    m.next = "STOPPED"
+                with m.Elif(ready):
+                    m.d.comb += [self.feeder_start.eq(1), self.ifmap_take.eq(fields.wait_input)]
+                    m.d.sync += [drained.eq(0), self.to_stream.eq(fields.to_stream)]
+                    m.d.sync += self.last_layer.eq(layer == self.layers - 1)
+                    m.next = "RUN"
+
+            with m.State("RUN"):
+                m.d.comb += [self.feeding.eq(~fed), reading.eq(read != len(words))]
+                m.d.sync += fed.eq(fed | self.feeder_done)
+                with m.If((fed | self.feeder_done) & ~reading & ~arrives):
+                    m.d.comb += self.ifmap_release.eq(fields.release_input)
+                    m.d.sync += [fed.eq(0), read.eq(0), layer.eq(layer + 1)]
+                    m.next = "FETCH"
+                    with m.If(self.last_layer):
+                        m.next = "LAST"
+
+            with m.State("LAST"):
+                # the loader is a tile ahead, unless program and parameters disagree
+                m.d.comb += self.bad.eq(self.loaded == inferences)
+                m.d.sync += inferences.eq(inferences + 1)
+                m.next = "IDLE"
+
+            with m.State("STOPPED"):
+                pass
+        return m
+
+    def _is_bad(self, fields):
+        sizes = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")
+        return Cat(fields[name] == 0 for name in sizes).any()

@@ -1,0 +1,69 @@
+"""The accelerator's parameters, shared by compiler, RTL, simulation and synthesis."""
+
+from dataclasses import asdict, dataclass
+
+__all__ = ["Config", "SBOX_STYLES"]
+
+SBOX_STYLES = ("rom", "lut", "composite")
+
+
+def _check(rule: bool, text: str) -> None:
+    if not rule:
+        raise ValueError(text)
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """One accelerator: array geometry, memory depths, lock.
+
+    rows, cols         of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
+    bytes_per_beat     of the image stream and lanes of the unlock unit: 4, 8 or 16, at most cols
+    lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows
+    activation_words   depth of the activation memory, in words of `rows` bytes; the lower half is one bank, the upper the other
+    accumulators       depth of the accumulator memory, in output pixels of `cols` channels
+    program_words      depth of the program memory, in 32-bit words (16 per layer)
+    ifmap_bytes        size of the ifmap buffer
+    suite              "deep-lock" or "plain"
+    sbox               style of the inverse S-boxes: "rom", "lut" or "composite"
+    """
+
+    rows: int = 8
+    cols: int = 8
+    bytes_per_beat: int = 8
+    lanes: int = 0
+    activation_words: int = 16384
+    accumulators: int = 1024
+    program_words: int = 512
+    ifmap_bytes: int = 4096
+    suite: str = "deep-lock"
+    sbox: str = "lut"
+
+    def __post_init__(self) -> None:
+        if self.lanes == 0:
+            object.__setattr__(self, "lanes", self.rows)
+        rows, cols, beat, lanes = self.rows, self.cols, self.bytes_per_beat, self.lanes
+        _check(rows in (4, 8, 16), f"rows must be 4, 8 or 16, not {rows}")
+        _check(_is_power_of_two(cols) and rows <= cols <= 32, f"cols must be a power of two from rows ({rows}) to 32, not {cols}")
+        _check(beat in (4, 8, 16) and beat <= cols, f"bytes_per_beat must be 4, 8 or 16 and at most cols ({cols}), not {beat}")
+        _check(_is_power_of_two(lanes) and lanes <= rows, f"lanes must be a power of two up to rows ({rows}), not {lanes}")
+        _check(lanes >= beat // 8, f"lanes must be at least {beat // 8} with bytes_per_beat {beat}, not {lanes}")
+        for name, least, most in (
+            ("activation_words", 16, 1 << 16),
+            ("accumulators", 16, 1 << 12),
+            ("program_words", 32, 1 << 12),
+            ("ifmap_bytes", 4 * rows, 1 << 15),
+        ):
+            value = getattr(self, name)
+            _check(_is_power_of_two(value) and least <= value <= most,
+                   f"{name} must be a power of two from {least} to {most}, not {value}")  # fmt: skip
+        _check(self.suite in ("deep-lock", "plain"), f"suite must be deep-lock or plain, not {self.suite}")
+        _check(self.sbox in SBOX_STYLES, f"sbox must be rom, lut or composite, not {self.sbox}")
+
+    @property
+    def name(self) -> str:
+        """Short name that tells one configuration from another, for build folders and reports."""
+        return "-".join(str(value) for value in asdict(self).values())

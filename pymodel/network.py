@@ -1,0 +1,128 @@
+"""The quantised network: the integers that the golden model, the PyTorch reference and the compiler share.
+
+A `Network` is a list of layers in execution order. Activations are int8 tensors in NHWC order; weights are int8 in OHWI
+order. A dense layer is a convolution whose kernel is its whole input (flatten costs nothing and has no order of its own).
+Arithmetic: docs/architecture.md, "Arithmetic contract".
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+__all__ = ["Conv", "MaxPool", "Layer", "Network", "Quantisation", "output_shapes", "macs", "lower_bound"]
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """Real value = scale * (q - zero_point), q int8."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """Convolution or dense layer: accumulate in int32, add the bias, requantise, clamp (ReLU is in `lo` and `hi`).
+
+    weight      int8 [out, kernel height, kernel width, in]
+    bias        int32 [out], the input's zero point folded in: bias - input_zero_point * sum(weight)
+    multiplier  [out], each in [2**15, 2**16)
+    shift       [out], each in 1..47
+    padding     zero padding in pixels: (top, left, bottom, right); padded pixels read as `input_zero_point`
+    accumulator_bits  accumulator + bias wraps to this many bits, 24 or 32; which one is seen only with a wrong key, because
+                with the right one the sum is proved to fit
+    """
+
+    name: str
+    source: str
+    weight: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    stride: int
+    padding: tuple[int, int, int, int]
+    input_zero_point: int
+    zero_point: int
+    lo: int
+    hi: int
+    accumulator_bits: int = 32
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over square windows, on int8; no padding; rows and columns that fill no window are dropped."""
+
+    name: str
+    source: str
+    kernel: int
+    stride: int
+
+
+Layer = Conv | MaxPool
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A whole quantised network.
+
+    Every layer's `source` is "input" or the name of an earlier layer. The last layer is the output.
+
+    input_shape  (height, width, channels) of one ifmap
+    input, output  how real numbers map to the int8 ifmap and ofmap
+    classes      names of the output channels, empty if unknown
+    dataset      name of the data set it was trained on, "" if unknown
+    """
+
+    name: str
+    input_shape: Shape
+    input: Quantisation
+    output: Quantisation
+    layers: tuple[Layer, ...]
+    classes: tuple[str, ...] = ()
+    dataset: str = ""
+
+
+def _output_shape(layer: Layer, shape: Shape) -> Shape:
+    height, width, channels = shape
+    if isinstance(layer, MaxPool):
+        return (height - layer.kernel) // layer.stride + 1, (width - layer.kernel) // layer.stride + 1, channels
+    out, kernel_height, kernel_width, _ = layer.weight.shape
+    top, left, bottom, right = layer.padding
+    return (
+        (height + top + bottom - kernel_height) // layer.stride + 1,
+        (width + left + right - kernel_width) // layer.stride + 1,
+        out,
+    )
+
+
+def output_shapes(network: Network) -> dict[str, Shape]:
+    """Shape (height, width, channels) of the input and of every layer's output, by name."""
+    shapes = {"input": network.input_shape}
+    for layer in network.layers:
+        shapes[layer.name] = _output_shape(layer, shapes[layer.source])
+    return shapes
+
+
+def macs(network: Network) -> dict[str, int]:
+    """Multiply-accumulates of every layer of one inference, by name."""
+    shapes = output_shapes(network)
+    return {
+        layer.name: prod(shapes[layer.name]) * prod(layer.weight.shape[1:]) if isinstance(layer, Conv) else 0
+        for layer in network.layers
+    }
+
+
+def lower_bound(network: Network, rows: int, cols: int, bytes_per_beat: int) -> int:
+    """Least cycles that a rows x cols array fed by `bytes_per_beat` parameter bytes a cycle can take for one inference.
+
+    Sum over layers of max(MACs / (rows * cols), weight bytes / bytes_per_beat), each layer rounded up.
+    """
+    work = macs(network)
+    return sum(
+        max(-(-work[layer.name] // (rows * cols)), -(-layer.weight.size // bytes_per_beat))
+        for layer in network.layers
+        if isinstance(layer, Conv)
+    )

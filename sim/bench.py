@@ -1,0 +1,76 @@
+"""Runs cocotb test modules on a build, in the simulator's own process."""
+
+import logging
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+from sim.build import TOP
+from sim.results import SimulationError
+from sim.sources import ROOT
+from sim.toolchain import environment
+
+__all__ = ["run_bench"]
+
+_LOG_LINES = 30
+
+
+def run_bench(
+    module: str,
+    folder: Path,
+    simulator: str,
+    work: Path,
+    variables: Mapping[str, str] | None = None,
+    waves: Path | None = None,
+    seed: int = 0,
+) -> int:
+    """Run the cocotb tests of `module` on what `sim.build.build` made in `folder`, and give their number.
+
+    work        folder for what the run writes: `log`, results.xml
+    variables   put into the environment of the simulator; no secrets, every process of the user can read them
+    waves       file for the signals, in the format that the simulator writes; `folder` must be built with waves
+
+    Raises SimulationError, with the end of the log, if a test fails or the simulator does.
+    """
+    runner = get_runner(simulator)
+    logging.getLogger(type(runner).__qualname__).setLevel(logging.CRITICAL)
+    log, results, written = work / "log", work / "results.xml", work / "waves"
+    test_args, plusargs = [], []
+    if waves is not None and simulator == "verilator":
+        test_args = ["--trace-file", str(written)]
+    elif waves is not None:
+        plusargs = [f"+dumpfile_path={written}"]
+    before = sys.path[:]
+    sys.path[:] = [str(ROOT), *(path for path in before if path)]  # the runner hands sys.path on
+    try:
+        with environment():
+            runner.test(
+                test_module=module,
+                hdl_toplevel=TOP,
+                hdl_toplevel_lang="verilog",
+                build_dir=folder,
+                test_dir=work,
+                results_xml=str(results),
+                seed=seed,
+                test_args=test_args,
+                plusargs=plusargs,
+                extra_env={"COCOTB_ANSI_OUTPUT": "0", "PYTHONWARNINGS": "ignore", **(variables or {})},
+                waves=waves is not None,
+                log_file=log,
+            )
+        tests, failed = get_results(results)
+    except (SystemExit, RuntimeError):  # how the runner says that the simulator failed, or left no results
+        tests, failed = 0, 1
+    finally:
+        sys.path[:] = before
+        if waves is not None and written.exists():
+            written.chmod(0o600)  # the key is among the signals
+            shutil.move(written, waves)
+    if failed or not tests:
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        raise SimulationError("\n".join([f"{module} failed with {simulator}:", *lines[-_LOG_LINES:]]))
+    return tests

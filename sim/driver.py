@@ -1,0 +1,198 @@
+"""Drives the accelerator in a cocotb simulation: registers, key, image, ifmaps and ofmaps."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+from cocotb.utils import get_sim_time
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp, AxiStreamBus, AxiStreamSink
+
+from pymodel.registers import COUNTERS, Command, Status, address
+from sim.results import AcceleratorError, RunResult, WatchdogError
+from sim.streams import FastSource, random_pauses
+
+__all__ = ["PERIOD_NS", "Driver"]
+
+PERIOD_NS = 2
+_FIRST_POLL, _LAST_POLL = 32, 4096
+
+
+class Driver:
+    """One accelerator with the ports clk, rst, s_axil_*, s_axis_image_*, s_axis_ifmap_*, m_axis_ofmap_*.
+
+    pauses     probability of a pause in each cycle of each stream, 0 to below 1
+    seed       of the pauses
+    watchdog   cycles without a beat on any stream after which a run counts as hung
+
+    Arrays and bytes: `image` is a pymodel.image.Image. `driver.image`, `driver.ifmap` (sources) and `driver.ofmap` (sink)
+    are the streams, for tests that send what no driver would.
+    """
+
+    def __init__(self, dut, pauses: float = 0.0, seed: int = 0, watchdog: int = 200_000) -> None:
+        self.dut, self.watchdog = dut, watchdog
+        for port in ("s_axil", "s_axis_image", "s_axis_ifmap", "m_axis_ofmap"):
+            # cocotbext-axi logs every byte that it moves, those of the key too
+            logging.getLogger(f"cocotb.{dut._name}.{port}").setLevel(logging.CRITICAL)
+        self._clock = Clock(dut.clk, PERIOD_NS, unit="ns", impl="gpi")
+        dut.rst.value = 1
+        self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
+        self.image = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_image"), dut.clk, dut.rst)
+        self.ifmap = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_ifmap"), dut.clk, dut.rst)
+        self.ofmap = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_ofmap"), dut.clk, dut.rst)
+        self._running = False
+        self._loaded = None
+        self._offered = False  # the parameters of the next inference follow the program in its packet
+        if pauses:
+            for name in ("image", "ifmap", "ofmap"):
+                getattr(self, name).set_pause_generator(random_pauses(pauses, f"{seed} {name}"))
+
+    @property
+    def cycle(self) -> int:
+        """Clock cycles since the simulation began."""
+        return int(get_sim_time("ns")) // PERIOD_NS
+
+    async def wait(self, cycles: int) -> None:
+        """Let clock cycles go by."""
+        await Timer(cycles * PERIOD_NS, unit="ns")
+
+    async def reset(self, cycles: int = 4) -> None:
+        """Reset the device and forget what was sent."""
+        self.dut.rst.value = 1
+        for stream in (self.image, self.ifmap, self.ofmap):
+            stream.clear()
+        await self.wait(1)  # the first values settle before the first edge
+        self._start_clock()
+        await self.wait(cycles)
+        await RisingEdge(self.dut.clk)
+        self.dut.rst.value = 0
+        await self.wait(2)
+        self._loaded, self._offered = None, False
+
+    def _start_clock(self) -> None:
+        if not self._running:
+            self._clock.start()
+            self._running = True
+
+    async def read(self, name: str) -> int:
+        """The value of a register."""
+        answer = await self._registers.read(address(name), 4)
+        if answer.resp != AxiResp.OKAY:
+            raise OSError(f"read of {name}: {answer.resp.name}")
+        return int.from_bytes(answer.data, "little")
+
+    async def write(self, name: str, value: int) -> None:
+        """Write a register; OSError if the device refuses."""
+        answer = await self._registers.write(address(name), value.to_bytes(4, "little"))
+        if answer.resp != AxiResp.OKAY:
+            raise OSError(f"write of {name}: {answer.resp.name}")
+
+    async def status(self) -> int:
+        """The STATUS register: bits of pymodel.registers.Status, error code << 8."""
+        return await self.read("STATUS")
+
+    async def counters(self) -> dict[str, int]:
+        """All hardware counters, in cycles."""
+        return {name: await self.read(name) for name, _ in COUNTERS}
+
+    async def load_key(self, key: bytes) -> None:
+        """Put a key of 16, 24 or 32 bytes into the key register."""
+        for index in range(0, len(key), 4):
+            await self.write(f"KEY{index // 4}", int.from_bytes(key[index : index + 4], "little"))
+        await self.write("KEY_SIZE", len(key))
+
+    async def zeroise(self) -> None:
+        """Clear the key register."""
+        await self.write("CONTROL", Command.ZEROISE)
+
+    async def abort(self) -> None:
+        """Stop what runs; the device is idle after this, without key, with error code ABORTED."""
+        await self.write("CONTROL", Command.ABORT)
+        await self._recover()
+
+    async def load_program(self, image) -> None:
+        """Send header and program and wait for LOADED; the parameters of the first inference wait behind them."""
+        await self.write("CONTROL", Command.LOAD)
+        self.image.send_nowait(image.head + image.parameters)
+        await self._until(Status.LOADED, lambda: "the image's header and program")
+        self._loaded, self._offered = image, True
+
+    async def run(self, image, ifmaps: Sequence[np.ndarray], progress: Callable[[int, int], None] | None = None) -> RunResult:
+        """Run inferences back to back; loads the image's program first if it is not the one loaded last.
+
+        ifmaps     int8 [h, w, c] each, 1 to 65535 of them
+        progress   called with (inferences done, of all)
+
+        Raises AcceleratorError if the device stops with an error code, WatchdogError if it hangs.
+        """
+        if self._loaded is not image:
+            await self.load_program(image)
+        count = len(ifmaps)
+        await self.write("COUNT", count)
+        for ifmap in ifmaps:
+            self.ifmap.send_nowait(image.pack_ifmap(ifmap))
+        for _ in range(count - self._offered):
+            self.image.send_nowait(image.parameters)
+        self._offered = False
+        begin = self.cycle
+        await self.write("CONTROL", Command.START)
+
+        reported = 0
+
+        def missing() -> str:
+            return f"DONE, {self.ofmap.count()} of {count} ofmaps came"
+
+        def report() -> None:
+            nonlocal reported
+            if progress is not None and self.ofmap.count() != reported:
+                reported = self.ofmap.count()
+                progress(reported, count)
+
+        await self._until(Status.DONE, missing, report)
+        cycles = self.cycle - begin
+        for _ in range(self.watchdog):  # the last beats may still be on their way
+            if self.ofmap.count() >= count:
+                break
+            await self.wait(1)
+        else:
+            raise WatchdogError(f"DONE, but {self.ofmap.count()} of {count} ofmaps came")
+        report()
+        ofmaps = [image.unpack_ofmap(bytes(self.ofmap.recv_nowait().tdata)) for _ in range(count)]
+        return RunResult(ofmaps, await self.counters(), cycles)
+
+    async def _until(self, bit: Status, what: Callable[[], str], report: Callable[[], None] | None = None) -> int:
+        """Poll STATUS, ever less often, until `bit` is set; AcceleratorError at an error code."""
+        poll, beats, since = _FIRST_POLL, -1, self.cycle
+        while True:
+            status = await self.status()
+            if report is not None:
+                report()
+            if status >> 8:
+                await self._recover()
+                raise AcceleratorError(status >> 8)
+            if status & bit:
+                return status
+            if (now := self.image.beats + self.ifmap.beats + self.ofmap.count()) != beats:
+                beats, since = now, self.cycle
+            elif self.cycle - since > self.watchdog:
+                raise WatchdogError(
+                    f"no beat on any stream for {self.cycle - since} cycles, waiting for {what()}: STATUS 0x{status:04x}, "
+                    f"{self.image.beats} image beats and {self.ifmap.beats} ifmap beats taken"
+                )
+            await self.wait(poll)
+            poll = min(poll * 3 // 2, _LAST_POLL)
+
+    async def _recover(self) -> None:
+        """Wait until the device has flushed its streams, then drop what was not sent and not read."""
+        self.image.clear()
+        self.ifmap.clear()
+        begin = self.cycle
+        while (status := await self.status()) & (Status.BUSY | Status.FLUSHING):
+            if self.cycle - begin > self.watchdog:
+                raise WatchdogError(f"the device does not become idle after an error: STATUS 0x{status:04x}")
+            await self.wait(_FIRST_POLL)
+        for stream in (self.image, self.ifmap, self.ofmap):
+            stream.assert_reset()
+            stream.clear()
+        self._loaded, self._offered = None, False

@@ -1,0 +1,32 @@
+"""Which of our source files a module is made of: the module and, through its imports, every file of the repository."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["ROOT", "source_files"]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def source_files(module: Path, root: Path = ROOT) -> list[Path]:
+    """`module` and the files under `root` that it imports, directly or not, sorted. Imports inside functions count."""
+    found, todo = set(), [module]
+    while todo:
+        path = todo.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in _imports(path):
+            base = root.joinpath(*name.split("."))
+            todo += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
+    return sorted(found)

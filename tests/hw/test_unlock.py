@@ -1,0 +1,168 @@
+from functools import partial
+from random import Random
+
+import numpy as np
+import pytest
+from amaranth.hdl import Fragment, Value
+
+from hw.sbox import STYLES
+from hw.unlock import UnlockUnit
+from pymodel.sbox import SBOX
+from pymodel.suites import lock, suite
+from tests.hw.register_tools import registers_of
+from tests.hw.stream_tools import check_stable, receive, send, simulate
+
+BEATS = (1, 4, 8, 16)
+SEED = 2022
+CUSTOM = np.random.default_rng(SEED).permutation(256)
+PAUSES = (0.0, 0.5)
+
+
+class Streams:
+    """A random parameter stream of `count` beats, locked, with its key stream, as a simulation sends and expects it."""
+
+    def __init__(self, bytes_per_beat: int, count: int, table: np.ndarray = SBOX):
+        print("seed", SEED)
+        rng = np.random.default_rng(SEED)
+        chosen = suite("deep-lock", table)
+        key, plain = rng.bytes(16), rng.integers(0, 256, count * bytes_per_beat, np.uint8)
+        last = (rng.random(count) < 0.2).astype(int).tolist()
+
+        def beats(data: np.ndarray) -> list[int]:
+            return [int.from_bytes(beat.tobytes(), "little") for beat in data.reshape(count, bytes_per_beat)]
+
+        self.key_stream = beats(chosen.key_stream(key, len(plain)))
+        self.locked = [{"data": d, "last": f} for d, f in zip(beats(lock(chosen, plain, key)), last, strict=True)]
+        self.plain = list(zip(beats(plain), last, strict=True))
+
+
+def fields(beats: list) -> list[tuple[int, int]]:
+    return [(beat.data, beat.last) for beat in beats]
+
+
+@pytest.mark.parametrize("out_pauses", PAUSES)
+@pytest.mark.parametrize("key_pauses", PAUSES)
+@pytest.mark.parametrize("in_pauses", PAUSES)
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_unlock_keeps_order_and_data_under_any_pauses(bytes_per_beat, style, in_pauses, key_pauses, out_pauses):
+    dut = UnlockUnit(bytes_per_beat, style)
+    streams = Streams(bytes_per_beat, 60)
+
+    async def read(ctx):
+        assert fields(await receive(ctx, dut.plain, 60, out_pauses, Random(SEED + 2))) == streams.plain
+
+    simulate(
+        dut,
+        partial(send, stream=dut.locked, items=streams.locked, pauses=in_pauses, rng=Random(SEED)),
+        partial(send, stream=dut.key_stream, items=streams.key_stream, pauses=key_pauses, rng=Random(SEED + 1)),
+        read,
+        background=[partial(check_stable, stream=dut.plain)],
+    )
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_latency_is_one_cycle_and_throughput_one_beat_a_cycle(style):
+    dut = UnlockUnit(8, style)
+    streams = Streams(8, 50)
+
+    async def read(ctx):
+        ctx.set(dut.plain.ready, 1)
+        assert not ctx.get(dut.plain.valid)
+        for beat in streams.plain:
+            await ctx.tick()
+            assert ctx.get(dut.plain.valid)
+            assert fields([ctx.get(dut.plain.payload)]) == [beat]
+
+    simulate(
+        dut,
+        partial(send, stream=dut.locked, items=streams.locked),
+        partial(send, stream=dut.key_stream, items=streams.key_stream),
+        read,
+    )
+
+
+@pytest.mark.parametrize("style", ["rom", "lut"])
+def test_any_bijection_unlocks(style):
+    dut = UnlockUnit(4, style, CUSTOM)
+    streams = Streams(4, 30, CUSTOM)
+
+    async def read(ctx):
+        assert fields(await receive(ctx, dut.plain, 30)) == streams.plain
+
+    simulate(
+        dut,
+        partial(send, stream=dut.locked, items=streams.locked),
+        partial(send, stream=dut.key_stream, items=streams.key_stream),
+        read,
+    )
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_starved_tells_that_only_the_key_stream_is_missing(style):
+    dut = UnlockUnit(4, style)
+
+    async def testbench(ctx):
+        seen = []
+        for locked, key, clear in [(0, 0, 0), (0, 1, 0), (1, 0, 1), (1, 0, 0), (1, 1, 0), (1, 0, 0), (1, 1, 0)]:
+            ctx.set(dut.locked.valid, locked)
+            ctx.set(dut.key_stream.valid, key)
+            ctx.set(dut.clear, clear)
+            seen.append(ctx.get(dut.starved))
+            await ctx.tick()
+        # The first beat went in after (1, 1); it waits, so what comes next waits for the output and not for the key.
+        assert seen == [0, 0, 0, 1, 0, 0, 0]
+        ctx.set(dut.key_stream.valid, 0)
+        ctx.set(dut.plain.ready, 1)
+        assert ctx.get(dut.starved)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_clear_drops_the_beat_inside_and_zeroises(style):
+    dut = UnlockUnit(4, style)
+    fragment = Fragment.get(dut, None)
+    state = registers_of(fragment)
+    assert {register.name for register in state} == {"plain__valid", "plain__payload", "held"}
+    streams = Streams(4, 5)
+
+    async def offer(ctx, number: int) -> None:
+        ctx.set(dut.locked.payload, streams.locked[number])
+        ctx.set(dut.key_stream.payload, streams.key_stream[number])
+        ctx.set(dut.locked.valid, 1)
+        ctx.set(dut.key_stream.valid, 1)
+
+    async def testbench(ctx):
+        for ready in (0, 1):
+            await offer(ctx, 0)
+            await ctx.tick()
+            assert ctx.get(dut.plain.valid)
+            await offer(ctx, 1)
+            ctx.set(dut.plain.ready, ready)
+            ctx.set(dut.clear, 1)
+            assert not ctx.get(dut.locked.ready) and not ctx.get(dut.key_stream.ready)
+            await ctx.tick()
+            assert not any(ctx.get(Value.cast(register)) for register in state)
+            ctx.set(dut.clear, 0)
+            await ctx.tick()
+            assert fields([ctx.get(dut.plain.payload)]) == [streams.plain[1]]
+            ctx.set(dut.locked.valid, 0)
+            ctx.set(dut.plain.ready, 1)
+            await ctx.tick()
+            assert not ctx.get(dut.plain.valid)
+            ctx.set(dut.plain.ready, 0)
+
+    simulate(fragment, testbench)
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_faults_of_arguments_are_named():
+    with pytest.raises(ValueError, match="^bytes_per_beat must be at least 1, not 0$"):
+        UnlockUnit(0, "rom")
+    with pytest.raises(ValueError, match="^style must be rom, lut or composite, not bram$"):
+        UnlockUnit(4, "bram")
+    with pytest.raises(ValueError, match="^style composite knows only the AES S-box and its inverse; use rom or lut$"):
+        UnlockUnit(4, "composite", CUSTOM)
+    with pytest.raises(ValueError, match=r"^S-box must have 256 entries, has shape \(2,\)$"):
+        UnlockUnit(4, "rom", np.arange(2))

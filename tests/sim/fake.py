@@ -1,0 +1,169 @@
+"""A stand-in for the accelerator: the same ports and the same protocol, but it only checks lengths and echoes.
+
+Head: two beats of 8 bytes, four 32-bit numbers: beats of the head, beats of the parameters, beats of the ifmap, bytes of
+the last ifmap beat. An inference consumes the parameters, then gives ifmap XOR (XOR of all parameter beats) XOR key[0:8].
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.axi import axi_lite_members, axi_stream_members
+from hw.registers import ADDRESS_BITS, RegisterFile
+from pymodel.config import Config
+from pymodel.registers import COUNTERS, Command, Error
+from pymodel.suites import SUITES
+
+__all__ = ["FakeAccelerator", "FakeImage"]
+
+BEAT = 8
+
+
+@dataclass(frozen=True)
+class FakeImage:
+    """An image of `beats` parameter beats for ifmaps of `shape`."""
+
+    shape: tuple[int, int, int]
+    parameters: bytes
+
+    @property
+    def head(self) -> bytes:
+        size = int(np.prod(self.shape))
+        beats = -(-size // BEAT)
+        numbers = (2, len(self.parameters) // BEAT, beats, size - (beats - 1) * BEAT)
+        return np.array(numbers, "<u4").tobytes()
+
+    def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
+        return ifmap.tobytes()
+
+    def unpack_ofmap(self, data: bytes) -> np.ndarray:
+        return np.frombuffer(data, np.int8).reshape(self.shape)
+
+    def expected(self, ifmap: np.ndarray, key: bytes) -> np.ndarray:
+        """The ofmap of `ifmap`, by NumPy."""
+        mask = np.bitwise_xor.reduce(np.frombuffer(self.parameters, np.uint8).reshape(-1, BEAT), axis=0)
+        mask = mask ^ np.frombuffer(key[:BEAT].ljust(BEAT, b"\0"), np.uint8)
+        flat = ifmap.view(np.uint8).reshape(-1)
+        return (flat ^ np.resize(mask, flat.size)).view(np.int8).reshape(self.shape)
+
+
+class FakeAccelerator(wiring.Component):
+    def __init__(self, config: Config) -> None:
+        assert config.rows == config.lanes == config.bytes_per_beat == BEAT
+        self.config = config
+        super().__init__(
+            axi_lite_members("s_axil", ADDRESS_BITS)
+            | axi_stream_members("s_axis_image", In, BEAT)
+            | axi_stream_members("s_axis_ifmap", In, BEAT)
+            | axi_stream_members("m_axis_ofmap", Out, BEAT, keep=True)
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.registers = registers = RegisterFile(self.config)
+        for name, member in axi_lite_members("s_axil", ADDRESS_BITS).items():
+            inner, outer = getattr(registers, name), getattr(self, name)
+            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+
+        image_beat = self.s_axis_image_tvalid & self.s_axis_image_tready
+        ifmap_beat = self.s_axis_ifmap_tvalid & self.s_axis_ifmap_tready
+        ofmap_beat = self.m_axis_ofmap_tvalid & self.m_axis_ofmap_tready
+        count, left, cycles = Signal(16), Signal(32), Signal(32)
+        parameter_beats, ifmap_beats, last_bytes = Signal(32), Signal(32), Signal(32)
+        mask = Signal(64)
+        loaded, done, error = Signal(), Signal(), Signal(8)
+        in_image, in_ifmap = Signal(), Signal()
+        busy, flushing = Signal(), Signal()
+        m.d.comb += registers.status.eq(busy | loaded << 1 | registers.keyed << 2 | done << 3 | flushing << 4 | error << 8)
+        m.d.comb += registers.counters[[name for name, _ in COUNTERS].index("CYCLES")].eq(cycles)
+        with m.If(image_beat):
+            m.d.sync += in_image.eq(~self.s_axis_image_tlast)
+        with m.If(ifmap_beat):
+            m.d.sync += in_ifmap.eq(~self.s_axis_ifmap_tlast)
+
+        def stop(code: Error):
+            m.d.comb += registers.zeroise.eq(1)
+            m.d.sync += error.eq(code)
+            m.next = "flush"
+
+        def stop_on_abort():
+            with m.If((registers.command & Command.ABORT).any()):
+                stop(Error.ABORTED)
+
+        with m.FSM() as fsm:
+            m.d.comb += [busy.eq(~fsm.ongoing("idle") & ~fsm.ongoing("flush")), flushing.eq(fsm.ongoing("flush"))]
+            with m.State("idle"):
+                with m.If(registers.bad_key_size):
+                    stop(Error.BAD_KEY_SIZE)
+                stop_on_abort()
+                with m.If((registers.command & Command.LOAD).any()):
+                    m.d.sync += [loaded.eq(0), done.eq(0), error.eq(0)]
+                    m.next = "head"
+                with m.If((registers.command & Command.START).any()):
+                    m.d.sync += [done.eq(0), error.eq(0), cycles.eq(0), count.eq(registers.count)]
+                    m.next = "start"
+                    with m.If(~registers.keyed & SUITES[self.config.suite].locks):
+                        stop(Error.NO_KEY)
+                    with m.If(~loaded):
+                        stop(Error.NO_PROGRAM)
+            with m.State("flush"):
+                m.d.comb += [self.s_axis_image_tready.eq(in_image), self.s_axis_ifmap_tready.eq(in_ifmap)]
+                with m.If(~in_image & ~in_ifmap):
+                    m.next = "idle"
+            with m.State("head"):
+                m.d.comb += self.s_axis_image_tready.eq(1)
+                with m.If(image_beat):
+                    m.d.sync += parameter_beats.eq(self.s_axis_image_tdata[32:])
+                    m.next = "head2"
+                    with m.If(self.s_axis_image_tdata[:32] != 2):
+                        stop(Error.BAD_MAGIC)
+                stop_on_abort()
+            with m.State("head2"):
+                m.d.comb += self.s_axis_image_tready.eq(1)
+                with m.If(image_beat):
+                    m.d.sync += [ifmap_beats.eq(self.s_axis_image_tdata[:32]), loaded.eq(1)]
+                    m.d.sync += last_bytes.eq(self.s_axis_image_tdata[32:])
+                    m.next = "idle"
+                stop_on_abort()
+            with m.State("start"):
+                m.d.sync += [left.eq(parameter_beats - 1), mask.eq(registers.key[:64]), cycles.eq(cycles + 1)]
+                m.next = "parameters"
+                stop_on_abort()
+            with m.State("parameters"):
+                m.d.comb += self.s_axis_image_tready.eq(1)
+                m.d.sync += cycles.eq(cycles + 1)
+                with m.If(image_beat):
+                    m.d.sync += [mask.eq(mask ^ self.s_axis_image_tdata), left.eq(left - 1)]
+                    with m.If(left == 0):
+                        m.d.sync += left.eq(ifmap_beats - 1)
+                        m.next = "echo"
+                        with m.If(~self.s_axis_image_tlast):
+                            stop(Error.IMAGE_TOO_LONG)
+                    with m.Elif(self.s_axis_image_tlast):
+                        stop(Error.IMAGE_TRUNCATED)
+                stop_on_abort()
+            with m.State("echo"):
+                m.d.comb += [
+                    self.m_axis_ofmap_tvalid.eq(self.s_axis_ifmap_tvalid),
+                    self.s_axis_ifmap_tready.eq(self.m_axis_ofmap_tready),
+                    self.m_axis_ofmap_tdata.eq(self.s_axis_ifmap_tdata ^ mask),
+                    self.m_axis_ofmap_tlast.eq(left == 0),
+                    self.m_axis_ofmap_tkeep.eq(Mux(left == 0, (1 << last_bytes[:4]) - 1, 0xFF)),
+                ]
+                m.d.sync += cycles.eq(cycles + 1)
+                with m.If(ifmap_beat):
+                    m.d.sync += left.eq(left - 1)
+                    with m.If(self.s_axis_ifmap_tlast != (left == 0)):
+                        stop(Error.IFMAP_LENGTH)
+                with m.If(ofmap_beat & (left == 0)):
+                    m.d.sync += count.eq(count - 1)
+                    m.next = "start"
+                    with m.If(count == 1):
+                        m.d.sync += done.eq(1)
+                        m.d.comb += registers.zeroise.eq(registers.zeroise_at_end)
+                        m.next = "idle"
+                stop_on_abort()
+        return m

@@ -1,0 +1,19 @@
+"""The driver, on a fake accelerator that checks what it gets, on both simulators."""
+
+import pytest
+
+from pymodel.config import Config
+from sim.bench import run_bench
+from sim.build import build
+from tests.sim.fake import FakeAccelerator
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.4])
+def test_driver(simulator, pauses, tmp_path):
+    folder = build(Config(), simulator, component=FakeAccelerator)
+    count = run_bench("tests.sim.bench_driver", folder, simulator, tmp_path, {"DEEPLOCK_TEST_PAUSES": str(pauses)})
+    assert count == 7
+    log = (tmp_path / "log").read_text().lower()
+    key = bytes(range(0x71, 0x91))
+    for word in (key[:4], key[:4][::-1]):
+        assert word.hex() not in log and word.hex(" ") not in log

@@ -1,0 +1,105 @@
+"""Simulating an image from Python, on a fake accelerator, on both simulators."""
+
+import os
+import tempfile
+
+import numpy as np
+import pytest
+
+import sim.run
+from pymodel.config import Config
+from pymodel.errors import DeeplockError
+from pymodel.registers import Error, Status
+from sim.results import AcceleratorError, SimulationError
+from sim.run import simulate
+from tests.sim.fake import FakeAccelerator, FakeImage
+
+KEY = bytes.fromhex("c0ffee11c0ffee22c0ffee33c0ffee44")
+
+
+def make(count: int, shape=(6, 5, 3)):
+    rng = np.random.default_rng(3)
+    return FakeImage(shape, rng.bytes(800)), [rng.integers(-128, 128, shape, dtype=np.int8) for _ in range(count)]
+
+
+def simulated(image, ifmaps, simulator, key=KEY, config=None, **arguments):
+    return simulate(image, config or Config(), key, ifmaps, simulator, component=FakeAccelerator, **arguments)
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.3])
+def test_ofmaps_counters_and_progress_come_back(simulator, pauses):
+    image, ifmaps = make(4)
+    lines = []
+    result = simulated(image, ifmaps, simulator, pauses=pauses, seed=5, progress=lines.append)
+    assert all(np.array_equal(o, image.expected(i, KEY)) for o, i in zip(result.ofmaps, ifmaps, strict=True))
+    assert result.status == Status.LOADED | Status.KEYED | Status.DONE
+    assert result.counters["CYCLES"] >= 4 * (1 + 100 + 12) and result.counters["KEY_STARVED"] == 0
+    assert (result.counters["CYCLES"] == 4 * (1 + 100 + 12)) == (pauses == 0)
+    assert lines[-1] == "4 of 4 inferences"
+
+
+def test_the_same_seed_gives_the_same_cycles_and_another_one_others(simulator):
+    image, ifmaps = make(2)
+    one, same, other = (simulated(image, ifmaps, simulator, pauses=0.5, seed=seed).cycles for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_a_suite_without_lock_needs_no_key(simulator):
+    image, ifmaps = make(1)
+    result = simulated(image, ifmaps, simulator, key=b"", config=Config(suite="plain"))
+    assert np.array_equal(result.ofmaps[0], image.expected(ifmaps[0], b""))
+
+
+def test_an_error_of_the_accelerator_comes_back_as_itself(simulator):
+    image, ifmaps = make(1)
+    with pytest.raises(AcceleratorError, match="stopped with NO_KEY: started without a key") as caught:
+        simulated(image, ifmaps, simulator, key=b"")
+    assert caught.value.code == Error.NO_KEY
+    assert isinstance(caught.value, DeeplockError)
+
+
+def test_the_key_is_in_a_file_of_mode_0600_only_and_nothing_is_left(simulator, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen = []
+    run_bench = sim.run.run_bench
+
+    def look(module, folder, simulator, work, variables, waves):
+        assert (work / "key").stat().st_mode & 0o777 == 0o600
+        assert work.stat().st_mode & 0o777 == 0o700
+        texts = [path.read_bytes() for path in work.iterdir() if path.name != "key"] + [repr(variables).encode()]
+        run_bench(module, folder, simulator, work, variables, waves)
+        assert not (work / "key").exists()
+        texts += [path.read_bytes() for path in work.rglob("*") if path.is_file()]
+        seen.extend(texts)
+
+    monkeypatch.setattr(sim.run, "run_bench", look)
+    image, ifmaps = make(1)
+    simulated(image, ifmaps, simulator)
+    text = b"\n".join(seen).lower() + repr(dict(os.environ)).encode().lower()
+    assert len(seen) > 4
+    for form in (KEY, KEY[::-1], KEY.hex().encode(), KEY[4:8].hex().encode(), KEY[4:8][::-1].hex().encode(), KEY[4:8].hex(" ").encode()):  # fmt: skip
+        assert form not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_waves_are_written_where_asked_and_for_their_owner_only(simulator, tmp_path):
+    image, ifmaps = make(1)
+    waves = tmp_path / "run.waves"
+    simulated(image, ifmaps, simulator, waves=waves)
+    assert waves.stat().st_size > 1000
+    assert waves.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_simulation_that_breaks_shows_the_end_of_its_log(simulator, monkeypatch):
+    class Broken(FakeImage):
+        head = property(lambda self: b"\2\0\0\0")  # half a beat: the device waits for the rest for ever
+
+    image, ifmaps = make(1)
+    monkeypatch.setenv("COCOTB_RANDOM_SEED", "no number")
+    with pytest.raises(SimulationError, match=f"(?s)^sim.testbench failed with {simulator}:.*"):
+        simulated(Broken(image.shape, b""), ifmaps, simulator)
+
+
+def test_no_ifmap_is_refused():
+    with pytest.raises(ValueError, match="at least one ifmap"):
+        simulated(make(0)[0], [], "icarus")
