@@ -26,9 +26,9 @@ class KeySchedule(wiring.Component):
     """Expands the master key on the fly, from byte 0 on and without end (pymodel.key_schedule; FIPS-197 section 5.2).
 
     Holds the Nk oldest unsent words of the stream and makes as many new ones as leave. No two of four consecutive
-    aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that register
-    is the block RAM's own, its address computed one cycle ahead. So every style keeps up: the recurrence is S-box,
-    exclusive ors, register.
+    aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that
+    register is the block RAM's own, its address computed one cycle ahead. So every style keeps up: the recurrence is
+    S-box, exclusive ors, register.
 
     Latency: the first beat is valid in the cycle after `start`. Throughput: a beat a cycle.
 

@@ -33,17 +33,17 @@ def constants(config: Config) -> dict[str, int]:
 class RegisterFile(wiring.Component):
     """AXI4-Lite slave with the registers of pymodel.registers.
 
-    One read and one write are taken at a time. B is valid 2 cycles after the later of AW and W, R 1 cycle after AR; with
-    a master that is always ready, a write and a read are taken every 2 cycles. Bits 1..0 of an address are ignored.
+    One read and one write are taken at a time. B is valid 2 cycles after the later of AW and W, R 1 cycle after AR;
+    with a master that is always ready, a write and a read go every 2 cycles. Bits 1..0 of an address are ignored.
 
     - Unmapped addresses, and in a suite that does not lock the key registers, read as zero with SLVERR. Write-only
       registers read as zero with OKAY. No path leads from a key register to the bus.
     - A write that has no effect answers SLVERR: to an unmapped or read-only register, to COUNT outside 1..65535, to
       KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in place. Unused bits of CONTROL and CONFIG
       are ignored.
-    - A master key is all or nothing. The first write to KEY0..KEY7 after a key was taken clears the whole key first, and
-      KEY_SIZE cannot be written twice for the same key: who does not know the key can neither keep a part of it nor use a
-      shorter one.
+    - A master key is all or nothing. The first write to KEY0..KEY7 after a key was taken clears the whole key first,
+      and KEY_SIZE cannot be written twice for the same key: who does not know the key can neither keep a part of it nor
+      use a shorter one.
     - KEY_SIZE with another value than 16, 24 or 32 clears the key and answers OKAY; the error code tells of it.
 
     Members

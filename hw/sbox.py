@@ -17,10 +17,10 @@ STYLES = ("rom", "lut", "composite")
 class Sbox(wiring.Component):
     """`lanes` bytes through one S-box, side by side.
 
-    Styles: `rom` is block RAM, one for two lanes where it has two ports (ECP5), else one a lane (iCE40); `lut` is a table
-    that synthesis maps to LUTs; both take any 8-bit bijection. `composite` computes inversion in GF((2^4)^2), with the
-    fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom`, 0 for the others. Throughput:
-    `lanes` bytes a cycle.
+    Styles: `rom` is block RAM, one for two lanes where it has two ports (ECP5), else one a lane (iCE40); `lut` is a
+    table that synthesis maps to LUTs; both take any 8-bit bijection. `composite` computes inversion in GF((2^4)^2),
+    with the fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom`, 0 for the others.
+    Throughput: `lanes` bytes a cycle.
 
     Arguments
     ---------
@@ -84,7 +84,7 @@ class Sbox(wiring.Component):
             outputs = [Array(entries)[address] for address in inputs]
         else:
             for lane, address in enumerate(inputs):
-                sbox = m.submodules[f"lane_{lane}"] = CompositeSbox(inverse=self._is(INV_SBOX))
+                sbox = m.submodules[f"lane_{lane}"] = CompositeSbox("inverse" if self._is(INV_SBOX) else "forward")
                 m.d.comb += sbox.input.eq(address)
                 outputs.append(sbox.output)
         m.d.comb += self.output.eq(Cat(outputs))

@@ -79,6 +79,8 @@ def _steps(network: Network, config: Config) -> list[Step]:
             steps.append(Step(layer.name, None, None, (1, 1), (0, 0), 1, layer, shape, shapes[layer.name]))
     if not steps:
         raise DeeplockError(f"network {network.name} has no layers")
+    if not any(step.conv for step in steps):
+        raise DeeplockError(f"network {network.name} has no parameters: there is nothing to lock")
     return steps
 
 
@@ -94,7 +96,8 @@ class Unfold:
     windows_x: int
     windows_y: int
     ifmap_bytes: int
-    padding: tuple[int, int, int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    pad_value: int = 0
 
     def words(self, rows: int) -> int:
         return self.windows_x * self.windows_y * -(-self.run_bytes * self.runs // rows)
@@ -102,7 +105,7 @@ class Unfold:
 
 def _copy_ifmap(shape: Shape) -> Unfold:
     height, width, channels = shape
-    return Unfold(channels, 1, 0, channels, width * channels, width, height, height * width * channels, (0, 0, 0, 0))
+    return Unfold(channels, 1, 0, channels, width * channels, width, height, height * width * channels)
 
 
 def _plan_input(step: Step, config: Config) -> tuple[Step, Unfold]:
@@ -119,7 +122,7 @@ def _plan_input(step: Step, config: Config) -> tuple[Step, Unfold]:
     pitch = full_width * depth
     unfold = Unfold(
         width * depth, height, pitch, step.stride * depth, step.stride * pitch, out_width, out_height,
-        full_height * pitch, step.conv.padding,
+        full_height * pitch, step.conv.padding, step.conv.input_zero_point,
     )  # fmt: skip
     taps = height * width * depth
     fewer = -(-taps // rows) < height * width * -(-depth // rows)
@@ -266,7 +269,7 @@ def compile_network(network: Network, config: Config, rng: np.random.Generator |
             f"network {network.name} takes {len(program)} descriptors, program_words {config.program_words} "
             f"holds {config.program_words // WORDS}"
         )
-    stream = np.concatenate(parameters).tobytes() if parameters else b""
+    stream = np.concatenate(parameters).tobytes()
     header = {
         "magic": MAGIC,
         "rows": rows,
@@ -298,6 +301,7 @@ def compile_network(network: Network, config: Config, rng: np.random.Generator |
         network.input,
         network.output,
         unfold.padding,
+        unfold.pad_value,
         lower_bound(network, rows, config.cols, config.bytes_per_beat),
     )
     return Image(header, tuple(program), stream, interface)

@@ -6,30 +6,30 @@ only the host needs (shapes, quantisation, class names). Nothing in it comes fro
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import safetensors
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from pymodel.config import Config
 from pymodel.errors import DeeplockError
+from pymodel.files import replace_file
 from pymodel.network import Quantisation, Shape
 from pymodel.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, pack, unpack
 from pymodel.suites import SUITES, lock, unlock
 
 __all__ = ["Image", "Interface", "load_image", "save_image"]
 
-FORMAT = "deeplock-image-1"
+FORMAT = "deeplock image 1"
 
 
 @dataclass(frozen=True)
 class Interface:
     """What a host must know to feed an image's network and read its results.
 
-    ifmap_padding   pixels (top, left, bottom, right) of `input.zero_point` that the host adds around an ifmap
+    ifmap_padding   pixels (top, left, bottom, right) of `pad_value` that the host adds around an ifmap
     """
 
     network: str
@@ -40,6 +40,7 @@ class Interface:
     input: Quantisation
     output: Quantisation
     ifmap_padding: tuple[int, int, int, int]
+    pad_value: int
     lower_bound: int
 
 
@@ -110,7 +111,7 @@ class Image:
             raise DeeplockError(f"ifmap must be int8 {self.interface.input_shape}, not {ifmap.dtype} {ifmap.shape}")
         top, left, bottom, right = self.interface.ifmap_padding
         padded = np.pad(
-            ifmap, ((top, bottom), (left, right), (0, 0)), constant_values=np.int8(self.interface.input.zero_point)
+            ifmap, ((top, bottom), (left, right), (0, 0)), constant_values=np.int8(self.interface.pad_value)
         )
         return padded.tobytes().ljust(self.header["ifmap_beats"] * self.header["rows"], b"\0")
 
@@ -136,22 +137,13 @@ class Image:
 
 def save_image(path: Path | str, image: Image) -> None:
     """Write the image file; a file that exists is replaced as a whole."""
-    path = Path(path)
-    metadata = {
-        "format": FORMAT,
-        "interface": json.dumps(asdict(image.interface)),
-        "sha256": hashlib.sha256(image.stream).hexdigest(),
-    }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file({"stream": np.frombuffer(image.stream, np.uint8)}, temporary, metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # one key only: safetensors writes several in random order
+    facts = {"interface": asdict(image.interface), "sha256": hashlib.sha256(image.stream).hexdigest()}
+    metadata = {FORMAT: json.dumps(facts)}
+    replace_file(path, save({"stream": np.frombuffer(image.stream, np.uint8)}, metadata))
 
 
-def _read_interface(text: str) -> Interface:
-    fields = json.loads(text)
+def _read_interface(fields: dict) -> Interface:
     for name in ("classes", "input_shape", "output_shape", "ifmap_padding"):
         fields[name] = tuple(fields[name])
     return Interface(**{**fields, "input": Quantisation(**fields["input"]), "output": Quantisation(**fields["output"])})
@@ -168,12 +160,13 @@ def load_image(path: Path | str) -> Image:
     try:
         with safetensors.safe_open(path, "np") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
+            if FORMAT not in metadata:
                 raise DeeplockError(f"{path}: not an accelerator image (compile one with `deeplock compile`)")
             stream = file.get_tensor("stream").tobytes()
     except safetensors.SafetensorError as error:
         raise DeeplockError(f"{path}: truncated or not an accelerator image ({error})") from None
-    if hashlib.sha256(stream).hexdigest() != metadata["sha256"]:
+    facts = json.loads(metadata[FORMAT])
+    if hashlib.sha256(stream).hexdigest() != facts["sha256"]:
         raise DeeplockError(f"{path}: the stream was changed: its SHA-256 is not the one recorded")
     header = unpack(HEADER, stream)
     if header["magic"] != MAGIC or header["version"] != VERSION:
@@ -181,4 +174,4 @@ def load_image(path: Path | str) -> Image:
     size = 4 * WORDS
     end = size * (1 + header["layers"])
     program = tuple(unpack(DESCRIPTOR, stream[at : at + size]) for at in range(size, end, size))
-    return Image(header, program, stream[end:], _read_interface(metadata["interface"]))
+    return Image(header, program, stream[end:], _read_interface(facts["interface"]))

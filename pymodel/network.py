@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-__all__ = ["Conv", "MaxPool", "Layer", "Network", "Quantisation", "output_shapes", "macs", "lower_bound"]
+__all__ = ["Conv", "MaxPool", "Layer", "Network", "Quantisation", "macs", "output_shape", "output_shapes", "lower_bound"]
 
 Shape = tuple[int, int, int]
 
@@ -85,7 +85,8 @@ class Network:
     dataset: str = ""
 
 
-def _output_shape(layer: Layer, shape: Shape) -> Shape:
+def output_shape(layer: Layer, shape: Shape) -> Shape:
+    """Shape (height, width, channels) of what a layer makes of an input of `shape`."""
     height, width, channels = shape
     if isinstance(layer, MaxPool):
         return (height - layer.kernel) // layer.stride + 1, (width - layer.kernel) // layer.stride + 1, channels
@@ -102,7 +103,7 @@ def output_shapes(network: Network) -> dict[str, Shape]:
     """Shape (height, width, channels) of the input and of every layer's output, by name."""
     shapes = {"input": network.input_shape}
     for layer in network.layers:
-        shapes[layer.name] = _output_shape(layer, shapes[layer.source])
+        shapes[layer.name] = output_shape(layer, shapes[layer.source])
     return shapes
 
 

@@ -10,7 +10,7 @@ from torch import fx
 
 from pymodel.errors import DeeplockError
 from pymodel.fixed_point import integer_conv
-from pymodel.network import Layer, MaxPool, Network, Quantisation, Shape, output_shapes
+from pymodel.network import Layer, MaxPool, Network, Quantisation, Shape, output_shape
 from pymodel.quantizer import CLAMPS, CONVS, DROPOUTS, MACS, POOLS, RESHAPES, SYMBOLS, unsupported
 
 __all__ = ["from_pt2e"]
@@ -157,12 +157,6 @@ def _input_shape(node: fx.Node) -> Shape:
     return height, width, channels
 
 
-def _shape_after(layer: Layer, shape: Shape) -> Shape:
-    anything = Quantisation(1.0, 0)
-    alone = Network("", shape, anything, anything, (replace(layer, source="input"),))
-    return output_shapes(alone)[layer.name]
-
-
 def _output(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> _Activation:
     results = next(node for node in converted.graph.nodes if node.op == "output").args[0]
     if len(results) != 1 or not isinstance(value := values.get(results[0]), _Activation):
@@ -192,7 +186,7 @@ def _step(node: fx.Node, value: _Value, name: str) -> tuple[_Value, Layer | None
                 lo=value.lo,
                 hi=value.hi,
             )
-            return _Activation(layer.name, _shape_after(layer, source.shape), quantisation, source.flat), layer
+            return _Activation(layer.name, output_shape(layer, source.shape), quantisation, source.flat), layer
         if value.quantisation not in (None, quantisation):
             raise unsupported(node, "an int8 activation cannot be quantised again")
         return replace(value, quantisation=quantisation), None
@@ -206,7 +200,7 @@ def _step(node: fx.Node, value: _Value, name: str) -> tuple[_Value, Layer | None
         return _read_mac(node, name, value), None
     if node.target in POOLS:
         layer = _read_pool(node, name, value.source)
-        return _Activation(name, _shape_after(layer, value.shape), value.quantisation), layer
+        return _Activation(name, output_shape(layer, value.shape), value.quantisation), layer
     if node.target in RESHAPES:
         if tuple(node.meta["val"].shape[1:]) != (prod(value.shape),):
             raise unsupported(node, "must flatten to [n, channels * height * width]")

@@ -116,7 +116,10 @@ REGISTERS = (
     Register("CONFIG", 0x28, Access.READ_WRITE, "bit 0: zeroise the key at the end of a run"),
     Register("COUNT", 0x2C, Access.READ_WRITE, "inferences that START runs back to back, 1..65535"),
     Register("KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: takes the key in KEY0..KEY7"),
-    *(Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first") for i in range(8)),
+    *(
+        Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first")
+        for i in range(8)
+    ),
     *(Register(name, 0x80 + 4 * i, Access.READ, meaning) for i, (name, meaning) in enumerate(COUNTERS)),
 )
 

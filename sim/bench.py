@@ -38,7 +38,7 @@ def run_bench(
     """
     runner = get_runner(simulator)
     logging.getLogger(type(runner).__qualname__).setLevel(logging.CRITICAL)
-    log, results, written = work / "log", work / "results.xml", work / "waves"
+    log, results, written = work / "log", work / "results.xml", work / "waves.fst"  # Icarus adds the suffix
     test_args, plusargs = [], []
     if waves is not None and simulator == "verilator":
         test_args = ["--trace-file", str(written)]

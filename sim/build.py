@@ -76,7 +76,7 @@ def build(
 ) -> Path:
     """Build the simulation of `component(config)`, by default the accelerator, unless it is built already.
 
-    Gives the folder for cocotb's runner; its top module is `TOP`, its Verilog lies in `TOP`.v. The folder is named after a
+    Gives the folder for cocotb's runner; its top module is `TOP`, its Verilog lies in `TOP`.v. The folder is named by a
     hash of the configuration, of every source file that the component imports and of the tools' versions. Processes
     that want the same build at the same time wait for the one that makes it.
 
@@ -85,10 +85,7 @@ def build(
     Raises DeeplockError where a program is missing, RuntimeError where the simulator refuses the design.
     """
     check_simulator(simulator)
-    if component is None:
-        module = ROOT / "hw" / "accelerator.py"
-    else:
-        module = Path(inspect.getfile(component)).resolve()
+    module = Path(inspect.getfile(component)).resolve() if component else ROOT / "hw" / "accelerator.py"
     folder = build_root() / "sim" / f"{simulator}-{_digest(config, simulator, waves, module)}"
     done = folder / "done"
     if done.exists():
@@ -106,12 +103,14 @@ def build(
 
 
 def _awake(text: str) -> str:
-    """Verilog in which every `always @*` runs once at time 0: Icarus leaves one asleep, its outputs X, until an input changes.
+    """Verilog whose every `always @*` runs at time 0. Icarus leaves one asleep, its outputs X, until an input moves.
 
     Yosys makes each of them read a register of its own for this, but initialises that before they listen. (always_comb
     would do too, but Icarus 11 then evaluates so much too often that it takes three times as long.)
     """
-    return re.sub(r"^( *)reg (\\\$auto\$verilog_backend\S+ ) = 0;$", r"\1reg \2;\n\1initial \2 <= 0;", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^( *)reg (\\\$auto\$verilog_backend\S+ ) = 0;$", r"\1reg \2;\n\1initial \2 <= 0;", text, flags=re.MULTILINE
+    )
 
 
 def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
@@ -134,3 +133,6 @@ def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
             )
         except RuntimeError as error:
             raise RuntimeError(f"{simulator} cannot build {source} ({error}):\n{_tail(log)}") from None
+    for path in folder.iterdir():  # of Verilator's files only the program is needed
+        if path.suffix in (".a", ".cpp", ".d", ".gch", ".h", ".o"):
+            path.unlink()

@@ -1,10 +1,14 @@
 """Drives the accelerator in a cocotb simulation: registers, key, image, ifmaps and ofmaps."""
 
+import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+import cocotb
 import numpy as np
 from cocotb.clock import Clock
+from cocotb.task import Task
 from cocotb.triggers import RisingEdge, Timer
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp, AxiStreamBus, AxiStreamSink
@@ -17,6 +21,7 @@ __all__ = ["PERIOD_NS", "Driver"]
 
 PERIOD_NS = 2
 _FIRST_POLL, _LAST_POLL = 32, 4096
+_QUEUED_PACKETS = 2
 
 
 class Driver:
@@ -26,8 +31,8 @@ class Driver:
     seed       of the pauses
     watchdog   cycles without a beat on any stream after which a run counts as hung
 
-    Arrays and bytes: `image` is a pymodel.image.Image. `driver.image`, `driver.ifmap` (sources) and `driver.ofmap` (sink)
-    are the streams, for tests that send what no driver would.
+    The `image` that methods take is a pymodel.image.Image. The streams `driver.image`, `driver.ifmap` (sources) and
+    `driver.ofmap` (sink) are there for tests that send what no driver would.
     """
 
     def __init__(self, dut, pauses: float = 0.0, seed: int = 0, watchdog: int = 200_000) -> None:
@@ -41,6 +46,7 @@ class Driver:
         self.image = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_image"), dut.clk, dut.rst)
         self.ifmap = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_ifmap"), dut.clk, dut.rst)
         self.ofmap = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_ofmap"), dut.clk, dut.rst)
+        self._feeders: list[Task] = []
         self._running = False
         self._loaded = None
         self._offered = False  # the parameters of the next inference follow the program in its packet
@@ -60,31 +66,29 @@ class Driver:
     async def reset(self, cycles: int = 4) -> None:
         """Reset the device and forget what was sent."""
         self.dut.rst.value = 1
+        self._stop_feeding()
         for stream in (self.image, self.ifmap, self.ofmap):
             stream.clear()
         await self.wait(1)  # the first values settle before the first edge
-        self._start_clock()
+        if not self._running:
+            self._clock.start()
+            self._running = True
         await self.wait(cycles)
         await RisingEdge(self.dut.clk)
         self.dut.rst.value = 0
         await self.wait(2)
         self._loaded, self._offered = None, False
 
-    def _start_clock(self) -> None:
-        if not self._running:
-            self._clock.start()
-            self._running = True
-
     async def read(self, name: str) -> int:
         """The value of a register."""
-        answer = await self._registers.read(address(name), 4)
+        answer: Any = await self._registers.read(address(name), 4)
         if answer.resp != AxiResp.OKAY:
             raise OSError(f"read of {name}: {answer.resp.name}")
         return int.from_bytes(answer.data, "little")
 
     async def write(self, name: str, value: int) -> None:
         """Write a register; OSError if the device refuses."""
-        answer = await self._registers.write(address(name), value.to_bytes(4, "little"))
+        answer: Any = await self._registers.write(address(name), value.to_bytes(4, "little"))
         if answer.resp != AxiResp.OKAY:
             raise OSError(f"write of {name}: {answer.resp.name}")
 
@@ -118,7 +122,9 @@ class Driver:
         await self._until(Status.LOADED, lambda: "the image's header and program")
         self._loaded, self._offered = image, True
 
-    async def run(self, image, ifmaps: Sequence[np.ndarray], progress: Callable[[int, int], None] | None = None) -> RunResult:
+    async def run(
+        self, image, ifmaps: Sequence[np.ndarray], progress: Callable[[int, int], None] | None = None
+    ) -> RunResult:
         """Run inferences back to back; loads the image's program first if it is not the one loaded last.
 
         ifmaps     int8 [h, w, c] each, 1 to 65535 of them
@@ -130,15 +136,11 @@ class Driver:
             await self.load_program(image)
         count = len(ifmaps)
         await self.write("COUNT", count)
-        for ifmap in ifmaps:
-            self.ifmap.send_nowait(image.pack_ifmap(ifmap))
-        for _ in range(count - self._offered):
-            self.image.send_nowait(image.parameters)
+        self._feed(self.ifmap, map(image.pack_ifmap, ifmaps))
+        self._feed(self.image, itertools.repeat(image.parameters, count - self._offered))
         self._offered = False
-        begin = self.cycle
+        begin, reported = self.cycle, 0
         await self.write("CONTROL", Command.START)
-
-        reported = 0
 
         def missing() -> str:
             return f"DONE, {self.ofmap.count()} of {count} ofmaps came"
@@ -149,7 +151,10 @@ class Driver:
                 reported = self.ofmap.count()
                 progress(reported, count)
 
-        await self._until(Status.DONE, missing, report)
+        try:
+            await self._until(Status.DONE, missing, report)
+        finally:
+            self._stop_feeding()
         cycles = self.cycle - begin
         for _ in range(self.watchdog):  # the last beats may still be on their way
             if self.ofmap.count() >= count:
@@ -160,6 +165,22 @@ class Driver:
         report()
         ofmaps = [image.unpack_ofmap(bytes(self.ofmap.recv_nowait().tdata)) for _ in range(count)]
         return RunResult(ofmaps, await self.counters(), cycles)
+
+    def _feed(self, stream: FastSource, packets: Iterable[bytes]) -> None:
+        """Send packets from now on, only a few of them waiting in memory."""
+
+        async def send() -> None:
+            for packet in packets:
+                while stream.count() >= _QUEUED_PACKETS:
+                    stream.dequeue_event.clear()
+                    await stream.dequeue_event.wait()
+                stream.send_nowait(packet)
+
+        self._feeders.append(cocotb.start_soon(send()))
+
+    def _stop_feeding(self) -> None:
+        while self._feeders:
+            self._feeders.pop().cancel()
 
     async def _until(self, bit: Status, what: Callable[[], str], report: Callable[[], None] | None = None) -> int:
         """Poll STATUS, ever less often, until `bit` is set; AcceleratorError at an error code."""
@@ -177,14 +198,15 @@ class Driver:
                 beats, since = now, self.cycle
             elif self.cycle - since > self.watchdog:
                 raise WatchdogError(
-                    f"no beat on any stream for {self.cycle - since} cycles, waiting for {what()}: STATUS 0x{status:04x}, "
-                    f"{self.image.beats} image beats and {self.ifmap.beats} ifmap beats taken"
+                    f"no beat on any stream for {self.cycle - since} cycles, waiting for {what()}: "
+                    f"STATUS 0x{status:04x}, {self.image.beats} image beats and {self.ifmap.beats} ifmap beats taken"
                 )
             await self.wait(poll)
             poll = min(poll * 3 // 2, _LAST_POLL)
 
     async def _recover(self) -> None:
         """Wait until the device has flushed its streams, then drop what was not sent and not read."""
+        self._stop_feeding()
         self.image.clear()
         self.ifmap.clear()
         begin = self.cycle

@@ -11,15 +11,14 @@ __all__ = ["AcceleratorError", "RunResult", "SimResult", "SimulationError", "Wat
 
 
 class AcceleratorError(DeeplockError):
-    """The accelerator stopped with error `code` in STATUS."""
+    """The accelerator stopped with error `code` (pymodel.registers.Error) in STATUS."""
 
     def __init__(self, code: int) -> None:
-        self.code = Error(code) if code in set(Error) else code
-        name = self.code.name if isinstance(self.code, Error) else f"code {code}"
-        super().__init__(f"the accelerator stopped with {name}: {ERROR_TEXTS.get(code, 'no such error code is known')}")
+        self.code = Error(code)
+        super().__init__(f"the accelerator stopped with {self.code.name}: {ERROR_TEXTS[self.code]}")
 
-    def __reduce__(self):
-        return type(self), (int(self.code),)
+    def __reduce__(self):  # so that it survives the way back from another process
+        return type(self), (self.code,)
 
 
 class WatchdogError(RuntimeError):

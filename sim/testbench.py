@@ -34,7 +34,7 @@ async def simulate_job(dut) -> None:
             if key:
                 await driver.load_key(key)
             await driver.load_program(image)
-            run = await driver.run(image, job["ifmaps"], lambda done, _: progress.write(f"{done}\n"))
+            run = await driver.run(image, job["ifmaps"], lambda done, _: print(done, file=progress))
             result = {"ofmaps": run.ofmaps, "counters": run.counters, "cycles": run.cycles}
         except AcceleratorError as error:
             result = {"error": int(error.code)}

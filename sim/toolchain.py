@@ -41,7 +41,7 @@ def _verilator_bin() -> Path | None:
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """While it lasts, os.environ finds Verilator and Yosys, holds `variables` and nothing that changes how they work."""
+    """While it lasts, os.environ finds Verilator and Yosys, and holds `variables` and nothing that meddles."""
     before = dict(os.environ)
     verilator = _verilator_bin()
     if verilator is not None:  # before a system's Verilator, which is too old for cocotb 2 in many distributions

@@ -14,14 +14,25 @@ from amaranth.sim import Simulator, SimulatorContext
 __all__ = ["check_stable", "receive", "send", "simulate"]
 
 
-def simulate(design: Elaboratable | Fragment, *testbenches: Callable, background: Iterable[Callable] = ()) -> None:
-    """Run a clocked design until every testbench, an async function of the context, is done."""
+def simulate(
+    design: Elaboratable | Fragment, *testbenches: Callable, background: Iterable[Callable] = (), cycles: int = 20_000
+) -> None:
+    """Run a clocked design until every testbench, an async function of the context, is done.
+
+    background   testbenches that are not waited for; in every cycle they come before the others, who see what they did
+    cycles       after so many the run fails: something hangs
+    """
+
+    async def watchdog(ctx: SimulatorContext) -> None:
+        await ctx.tick().repeat(cycles)
+        raise AssertionError(f"no end after {cycles} cycles")
+
     simulator = Simulator(design)
     simulator.add_clock(1e-6)
+    for testbench in (*background, watchdog):
+        simulator.add_testbench(testbench, background=True)
     for testbench in testbenches:
         simulator.add_testbench(testbench)
-    for testbench in background:
-        simulator.add_testbench(testbench, background=True)
     simulator.run()
 
 

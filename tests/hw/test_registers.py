@@ -31,7 +31,8 @@ class Bus:
         return getattr(self.dut, f"s_axil_{name}")
 
     async def tick(self, *signals):
-        *_, command, bad, = sampled = await self.ctx.tick().sample(*signals, self.dut.command, self.dut.bad_key_size)  # fmt: skip
+        sampled = await self.ctx.tick().sample(*signals, self.dut.command, self.dut.bad_key_size)
+        *_, command, bad = sampled
         self.pulses += [command] if command else []
         self.bad_key_sizes += bad
         return sampled[2:-2]
@@ -145,7 +146,9 @@ def test_a_write_takes_its_channels_in_any_order_and_waits_for_bready(aw_delay, 
         for value in (7, 65535, 1):
             assert await bus.write(address("COUNT"), value, 0xF, aw_delay, w_delay, b_delay) == Response.OKAY
             assert bus.ctx.get(bus.dut.count) == value
-            assert bus.cycles == max(aw_delay, w_delay) + 3 + b_delay  # the cycle of the later one, 2 more, and the wait
+            assert (
+                bus.cycles == max(aw_delay, w_delay) + 3 + b_delay
+            )  # the cycle of the later one, 2 more, and the wait
 
     run(testbench)
 
@@ -175,8 +178,13 @@ def test_a_master_that_is_always_ready_gets_a_read_and_a_write_every_2_cycles():
 def test_byte_strobes_write_their_bytes_only():
     async def testbench(bus):
         await bus.write(address("COUNT"), 0x1234)
-        for strobe, value, expected in ((0b0001, 0xFFFF_FF56, 0x1256), (0b0010, 0xFFFF_78FF, 0x7856), (0, 0x9999, 0x7856),
-                                        (0b1100, 0x0000_FFFF, 0x7856)):  # fmt: skip
+        writes = (
+            (0b0001, 0xFFFF_FF56, 0x1256),
+            (0b0010, 0xFFFF_78FF, 0x7856),
+            (0, 0x9999, 0x7856),
+            (0b1100, 0xFFFF, 0x7856),
+        )
+        for strobe, value, expected in writes:
             assert await bus.write(address("COUNT"), value, strobe) == Response.OKAY
             assert bus.ctx.get(bus.dut.count) == expected
         await bus.write(address("CONFIG"), 1, 0b1110)

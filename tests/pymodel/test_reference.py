@@ -6,14 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymodel import golden, reference
-from pymodel.network import Conv, MaxPool, Network, Quantisation, output_shapes
-
-UNUSED = Quantisation(1.0, 0)
-
-
-def _network(shape: tuple[int, int, int], *layers: Conv | MaxPool) -> Network:
-    return Network("test", shape, UNUSED, UNUSED, layers)
-
+from pymodel.network import Conv, MaxPool
+from tests.random_networks import cases, convs, network_of
 
 def _scalar(bias: int, multiplier: int, shift: int, **options) -> Conv:
     """1 x 1 convolution with weight 1, so that its accumulator is the ifmap + bias."""
@@ -24,7 +18,7 @@ def _scalar(bias: int, multiplier: int, shift: int, **options) -> Conv:
 
 
 def _run_scalar(conv: Conv, q: int) -> int:
-    return int(reference.run(_network((1, 1, 1), conv), np.full((1, 1, 1, 1), q, np.int8))["conv"].item())
+    return int(reference.run(network_of((1, 1, 1), conv), np.full((1, 1, 1, 1), q, np.int8))["conv"].item())
 
 
 @pytest.mark.parametrize(
@@ -56,13 +50,13 @@ def test_shift_of_64_leaves_the_rounded_sign():
 def test_padding_reads_as_the_zero_point():
     weight = np.ones((1, 3, 3, 1), np.int8)
     conv = replace(_scalar(0, 2**15, 15), weight=weight, padding=(1, 1, 1, 1), input_zero_point=-3)
-    ofmap = reference.run(_network((1, 2, 1), conv), np.array([5, 7], np.int8).reshape(1, 1, 2, 1))["conv"]
+    ofmap = reference.run(network_of((1, 2, 1), conv), np.array([5, 7], np.int8).reshape(1, 1, 2, 1))["conv"]
     assert ofmap.flatten().tolist() == [5 + 7 - 7 * 3] * 2
 
 
 def test_max_pool_drops_what_fills_no_window():
     ifmaps = np.arange(-10, 15, dtype=np.int8).reshape(1, 5, 5, 1)
-    ofmap = reference.run(_network((5, 5, 1), MaxPool("pool", "input", 2, 2)), ifmaps)["pool"]
+    ofmap = reference.run(network_of((5, 5, 1), MaxPool("pool", "input", 2, 2)), ifmaps)["pool"]
     assert ofmap.flatten().tolist() == [-4, -2, 6, 8]
 
 
@@ -88,64 +82,19 @@ def _conv_in_integers(layer: Conv, ifmap: np.ndarray) -> np.ndarray:
     return ofmap
 
 
-@st.composite
-def _convs(draw: st.DrawFn, name: str, source: str, channels: int, kernel: tuple[int, int], garbage: bool) -> Conv:
-    """With `garbage` what a wrong key makes; else multiplier and shift that spread the ofmap over int8."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    out = draw(st.integers(1, 5))
-    lo, hi = sorted(draw(st.tuples(*[st.integers(-128, 127)] * 2)))
-    shift = rng.integers(1, 65, out) if garbage else rng.integers(20, 26, out)
-    bias = rng.integers(-(2**31), 2**31, out) if garbage else rng.integers(-(2**14), 2**14, out)
-    return Conv(
-        name=name,
-        source=source,
-        weight=rng.integers(-128, 128, (out, *kernel, channels), np.int8),
-        bias=bias.astype(np.int32),
-        multiplier=rng.integers(2**15, 2**16, out).astype(np.int32),
-        shift=shift.astype(np.int32),
-        stride=draw(st.integers(1, 2)),
-        padding=draw(st.tuples(*[st.integers(0, 2)] * 4)),
-        input_zero_point=draw(st.integers(-128, 127)),
-        zero_point=draw(st.integers(-128, 127)),
-        lo=lo,
-        hi=hi,
-        accumulator_bits=draw(st.sampled_from([24, 32])),
-    )
-
-
-@st.composite
-def _cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
-    """A network of 1..4 layers, each on any earlier one, and 1..2 ifmaps."""
-    shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 3)))
-    garbage = draw(st.booleans())
-    network = _network(shape)
-    for index in range(draw(st.integers(1, 4))):
-        shapes = output_shapes(network)
-        source = draw(st.sampled_from(list(shapes)))
-        height, width, channels = shapes[source]
-        if draw(st.integers(0, 2)) == 0:
-            layer = MaxPool(f"l{index}", source, draw(st.integers(1, min(height, width, 3))), draw(st.integers(1, 2)))
-        else:
-            kernel = draw(st.tuples(st.integers(1, height), st.integers(1, width)))
-            layer = draw(_convs(f"l{index}", source, channels, kernel, garbage))
-        network = replace(network, layers=(*network.layers, layer))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    return network, rng.integers(-128, 128, (draw(st.integers(1, 2)), *shape), np.int8)
-
-
 @settings(max_examples=50, deadline=None)
 @given(st.data(), st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.booleans())
 def test_convolution_equals_python_integers(data, height, width, channels, garbage):
     kernel = data.draw(st.tuples(st.integers(1, height), st.integers(1, width)))
-    layer = data.draw(_convs("conv", "input", channels, kernel, garbage))
+    layer = data.draw(convs("conv", "input", channels, kernel, garbage))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     ifmap = rng.integers(-128, 128, (height, width, channels), np.int8)
-    ofmaps = reference.run(_network(ifmap.shape, layer), ifmap[np.newaxis])
+    ofmaps = reference.run(network_of(ifmap.shape, layer), ifmap[np.newaxis])
     assert np.array_equal(ofmaps["conv"][0].numpy(), _conv_in_integers(layer, ifmap))
 
 
 @settings(max_examples=200, deadline=None)
-@given(_cases())
+@given(cases())
 def test_every_byte_of_every_layer_equals_the_golden_model(case):
     network, ifmaps = case
     expected = golden.run(network, ifmaps)

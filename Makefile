@@ -1,0 +1,59 @@
+# make demo        the whole way on handwritten digits: train, quantise, compile, lock, run on the RTL, report
+# make test        lint and the fast tests, on Verilator and Icarus
+# make test-full   the slow tests too
+# make lint        ruff and pyright
+# make results     the figures in README.md and docs/results from the last `make demo`
+# make clean       removes what the commands above made; DEEP=1 also .venv
+
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= 2
+.DELETE_ON_ERROR:
+.PHONY: demo test test-full lint results clean system .venv
+
+demo: .venv
+	@$(BIN)/deeplock demo
+
+test: lint
+	@$(BIN)/pytest -q -n $(JOBS) -m "not slow"
+
+test-full: lint
+	@$(BIN)/pytest -q -n $(JOBS)
+
+lint: .venv
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/pyright
+
+results: .venv
+	@$(BIN)/python docs/results.py build/demo
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path "./.venv/*" -prune -exec rm -rf {} +
+	$(if $(DEEP),rm -rf .venv)
+
+.venv: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt | system
+	@echo "installing into .venv (some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "  torch" && $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt torch==2.13.0
+	@echo "  everything else" && $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+# what pip cannot bring, as program:package; the last entry stands for a Python that makes virtual environments
+PROGRAMS := iverilog:iverilog g++:g++ make:make perl:perl
+MISSING = $(strip \
+	$(foreach pair,$(PROGRAMS),$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair))))) \
+	$(if $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null && echo yes),,python3-venv))
+
+system:
+	@missing="$(MISSING)"; test -n "$$missing" || exit 0; \
+	install="apt-get install -y --no-install-recommends $$missing"; \
+	if ! command -v apt-get >/dev/null; then echo "missing: install $$missing, then run make again" >&2; exit 1; \
+	elif test "$$(id -u)" = 0; then sudo=; elif sudo -n true 2>/dev/null; then sudo="sudo -n"; \
+	else echo "missing: run  sudo $$install  and then make again" >&2; exit 1; fi; \
+	echo "installing $$missing"; \
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null

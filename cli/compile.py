@@ -1,0 +1,101 @@
+"""Compile a quantised network to an accelerator image.
+
+The image is locked if there is a key file. NETWORK is the int8 network file that `deeplock train` writes, or any PyTorch network as torch.export saves it
+(.pt2), which is quantised on the way with the inputs of --calibration. The image fits accelerators of exactly this
+geometry (rows, columns, bytes per beat) with at least these memories. The bytes that pad the array are random, so
+two images of a network differ.
+
+examples:
+  deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
+  deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.image
+  deeplock compile mine.pt2 --calibration inputs.npz --key-file my.key -o build/mine.image
+
+JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "layers", "parameter_bytes", "lower_bound", "file"}
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.options import SUITE, add_accelerator, add_json, add_key_file
+
+if TYPE_CHECKING:
+    from pymodel.network import Network
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
+    parser.add_argument("-o", "--output", type=Path, metavar="IMAGE", required=True, help="the image file")
+    add_key_file(parser, "lock the image with this master key; without, it is plain")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE.npz",
+        help="for a .pt2: array `images`, float [n, height, width, channels], inputs like those that it will see",
+    )
+    add_accelerator(parser, from_image=False)
+    add_json(parser)
+
+
+def _quantise(path: Path, calibration: Path | None) -> "Network":
+    """The int8 network of an exported program."""
+    import torch
+
+    from cli.images import read_images
+    from cli.training import quieten_torch
+    from pymodel.errors import DeeplockError
+
+    if calibration is None:
+        raise DeeplockError(f"{path}: an exported program is quantised with inputs: give --calibration")
+    images = torch.from_numpy(read_images(calibration).real).float().permute(0, 3, 1, 2).contiguous()
+    if not path.is_file():
+        raise DeeplockError(f"{path}: no such file")
+    quieten_torch()
+    from pymodel.quantise import quantise
+
+    try:
+        program = torch.export.load(path)
+    except Exception as error:  # torch raises whatever a foreign file makes it stumble over
+        raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
+    return quantise(program, images, path.stem)
+
+
+def run(args: argparse.Namespace) -> None:
+    from cli.artefact import load, save
+    from cli.options import config_of
+    from cli.output import write_json
+    from pymodel.compiler import compile_network
+    from pymodel.errors import DeeplockError
+    from pymodel.keyfile import read_key
+    from pymodel.network import Network
+
+    names = ("rows", "cols", "bytes_per_beat", "activation_words", "accumulators", "program_words", "ifmap_bytes")
+    config = config_of(**{name: getattr(args, name) for name in names})
+    key = read_key(args.key_file) if args.key_file else None
+    network = _quantise(args.network, args.calibration) if args.network.suffix == ".pt2" else load(args.network)
+    if not isinstance(network, Network):
+        raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
+    image = compile_network(network, config)
+    if key is not None:
+        image = image.locked(SUITE, key)
+    save(args.output, image)
+    locked = f"locked by suite {image.suite}" if key is not None else "plain"
+    print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
+    print(f"{len(image.program)} layers, {len(image.parameters)} parameter bytes, ", end="")
+    print(f"at least {image.interface.lower_bound} cycles an inference")
+    write_json(
+        args.json,
+        {
+            "network": network.name,
+            "suite": image.suite,
+            "rows": config.rows,
+            "cols": config.cols,
+            "bytes_per_beat": config.bytes_per_beat,
+            "layers": len(image.program),
+            "parameter_bytes": len(image.parameters),
+            "lower_bound": image.interface.lower_bound,
+            "file": str(args.output),
+        },
+    )

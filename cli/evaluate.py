@@ -1,0 +1,134 @@
+"""Measure the accuracy of a checkpoint, a quantised network or an image.
+
+With the right key, and with wrong ones. Runs all test images of the data set through the float network (checkpoint) or the golden model (network file, image).
+Something locked takes --key-file, --wrong-keys N for the accuracy under N random keys, or both.
+
+examples:
+  deeplock evaluate build/digits.int8.safetensors
+  deeplock evaluate build/digits.image --key-file my.key --wrong-keys 20
+  deeplock evaluate build/locked.safetensors --key-file my.key --wrong-keys 100 --seed 7 --json build/accuracy.json
+
+JSON: {"file", "kind": "checkpoint" | "network" | "image", "suite", "images", "accuracy" (null without --key-file where
+  locked), "wrong_keys": [accuracies], "wrong_key_mean" (null without --wrong-keys)}
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.options import add_images, add_json, add_key_file, positive
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pymodel.checkpoint import Checkpoint
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network or image")
+    add_key_file(parser, "the master key")
+    parser.add_argument("--wrong-keys", type=positive, metavar="N", default=0, help="try N random keys as well")
+    parser.add_argument("--seed", type=int, default=0, help="of the random keys (0)")
+    parser.add_argument("--count", type=positive, metavar="N", help="run the first N images only")
+    add_images(parser)
+    add_json(parser)
+
+
+def _float_runner(artefact: "Checkpoint") -> tuple[str, tuple[int, ...], Callable]:
+    """Data set, input shape, and what gives the outputs of real images [n, h, w, c] under a key, of a checkpoint."""
+    import numpy as np
+    import torch
+
+    from pymodel import networks
+    from pymodel.checkpoint import unlock_checkpoint
+    from pymodel.datasets import load
+    from pymodel.errors import DeeplockError
+
+    name = artefact.metadata.get("network", "")
+    if name not in networks.NAMES:
+        raise DeeplockError(f"the checkpoint's metadata must name a network ({', '.join(networks.NAMES)})")
+    dataset = networks.dataset_of(name)
+
+    def outputs(key: bytes, real: "np.ndarray") -> "np.ndarray":
+        opened = unlock_checkpoint(artefact, key) if artefact.locked_by else artefact
+        module = networks.build(name).eval()
+        try:
+            module.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in opened.tensors.items()})
+        except RuntimeError:
+            raise DeeplockError(f"the checkpoint's tensors are not those of network {name}") from None
+        with torch.no_grad():
+            return np.nan_to_num(module(torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()).numpy())
+
+    return dataset, load(dataset).test_images.shape[1:], outputs
+
+
+def run(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from cli.artefact import load
+    from cli.images import labelled_images
+    from cli.options import accelerator_for, read_key_file
+    from cli.output import Progress, percent, print_table, write_json
+    from pymodel import golden, interpreter
+    from pymodel.errors import DeeplockError
+    from pymodel.image import Image
+    from pymodel.network import Network
+    from pymodel.preprocess import quantise
+
+    artefact = load(args.file)
+    suite = "plain"
+    if isinstance(artefact, Image):
+        kind, suite, interface = "image", artefact.suite, artefact.interface
+        dataset, shape = interface.dataset, interface.input_shape
+        config = accelerator_for(artefact)
+
+        def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
+            return interpreter.run(artefact, key, quantise(interface.input, real), config)
+
+    elif isinstance(artefact, Network):
+        kind, dataset, shape = "network", artefact.dataset, artefact.input_shape
+
+        def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
+            return golden.run(artefact, quantise(artefact.input, real))[artefact.layers[-1].name]
+
+    else:
+        kind, suite = "checkpoint", artefact.locked_by or "plain"
+        dataset, shape, outputs = _float_runner(artefact)
+
+    if suite == "plain" and args.wrong_keys:
+        raise DeeplockError("it is not locked: leave --wrong-keys out, or lock it first")
+    only_wrong = args.key_file is None and args.wrong_keys
+    key = None if only_wrong else read_key_file(args.key_file, suite)
+    images = labelled_images(args, dataset, shape, args.count)
+    if images.labels is None:
+        raise DeeplockError(f"{args.images}: has no `labels` to compare with")
+    accuracy = None if key is None else images.accuracy(outputs(key, images.real))
+    wrong = []
+    rng = np.random.default_rng(args.seed)
+    with Progress() as progress, np.errstate(all="ignore"):
+        for number in range(args.wrong_keys):
+            progress(f"wrong key {number + 1} of {args.wrong_keys}")
+            wrong.append(images.accuracy(outputs(rng.bytes(16), images.real)))
+    mean = float(np.mean(wrong)) if wrong else None
+    rows: list[tuple[str, object]] = [("images", len(images.real))]
+    if accuracy is not None:
+        rows.append(("accuracy" if suite == "plain" else "accuracy with this key", percent(accuracy)))
+    if mean is not None:
+        spread = f"{percent(min(wrong))} .. {percent(max(wrong))}"
+        rows.append((f"mean of {len(wrong)} random keys", f"{percent(mean)} ({spread})"))
+    print_table(rows)
+    write_json(
+        args.json,
+        {
+            "file": str(args.file),
+            "kind": kind,
+            "suite": suite,
+            "images": len(images.real),
+            "accuracy": accuracy,
+            "wrong_keys": wrong,
+            "wrong_key_mean": mean,
+        },
+    )

@@ -1,0 +1,149 @@
+"""Say what is in a checkpoint, a quantised network or an image.
+
+An image: whether it is locked, its geometry, the memories that it needs, the least cycles of an inference, and its
+layers as the accelerator runs them. A network: its layers, parameters and multiply-accumulates. A checkpoint: its
+tensors.
+
+examples:
+  deeplock info build/digits.image
+  deeplock info build/digits.int8.safetensors --json build/digits.json
+
+JSON, image: {"kind", "network", "dataset", "classes", "suite", "locked", "rows", "cols", "bytes_per_beat", "needs",
+  "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool", "parameter_bytes"}]};
+  network: {"kind", "network", "dataset", "classes", "parameters", "macs",
+  "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
+  checkpoint: {"kind", "suite", "locked", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.options import add_json
+
+if TYPE_CHECKING:
+    from pymodel.checkpoint import Checkpoint
+    from pymodel.image import Image
+    from pymodel.network import Network
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network or image")
+    add_json(parser)
+
+
+def _image(image: "Image") -> dict[str, Any]:
+    from cli.options import memory_needs
+    from pymodel.parameters import ENTRY_BYTES, tile_rows
+
+    rows, cols = image.header["rows"], image.header["cols"]
+
+    def parameter_bytes(fields: dict[str, int]) -> int:
+        if fields["diagonal"]:
+            return 0
+        folds = [0] * (fields["groups"] - 1) + [fields["fold"]]
+        return cols * sum(ENTRY_BYTES + sum(tile_rows(fields, rows, fold)) for fold in folds)
+
+    def layer(fields: dict[str, int]) -> dict[str, Any]:
+        return {
+            "input": [fields["in_h"], fields["in_w"], (fields["cblocks"] - 1) * rows + fields["rows_last"]],
+            "output": [fields["out_h"], fields["out_w"], (fields["groups"] - 1) * cols + fields["last_columns"]],
+            "kernel": [fields["kernel_h"], fields["kernel_w"]],
+            "stride": fields["stride"],
+            "pool": [fields["pool_h"], fields["pool_w"]],
+            "parameter_bytes": parameter_bytes(fields),
+        }
+
+    return {
+        "kind": "image",
+        "network": image.interface.network,
+        "dataset": image.interface.dataset,
+        "classes": list(image.interface.classes),
+        "suite": image.suite,
+        "locked": image.suite != "plain",
+        "rows": rows,
+        "cols": cols,
+        "bytes_per_beat": image.header["bytes_per_beat"],
+        "needs": memory_needs(image),
+        "parameter_bytes": len(image.parameters),
+        "lower_bound": image.interface.lower_bound,
+        "layers": [layer(fields) for fields in image.program],
+    }
+
+
+def _network(network: "Network") -> dict[str, Any]:
+    from pymodel.network import macs, output_shapes
+
+    shapes, work = output_shapes(network), macs(network)
+
+    def weights(layer) -> int:
+        return layer.weight.size + layer.bias.size if hasattr(layer, "weight") else 0
+
+    return {
+        "kind": "network",
+        "network": network.name,
+        "dataset": network.dataset,
+        "classes": list(network.classes),
+        "parameters": sum(weights(layer) for layer in network.layers),
+        "macs": sum(work.values()),
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": type(layer).__name__,
+                "source": getattr(layer, "source", None) or ", ".join(getattr(layer, "sources", ())),
+                "output": list(shapes[layer.name]),
+                "weights": weights(layer),
+                "macs": work[layer.name],
+            }
+            for layer in network.layers
+        ],
+    }
+
+
+def _checkpoint(checkpoint: "Checkpoint") -> dict[str, Any]:
+    suite = checkpoint.locked_by or "plain"
+    return {
+        "kind": "checkpoint",
+        "suite": suite,
+        "locked": suite != "plain",
+        "metadata": dict(checkpoint.metadata),
+        "parameters": sum(tensor.size for tensor in checkpoint.tensors.values()),
+        "tensors": [
+            {"name": name, "dtype": str(tensor.dtype), "shape": list(tensor.shape)}
+            for name, tensor in checkpoint.tensors.items()
+        ],
+    }
+
+
+def _text(value: object) -> object:
+    """A figure for people: shapes as 8x8x16, dicts and lists as words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items()) or "-"
+    if isinstance(value, list):
+        return ("x" if all(isinstance(item, int) for item in value) else " ").join(map(str, value)) or "-"
+    return value if value not in ("", None) else "-"
+
+
+def run(args: argparse.Namespace) -> None:
+    from cli.artefact import load
+    from cli.output import print_table, write_json
+    from pymodel.image import Image
+    from pymodel.network import Network
+
+    artefact = load(args.file)
+    if isinstance(artefact, Image):
+        figures, table = _image(artefact), "layers"
+    elif isinstance(artefact, Network):
+        figures, table = _network(artefact), "layers"
+    else:
+        figures, table = _checkpoint(artefact), "tensors"
+    print_table([(name.replace("_", " "), _text(value)) for name, value in figures.items() if name != table])
+    if figures[table]:
+        print()
+        head = [name.replace("_", " ") for name in figures[table][0]]
+        print_table([[_text(value) for value in row.values()] for row in figures[table]], head)
+    write_json(args.json, figures)

@@ -1,0 +1,50 @@
+"""Lock a checkpoint or an image with a master key.
+
+A checkpoint (safetensors, float32 or int8 tensors) keeps its names, shapes, types and size, so any framework still
+loads it; it just classifies no better than by chance. An image keeps header and program in clear and locks its
+parameters. A quantised network file is not locked itself: compile it.
+
+examples:
+  deeplock lock build/digits.float.safetensors --key-file my.key -o build/locked.safetensors
+  deeplock lock build/plain.image --key-file my.key -o build/locked.image
+
+JSON: {"kind": "checkpoint" | "image", "suite", "bytes", "file"}
+"""
+
+import argparse
+from pathlib import Path
+
+from cli.options import SUITE, add_json, add_key_file
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="FILE", help="checkpoint or image")
+    add_key_file(parser, "the master key", required=True)
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", required=True, help="the locked file")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from cli.artefact import load, save
+    from cli.output import write_json
+    from pymodel.checkpoint import Checkpoint, lock_checkpoint
+    from pymodel.errors import DeeplockError
+    from pymodel.image import Image
+    from pymodel.keyfile import read_key
+    from pymodel.suites import suite
+
+    key = read_key(args.key_file)
+    artefact = load(args.input)
+    if isinstance(artefact, Checkpoint):
+        locked = lock_checkpoint(artefact, key, suite(SUITE))
+    elif not isinstance(artefact, Image):
+        raise DeeplockError(f"{args.input}: is a quantised network: lock its image (deeplock compile --key-file)")
+    elif artefact.suite != "plain":
+        raise DeeplockError(f"{args.input}: is locked already, by suite {artefact.suite}")
+    else:
+        locked = artefact.locked(SUITE, key)
+    kind, size = save(args.output, locked)
+    print(f"{args.output}: {kind} locked by suite {SUITE}, {size} bytes")
+    write_json(args.json, {"kind": kind, "suite": SUITE, "bytes": size, "file": str(args.output)})

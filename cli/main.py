@@ -1,0 +1,77 @@
+"""The command `deeplock`: finds the subcommand, runs it, and turns faults of the input into one line.
+
+Every subcommand is a file of its own whose docstring is its help. They import what is slow (NumPy, PyTorch, cocotb,
+...) inside `run`, so that `deeplock --help` answers at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from pymodel.errors import DeeplockError
+
+__all__ = ["main"]
+
+COMMANDS = ("demo", "keygen", "train", "evaluate", "compile", "lock", "unlock", "simulate", "info")
+
+_DESCRIPTION = """\
+Locks trained networks with a master key (Deep-Lock, arXiv 2008.05966) and runs them, locked, on an int8 systolic
+accelerator that unlocks the weights on their way into the array."""
+
+_EPILOG = """\
+the usual way:
+  deeplock keygen -o my.key
+  deeplock train digits -o build/digits
+  deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
+  deeplock simulate build/digits.image --key-file my.key --count 5
+
+exit codes: 0 done, 1 fault of the input (one line on stderr), 2 wrong usage"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("deeplock", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        module = import_module(f"cli.{name}")
+        description, _, epilog = (module.__doc__ or "").partition("\nexamples:")
+        summary = description.split(".\n")[0].split(": ")[0].strip().rstrip(".")
+        command = subparsers.add_parser(
+            name,
+            help=summary[0].lower() + summary[1:],
+            description=description,
+            epilog=f"examples:{epilog}",
+            formatter_class=raw,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `deeplock` with these arguments, by default the process's; gives the exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+        sys.stdout.flush()
+    except DeeplockError as error:
+        return _fail(str(error))
+    except BrokenPipeError:  # whoever read our output, `head` for instance, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _fail(text: str) -> int:
+    print(f"deeplock: {' '.join(text.split())}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Options that several subcommands share."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymodel.config import SBOX_STYLES, Config
+from pymodel.errors import DeeplockError
+
+if TYPE_CHECKING:
+    from pymodel.image import Image
+
+__all__ = [
+    "SUITE",
+    "accelerator_for",
+    "add_accelerator",
+    "add_data_dir",
+    "add_images",
+    "add_json",
+    "add_key_file",
+    "config_of",
+    "memory_needs",
+    "positive",
+    "read_key_file",
+]
+
+SUITE = "deep-lock"
+"""The suite that a key file locks with."""
+
+_SIZES = {
+    "rows": "rows of the array",
+    "cols": "columns of the array",
+    "bytes_per_beat": "bytes per beat of the image stream",
+    "activation_words": "depth of the activation memory in words of ROWS bytes",
+    "accumulators": "depth of the accumulator memory in pixels",
+    "program_words": "depth of the program memory in 32-bit words",
+    "ifmap_bytes": "size of the ifmap buffer",
+}
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {value}")
+    return value
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+
+
+def add_key_file(parser: argparse.ArgumentParser, text: str, required: bool = False) -> None:
+    parser.add_argument("--key-file", type=Path, metavar="FILE", required=required, help=text)
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="FILE.npz",
+        help="run on these instead of the data set's test images: array `images`, float [n, height, width, channels] "
+        "as the network was trained on, and, if known, `labels` [n]",
+    )
+    add_data_dir(parser)
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where data sets lie that are not bundled")
+
+
+def add_accelerator(parser: argparse.ArgumentParser, from_image: bool) -> None:
+    """--rows, --cols and so on; without a value they are the image's (`from_image`) or those of `Config`."""
+    group = parser.add_argument_group(
+        "accelerator", "by default what the image was compiled for" if from_image else None
+    )
+    for name, meaning in _SIZES.items():
+        default = None if from_image else getattr(Config, name)
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=positive,
+            metavar="N",
+            default=default,
+            help=meaning if from_image else f"{meaning} ({default})",
+        )
+    if from_image:
+        group.add_argument("--lanes", type=positive, metavar="N", help="requantise lanes (as many as rows)")
+        group.add_argument("--sbox", choices=SBOX_STYLES, default=Config.sbox, help=f"inverse S-boxes ({Config.sbox})")
+
+
+def config_of(**fields) -> Config:
+    """A Config; what it refuses is a fault of the input."""
+    try:
+        return Config(**fields)
+    except ValueError as error:
+        raise DeeplockError(str(error)) from None
+
+
+def memory_needs(image: "Image") -> dict[str, int]:
+    """The least memories that an accelerator must have for the image, by the names in Config."""
+    from pymodel.program import WORDS
+
+    return {
+        "activation_words": image.header["activation_words"],
+        "accumulators": image.header["accumulators"],
+        "program_words": WORDS * len(image.program),
+        "ifmap_bytes": image.header["ifmap_beats"] * image.header["rows"],
+    }
+
+
+def accelerator_for(image: "Image", args: argparse.Namespace | None = None) -> Config:
+    """The accelerator that the options of `add_accelerator` describe; DeeplockError if it cannot run the image.
+
+    What they leave open is the image's geometry and the usual memories, larger where the image needs more.
+    """
+    given = {name: getattr(args, name, None) for name in (*_SIZES, "lanes", "sbox")}
+    needs, fields = memory_needs(image), {"rows": image.header["rows"], "cols": image.header["cols"]}
+    for name, need in needs.items():
+        fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())
+    fields["activation_words"] = needs["activation_words"]
+    fields |= {name: value for name, value in given.items() if value is not None}
+    fields.setdefault("bytes_per_beat", min(image.header["bytes_per_beat"], fields["cols"]))
+    config = config_of(**fields, suite=image.suite)
+    image.check_fits(config)
+    return config
+
+
+def read_key_file(path: Path | None, suite: str) -> bytes:
+    """The key for something locked with `suite`, b"" if that is plain; DeeplockError if a key is missing or of no use."""
+    from pymodel.keyfile import read_key
+
+    if suite == "plain":
+        if path is not None:
+            raise DeeplockError("it is not locked: leave --key-file out, or lock it first")
+        return b""
+    if path is None:
+        raise DeeplockError(f"it is locked with suite {suite}: give --key-file")
+    return read_key(path)

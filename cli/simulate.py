@@ -1,0 +1,117 @@
+"""Run an image on the accelerator's RTL.
+
+Runs test images back to back and compares every result byte with the golden model. A wrong key is fine:
+the golden model computes with the same one. The first run of a configuration builds the simulation, which is kept
+in build/. Ends with exit code 1 if a byte differs.
+
+examples:
+  deeplock simulate build/digits.image --key-file my.key --count 5
+  deeplock simulate build/digits.image --key-file my.key --count 5 --pauses 0.3 --seed 7
+  deeplock simulate build/plain-4x4.image --simulator icarus --waves build/run.fst --json build/run.json
+
+JSON: {"image", "network", "suite", "simulator", "rows", "cols", "bytes_per_beat", "pauses", "seed", "images",
+  "mismatches", "accuracy" (null without labels), "cycles_per_image", "lower_bound", "counters": {cycles of the whole run by cause},
+  "seconds"}
+"""
+
+import argparse
+from pathlib import Path
+
+from cli.options import add_accelerator, add_images, add_json, add_key_file, positive
+
+__all__ = ["add_arguments", "run"]
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to below 1, not {text}")
+    return value
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image file")
+    add_key_file(parser, "the master key, if the image is locked")
+    parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
+    parser.add_argument("--simulator", choices=("verilator", "icarus"), default="verilator", help="(verilator)")
+    parser.add_argument(
+        "--pauses",
+        type=_probability,
+        metavar="P",
+        default=0.0,
+        help="probability of a pause in a cycle of a stream (0)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the pauses (0)")
+    parser.add_argument("--waves", type=Path, metavar="FILE", help="write the signals, the key among them, to FILE")
+    add_images(parser)
+    add_json(parser)
+    add_accelerator(parser, from_image=True)
+
+
+def run(args: argparse.Namespace) -> None:
+    from cli.images import labelled_images
+    from cli.options import accelerator_for, read_key_file
+    from cli.output import Progress, make_folder_of, percent, print_table, write_json
+    from cli.rtl import run_on_rtl
+    from pymodel.errors import DeeplockError
+    from pymodel.image import load_image
+    from sim.toolchain import check_simulator
+
+    image = load_image(args.image)
+    config = accelerator_for(image, args)
+    key = read_key_file(args.key_file, image.suite)
+    check_simulator(args.simulator)
+    images = labelled_images(args, image.interface.dataset, image.interface.input_shape, args.count)
+    if args.waves is not None:
+        make_folder_of(args.waves)
+    with Progress() as progress:
+        rtl = run_on_rtl(
+            image,
+            config,
+            key,
+            images.ifmaps(image.interface.input),
+            simulator=args.simulator,
+            pauses=args.pauses,
+            seed=args.seed,
+            waves=args.waves,
+            progress=progress,
+        )
+    accuracy = images.accuracy(rtl.ofmaps)
+    lower_bound = image.interface.lower_bound
+    print_table(
+        [
+            (
+                "accelerator",
+                f"{config.rows}x{config.cols}, B = {config.bytes_per_beat}, {config.suite}, {args.simulator}",
+            ),
+            ("images", args.count),
+            ("bytes that differ from golden", rtl.mismatches),
+            ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
+            ("cycles per image", f"{rtl.cycles_per_image:.1f}"),
+            ("lower bound", lower_bound),
+            *((f"  {name.lower().replace('_', ' ')}", cycles) for name, cycles in rtl.counters.items()),
+        ]
+    )
+    write_json(
+        args.json,
+        {
+            "image": str(args.image),
+            "network": image.interface.network,
+            "suite": config.suite,
+            "simulator": args.simulator,
+            "rows": config.rows,
+            "cols": config.cols,
+            "bytes_per_beat": config.bytes_per_beat,
+            "pauses": args.pauses,
+            "seed": args.seed,
+            "images": args.count,
+            "mismatches": rtl.mismatches,
+            "accuracy": accuracy,
+            "cycles_per_image": rtl.cycles_per_image,
+            "lower_bound": lower_bound,
+            "counters": rtl.counters,
+            "seconds": rtl.seconds,
+        },
+    )
+    if rtl.mismatches:
+        raise DeeplockError(f"{rtl.mismatches} of {rtl.ofmaps.size} ofmap bytes differ from the golden model")

@@ -1,0 +1,46 @@
+"""Unlock a checkpoint or an image with a master key.
+
+Of what `deeplock lock` or `deeplock compile --key-file` locked. With the key that locked it, every byte is what it was. With another key the result is as valid a file, full of
+garbage: nothing in a locked file tells whether a key is right.
+
+examples:
+  deeplock unlock build/locked.safetensors --key-file my.key -o build/unlocked.safetensors
+  deeplock unlock build/locked.image --key-file my.key -o build/plain.image
+
+JSON: {"kind": "checkpoint" | "image", "bytes", "file"}
+"""
+
+import argparse
+from pathlib import Path
+
+from cli.options import add_json, add_key_file
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="FILE", help="locked checkpoint or image")
+    add_key_file(parser, "the master key", required=True)
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", required=True, help="the unlocked file")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from cli.artefact import load, save
+    from cli.output import write_json
+    from pymodel.checkpoint import Checkpoint, unlock_checkpoint
+    from pymodel.errors import DeeplockError
+    from pymodel.image import Image
+    from pymodel.keyfile import read_key
+
+    key = read_key(args.key_file)
+    artefact = load(args.input)
+    if isinstance(artefact, Checkpoint):
+        unlocked = unlock_checkpoint(artefact, key)
+    elif not isinstance(artefact, Image) or artefact.suite == "plain":
+        raise DeeplockError(f"{args.input}: is not locked")
+    else:
+        unlocked = artefact.unlocked(key)
+    kind, size = save(args.output, unlocked)
+    print(f"{args.output}: {kind} unlocked, {size} bytes")
+    write_json(args.json, {"kind": kind, "bytes": size, "file": str(args.output)})

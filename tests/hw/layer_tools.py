@@ -1,0 +1,112 @@
+"""Networks, layers and descriptors for tests of components, and the conversions that several of them need."""
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+
+import numpy as np
+
+from pymodel.config import Config
+from pymodel.network import Conv, MaxPool, Network, Quantisation, output_shape
+from pymodel.parameters import fold_of
+from pymodel.program import DESCRIPTOR, OPCODE
+
+__all__ = [
+    "ProgramMemory", "chain", "conv", "dense", "descriptor", "layer_of", "random_chain", "to_word", "to_words",
+]  # fmt: skip
+
+
+def to_word(values: Iterable[int]) -> int:
+    """int8 or uint8 values as one word, the first in the lowest bits."""
+    return int.from_bytes(np.asarray(values).astype(np.uint8).tobytes(), "little")
+
+
+def to_words(values: np.ndarray) -> list[int]:
+    """int8 [..., rows] as a flat list of words."""
+    return [to_word(word) for word in values.reshape(-1, values.shape[-1])]
+
+
+def conv(rng, shape, out: int, kernel=(3, 3), stride: int = 1, padding=(0, 0, 0, 0)) -> Conv:
+    """A convolution with random parameters of an input of `shape`; name and source are set by `chain`."""
+    return Conv(
+        "", "",
+        weight=rng.integers(-128, 128, (out, *kernel, shape[2]), dtype=np.int8),
+        bias=rng.integers(-(1 << 16), 1 << 16, out, dtype=np.int32),
+        multiplier=rng.integers(1 << 15, 1 << 16, out),
+        shift=rng.integers(18, 28, out),
+        stride=stride, padding=padding, input_zero_point=int(rng.integers(-128, 128)),
+        zero_point=int(rng.integers(-128, 128)), lo=-128, hi=127,
+    )  # fmt: skip
+
+
+def dense(rng, shape, out: int) -> Conv:
+    return conv(rng, shape, out, shape[:2])
+
+
+def chain(rng, shape, *makers) -> Network:
+    """A network of layers in a row; each maker, e.g. `(conv, 5, (3, 3), 2)` or `(3, 2)` for a pooling, makes one."""
+    layers, source, inside = [], "input", shape
+    for number, maker in enumerate(makers):
+        if callable(maker[0]):
+            layer = maker[0](rng, inside, *maker[1:])
+        else:
+            layer = MaxPool("", "", *maker)
+        layer = type(layer)(**{**vars(layer), "name": f"layer{number}", "source": source})
+        source, inside = layer.name, output_shape(layer, inside)
+        layers.append(layer)
+    return Network("random", shape, Quantisation(1.0, 0), Quantisation(1.0, 0), tuple(layers))
+
+
+def random_chain(rng, config: Config, count: int) -> Network:
+    """`count` random layers on a random ifmap, small enough for 64 accumulators and 512 words a bank."""
+    shape = tuple(int(size) for size in (*rng.integers(3, 8, 2), rng.integers(1, 2 * config.rows)))
+    makers, inside = [], shape
+    for number in range(count):
+        smallest = min(inside[:2])
+        if number and smallest >= 2 and rng.random() < 0.4:
+            kernel = int(rng.integers(2, min(smallest, 3) + 1))
+            maker = (kernel, int(rng.integers(1, kernel + 2)))
+            layer = MaxPool("", "", *maker)
+        else:
+            padding = tuple(int(size) for size in rng.integers(0, 2, 4))
+            kernel = tuple(int(rng.integers(1, min(size, 3) + 1)) for size in inside[:2])
+            maker = (conv, int(rng.integers(1, 2 * config.cols + 2)), kernel, int(rng.integers(1, 3)), padding)
+            layer = conv(rng, inside, *maker[1:])
+        makers.append(maker)
+        inside = output_shape(layer, inside)
+    return chain(rng, shape, *makers)
+
+
+def descriptor(**fields: int) -> dict[str, int]:
+    """A descriptor of the smallest layer there is, with some fields set."""
+    every = {field.name: 0 for word in DESCRIPTOR.words for field in word}
+    ones = ("kblocks", "groups", "cblocks", "rows_last", "kernel_w", "kernel_h", "pool_w", "pool_h", "stride",
+            "out_w", "out_h", "in_w", "in_h", "window_stride", "pixel_words", "last_columns")  # fmt: skip
+    return every | dict.fromkeys(ones, 1) | {"opcode": OPCODE, "hi": 127, "lo": -128} | fields
+
+
+def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits: int = 32):
+    """A layer with extreme parameters as pymodel.parameters takes it, and its descriptor's loader fields."""
+    layer = SimpleNamespace(
+        weight=rng.integers(-128, 128, (out, positions, channels), dtype=np.int8),
+        bias=rng.integers(-(1 << bits - 1), 1 << bits - 1, out).astype(np.int32),
+        multiplier=rng.integers(1 << 15, 1 << 16, out),
+        shift=rng.integers(1, 65, out),
+        accumulator_bits=bits,
+    )
+    cblocks, groups = -(-channels // config.rows), -(-out // config.cols)
+    fields = descriptor(
+        kblocks=positions * cblocks, groups=groups, fold=fold_of(out - (groups - 1) * config.cols, config.cols),
+        cblocks=cblocks, rows_last=channels - (cblocks - 1) * config.rows,
+    )  # fmt: skip
+    return layer, fields
+
+
+class ProgramMemory:
+    """The program memory's answer to one read port, as a testbench for the background."""
+
+    def __init__(self, dut, data: bytes):
+        self.dut, self.words = dut, np.frombuffer(data, "<u4").tolist()
+
+    async def __call__(self, ctx) -> None:
+        async for *_, address in ctx.tick().sample(self.dut.address):
+            ctx.set(self.dut.word, self.words[address] if address < len(self.words) else 0xFFFF_FFFF)

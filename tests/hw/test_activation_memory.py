@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from amaranth.hdl import ResetInserter, Signal
+
+from hw.activation_memory import ActivationMemory
+from pymodel.config import Config
+from tests.hw.layer_tools import to_word
+from tests.hw.stream_tools import simulate
+
+
+class Reference:
+    """Words as NumPy bytes; unwritten ones are not compared."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.data = np.zeros((config.activation_words, config.rows), np.uint8)
+
+    def write(self, word: int, data: np.ndarray, chunks: int) -> None:
+        lanes = self.config.lanes
+        for chunk in range(self.config.rows // lanes):
+            if chunks >> chunk & 1:
+                self.data[word, chunk * lanes : chunk * lanes + lanes] = data[chunk * lanes : chunk * lanes + lanes]
+
+
+def payload(config: Config, word: int, data: np.ndarray, chunks: int) -> dict:
+    return {"word": word, "data": [to_word(part) for part in data.reshape(-1, config.lanes)], "chunks": chunks}
+
+
+@pytest.mark.parametrize("write_share", [0.3, 1.0])
+@pytest.mark.parametrize(("rows", "lanes"), [(4, 4), (4, 1), (8, 2)])
+def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_share, rng):
+    """16 words, so that reads and writes meet at an address all the time: a read sees what was written up to the cycle before."""
+    config = Config(rows=rows, cols=rows, bytes_per_beat=4, lanes=lanes, activation_words=16)
+    dut = ActivationMemory(config)
+    reference = Reference(config)
+    every = (1 << rows // lanes) - 1
+
+    def random_write() -> tuple:
+        return int(rng.integers(0, 16)), rng.integers(0, 256, rows, dtype=np.uint8), int(rng.integers(1, every + 1))
+
+    async def testbench(ctx):
+        shown, waiting, waited = 0, None, 0
+        for _ in range(600):
+            word, read = int(rng.integers(0, 16)), bool(rng.integers(0, 2))
+            ctx.set(dut.address, word)
+            ctx.set(dut.read, read)
+            results = random_write() if rng.random() < write_share * 0.8 else None
+            waiting = waiting or (random_write() if rng.random() < write_share else None)
+            for port, write in ((dut.results, results), (dut.ifmap, waiting)):
+                ctx.set(port.valid, write is not None)
+                ctx.set(port.payload, payload(config, *(write or random_write())))
+            assert ctx.get(dut.results.ready) == 1
+            assert ctx.get(dut.ifmap.ready) == (results is None)
+            shown = to_word(reference.data[word]) if read else shown
+            if results:
+                reference.write(*results)
+                waited += waiting is not None
+            elif waiting:
+                reference.write(*waiting)
+                waiting = None
+            await ctx.tick()
+            assert ctx.get(dut.word) == shown
+        assert waited > 20
+
+    simulate(dut, testbench)
+
+
+def test_reset_keeps_the_words(rng):
+    config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=16)
+    dut = ActivationMemory(config)
+    reset = Signal()
+    words = rng.integers(0, 256, (16, 4), dtype=np.uint8)
+
+    async def testbench(ctx):
+        ctx.set(dut.results.valid, 1)
+        for word, data in enumerate(words):
+            ctx.set(dut.results.payload, payload(config, word, data, 1))
+            await ctx.tick()
+        ctx.set(dut.results.valid, 0)
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+        ctx.set(dut.read, 1)
+        for word, data in enumerate(words):
+            ctx.set(dut.address, word)
+            await ctx.tick()
+            assert ctx.get(dut.word) == to_word(data)
+
+    simulate(ResetInserter(reset)(dut), testbench)

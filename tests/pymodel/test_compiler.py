@@ -1,0 +1,108 @@
+"""The compiler against the golden model, through the interpreter, on random networks and geometries."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from pymodel import golden, interpreter
+from pymodel.compiler import compile_network
+from pymodel.config import Config
+from pymodel.errors import DeeplockError
+from pymodel.network import Conv, MaxPool
+from tests.random_networks import chains, network_of
+
+CONFIGS = [
+    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048),
+    Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, accumulators=32),
+    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64),
+    Config(),
+    Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32),
+    Config(rows=16, cols=16, bytes_per_beat=16),
+]
+
+
+def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) -> Conv:
+    out = shape[0]
+    fixed = {"stride": 1, "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
+    return Conv(
+        name, source, np.ones(shape, np.int8), np.zeros(out, np.int32), np.full(out, 1 << 15), np.full(out, 15),
+        **(fixed | options),
+    )  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chains(), st.sampled_from(CONFIGS), st.integers(0, 2**32))
+def test_a_compiled_network_computes_what_the_network_computes(case, config, seed):
+    network, ifmaps = case
+    try:
+        image = compile_network(network, config, np.random.default_rng(seed))
+    except DeeplockError as error:
+        assume("one row of output takes" not in str(error) and "program_words" not in str(error))
+        raise
+    expected = golden.run(network, ifmaps)[network.layers[-1].name]
+    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
+    key = np.random.default_rng(seed).bytes(16)
+    locked = image.locked("deep-lock", key)
+    assert np.array_equal(interpreter.run(locked, key, ifmaps, config), expected)
+    assert locked.unlocked(key).stream == image.stream
+
+
+def test_no_byte_of_the_parameters_follows_from_the_architecture():
+    """Whatever the weights do not decide is random: over many compilations only weights, biases and scales stay the same."""
+    config = Config(rows=8, cols=16, bytes_per_beat=16)
+    network = network_of((3, 3, 3), conv("a", "input", (5, 3, 3, 3)), conv("b", "a", (18, 1, 1, 5)))
+    streams = [
+        np.frombuffer(compile_network(network, config, np.random.default_rng(seed)).parameters, np.uint8)
+        for seed in range(40)
+    ]
+    fixed = np.ptp(np.stack(streams), axis=0) == 0
+    weights = sum(layer.weight.size for layer in network.layers)
+    channels = 5 + 18
+    # a bias counts three bytes where 24 bits hold the accumulator, a multiplier two but for the top bit, a shift shares a byte
+    # with random bits: bytes that never changed in 40 compilations are those of weights, biases and low multiplier bytes
+    assert int(fixed.sum()) == weights + channels * (3 + 1)
+
+
+def test_folding_spares_the_beats_of_padding_columns():
+    config = Config(rows=16, cols=16, bytes_per_beat=16)
+    network = network_of((1, 1, 800), conv("dense", "input", (100, 1, 1, 800)))
+    image = compile_network(network, config)
+    entries = 7 * config.cols * 8
+    assert len(image.parameters) - entries == 96 * 800 + 13 * 16 * 16  # 4 columns x 800 rows, folded 4 times, in whole tiles
+
+
+def test_a_network_that_branches_is_refused():
+    network = network_of((4, 4, 1), conv("a", "input", (4, 1, 1, 1)), conv("b", "input", (4, 1, 1, 1)))
+    with pytest.raises(DeeplockError, match="layer b reads input: only chains of layers are supported"):
+        compile_network(network, Config())
+
+
+def refusals():
+    wide = network_of((40, 40, 1), conv("a", "input", (4, 3, 3, 1)))
+    small = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16)
+    yield wide, small, "layer a: one row of output takes 38 accumulators, the accelerator has 16"
+    yield wide, replace(Config(), ifmap_bytes=1024), r"ifmap takes 1600 bytes, the ifmap buffer has 1024"
+    deep = network_of((8, 8, 8), conv("a", "input", (64, 1, 1, 8)), conv("b", "a", (8, 1, 1, 64)))
+    yield deep, replace(Config(), activation_words=512), "layer b: its input takes 512 activation words, a bank has 256"
+    long = [conv(f"l{i}", f"l{i - 1}" if i else "input", (4, 1, 1, 4)) for i in range(9)]
+    yield network_of((1, 1, 4), *long), replace(Config(), program_words=128), "takes 9 descriptors, program_words 128 holds 8"
+    heavy = replace(conv("a", "input", (1, 1, 1, 1)), bias=np.array([2**31 - 100], np.int32))
+    yield network_of((1, 1, 1), heavy), Config(), "layer a: an accumulator can reach 2147483676, which int32 cannot hold"
+    yield network_of((4, 4, 1)), Config(), "network test has no layers"
+    yield network_of((4, 4, 1), MaxPool("p", "input", 2, 2)), Config(), "network test has no parameters"
+
+
+@pytest.mark.parametrize(("network", "config", "message"), list(refusals()))
+def test_what_does_not_fit_is_refused_by_layer_and_limit(network, config, message):
+    with pytest.raises(DeeplockError, match=message):
+        compile_network(network, config)
+
+
+def test_layers_that_do_not_fit_the_accumulators_repeat_their_weights():
+    config = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16)
+    network = network_of((8, 8, 4), conv("a", "input", (4, 1, 1, 4)))
+    image = compile_network(network, config)
+    assert len(image.program) == 4 and len(image.parameters) == 4 * (4 * 8 + 16)

@@ -1,0 +1,249 @@
+"""cocotb tests of the whole accelerator; test_accelerator.py runs them."""
+
+import os
+from dataclasses import replace
+
+import cocotb
+import numpy as np
+from cocotbext.axi import AxiResp
+
+from pymodel.image import Image
+from pymodel.registers import COUNTERS, Access, Command, Error, REGISTERS, Status
+from sim.driver import Driver
+from sim.results import AcceleratorError
+from tests.sim import tiny
+
+CONFIG = tiny.ACCUMULATORS_TOO_FEW
+PAUSES = float(os.environ["DEEPLOCK_TEST_PAUSES"])
+IMAGE = tiny.tiny_image(CONFIG)
+
+
+async def started(dut) -> Driver:
+    driver = Driver(dut, pauses=PAUSES, seed=11, watchdog=20_000)
+    await driver.reset()
+    return driver
+
+
+async def works(driver: Driver, count: int = 2, key: bytes = tiny.KEY) -> dict[str, int]:
+    """A run from the key on is right, and its counters add up."""
+    ifmaps = tiny.ifmaps(count, seed=count)
+    await driver.load_key(key)
+    run = await driver.run(IMAGE, list(ifmaps))
+    assert np.array_equal(np.stack(run.ofmaps), tiny.expected(IMAGE, CONFIG, ifmaps, key))
+    assert run.counters["CYCLES"] == sum(run.counters[name] for name, _ in COUNTERS if name != "CYCLES")
+    return run.counters
+
+
+async def fails(driver: Driver, image: Image, code: Error, ifmaps=None) -> None:
+    """The run stops with the code and without key; the next one is right."""
+    await driver.load_key(tiny.KEY)
+    try:
+        await driver.run(image, list(tiny.ifmaps(2) if ifmaps is None else ifmaps))
+    except AcceleratorError as error:
+        assert error.code == code, f"{error}, not {code.name}"
+    else:
+        raise AssertionError(f"no {code.name}")
+    status = await driver.status()
+    assert not status & (Status.BUSY | Status.KEYED) and status >> 8 == code
+    await works(driver)
+
+
+def edited(index: int, **fields: int) -> Image:
+    """The image with other values in one descriptor."""
+    program = list(IMAGE.program)
+    program[index] = {**program[index], **fields}
+    return replace(IMAGE, program=tuple(program))
+
+
+@cocotb.test()
+async def runs_follow_runs(dut):
+    driver = await started(dut)
+    for key in (tiny.KEY, tiny.WRONG_KEY):
+        await works(driver, 3, key)
+    ifmaps = tiny.ifmaps(4)
+    run = await driver.run(IMAGE, list(ifmaps))  # key and program are still there
+    assert np.array_equal(np.stack(run.ofmaps), tiny.expected(IMAGE, CONFIG, ifmaps, tiny.WRONG_KEY))
+
+
+@cocotb.test()
+async def no_byte_waits_for_its_key(dut):
+    counters = await works(await started(dut), 5)
+    assert counters["KEY_STARVED"] == 0
+    assert PAUSES or counters["OUTPUT_STALLED"] <= 4
+
+
+@cocotb.test()
+async def a_start_without_key_or_program(dut):
+    driver = await started(dut)
+    await driver.load_key(tiny.KEY)
+    await driver.write("CONTROL", Command.START)
+    assert (await driver.status()) >> 8 == Error.NO_PROGRAM
+    await driver.load_program(IMAGE)
+    try:
+        await driver.run(IMAGE, list(tiny.ifmaps(1)))
+    except AcceleratorError as error:
+        assert error.code == Error.NO_KEY  # the error before zeroised it
+    else:
+        raise AssertionError("no NO_KEY")
+    await works(driver)
+
+
+@cocotb.test()
+async def a_key_of_another_size(dut):
+    driver = await started(dut)
+    await driver.load_key(tiny.KEY)
+    await driver.write("KEY_SIZE", 17)
+    status = await driver.status()
+    assert status >> 8 == Error.BAD_KEY_SIZE and not status & Status.KEYED
+    await works(driver)
+
+
+@cocotb.test()
+async def parameters_too_few_or_too_many(dut):
+    driver = await started(dut)
+    beat = CONFIG.bytes_per_beat
+    await fails(driver, replace(IMAGE, parameters=IMAGE.parameters[:-beat]), Error.IMAGE_TRUNCATED)
+    await fails(driver, replace(IMAGE, parameters=IMAGE.parameters[:beat]), Error.IMAGE_TRUNCATED)
+    await fails(driver, replace(IMAGE, parameters=IMAGE.parameters + bytes(9 * beat)), Error.IMAGE_TOO_LONG)
+
+
+@cocotb.test()
+async def headers_of_something_else(dut):
+    driver = await started(dut)
+    for fields, code in (
+        ({"magic": 0x12345678}, Error.BAD_MAGIC),
+        ({"version": 2}, Error.BAD_GEOMETRY),
+        ({"rows": 8}, Error.BAD_GEOMETRY),
+        ({"cols": 8}, Error.BAD_GEOMETRY),
+        ({"bytes_per_beat": 8}, Error.BAD_GEOMETRY),
+        ({"suite": 0}, Error.BAD_GEOMETRY),
+        ({"activation_words": CONFIG.activation_words + 1}, Error.TOO_LARGE),
+        ({"accumulators": CONFIG.accumulators + 1}, Error.TOO_LARGE),
+        ({"ifmap_beats": CONFIG.ifmap_bytes // CONFIG.rows + 1}, Error.TOO_LARGE),
+        ({"layers": CONFIG.program_words // 16 + 1}, Error.TOO_LARGE),
+        ({"layers": 0}, Error.BAD_DESCRIPTOR),
+        ({"parameter_beats": 0}, Error.BAD_DESCRIPTOR),
+        ({"runs": 0}, Error.BAD_DESCRIPTOR),
+    ):
+        await fails(driver, replace(IMAGE, header={**IMAGE.header, **fields}), code)
+
+
+@cocotb.test()
+async def a_program_cut_short(dut):
+    driver = await started(dut)
+
+    class Short(Image):
+        @property
+        def head(self) -> bytes:
+            return super().head[:-64]
+
+    short = Short(IMAGE.header, IMAGE.program, b"", IMAGE.interface)
+    await fails(driver, short, Error.IMAGE_TRUNCATED)
+
+
+@cocotb.test()
+async def descriptors_that_are_wrong_end_in_an_error(dut):
+    driver = await started(dut)
+    last = len(IMAGE.program) - 1
+    for index, fields in (
+        (0, {"opcode": 2}),
+        (0, {"kblocks": 0}),
+        (0, {"groups": 0}),
+        (0, {"cblocks": 0}),
+        (1, {"rows_last": 0}),
+        (1, {"rows_last": CONFIG.rows + 1}),
+        (1, {"fold": 9}),
+        (1, {"out_w": 0}),
+        (1, {"kernel_h": 0}),
+        (last, {"pool_w": 0}),
+        # loader and feeder disagree about the number of tiles
+        (last, {"kernel_h": IMAGE.program[last]["kernel_h"] + 1}),
+        (last, {"kernel_w": IMAGE.program[last]["kernel_w"] - 1}),
+        # program and stream disagree about the number of bytes
+        (last, {"kblocks": IMAGE.program[last]["kblocks"] + 1}),
+        (last, {"groups": IMAGE.program[last]["groups"] + 1}),
+        (last, {"groups": IMAGE.program[last]["groups"] - 1}),
+        # an ifmap that never comes
+        (last, {"wait_input": 1}),
+        (last, {"wait_input": 1, "release_input": 1}),
+    ):
+        await fails(driver, edited(index, **fields), Error.BAD_DESCRIPTOR, tiny.ifmaps(1))
+
+
+@cocotb.test()
+async def ifmaps_too_short_or_too_long(dut):
+    driver = await started(dut)
+
+    class Other(Image):
+        def pack_ifmap(self, ifmap) -> bytes:
+            return change(super().pack_ifmap(ifmap))
+
+    other = Other(IMAGE.header, IMAGE.program, IMAGE.parameters, IMAGE.interface)
+    for change in (lambda data: data[: -CONFIG.rows], lambda data: data + bytes(5 * CONFIG.rows)):
+        await fails(driver, other, Error.IFMAP_LENGTH)
+
+
+@cocotb.test()
+async def abort_at_any_time(dut):
+    driver = await started(dut)
+    for cycles in (0, 40, 150, 400, 900):
+        await driver.load_key(tiny.KEY)
+        await driver.load_program(IMAGE)
+        for ifmap in tiny.ifmaps(3):
+            driver.ifmap.send_nowait(IMAGE.pack_ifmap(ifmap))
+        await driver.write("COUNT", 3)
+        await driver.write("CONTROL", Command.START)
+        await driver.wait(cycles)
+        await driver.write("CONTROL", Command.ABORT)
+        await driver.wait(2)
+        status = await driver.status()
+        assert not status & (Status.BUSY | Status.KEYED | Status.DONE) and status >> 8 == Error.ABORTED
+        await driver.abort()  # a second one: the host has given the packet up
+        assert not await driver.status() & Status.FLUSHING
+        await works(driver)
+
+
+@cocotb.test()
+async def reset_in_mid_operation(dut):
+    driver = await started(dut)
+    for cycles in (3, 100, 333, 777):
+        await driver.load_key(tiny.KEY)
+        await driver.load_program(IMAGE)
+        driver.ifmap.send_nowait(IMAGE.pack_ifmap(tiny.ifmaps(1)[0]))
+        await driver.write("CONTROL", Command.START)
+        await driver.wait(cycles)
+        await driver.reset()
+        assert await driver.status() == 0
+        await works(driver)
+
+
+@cocotb.test()
+async def the_key_can_go_with_the_last_inference(dut):
+    driver = await started(dut)
+    await driver.write("CONFIG", 1)
+    await works(driver)
+    assert await driver.status() == Status.LOADED | Status.DONE
+    await driver.write("CONFIG", 0)
+
+
+@cocotb.test()
+async def neither_key_nor_weights_can_be_read(dut):
+    """Everything that can be read after, and everything that was written during a run, has no part of key or parameters."""
+    driver = await started(dut)
+    await works(driver)
+    ifmaps = tiny.ifmaps(1)
+    run = await driver.run(IMAGE, list(ifmaps))
+    seen = {"ofmap": np.stack(run.ofmaps).tobytes()}
+    readable = {register.address for register in REGISTERS if register.access != Access.WRITE}
+    for at in range(0, 0x1000, 4):
+        answer = await driver._registers.read(at, 4)
+        if answer.resp == AxiResp.OKAY and at in readable:
+            seen[f"register 0x{at:03x}"] = bytes(answer.data)
+        else:
+            assert bytes(answer.data) == bytes(4), f"0x{at:03x}"
+    plain = IMAGE.unlocked(tiny.KEY).parameters
+    # four bytes in a row are no accident: 2**-32 for each of the places
+    secrets = {data[at : at + 4] for data in (tiny.KEY, plain) for at in range(len(data) - 3)}
+    secrets |= {word[::-1] for word in secrets}
+    for place, data in seen.items():
+        assert not any(data[at : at + 4] in secrets for at in range(len(data) - 3)), place

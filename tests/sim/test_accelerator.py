@@ -1,0 +1,76 @@
+"""Whole networks on the RTL of the accelerator, on both simulators, against the golden model."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pymodel import golden, interpreter
+from pymodel.compiler import compile_network
+from pymodel.config import Config
+from pymodel.errors import DeeplockError
+from sim.bench import run_bench
+from sim.build import build
+from sim.run import simulate
+from tests.random_networks import chains
+from tests.sim import tiny
+
+BENCH = Path(__file__).with_name("bench_accelerator.py")
+SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.3])
+def test_accelerator(simulator, pauses, tmp_path):
+    folder = build(tiny.ACCUMULATORS_TOO_FEW, simulator)
+    environment = {"DEEPLOCK_TEST_PAUSES": str(pauses)}
+    count = run_bench("tests.sim.bench_accelerator", folder, simulator, tmp_path, environment)
+    assert count == len(re.findall(r"^@cocotb\.test", BENCH.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sbox="composite"),
+        Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"),
+        pytest.param(Config(), marks=pytest.mark.slow),
+        pytest.param(Config(rows=8, cols=16, bytes_per_beat=16, sbox="composite"), marks=pytest.mark.slow),
+        pytest.param(Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"), marks=pytest.mark.slow),
+    ],
+    ids=lambda config: f"{config.rows}x{config.cols}-{config.sbox}",
+)
+@pytest.mark.parametrize("key", [tiny.KEY, tiny.WRONG_KEY], ids=["right", "wrong"])
+def test_geometries(config, key):
+    image, ifmaps = tiny.tiny_image(config), tiny.ifmaps(4)
+    for pauses in (0.0, 0.3):
+        found = simulate(image, config, key, list(ifmaps), pauses=pauses, seed=5).ofmaps
+        assert np.array_equal(np.stack(found), tiny.expected(image, config, ifmaps, key))
+
+
+def test_the_lock_costs_at_most_32_cycles(simulator):
+    """And the plain core, built without the unlock unit, computes the same."""
+    config = tiny.ACCUMULATORS_TOO_FEW
+    plain_config = replace(config, suite="plain")
+    ifmaps = tiny.ifmaps(3)
+    locked = simulate(tiny.tiny_image(config), config, tiny.KEY, list(ifmaps), simulator)
+    plain = simulate(tiny.tiny_image(plain_config), plain_config, b"", list(ifmaps), simulator)
+    assert np.array_equal(np.stack(locked.ofmaps), np.stack(plain.ofmaps))
+    assert 0 <= locked.counters["CYCLES"] - plain.counters["CYCLES"] <= 32
+    assert locked.counters["KEY_STARVED"] == 0
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chains(most_channels=9, most_pixels=7))
+def test_random_networks(case):
+    network, ifmaps = case
+    try:
+        image = compile_network(network, SMALL, np.random.default_rng(0)).locked(SMALL.suite, tiny.KEY)
+    except DeeplockError:
+        return  # does not fit: test_compiler.py looks after that
+    expected = golden.run(network, ifmaps)[network.layers[-1].name]
+    assert np.array_equal(np.stack(simulate(image, SMALL, tiny.KEY, list(ifmaps)).ofmaps), expected)
+    wrong = interpreter.run(image, tiny.WRONG_KEY, ifmaps, SMALL)
+    found = simulate(image, SMALL, tiny.WRONG_KEY, list(ifmaps), pauses=0.2, seed=3).ofmaps
+    assert np.array_equal(np.stack(found), wrong)
