@@ -1,9 +1,9 @@
 """Compile a quantised network to an accelerator image.
 
-The image is locked if there is a key file. NETWORK is the int8 network file that `deeplock train` writes, or any PyTorch network as torch.export saves it
-(.pt2), which is quantised on the way with the inputs of --calibration. The image fits accelerators of exactly this
-geometry (rows, columns, bytes per beat) with at least these memories. The bytes that pad the array are random, so
-two images of a network differ.
+With --key-file the image is locked, else plain. NETWORK is the int8 network file that `deeplock train` writes, or any
+PyTorch network as torch.export saves it (.pt2), which is quantised on the way with the inputs of --calibration. The
+image fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
+bytes that pad the array are random, so two images of a network differ.
 
 examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image

@@ -77,10 +77,10 @@ def _digits(measured: Measured) -> Figure:
         axes.set_yticks([])
         axes.set_title(f"{measured.labels[index]}", fontsize=10)
         hit = right == measured.labels[index]
-        axes.text(0.5, -0.2, f"{right}", transform=axes.transAxes, ha="center", color=_BLUE if hit else "red")
-        axes.text(0.5, -0.45, f"{wrong}", transform=axes.transAxes, ha="center", color=_ORANGE)
+        axes.text(0.5, -0.3, f"{right}", transform=axes.transAxes, ha="center", color=_BLUE if hit else "red")
+        axes.text(0.5, -0.58, f"{wrong}", transform=axes.transAxes, ha="center", color=_ORANGE)
         if index == 0:
-            for height, text in ((1.1, "label"), (-0.2, "right key"), (-0.45, "wrong key")):
+            for height, text in ((1.1, "label"), (-0.3, "right key"), (-0.58, "wrong key")):
                 axes.text(-0.25, height, text, transform=axes.transAxes, ha="right", fontsize=9)
     return figure
 

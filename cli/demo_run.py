@@ -31,7 +31,7 @@ class Measured:
     wrong         accuracy (0..1) under each wrong key
     plain, locked runs on the RTL without and with the lock
     images, labels  uint8 [n, h, w, c] and int [n] of the test images that the RTL saw
-    answers       class by image: with the right key (RTL), with a wrong key (RTL on the first of them, then interpreter)
+    answers       class by image: with the right key (RTL), with a wrong key (RTL on the first, then interpreter)
     plain_bytes, locked_bytes  uint8, the parameters
     """
 

@@ -1,6 +1,6 @@
 """Measure the accuracy of a checkpoint, a quantised network or an image.
 
-With the right key, and with wrong ones. Runs all test images of the data set through the float network (checkpoint) or the golden model (network file, image).
+Runs all test images of the data set through the float network (checkpoint) or the golden model (network file, image).
 Something locked takes --key-file, --wrong-keys N for the accuracy under N random keys, or both.
 
 examples:

@@ -126,7 +126,7 @@ def accelerator_for(image: "Image", args: argparse.Namespace | None = None) -> C
 
 
 def read_key_file(path: Path | None, suite: str) -> bytes:
-    """The key for something locked with `suite`, b"" if that is plain; DeeplockError if a key is missing or of no use."""
+    """The key for something locked with `suite`, b"" if that is plain; DeeplockError if one is missing or needless."""
     from pymodel.keyfile import read_key
 
     if suite == "plain":

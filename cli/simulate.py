@@ -1,8 +1,8 @@
 """Run an image on the accelerator's RTL.
 
-Runs test images back to back and compares every result byte with the golden model. A wrong key is fine:
-the golden model computes with the same one. The first run of a configuration builds the simulation, which is kept
-in build/. Ends with exit code 1 if a byte differs.
+Runs test images back to back and compares every result byte with the golden model. A wrong key is fine: the golden
+model computes with the same one. The first run of a configuration builds the simulation, which is kept in build/.
+Ends with exit code 1 if a byte differs.
 
 examples:
   deeplock simulate build/digits.image --key-file my.key --count 5
@@ -10,8 +10,8 @@ examples:
   deeplock simulate build/plain-4x4.image --simulator icarus --waves build/run.fst --json build/run.json
 
 JSON: {"image", "network", "suite", "simulator", "rows", "cols", "bytes_per_beat", "pauses", "seed", "images",
-  "mismatches", "accuracy" (null without labels), "cycles_per_image", "lower_bound", "counters": {cycles of the whole run by cause},
-  "seconds"}
+  "mismatches", "accuracy" (null without labels), "cycles_per_image", "lower_bound", "seconds",
+  "counters": {cycles of the whole run by cause}}
 """
 
 import argparse

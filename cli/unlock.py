@@ -1,7 +1,7 @@
 """Unlock a checkpoint or an image with a master key.
 
-Of what `deeplock lock` or `deeplock compile --key-file` locked. With the key that locked it, every byte is what it was. With another key the result is as valid a file, full of
-garbage: nothing in a locked file tells whether a key is right.
+With the key that locked it, every parameter byte is what it was. With another key the result is as valid a file, full
+of garbage: nothing in a locked file tells whether a key is right.
 
 examples:
   deeplock unlock build/locked.safetensors --key-file my.key -o build/unlocked.safetensors

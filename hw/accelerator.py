@@ -10,16 +10,16 @@ from hw.activation_memory import ActivationMemory
 from hw.array import SystolicArray
 from hw.axi import axi_lite_members, axi_stream_members
 from hw.control import Control
-from hw.feeder import WindowFeeder
 from hw.counters import Counters
+from hw.feeder import WindowFeeder
 from hw.image_port import ImagePort
 from hw.issue import IssueStage
+from hw.lock import Lock
 from hw.packet_gate import PacketGate
 from hw.post import PostProcessor
 from hw.registers import ADDRESS_BITS, RegisterFile
 from hw.sequencer import Sequencer
 from hw.unfold import Unfolder
-from hw.lock import Lock
 from hw.weight_loader import WeightLoader
 from pymodel.config import Config
 from pymodel.registers import COUNTERS, Error
@@ -189,9 +189,10 @@ class Accelerator(wiring.Component):
         running = Signal()
         m.d.sync += running.eq(control.run)
         m.d.comb += starting.eq(control.run & ~running)
-        # the program asks for what will not come: parameters after the last one, an ifmap after the last one
-        stuck = (issue.events.weights & loader.idle & ~loader.full) | (sequencer.waits_for_ifmap & unfolder.never)
-        bad = control.run & (loader.bad | sequencer.bad | stuck)
+        # the program asks for what will not come: weights after a group's or the program's last, an ifmap after the last
+        no_weights = issue.events.weights & (loader.idle | (loader.waits & ~issue.busy))
+        no_ifmap = sequencer.waits_for_ifmap & unfolder.never
+        bad = control.run & (loader.bad | sequencer.bad | no_weights | no_ifmap)
         m.d.comb += [
             control.command.eq(registers.command),
             control.keyed.eq(registers.keyed),

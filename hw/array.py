@@ -11,7 +11,7 @@ from pymodel.config import Config
 __all__ = ["SystolicArray", "WeightWrite"]
 
 
-def WeightWrite(config: Config) -> wiring.Signature:  # noqa: N802 (a signature is named like a type)
+def WeightWrite(config: Config) -> wiring.Signature:
     """Writes `bytes_per_beat` weights of one row into the shadow registers, from column slice * bytes_per_beat on."""
     return wiring.Signature(
         {
@@ -71,9 +71,7 @@ class SystolicArray(wiring.Component):
                 lane = col % lanes
                 m.d.comb += [
                     pe.activation.eq(activation),
-                    pe.load.eq(
-                        self.weights.en & (self.weights.row == row) & (self.weights.slice == col // lanes)
-                    ),
+                    pe.load.eq(self.weights.en & (self.weights.row == row) & (self.weights.slice == col // lanes)),
                     pe.weight_in.eq(self.weights.data.word_select(lane, 8).as_signed()),
                     pe.swap.eq(swap),
                     pe.sum_in.eq(sums[col]),

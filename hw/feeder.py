@@ -120,7 +120,12 @@ class WindowFeeder(wiring.Component):
                 m.d.sync += [address.eq(address + fields.step_y), x.eq(window_x), y.eq(y + fields.stride)]
             with m.Elif(~last_px):
                 next_x = window_x + fields.window_stride
-                m.d.sync += [address.eq(address + fields.step_window), window_x.eq(next_x), x.eq(next_x), y.eq(window_y)]
+                m.d.sync += [
+                    address.eq(address + fields.step_window),
+                    window_x.eq(next_x),
+                    x.eq(next_x),
+                    y.eq(window_y),
+                ]
             with m.Elif(~last_py):
                 next_y = window_y + fields.window_stride
                 m.d.sync += [address.eq(address + fields.step_row), window_x.eq(block_x), x.eq(block_x)]

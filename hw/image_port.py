@@ -1,21 +1,16 @@
 """Image port: the one entrance of header, program and parameters."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.layouts import HeaderLayout
+from hw.layouts import HeaderLayout, beat_layout
 from pymodel.config import Config
 from pymodel.program import MAGIC, VERSION, WORDS
 from pymodel.registers import Error
 from pymodel.suites import SUITES
 
-__all__ = ["ImagePort", "beat_layout"]
-
-
-def beat_layout(config: Config) -> data.StructLayout:
-    """A beat of the image stream; `last` is the AXI packet's on the way in, the parameter section's on the way out."""
-    return data.StructLayout({"data": 8 * config.bytes_per_beat, "last": 1})
+__all__ = ["ImagePort"]
 
 
 class State(enum.Enum):
@@ -46,7 +41,7 @@ class ImagePort(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        beats = stream.Signature(beat_layout(config))
+        beats = stream.Signature(beat_layout(config.bytes_per_beat))
         super().__init__(
             {
                 "load": In(1),
@@ -161,5 +156,7 @@ class ImagePort(wiring.Component):
         return Mux(
             header.magic != MAGIC,
             Error.BAD_MAGIC,
-            Mux(~geometry, Error.BAD_GEOMETRY, Mux(~fits, Error.TOO_LARGE, Mux(empty, Error.BAD_DESCRIPTOR, Error.NONE))),
+            Mux(
+                ~geometry, Error.BAD_GEOMETRY, Mux(~fits, Error.TOO_LARGE, Mux(empty, Error.BAD_DESCRIPTOR, Error.NONE))
+            ),
         )

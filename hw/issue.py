@@ -33,6 +33,7 @@ class IssueStage(wiring.Component):
         full, swap a weight tile waits; it is taken
         issue, word    into the array
         retired    pulse: a pixel has left the post-processor
+        busy       finishing words are inside
         held       beats in the ofmap buffer
         events     this cycle's
     """
@@ -48,6 +49,7 @@ class IssueStage(wiring.Component):
                 "issue": Out(1),
                 "word": Out(word_layout(config)),
                 "retired": In(1),
+                "busy": Out(1),
                 "held": In(range(room + 1)),
                 "events": Out(Events),
             }
@@ -62,6 +64,7 @@ class IssueStage(wiring.Component):
         inside = Signal(range(self._room + 1))
         finishes = self.issue & word.tag.last
         m.d.sync += inside.eq(inside + finishes - self.retired)
+        m.d.comb += self.busy.eq(inside.any())
         if chunks > 1:
             with m.If(finishes):
                 m.d.sync += pause.eq(chunks - 1)

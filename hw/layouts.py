@@ -1,14 +1,14 @@
 """Structures that travel between components, made from the tables of pymodel/program.py."""
 
-from amaranth import unsigned, signed
+from amaranth import signed, unsigned
 from amaranth.lib import data
 
 from pymodel.config import Config
 from pymodel.program import DESCRIPTOR, HEADER, WORDS
 
 __all__ = [
-    "Entry", "FEEDER_WORDS", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "feeder_fields", "loader_fields", "post_fields",
-    "tag_layout", "word_layout",
+    "Entry", "FEEDER_WORDS", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "beat_layout", "feeder_fields", "loader_fields",
+    "post_fields", "tag_layout", "word_layout",
 ]  # fmt: skip
 
 LOADER_WORDS = (0, 1, 2, 3)
@@ -40,6 +40,11 @@ class Entry(data.Struct):
     bias: signed(32)
     multiplier: 15  # below the leading one
     shift_1: 6  # shift - 1
+
+
+def beat_layout(bytes_per_beat: int) -> data.StructLayout:
+    """A beat of a stream of bytes: its bytes, the first in the lowest bits, and whether it is the last of its packet."""
+    return data.StructLayout({"data": 8 * bytes_per_beat, "last": 1})
 
 
 def tag_layout(config: Config) -> data.StructLayout:

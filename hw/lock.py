@@ -4,8 +4,8 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.image_port import beat_layout
 from hw.key_schedule import KeySchedule, KeySize
+from hw.layouts import beat_layout
 from hw.unlock import UnlockUnit
 from pymodel.config import Config
 from pymodel.key_schedule import KEY_SIZES
@@ -32,7 +32,7 @@ class Lock(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._locks = SUITES[config.suite].locks
-        beats = stream.Signature(beat_layout(config))
+        beats = stream.Signature(beat_layout(config.bytes_per_beat))
         super().__init__(
             {
                 "key": In(256),
@@ -51,9 +51,7 @@ class Lock(wiring.Component):
         if not self._locks:
             connect(m, flipped(self.locked), flipped(self.plain))
             return m
-        # a register in front of the schedule's S-boxes is no block RAM: four S-boxes would take two of them
-        style = "lut" if config.sbox == "rom" else config.sbox
-        m.submodules.key_schedule = schedule = KeySchedule(config.bytes_per_beat, style)
+        m.submodules.key_schedule = schedule = KeySchedule(config.bytes_per_beat, config.sbox)
         m.submodules.unlock_unit = unit = UnlockUnit(config.bytes_per_beat, config.sbox, SUITES[config.suite].sbox)
         connect(m, flipped(self.locked), unit.locked)
         connect(m, schedule.output, unit.key_stream)

@@ -11,7 +11,7 @@ from pymodel.config import Config
 __all__ = ["EntryWrite", "PostProcessor"]
 
 
-def EntryWrite(config: Config) -> wiring.Signature:  # noqa: N802 (a signature is named like a type)
+def EntryWrite(config: Config) -> wiring.Signature:
     """Writes the requantise entries of the lanes in `lanes`, of chunk `chunk` of a column group, into bank `bank`."""
     return wiring.Signature(
         {

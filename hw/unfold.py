@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.layouts import HeaderLayout
+from hw.layouts import HeaderLayout, beat_layout
 from pymodel.config import Config
 
 __all__ = ["Unfolder"]
@@ -36,7 +36,7 @@ class Unfolder(wiring.Component):
                 "run": In(1),
                 "count": In(16),
                 "header": In(HeaderLayout),
-                "ifmap": In(stream.Signature(data.StructLayout({"data": 8 * config.rows, "last": 1}))),
+                "ifmap": In(stream.Signature(beat_layout(config.rows))),
                 "out": Out(stream.Signature(data.StructLayout({"word": 16, "data": 8 * config.rows}))),
                 "ready": Out(1),
                 "take": In(1),
@@ -162,7 +162,10 @@ class Unfolder(wiring.Component):
         odd = position[lane_bits]
         lanes = []
         for lane in range(rows):
-            low, high = Mux(odd, reads[1].data[lane], reads[0].data[lane]), Mux(odd, reads[0].data[lane], reads[1].data[lane])
+            low, high = (
+                Mux(odd, reads[1].data[lane], reads[0].data[lane]),
+                Mux(odd, reads[0].data[lane], reads[1].data[lane]),
+            )
             lanes.append(Mux(offset > lane, high, low))
         filled = Signal(range(rows))
         turned = Signal(8 * rows)

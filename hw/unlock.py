@@ -2,18 +2,14 @@
 
 import numpy as np
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.layouts import beat_layout
 from hw.sbox import Sbox
 from pymodel.sbox import SBOX, invert
 
-__all__ = ["UnlockUnit", "beat_layout"]
-
-
-def beat_layout(bytes_per_beat: int) -> data.StructLayout:
-    """A beat of a parameter stream: its bytes, the first in the lowest bits, and whether it is the last."""
-    return data.StructLayout({"data": 8 * bytes_per_beat, "last": 1})
+__all__ = ["UnlockUnit"]
 
 
 class UnlockUnit(wiring.Component):

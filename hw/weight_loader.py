@@ -1,15 +1,15 @@
 """Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array import WeightWrite
-from hw.layouts import LOADER_WORDS, Entry, loader_fields
+from hw.layouts import LOADER_WORDS, beat_layout, loader_fields
 from hw.post import EntryWrite
 from pymodel.config import Config
 from pymodel.parameters import ENTRY_BYTES
-from pymodel.program import OPCODE, WORDS
+from pymodel.program import OPCODE
 
 __all__ = ["WeightLoader"]
 
@@ -31,12 +31,13 @@ class WeightLoader(wiring.Component):
         group_done     pulse: the post-processor is done with a group's entries
         inferences     inferences whose parameters are all loaded
         idle           all inferences are loaded
+        waits          both banks of entries hold a group that the post-processor is not done with
         bad            pulse: a descriptor is wrong, or parameters and program disagree
     """
 
     def __init__(self, config: Config):
         self._config = config
-        beat = data.StructLayout({"data": 8 * config.bytes_per_beat, "last": 1})
+        beat = beat_layout(config.bytes_per_beat)
         super().__init__(
             {
                 "run": In(1),
@@ -52,6 +53,7 @@ class WeightLoader(wiring.Component):
                 "group_done": In(1),
                 "inferences": Out(16),
                 "idle": Out(1),
+                "waits": Out(1),
                 "bad": Out(1),
             }
         )
@@ -100,6 +102,7 @@ class WeightLoader(wiring.Component):
                         m.next = "ENTRIES"
 
             with m.State("ENTRIES"):
+                m.d.comb += self.waits.eq(held_groups[1])
                 with m.If(~held_groups[1]):
                     self._load_entries(m, fields, take, bank, entries_loaded)
                 with m.If(entries_loaded):
@@ -124,7 +127,7 @@ class WeightLoader(wiring.Component):
 
             with m.State("STOPPED"):
                 pass
-        with m.If(take & ended):
+        with m.If(beat.ready & ended):
             m.d.comb += self.bad.eq(1)
         return m
 
@@ -175,9 +178,7 @@ class WeightLoader(wiring.Component):
                 part = word.word_select(lane % per_beat, 64)
                 entry = self.entries.entries[lane]
                 m.d.comb += [
-                    self.entries.lanes[lane].eq(
-                        take & complete & (column % lanes == lane - lane % per_beat)
-                    ),
+                    self.entries.lanes[lane].eq(take & complete & (column % lanes == lane - lane % per_beat)),
                     entry.bias.eq(part[:32].as_signed()),
                     entry.multiplier.eq(part[32:47]),
                     entry.shift_1.eq(part[48:54]),

@@ -41,11 +41,12 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a safetensors file; `DeeplockError` if it is missing, truncated, foreign or of another dtype."""
     try:
         with open(path, "rb"), safe_open(path, framework="np") as file:  # open() alone says why it cannot
-            for name in file.keys():
+            names = sorted(file.keys())
+            for name in names:
                 dtype = file.get_slice(name).get_dtype()
                 if dtype not in _DTYPES:
                     raise DeeplockError(f"checkpoint {path}: tensor {name} must be float32 or int8, not {dtype}")
-            return Checkpoint({name: file.get_tensor(name) for name in sorted(file.keys())}, file.metadata() or {})
+            return Checkpoint({name: file.get_tensor(name) for name in names}, file.metadata() or {})
     except OSError as error:
         raise DeeplockError(f"checkpoint {path}: {error.strerror}") from None
     except SafetensorError as error:

@@ -130,9 +130,7 @@ def _plan_input(step: Step, config: Config) -> tuple[Step, Unfold]:
     if not (fewer and fits):
         return step, copy
     flat = step.weight.reshape(len(step.weight), 1, taps)
-    unfolded = replace(
-        step, weight=flat, kernel=(1, 1), padding=(0, 0), stride=1, shape=(out_height, out_width, taps)
-    )
+    unfolded = replace(step, weight=flat, kernel=(1, 1), padding=(0, 0), stride=1, shape=(out_height, out_width, taps))
     return unfolded, unfold
 
 

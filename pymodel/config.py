@@ -47,9 +47,17 @@ class Config:
             object.__setattr__(self, "lanes", self.rows)
         rows, cols, beat, lanes = self.rows, self.cols, self.bytes_per_beat, self.lanes
         _check(rows in (4, 8, 16), f"rows must be 4, 8 or 16, not {rows}")
-        _check(_is_power_of_two(cols) and rows <= cols <= 32, f"cols must be a power of two from rows ({rows}) to 32, not {cols}")
-        _check(beat in (4, 8, 16) and beat <= cols, f"bytes_per_beat must be 4, 8 or 16 and at most cols ({cols}), not {beat}")
-        _check(_is_power_of_two(lanes) and lanes <= rows, f"lanes must be a power of two up to rows ({rows}), not {lanes}")
+        _check(
+            _is_power_of_two(cols) and rows <= cols <= 32,
+            f"cols must be a power of two from rows ({rows}) to 32, not {cols}",
+        )
+        _check(
+            beat in (4, 8, 16) and beat <= cols,
+            f"bytes_per_beat must be 4, 8 or 16 and at most cols ({cols}), not {beat}",
+        )
+        _check(
+            _is_power_of_two(lanes) and lanes <= rows, f"lanes must be a power of two up to rows ({rows}), not {lanes}"
+        )
         _check(lanes >= beat // 8, f"lanes must be at least {beat // 8} with bytes_per_beat {beat}, not {lanes}")
         for name, least, most in (
             ("activation_words", 16, 1 << 16),

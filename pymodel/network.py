@@ -10,7 +10,17 @@ from math import prod
 
 import numpy as np
 
-__all__ = ["Conv", "MaxPool", "Layer", "Network", "Quantisation", "macs", "output_shape", "output_shapes", "lower_bound"]
+__all__ = [
+    "Conv",
+    "MaxPool",
+    "Layer",
+    "Network",
+    "Quantisation",
+    "macs",
+    "output_shape",
+    "output_shapes",
+    "lower_bound",
+]
 
 Shape = tuple[int, int, int]
 

@@ -70,9 +70,9 @@ def encode_groups(layer, descriptor: dict[str, int], config: Config, rng: np.ran
         for block in range(len(valid)):
             tile, side = divmod(block, 1 << fold)
             used = valid[block]
-            tiles[tile, used, side * width : side * width + count] = (
-                blocks[first : first + count, block][:, used].T.view(np.uint8)
-            )
+            tiles[tile, used, side * width : side * width + count] = blocks[first : first + count, block][
+                :, used
+            ].T.view(np.uint8)
         parts.extend(tile[:height].ravel() for tile, height in zip(tiles, heights, strict=True))
     return np.concatenate(parts)
 

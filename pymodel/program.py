@@ -11,7 +11,19 @@ import numpy as np
 
 from pymodel.errors import DeeplockError
 
-__all__ = ["DESCRIPTOR", "HEADER", "MAGIC", "OPCODE", "VERSION", "WORDS", "Field", "describe", "pack", "pixels_of", "unpack"]
+__all__ = [
+    "DESCRIPTOR",
+    "HEADER",
+    "MAGIC",
+    "OPCODE",
+    "VERSION",
+    "WORDS",
+    "Field",
+    "describe",
+    "pack",
+    "pixels_of",
+    "unpack",
+]
 
 WORDS = 16
 MAGIC = 0x4B4C_4E4E  # "NNLK"
@@ -70,7 +82,9 @@ DESCRIPTOR = Layout(
     (
         # weight loader
         (
-            Field("kblocks", 16, meaning="blocks of up to `rows` weights per column: kernel positions x channel blocks"),
+            Field(
+                "kblocks", 16, meaning="blocks of up to `rows` weights per column: kernel positions x channel blocks"
+            ),
             Field("groups", 8, meaning="groups of up to `cols` output channels"),
             Field("fold", 4, meaning="log2 of the k-blocks side by side in a tile of the last group"),
             Field("opcode", 4, meaning="1"),

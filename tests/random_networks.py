@@ -87,7 +87,9 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
             size = draw(st.integers(1, min(height, width, 3)))
             layer = MaxPool(name, source, size, draw(st.integers(1, 3)))
         else:
-            tall, wide = (height, width) if kind == "dense" else (draw(st.integers(1, min(height, 5))) for _ in range(2))
+            tall, wide = (
+                (height, width) if kind == "dense" else (draw(st.integers(1, min(height, 5))) for _ in range(2))
+            )
             layer = draw(convs(name, source, channels, (tall, min(wide, width)), False, most_channels))
             if kind == "dense":
                 layer = replace(layer, stride=1, padding=(0, 0, 0, 0))

@@ -107,6 +107,6 @@ class ProgramMemory:
     def __init__(self, dut, data: bytes):
         self.dut, self.words = dut, np.frombuffer(data, "<u4").tolist()
 
-    async def __call__(self, ctx) -> None:
+    async def serve(self, ctx) -> None:
         async for *_, address in ctx.tick().sample(self.dut.address):
             ctx.set(self.dut.word, self.words[address] if address < len(self.words) else 0xFFFF_FFFF)

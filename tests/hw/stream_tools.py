@@ -13,6 +13,8 @@ from amaranth.sim import Simulator, SimulatorContext
 
 __all__ = ["check_stable", "receive", "send", "simulate"]
 
+PERIOD = 1e-6
+
 
 def simulate(
     design: Elaboratable | Fragment, *testbenches: Callable, background: Iterable[Callable] = (), cycles: int = 20_000
@@ -24,11 +26,11 @@ def simulate(
     """
 
     async def watchdog(ctx: SimulatorContext) -> None:
-        await ctx.tick().repeat(cycles)
+        await ctx.delay(cycles * PERIOD)
         raise AssertionError(f"no end after {cycles} cycles")
 
     simulator = Simulator(design)
-    simulator.add_clock(1e-6)
+    simulator.add_clock(PERIOD)
     for testbench in (*background, watchdog):
         simulator.add_testbench(testbench, background=True)
     for testbench in testbenches:

@@ -1,5 +1,4 @@
 from functools import partial
-from random import Random
 
 import pytest
 from amaranth.hdl import Fragment, Value
@@ -13,7 +12,6 @@ from tests.hw.stream_tools import check_stable, receive, simulate
 
 BEATS = (4, 8, 16)
 SIZES = dict(zip(KEY_SIZES, KeySize, strict=True))
-SEED = 197
 
 
 def expected_beats(key: bytes, bytes_per_beat: int, count: int) -> list[int]:
@@ -34,9 +32,8 @@ async def start(ctx, dut: KeySchedule, key: bytes) -> None:
 @pytest.mark.parametrize("key_size", KEY_SIZES)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
-def test_stream_is_the_models_at_one_beat_a_cycle(bytes_per_beat, style, key_size):
-    print("seed", SEED)
-    key = Random(SEED + key_size).randbytes(key_size)
+def test_stream_is_the_models_at_one_beat_a_cycle(bytes_per_beat, style, key_size, dice):
+    key = dice.randbytes(key_size)
     dut = KeySchedule(bytes_per_beat, style)
     count = 55 * key_size // bytes_per_beat  # more than the 51 round constants that there are
 
@@ -55,41 +52,35 @@ def test_stream_is_the_models_at_one_beat_a_cycle(bytes_per_beat, style, key_siz
 @pytest.mark.parametrize("key_size", KEY_SIZES)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
-def test_pauses_lose_nothing(bytes_per_beat, style, key_size):
-    print("seed", SEED)
-    rng = Random(SEED)
-    key = rng.randbytes(key_size)
+def test_pauses_lose_nothing(bytes_per_beat, style, key_size, dice):
+    key = dice.randbytes(key_size)
     dut = KeySchedule(bytes_per_beat, style)
 
     async def testbench(ctx):
         await start(ctx, dut, key)
-        assert await receive(ctx, dut.output, 100, 0.5, rng) == expected_beats(key, bytes_per_beat, 100)
+        assert await receive(ctx, dut.output, 100, 0.5, dice) == expected_beats(key, bytes_per_beat, 100)
 
     simulate(dut, testbench, background=[partial(check_stable, stream=dut.output)])
 
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
-def test_start_begins_anew_at_any_time_with_any_key(bytes_per_beat, style):
-    print("seed", SEED)
-    rng = Random(SEED)
+def test_start_begins_anew_at_any_time_with_any_key(bytes_per_beat, style, dice):
     dut = KeySchedule(bytes_per_beat, style)
 
     async def testbench(ctx):
         for run in range(20):
-            key = rng.randbytes(rng.choice(KEY_SIZES))
+            key = dice.randbytes(dice.choice(KEY_SIZES))
             await start(ctx, dut, key)
-            count = rng.randrange(12)
-            assert await receive(ctx, dut.output, count, 0.2, rng) == expected_beats(key, bytes_per_beat, count), run
+            count = dice.randrange(12)
+            assert await receive(ctx, dut.output, count, 0.2, dice) == expected_beats(key, bytes_per_beat, count), run
 
     simulate(dut, testbench)
 
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
-def test_clear_zeroises_and_stops(bytes_per_beat, style):
-    print("seed", SEED)
-    rng = Random(SEED)
+def test_clear_zeroises_and_stops(bytes_per_beat, style, dice):
     dut = KeySchedule(bytes_per_beat, style)
     fragment = Fragment.get(dut, None)
     state = registers_of(fragment)
@@ -99,9 +90,9 @@ def test_clear_zeroises_and_stops(bytes_per_beat, style):
     async def testbench(ctx):
         for key_size in KEY_SIZES:
             for ready, restart in [(0, 0), (1, 0), (1, 1)]:
-                key = rng.randbytes(key_size)
+                key = dice.randbytes(key_size)
                 await start(ctx, dut, key)
-                await receive(ctx, dut.output, rng.randrange(1, 20))
+                await receive(ctx, dut.output, dice.randrange(1, 20))
                 ctx.set(dut.clear, 1)
                 ctx.set(dut.start, restart)
                 ctx.set(dut.output.ready, ready)

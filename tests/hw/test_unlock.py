@@ -13,17 +13,14 @@ from tests.hw.refusal import assert_refused
 from tests.hw.register_tools import registers_of
 from tests.hw.stream_tools import check_stable, receive, send, simulate
 
-SEED = 2022
-CUSTOM = np.random.default_rng(SEED).permutation(256)
+CUSTOM = np.random.default_rng(5).permutation(256)
 PAUSES = (0.0, 0.5)
 
 
 class Streams:
     """A random parameter stream of `count` beats, locked, with its key stream, as a simulation sends and expects it."""
 
-    def __init__(self, bytes_per_beat: int, count: int, table: np.ndarray = SBOX):
-        print("seed", SEED)
-        rng = np.random.default_rng(SEED)
+    def __init__(self, bytes_per_beat: int, count: int, rng: np.random.Generator, table: np.ndarray = SBOX):
         chosen = suite("deep-lock", table)
         key, plain = rng.bytes(16), rng.integers(0, 256, count * bytes_per_beat, np.uint8)
         last = (rng.random(count) < 0.2).astype(int).tolist()
@@ -45,17 +42,19 @@ def fields(beats: list) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("in_pauses", PAUSES)
 @pytest.mark.parametrize("style", ["rom", "lut"])
 @pytest.mark.parametrize("bytes_per_beat", [1, 8])
-def test_unlock_keeps_order_and_data_under_any_pauses(bytes_per_beat, style, in_pauses, key_pauses, out_pauses):
+def test_unlock_keeps_order_and_data_under_any_pauses(
+    bytes_per_beat, style, in_pauses, key_pauses, out_pauses, seed, rng
+):
     dut = UnlockUnit(bytes_per_beat, style)
-    streams = Streams(bytes_per_beat, 60)
+    streams = Streams(bytes_per_beat, 60, rng)
 
     async def read(ctx):
-        assert fields(await receive(ctx, dut.plain, 60, out_pauses, Random(SEED + 2))) == streams.plain
+        assert fields(await receive(ctx, dut.plain, 60, out_pauses, Random(seed + 2))) == streams.plain
 
     simulate(
         dut,
-        partial(send, stream=dut.locked, items=streams.locked, pauses=in_pauses, rng=Random(SEED)),
-        partial(send, stream=dut.key_stream, items=streams.key_stream, pauses=key_pauses, rng=Random(SEED + 1)),
+        partial(send, stream=dut.locked, items=streams.locked, pauses=in_pauses, rng=Random(seed)),
+        partial(send, stream=dut.key_stream, items=streams.key_stream, pauses=key_pauses, rng=Random(seed + 1)),
         read,
         background=[partial(check_stable, stream=dut.plain)],
     )
@@ -63,9 +62,9 @@ def test_unlock_keeps_order_and_data_under_any_pauses(bytes_per_beat, style, in_
 
 @pytest.mark.parametrize("bytes_per_beat", [4, 16])
 @pytest.mark.parametrize("style", STYLES)
-def test_latency_is_one_cycle_and_throughput_one_beat_a_cycle(style, bytes_per_beat):
+def test_latency_is_one_cycle_and_throughput_one_beat_a_cycle(style, bytes_per_beat, rng):
     dut = UnlockUnit(bytes_per_beat, style)
-    streams = Streams(bytes_per_beat, 50)
+    streams = Streams(bytes_per_beat, 50, rng)
 
     async def read(ctx):
         ctx.set(dut.plain.ready, 1)
@@ -84,9 +83,9 @@ def test_latency_is_one_cycle_and_throughput_one_beat_a_cycle(style, bytes_per_b
 
 
 @pytest.mark.parametrize("style", ["rom", "lut"])
-def test_any_bijection_unlocks(style):
+def test_any_bijection_unlocks(style, rng):
     dut = UnlockUnit(4, style, CUSTOM)
-    streams = Streams(4, 30, CUSTOM)
+    streams = Streams(4, 30, rng, CUSTOM)
 
     async def read(ctx):
         assert fields(await receive(ctx, dut.plain, 30)) == streams.plain
@@ -121,12 +120,12 @@ def test_starved_tells_that_only_the_key_stream_is_missing(style):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_clear_drops_the_beat_inside_and_zeroises(style):
+def test_clear_drops_the_beat_inside_and_zeroises(style, rng):
     dut = UnlockUnit(4, style)
     fragment = Fragment.get(dut, None)
     assert {register.name for register in registers_of(fragment)} == {"plain__valid", "plain__payload", "held"}
     held = next(register for register in registers_of(fragment) if register.name == "held")
-    streams = Streams(4, 5)
+    streams = Streams(4, 5, rng)
 
     async def offer(ctx, number: int) -> None:
         ctx.set(dut.locked.payload, streams.locked[number])

@@ -1,3 +1,4 @@
+import json
 import os
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_header_depends_on_no_key(checkpoint, tmp_path):
     for key in (KEY, bytes(32)):
         save(tmp_path / "file", lock_checkpoint(checkpoint, key, DEEP_LOCK))
         content = (tmp_path / "file").read_bytes()
-        headers.append(content[: 8 + int.from_bytes(content[:8], "little")])
+        headers.append(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]))
     assert headers[0] == headers[1]
 
 

@@ -71,7 +71,9 @@ def test_folding_spares_the_beats_of_padding_columns():
     network = network_of((1, 1, 800), conv("dense", "input", (100, 1, 1, 800)))
     image = compile_network(network, config)
     entries = 7 * config.cols * 8
-    assert len(image.parameters) - entries == 96 * 800 + 13 * 16 * 16  # 4 columns x 800 rows, folded 4 times, in whole tiles
+    assert (
+        len(image.parameters) - entries == 96 * 800 + 13 * 16 * 16
+    )  # 4 columns x 800 rows, folded 4 times, in whole tiles
 
 
 def test_a_network_that_branches_is_refused():
@@ -88,9 +90,17 @@ def refusals():
     deep = network_of((8, 8, 8), conv("a", "input", (64, 1, 1, 8)), conv("b", "a", (8, 1, 1, 64)))
     yield deep, replace(Config(), activation_words=512), "layer b: its input takes 512 activation words, a bank has 256"
     long = [conv(f"l{i}", f"l{i - 1}" if i else "input", (4, 1, 1, 4)) for i in range(9)]
-    yield network_of((1, 1, 4), *long), replace(Config(), program_words=128), "takes 9 descriptors, program_words 128 holds 8"
+    yield (
+        network_of((1, 1, 4), *long),
+        replace(Config(), program_words=128),
+        "takes 9 descriptors, program_words 128 holds 8",
+    )
     heavy = replace(conv("a", "input", (1, 1, 1, 1)), bias=np.array([2**31 - 100], np.int32))
-    yield network_of((1, 1, 1), heavy), Config(), "layer a: an accumulator can reach 2147483676, which int32 cannot hold"
+    yield (
+        network_of((1, 1, 1), heavy),
+        Config(),
+        "layer a: an accumulator can reach 2147483676, which int32 cannot hold",
+    )
     yield network_of((4, 4, 1)), Config(), "network test has no layers"
     yield network_of((4, 4, 1), MaxPool("p", "input", 2, 2)), Config(), "network test has no parameters"
 

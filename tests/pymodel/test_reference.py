@@ -9,6 +9,7 @@ from pymodel import golden, reference
 from pymodel.network import Conv, MaxPool
 from tests.random_networks import cases, convs, network_of
 
+
 def _scalar(bias: int, multiplier: int, shift: int, **options) -> Conv:
     """1 x 1 convolution with weight 1, so that its accumulator is the ifmap + bias."""
     numbers = {"bias": bias, "multiplier": multiplier, "shift": shift}

@@ -8,13 +8,15 @@ import numpy as np
 from cocotbext.axi import AxiResp
 
 from pymodel.image import Image
-from pymodel.registers import COUNTERS, Access, Command, Error, REGISTERS, Status
+from pymodel.registers import COUNTERS, REGISTERS, Access, Command, Error, Status
 from sim.driver import Driver
 from sim.results import AcceleratorError
 from tests.sim import tiny
 
 CONFIG = tiny.ACCUMULATORS_TOO_FEW
 PAUSES = float(os.environ["DEEPLOCK_TEST_PAUSES"])
+THOROUGH = bool(os.environ.get("DEEPLOCK_TEST_THOROUGH"))
+"""Check after every single fault that the next run is right; else, on a slow simulator, now and then."""
 IMAGE = tiny.tiny_image(CONFIG)
 
 
@@ -45,7 +47,8 @@ async def fails(driver: Driver, image: Image, code: Error, ifmaps=None) -> None:
         raise AssertionError(f"no {code.name}")
     status = await driver.status()
     assert not status & (Status.BUSY | Status.KEYED) and status >> 8 == code
-    await works(driver)
+    if THOROUGH or code not in (Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR):
+        await works(driver)
 
 
 def edited(index: int, **fields: int) -> Image:
@@ -168,6 +171,7 @@ async def descriptors_that_are_wrong_end_in_an_error(dut):
         (last, {"wait_input": 1, "release_input": 1}),
     ):
         await fails(driver, edited(index, **fields), Error.BAD_DESCRIPTOR, tiny.ifmaps(1))
+    await works(driver)
 
 
 @cocotb.test()
@@ -193,7 +197,8 @@ async def abort_at_any_time(dut):
             driver.ifmap.send_nowait(IMAGE.pack_ifmap(ifmap))
         await driver.write("COUNT", 3)
         await driver.write("CONTROL", Command.START)
-        await driver.wait(cycles)
+        if cycles:
+            await driver.wait(cycles)
         await driver.write("CONTROL", Command.ABORT)
         await driver.wait(2)
         status = await driver.status()

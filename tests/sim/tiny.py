@@ -20,7 +20,9 @@ def tiny_network(seed: int = 0) -> Network:
     """conv3x3 same 6, pool 2, conv3x3 stride 2 same 9, overlapping pool, dense 10, on 9x9x1."""
     rng = np.random.default_rng(seed)
 
-    def conv(name: str, source: str, shape: tuple[int, int, int, int], stride: int = 1, pad: int = 0, lo: int = -128) -> Conv:
+    def conv(
+        name: str, source: str, shape: tuple[int, int, int, int], stride: int = 1, pad: int = 0, lo: int = -128
+    ) -> Conv:
         out = shape[0]
         shift = 20 + int(np.log2(np.prod(shape[1:])) / 2) + rng.integers(0, 2, out)
         return Conv(

@@ -1,0 +1,90 @@
+"""Runs `deeplock` in this process, and what most of its tests need: keys, a trained network, images of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from tests.sim.tiny import ACCUMULATORS_TOO_FEW
+
+SIZES = ("rows", "cols", "bytes_per_beat", "accumulators", "activation_words")
+ACCELERATOR = [f"--{name.replace('_', '-')}={getattr(ACCUMULATORS_TOO_FEW, name)}" for name in SIZES]
+"""The 4x4 accelerator that other tests build too."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def deeplock(capsys) -> Callable[..., Outcome]:
+    """Runs the command with these arguments."""
+
+    def run(*arguments: object) -> Outcome:
+        code = main([str(argument) for argument in arguments])
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(deeplock) -> Callable[..., str]:
+    """Runs the command, which must fail with one line; gives the line without `deeplock: `."""
+
+    def run(*arguments: object) -> str:
+        outcome = deeplock(*arguments)
+        assert outcome.code == 1
+        assert outcome.out == ""
+        assert outcome.err.startswith("deeplock: ")
+        assert outcome.err.count("\n") == 1
+        return outcome.err.removeprefix("deeplock: ").strip()
+
+    return run
+
+
+@dataclass(frozen=True)
+class Files:
+    """Two keys, the digits network and images of it for ACCELERATOR and, on paper, for 8x8."""
+
+    key: Path
+    wrong_key: Path
+    float_checkpoint: Path
+    network: Path
+    image: Path
+    plain_image: Path
+    image_8x8: Path
+    figures: dict
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory) -> Files:
+    folder = tmp_path_factory.mktemp("digits")
+    key, wrong_key, network = folder / "my.key", folder / "wrong.key", folder / "digits.int8.safetensors"
+    image, plain, image_8x8 = folder / "4x4.image", folder / "4x4.plain.image", folder / "8x8.image"
+    figures = folder / "train.json"
+
+    def run(*arguments: object) -> None:
+        assert main([str(argument) for argument in arguments]) == 0
+
+    run("keygen", "-o", key)
+    run("keygen", "--bits", 256, "-o", wrong_key)
+    run("train", "digits", "-o", folder / "digits", "--json", figures)
+    run("compile", network, *ACCELERATOR, "--key-file", key, "-o", image)
+    run("compile", network, *ACCELERATOR, "-o", plain)
+    run("compile", network, "--key-file", key, "-o", image_8x8)
+    return Files(
+        key,
+        wrong_key,
+        folder / "digits.float.safetensors",
+        network,
+        image,
+        plain,
+        image_8x8,
+        json.loads(figures.read_text()),
+    )

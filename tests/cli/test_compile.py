@@ -1,0 +1,71 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pymodel.image import load_image
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Writes a network and inputs for it; gives their files."""
+
+    def export(*layers: nn.Module):
+        torch.manual_seed(1)
+        module = nn.Sequential(*layers).eval()
+        inputs, path = tmp_path / "inputs.npz", tmp_path / "mine.pt2"
+        images = np.random.default_rng(1).random((8, 6, 6, 2), np.float32)
+        np.savez(inputs, images=images, labels=np.zeros(8, np.int64))
+        torch.export.save(torch.export.export(module, (torch.zeros(8, 2, 6, 6),)), path)
+        return path, inputs
+
+    return export
+
+
+def test_figures_and_image_agree(files, deeplock, tmp_path):
+    path, figures = tmp_path / "an.image", tmp_path / "compile.json"
+    geometry = ("--rows", 8, "--cols", 16, "--bytes-per-beat", 16)
+    arguments = ("compile", files.network, *geometry, "--key-file", files.key, "-o", path, "--json", figures)
+    assert deeplock(*arguments).code == 0
+    image, found = load_image(path), json.loads(figures.read_text())
+    assert found == {
+        "network": "digits",
+        "suite": image.suite,
+        "rows": 8,
+        "cols": 16,
+        "bytes_per_beat": 16,
+        "layers": len(image.program),
+        "parameter_bytes": len(image.parameters),
+        "lower_bound": image.interface.lower_bound,
+        "file": str(path),
+    }
+    assert image.suite == "deep-lock"
+
+
+def test_an_exported_program_is_quantised_and_compiled(exported, files, deeplock, tmp_path):
+    program, inputs = exported(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    image = tmp_path / "mine.image"
+    assert deeplock("compile", program, "--calibration", inputs, "--key-file", files.key, "-o", image).code == 0
+    assert load_image(image).interface.input_shape == (6, 6, 2)
+    assert deeplock("evaluate", image, "--key-file", files.key, "--images", inputs).code == 0
+
+
+def test_an_unsupported_operator_is_named(exported, refused, tmp_path):
+    program, inputs = exported(nn.Conv2d(2, 4, 3), nn.Softplus())
+    line = refused("compile", program, "--calibration", inputs, "-o", tmp_path / "x")
+    assert line.startswith("unsupported operator aten.softplus.default at node softplus")
+
+
+def test_what_cannot_be_compiled_is_refused(files, exported, refused, tmp_path):
+    out = ("-o", tmp_path / "x")
+    assert "not a quantised network" in refused("compile", files.image, *out)
+    assert refused("compile", files.network, "--rows", 5, *out) == "rows must be 4, 8 or 16, not 5"
+    assert "activation words, a bank has 8" in refused("compile", files.network, "--activation-words", 16, *out)
+    program, inputs = exported(nn.Conv2d(2, 4, 3))
+    assert "give --calibration" in refused("compile", program, *out)
+    foreign = tmp_path / "foreign.pt2"
+    foreign.write_text("x")
+    assert "not a program that torch.export saved" in refused("compile", foreign, "--calibration", inputs, *out)
+    assert not (tmp_path / "x").exists()

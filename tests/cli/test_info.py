@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+from pymodel.image import load_image
+
+
+@pytest.fixture
+def info(deeplock, tmp_path):
+    """Runs the command, gives what it printed and its figures."""
+
+    def run(path):
+        outcome = deeplock("info", path, "--json", tmp_path / "info.json")
+        assert (outcome.code, outcome.err) == (0, "")
+        return outcome.out, json.loads((tmp_path / "info.json").read_text())
+
+    return run
+
+
+def test_an_image(files, info):
+    text, found = info(files.image)
+    image = load_image(files.image)
+    assert (found["kind"], found["suite"], found["locked"]) == ("image", "deep-lock", True)
+    assert (
+        sum(layer["parameter_bytes"] for layer in found["layers"]) == found["parameter_bytes"] == len(image.parameters)
+    )
+    assert found["layers"][-1]["output"] == [1, 1, 10]
+    assert found["lower_bound"] == image.interface.lower_bound
+    assert found["needs"]["activation_words"] == 512
+    assert "0 1 2 3 4 5 6 7 8 9" in text
+    assert info(files.plain_image)[1]["locked"] is False
+
+
+def test_a_network(files, info):
+    text, found = info(files.network)
+    assert found["parameters"] == 5130
+    assert found["macs"] == 64 * 16 * 9 + 4 * 32 * 144 + 320
+    assert [layer["kind"] for layer in found["layers"]] == ["Conv", "MaxPool", "Conv", "MaxPool", "Conv"]
+    assert "8x8x16" in text
+
+
+def test_a_checkpoint(files, info, deeplock, tmp_path):
+    text, found = info(files.float_checkpoint)
+    assert (found["kind"], found["locked"], found["parameters"]) == ("checkpoint", False, 5130)
+    assert found["metadata"]["network"] == "digits"
+    assert {tensor["dtype"] for tensor in found["tensors"]} == {"float32"}
+    assert "conv1.weight" in text
+    deeplock("lock", files.float_checkpoint, "--key-file", files.key, "-o", tmp_path / "locked")
+    assert info(tmp_path / "locked")[1]["locked"] is True

@@ -1,0 +1,21 @@
+import pytest
+
+from pymodel.keyfile import read_key
+
+
+@pytest.mark.parametrize("bits", [128, 192, 256])
+def test_a_key_is_written_for_its_owner_only_and_never_printed(bits, deeplock, tmp_path):
+    path = tmp_path / "new" / "my.key"
+    outcome = deeplock("keygen", "--bits", bits, "-o", path)
+    assert outcome.code == 0
+    assert len(read_key(path)) == bits // 8
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_key(path).hex()[:8] not in outcome.out + outcome.err
+
+
+def test_a_key_file_that_exists_is_kept(deeplock, refused, tmp_path):
+    path = tmp_path / "my.key"
+    deeplock("keygen", "-o", path)
+    key = read_key(path)
+    assert "exists already, and is kept" in refused("keygen", "-o", path)
+    assert read_key(path) == key

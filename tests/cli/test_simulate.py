@@ -1,0 +1,106 @@
+"""Images on the RTL by the command (issue 2, Shows 4 and 5)."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import ACCELERATOR
+from tests.cli.test_main import ROOT
+
+
+@pytest.fixture
+def simulate(deeplock, tmp_path):
+    """Runs the command and gives its figures."""
+
+    def run(*arguments: object) -> dict:
+        figures = tmp_path / "run.json"
+        outcome = deeplock("simulate", *arguments, "--json", figures)
+        assert outcome.code == 0, outcome.err
+        return json.loads(figures.read_text())
+
+    return run
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.3])
+def test_every_byte_is_golden_with_the_right_key(simulate, simulator, files, pauses):
+    found = simulate(
+        files.image, *ACCELERATOR, "--key-file", files.key, "--count", 5, "--simulator", simulator, "--pauses", pauses
+    )
+    assert found["mismatches"] == 0
+    assert (found["images"], found["simulator"], found["suite"]) == (5, simulator, "deep-lock")
+    assert (found["rows"], found["cols"], found["bytes_per_beat"]) == (4, 4, 4)
+    assert found["accuracy"] >= 0.8
+    assert found["cycles_per_image"] > found["lower_bound"]
+    assert found["counters"]["CYCLES"] == pytest.approx(5 * found["cycles_per_image"], abs=0.1)
+    assert found["counters"]["KEY_STARVED"] == 0
+
+
+def test_a_wrong_key_gives_what_golden_gives_with_it(simulate, simulator, files):
+    found = simulate(files.image, *ACCELERATOR, "--key-file", files.wrong_key, "--count", 3, "--simulator", simulator)
+    assert found["mismatches"] == 0
+
+
+def test_waves_are_written(simulate, files, tmp_path):
+    waves = tmp_path / "folder" / "run.fst"
+    simulate(
+        files.image, *ACCELERATOR, "--key-file", files.key, "--count", 1, "--simulator", "icarus", "--waves", waves
+    )
+    assert waves.stat().st_size > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "cols", "beat"), [(4, 4, 4), (8, 16, 16)])
+def test_geometries_with_the_usual_memories(simulate, deeplock, files, tmp_path, rows, cols, beat):
+    image = tmp_path / "an.image"
+    geometry = ("--rows", rows, "--cols", cols, "--bytes-per-beat", beat)
+    assert deeplock("compile", files.network, *geometry, "--key-file", files.key, "-o", image).code == 0
+    for pauses in (0, 0.3):
+        found = simulate(image, "--key-file", files.key, "--count", 5, "--pauses", pauses)
+        assert (found["mismatches"], found["rows"], found["cols"]) == (0, rows, cols)
+
+
+def test_simulating_needs_no_torch(files):
+    code = "import sys; sys.modules['torch'] = None; from cli.main import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["simulate", files.image, *ACCELERATOR, "--key-file", files.key, "--count=1", "--simulator=icarus"]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_image_for_another_geometry_is_refused(files, refused):
+    line = refused("simulate", files.image_8x8, "--key-file", files.key, "--rows", 4, "--cols", 4)
+    assert line == ("image is compiled for 8x8 (B = 8), the accelerator is 4x4 (B = 4): compile it for that geometry")
+
+
+def test_a_truncated_image_is_refused(files, refused, tmp_path):
+    short = tmp_path / "short.image"
+    short.write_bytes(files.image.read_bytes()[:-1])
+    assert "truncated" in refused("simulate", short, "--key-file", files.key)
+
+
+def test_a_missing_verilator_is_named(files, refused, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sim.toolchain._verilator_bin", lambda: None)
+    line = refused("simulate", files.image, "--key-file", files.key)
+    assert line.startswith("verilator needs verilator, which is not on PATH")
+
+
+def test_keys_that_are_missing_or_of_no_use_are_named(files, refused):
+    assert refused("simulate", files.image) == "it is locked with suite deep-lock: give --key-file"
+    assert "it is not locked" in refused("simulate", files.plain_image, "--key-file", files.key)
+
+
+def test_more_images_than_there_are_is_a_fault(files, refused):
+    line = refused("simulate", files.image, "--key-file", files.key, "--count", 361)
+    assert line == "data set digits: has 360 images, not 361"
+
+
+def test_images_of_the_user_must_fit(files, refused, tmp_path):
+    import numpy as np
+
+    images = tmp_path / "images.npz"
+    np.savez(images, images=np.zeros((2, 5, 5, 1), np.float32))
+    line = refused("simulate", files.image, "--key-file", files.key, "--images", images)
+    assert line == f"{images}: images must be [n, 8, 8, 1], not [2, 5, 5, 1]"

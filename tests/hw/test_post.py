@@ -1,0 +1,262 @@
+"""The post-processor against the golden model's requantiser and NumPy's maximum, cycle by cycle."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from amaranth.hdl import ResetInserter, Signal
+
+from hw.post import PostProcessor
+from pymodel.config import Config
+from pymodel.golden import requantise
+from tests.hw.layer_tools import to_word
+from tests.hw.stream_tools import simulate
+
+CONFIGS = [
+    Config(rows=4, cols=4, bytes_per_beat=4, activation_words=256),  # one chunk a pixel
+    Config(rows=4, cols=8, bytes_per_beat=4, activation_words=256),
+    Config(rows=4, cols=8, bytes_per_beat=4, lanes=1, activation_words=256),
+    Config(rows=8, cols=8, bytes_per_beat=8, lanes=2, activation_words=256),
+]
+
+
+@dataclass
+class Layer:
+    """Random totals int64 [groups, windows, window size, cols], entries, and post fields."""
+
+    fields: dict[str, int]
+    totals: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+
+def random_layer(rng, config: Config) -> Layer:
+    groups, windows, size = int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.choice([1, 4, 9]))
+    lo = int(rng.integers(-128, 1))
+    fields = {
+        "destination": int(rng.integers(0, config.activation_words // 2)), "pixel_words": int(rng.integers(1, 9)),
+        "zero_point": int(rng.integers(-128, 128)), "lo": lo, "hi": int(rng.integers(lo, 128)),
+        "last_columns": int(rng.integers(1, config.cols + 1)), "narrow": int(rng.integers(0, 2)),
+    }  # fmt: skip
+    totals = rng.integers(-(1 << 31), 1 << 31, (groups, windows, size, config.cols))
+    return Layer(
+        fields,
+        totals >> rng.integers(0, 28, totals.shape),
+        rng.integers(-(1 << 20), 1 << 20, (groups, config.cols)),
+        rng.integers(1 << 15, 1 << 16, (groups, config.cols)),
+        rng.integers(1, 40, (groups, config.cols)),
+    )
+
+
+@dataclass
+class Bench:
+    """Plays layers. `due` and `pulses` say what must be seen in which cycle; `seen` is what was."""
+
+    dut: PostProcessor
+    config: Config
+    rng: np.random.Generator
+    pauses: float
+    now: int = 0
+    written: int = 0  # column groups whose entries are in a bank
+    done: int = 0  # column groups that have left
+    due: dict[int, tuple] = field(default_factory=dict)
+    pulses: dict[int, tuple] = field(default_factory=dict)
+    outputs: int = 0
+    layers_done: int = 0
+
+    async def check(self, ctx) -> None:
+        dut = self.dut
+        async for *_, valid, out, group_done, layer_done, retired in ctx.tick().sample(
+            dut.out_valid, dut.out, dut.group_done, dut.layer_done, dut.retired
+        ):
+            assert bool(valid) == (self.now in self.due), self.now
+            if valid:
+                word, chunk, data, keep, last = self.due[self.now]
+                kept = [value for lane, value in enumerate(out.data) if keep >> lane & 1]
+                assert (out.word, out.chunk, kept, out.keep, out.last) == (word, chunk, data, keep, last), self.now
+            assert (retired, group_done, layer_done) == self.pulses.get(self.now, (0, 0, 0)), self.now
+            self.outputs += valid
+            self.done += group_done
+            self.layers_done += layer_done
+            self.now += 1
+
+    async def write_entries(self, ctx, layers: list[Layer]) -> None:
+        """As early as two banks allow; lanes of a chunk in one or two writes."""
+        lanes, port = self.config.lanes, self.dut.entries
+        number = 0
+        for layer in layers:
+            for group in range(len(layer.totals)):
+                while self.done < number - 1:
+                    await ctx.tick()
+                for chunk in range(self.config.cols // lanes):
+                    some = int(self.rng.integers(0, 1 << lanes))
+                    for mask in (some, (1 << lanes) - 1 - some):
+                        while self.rng.random() < self.pauses:
+                            await ctx.tick()
+                        ctx.set(port.bank, number % 2)
+                        ctx.set(port.chunk, chunk)
+                        ctx.set(port.lanes, mask)
+                        for lane in range(lanes):
+                            at, real = (group, chunk * lanes + lane), mask >> lane & 1
+                            entry = {
+                                "bias": int(layer.bias[at]), "multiplier": int(layer.multiplier[at]) - (1 << 15),
+                                "shift_1": int(layer.shift[at]) - 1,
+                            }  # fmt: skip
+                            ctx.set(port.entries[lane], entry if real else {"bias": 1, "multiplier": 1, "shift_1": 1})
+                        await ctx.tick()
+                        ctx.set(port.lanes, 0)
+                number += 1
+                self.written = number
+
+    async def send_pixels(self, ctx, layers: list[Layer]) -> None:
+        """A pixel every cols / lanes cycles, or later; the next layer's fields follow when the last one has left."""
+        dut, chunks, number = self.dut, self.config.cols // self.config.lanes, 0
+        for index, layer in enumerate(layers):
+            while self.layers_done < index:
+                await ctx.tick()
+            ctx.set(dut.fields, layer.fields)
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            groups, windows, size, _ = layer.totals.shape
+            for group in range(groups):
+                number += 1
+                while self.written < number:
+                    await ctx.tick()
+                for window, pixel in np.ndindex(windows, size):
+                    while self.rng.random() < self.pauses:
+                        await ctx.tick()
+                    self._expect(layer, group, window, pixel)
+                    for col, total in enumerate(layer.totals[group, window, pixel].tolist()):
+                        ctx.set(dut.totals[col], total)
+                    ctx.set(dut.tag, {
+                        "first": int(self.rng.integers(0, 2)), "last": 1, "final": group == groups - 1,
+                        "window_last": pixel == size - 1, "pixel_last": (window, pixel) == (windows - 1, size - 1),
+                    })  # fmt: skip
+                    ctx.set(dut.valid, 1)
+                    await ctx.tick()
+                    ctx.set(dut.valid, 0)
+                    ctx.set(dut.totals.as_value(), 0)
+                    for _ in range(chunks - 1):
+                        await ctx.tick()
+        while self.now <= max(self.pulses):
+            await ctx.tick()
+
+    def _expect(self, layer: Layer, group: int, window: int, pixel: int) -> None:
+        config, fields = self.config, layer.fields
+        lanes, chunks = config.lanes, config.cols // config.lanes
+        groups, windows, size, _ = layer.totals.shape
+        first = self.now + PostProcessor.LATENCY
+        final, last_pixel = group == groups - 1, (window, pixel) == (windows - 1, size - 1)
+        done = int(last_pixel)
+        self.pulses[first + chunks - 1] = (1, done, int(done and final))
+        if pixel != size - 1:
+            return
+        values = requantise(
+            layer.totals[group, window], layer.bias[group], layer.multiplier[group], layer.shift[group],
+            fields["zero_point"], fields["lo"], fields["hi"], 24 if fields["narrow"] else 32,
+        ).max(axis=0)  # fmt: skip
+        columns = fields["last_columns"] if final else config.cols
+        for chunk in range(-(-columns // lanes)):
+            data = values[chunk * lanes : min(columns, chunk * lanes + lanes)].tolist()
+            word = fields["destination"] + window * fields["pixel_words"] + group * config.cols // config.rows
+            byte = chunk * lanes
+            last = final and last_pixel and byte + lanes >= columns
+            self.due[first + chunk] = (
+                (word + byte // config.rows) % config.activation_words, byte % config.rows // lanes, data,
+                (1 << len(data)) - 1, int(last),
+            )  # fmt: skip
+
+
+def run(config: Config, rng, pauses: float, count: int) -> None:
+    dut = PostProcessor(config)
+    bench = Bench(dut, config, rng, pauses)
+    layers = [random_layer(rng, config) for _ in range(count)]
+
+    async def entries(ctx):
+        await bench.write_entries(ctx, layers)
+
+    async def pixels(ctx):
+        await bench.send_pixels(ctx, layers)
+
+    simulate(dut, entries, pixels, background=[bench.check])
+    assert bench.outputs == len(bench.due) and bench.layers_done == count
+
+
+def test_latency_is_what_others_build_on():
+    assert PostProcessor.LATENCY == 8
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.4])
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name[:9])
+def test_random_layers(config, pauses, rng):
+    """Pooled and not, partial last groups, any clamp; every chunk in its cycle, at its address, with keep and last."""
+    run(config, rng, pauses, 5)
+
+
+def test_words_of_one_chunk_are_addressed_like_those_of_many():
+    """The address by hand: 8 columns are 2 words of 4 channels; 3 words a pixel; the second group is 2 words further."""
+    config = CONFIGS[1]
+    dut = PostProcessor(config)
+    words = []
+
+    async def watch(ctx):
+        async for *_, valid, out in ctx.tick().sample(dut.out_valid, dut.out):
+            if valid:
+                words.append((out.word, out.keep, out.last))
+
+    async def testbench(ctx):
+        ctx.set(dut.fields, {"destination": 20, "pixel_words": 3, "lo": -128, "hi": 127, "last_columns": 3})
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        for final in (0, 1):
+            for last in (0, 1):
+                ctx.set(dut.tag, {"last": 1, "final": final, "window_last": 1, "pixel_last": last})
+                ctx.set(dut.valid, 1)
+                await ctx.tick()
+                ctx.set(dut.valid, 0)
+                await ctx.tick()
+        await ctx.tick().repeat(PostProcessor.LATENCY)
+
+    simulate(dut, testbench, background=[watch])
+    assert words == [(20, 15, 0), (21, 15, 0), (23, 15, 0), (24, 15, 0), (22, 7, 0), (25, 7, 1)]
+
+
+def test_reset_in_mid_layer_followed_by_a_right_one(rng):
+    config = CONFIGS[1]
+    dut = PostProcessor(config)
+    reset = Signal()
+    bench = Bench(dut, config, rng, 0.1)
+    layers = [random_layer(rng, config) for _ in range(2)]
+
+    async def disturb(ctx) -> None:
+        ctx.set(dut.valid, 1)
+        ctx.set(dut.tag, {"last": 1, "pixel_last": 1})  # the bank turns
+        await ctx.tick()
+        ctx.set(dut.fields, {"lo": 127, "hi": 127})
+        ctx.set(dut.tag, {"last": 1})  # a window begins
+        for _ in range(12):
+            await ctx.tick()
+        ctx.set(dut.valid, 0)
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+
+    async def check(ctx):
+        for _ in range(14):
+            await ctx.tick()
+        await bench.check(ctx)
+
+    async def entries(ctx):
+        for _ in range(14):
+            await ctx.tick()
+        await bench.write_entries(ctx, layers)
+
+    async def pixels(ctx):
+        await disturb(ctx)
+        await bench.send_pixels(ctx, layers)
+
+    simulate(ResetInserter(reset)(dut), entries, pixels, background=[check])
+    assert bench.outputs == len(bench.due) and bench.layers_done == 2
