@@ -8,7 +8,7 @@ examples:
   deeplock info build/digits.image
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
-JSON, image: {"kind", "network", "dataset", "classes", "suite", "locked", "rows", "cols", "bytes_per_beat", "needs",
+JSON: image: {"kind", "network", "dataset", "classes", "suite", "locked", "rows", "cols", "bytes_per_beat", "needs",
   "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool", "parameter_bytes"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};

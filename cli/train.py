@@ -1,8 +1,9 @@
 """Train a network and quantise it to int8: float checkpoint and network file.
 
 PREFIX.float.safetensors holds the float32 parameters under their PyTorch names; PREFIX.int8.safetensors holds the
-quantised network, which `deeplock compile` takes. The same seed gives the same files. Networks: digits (handwritten
-digits, bundled, trains in seconds).
+quantised network, which `deeplock compile` takes. The same seed gives the same parameters.
+
+Networks: digits (handwritten digits, bundled, trains in seconds).
 
 examples:
   deeplock train digits -o build/digits

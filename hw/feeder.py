@@ -88,7 +88,7 @@ class WindowFeeder(wiring.Component):
         with m.If(~last_block):
             m.d.comb += next_block_source.eq(block_source + 1)
         with m.Elif(~last_kx):
-            m.d.comb += [next_block_source.eq(block_source + 1), next_block_x.eq(block_x + 1)]
+            m.d.comb += [next_block_source.eq(block_source + fields.column_step), next_block_x.eq(block_x + 1)]
         with m.Elif(~last_ky):
             m.d.comb += next_block_source.eq(block_source + fields.kernel_step)
             m.d.comb += [next_block_x.eq(fields.x0), next_block_y.eq(block_y + 1)]

@@ -1,17 +1,25 @@
 """Labelled images by name: uint8 as the data set gives them, NHWC, with a fixed split into training and test images.
 
-What the pixels mean to a network is in pymodel.preprocess.
+What the pixels mean to a network is in pymodel.preprocess; where the files come from, in pymodel.fetch.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from pymodel import cifar, idx
 from pymodel.errors import DeeplockError
 
-__all__ = ["Dataset", "NAMES", "load"]
+__all__ = ["Dataset", "NAMES", "DOWNLOADED", "load"]
+
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
+OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +34,7 @@ class Dataset:
     classes: tuple[str, ...]
 
 
-def _digits(_data_dir: str | os.PathLike[str] | None) -> Dataset:
+def _digits() -> Dataset:
     """Handwritten digits 8x8, values 0..16: 1,437 training and 360 test images, the classes split evenly.
 
     Source: the test half of UCI's "Optical Recognition of Handwritten Digits", bundled with scikit-learn.
@@ -38,16 +46,58 @@ def _digits(_data_dir: str | os.PathLike[str] | None) -> Dataset:
     images = pixels.astype(np.uint8).reshape(-1, 8, 8, 1)
     labels = labels.astype(np.int64)
     train, test = train_test_split(np.arange(len(labels)), test_size=360, stratify=labels, random_state=0)
-    return Dataset("digits", images[train], labels[train], images[test], labels[test], tuple("0123456789"))
+    return Dataset("digits", images[train], labels[train], images[test], labels[test], DIGITS)
 
 
-_READERS: dict[str, Callable[[str | os.PathLike[str] | None], Dataset]] = {"digits": _digits}
+def _idx_folder(name: str, folder: Path, classes: tuple[str, ...]) -> Dataset:
+    """The four IDX files of MNIST or of Fashion-MNIST, 28x28 grey: 60,000 training and 10,000 test images."""
 
-NAMES = tuple(_READERS)
+    def part(prefix: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = (_existing(folder / f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+        return idx.read_images(images, count, (28, 28)), idx.read_labels(labels, count, len(classes))
+
+    return Dataset(name, *part("train", 60_000), *part("t10k", 10_000), classes)
+
+
+def _existing(path: Path) -> Path:
+    """The file as it is, where someone has unpacked it, or else gzip."""
+    return path if path.exists() else path.with_name(f"{path.name}.gz")
+
+
+def _cifar10(folder: Path) -> Dataset:
+    """CIFAR-10's six binary batches, 32x32 RGB: 50,000 training and 10,000 test images."""
+    batches = [cifar.read_batch(folder / f"data_batch_{number}.bin") for number in range(1, 6)]
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return Dataset("cifar10", images, labels, *cifar.read_batch(folder / "test_batch.bin"), OBJECTS)
+
+
+_READERS: dict[str, Callable[[Path], Dataset]] = {
+    "mnist": lambda folder: _idx_folder("mnist", folder, DIGITS),
+    "fashion-mnist": lambda folder: _idx_folder("fashion-mnist", folder, CLOTHES),
+    "cifar10": _cifar10,
+}
+"""Of data sets that lie in a folder of their name."""
+
+DOWNLOADED = tuple(_READERS)
+
+NAMES = ("digits", *DOWNLOADED)
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set of that name; `data_dir` holds the files of those that are not bundled."""
-    if name not in _READERS:
-        raise DeeplockError(f"unknown data set {name!r}: must be one of {', '.join(_READERS)}")
-    return _READERS[name](data_dir)
+    """The data set of that name; `data_dir` holds a folder for each of those that are not bundled."""
+    if name not in NAMES:
+        raise DeeplockError(f"unknown data set {name!r}: must be one of {', '.join(NAMES)}")
+    if name == "digits":
+        return _digits()
+    if data_dir is None:
+        raise DeeplockError(
+            f"data set {name} is not bundled: give --data DIR or set DEEPLOCK_DATA "
+            f"(`deeplock data fetch {name} --data DIR` downloads it)"
+        )
+    folder = Path(data_dir, name)
+    if not folder.is_dir():
+        raise DeeplockError(f"{folder}: no such folder: run `deeplock data fetch {name} --data {data_dir}`")
+    try:
+        return _READERS[name](folder)
+    except DeeplockError as error:
+        raise DeeplockError(f"{error}: run `deeplock data fetch {name} --data {data_dir}`") from None

@@ -5,7 +5,7 @@ Source: docs/architecture.md, "Arithmetic contract".
 
 import numpy as np
 
-from pymodel.network import Conv, MaxPool, Network
+from pymodel.network import Add, AveragePool, Conv, MaxPool, Network
 
 __all__ = ["accumulate", "requantise", "run"]
 
@@ -65,13 +65,26 @@ def _conv(layer: Conv, images: np.ndarray) -> np.ndarray:
     )
 
 
+def _rescale(layer: AveragePool | Add, sums: np.ndarray) -> np.ndarray:
+    return requantise(
+        sums, np.int64(layer.bias), np.int64(layer.multiplier), np.int64(layer.shift), layer.zero_point, layer.lo, layer.hi
+    )
+
+
 def run(network: Network, ifmaps: np.ndarray) -> dict[str, np.ndarray]:
     """Every layer's output for int8 ifmaps [n, height, width, channels], by layer name, as int8 NHWC."""
     values = {"input": ifmaps}
     for layer in network.layers:
         source = values[layer.source]
-        if isinstance(layer, MaxPool):
-            values[layer.name] = _windows(source, layer.kernel, layer.kernel, layer.stride).max(axis=(3, 4))
-        else:
-            values[layer.name] = _conv(layer, source)
+        match layer:
+            case MaxPool():
+                result = _windows(source, layer.kernel, layer.kernel, layer.stride).max(axis=(3, 4))
+            case AveragePool():
+                result = _rescale(layer, _windows(source, *layer.kernel, layer.stride).sum(axis=(3, 4), dtype=np.int64))
+            case Add():
+                sums = layer.weights[0] * source.astype(np.int64) + layer.weights[1] * values[layer.other].astype(np.int64)
+                result = _rescale(layer, sums)
+            case Conv():
+                result = _conv(layer, source)
+        values[layer.name] = result
     return values

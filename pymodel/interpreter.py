@@ -57,7 +57,8 @@ def _gather(memory: np.ndarray, fields: dict[str, int], source: int, rows: int) 
                     values[:, :, fields["rows_last"] :] = 0
                 blocks.append(values)
                 step += 1
-        step += fields["kernel_step"] - 1
+            step += fields["column_step"] - 1
+        step += fields["kernel_step"] - fields["column_step"]
     return np.concatenate(blocks, axis=2)
 
 

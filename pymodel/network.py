@@ -71,14 +71,49 @@ class MaxPool:
     stride: int
 
 
-Layer = Conv | MaxPool
+@dataclass(frozen=True)
+class AveragePool:
+    """Mean over windows of (height, width) pixels; no padding: the sum, requantised with one multiplier for all channels."""
+
+    name: str
+    source: str
+    kernel: tuple[int, int]
+    stride: int
+    bias: int
+    multiplier: int
+    shift: int
+    zero_point: int
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True)
+class Add:
+    """Sum of two tensors of one shape: weights[0] * source + weights[1] * other + bias, requantised.
+
+    weights  1..127 each: the ratio of the two scales
+    """
+
+    name: str
+    source: str
+    other: str
+    weights: tuple[int, int]
+    bias: int
+    multiplier: int
+    shift: int
+    zero_point: int
+    lo: int
+    hi: int
+
+
+Layer = Conv | MaxPool | AveragePool | Add
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """A whole quantised network.
 
-    Every layer's `source` is "input" or the name of an earlier layer. The last layer is the output.
+    Every layer's `source` (and an addition's `other`) is "input" or the name of an earlier layer. The last layer is the output.
 
     input_shape  (height, width, channels) of one ifmap
     input, output  how real numbers map to the int8 ifmap and ofmap
@@ -98,8 +133,11 @@ class Network:
 def output_shape(layer: Layer, shape: Shape) -> Shape:
     """Shape (height, width, channels) of what a layer makes of an input of `shape`."""
     height, width, channels = shape
-    if isinstance(layer, MaxPool):
-        return (height - layer.kernel) // layer.stride + 1, (width - layer.kernel) // layer.stride + 1, channels
+    if isinstance(layer, Add):
+        return shape
+    if isinstance(layer, MaxPool | AveragePool):
+        tall, wide = (layer.kernel, layer.kernel) if isinstance(layer, MaxPool) else layer.kernel
+        return (height - tall) // layer.stride + 1, (width - wide) // layer.stride + 1, channels
     out, kernel_height, kernel_width, _ = layer.weight.shape
     top, left, bottom, right = layer.padding
     return (
@@ -115,6 +153,11 @@ def output_shapes(network: Network) -> dict[str, Shape]:
     for layer in network.layers:
         shapes[layer.name] = output_shape(layer, shapes[layer.source])
     return shapes
+
+
+def sources(layer: Layer) -> tuple[str, ...]:
+    """Names of what a layer reads."""
+    return (layer.source, layer.other) if isinstance(layer, Add) else (layer.source,)
 
 
 def macs(network: Network) -> dict[str, int]:

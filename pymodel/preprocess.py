@@ -5,17 +5,18 @@ import numpy as np
 from pymodel.errors import DeeplockError
 from pymodel.network import Network, Quantisation
 
-__all__ = ["FULL_SCALE", "to_real", "quantise", "dequantise", "quantise_input"]
+__all__ = ["SCALE", "to_real", "quantise", "dequantise", "quantise_input"]
 
-FULL_SCALE = {"digits": 16}
-"""By data set: the pixel value that a network sees as 1.0; 0 is 0.0."""
+SCALE = {"digits": (0, 16), "mnist": (0, 255), "fashion-mnist": (0, 255), "cifar10": (128, 64)}
+"""By data set: the pixel value that a network sees as 0.0, and how many pixel values higher it sees 1.0."""
 
 
 def to_real(dataset: str, images: np.ndarray) -> np.ndarray:
-    """Real input float32 of a network trained on `dataset`, in 0..1, same shape, from uint8 images."""
-    if dataset not in FULL_SCALE:
+    """Real input float32 of a network trained on `dataset`, same shape, from uint8 images."""
+    if dataset not in SCALE:
         raise DeeplockError(f"no preprocessing for data set {dataset!r}: pass real numbers instead of uint8 images")
-    return images.astype(np.float32) / np.float32(FULL_SCALE[dataset])
+    zero, one = map(np.float32, SCALE[dataset])
+    return (images.astype(np.float32) - zero) / one
 
 
 def quantise(quantisation: Quantisation, real: np.ndarray) -> np.ndarray:

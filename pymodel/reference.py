@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pymodel.network import Conv, MaxPool, Network
+from pymodel.network import Add, AveragePool, Conv, Layer, MaxPool, Network
 
 __all__ = ["run"]
 
@@ -24,16 +24,44 @@ def _conv(layer: Conv, ifmaps: torch.Tensor) -> torch.Tensor:
     weight = torch.from_numpy(layer.weight).permute(0, 3, 1, 2).double()
     sums = functional.conv2d(padded, weight, stride=layer.stride).long() + _per_channel(layer.bias)
     half = 2 ** (layer.accumulator_bits - 1)
-    accumulator = (
-        torch.remainder(sums + half, 2 * half) - half
-    )  # wraps with a wrong key only: then the bias is any number
-    product = accumulator * _per_channel(layer.multiplier)
-    rounded = ((product >> (_per_channel(layer.shift) - 1)) + 1) >> 1
-    return (rounded + layer.zero_point).clamp(layer.lo, layer.hi).double()
+    wrapped = torch.remainder(sums + half, 2 * half) - half  # with a wrong key only: then the bias is any number
+    scaled = _scale(wrapped, _per_channel(layer.multiplier), _per_channel(layer.shift))
+    return (scaled + layer.zero_point).clamp(layer.lo, layer.hi).double()
+
+
+def _scale(sums: torch.Tensor, multiplier: torch.Tensor | int, shift: torch.Tensor | int) -> torch.Tensor:
+    """sums * multiplier / 2**shift, int64, halves up; the two steps keep a shift of 64 defined."""
+    return (((sums * multiplier) >> (shift - 1)) + 1) >> 1
+
+
+def _average_pool(layer: AveragePool, ifmaps: torch.Tensor) -> torch.Tensor:
+    """A depthwise convolution with ones, since a mean would round."""
+    channels = ifmaps.shape[1]
+    ones = torch.ones(channels, 1, *layer.kernel, dtype=torch.float64)
+    sums = functional.conv2d(ifmaps, ones, stride=layer.stride, groups=channels).long() + layer.bias
+    return (_scale(sums, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
+
+
+def _add(layer: Add, ifmaps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    sums = (ifmaps * layer.weights[0] + others * layer.weights[1]).long() + layer.bias
+    return (_scale(sums, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
 
 
 def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
     return functional.max_pool2d(ifmaps, layer.kernel, layer.stride)
+
+
+def _run_layer(layer: Layer, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    ifmaps = values[layer.source]
+    match layer:
+        case Conv():
+            return _conv(layer, ifmaps)
+        case MaxPool():
+            return _max_pool(layer, ifmaps)
+        case AveragePool():
+            return _average_pool(layer, ifmaps)
+        case Add():
+            return _add(layer, ifmaps, values[layer.other])
 
 
 @torch.no_grad()
@@ -44,6 +72,5 @@ def run(network: Network, ifmaps: np.ndarray) -> dict[str, torch.Tensor]:
     """
     values = {"input": torch.from_numpy(ifmaps).permute(0, 3, 1, 2).double()}
     for layer in network.layers:
-        ifmap = values[layer.source]
-        values[layer.name] = _conv(layer, ifmap) if isinstance(layer, Conv) else _max_pool(layer, ifmap)
+        values[layer.name] = _run_layer(layer, values)
     return {layer.name: values[layer.name].permute(0, 2, 3, 1).to(torch.int8) for layer in network.layers}

@@ -1,28 +1,43 @@
 """Training of the networks, and their float checkpoints. Same seed, same threads, same machine: same bits."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 import torch
 from torch import nn
 
 from pymodel import checkpoint, datasets, networks
+from pymodel.augment import augment
 from pymodel.errors import DeeplockError
 from pymodel.preprocess import to_real
+from pymodel.recipes import Recipe, recipe_for
 
-__all__ = ["Epoch", "train", "accuracy", "to_input", "save_checkpoint", "load_checkpoint"]
+__all__ = ["Epoch", "train", "accuracy", "precision", "to_input", "save_checkpoint", "load_checkpoint"]
+
+_CHANCE = 1.5
+"""Times the share of one class: a network that is no better than that after _PATIENCE steps does not learn."""
+
+_PATIENCE = 100
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training images came to: mean cross-entropy (nats), accuracy on the test images (0..1)."""
+    """What one pass over the training images came to.
+
+    loss      mean cross-entropy (nats)
+    accuracy  share (0..1) of the held-out training images, or of the test images if the recipe holds out none
+    seconds   it took
+    """
 
     number: int
     loss: float
     accuracy: float
+    seconds: float
 
 
 @contextmanager
@@ -40,9 +55,17 @@ def _deterministic(seed: int, threads: int) -> Iterator[None]:
             torch.set_num_threads(before[1])
 
 
+def precision(recipe: Recipe) -> str:
+    """What the recipe's convolutions compute in on this processor: "bfloat16" or "float32"."""
+    return "bfloat16" if recipe.bfloat16 and torch.cpu.get_capabilities().get("avx512_bf16") else "float32"
+
+
 def to_input(dataset: str, images: np.ndarray) -> torch.Tensor:
-    """Network input float32 [n, channels, height, width] from uint8 images [n, height, width, channels]."""
-    return torch.from_numpy(to_real(dataset, images)).permute(0, 3, 1, 2).contiguous()
+    """Network input float32 [n, channels, height, width] from uint8 images [n, height, width, channels].
+
+    Channels-last in memory.
+    """
+    return torch.from_numpy(to_real(dataset, images)).permute(0, 3, 1, 2)
 
 
 @torch.no_grad()
@@ -53,49 +76,74 @@ def accuracy(module: nn.Module, images: torch.Tensor, labels: torch.Tensor, batc
     return sum(int((module(x).argmax(1) == y).sum()) for x, y in pairs) / len(labels)
 
 
+def _check_learning(name: str, epoch: Epoch, steps: int, classes: int) -> None:
+    """`DeeplockError` at the first epoch that ends after _PATIENCE steps, if the network is still at chance."""
+    before, after = steps * (epoch.number - 1), steps * epoch.number
+    if before < _PATIENCE <= after and epoch.accuracy < _CHANCE / classes:
+        raise DeeplockError(
+            f"training {name}: accuracy {epoch.accuracy:.3f} after {after} steps is no better than chance "
+            f"({1 / classes:.3f}): check the labels, take a lower learning rate"
+        )
+
+
 def train(
     name: str,
     *,
     seed: int = 0,
-    epochs: int = 30,
-    batch: int = 64,
-    learning_rate: float = 0.01,
-    threads: int = 1,
+    epochs: int | None = None,
+    recipe: Recipe | None = None,
     data: datasets.Dataset | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> tuple[nn.Module, list[Epoch]]:
-    """Train the network `name` on its data set: Adam, learning rate one-cycle, cross-entropy.
+    """Train the network `name` on its data set. `DeeplockError` early on if the loss overflows or stays at chance.
 
-    learning_rate  peak of the cycle
-    threads        of PyTorch; part of what makes a run repeatable, because sums are split over them
-    data           the data set, loaded by the network's name if not given
-    progress       called after every epoch
+    epochs    instead of the recipe's
+    recipe    the network's own if not given
+    data      the data set, loaded by the network's name if it is bundled
+    progress  called after every epoch
     """
-    if epochs < 1:
-        raise DeeplockError(f"epochs must be 1 or more, not {epochs}")
+    recipe = recipe or recipe_for(name)
+    recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
     data = data or datasets.load(networks.dataset_of(name))
-    images, labels = to_input(data.name, data.train_images), torch.from_numpy(data.train_labels)
-    test_images, test_labels = to_input(data.name, data.test_images), torch.from_numpy(data.test_labels)
+    images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
+    if recipe.validation:
+        held_images, held_labels = data.train_images[-recipe.validation :], labels[-recipe.validation :]
+        images, labels = images[: -recipe.validation], labels[: -recipe.validation]
+    else:
+        held_images, held_labels = data.test_images, torch.from_numpy(data.test_labels)
+    held = to_input(data.name, held_images)
     history = []
-    with _deterministic(seed, threads):
-        module = networks.build(name)
-        optimiser = torch.optim.Adam(module.parameters(), lr=learning_rate)
-        steps = -(-len(images) // batch)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, epochs=epochs, steps_per_epoch=steps)
-        for number in range(1, epochs + 1):
+    with _deterministic(seed, recipe.threads):
+        module = networks.build(name).to(memory_format=torch.channels_last)  # pyright: ignore
+        optimiser = torch.optim.AdamW(module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        steps = -(-len(images) // recipe.batch)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, recipe.learning_rate, epochs=recipe.epochs, steps_per_epoch=steps
+        )
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision(recipe) == "bfloat16")
+        for number in range(1, recipe.epochs + 1):
             module.train()
-            total = 0.0
-            for chosen in torch.randperm(len(images)).split(batch):
+            start, total = time.monotonic(), 0.0
+            for chosen in torch.randperm(len(images)).split(recipe.batch):
+                batch = to_input(data.name, augment(images[chosen], recipe.shift, recipe.mirror).numpy())
                 optimiser.zero_grad()
-                loss = nn.functional.cross_entropy(module(images[chosen]), labels[chosen])
+                with autocast:
+                    outputs = module(batch)
+                loss = nn.functional.cross_entropy(
+                    outputs.float(), labels[chosen], label_smoothing=recipe.label_smoothing
+                )
                 loss.backward()
                 optimiser.step()
                 schedule.step()
                 total += loss.item() * len(chosen)
-            history.append(Epoch(number, total / len(images), accuracy(module, test_images, test_labels)))
+                if not isfinite(total):
+                    raise DeeplockError(f"training {name}: the loss is {loss.item()}: take a lower learning rate")
+            accurate = accuracy(module, held, held_labels)
+            history.append(Epoch(number, total / len(images), accurate, time.monotonic() - start))
+            _check_learning(name, history[-1], steps, len(data.classes))
             if progress:
                 progress(history[-1])
-    return module.eval(), history
+    return module.to(memory_format=torch.contiguous_format).eval(), history  # pyright: ignore
 
 
 def save_checkpoint(path: str | os.PathLike[str], module: nn.Module, name: str, seed: int) -> None:

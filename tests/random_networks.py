@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from pymodel.network import Conv, MaxPool, Network, Quantisation, output_shapes
+from pymodel.network import Add, AveragePool, Conv, Layer, MaxPool, Network, Quantisation, Shape, output_shapes
 
-__all__ = ["UNUSED", "cases", "chains", "convs", "network_of"]
+__all__ = ["UNUSED", "adds", "average_pools", "cases", "chains", "convs", "network_of"]
 
 UNUSED = Quantisation(1.0, 0)
 
 
-def network_of(shape: tuple[int, int, int], *layers: Conv | MaxPool) -> Network:
+def network_of(shape: tuple[int, int, int], *layers: Layer) -> Network:
     return Network("test", shape, UNUSED, UNUSED, layers)
 
 
@@ -25,10 +25,11 @@ def convs(
     kernel: tuple[int, int],
     garbage: bool,
     most_channels: int = 5,
+    out: int | None = None,
 ) -> Conv:
     """With `garbage` what a wrong key makes; else multiplier and shift that spread the ofmap over int8."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    out = draw(st.integers(1, most_channels))
+    out = out or draw(st.integers(1, most_channels))
     lo, hi = sorted(draw(st.tuples(*[st.integers(-128, 127)] * 2)))
     shift = rng.integers(1, 65, out) if garbage else rng.integers(20, 26, out)
     bias = rng.integers(-(2**31), 2**31, out) if garbage else rng.integers(-(2**14), 2**14, out)
@@ -49,6 +50,33 @@ def convs(
     )
 
 
+def _scales(draw: st.DrawFn, gain: int) -> dict[str, int]:
+    """What an average pool or an addition requantises with; sums that reach 128 * `gain` spread over int8."""
+    lo, hi = sorted(draw(st.tuples(*[st.integers(-128, 127)] * 2)))
+    return {
+        "bias": draw(st.integers(-128 * gain, 128 * gain)),
+        "multiplier": draw(st.integers(2**15, 2**16 - 1)),
+        "shift": 15 + gain.bit_length() - draw(st.integers(0, 2)),
+        "zero_point": draw(st.integers(-128, 127)),
+        "lo": lo,
+        "hi": hi,
+    }
+
+
+@st.composite
+def average_pools(draw: st.DrawFn, name: str, source: str, shape: Shape) -> AveragePool:
+    """Windows of any shape, the whole input among them; strides 1..3 may overlap."""
+    whole = draw(st.booleans())
+    tall, wide = shape[:2] if whole else (draw(st.integers(1, min(size, 4))) for size in shape[:2])
+    return AveragePool(name, source, (tall, wide), draw(st.integers(1, 3)), **_scales(draw, tall * wide))
+
+
+@st.composite
+def adds(draw: st.DrawFn, name: str, source: str, others: list[str]) -> Add:
+    weights = draw(st.tuples(*[st.integers(1, 127)] * 2))
+    return Add(name, source, draw(st.sampled_from(others)), weights, **_scales(draw, sum(weights)))
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
     """A network of 1..4 layers, each on any earlier one, and 1..2 ifmaps."""
@@ -59,11 +87,18 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
         shapes = output_shapes(network)
         source = draw(st.sampled_from(list(shapes)))
         height, width, channels = shapes[source]
-        if draw(st.integers(0, 2)) == 0:
-            layer = MaxPool(f"l{index}", source, draw(st.integers(1, min(height, width, 3))), draw(st.integers(1, 2)))
-        else:
-            kernel = draw(st.tuples(st.integers(1, height), st.integers(1, width)))
-            layer = draw(convs(f"l{index}", source, channels, kernel, garbage))
+        match draw(st.sampled_from(["conv", "conv", "max_pool", "average_pool", "add"])):
+            case "max_pool":
+                size = draw(st.integers(1, min(height, width, 3)))
+                layer = MaxPool(f"l{index}", source, size, draw(st.integers(1, 2)))
+            case "average_pool":
+                layer = draw(average_pools(f"l{index}", source, shapes[source]))
+            case "add":
+                alike = [name for name, shape in shapes.items() if shape == shapes[source]]
+                layer = draw(adds(f"l{index}", source, alike))
+            case _:
+                kernel = draw(st.tuples(st.integers(1, height), st.integers(1, width)))
+                layer = draw(convs(f"l{index}", source, channels, kernel, garbage))
         network = replace(network, layers=(*network.layers, layer))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return network, rng.integers(-128, 128, (draw(st.integers(1, 2)), *shape), np.int8)
@@ -71,35 +106,43 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
 
 @st.composite
 def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tuple[Network, np.ndarray]:
-    """A network of 1..5 layers in a chain, at least one with weights, and 2 ifmaps: what the compiler takes.
+    """A network of 1..6 layers, each on the one before it, at least one with weights, and 2 ifmaps: what the compiler takes.
 
+    An addition's other input is any tensor of the same shape: earlier ones live long, and the same one twice is doubled.
     Sizes mostly do not divide by rows or columns; pools of 1..3 with strides 1..3 may overlap; the last layer may be dense.
     """
     side = st.integers(1, most_pixels)
     shape = draw(st.tuples(side, side, st.integers(1, most_channels)))
     network = network_of(shape)
-    source, weighted = "input", False
-    for index in range(draw(st.integers(1, 5))):
-        height, width, channels = output_shapes(network)[source]
-        kind = draw(st.sampled_from(["conv", "conv", "dense", "pool"]))
+    source = "input"
+    for index in range(draw(st.integers(1, 6))):
+        shapes = output_shapes(network)
+        height, width, channels = shapes[source]
         name = f"l{index}"
-        if kind == "pool":
-            size = draw(st.integers(1, min(height, width, 3)))
-            layer = MaxPool(name, source, size, draw(st.integers(1, 3)))
-        else:
-            tall, wide = (
-                (height, width) if kind == "dense" else (draw(st.integers(1, min(height, 5))) for _ in range(2))
-            )
-            layer = draw(convs(name, source, channels, (tall, min(wide, width)), False, most_channels))
-            if kind == "dense":
+        kind = draw(st.sampled_from(["conv", "conv", "residual", "dense", "max_pool", "average_pool", "add"]))
+        match kind:
+            case "max_pool":
+                layer = MaxPool(name, source, draw(st.integers(1, min(height, width, 3))), draw(st.integers(1, 3)))
+            case "average_pool":
+                layer = draw(average_pools(name, source, shapes[source]))
+            case "add":
+                layer = draw(adds(name, source, [other for other, shape in shapes.items() if shape == shapes[source]]))
+            case "dense":
+                layer = draw(convs(name, source, channels, (height, width), False, most_channels))
                 layer = replace(layer, stride=1, padding=(0, 0, 0, 0))
-            weighted = True
+            case "residual":  # a convolution that keeps the shape, then the sum of what comes in and out
+                layer = draw(convs(name, source, channels, (3, 3), False, most_channels, out=channels))
+                layer = replace(layer, stride=1, padding=(1, 1, 1, 1))
+                network = replace(network, layers=(*network.layers, layer))
+                layer = draw(adds(f"{name}_sum", name, [source]))
+            case _:
+                tall, wide = draw(st.integers(1, min(height, 5))), draw(st.integers(1, min(width, 5)))
+                layer = draw(convs(name, source, channels, (tall, wide), False, most_channels))
         network = replace(network, layers=(*network.layers, layer))
-        source = name
-    if not weighted:
-        height, width, channels = output_shapes(network)[source]
-        network = replace(
-            network, layers=(*network.layers, draw(convs("end", source, channels, (1, 1), False, most_channels)))
-        )
+        source = layer.name
+    if not any(isinstance(layer, Conv) for layer in network.layers):
+        channels = output_shapes(network)[source][2]
+        end = draw(convs("end", source, channels, (1, 1), False, most_channels))
+        network = replace(network, layers=(*network.layers, end))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return network, rng.integers(-128, 128, (2, *shape), np.int8)

@@ -57,7 +57,8 @@ def test_the_stream_is_the_expanded_key_of_fips_197(digits, deeplock, tmp_path):
     assert stream[-4:].hex() == last
 
 
-def test_one_key_bit_changes_about_half_of_the_plaintext_bits(files, deeplock, tmp_path):
+def test_one_key_bit_changes_between_a_quarter_and_half_of_the_plaintext_bits(files, deeplock, tmp_path):
+    """Less than half, because the AES key schedule mixes badly: tests/pymodel/test_suites.py says how much, and why."""
     locked = tmp_path / "locked"
     key = bytearray(bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c"))
     right = write_key(tmp_path / "right", key.hex())
@@ -72,7 +73,7 @@ def test_one_key_bit_changes_about_half_of_the_plaintext_bits(files, deeplock, t
         differ = [np.unpackbits((plain[n].view(np.uint32) ^ garbage[n].view(np.uint32)).view(np.uint8)) for n in plain]
         share = np.concatenate(differ).mean()
         print(f"key bit {bit} changes {share:.3f} of the plaintext bits")
-        assert 0.45 < share < 0.55
+        assert 0.25 < share < 0.55
 
 
 def test_a_key_of_31_digits_is_refused(files, refused, tmp_path):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import ACCELERATOR
@@ -62,7 +63,16 @@ def test_geometries_with_the_usual_memories(simulate, deeplock, files, tmp_path,
 
 
 def test_simulating_needs_no_torch(files):
-    code = "import sys; sys.modules['torch'] = None; from cli.main import main; sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import sys\n"
+        "class NoTorch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'torchao'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, NoTorch())\n"
+        "from cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
     arguments = ["simulate", files.image, *ACCELERATOR, "--key-file", files.key, "--count=1", "--simulator=icarus"]
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
@@ -98,8 +108,6 @@ def test_more_images_than_there_are_is_a_fault(files, refused):
 
 
 def test_images_of_the_user_must_fit(files, refused, tmp_path):
-    import numpy as np
-
     images = tmp_path / "images.npz"
     np.savez(images, images=np.zeros((2, 5, 5, 1), np.float32))
     line = refused("simulate", files.image, "--key-file", files.key, "--images", images)

@@ -1,4 +1,4 @@
-"""Random numbers of the hardware tests: every test draws a seed of its own and prints it; DEEPLOCK_SEED takes it back."""
+"""Random numbers of the hardware tests: every test draws and prints a seed of its own; DEEPLOCK_SEED takes it back."""
 
 import os
 import secrets

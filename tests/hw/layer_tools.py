@@ -11,8 +11,16 @@ from pymodel.parameters import fold_of
 from pymodel.program import DESCRIPTOR, OPCODE
 
 __all__ = [
-    "ProgramMemory", "chain", "conv", "dense", "descriptor", "layer_of", "random_chain", "to_word", "to_words",
-]  # fmt: skip
+    "ProgramMemory",
+    "chain",
+    "conv",
+    "dense",
+    "descriptor",
+    "layer_of",
+    "random_chain",
+    "to_word",
+    "to_words",
+]
 
 
 def to_word(values: Iterable[int]) -> int:
@@ -28,14 +36,19 @@ def to_words(values: np.ndarray) -> list[int]:
 def conv(rng, shape, out: int, kernel=(3, 3), stride: int = 1, padding=(0, 0, 0, 0)) -> Conv:
     """A convolution with random parameters of an input of `shape`; name and source are set by `chain`."""
     return Conv(
-        "", "",
+        "",
+        "",
         weight=rng.integers(-128, 128, (out, *kernel, shape[2]), dtype=np.int8),
         bias=rng.integers(-(1 << 16), 1 << 16, out, dtype=np.int32),
         multiplier=rng.integers(1 << 15, 1 << 16, out),
         shift=rng.integers(18, 28, out),
-        stride=stride, padding=padding, input_zero_point=int(rng.integers(-128, 128)),
-        zero_point=int(rng.integers(-128, 128)), lo=-128, hi=127,
-    )  # fmt: skip
+        stride=stride,
+        padding=padding,
+        input_zero_point=int(rng.integers(-128, 128)),
+        zero_point=int(rng.integers(-128, 128)),
+        lo=-128,
+        hi=127,
+    )
 
 
 def dense(rng, shape, out: int) -> Conv:
@@ -46,10 +59,7 @@ def chain(rng, shape, *makers) -> Network:
     """A network of layers in a row; each maker, e.g. `(conv, 5, (3, 3), 2)` or `(3, 2)` for a pooling, makes one."""
     layers, source, inside = [], "input", shape
     for number, maker in enumerate(makers):
-        if callable(maker[0]):
-            layer = maker[0](rng, inside, *maker[1:])
-        else:
-            layer = MaxPool("", "", *maker)
+        layer = maker[0](rng, inside, *maker[1:]) if callable(maker[0]) else MaxPool("", "", *maker)
         layer = type(layer)(**{**vars(layer), "name": f"layer{number}", "source": source})
         source, inside = layer.name, output_shape(layer, inside)
         layers.append(layer)
@@ -79,9 +89,10 @@ def random_chain(rng, config: Config, count: int) -> Network:
 def descriptor(**fields: int) -> dict[str, int]:
     """A descriptor of the smallest layer there is, with some fields set."""
     every = {field.name: 0 for word in DESCRIPTOR.words for field in word}
-    ones = ("kblocks", "groups", "cblocks", "rows_last", "kernel_w", "kernel_h", "pool_w", "pool_h", "stride",
-            "out_w", "out_h", "in_w", "in_h", "window_stride", "pixel_words", "last_columns")  # fmt: skip
-    return every | dict.fromkeys(ones, 1) | {"opcode": OPCODE, "hi": 127, "lo": -128} | fields
+    every |= dict.fromkeys(("kblocks", "groups", "cblocks", "rows_last", "kernel_w", "kernel_h", "column_step"), 1)
+    every |= dict.fromkeys(("pool_w", "pool_h", "stride", "out_w", "out_h", "in_w", "in_h", "window_stride"), 1)
+    every |= {"opcode": OPCODE, "pixel_words": 1, "last_columns": 1, "hi": 127, "lo": -128}
+    return every | fields
 
 
 def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits: int = 32):
@@ -95,9 +106,12 @@ def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits:
     )
     cblocks, groups = -(-channels // config.rows), -(-out // config.cols)
     fields = descriptor(
-        kblocks=positions * cblocks, groups=groups, fold=fold_of(out - (groups - 1) * config.cols, config.cols),
-        cblocks=cblocks, rows_last=channels - (cblocks - 1) * config.rows,
-    )  # fmt: skip
+        kblocks=positions * cblocks,
+        groups=groups,
+        fold=fold_of(out - (groups - 1) * config.cols, config.cols),
+        cblocks=cblocks,
+        rows_last=channels - (cblocks - 1) * config.rows,
+    )
     return layer, fields
 
 

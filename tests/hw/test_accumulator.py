@@ -25,9 +25,13 @@ def random_groups(rng, pixels_of, count: int, cols: int, fold: int):
             expected += sums[kblock, :, shift : shift + width]
             for pixel in range(pixels):
                 tag = {
-                    "first": kblock == 0, "last": kblock == kblocks - 1, "pixel_last": pixel == pixels - 1, "shift": shift,
-                    "final": number == count - 1, "window_last": int(rng.integers(0, 2)),
-                }  # fmt: skip
+                    "first": kblock == 0,
+                    "last": kblock == kblocks - 1,
+                    "pixel_last": pixel == pixels - 1,
+                    "shift": shift,
+                    "final": number == count - 1,
+                    "window_last": int(rng.integers(0, 2)),
+                }
                 words.append((sums[kblock, pixel].tolist(), tag))
                 if kblock == kblocks - 1:
                     totals.append((expected[pixel], tag))
@@ -35,7 +39,7 @@ def random_groups(rng, pixels_of, count: int, cols: int, fold: int):
 
 
 async def play(ctx, dut: Accumulator, words: list, totals: list, cols: int, pauses: float, rng) -> None:
-    """Send the words and check every cycle: what is tagged `last` leaves `LATENCY` cycles later, and nothing else does."""
+    """Send the words; in every cycle, what was tagged `last` `LATENCY` cycles before leaves, and nothing else."""
     due: dict[int, tuple] = {}
     waiting, remaining, cycle = list(words), list(totals), 0
     while waiting or any(at >= cycle for at in due):
@@ -64,7 +68,7 @@ async def play(ctx, dut: Accumulator, words: list, totals: list, cols: int, paus
 @pytest.mark.parametrize("pauses", [0.0, 0.4])
 @pytest.mark.parametrize("most", [1, 2, 3, 16])
 def test_totals_are_the_sums_over_the_k_blocks(most, pauses, rng):
-    """1 to 3 pixels: an accumulator is needed again before, while and after the memory has it. 16: the memory is full."""
+    """1 to 3 pixels: an accumulator is needed again before, while and after the memory has it. 16: all of it."""
     dut = Accumulator(CONFIG, SUM_WIDTH)
 
     def pixels() -> int:

@@ -29,7 +29,7 @@ def payload(config: Config, word: int, data: np.ndarray, chunks: int) -> dict:
 @pytest.mark.parametrize("write_share", [0.3, 1.0])
 @pytest.mark.parametrize(("rows", "lanes"), [(4, 4), (4, 1), (8, 2)])
 def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_share, rng):
-    """16 words, so that reads and writes meet at an address all the time: a read sees what was written up to the cycle before."""
+    """16 words, so that reads and writes meet at an address: a read sees what was written up to the cycle before."""
     config = Config(rows=rows, cols=rows, bytes_per_beat=4, lanes=lanes, activation_words=16)
     dut = ActivationMemory(config)
     reference = Reference(config)

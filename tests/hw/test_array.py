@@ -77,7 +77,7 @@ async def play(ctx, dut: SystolicArray, schedule: Schedule, rng) -> None:
 
 
 def dense_schedule(rng, config: Config, tiles: int, late: int) -> Schedule:
-    """A swap every `rows` cycles, a word in every cycle; row r is written r cycles after the swap before, or `late` later."""
+    """A swap every `rows` cycles, a word in every cycle; row r is written r + `late` cycles after the swap before."""
     schedule = Schedule(config)
     rows = config.rows
     for number in range(tiles):
@@ -91,7 +91,7 @@ def dense_schedule(rng, config: Config, tiles: int, late: int) -> Schedule:
 
 
 def random_schedule(rng, config: Config, tiles: int, pauses: float, partial: bool = False) -> Schedule:
-    """Tiles written in order as soon as `pauses` allow, each with 1..6 words; a word may meet its tile while it still fills."""
+    """Tiles written as soon as `pauses` allow, each with 1..6 words; a word may meet its tile while it still fills."""
     schedule = Schedule(config)
     rows, parts = config.rows, config.cols // config.bytes_per_beat
     swap, end, cycle = 0, -1, -1  # cycles of the last swap, the last word and the last write
@@ -119,7 +119,7 @@ def random_schedule(rng, config: Config, tiles: int, pauses: float, partial: boo
 @pytest.mark.parametrize("config", [c for c in CONFIGS if c.cols == c.bytes_per_beat], ids=lambda c: c.name[:8])
 @pytest.mark.parametrize("late", ["first", "last"])
 def test_tiles_follow_each_other_without_a_gap(config, late, rng):
-    """Dense layers: a new tile every `rows` cycles, each row written in the first or in the last cycle that is allowed."""
+    """Dense layers: a new tile every `rows` cycles, each row written in the first or the last cycle that is allowed."""
     dut = SystolicArray(config)
     schedule = dense_schedule(rng, config, 10, 0 if late == "first" else config.rows - 1)
     assert sorted(schedule.words) == list(range(config.rows, 11 * config.rows))

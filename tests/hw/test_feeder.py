@@ -45,11 +45,18 @@ def expected_words(fields: dict[str, int], memory: np.ndarray) -> list[tuple]:
         for kblock in range(kblocks):
             side = kblock % sides
             for pixel in range(pixels):
-                words.append((
-                    to_word(blocks[pixel, kblock]), int(pixel == 0 and side == 0), int(kblock == 0),
-                    int(kblock == kblocks - 1), int(group == groups - 1), int(pixel % window == window - 1),
-                    int(pixel == pixels - 1), side * (CONFIG.cols // sides),
-                ))  # fmt: skip
+                words.append(
+                    (
+                        to_word(blocks[pixel, kblock]),
+                        int(pixel == 0 and side == 0),
+                        int(kblock == 0),
+                        int(kblock == kblocks - 1),
+                        int(group == groups - 1),
+                        int(pixel % window == window - 1),
+                        int(pixel == pixels - 1),
+                        side * (CONFIG.cols // sides),
+                    )
+                )
     return words
 
 
@@ -116,7 +123,9 @@ def test_the_kinds_of_layers_are_what_their_names_say(rng):
     assert any(f["stride"] == 2 for f in programs["stride"])
     assert any(f["x0"] == -1 and f["y0"] == 0 for f in programs["padding"])
     assert any(f["pool_w"] == 2 and f["window_stride"] == 2 and not f["diagonal"] for f in programs["fused pool"])
-    assert any(f["pool_w"] == 2 and f["window_stride"] == 3 and not f["diagonal"] for f in programs["gap between pools"])
+    assert any(
+        f["pool_w"] == 2 and f["window_stride"] == 3 and not f["diagonal"] for f in programs["gap between pools"]
+    )
     assert any(f["diagonal"] and f["pool_w"] == 3 and f["groups"] == 2 for f in programs["overlapping pool"])
     assert {f["fold"] for f in programs["folded"]} == {1, 2, 3}
     assert any(f["groups"] == 2 and f["fold"] for f in programs["folded"])
@@ -134,6 +143,39 @@ def test_random_networks(attempt, rng, dice):
         await check_layers(ctx, dut, memory, program, dice.choice([0.0, 0.3]), dice)
 
     simulate(dut, testbench, background=[memory.serve, partial(check_stable, stream=dut.out)], cycles=60_000)
+
+
+def random_descriptor(rng) -> dict[str, int]:
+    """Any loops and steps, also such as the compiler never makes; coordinates inside and outside of the input."""
+    counts = dict(zip(("groups", "kernel_w", "kernel_h", "cblocks", "out_w", "out_h", "pool_w", "pool_h"),
+                      rng.integers(1, (4, 4, 4, 4, 4, 4, 4, 4)).tolist(), strict=True))  # fmt: skip
+    steps = ("source", "kernel_step", "column_step", "step_x", "step_y", "step_window", "step_row")
+    return descriptor(
+        **counts,
+        **{name: int(rng.integers(0, 1 << 16)) for name in steps},
+        fold=int(rng.integers(0, 4)),
+        group_step=int(rng.integers(0, 16)),
+        rows_last=int(rng.integers(1, CONFIG.rows + 1)),
+        stride=int(rng.integers(1, 16)),
+        window_stride=int(rng.integers(1, 256)),
+        pad_value=int(rng.integers(-128, 128)),
+        in_w=int(rng.integers(1, 100)),
+        in_h=int(rng.integers(1, 100)),
+        x0=int(rng.integers(-20, 20)),
+        y0=int(rng.integers(-20, 20)),
+    )
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.3])
+def test_random_descriptors(pauses, rng, dice):
+    dut = WindowFeeder(CONFIG)
+    memory = Memory(rng, dut)
+    program = [random_descriptor(rng) for _ in range(8)]
+
+    async def testbench(ctx):
+        await check_layers(ctx, dut, memory, program, pauses, dice)
+
+    simulate(dut, testbench, background=[memory.serve, partial(check_stable, stream=dut.out)], cycles=200_000)
 
 
 def test_first_word_2_cycles_after_start_then_a_word_a_cycle(rng):
@@ -160,10 +202,11 @@ def test_one_word_and_two_words_are_layers_too(rng, dice):
     dut = WindowFeeder(CONFIG)
     memory = Memory(rng, dut)
     program = [
-        descriptor(source=5, rows_last=4), descriptor(source=6, rows_last=1, groups=2),
+        descriptor(source=5, rows_last=4),
+        descriptor(source=6, rows_last=1, groups=2),
         descriptor(source=1023, rows_last=4, out_w=2, in_w=2, step_window=1),  # wraps around the memory
         descriptor(x0=-1, pad_value=-77, rows_last=3),
-    ]  # fmt: skip
+    ]
 
     async def testbench(ctx):
         await check_layers(ctx, dut, memory, program, 0.0, dice)

@@ -13,7 +13,9 @@ from pymodel.suites import SUITES
 from tests.hw.layer_tools import descriptor, to_word
 from tests.hw.stream_tools import check_stable, receive, send, simulate
 
-CONFIG = Config(rows=4, cols=16, bytes_per_beat=8, activation_words=256, accumulators=32, program_words=64, ifmap_bytes=128)
+CONFIG = Config(
+    rows=4, cols=16, bytes_per_beat=8, activation_words=256, accumulators=32, program_words=64, ifmap_bytes=128
+)
 BEATS = (4, 8, 16)
 
 
@@ -24,12 +26,26 @@ def config_of(bytes_per_beat: int) -> Config:
 def header_of(config: Config, **fields: int) -> dict[str, int]:
     """The largest header that the accelerator takes."""
     return {
-        "magic": MAGIC, "rows": config.rows, "cols": config.cols, "bytes_per_beat": config.bytes_per_beat,
-        "suite": SUITES[config.suite].id, "version": VERSION, "layers": config.program_words // WORDS,
-        "parameter_beats": 6, "activation_words": config.activation_words, "accumulators": config.accumulators,
-        "ifmap_beats": config.ifmap_bytes // config.rows, "run_bytes": 3, "runs": 3, "run_pitch": 7, "x_pitch": 1,
-        "y_pitch": 7, "windows_x": 5, "windows_y": 5, "destination": 9,
-    } | fields  # fmt: skip
+        "magic": MAGIC,
+        "rows": config.rows,
+        "cols": config.cols,
+        "bytes_per_beat": config.bytes_per_beat,
+        "suite": SUITES[config.suite].id,
+        "version": VERSION,
+        "layers": config.program_words // WORDS,
+        "parameter_beats": 6,
+        "activation_words": config.activation_words,
+        "accumulators": config.accumulators,
+        "ifmap_beats": config.ifmap_bytes // config.rows,
+        "run_bytes": 3,
+        "runs": 3,
+        "run_pitch": 7,
+        "x_pitch": 1,
+        "y_pitch": 7,
+        "windows_x": 5,
+        "windows_y": 5,
+        "destination": 9,
+    } | fields
 
 
 def program_of(rng, layers: int) -> bytes:
@@ -40,7 +56,6 @@ def beats_of(config: Config, data: bytes, last: bool) -> list[dict[str, int]]:
     """One packet, or its beginning."""
     rows = np.frombuffer(data, np.uint8).reshape(-1, config.bytes_per_beat)
     return [{"data": to_word(row), "last": int(last and number == len(rows) - 1)} for number, row in enumerate(rows)]
-
 
 
 class Host:
@@ -80,7 +95,7 @@ class Host:
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
 def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pauses, rng, dice):
-    """One packet for header, program and the first section, one for each further section; then the port takes nothing."""
+    """Header, program and first section are one packet, each further section is one; then the port takes nothing."""
     config, count = config_of(bytes_per_beat), 3
     dut = ImagePort(config)
     host = Host(dut)
@@ -161,9 +176,11 @@ WRONG_HEADERS = [
     ({"activation_words": 1 << 16}, Error.TOO_LARGE),
     ({"accumulators": CONFIG.accumulators + 1}, Error.TOO_LARGE),
     ({"ifmap_beats": CONFIG.ifmap_bytes // CONFIG.rows + 1, "runs": 0}, Error.TOO_LARGE),
-    *(({name: 0}, Error.BAD_DESCRIPTOR) for name in (
-        "layers", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y")),
-]  # fmt: skip
+    *(
+        ({name: 0}, Error.BAD_DESCRIPTOR)
+        for name in ("layers", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y")
+    ),
+]
 
 
 @pytest.mark.parametrize(("fields", "error"), WRONG_HEADERS, ids=lambda value: getattr(value, "name", str(value)))

@@ -49,6 +49,7 @@ class Bench:
         issue = seen == ["compute"]
         assert ctx.get(dut.issue) == ctx.get(dut.words.ready) == issue
         assert ctx.get(dut.swap) == (issue and swap)
+        assert ctx.get(dut.busy) == (self.inside > 0)
         if issue:
             assert (ctx.get(dut.word.data), ctx.get(dut.word.swap), ctx.get(dut.word.tag.last)) == (data, swap, last)
             assert ctx.get(dut.word.tag.shift) == 1
@@ -83,9 +84,11 @@ def test_every_cycle_is_decided_by_the_rules_and_has_one_event(config, share, di
             if word is None and dice.random() < 0.9:
                 word = {"swap": dice.random() < 0.3, "last": dice.random() < share, "data": dice.getrandbits(32)}
             event = await bench.step(
-                word is not None, full=dice.random() < 0.7, drain=dice.random() < drain,
+                word is not None,
+                full=dice.random() < 0.7,
+                drain=dice.random() < drain,
                 **(word or {"swap": True, "last": True}),
-            )  # fmt: skip
+            )
             seen.add(event)
             word = None if event == "compute" else word
         assert seen >= {"compute", "weights", "empty", "post" if bench.chunks > 1 else "compute"}

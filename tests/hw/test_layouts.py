@@ -24,7 +24,9 @@ def random_fields(rng, layout) -> dict[str, int]:
     values = {}
     for field in (field for word in layout.words for field in word):
         low = -(1 << field.bits - 1) if field.signed else 0
-        values[field.name] = int(rng.choice([low, low + (1 << field.bits) - 1, rng.integers(low, low + (1 << field.bits))]))
+        values[field.name] = int(
+            rng.choice([low, low + (1 << field.bits) - 1, rng.integers(low, low + (1 << field.bits))])
+        )
     return values
 
 

@@ -47,7 +47,7 @@ def test_without_stop_every_beat_passes_in_the_same_cycle(in_pauses, out_pauses,
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
 def test_stop_drops_the_rest_of_the_packet_it_meets_and_nothing_else(pauses, dice):
-    """Stops at random times; which beats a stop may drop follows from the beat that was taken last, or is taken with it."""
+    """At random times. What a stop drops follows from the beat that was taken last, or is taken in its cycle."""
     dut = PacketGate(BEAT)
     beats = packets(dice, 150)
     ends = [number for number, beat in enumerate(beats) if beat["last"]]

@@ -10,7 +10,9 @@ INPUTS = ("activation", "load", "weight_in", "swap", "sum_in")
 
 def random_inputs(rng, count: int) -> list[tuple[int, ...]]:
     """Half of the bytes are the extremes of int8."""
-    bytes_ = [np.where(rng.random(count) < 0.5, rng.choice([-128, 127], count), rng.integers(-128, 128, count)) for _ in "ab"]
+    bytes_ = [
+        np.where(rng.random(count) < 0.5, rng.choice([-128, 127], count), rng.integers(-128, 128, count)) for _ in "ab"
+    ]
     flags = [rng.integers(0, 2, count) for _ in "ab"]
     sums = rng.integers(-(1 << 17), 1 << 17, count)
     columns = (bytes_[0], flags[0], bytes_[1], flags[1], sums)
@@ -51,8 +53,8 @@ def test_the_weight_stays_while_the_next_one_waits():
 
     async def testbench(ctx):
         ctx.set(dut.activation, 3)
-        for weight_in, load, swap, product in [(7, 1, 0, 0), (-5, 0, 1, 0), (-5, 1, 0, 21), (9, 0, 0, 21), (9, 0, 1, 21),
-                                               (9, 0, 0, -15)]:  # fmt: skip
+        steps = [(7, 1, 0, 0), (-5, 0, 1, 0), (-5, 1, 0, 21), (9, 0, 0, 21), (9, 0, 1, 21), (9, 0, 0, -15)]
+        for weight_in, load, swap, product in steps:
             ctx.set(dut.weight_in, weight_in)
             ctx.set(dut.load, load)
             ctx.set(dut.swap, swap)

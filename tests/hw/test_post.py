@@ -9,7 +9,6 @@ from amaranth.hdl import ResetInserter, Signal
 from hw.post import PostProcessor
 from pymodel.config import Config
 from pymodel.golden import requantise
-from tests.hw.layer_tools import to_word
 from tests.hw.stream_tools import simulate
 
 CONFIGS = [
@@ -35,10 +34,14 @@ def random_layer(rng, config: Config) -> Layer:
     groups, windows, size = int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.choice([1, 4, 9]))
     lo = int(rng.integers(-128, 1))
     fields = {
-        "destination": int(rng.integers(0, config.activation_words // 2)), "pixel_words": int(rng.integers(1, 9)),
-        "zero_point": int(rng.integers(-128, 128)), "lo": lo, "hi": int(rng.integers(lo, 128)),
-        "last_columns": int(rng.integers(1, config.cols + 1)), "narrow": int(rng.integers(0, 2)),
-    }  # fmt: skip
+        "destination": int(rng.integers(0, config.activation_words // 2)),
+        "pixel_words": int(rng.integers(1, 9)),
+        "zero_point": int(rng.integers(-128, 128)),
+        "lo": lo,
+        "hi": int(rng.integers(lo, 128)),
+        "last_columns": int(rng.integers(1, config.cols + 1)),
+        "narrow": int(rng.integers(0, 2)),
+    }
     totals = rng.integers(-(1 << 31), 1 << 31, (groups, windows, size, config.cols))
     return Layer(
         fields,
@@ -100,9 +103,10 @@ class Bench:
                         for lane in range(lanes):
                             at, real = (group, chunk * lanes + lane), mask >> lane & 1
                             entry = {
-                                "bias": int(layer.bias[at]), "multiplier": int(layer.multiplier[at]) - (1 << 15),
+                                "bias": int(layer.bias[at]),
+                                "multiplier": int(layer.multiplier[at]) - (1 << 15),
                                 "shift_1": int(layer.shift[at]) - 1,
-                            }  # fmt: skip
+                            }
                             ctx.set(port.entries[lane], entry if real else {"bias": 1, "multiplier": 1, "shift_1": 1})
                         await ctx.tick()
                         ctx.set(port.lanes, 0)
@@ -130,10 +134,16 @@ class Bench:
                     self._expect(layer, group, window, pixel)
                     for col, total in enumerate(layer.totals[group, window, pixel].tolist()):
                         ctx.set(dut.totals[col], total)
-                    ctx.set(dut.tag, {
-                        "first": int(self.rng.integers(0, 2)), "last": 1, "final": group == groups - 1,
-                        "window_last": pixel == size - 1, "pixel_last": (window, pixel) == (windows - 1, size - 1),
-                    })  # fmt: skip
+                    ctx.set(
+                        dut.tag,
+                        {
+                            "first": int(self.rng.integers(0, 2)),
+                            "last": 1,
+                            "final": group == groups - 1,
+                            "window_last": pixel == size - 1,
+                            "pixel_last": (window, pixel) == (windows - 1, size - 1),
+                        },
+                    )
                     ctx.set(dut.valid, 1)
                     await ctx.tick()
                     ctx.set(dut.valid, 0)
@@ -154,9 +164,15 @@ class Bench:
         if pixel != size - 1:
             return
         values = requantise(
-            layer.totals[group, window], layer.bias[group], layer.multiplier[group], layer.shift[group],
-            fields["zero_point"], fields["lo"], fields["hi"], 24 if fields["narrow"] else 32,
-        ).max(axis=0)  # fmt: skip
+            layer.totals[group, window],
+            layer.bias[group],
+            layer.multiplier[group],
+            layer.shift[group],
+            fields["zero_point"],
+            fields["lo"],
+            fields["hi"],
+            24 if fields["narrow"] else 32,
+        ).max(axis=0)
         columns = fields["last_columns"] if final else config.cols
         for chunk in range(-(-columns // lanes)):
             data = values[chunk * lanes : min(columns, chunk * lanes + lanes)].tolist()
@@ -164,9 +180,12 @@ class Bench:
             byte = chunk * lanes
             last = final and last_pixel and byte + lanes >= columns
             self.due[first + chunk] = (
-                (word + byte // config.rows) % config.activation_words, byte % config.rows // lanes, data,
-                (1 << len(data)) - 1, int(last),
-            )  # fmt: skip
+                (word + byte // config.rows) % config.activation_words,
+                byte % config.rows // lanes,
+                data,
+                (1 << len(data)) - 1,
+                int(last),
+            )
 
 
 def run(config: Config, rng, pauses: float, count: int) -> None:
@@ -196,7 +215,7 @@ def test_random_layers(config, pauses, rng):
 
 
 def test_words_of_one_chunk_are_addressed_like_those_of_many():
-    """The address by hand: 8 columns are 2 words of 4 channels; 3 words a pixel; the second group is 2 words further."""
+    """By hand: 8 columns are 2 words of 4 channels; 3 words a pixel; the second group is 2 words further."""
     config = CONFIGS[1]
     dut = PostProcessor(config)
     words = []

@@ -6,12 +6,20 @@ from hw.requantise import Requantiser
 from pymodel.golden import requantise
 from tests.hw.stream_tools import simulate
 
-LIMITS = [(-128, -128, 127), (127, -128, 127), (0, 0, 127), (-128, -128, -128), (127, 127, 127), (-5, -20, 30), (0, -128, 127)]
+LIMITS = [
+    (-128, -128, 127),
+    (127, -128, 127),
+    (0, 0, 127),
+    (-128, -128, -128),
+    (127, 127, 127),
+    (-5, -20, 30),
+    (0, -128, 127),
+]
 EDGES = [-(1 << 31), -(1 << 31) + 1, -(1 << 23) - 1, -(1 << 23), -1, 0, 1, (1 << 23) - 1, 1 << 23, (1 << 31) - 1]
 
 
 def random_cases(rng, count: int) -> np.ndarray:
-    """int64 [count, 4] of accumulator, bias, multiplier, shift; a third have a result near the int8 range, with ties."""
+    """int64 [count, 4] of accumulator, bias, multiplier, shift; many results are near int8, with ties."""
     accumulator = rng.integers(-(1 << 31), 1 << 31, count) >> rng.integers(0, 32, count)
     bias = rng.integers(-(1 << 31), 1 << 31, count) >> rng.integers(0, 32, count)
     multiplier = rng.choice([1 << 15, (1 << 16) - 1, 3 << 14, *rng.integers(1 << 15, 1 << 16, 3)], count)
@@ -24,7 +32,9 @@ def random_cases(rng, count: int) -> np.ndarray:
     return np.stack([accumulator, bias, multiplier, shift], axis=1)
 
 
-async def play(ctx, dut: Requantiser, cases: np.ndarray, zero_point: int, lo: int, hi: int, bits: int, pauses=0.0, rng=None):
+async def play(
+    ctx, dut: Requantiser, cases: np.ndarray, zero_point: int, lo: int, hi: int, bits: int, pauses=0.0, rng=None
+):
     """One case a cycle; each result exactly LATENCY cycles later."""
     expected = requantise(*cases.T, zero_point, lo, hi, bits).tolist()
     ctx.set(dut.narrow, bits == 24)
@@ -67,11 +77,15 @@ def test_random_values_equal_the_golden_model(zero_point, lo, hi, bits, rng):
 def test_every_shift_with_extreme_accumulators_biases_and_multipliers(bits):
     """The bias wraps the sum in both widths; shifts up to 64 leave only the rounded sign."""
     dut = Requantiser()
-    grid = np.array([
-        (accumulator, bias, multiplier, shift)
-        for shift in range(1, 65) for accumulator in EDGES for bias in (-(1 << 31), -1, 0, (1 << 31) - 1)
-        for multiplier in (1 << 15, (1 << 16) - 1)
-    ])  # fmt: skip
+    grid = np.array(
+        [
+            (accumulator, bias, multiplier, shift)
+            for shift in range(1, 65)
+            for accumulator in EDGES
+            for bias in (-(1 << 31), -1, 0, (1 << 31) - 1)
+            for multiplier in (1 << 15, (1 << 16) - 1)
+        ]
+    )
 
     async def testbench(ctx):
         await play(ctx, dut, grid, 3, -128, 127, bits)
@@ -82,7 +96,21 @@ def test_every_shift_with_extreme_accumulators_biases_and_multipliers(bits):
 def test_ties_round_up_by_hand():
     """m = 2**15, shift 16: half of the accumulator, rounded to the nearest, ties towards plus infinity."""
     dut = Requantiser()
-    cases = {-5: -2, -4: -2, -3: -1, -1: 0, 0: 0, 1: 1, 2: 1, 3: 2, 253: 127, 254: 127, 255: 127, -255: -127, -257: -128}
+    cases = {
+        -5: -2,
+        -4: -2,
+        -3: -1,
+        -1: 0,
+        0: 0,
+        1: 1,
+        2: 1,
+        3: 2,
+        253: 127,
+        254: 127,
+        255: 127,
+        -255: -127,
+        -257: -128,
+    }
 
     async def testbench(ctx):
         ctx.set(dut.lo, -128)

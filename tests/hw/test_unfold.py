@@ -26,10 +26,16 @@ def windows(shape, kernel, stride: int, destination: int = 0) -> dict[str, int]:
     """Header fields for the windows of an ifmap of `shape` (height, width, channels)."""
     height, width, depth = shape
     return {
-        "run_bytes": kernel[1] * depth, "runs": kernel[0], "run_pitch": width * depth, "x_pitch": stride * depth,
-        "y_pitch": stride * width * depth, "windows_x": (width - kernel[1]) // stride + 1,
-        "windows_y": (height - kernel[0]) // stride + 1, "ifmap_bytes": height * width * depth, "destination": destination,
-    }  # fmt: skip
+        "run_bytes": kernel[1] * depth,
+        "runs": kernel[0],
+        "run_pitch": width * depth,
+        "x_pitch": stride * depth,
+        "y_pitch": stride * width * depth,
+        "windows_x": (width - kernel[1]) // stride + 1,
+        "windows_y": (height - kernel[0]) // stride + 1,
+        "ifmap_bytes": height * width * depth,
+        "destination": destination,
+    }
 
 
 def copy(shape) -> dict[str, int]:
@@ -67,7 +73,10 @@ class Case:
 def case_of(rng, config: Config, fields: dict[str, int], count: int) -> Case:
     rows = config.rows
     beats = parts(config, fields)[0]
-    header = {name: value for name, value in fields.items() if name != "ifmap_bytes"} | {"rows": rows, "ifmap_beats": beats}
+    header = {name: value for name, value in fields.items() if name != "ifmap_bytes"} | {
+        "rows": rows,
+        "ifmap_beats": beats,
+    }
     ifmaps = rng.integers(-128, 128, (count, beats * rows), dtype=np.int8)
     image = SimpleNamespace(header=header, pack_ifmap=lambda ifmap: ifmap.tobytes())
     unfolded = _unfold(image, ifmaps)
@@ -77,11 +86,17 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int) -> Case:
     return Case(
         header,
         [
-            [{"data": to_word(beat), "last": number == beats - 1} for number, beat in enumerate(ifmap.reshape(-1, rows))]
+            [
+                {"data": to_word(beat), "last": number == beats - 1}
+                for number, beat in enumerate(ifmap.reshape(-1, rows))
+            ]
             for ifmap in ifmaps
         ],
         [
-            [(fields["destination"] + number, word.tobytes()[: sizes[number % per_window]]) for number, word in enumerate(words)]
+            [
+                (fields["destination"] + number, word.tobytes()[: sizes[number % per_window]])
+                for number, word in enumerate(words)
+            ]
             for words in unfolded
         ],
     )
@@ -90,7 +105,9 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int) -> Case:
 def check_words(rows: int, got: list, expected: list[tuple[int, bytes]]) -> None:
     seen = [(write.word, write.data.to_bytes(rows, "little")) for write in got]
     assert [word for word, _ in seen] == [word for word, _ in expected]
-    assert [data[: len(real)] for (_, data), (_, real) in zip(seen, expected, strict=True)] == [real for _, real in expected]
+    assert [data[: len(real)] for (_, data), (_, real) in zip(seen, expected, strict=True)] == [
+        real for _, real in expected
+    ]
 
 
 async def begin(ctx, dut: Unfolder, case: Case) -> None:
@@ -147,7 +164,13 @@ def test_random_windows_become_the_interpreters_words(attempt, rows, pauses, rng
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize(
     ("shape", "kernel", "stride"),
-    [((9, 9, 1), (3, 3), 1), ((7, 8, 3), (3, 3), 2), ((5, 5, 1), (5, 5), 1), ((4, 4, 16), (1, 1), 1), ((3, 5, 19), (2, 1), 1)],
+    [
+        ((9, 9, 1), (3, 3), 1),
+        ((7, 8, 3), (3, 3), 2),
+        ((5, 5, 1), (5, 5), 1),
+        ((4, 4, 16), (1, 1), 1),
+        ((3, 5, 19), (2, 1), 1),
+    ],
 )
 def test_cycles_are_ifmap_beats_and_run_parts_and_crossings_and_2(rows, shape, kernel, stride, rng):
     config = config_of(rows)

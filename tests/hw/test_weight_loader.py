@@ -50,7 +50,9 @@ def groups_of(layer, fields: dict[str, int], config: Config) -> list[Group]:
         tiles = [np.full((rows, cols), ANY) for _ in range(-(-fields["kblocks"] // sides))]
         for kblock in range(fields["kblocks"]):
             position, cblock = divmod(kblock, fields["cblocks"])
-            weights = layer.weight[first : first + count, position, cblock * rows : min(channels, cblock * rows + rows)].T
+            weights = layer.weight[
+                first : first + count, position, cblock * rows : min(channels, cblock * rows + rows)
+            ].T
             left = kblock % sides * (cols // sides)
             tiles[kblock // sides][: len(weights), left : left + count] = weights
         entries = [
@@ -65,15 +67,24 @@ def diagonal_layer(rng, config: Config) -> tuple[dict[str, int], list[Group]]:
     """As the compiler makes pooling (cols / rows k-blocks), with two sets of k-blocks as a residual add would have."""
     cblocks, twice = config.cols // config.rows, int(rng.integers(1, 3))
     fields = descriptor(
-        kblocks=twice * cblocks, groups=int(rng.integers(1, 4)), cblocks=cblocks, rows_last=config.rows, diagonal=1,
-        diagonal_a=int(rng.integers(-128, 128)), diagonal_b=int(rng.integers(-128, 128)),
-        multiplier=int(rng.integers(1 << 15, 1 << 16)), bias=int(rng.integers(-(1 << 23), 1 << 23)),
+        kblocks=twice * cblocks,
+        groups=int(rng.integers(1, 4)),
+        cblocks=cblocks,
+        rows_last=config.rows,
+        diagonal=1,
+        diagonal_a=int(rng.integers(-128, 128)),
+        diagonal_b=int(rng.integers(-128, 128)),
+        multiplier=int(rng.integers(1 << 15, 1 << 16)),
+        bias=int(rng.integers(-(1 << 23), 1 << 23)),
         shift_1=int(rng.integers(0, 64)),
-    )  # fmt: skip
+    )
     weights, bias, multiplier, shift, _ = _diagonal(fields, config.rows, config.cols)
     groups = [
         Group(
-            [(int(b), int(m) - (1 << 15), int(s) - 1, 32) for b, m, s in zip(bias[g], multiplier[g], shift[g], strict=True)],
+            [
+                (int(b), int(m) - (1 << 15), int(s) - 1, 32)
+                for b, m, s in zip(bias[g], multiplier[g], shift[g], strict=True)
+            ],
             [tile.astype(int) for tile in weights[g]],
         )
         for g in range(fields["groups"])
@@ -114,9 +125,12 @@ def program_of(rng, config: Config, *layers: tuple[int, int, int] | None) -> Pro
 
 
 def random_program(rng, config: Config) -> Program:
-    shapes: list = [None if rng.random() < 0.3 else
-                    tuple(int(n) for n in rng.integers(1, (2 * config.cols + 2, 6, 2 * config.rows + 2)))
-                    for _ in range(3)]  # fmt: skip
+    shapes: list = [
+        None
+        if rng.random() < 0.3
+        else tuple(int(n) for n in rng.integers(1, (2 * config.cols + 2, 6, 2 * config.rows + 2)))
+        for _ in range(3)
+    ]
     if None not in shapes[1:]:
         shapes.insert(1, None)
     shapes.append((int(rng.choice([1, 2, config.cols // 2])), 5, config.rows + 1))  # folded
@@ -124,7 +138,7 @@ def random_program(rng, config: Config) -> Program:
 
 
 class Array:
-    """Shadow registers, entry banks, and what takes them: checks each tile when it is taken, each group when it is done."""
+    """Shadow registers and entry banks: checks each tile when it is taken, each group when it is done."""
 
     def __init__(self, dut: WeightLoader, config: Config):
         self.dut, self.config = dut, config
@@ -138,10 +152,37 @@ class Array:
 
     async def watch(self, ctx) -> None:
         dut, lanes, size = self.dut, self.config.lanes, self.config.bytes_per_beat
-        signals = (dut.weights.en, dut.weights.row, dut.weights.slice, dut.weights.data, dut.entries.lanes, dut.entries.bank,
-                   dut.entries.chunk, dut.entries.entries, dut.full, dut.swap, dut.bad,
-                   dut.parameters.valid, dut.parameters.ready)  # fmt: skip
-        async for *_, en, row, part, data, mask, bank, chunk, entries, full, swap, bad, valid, ready in ctx.tick().sample(*signals):
+        signals = (
+            dut.weights.en,
+            dut.weights.row,
+            dut.weights.slice,
+            dut.weights.data,
+            dut.entries.lanes,
+            dut.entries.bank,
+            dut.entries.chunk,
+            dut.entries.entries,
+            dut.full,
+            dut.swap,
+            dut.bad,
+            dut.parameters.valid,
+            dut.parameters.ready,
+        )
+        async for (
+            *_,
+            en,
+            row,
+            part,
+            data,
+            mask,
+            bank,
+            chunk,
+            entries,
+            full,
+            swap,
+            bad,
+            valid,
+            ready,
+        ) in ctx.tick().sample(*signals):
             if full and self._was_free:
                 self.full_at.append(self.now)
             swap = swap and full
@@ -232,7 +273,9 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
     simulate(
         dut,
         testbench,
-        partial(send, stream=dut.parameters, items=program.beats(config) * 2, pauses=in_pauses, rng=Random(dice.random())),
+        partial(
+            send, stream=dut.parameters, items=program.beats(config) * 2, pauses=in_pauses, rng=Random(dice.random())
+        ),
         background=[array.watch, ProgramMemory(dut, program.data).serve],
     )
     assert array.bad == []
@@ -251,9 +294,11 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
         await array.take(ctx, program.groups, 0.0, dice)
 
     simulate(
-        dut, testbench, partial(send, stream=dut.parameters, items=beats),
+        dut,
+        testbench,
+        partial(send, stream=dut.parameters, items=beats),
         background=[array.watch, ProgramMemory(dut, program.data).serve],
-    )  # fmt: skip
+    )
     first = program.stream[0].size // config.bytes_per_beat
     start = array.beats[0]
     expected = list(range(start, start + first)) + list(range(start + first + 6, start + 6 + len(beats)))
@@ -293,16 +338,27 @@ def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
         array.check_tile(program.groups[2].tiles[0])
 
     simulate(
-        dut, testbench, partial(send, stream=dut.parameters, items=program.beats(config)),
+        dut,
+        testbench,
+        partial(send, stream=dut.parameters, items=program.beats(config)),
         background=[array.watch, ProgramMemory(dut, program.data).serve],
-    )  # fmt: skip
+    )
     assert array.bad == []
 
 
 BAD_FIELDS = [
-    {"opcode": 0}, {"opcode": 2}, {"opcode": 15}, {"kblocks": 0}, {"groups": 0}, {"cblocks": 0}, {"rows_last": 0},
-    {"rows_last": 5}, {"rows_last": 255}, {"fold": 4}, {"fold": 15},
-]  # fmt: skip
+    {"opcode": 0},
+    {"opcode": 2},
+    {"opcode": 15},
+    {"kblocks": 0},
+    {"groups": 0},
+    {"cblocks": 0},
+    {"rows_last": 0},
+    {"rows_last": 5},
+    {"rows_last": 255},
+    {"fold": 4},
+    {"fold": 15},
+]
 
 
 @pytest.mark.parametrize("fields", BAD_FIELDS, ids=str)
@@ -386,5 +442,5 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice):
 
     simulate(
         ResetInserter(reset)(dut), testbench, write, background=[array.watch, ProgramMemory(dut, program.data).serve]
-    )  # fmt: skip
+    )
     assert array.bad == []

@@ -76,9 +76,9 @@ def test_folding_spares_the_beats_of_padding_columns():
     )  # 4 columns x 800 rows, folded 4 times, in whole tiles
 
 
-def test_a_network_that_branches_is_refused():
+def test_a_layer_that_nothing_reads_is_refused():
     network = network_of((4, 4, 1), conv("a", "input", (4, 1, 1, 1)), conv("b", "input", (4, 1, 1, 1)))
-    with pytest.raises(DeeplockError, match="layer b reads input: only chains of layers are supported"):
+    with pytest.raises(DeeplockError, match="layer a: nothing reads it, and it is not the last"):
         compile_network(network, Config())
 
 
@@ -88,7 +88,7 @@ def refusals():
     yield wide, small, "layer a: one row of output takes 38 accumulators, the accelerator has 16"
     yield wide, replace(Config(), ifmap_bytes=1024), r"ifmap takes 1600 bytes, the ifmap buffer has 1024"
     deep = network_of((8, 8, 8), conv("a", "input", (64, 1, 1, 8)), conv("b", "a", (8, 1, 1, 64)))
-    yield deep, replace(Config(), activation_words=512), "layer b: its input takes 512 activation words, a bank has 256"
+    yield deep, replace(Config(), activation_words=512), "layer a: its output takes 512 activation words, a bank has 256"
     long = [conv(f"l{i}", f"l{i - 1}" if i else "input", (4, 1, 1, 4)) for i in range(9)]
     yield (
         network_of((1, 1, 4), *long),

@@ -1,0 +1,69 @@
+"""Where tensors lie in the activation memory."""
+
+from pymodel.config import Config
+from pymodel.errors import DeeplockError
+from pymodel.network import Shape
+from pymodel.schedule import Step
+
+__all__ = ["Placement", "allocate", "words_of"]
+
+Placement = dict[str, int]
+"""First word of every tensor."""
+
+
+def words_of(shape: Shape, rows: int) -> int:
+    return shape[0] * shape[1] * -(-shape[2] // rows)
+
+
+def _first_gap(taken: list[tuple[int, int]], size: int, low: int, high: int) -> int | None:
+    """Lowest place for `size` words in low..high beside the ranges that are taken."""
+    at = low
+    for begin, end in sorted(taken):
+        if at + size <= begin:
+            break
+        at = max(at, end)
+    return at if at + size <= high else None
+
+
+def allocate(steps: list[Step], config: Config) -> tuple[Placement, bool]:
+    """Place the ifmap's words and every step's output; the last one leaves on the stream and has no place.
+
+    A step writes to the other bank than it reads from where that is possible, for memories with one port a bank. A place is
+    free again after the last step that reads it. The ifmap gets words of its own at the end of bank 0 if they fit: then
+    the second value is True, and the next ifmap may arrive while this inference goes on.
+
+    Raises:
+        DeeplockError: a tensor does not fit, by layer.
+    """
+    last_use = {name: index for index, step in enumerate(steps) for name in step.inputs}
+    for own in (True, False):
+        try:
+            return _place(steps, config, last_use, own), own
+        except DeeplockError:
+            if not own:
+                raise
+    raise AssertionError
+
+
+def _place(steps: list[Step], config: Config, last_use: dict[str, int], own: bool) -> Placement:
+    rows, half = config.rows, config.activation_words // 2
+    banks = ((0, half), (half, 2 * half))
+    sizes = {"input": words_of(steps[0].shape, rows)} | {step.output: words_of(step.out, rows) for step in steps}
+    if sizes["input"] > half:
+        raise DeeplockError(f"the ifmap takes {sizes['input']} activation words, a bank has {half}")
+    places: Placement = {"input": half - sizes["input"]}
+    live = ["input"]
+    for index, step in enumerate(steps[:-1]):
+        live = [name for name in live if last_use[name] >= index or (own and name == "input")]
+        read = {places[name] // half for name in step.inputs}
+        taken = [(places[name], places[name] + sizes[name]) for name in live]
+        size = sizes[step.output]
+        for bank in sorted((0, 1), key=lambda bank: bank in read):
+            place = _first_gap([gap for gap in taken if gap[0] // half == bank], size, *banks[bank])
+            if place is not None:
+                break
+        else:
+            raise DeeplockError(f"layer {step.name}: its output takes {size} activation words, a bank has {half}")
+        places[step.output] = place
+        live.append(step.output)
+    return places
