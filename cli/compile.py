@@ -1,19 +1,22 @@
 """Compile a quantised network to an accelerator image.
 
 With --key-file the image is locked, else plain. NETWORK is the int8 network file that `deeplock train` writes, or any
-PyTorch network as torch.export saves it (.pt2), which is quantised on the way with the inputs of --calibration. The
-image fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
+PyTorch network as torch.export saves it (.pt2), which is quantised on the way with the images of --calibration: see
+docs/bring-your-own-network.md. Such a network takes float [n, channels, height, width], (pixel / 255 - mean) / std of
+raw pixels 0..255. The image fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
 bytes that pad the array are random, so two images of a network differ.
 
 examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
   deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.image
-  deeplock compile mine.pt2 --calibration inputs.npz --key-file my.key -o build/mine.image
+  deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.image
+  deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.image
 
 JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "layers", "parameter_bytes", "lower_bound", "file"}
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,31 +28,43 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in text.split(","))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
     parser.add_argument("-o", "--output", type=Path, metavar="IMAGE", required=True, help="the image file")
     add_key_file(parser, "lock the image with this master key; without, it is plain")
-    parser.add_argument(
+    group = parser.add_argument_group("exported program (.pt2)")
+    group.add_argument(
         "--calibration",
         type=Path,
-        metavar="FILE.npz",
-        help="for a .pt2: array `images`, float [n, height, width, channels], inputs like those that it will see",
+        metavar="DIR|FILE",
+        help="images like those that it will see: a folder of PNG files, or of one of them for each class; or .npy or, "
+        "as array `images`, .npz: [n, height, width, channels], uint8 raw images, float what the network takes",
     )
+    group.add_argument("--mean", type=_numbers, metavar="M[,M...]", default=(0.0,), help="of all or each channel (0)")
+    group.add_argument("--std", type=_numbers, metavar="S[,S...]", default=(1.0,), help="of all or each channel (1)")
     add_accelerator(parser, from_image=False)
     add_json(parser)
 
 
-def _quantise(path: Path, calibration: Path | None) -> "Network":
+def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std: tuple[float, ...]) -> "Network":
     """The int8 network of an exported program."""
     import torch
 
     from cli.images import read_images
     from cli.training import quieten_torch
     from pymodel.errors import DeeplockError
+    from pymodel.network import Pixels
 
     if calibration is None:
-        raise DeeplockError(f"{path}: an exported program is quantised with inputs: give --calibration")
-    images = torch.from_numpy(read_images(calibration).real).float().permute(0, 3, 1, 2).contiguous()
+        raise DeeplockError(f"{path}: an exported program is quantised with images: give --calibration")
+    if not all(value > 0 for value in std):
+        raise DeeplockError(f"--std must be above 0, not {min(std)}")
+    pixels = Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))
+    images = torch.from_numpy(read_images(calibration, pixels).real).float().permute(0, 3, 1, 2).contiguous()
     if not path.is_file():
         raise DeeplockError(f"{path}: no such file")
     quieten_torch()
@@ -59,7 +74,7 @@ def _quantise(path: Path, calibration: Path | None) -> "Network":
         program = torch.export.load(path)
     except Exception as error:  # torch raises whatever a foreign file makes it stumble over
         raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
-    return quantise(program, images, path.stem)
+    return replace(quantise(program, images, path.stem), pixels=pixels)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -74,7 +89,10 @@ def run(args: argparse.Namespace) -> None:
     names = ("rows", "cols", "bytes_per_beat", "activation_words", "accumulators", "program_words", "ifmap_bytes")
     config = config_of(**{name: getattr(args, name) for name in names})
     key = read_key(args.key_file) if args.key_file else None
-    network = _quantise(args.network, args.calibration) if args.network.suffix == ".pt2" else load(args.network)
+    if args.network.suffix == ".pt2":
+        network = _quantise(args.network, args.calibration, args.mean, args.std)
+    else:
+        network = load(args.network)
     if not isinstance(network, Network):
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
     image = compile_network(network, config)

@@ -44,7 +44,6 @@ def _float_runner(artefact: "Checkpoint") -> tuple[str, tuple[int, ...], Callabl
 
     from pymodel import networks
     from pymodel.checkpoint import unlock_checkpoint
-    from pymodel.datasets import load
     from pymodel.errors import DeeplockError
 
     name = artefact.metadata.get("network", "")
@@ -62,7 +61,7 @@ def _float_runner(artefact: "Checkpoint") -> tuple[str, tuple[int, ...], Callabl
         with torch.no_grad():
             return np.nan_to_num(module(torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()).numpy())
 
-    return dataset, load(dataset).test_images.shape[1:], outputs
+    return dataset, networks.input_shape_of(name), outputs
 
 
 def run(args: argparse.Namespace) -> None:
@@ -73,6 +72,7 @@ def run(args: argparse.Namespace) -> None:
     from cli.options import accelerator_for, read_key_file
     from cli.output import Progress, percent, print_table, write_json
     from pymodel import golden, interpreter
+    from pymodel.datasets import CLASSES
     from pymodel.errors import DeeplockError
     from pymodel.image import Image
     from pymodel.network import Network
@@ -82,27 +82,29 @@ def run(args: argparse.Namespace) -> None:
     suite = "plain"
     if isinstance(artefact, Image):
         kind, suite, interface = "image", artefact.suite, artefact.interface
-        dataset, shape = interface.dataset, interface.input_shape
+        source, shape, classes = interface.pixels or interface.dataset, interface.input_shape, interface.classes
         config = accelerator_for(artefact)
 
         def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
             return interpreter.run(artefact, key, quantise(interface.input, real), config)
 
     elif isinstance(artefact, Network):
-        kind, dataset, shape = "network", artefact.dataset, artefact.input_shape
+        kind, source, shape = "network", artefact.pixels or artefact.dataset, artefact.input_shape
+        classes = artefact.classes
 
         def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
             return golden.run(artefact, quantise(artefact.input, real))[artefact.layers[-1].name]
 
     else:
         kind, suite = "checkpoint", artefact.locked_by or "plain"
-        dataset, shape, outputs = _float_runner(artefact)
+        source, shape, outputs = _float_runner(artefact)
+        classes = CLASSES[source]
 
     if suite == "plain" and args.wrong_keys:
         raise DeeplockError("it is not locked: leave --wrong-keys out, or lock it first")
     only_wrong = args.key_file is None and args.wrong_keys
     key = None if only_wrong else read_key_file(args.key_file, suite)
-    images = labelled_images(args, dataset, shape, args.count)
+    images = labelled_images(args, source, shape, args.count, classes)
     if images.labels is None:
         raise DeeplockError(f"{args.images}: has no `labels` to compare with")
     accuracy = None if key is None else images.accuracy(outputs(key, images.real))

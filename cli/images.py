@@ -3,6 +3,7 @@
 import argparse
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymodel.errors import DeeplockError
@@ -10,7 +11,7 @@ from pymodel.errors import DeeplockError
 if TYPE_CHECKING:
     import numpy as np
 
-    from pymodel.network import Quantisation
+    from pymodel.network import Pixels, Quantisation
 
 __all__ = ["Labelled", "labelled_images", "read_images"]
 
@@ -35,39 +36,73 @@ class Labelled:
         return float((ofmaps.reshape(len(ofmaps), -1).argmax(axis=1) == self.labels).mean())
 
 
-def read_images(path) -> Labelled:
-    """Read an .npz file: `images`, float [n, height, width, channels], and, if there, `labels` [n]."""
+def _read_arrays(path: Path) -> "tuple[np.ndarray, np.ndarray | None]":
+    """Images and labels of an .npz file, or the images that an .npy file is."""
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays.get("labels")
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return found, None
+            return found["images"], found.get("labels")
     except OSError as error:
         raise DeeplockError(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise DeeplockError(f"{path}: must be an .npz file with an array `images` ({error})") from None
-    if images.ndim != 4 or not np.issubdtype(images.dtype, np.floating) or not len(images):
+        raise DeeplockError(f"{path}: must be an .npz file with an array `images`, or .npy ({error})") from None
+
+
+def read_images(path: Path, source: "str | Pixels", classes: tuple[str, ...] = ()) -> Labelled:
+    """Read a folder of PNG files (pymodel.image_folder), or an .npz or .npy file.
+
+    .npz is `images` [n, height, width, channels] and, if there, `labels` [n]; .npy is the images alone. uint8 are raw
+    images, like PNG files; floating-point ones are what the network was trained on.
+
+    source   the data set that the network was trained on, or what raw images mean to it
+    classes  what labels index
+    """
+    import numpy as np
+
+    from pymodel.preprocess import to_real
+
+    if path.is_dir():
+        from pymodel.image_folder import read_folder
+
+        found = read_folder(path, classes)
+        return Labelled(to_real(source, found.images), found.labels)
+    images, labels = _read_arrays(path)
+    numbers = images.dtype == np.uint8 or np.issubdtype(images.dtype, np.floating)
+    if images.ndim != 4 or not len(images) or not numbers:
         found = f"{images.dtype} {list(images.shape)}"
-        raise DeeplockError(f"{path}: images must be float [n, height, width, channels], not {found}")
+        raise DeeplockError(f"{path}: images must be uint8 or float [n, height, width, channels], not {found}")
     if labels is not None and labels.shape != images.shape[:1]:
         raise DeeplockError(f"{path}: labels must be [{len(images)}], not {list(labels.shape)}")
-    return Labelled(images, labels)
+    return Labelled(to_real(source, images) if images.dtype == np.uint8 else images, labels)
 
 
-def labelled_images(args: argparse.Namespace, dataset: str, shape: tuple[int, ...], count: int | None) -> Labelled:
-    """The first `count` images that the options of `add_images` name, by default test images of `dataset`."""
+def labelled_images(
+    args: argparse.Namespace,
+    source: "str | Pixels",
+    shape: tuple[int, ...],
+    count: int | None,
+    classes: tuple[str, ...] = (),
+) -> Labelled:
+    """The first `count` images that the options of `add_images` name, by default test images of the data set `source`.
+
+    source, classes  as of `read_images`
+    """
     if args.images is not None:
-        found = read_images(args.images)
+        found = read_images(args.images, source, classes)
         where = str(args.images)
     else:
         from pymodel import datasets
         from pymodel.preprocess import to_real
 
-        if not dataset:
+        if not isinstance(source, str) or not source:
             raise DeeplockError("the network belongs to no data set that deeplock knows: give --images")
-        data = datasets.load(dataset, args.data_dir)
-        found = Labelled(to_real(dataset, data.test_images[:count]), data.test_labels[:count])
-        where = f"data set {dataset}"
+        data = datasets.load(source, args.data_dir)
+        found = Labelled(to_real(source, data.test_images[:count]), data.test_labels[:count])
+        where = f"data set {source}"
     if found.real.shape[1:] != tuple(shape):
         raise DeeplockError(f"{where}: images must be [n, {', '.join(map(str, shape))}], not {list(found.real.shape)}")
     if count is not None and count > len(found.real):

@@ -1,6 +1,7 @@
 """Options that several subcommands share."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,15 +59,23 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         type=Path,
-        metavar="FILE.npz",
-        help="run on these instead of the data set's test images: array `images`, float [n, height, width, channels] "
-        "as the network was trained on, and, if known, `labels` [n]",
+        metavar="DIR|FILE",
+        help="run on these instead of the data set's test images: a folder of PNG files, or of one of them for each "
+        "class; or .npz with `images` [n, height, width, channels] and, if known, `labels` [n]; or .npy. uint8 are raw "
+        "images, float is as the network was trained on",
     )
     add_data_dir(parser)
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where data sets lie that are not bundled")
+    parser.add_argument(
+        "--data",
+        dest="data_dir",
+        type=Path,
+        metavar="DIR",
+        default=os.environ.get("DEEPLOCK_DATA") or None,
+        help="where data sets lie that are not bundled (what DEEPLOCK_DATA says)",
+    )
 
 
 def add_accelerator(parser: argparse.ArgumentParser, from_image: bool) -> None:

@@ -61,7 +61,9 @@ def run(args: argparse.Namespace) -> None:
     config = accelerator_for(image, args)
     key = read_key_file(args.key_file, image.suite)
     check_simulator(args.simulator)
-    images = labelled_images(args, image.interface.dataset, image.interface.input_shape, args.count)
+    interface = image.interface
+    source = interface.pixels or interface.dataset
+    images = labelled_images(args, source, interface.input_shape, args.count, interface.classes)
     if args.waves is not None:
         make_folder_of(args.waves)
     with Progress() as progress:

@@ -13,6 +13,10 @@ JSON: {"network", "dataset", "seed", "parameters", "images", "accuracy": {"float
 """
 
 import argparse
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from cli.options import add_data_dir, add_json, positive
@@ -29,22 +33,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def _machine() -> str:
+    """The processor: another one may round differently."""
+    from torch.cpu import get_capabilities
+
+    found = get_capabilities()
+    return f"{found.get('cpu_name', platform.processor())}, {found.get('num_physical_cores', os.cpu_count())} cores"
+
+
 def run(args: argparse.Namespace) -> None:
-    from cli.images import Labelled
     from cli.output import Progress, make_folder_of, percent, print_table, write_json
     from cli.training import train_and_quantise
-    from pymodel import golden
+    from pymodel.accuracy import int8_accuracy
     from pymodel.network_file import save_network
-    from pymodel.preprocess import to_real
-    from pymodel.train import save_checkpoint
+    from pymodel.train import precision, save_checkpoint
 
     files = [make_folder_of(Path(f"{args.output}.{kind}.safetensors")) for kind in ("float", "int8")]
     with Progress() as progress:
         trained = train_and_quantise(args.network, args.seed, args.epochs, args.data_dir, progress)
-    network, data = trained.network, trained.data
-    test = Labelled(to_real(data.name, data.test_images), data.test_labels)
-    int8 = test.accuracy(golden.run(network, test.ifmaps(network.input))[network.layers[-1].name])
-    assert int8 is not None
+        network, data = trained.network, trained.data
+        progress(f"testing {args.network}, int8")
+        int8 = int8_accuracy(network, data.test_images, data.test_labels)
     save_checkpoint(files[0], trained.module, args.network, args.seed)
     save_network(files[1], network)
     print_table(
@@ -56,10 +65,16 @@ def run(args: argparse.Namespace) -> None:
         {
             "network": args.network,
             "dataset": data.name,
+            "command": f"deeplock train {args.network} --seed {args.seed} --epochs {trained.recipe.epochs}",
             "seed": args.seed,
             "parameters": sum(parameter.numel() for parameter in trained.module.parameters()),
             "images": len(data.test_labels),
             "accuracy": {"float": trained.accuracy, "int8": int8},
             "files": [str(file) for file in files],
+            "recipe": asdict(trained.recipe),
+            "precision": precision(trained.recipe),
+            "seconds": round(trained.seconds),
+            "versions": {name: version(name) for name in ("torch", "torchao", "numpy")},
+            "machine": _machine(),
         },
     )

@@ -1,14 +1,17 @@
 """From nothing to a quantised network: what `train` and `demo` do first. Imports PyTorch."""
 
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from pymodel import networks, train
 from pymodel.datasets import Dataset, load
 from pymodel.network import Network
+from pymodel.recipes import Recipe, recipe_for
 
 __all__ = ["Trained", "quieten_torch", "train_and_quantise"]
 
@@ -24,12 +27,16 @@ def quieten_torch() -> None:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """accuracy  of the float network on the test images (0..1)"""
+    """accuracy  of the float network on all test images (0..1), measured once, at the end
+    seconds      that training took
+    """
 
     module: nn.Module
     network: Network
     data: Dataset
+    recipe: Recipe
     accuracy: float
+    seconds: float
 
 
 def train_and_quantise(
@@ -40,15 +47,22 @@ def train_and_quantise(
     from pymodel.quantise import quantise  # after quieten_torch, because it imports torchao
 
     data = load(networks.dataset_of(name), data_dir)
-    options = {} if epochs is None else {"epochs": epochs}
-    module, history = train.train(
-        name,
-        seed=seed,
-        data=data,
-        progress=lambda epoch: progress(f"training {name}: epoch {epoch.number}, accuracy {epoch.accuracy:.4f}"),
-        **options,
-    )
+    recipe = recipe_for(name)
+    recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+    images = "held-out" if recipe.validation else "test"
+
+    def say(epoch: train.Epoch) -> None:
+        progress(
+            f"training {name}: epoch {epoch.number} of {recipe.epochs}, loss {epoch.loss:.4f}, "
+            f"accuracy {epoch.accuracy:.4f} on {images} images, {epoch.seconds:.0f} s"
+        )
+
+    start = time.monotonic()
+    module, _ = train.train(name, seed=seed, recipe=recipe, data=data, progress=say)
+    seconds = time.monotonic() - start
+    progress(f"testing {name}")
+    accuracy = train.accuracy(module, train.to_input(data.name, data.test_images), torch.from_numpy(data.test_labels))
     progress(f"quantising {name}")
     calibration = train.to_input(data.name, data.train_images[:CALIBRATION_IMAGES])
     network = quantise(module, calibration, name, classes=data.classes, dataset=data.name)
-    return Trained(module, network, data, history[-1].accuracy)
+    return Trained(module, network, data, recipe, accuracy, seconds)

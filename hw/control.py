@@ -10,8 +10,8 @@ __all__ = ["Control"]
 
 
 class Control(wiring.Component):
-    """START clears the data path for one cycle and runs it until `finished`. An error or ABORT stops what runs, clears the
-    data path (weights and key stream in it go too) and zeroises the key.
+    """START clears the data path for one cycle and runs it until `finished`, which clears it again: between runs only
+    the key register holds the key. An error or ABORT stops what runs, clears the data path and zeroises the key.
 
     Latency: a command or error acts in the next cycle, and clears the data path in that cycle.
 
@@ -81,7 +81,7 @@ class Control(wiring.Component):
             m.d.sync += starting.eq(~commanded(Command.LOAD))
         with m.If(self.run & self.finished):
             m.d.sync += [self.run.eq(0), done.eq(1)]
-            m.d.comb += self.zeroise.eq(self.zeroise_at_end)
+            m.d.comb += [self.clear.eq(1), self.zeroise.eq(self.zeroise_at_end)]
         with m.If(fault.any()):
             m.d.sync += [error.eq(fault), self.run.eq(0), starting.eq(0), done.eq(0)]
             m.d.comb += self.zeroise.eq(1)

@@ -198,5 +198,6 @@ def compile_network(network: Network, config: Config, rng: np.random.Generator |
         ifmap_padding=unfold.padding,
         pad_value=unfold.pad_value,
         lower_bound=lower_bound(network, config.rows, config.cols, config.bytes_per_beat),
+        pixels=network.pixels,
     )
     return Image(header, tuple(program), stream, interface)

@@ -13,13 +13,17 @@ import numpy as np
 from pymodel import cifar, idx
 from pymodel.errors import DeeplockError
 
-__all__ = ["Dataset", "NAMES", "DOWNLOADED", "load"]
+__all__ = ["Dataset", "CLASSES", "NAMES", "DOWNLOADED", "load"]
 
-DIGITS = tuple("0123456789")
-CLOTHES = (
-    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
-)  # fmt: skip
-OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CLASSES = {
+    "digits": tuple("0123456789"),
+    "mnist": tuple("0123456789"),
+    "fashion-mnist": (
+        "T-shirt or top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    ),
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}  # fmt: skip
+"""By data set: the names of what its labels index."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +50,17 @@ def _digits() -> Dataset:
     images = pixels.astype(np.uint8).reshape(-1, 8, 8, 1)
     labels = labels.astype(np.int64)
     train, test = train_test_split(np.arange(len(labels)), test_size=360, stratify=labels, random_state=0)
-    return Dataset("digits", images[train], labels[train], images[test], labels[test], DIGITS)
+    return Dataset("digits", images[train], labels[train], images[test], labels[test], CLASSES["digits"])
 
 
-def _idx_folder(name: str, folder: Path, classes: tuple[str, ...]) -> Dataset:
+def _idx_folder(name: str, folder: Path) -> Dataset:
     """The four IDX files of MNIST or of Fashion-MNIST, 28x28 grey: 60,000 training and 10,000 test images."""
 
     def part(prefix: str, count: int) -> tuple[np.ndarray, np.ndarray]:
         images, labels = (_existing(folder / f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
-        return idx.read_images(images, count, (28, 28)), idx.read_labels(labels, count, len(classes))
+        return idx.read_images(images, count, (28, 28)), idx.read_labels(labels, count)
 
-    return Dataset(name, *part("train", 60_000), *part("t10k", 10_000), classes)
+    return Dataset(name, *part("train", 60_000), *part("t10k", 10_000), CLASSES[name])
 
 
 def _existing(path: Path) -> Path:
@@ -68,12 +72,12 @@ def _cifar10(folder: Path) -> Dataset:
     """CIFAR-10's six binary batches, 32x32 RGB: 50,000 training and 10,000 test images."""
     batches = [cifar.read_batch(folder / f"data_batch_{number}.bin") for number in range(1, 6)]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    return Dataset("cifar10", images, labels, *cifar.read_batch(folder / "test_batch.bin"), OBJECTS)
+    return Dataset("cifar10", images, labels, *cifar.read_batch(folder / "test_batch.bin"), CLASSES["cifar10"])
 
 
 _READERS: dict[str, Callable[[Path], Dataset]] = {
-    "mnist": lambda folder: _idx_folder("mnist", folder, DIGITS),
-    "fashion-mnist": lambda folder: _idx_folder("fashion-mnist", folder, CLOTHES),
+    "mnist": lambda folder: _idx_folder("mnist", folder),
+    "fashion-mnist": lambda folder: _idx_folder("fashion-mnist", folder),
     "cifar10": _cifar10,
 }
 """Of data sets that lie in a folder of their name."""

@@ -9,12 +9,28 @@ from math import inf
 import numpy as np
 
 from pymodel.errors import DeeplockError
-from pymodel.network import Conv, Quantisation
+from pymodel.network import Add, AveragePool, Conv, Quantisation
 
-__all__ = ["MULTIPLIER_BITS", "MAX_SHIFT", "multiplier_and_shift", "integer_conv"]
+__all__ = [
+    "MULTIPLIER_BITS",
+    "MAX_SHIFT",
+    "MAX_WEIGHT",
+    "MAX_WINDOW",
+    "MAX_RATIO_ERROR",
+    "multiplier_and_shift",
+    "ratio_weights",
+    "integer_conv",
+    "integer_average",
+    "integer_add",
+]
 
 MULTIPLIER_BITS = 16
 MAX_SHIFT = 47
+MAX_WEIGHT = 127
+MAX_WINDOW = 2**16 - 1
+"""Pixels of an average pool's window: 128 times as much is the most that its bias of 24 bits can hold."""
+MAX_RATIO_ERROR = 0.01
+"""Of an addition's input that has the smaller scale, against the other one."""
 
 
 def multiplier_and_shift(layer: str, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,8 +76,8 @@ def integer_conv(
     weight_scale: np.ndarray,
     bias: np.ndarray,
     input: Quantisation,
-    output: Quantisation,
     *,
+    output: Quantisation,
     stride: int = 1,
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
     lo: float = -inf,
@@ -75,7 +91,6 @@ def integer_conv(
     """
     unit = input.scale * weight_scale
     multiplier, shift = multiplier_and_shift(name, unit / output.scale)
-    bounds = np.clip(np.rint(np.array([lo, hi]) / output.scale) + output.zero_point, -128, 127)
     return Conv(
         name=name,
         source=source,
@@ -87,6 +102,72 @@ def integer_conv(
         padding=padding,
         input_zero_point=input.zero_point,
         zero_point=output.zero_point,
-        lo=int(bounds[0]),
-        hi=int(bounds[1]),
+        **_clamp(output, lo, hi),
     )
+
+
+def _clamp(output: Quantisation, lo: float, hi: float) -> dict[str, int]:
+    bounds = np.clip(np.rint(np.array([lo, hi]) / output.scale) + output.zero_point, -128, 127)
+    return {"lo": int(bounds[0]), "hi": int(bounds[1])}
+
+
+def _scalars(layer: str, factor: float, output: Quantisation, lo: float, hi: float) -> dict[str, int]:
+    """What a layer with one scale for all channels requantises with, but for its bias."""
+    multiplier, shift = multiplier_and_shift(layer, np.array([factor]))
+    scales = {"multiplier": int(multiplier[0]), "shift": int(shift[0]), "zero_point": output.zero_point}
+    return scales | _clamp(output, lo, hi)
+
+
+def integer_average(
+    name: str,
+    source: str,
+    kernel: tuple[int, int],
+    stride: int,
+    input: Quantisation,
+    *,
+    output: Quantisation,
+    lo: float = -inf,
+    hi: float = inf,
+) -> AveragePool:
+    """The mean in integers: the division by the number of pixels is in the multiplier."""
+    pixels = kernel[0] * kernel[1]
+    if pixels > MAX_WINDOW:
+        raise DeeplockError(f"layer {name}: a window must have at most {MAX_WINDOW} pixels, not {pixels}")
+    scalars = _scalars(name, input.scale / (pixels * output.scale), output, lo, hi)
+    return AveragePool(name, source, kernel, stride, bias=-pixels * input.zero_point, **scalars)
+
+
+def ratio_weights(layer: str, scales: tuple[float, float]) -> tuple[int, int]:
+    """Weights in 1..127, the larger one 64 or more, whose ratio is nearest to that of the scales.
+
+    Up to a ratio of 127 the relative error is below 1 %, mostly far below; `DeeplockError` if it is more.
+    """
+    small, large = sorted(scales)
+    ratio = small / large
+    tops = np.arange(MAX_WEIGHT // 2 + 1, MAX_WEIGHT + 1)
+    bottoms = np.clip(np.rint(tops * ratio), 1, MAX_WEIGHT)
+    errors = np.abs(bottoms / (tops * ratio) - 1)
+    best = int(np.argmin(errors))
+    if not errors[best] <= MAX_RATIO_ERROR:
+        raise DeeplockError(
+            f"layer {layer}: the scales of its inputs, {scales[0]:.3g} and {scales[1]:.3g}, must be at most "
+            f"{MAX_WEIGHT} to 1 apart: weights of 7 bits hold no such ratio within {MAX_RATIO_ERROR:.0%}"
+        )
+    weights = int(bottoms[best]), int(tops[best])
+    return weights if scales[0] <= scales[1] else weights[::-1]
+
+
+def integer_add(
+    name: str,
+    sources: tuple[str, str],
+    inputs: tuple[Quantisation, Quantisation],
+    *,
+    output: Quantisation,
+    lo: float = -inf,
+    hi: float = inf,
+) -> Add:
+    """The sum in integers, exact in the scale of the input that has the larger one. |bias| <= 2 * 127 * 128."""
+    weights = ratio_weights(name, (inputs[0].scale, inputs[1].scale))
+    bias = -sum(weight * input.zero_point for weight, input in zip(weights, inputs, strict=True))
+    unit = max((input.scale, weight) for input, weight in zip(inputs, weights, strict=True))
+    return Add(name, *sources, weights, bias=bias, **_scalars(name, unit[0] / unit[1] / output.scale, output, lo, hi))

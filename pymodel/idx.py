@@ -35,7 +35,9 @@ def _read(path: str | os.PathLike[str], dimensions: int, count: int | None) -> n
     content = _content(path)
     magic, start = 0x0800 + dimensions, 4 + 4 * dimensions
     if int.from_bytes(content[:4], "big") != magic:
-        raise DeeplockError(f"{path}: must begin with the magic number {magic:08x}, not {content[:4].hex() or 'nothing'}")
+        raise DeeplockError(
+            f"{path}: must begin with the magic number {magic:08x}, not {content[:4].hex() or 'nothing'}"
+        )
     if len(content) < start:
         raise DeeplockError(f"{path}: must have a header of {start} bytes, not {len(content)}")
     shape = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4))
@@ -43,11 +45,15 @@ def _read(path: str | os.PathLike[str], dimensions: int, count: int | None) -> n
         raise DeeplockError(f"{path}: must hold {count} items, not {shape[0]}")
     if len(content) - start != prod(shape):
         size = "x".join(map(str, shape))
-        raise DeeplockError(f"{path}: must hold {prod(shape)} bytes ({size}) after its header, not {len(content) - start}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+        raise DeeplockError(
+            f"{path}: must hold {prod(shape)} bytes ({size}) after its header, not {len(content) - start}"
+        )
+    return np.frombuffer(bytearray(content), np.uint8, offset=start).reshape(shape)  # one that can be written to
 
 
-def read_images(path: str | os.PathLike[str], count: int | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_images(
+    path: str | os.PathLike[str], count: int | None = None, size: tuple[int, int] | None = None
+) -> np.ndarray:
     """Grey images uint8 [n, height, width, 1]; `DeeplockError` unless there are `count` of that `size`."""
     images = _read(path, 3, count)
     if size is not None and images.shape[1:] != size:

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from pymodel.config import Config
 from pymodel.errors import DeeplockError
 from pymodel.files import replace_file
-from pymodel.network import Quantisation, Shape
+from pymodel.network import Pixels, Quantisation, Shape
 from pymodel.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, pack, unpack
 from pymodel.suites import SUITES, lock, unlock
 
@@ -29,6 +29,7 @@ FORMAT = "deeplock image 1"
 class Interface:
     """What a host must know to feed an image's network and read its results.
 
+    pixels          what raw images mean to the network, if no data set says it
     ifmap_padding   pixels (top, left, bottom, right) of `pad_value` that the host adds around an ifmap
     """
 
@@ -42,6 +43,7 @@ class Interface:
     ifmap_padding: tuple[int, int, int, int]
     pad_value: int
     lower_bound: int
+    pixels: Pixels | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,9 @@ def save_image(path: Path | str, image: Image) -> None:
 def _read_interface(fields: dict) -> Interface:
     for name in ("classes", "input_shape", "output_shape", "ifmap_padding"):
         fields[name] = tuple(fields[name])
-    return Interface(**{**fields, "input": Quantisation(**fields["input"]), "output": Quantisation(**fields["output"])})
+    fields["input"], fields["output"] = Quantisation(**fields["input"]), Quantisation(**fields["output"])
+    fields["pixels"] = Pixels.of(fields.get("pixels"))
+    return Interface(**fields)
 
 
 def load_image(path: Path | str) -> Image:

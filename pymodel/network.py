@@ -15,6 +15,7 @@ __all__ = [
     "MaxPool",
     "Layer",
     "Network",
+    "Pixels",
     "Quantisation",
     "macs",
     "output_shape",
@@ -31,6 +32,19 @@ class Quantisation:
 
     scale: float
     zero_point: int
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What raw pixels 0..255 mean: real value = (pixel - zero) / one; one number for all channels, or one for each."""
+
+    zero: tuple[float, ...] = (0.0,)
+    one: tuple[float, ...] = (255.0,)
+
+    @staticmethod
+    def of(fields: "dict[str, list[float]] | None") -> "Pixels | None":
+        """From what JSON makes of one, or of none."""
+        return Pixels(**{name: tuple(map(float, values)) for name, values in fields.items()}) if fields else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +133,7 @@ class Network:
     input, output  how real numbers map to the int8 ifmap and ofmap
     classes      names of the output channels, empty if unknown
     dataset      name of the data set it was trained on, "" if unknown
+    pixels       what raw images mean to it, if there is no such data set
     """
 
     name: str
@@ -128,6 +143,7 @@ class Network:
     layers: tuple[Layer, ...]
     classes: tuple[str, ...] = ()
     dataset: str = ""
+    pixels: Pixels | None = None
 
 
 def output_shape(layer: Layer, shape: Shape) -> Shape:

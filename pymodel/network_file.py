@@ -13,19 +13,31 @@ from safetensors.numpy import save
 
 from pymodel.errors import DeeplockError
 from pymodel.files import replace_file
-from pymodel.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
-from pymodel.network import Conv, Layer, MaxPool, Network, Quantisation, output_shapes
+from pymodel.fixed_point import MAX_SHIFT, MAX_WEIGHT, MAX_WINDOW, MULTIPLIER_BITS
+from pymodel.network import (
+    Add,
+    AveragePool,
+    Conv,
+    Layer,
+    MaxPool,
+    Network,
+    Pixels,
+    Quantisation,
+    output_shapes,
+    sources,
+)
 
 __all__ = ["save_network", "load_network"]
 
 _METADATA = "deeplock network 1"
 _ARRAYS = {"weight": np.int8, "bias": np.int32, "multiplier": np.int32, "shift": np.int32}
-_KINDS: dict[str, type[Layer]] = {"conv": Conv, "max_pool": MaxPool}
+_KINDS: dict[str, type[Layer]] = {"conv": Conv, "max_pool": MaxPool, "average_pool": AveragePool, "add": Add}
 
 
 def _scalars(layer: Layer) -> dict[str, Any]:
     kind = next(name for name, layer_type in _KINDS.items() if isinstance(layer, layer_type))
-    return {"kind": kind} | {f.name: getattr(layer, f.name) for f in fields(layer) if f.name not in _ARRAYS}
+    tensors = _ARRAYS if isinstance(layer, Conv) else ()
+    return {"kind": kind} | {f.name: getattr(layer, f.name) for f in fields(layer) if f.name not in tensors}
 
 
 def save_network(path: str | os.PathLike[str], network: Network) -> None:
@@ -45,6 +57,8 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
         "classes": network.classes,
         "dataset": network.dataset,
     }
+    if network.pixels:
+        rest["pixels"] = vars(network.pixels)
     replace_file(path, save(tensors, {_METADATA: json.dumps(rest)}))
 
 
@@ -58,15 +72,49 @@ def _read_layer(scalars: dict[str, Any], tensors: dict[str, np.ndarray]) -> Laye
     kind = _KINDS[values.pop("kind")]
     if kind is Conv:
         values |= {name: tensors[f"{values['name']}.{name}"] for name in _ARRAYS}
-        values["padding"] = tuple(values["padding"])
     for field in fields(kind):
-        whole = field.type is not int or type(values[field.name]) is int
+        value = values[field.name]
+        if isinstance(value, list):
+            values[field.name] = value = tuple(value)
+        numbers = value if isinstance(value, tuple) else (value,)
+        whole = field.type in (str, np.ndarray) or all(type(number) is int for number in numbers)
         _must(whole, f"layer {values['name']}: {field.name} must be a whole number")
     return kind(**values)
 
 
-def _check_conv(conv: Conv) -> None:
+def _is_pair(values: tuple[int, ...], most: int | None = None) -> bool:
+    return len(values) == 2 and min(values) >= 1 and (most is None or max(values) <= most)
+
+
+def _check_layer(layer: Layer) -> None:
     """That the numbers keep the arithmetic contract."""
+    match layer:
+        case Conv():
+            _check_conv(layer)
+        case MaxPool():
+            _must(layer.kernel >= 1 and layer.stride >= 1, "wrong kernel or stride")
+        case AveragePool():
+            _must(_is_pair(layer.kernel) and layer.stride >= 1, "wrong kernel or stride")
+            _must(layer.kernel[0] * layer.kernel[1] <= MAX_WINDOW, "wrong kernel or stride")
+            _check_scalars(layer)
+        case Add():
+            _must(_is_pair(layer.weights, MAX_WEIGHT), "wrong weights")
+            _check_scalars(layer)
+
+
+def _check_scalars(layer: AveragePool | Add) -> None:
+    _must(-(2**23) <= layer.bias < 2**23, "wrong bias")
+    _must(layer.multiplier >> (MULTIPLIER_BITS - 1) == 1, "wrong multiplier")
+    _must(1 <= layer.shift <= MAX_SHIFT, "wrong shift")
+    _check_output(layer)
+
+
+def _check_output(layer: Conv | AveragePool | Add) -> None:
+    _must(-128 <= layer.lo <= layer.hi <= 127, "wrong clamp")
+    _must(-128 <= layer.zero_point <= 127, "wrong zero point")
+
+
+def _check_conv(conv: Conv) -> None:
     arrays = {name: getattr(conv, name) for name in _ARRAYS}
     _must(all(arrays[name].dtype == dtype for name, dtype in _ARRAYS.items()), "wrong tensor types")
     _must(conv.weight.ndim == 4, "wrong weight shape")
@@ -74,8 +122,8 @@ def _check_conv(conv: Conv) -> None:
     _must((conv.multiplier >> (MULTIPLIER_BITS - 1) == 1).all(), "wrong multiplier")
     _must(((conv.shift >= 1) & (conv.shift <= MAX_SHIFT)).all(), "wrong shift")
     _must(conv.stride >= 1 and len(conv.padding) == 4 and min(conv.padding) >= 0, "wrong stride or padding")
-    _must(-128 <= conv.lo <= conv.hi <= 127, "wrong clamp")
-    _must(all(-128 <= point <= 127 for point in (conv.input_zero_point, conv.zero_point)), "wrong zero point")
+    _must(-128 <= conv.input_zero_point <= 127, "wrong zero point")
+    _check_output(conv)
     _must(conv.accumulator_bits in (24, 32), "wrong accumulator_bits")
 
 
@@ -83,18 +131,16 @@ def _check(network: Network) -> None:
     """That the layers fit together."""
     seen = {"input"}
     for layer in network.layers:
-        _must(layer.source in seen and layer.name not in seen, f"layer {layer.name}: wrong name or source")
+        _must(seen.issuperset(sources(layer)) and layer.name not in seen, f"layer {layer.name}: wrong name or source")
         seen.add(layer.name)
         try:
-            if isinstance(layer, Conv):
-                _check_conv(layer)
-            else:
-                _must(layer.kernel >= 1 and layer.stride >= 1, "wrong kernel or stride")
+            _check_layer(layer)
         except DeeplockError as error:
             raise DeeplockError(f"layer {layer.name}: {error}") from None
     shapes = output_shapes(network)
     for layer in network.layers:
-        fits = isinstance(layer, MaxPool) or layer.weight.shape[3] == shapes[layer.source][2]
+        fits = not isinstance(layer, Conv) or layer.weight.shape[3] == shapes[layer.source][2]
+        fits &= len({shapes[name] for name in sources(layer)}) == 1
         _must(fits and min(shapes[layer.name]) >= 1, f"layer {layer.name}: does not fit its source")
 
 
@@ -114,6 +160,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
             layers=tuple(_read_layer(scalars, tensors) for scalars in rest["layers"]),
             classes=tuple(rest["classes"]),
             dataset=str(rest["dataset"]),
+            pixels=Pixels.of(rest.get("pixels")),
         )
         _check(network)
     except OSError as error:

@@ -68,10 +68,10 @@ def _cifar10() -> nn.Module:
             relu4=nn.ReLU(),
             pool2=nn.MaxPool2d(2),
             flatten=nn.Flatten(),
-            dropout1=nn.Dropout(0.25),
+            dropout1=nn.Dropout(0.2),
             dense1=nn.Linear(64 * 6 * 6, 512),
             relu5=nn.ReLU(),
-            dropout2=nn.Dropout(0.4),
+            dropout2=nn.Dropout(0.3),
             dense2=nn.Linear(512, 10),
         )
     )

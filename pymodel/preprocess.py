@@ -3,19 +3,33 @@
 import numpy as np
 
 from pymodel.errors import DeeplockError
-from pymodel.network import Network, Quantisation
+from pymodel.network import Network, Pixels, Quantisation
 
 __all__ = ["SCALE", "to_real", "quantise", "dequantise", "quantise_input"]
 
-SCALE = {"digits": (0, 16), "mnist": (0, 255), "fashion-mnist": (0, 255), "cifar10": (128, 64)}
-"""By data set: the pixel value that a network sees as 0.0, and how many pixel values higher it sees 1.0."""
+SCALE = {
+    "digits": Pixels(one=(16.0,)),
+    "mnist": Pixels(),
+    "fashion-mnist": Pixels(),
+    "cifar10": Pixels(zero=(128.0,), one=(64.0,)),
+}
+"""What the pixels of a data set mean to the networks that are trained on it."""
 
 
-def to_real(dataset: str, images: np.ndarray) -> np.ndarray:
-    """Real input float32 of a network trained on `dataset`, same shape, from uint8 images."""
-    if dataset not in SCALE:
-        raise DeeplockError(f"no preprocessing for data set {dataset!r}: pass real numbers instead of uint8 images")
-    zero, one = map(np.float32, SCALE[dataset])
+def to_real(source: str | Pixels, images: np.ndarray) -> np.ndarray:
+    """Real input float32, same shape, from uint8 images [..., channels].
+
+    source  the data set that the network was trained on, or what pixels mean to it
+    """
+    if isinstance(source, str):
+        if source not in SCALE:
+            raise DeeplockError(f"no preprocessing for data set {source!r}: pass real numbers instead of uint8 images")
+        source = SCALE[source]
+    zero, one = (np.array(values, np.float32) for values in (source.zero, source.one))
+    if {len(zero), len(one)} - {1, images.shape[-1]}:
+        raise DeeplockError(
+            f"pixels have {max(len(zero), len(one))} channels to the network, not {images.shape[-1]} as the images"
+        )
     return (images.astype(np.float32) - zero) / one
 
 
@@ -33,12 +47,13 @@ def dequantise(quantisation: Quantisation, q: np.ndarray) -> np.ndarray:
 def quantise_input(network: Network, images: np.ndarray) -> np.ndarray:
     """Ifmaps int8 [n, height, width, channels] from images of that shape.
 
-    uint8 images are raw ones of the network's data set; floating-point ones are what the network was trained on.
+    uint8 images are raw ones: the network's `pixels` or data set says what they mean. Floating-point ones are what it
+    was trained on.
     """
     if images.shape[1:] != network.input_shape:
         raise DeeplockError(f"images must be [n, {', '.join(map(str, network.input_shape))}], not {list(images.shape)}")
     if images.dtype == np.uint8:
-        images = to_real(network.dataset, images)
+        images = to_real(network.pixels or network.dataset, images)
     elif not np.issubdtype(images.dtype, np.floating):
         raise DeeplockError(f"images must be uint8 or floating point, not {images.dtype}")
     return quantise(network.input, images)

@@ -30,6 +30,9 @@ __all__ = [
     "MACS",
     "NORMS",
     "CLAMPS",
+    "ADDS",
+    "AVERAGES",
+    "MEANS",
     "POOLS",
     "RESHAPES",
     "DROPOUTS",
@@ -52,6 +55,9 @@ CLAMPS = frozenset(
         _aten.hardtanh_.default,
     }
 )
+MEANS = frozenset({_aten.mean.dim})
+AVERAGES = MEANS | {_aten.avg_pool2d.default, _aten.adaptive_avg_pool2d.default}
+ADDS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
 POOLS = frozenset({_aten.max_pool2d.default})
 RESHAPES = frozenset({_aten.flatten.using_ints, _aten.view.default, _aten.reshape.default})
 DROPOUTS = frozenset({_aten.dropout.default, _aten.dropout_.default, _aten.feature_dropout.default})
@@ -70,8 +76,8 @@ _EPS = 2.0**-20
 def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
     """The refusal of an operator, or of an argument of it (`why`)."""
     what = why or (
-        "supported: conv2d, linear, batch_norm after conv2d, relu, relu6 and hardtanh after them, max_pool2d, flatten, "
-        "dropout"
+        "supported: conv2d, linear, batch_norm after conv2d, avg_pool2d, adaptive_avg_pool2d, mean, add, relu, "
+        "relu6 and hardtanh after them, max_pool2d, flatten, dropout"
     )
     return DeeplockError(f"unsupported operator {node.target} at node {node.name}: {what}")
 
@@ -116,7 +122,7 @@ class AcceleratorQuantizer(Quantizer):
         self._activation, self._weight = _specs(qat)
 
     def transform_for_annotation(self, model: fx.GraphModule) -> fx.GraphModule:
-        """Move every clamp up to its convolution, where it costs nothing: max(clamp(x)) = clamp(max(x)).
+        """Move every clamp up to what requantises, where it costs nothing: max(clamp(x)) = clamp(max(x)).
 
         Only a relu6 or hardtanh that comes after a dropout in training feels it: the dropout scales after the clamp.
         """
@@ -132,15 +138,18 @@ class AcceleratorQuantizer(Quantizer):
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         for node in model.graph.nodes:
             if node.target in MACS:
-                self._annotate_mac(node)
+                self._annotate_sum(node, {_operand(node, 0): self._activation, _operand(node, 1): self._weight})
+            elif node.target in AVERAGES | ADDS and node.meta["val"].is_floating_point():  # a batch norm counts batches
+                operands = [operand for operand in node.args[:2] if isinstance(operand, fx.Node)]
+                self._annotate_sum(node, dict.fromkeys(operands, self._activation))
             elif node.target in _SHARED:
                 shared = SharedQuantizationSpec((_operand(node, 0), node))
                 inputs = _Inputs({_operand(node, 0): self._activation})
                 node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, shared, _annotated=True)
         return model
 
-    def _annotate_mac(self, node: fx.Node) -> None:
-        inputs = _Inputs({_operand(node, 0): self._activation, _operand(node, 1): self._weight})
+    def _annotate_sum(self, node: fx.Node, inputs: _Inputs) -> None:
+        """An operator that requantises, and what it takes along: batch norm and activation function."""
         last = _only_user(node, NORMS) or node
         last = _only_user(last, CLAMPS) or last
         node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, _annotated=True)
@@ -153,5 +162,5 @@ class AcceleratorQuantizer(Quantizer):
             if node.op != "call_function" or not node.users:
                 continue
             follows_conv = node.target in NORMS and node.args[0].target in CONVS
-            if not (follows_conv or node.target in MACS | CLAMPS | _SHARED | SYMBOLS):
+            if not (follows_conv or node.target in MACS | AVERAGES | ADDS | CLAMPS | _SHARED | SYMBOLS):
                 raise unsupported(node)

@@ -38,9 +38,9 @@ class Recipe:
 
 _RECIPES = {
     "digits": Recipe(30, 64, 0.01, threads=1),
-    "mnist": Recipe(8, 128, 4e-3, 1e-2, shift=2, validation=5_000),
-    "fashion-mnist": Recipe(14, 128, 3e-3, 1e-2, shift=1, mirror=True, validation=5_000),
-    "cifar10": Recipe(20, 128, 2e-3, 2e-2, 0.05, shift=3, mirror=True, bfloat16=True, validation=2_500),
+    "mnist": Recipe(7, 128, 4e-3, 1e-2, shift=2, validation=5_000),
+    "fashion-mnist": Recipe(12, 128, 3e-3, 1e-2, shift=1, mirror=True, validation=5_000),
+    "cifar10": Recipe(14, 128, 2e-3, 2e-2, shift=2, mirror=True, bfloat16=True, validation=2_500),
 }
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from pymodel.network import Add, AveragePool, Conv, Layer, MaxPool, Network
 
-__all__ = ["run"]
+__all__ = ["run", "run_layer"]
 
 
 def _per_channel(values: np.ndarray) -> torch.Tensor:
@@ -51,7 +51,8 @@ def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
     return functional.max_pool2d(ifmaps, layer.kernel, layer.stride)
 
 
-def _run_layer(layer: Layer, values: dict[str, torch.Tensor]) -> torch.Tensor:
+def run_layer(layer: Layer, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Ofmaps of one layer, given those that it reads by name; all float64 [n, channels, height, width], int8 values."""
     ifmaps = values[layer.source]
     match layer:
         case Conv():
@@ -72,5 +73,5 @@ def run(network: Network, ifmaps: np.ndarray) -> dict[str, torch.Tensor]:
     """
     values = {"input": torch.from_numpy(ifmaps).permute(0, 3, 1, 2).double()}
     for layer in network.layers:
-        values[layer.name] = _run_layer(layer, values)
+        values[layer.name] = run_layer(layer, values)
     return {layer.name: values[layer.name].permute(0, 2, 3, 1).to(torch.int8) for layer in network.layers}

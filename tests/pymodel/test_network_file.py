@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pymodel.errors import DeeplockError
-from pymodel.network import Conv, MaxPool, Network, Quantisation
+from pymodel.network import Add, AveragePool, Conv, MaxPool, Network, Pixels, Quantisation
 from pymodel.network_file import load_network, save_network
 
 RNG = np.random.default_rng(7)
@@ -24,12 +24,15 @@ CONV = Conv(
     lo=3,
     hi=127,
 )
+SCALARS = {"bias": -(2**23), "multiplier": 2**15, "shift": 47, "zero_point": -128, "lo": -128, "hi": 127}
+AVERAGE = AveragePool("average", "pool", (4, 1), 2, **SCALARS)
+ADD = Add("sum", "average", "average", (1, 127), **SCALARS)
 NETWORK = Network(
     name="small",
-    input_shape=(5, 4, 1),
+    input_shape=(7, 6, 1),
     input=Quantisation(1 / 255, -128),
     output=Quantisation(0.1, 3),
-    layers=(CONV, MaxPool("pool", "features.conv", 2, 1)),
+    layers=(CONV, MaxPool("pool", "features.conv", 2, 1), AVERAGE, ADD),
     classes=("no", "yes"),
     dataset="digits",
 )
@@ -51,6 +54,12 @@ def test_round_trip(tmp_path):
     save_network(tmp_path / "b", load_network(tmp_path / "a"))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_what_pixels_mean_is_kept(tmp_path):
+    pixels = Pixels((1.0, 2.0, 3.0), (255.0,))
+    save_network(tmp_path / "a", replace(NETWORK, pixels=pixels))
+    assert load_network(tmp_path / "a").pixels == pixels
 
 
 def test_tensors_are_named_by_layer(tmp_path):
@@ -96,7 +105,7 @@ def test_missing_and_foreign_files_are_told(tmp_path):
         ({"multiplier": np.array([2**16, 2**15])}, "wrong multiplier"),
         ({"bias": np.zeros(3)}, "wrong tensor shapes"),
         ({"weight": np.zeros((2, 3, 3, 2))}, "does not fit its source"),
-        ({"weight": np.zeros((2, 7, 7, 1))}, "does not fit its source"),
+        ({"weight": np.zeros((2, 9, 9, 1))}, "does not fit its source"),
         ({"stride": 0}, "wrong stride or padding"),
         ({"stride": 1.5}, "stride must be a whole number"),
         ({"lo": 5, "hi": 4}, "wrong clamp"),
@@ -107,4 +116,31 @@ def test_missing_and_foreign_files_are_told(tmp_path):
 def test_inconsistent_layer_is_told_by_name(tmp_path, change, message):
     save_network(tmp_path / "a", replace(NETWORK, layers=(replace(CONV, **change),)))
     with pytest.raises(DeeplockError, match=f"a: layer features.conv: {message}"):
+        load_network(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("layer", "change", "message"),
+    [
+        (AVERAGE, {"kernel": (0, 1)}, "wrong kernel or stride"),
+        (AVERAGE, {"kernel": (2,)}, "wrong kernel or stride"),
+        (AVERAGE, {"kernel": (256, 256)}, "wrong kernel or stride"),
+        (AVERAGE, {"kernel": (1.5, 1)}, "kernel must be a whole number"),
+        (AVERAGE, {"kernel": (9, 1)}, "does not fit its source"),
+        (AVERAGE, {"stride": 0}, "wrong kernel or stride"),
+        (AVERAGE, {"bias": 2**23}, "wrong bias"),
+        (AVERAGE, {"multiplier": 2**16}, "wrong multiplier"),
+        (ADD, {"shift": 0}, "wrong shift"),
+        (ADD, {"lo": 5, "hi": 4}, "wrong clamp"),
+        (ADD, {"zero_point": 128}, "wrong zero point"),
+        (ADD, {"weights": (1, 128)}, "wrong weights"),
+        (ADD, {"weights": (0, 1)}, "wrong weights"),
+        (ADD, {"other": "later"}, "wrong name or source"),
+        (ADD, {"other": "pool"}, "does not fit its source"),
+    ],
+)
+def test_inconsistent_layer_without_weights_is_told_by_name(tmp_path, layer, change, message):
+    layers = [replace(layer, **change) if other is layer else other for other in NETWORK.layers]
+    save_network(tmp_path / "a", replace(NETWORK, layers=tuple(layers)))
+    with pytest.raises(DeeplockError, match=f"a: layer {layer.name}: {message}"):
         load_network(tmp_path / "a")

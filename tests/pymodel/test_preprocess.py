@@ -14,6 +14,11 @@ def test_pixels_become_real_numbers_and_int8():
     assert preprocess.quantise_input(NETWORK, images).ravel().tolist() == [-10, -9, -6]
 
 
+def test_cifar_is_centred():
+    images = np.array([0, 128, 255], np.uint8)
+    assert preprocess.to_real("cifar10", images).tolist() == [-2.0, 0.0, 127 / 64]
+
+
 def test_real_numbers_round_half_to_even_and_saturate():
     images = np.array([0.125, 0.375, -100.0], np.float32).reshape(1, 1, 3, 1)
     assert preprocess.quantise_input(NETWORK, images).ravel().tolist() == [-10, -8, -128]

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,11 +8,12 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 
 from pymodel import preprocess, reference, train
 from pymodel.errors import DeeplockError
-from pymodel.network import Conv, MaxPool, Network, output_shapes
+from pymodel.network import Add, AveragePool, Conv, MaxPool, Network, output_shapes, sources
 from pymodel.pt2e import from_pt2e
 from pymodel.quantise import convert, export, quantise
-from pymodel.quantizer import CLAMPS, MACS, POOLS, AcceleratorQuantizer
+from pymodel.quantizer import ADDS, AVERAGES, CLAMPS, MACS, POOLS, AcceleratorQuantizer
 
+LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS
 QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 
 
@@ -50,6 +49,49 @@ def _strided() -> nn.Module:
     )
 
 
+class Block(nn.Module):
+    """As torchvision's BasicBlock: batch norms, an addition in place, its ReLU after it."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.downsample = None
+        if stride != 1 or channels != out:
+            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
+
+
+def _residual() -> nn.Module:
+    return nn.Sequential(
+        Block(3, 8, 1), Block(8, 8, 1), Block(8, 12, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 5)
+    )
+
+
+class Averages(nn.Module):
+    """Average pools in every way in which torch.export writes them, ReLU6 after one, sums of a tensor and itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 6, 3)
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(F.avg_pool2d(x, (2, 1), stride=1))
+        x = F.relu6(F.avg_pool2d(x, (1, 2), stride=2))
+        x = x + x + F.adaptive_avg_pool2d(x, (x.shape[2], x.shape[3]))
+        x = F.relu(F.max_pool2d(torch.add(x, x), 2, 1))
+        x = F.avg_pool2d(x, (x.shape[2], 1)).mean((-1, -2))
+        return self.fc(x) + self.fc(x)
+
+
 def _trained_norms(module: nn.Module) -> nn.Module:
     """Batch norms whose folding shows: statistics and factors far from the initial ones."""
     for norm in module.modules():
@@ -74,7 +116,7 @@ class _Integers(fx.Interpreter):
     def run_node(self, n: fx.Node):
         result = super().run_node(n)
         made_by = n.args[0] if n.target is QUANTISE else None
-        if isinstance(made_by, fx.Node) and (made_by.op == "placeholder" or made_by.target in MACS | CLAMPS | POOLS):
+        if isinstance(made_by, fx.Node) and (made_by.op == "placeholder" or made_by.target in LAYERS):
             result4d = result.reshape(*result.shape, *[1] * (4 - result.dim()))
             self.kept.append(result4d.permute(0, 2, 3, 1).numpy())
         return result
@@ -89,16 +131,17 @@ def _differences(network: Network, converted: fx.GraphModule, inputs: torch.Tens
     integers = dict(zip(names, interpreter.kept, strict=True))
     found = []
     for layer in network.layers:
-        ifmaps = integers[layer.source]
-        alone = replace(network, input_shape=ifmaps.shape[1:], layers=(replace(layer, source="input"),))
-        lsb = np.abs(reference.run(alone, ifmaps)[layer.name].numpy().astype(int) - integers[layer.name])
+        given = {name: torch.from_numpy(integers[name]).permute(0, 3, 1, 2).double() for name in sources(layer)}
+        ofmaps = reference.run_layer(layer, given).permute(0, 2, 3, 1)
+        lsb = np.abs(ofmaps.numpy().astype(int) - integers[layer.name])
         found.append((int(lsb.max()), float((lsb > 0).mean())))
     return found
 
 
 def _agree(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) -> bool:
     """To the LSB: what is left is halves (PyTorch rounds to even), the bias in whole units, 16 bits of multiplier."""
-    return all(most <= 1 and share < 0.01 for most, share in _differences(network, converted, inputs))
+    found = _differences(network, converted, inputs)
+    return all(most <= 1 and share < 0.01 for most, share in found)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")  # of PyTorch, about its speed
@@ -107,6 +150,16 @@ def _agree(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) ->
     [
         (LeNet, (1, 28, 28), [Conv, MaxPool, Conv, MaxPool, Conv, Conv]),
         (_strided, (3, 19, 16), [Conv, MaxPool, Conv, Conv]),
+        (
+            _residual,
+            (3, 9, 10),
+            [*[Conv, Conv, Conv, Add], *[Conv, Conv, Add], *[Conv, Conv, Conv, Add], AveragePool, Conv],
+        ),
+        (
+            Averages,
+            (2, 9, 11),
+            [AveragePool, Conv, AveragePool, Add, AveragePool, Add, Add, MaxPool, *[AveragePool] * 2, *[Conv] * 2, Add],
+        ),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 7), nn.ReLU(), nn.Linear(7, 3)), (2, 3, 4), [Conv, Conv]),
     ],
 )
@@ -229,9 +282,18 @@ class _Applied(nn.Module):
     ("module", "message"),
     [
         (_Applied(torch.sigmoid), "unsupported operator aten.sigmoid.default at node sigmoid: supported: conv2d"),
-        (_Applied(lambda x: x + x), "unsupported operator aten.add.Tensor at node add: supported: "),
+        (_Applied(lambda x: x * x), "unsupported operator aten.mul.Tensor at node mul: supported: "),
+        (_Applied(lambda x: x + 1.0), "operator aten.add.Tensor at node add: both of its inputs must be activations"),
+        (_Applied(lambda x: torch.add(x, x, alpha=2)), "aten.add.Tensor at node add: alpha must be 1, not 2"),
+        (_Applied(lambda x: x + F.avg_pool2d(x, 6)), "node add: its inputs must have one shape, not "),
+        (_Applied(lambda x: F.relu(x) + x), "operator aten.relu.default at node relu: must follow conv2d, linear, "),
         (_Applied(lambda x: F.log_softmax(x, 1)), "unsupported operator aten.log_softmax.int at node log_softmax: "),
-        (_Applied(lambda x: F.avg_pool2d(x, 2)), "unsupported operator aten.avg_pool2d.default at node avg_pool2d: "),
+        (_Applied(lambda x: F.avg_pool2d(x, 2, padding=1)), r"node avg_pool2d: padding must be 0, not \[1, 1\]"),
+        (_Applied(lambda x: F.avg_pool2d(x, 2, ceil_mode=True)), "node avg_pool2d: ceil_mode must be False"),
+        (_Applied(lambda x: F.avg_pool2d(x, 2, divisor_override=3)), "divisor_override must be None, not 3"),
+        (_Applied(lambda x: F.avg_pool2d(x, 2, (1, 2))), "stride must be the same in both directions"),
+        (_Applied(nn.AdaptiveAvgPool2d(4)), r"its input \[6, 6\] must be a multiple of its output \[4, 4\]"),
+        (_Applied(lambda x: x.mean(1, keepdim=True)), r"node mean: must be over both image dimensions.*, not \[1\]"),
         (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3)), "operator aten.batch_norm.default at node batch_norm: "),
         (nn.Conv2d(2, 4, 3, groups=2), "operator aten.conv2d.default at node conv2d: groups must be 1, not 2"),
         (nn.Conv2d(2, 4, 3, dilation=2), r"node conv2d: dilation must be 1, not \[2, 2\]"),
@@ -244,7 +306,7 @@ class _Applied(nn.Module):
         (_Applied(lambda x: F.max_pool2d(x, 2, ceil_mode=True)), "node max_pool2d: ceil_mode must be False"),
         (_Applied(nn.Linear(6, 3)), "aten.linear.default at node linear: its input must be flattened first"),
         (_Applied(lambda x: x.view(x.shape[0], 4, 36)), r"node view: must flatten to \[n, channels \* height"),
-        (nn.Sequential(nn.ReLU(), nn.Conv2d(2, 4, 3)), "aten.relu.default at node relu: must follow conv2d or linear"),
+        (nn.Sequential(nn.ReLU(), nn.Conv2d(2, 4, 3)), "aten.relu.default at node relu: must follow conv2d, linear,"),
         (nn.Identity(), "output must be its last layer, not input"),
         (_Applied(nn.Flatten()), "output must not be flattened"),
         (_Applied(lambda x: (F.relu(x),) * 2), "must have one output"),

@@ -124,7 +124,7 @@ def test_a_missing_verilator_is_told(tmp_path, monkeypatch):
 
 
 def test_an_unknown_simulator_is_told():
-    with pytest.raises(DeeplockError, match="simulator must be verilator or icarus, not vcs"):
+    with pytest.raises(DeeplockError, match="simulator must be verilator, native or icarus, not vcs"):
         check_simulator("vcs")
 
 

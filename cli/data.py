@@ -1,0 +1,52 @@
+"""Download the standard data sets, or check those that are there.
+
+mnist, fashion-mnist and cifar10 lie in folders of their names under DIR, as the standard files: IDX, plain or gzip, and
+binary batches. `fetch` downloads what is missing, resumes what broke off, checks SHA-256 and then does what `verify`
+does: magic numbers, counts, lengths, labels, and SHA-256 where the standard file's is known. digits is bundled.
+
+examples:
+  deeplock data fetch mnist --data data
+  DEEPLOCK_DATA=data deeplock data verify cifar10
+
+JSON: {"dataset", "folder", "files": [{"file", "checked"}]}
+"""
+
+import argparse
+from pathlib import Path
+
+from cli.options import add_data_dir, add_json
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("fetch", "verify"), help="download, or check what is there")
+    parser.add_argument("name", metavar="NAME", help="mnist, fashion-mnist or cifar10")
+    add_data_dir(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from cli.output import Progress, print_table, write_json
+    from pymodel.datasets import DOWNLOADED
+    from pymodel.errors import DeeplockError
+    from pymodel.fetch import fetch, verify
+
+    if args.name not in DOWNLOADED:
+        raise DeeplockError(f"no data set to download is named {args.name!r}: must be one of {', '.join(DOWNLOADED)}")
+    if args.data_dir is None:
+        raise DeeplockError("give --data DIR or set DEEPLOCK_DATA: the folder that data sets lie in")
+    with Progress() as progress:
+        if args.action == "fetch":
+            fetch(args.name, args.data_dir, progress)
+        progress(f"checking {args.name}")
+        checked = verify(args.name, args.data_dir)
+    print_table([(path, what) for path, what in checked], ("file", "right"))
+    write_json(
+        args.json,
+        {
+            "dataset": args.name,
+            "folder": str(Path(args.data_dir, args.name)),
+            "files": [{"file": str(path), "checked": what} for path, what in checked],
+        },
+    )
