@@ -11,7 +11,7 @@ __all__ = ["Events", "IssueStage"]
 
 
 class Events(data.Struct):
-    """What became of a cycle: one of these is high. empty: there was no word; weights, post, output_stalled: what it waited for."""
+    """What became of a cycle: one of these is high. empty: there was no word; weights, post, output_stalled: its wait."""
 
     compute: 1
     weights: 1

@@ -60,7 +60,6 @@ class WeightLoader(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config = self._config
         fields = Signal(loader_fields)
 
         layer, group = Signal(8), Signal(8)
@@ -202,6 +201,7 @@ class WeightLoader(wiring.Component):
         accept = Signal()
         last_part = (part == slices - 1) if slices > 1 else Const(1)
         last_row = row == height - 1
+        diagonal = self._diagonal(fields, kblock, block, row, part)
         m.d.comb += [
             free.eq(~self.full | self.swap),
             self.parameters.ready.eq(free & ~fields.diagonal),
@@ -211,7 +211,7 @@ class WeightLoader(wiring.Component):
             self.weights.en.eq(accept),
             self.weights.row.eq(row),
             self.weights.slice.eq(part),
-            self.weights.data.eq(Mux(fields.diagonal, self._diagonal(fields, kblock, block, row, part), self.parameters.payload.data)),
+            self.weights.data.eq(Mux(fields.diagonal, diagonal, self.parameters.payload.data)),
         ]  # fmt: skip
         with m.If(accept):
             m.d.sync += part.eq(Mux(last_part, 0, part + 1))

@@ -20,9 +20,9 @@ def accumulate(activations: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def requantise(
     accumulator: np.ndarray,
-    bias: np.ndarray,
-    multiplier: np.ndarray,
-    shift: np.ndarray,
+    bias: np.ndarray | np.int64,
+    multiplier: np.ndarray | np.int64,
+    shift: np.ndarray | np.int64,
     zero_point: int,
     lo: int,
     hi: int,
@@ -67,7 +67,13 @@ def _conv(layer: Conv, images: np.ndarray) -> np.ndarray:
 
 def _rescale(layer: AveragePool | Add, sums: np.ndarray) -> np.ndarray:
     return requantise(
-        sums, np.int64(layer.bias), np.int64(layer.multiplier), np.int64(layer.shift), layer.zero_point, layer.lo, layer.hi
+        sums,
+        np.int64(layer.bias),
+        np.int64(layer.multiplier),
+        np.int64(layer.shift),
+        layer.zero_point,
+        layer.lo,
+        layer.hi,
     )
 
 
@@ -82,7 +88,9 @@ def run(network: Network, ifmaps: np.ndarray) -> dict[str, np.ndarray]:
             case AveragePool():
                 result = _rescale(layer, _windows(source, *layer.kernel, layer.stride).sum(axis=(3, 4), dtype=np.int64))
             case Add():
-                sums = layer.weights[0] * source.astype(np.int64) + layer.weights[1] * values[layer.other].astype(np.int64)
+                sums = layer.weights[0] * source.astype(np.int64) + layer.weights[1] * values[layer.other].astype(
+                    np.int64
+                )
                 result = _rescale(layer, sums)
             case Conv():
                 result = _conv(layer, source)

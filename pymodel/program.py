@@ -142,7 +142,9 @@ DESCRIPTOR = Layout(
             Field("wait_input", 1, meaning="wait for an unfolded ifmap"),
             Field("release_input", 1, meaning="after this layer the ifmap's words are free"),
             Field("to_stream", 1, meaning="write to the ofmap stream, not to the activation memory"),
-            Field("column_step", 16, meaning="words from a kernel column's last channel block to the next column's first"),
+            Field(
+                "column_step", 16, meaning="words from a kernel column's last channel block to the next column's first"
+            ),
         ),
         # requantise, pool, write
         (

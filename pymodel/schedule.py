@@ -1,4 +1,4 @@
-"""What the hardware runs of a network: its layers, pooling fused into the convolution before it, and the way in of the ifmap."""
+"""What the hardware runs of a network: layers, with the pooling that is fused into them, and the ifmap's way in."""
 
 from dataclasses import dataclass, replace
 
@@ -79,10 +79,10 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
                     weight=layer.weight.reshape(channels, tall * wide, depth),
                 )
                 pool = pools.get(layer.name)
-                if pool and readers[layer.name] == [pool.name] and pool.stride >= pool.kernel:
-                    if shapes[pool.name][1] * pool.kernel**2 <= config.accumulators:
-                        fused.add(pool.name)
-                        step = replace(step, pool=pool, output=pool.name, out=shapes[pool.name])
+                alone = pool and readers[layer.name] == [pool.name] and pool.stride >= pool.kernel
+                if pool and alone and shapes[pool.name][1] * pool.kernel**2 <= config.accumulators:
+                    fused.add(pool.name)
+                    step = replace(step, pool=pool, output=pool.name, out=shapes[pool.name])
             case MaxPool():
                 step = replace(step, pool=layer)
             case AveragePool():

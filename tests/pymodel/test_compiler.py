@@ -88,7 +88,11 @@ def refusals():
     yield wide, small, "layer a: one row of output takes 38 accumulators, the accelerator has 16"
     yield wide, replace(Config(), ifmap_bytes=1024), r"ifmap takes 1600 bytes, the ifmap buffer has 1024"
     deep = network_of((8, 8, 8), conv("a", "input", (64, 1, 1, 8)), conv("b", "a", (8, 1, 1, 64)))
-    yield deep, replace(Config(), activation_words=512), "layer a: its output takes 512 activation words, a bank has 256"
+    yield (
+        deep,
+        replace(Config(), activation_words=512),
+        "layer a: its output takes 512 activation words, a bank has 256",
+    )
     long = [conv(f"l{i}", f"l{i - 1}" if i else "input", (4, 1, 1, 4)) for i in range(9)]
     yield (
         network_of((1, 1, 4), *long),

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from pymodel.errors import DeeplockError
 from pymodel.program import DESCRIPTOR, HEADER, WORDS, describe, pack, unpack
 
-FIELDS = {layout: [field for word in layout.words for field in word if field.name != "reserved"] for layout in (HEADER, DESCRIPTOR)}
+FIELDS = {
+    layout: [field for word in layout.words for field in word if field.name != "reserved"]
+    for layout in (HEADER, DESCRIPTOR)
+}
 
 
 def _values(draw: st.DrawFn, layout) -> dict[str, int]:
@@ -34,7 +37,9 @@ def test_the_header_begins_with_its_name():
     assert pack(HEADER, values)[:4] == b"NNLK"
 
 
-@pytest.mark.parametrize(("name", "value", "rule"), [("groups", 256, "0..255"), ("groups", -1, "0..255"), ("x0", -2049, "-2048..2047")])
+@pytest.mark.parametrize(
+    ("name", "value", "rule"), [("groups", 256, "0..255"), ("groups", -1, "0..255"), ("x0", -2049, "-2048..2047")]
+)
 def test_a_value_beyond_its_field_is_refused(name, value, rule):
     values = {field.name: 0 for field in FIELDS[DESCRIPTOR]} | {name: value}
     with pytest.raises(DeeplockError, match=f"descriptor: {name} must be {rule}, not {value}"):

@@ -179,11 +179,14 @@ async def ifmaps_too_short_or_too_long(dut):
     driver = await started(dut)
 
     class Other(Image):
-        def pack_ifmap(self, ifmap) -> bytes:
-            return change(super().pack_ifmap(ifmap))
+        bytes_more = 0
 
-    other = Other(IMAGE.header, IMAGE.program, IMAGE.parameters, IMAGE.interface)
-    for change in (lambda data: data[: -CONFIG.rows], lambda data: data + bytes(5 * CONFIG.rows)):
+        def pack_ifmap(self, ifmap) -> bytes:
+            data = super().pack_ifmap(ifmap)
+            return (data + bytes(8 * CONFIG.rows))[: len(data) + self.bytes_more]
+
+    for Other.bytes_more in (-CONFIG.rows, 5 * CONFIG.rows):
+        other = Other(IMAGE.header, IMAGE.program, IMAGE.parameters, IMAGE.interface)
         await fails(driver, other, Error.IFMAP_LENGTH)
 
 

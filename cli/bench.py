@@ -1,0 +1,98 @@
+"""Measure the accelerator: cycles of whole networks on the RTL.
+
+`bench rtl` runs test images of each network back to back on each array, with the lock and without it, and compares
+every result byte with the golden model under the right key, which is random and kept nowhere. Figures are those of
+the hardware counters. The simulation is Verilator's without Python in the loop; builds are kept in build/.
+Ends with exit code 1 if a byte differs.
+
+examples:
+  deeplock bench rtl --networks digits --arrays 4x4,8x8
+  deeplock bench rtl --data DIR --json docs/results/cycles.json && python docs/results.py docs/results/cycles.json
+
+JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network", "rows", "cols", "bytes_per_beat",
+  "activation_words", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
+  "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
+  locked}, "simulated_cycles_per_second": locked}]}; cycles are per image
+"""
+
+import argparse
+from pathlib import Path
+
+from cli.options import add_data_dir, add_json, positive
+
+__all__ = ["add_arguments", "run"]
+
+_IMAGES = 20
+_IMAGES_OF = {"digits": 100}
+
+
+def _array(text: str) -> tuple[int, int]:
+    rows, _, cols = text.partition("x")
+    if not (rows.isdigit() and cols.isdigit()):
+        raise argparse.ArgumentTypeError(f"an array must be ROWSxCOLS, not {text!r}")
+    return int(rows), int(cols)
+
+
+def _arrays(text: str) -> list[tuple[int, int]]:
+    return [_array(part) for part in text.split(",")]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    rtl = kinds.add_parser("rtl", help="cycles of whole networks on the RTL")
+    rtl.add_argument(
+        "--networks",
+        metavar="NAME,...",
+        type=lambda text: text.split(","),
+        help="trained networks that come with deeplock, or network files (digits,mnist,fashion-mnist,cifar10)",
+    )
+    rtl.add_argument(
+        "--arrays", metavar="RxC,...", type=_arrays, default=_arrays("4x4,8x8,8x16,16x16"), help="(4x4,8x8,8x16,16x16)"
+    )
+    rtl.add_argument("--images", metavar="N", type=positive, help=f"test images of each ({_IMAGES}; digits 100)")
+    rtl.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
+    rtl.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
+    add_data_dir(rtl)
+    add_json(rtl)
+
+
+def run(args: argparse.Namespace) -> None:
+    import shlex
+    import sys
+
+    from cli.bench_rtl import Workload, machine, measure, table, versions
+    from cli.output import Progress, print_table, write_json
+    from pymodel import datasets, trained
+    from pymodel.errors import DeeplockError
+    from pymodel.network_file import load_network
+    from pymodel.preprocess import quantise_input
+    from sim.toolchain import check_simulator
+
+    check_simulator("native")
+    workloads = []
+    for name in args.networks or trained.NAMES:
+        network = trained.load(name) if name in trained.NAMES else load_network(Path(name))
+        if not network.dataset:
+            raise DeeplockError(f"{name}: belongs to no data set that deeplock knows")
+        count = args.images or _IMAGES_OF.get(network.name, _IMAGES)
+        images = datasets.load(network.dataset, args.data_dir).test_images
+        if count > len(images):
+            raise DeeplockError(f"data set {network.dataset} has {len(images)} test images, not {count}")
+        workloads.append(Workload(network, quantise_input(network, images[:count])))
+    with Progress() as progress:
+        rows = measure(workloads, args.arrays, args.seed, args.jobs, progress)
+    head, cells = table(rows)
+    print_table(cells, head)
+    write_json(
+        args.json,
+        {
+            "command": shlex.join(["deeplock", *sys.argv[1:]]),
+            "seed": args.seed,
+            "versions": versions(),
+            "machine": machine(),
+            "simulator": "native",
+            "rows": rows,
+        },
+    )
+    if mismatches := sum(row["mismatches"] for row in rows):
+        raise DeeplockError(f"{mismatches} ofmap bytes differ from the golden model")
