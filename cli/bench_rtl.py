@@ -143,7 +143,7 @@ def table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[object]]
             + [row["lower_bound"], round(row["ratio"], 3)]
             + [row["counters"][name] for name in ("COMPUTE", *causes)]
         )
-    return [*head, "compute"] + [name.lower().replace("_", " ") for name in causes], cells
+    return head + [name.lower().replace("_", " ") for name in causes], cells
 
 
 def versions() -> dict[str, str]:

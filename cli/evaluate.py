@@ -3,13 +3,23 @@
 Runs all test images of the data set through the float network (checkpoint) or the golden model (network file, image).
 Something locked takes --key-file, --wrong-keys N for the accuracy under N random keys, or both.
 
+--paper, instead of FILE, measures the trained networks that come with deeplock as the paper does: int8; locked with a
+random key and unlocked with it, which must give the same ofmaps; and locked, under 100 wrong keys. All figures are exactly
+those of the golden model; wrong keys meet the first 2,000 test images only. The keys come from --seed, so that they are
+the same each time. Networks that the result file has already, from the same network and with the same options, are kept.
+
 examples:
   deeplock evaluate build/digits.int8.safetensors
   deeplock evaluate build/digits.image --key-file my.key --wrong-keys 20
   deeplock evaluate build/locked.safetensors --key-file my.key --wrong-keys 100 --seed 7 --json build/accuracy.json
+  deeplock evaluate --paper --data DIR && python docs/results.py docs/results/accuracy.json
 
 JSON: {"file", "kind": "checkpoint" | "network" | "image", "suite", "images", "accuracy" (null without --key-file where
   locked), "wrong_keys": [accuracies], "wrong_key_mean" (null without --wrong-keys)}
+JSON with --paper: {"command", "networks": {NAME: {"parameters", "float" (recorded in training), "int8", "unlocked",
+  "wrong_key_mean", "wrong_key_std" (of these keys), "wrong_key_accuracies", "wrong_keys": how many, "images": for the
+  right key, "wrong_key_images", "seed", "suite", "array", "network_sha256", "float_source", "seconds", "machine",
+  "versions"}}}; accuracies are fractions
 """
 
 import argparse
@@ -26,15 +36,28 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+_PAPER = ("mnist", "fashion-mnist", "cifar10")
+_PAPER_JSON = Path("docs/results/accuracy.json")
+_PAPER_KEYS = 100
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network or image")
+    parser.add_argument("file", type=Path, metavar="FILE", nargs="?", help="checkpoint, quantised network or image")
     add_key_file(parser, "the master key")
-    parser.add_argument("--wrong-keys", type=positive, metavar="N", default=0, help="try N random keys as well")
+    parser.add_argument("--wrong-keys", "--keys", type=positive, metavar="N", help="try N random keys as well")
     parser.add_argument("--seed", type=int, default=0, help="of the random keys (0)")
     parser.add_argument("--count", type=positive, metavar="N", help="run the first N images only")
     add_images(parser)
     add_json(parser)
+    group = parser.add_argument_group("paper")
+    group.add_argument("--paper", action="store_true", help=f"measure these networks; --json is {_PAPER_JSON} by default")
+    group.add_argument("--networks", type=_names, metavar="NAME[,NAME...]", default=_PAPER, help=f"({','.join(_PAPER)})")
+    group.add_argument("--wrong-images", type=positive, metavar="N", default=2000, help="for each wrong key (2000)")
+    group.add_argument("--fresh", action="store_true", help="keep nothing of an earlier result")
 
 
 def _float_runner(artefact: "Checkpoint") -> tuple[str, tuple[int, ...], Callable]:
@@ -64,20 +87,46 @@ def _float_runner(artefact: "Checkpoint") -> tuple[str, tuple[int, ...], Callabl
     return dataset, networks.input_shape_of(name), outputs
 
 
+def _run_paper(args: argparse.Namespace) -> None:
+    from cli.evaluate_paper import evaluate_paper
+    from pymodel.errors import DeeplockError
+
+    for option in ("file", "key_file", "count", "images"):
+        if getattr(args, option) is not None:
+            raise DeeplockError(f"--paper takes no {'--' + option.replace('_', '-') if option != 'file' else 'FILE'}")
+    args.wrong_keys = args.wrong_keys or _PAPER_KEYS
+    args.json = args.json or _PAPER_JSON
+    evaluate_paper(args)
+
+
 def run(args: argparse.Namespace) -> None:
+    from pymodel.errors import DeeplockError
+
+    if args.seed < 0:
+        raise DeeplockError(f"--seed must be 0 or more, not {args.seed}")
+    if args.paper:
+        _run_paper(args)
+    else:
+        _run_file(args)
+
+
+def _run_file(args: argparse.Namespace) -> None:
     import numpy as np
 
     from cli.artefact import load
     from cli.images import labelled_images
     from cli.options import accelerator_for, read_key_file
     from cli.output import Progress, percent, print_table, write_json
-    from pymodel import golden, interpreter
+    from pymodel import fast_interpreter, golden
     from pymodel.datasets import CLASSES
     from pymodel.errors import DeeplockError
     from pymodel.image import Image
     from pymodel.network import Network
     from pymodel.preprocess import quantise
 
+    if args.file is None:
+        raise DeeplockError("give FILE or --paper")
+    wrong_keys = args.wrong_keys or 0
     artefact = load(args.file)
     suite = "plain"
     if isinstance(artefact, Image):
@@ -86,7 +135,8 @@ def run(args: argparse.Namespace) -> None:
         config = accelerator_for(artefact)
 
         def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
-            return interpreter.run(artefact, key, quantise(interface.input, real), config)
+            parameters = np.frombuffer(artefact.unlocked(key).parameters, np.uint8)
+            return fast_interpreter.run(artefact, parameters, quantise(interface.input, real), config)
 
     elif isinstance(artefact, Network):
         kind, source, shape = "network", artefact.pixels or artefact.dataset, artefact.input_shape
@@ -100,9 +150,9 @@ def run(args: argparse.Namespace) -> None:
         source, shape, outputs = _float_runner(artefact)
         classes = CLASSES[source]
 
-    if suite == "plain" and args.wrong_keys:
+    if suite == "plain" and wrong_keys:
         raise DeeplockError("it is not locked: leave --wrong-keys out, or lock it first")
-    only_wrong = args.key_file is None and args.wrong_keys
+    only_wrong = args.key_file is None and wrong_keys
     key = None if only_wrong else read_key_file(args.key_file, suite)
     images = labelled_images(args, source, shape, args.count, classes)
     if images.labels is None:
@@ -111,8 +161,8 @@ def run(args: argparse.Namespace) -> None:
     wrong = []
     rng = np.random.default_rng(args.seed)
     with Progress() as progress, np.errstate(all="ignore"):
-        for number in range(args.wrong_keys):
-            progress(f"wrong key {number + 1} of {args.wrong_keys}")
+        for number in range(wrong_keys):
+            progress(f"wrong key {number + 1} of {wrong_keys}")
             wrong.append(images.accuracy(outputs(rng.bytes(16), images.real)))
     mean = float(np.mean(wrong)) if wrong else None
     rows: list[tuple[str, object]] = [("images", len(images.real))]

@@ -3,13 +3,16 @@
 PREFIX.float.safetensors holds the float32 parameters under their PyTorch names; PREFIX.int8.safetensors holds the
 quantised network, which `deeplock compile` takes. The same seed gives the same parameters.
 
-Networks: digits (handwritten digits, bundled, trains in seconds).
+Networks: digits (handwritten digits, bundled, trains in seconds) and those of the Deep-Lock paper, mnist, fashion-mnist
+and cifar10 (minutes; `deeplock data fetch NAME` gets their images). Trained ones come with deeplock: pymodel/trained.
 
 examples:
   deeplock train digits -o build/digits
   deeplock train digits --seed 7 --epochs 10 -o build/digits-7 --json build/digits-7.json
+  deeplock train cifar10 --data data -o build/cifar10
 
-JSON: {"network", "dataset", "seed", "parameters", "images", "accuracy": {"float", "int8"}, "files": [float, int8]}
+JSON: {"network", "dataset", "command", "seed", "parameters", "images", "accuracy": {"float", "int8"}, "files": [float,
+  int8], "recipe": {...}, "precision", "seconds", "versions": {...}, "machine"}
 """
 
 import argparse

@@ -11,7 +11,8 @@ __all__ = ["Control"]
 
 class Control(wiring.Component):
     """START clears the data path for one cycle and runs it until `finished`, which clears it again: between runs only
-    the key register holds the key. An error or ABORT stops what runs, clears the data path and zeroises the key.
+    the key register holds the key. An error or ABORT stops what runs, clears the data path and zeroises the key; so does
+    ZEROISE, since without its key a run can only go wrong.
 
     Latency: a command or error acts in the next cycle, and clears the data path in that cycle.
 
@@ -62,7 +63,7 @@ class Control(wiring.Component):
 
         with m.If(self.errors.any()):
             m.d.comb += fault.eq(self.errors)
-        with m.Elif(commanded(Command.ABORT) & busy):
+        with m.Elif((commanded(Command.ABORT) | commanded(Command.ZEROISE)) & busy):
             m.d.comb += fault.eq(Error.ABORTED)
         with m.Elif(commanded(Command.START) & ~busy):
             if self._locks:

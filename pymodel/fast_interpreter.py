@@ -71,7 +71,7 @@ def _decode(fields: dict[str, int], stream: np.ndarray, config: Config):
     used = (np.arange(rows) < np.array(heights)[:, None]).ravel()
     result = np.zeros((len(used), last + 1, cols), np.int8)
     result[used, :last] = data[:, entries:].view(np.int8).reshape(last, sum(heights), cols).swapaxes(0, 1)
-    result[:, last] = weights.reshape(len(used), cols)
+    result[used, last] = weights.reshape(len(used), cols)[used]
     words = np.ascontiguousarray(data[:, :entries]).view("<u4").reshape(-1, 2).astype(np.int64)
     channels = last * cols + fields["last_columns"]
     return (

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from pymodel import fetch
-from tests.pymodel.test_datasets import put_idx
+
+
+def put_idx(path, array: np.ndarray) -> None:
+    sizes = b"".join(size.to_bytes(4, "big") for size in (0x800 + array.ndim, *array.shape))
+    path.write_bytes(sizes + array.tobytes())
 
 
 @pytest.fixture
@@ -23,18 +27,18 @@ def mnist(tmp_path, monkeypatch):
     return folder
 
 
-def test_verify_says_what_was_checked(deeplock, refused, mnist, tmp_path):
+def test_verify_says_what_was_checked(deeplock, mnist, tmp_path):
     outcome = deeplock("data", "verify", "mnist", "--data", tmp_path, "--json", tmp_path / "figures.json")
     assert outcome.code == 0
     assert outcome.out.count("structure, SHA-256") == 4
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["dataset"] == "mnist" and len(figures["files"]) == 4
     put_idx(mnist / "t10k-labels-idx1-ubyte", np.arange(10_000, dtype=np.uint8) % 9)
-    assert "t10k-labels-idx1-ubyte: SHA-256 of its content must be" in refused(
-        "data", "verify", "mnist", "--data", tmp_path
-    )
+    outcome = deeplock("data", "verify", "mnist", "--data", tmp_path)
+    assert outcome.code == 1 and "t10k-labels-idx1-ubyte: SHA-256 of its content must be" in outcome.err
     (mnist / "train-images-idx3-ubyte").unlink()
-    assert "train-images-idx3-ubyte.gz: No such file" in refused("data", "verify", "mnist", "--data", tmp_path)
+    outcome = deeplock("data", "verify", "mnist", "--data", tmp_path)
+    assert outcome.code == 1 and "train-images-idx3-ubyte.gz: No such file" in outcome.err
 
 
 def test_the_folder_may_come_from_the_environment(deeplock, refused, mnist, tmp_path, monkeypatch):

@@ -1,6 +1,12 @@
 import json
+import runpy
+import shutil
 
+import numpy as np
 import pytest
+
+from pymodel import evaluation, trained
+from tests.cli.test_main import ROOT
 
 
 @pytest.fixture
@@ -40,3 +46,93 @@ def test_needless_and_missing_keys_are_named(files, refused):
     assert "it is not locked" in refused("evaluate", files.network, "--key-file", files.key)
     assert "it is not locked" in refused("evaluate", files.float_checkpoint, "--wrong-keys", 2)
     assert "give --key-file" in refused("evaluate", files.image)
+    assert "give FILE or --paper" in refused("evaluate")
+
+
+@pytest.fixture
+def paper(files, evaluate, monkeypatch, tmp_path):
+    """Runs `evaluate --paper` on the digits network."""
+    shutil.copy(files.network, tmp_path / "digits.safetensors")
+    (tmp_path / "digits.json").write_text(json.dumps(files.figures))
+    monkeypatch.setattr(trained, "_FOLDER", tmp_path)
+    return lambda *arguments: evaluate("--paper", "--networks", "digits", "--wrong-images", 300, *arguments)
+
+
+def test_paper_gives_the_figures_of_the_issue(paper, files):
+    found = paper("--keys", 12)["networks"]["digits"]
+    assert found["parameters"] == 5130
+    assert found["float"] == files.figures["accuracy"]["float"]
+    assert found["unlocked"] == found["int8"] == files.figures["accuracy"]["int8"]
+    assert (found["images"], found["wrong_keys"], found["wrong_key_images"]) == (360, 12, 300)
+    wrong = found["wrong_key_accuracies"]
+    assert len(wrong) == 12
+    assert found["wrong_key_mean"] == pytest.approx(np.mean(wrong))
+    assert found["wrong_key_std"] == pytest.approx(np.std(wrong))
+    assert 0.05 < found["wrong_key_mean"] < 0.2
+
+
+def test_paper_repeats_itself_keeps_what_is_measured_and_goes_on(paper, monkeypatch):
+    runs = []
+    many = evaluation.ofmaps_of_keys
+    monkeypatch.setattr(
+        "cli.evaluate_paper.ofmaps_of_keys", lambda *args, **more: runs.append(len(args[1])) or many(*args, **more)
+    )
+
+    def wrong_keys(*arguments: object) -> list[float]:
+        return paper("--keys", 6, *arguments)["networks"]["digits"]["wrong_key_accuracies"]
+
+    first = wrong_keys()
+    assert runs == [1, 6]
+    assert wrong_keys() == first
+    assert runs == [1, 6]
+    assert wrong_keys("--fresh") == first
+    assert runs == [1, 6] * 2
+    assert wrong_keys("--seed", 1) != first
+    assert runs == [1, 6] * 3
+
+
+def test_paper_tells_no_key(files, deeplock, paper, tmp_path):
+    """Not one of 16 bytes that the seed gives is told, in hexadecimal or as numbers."""
+    paper("--keys", 3)
+    outcome = deeplock("evaluate", "--paper", "--networks", "digits", "--keys", 3, "--fresh", "--json", tmp_path / "j")
+    keys = np.random.default_rng([0, *b"digits"]).integers(0, 256, (4, 16), np.uint8)
+    told = outcome.out + outcome.err + (tmp_path / "j").read_text()
+    for key in keys:
+        assert key.tobytes().hex()[:8] not in told.lower()
+        assert ", ".join(map(str, key[:4])) not in told
+
+
+def test_paper_stops_where_the_image_is_not_the_network(refused, paper, tmp_path, monkeypatch):
+    paper("--keys", 1)
+    monkeypatch.setattr("cli.evaluate_paper.golden_ofmaps", lambda network, ifmaps, **_: np.zeros((360, 1, 1, 10)))
+    line = refused_line(refused, tmp_path)
+    assert "unlocked with the right key, the image is not the int8 network" in line
+
+
+def refused_line(refused, tmp_path) -> str:
+    return refused("evaluate", "--paper", "--networks", "digits", "--fresh", "--json", tmp_path / "other.json")
+
+
+def test_faults_of_paper_are_named(files, refused, tmp_path):
+    foreign = tmp_path / "foreign.json"
+    foreign.write_text("[1]")
+    assert "no trained network 'nets'" in refused("evaluate", "--paper", "--networks", "nets", "--json", tmp_path / "j")
+    assert "not a result of" in refused("evaluate", "--paper", "--networks", "digits", "--json", foreign)
+    assert "--paper takes no FILE" in refused("evaluate", files.image, "--paper")
+    assert "--paper takes no --key-file" in refused("evaluate", "--paper", "--key-file", files.key)
+    assert "--seed must be 0 or more, not -1" in refused("evaluate", files.image, "--wrong-keys", 1, "--seed", -1)
+
+
+def test_the_readme_shows_the_figures_of_accuracy_json(paper, tmp_path):
+    results = runpy.run_path(str(ROOT / "docs" / "results.py"))
+    text = results["put_accuracy"]("a\n<!-- accuracy: x -->\nold\n<!-- /accuracy -->\nb\n", paper("--keys", 2))
+    assert text.startswith("a\n<!-- accuracy: x -->\n| network |")
+    assert text.endswith("<!-- /accuracy -->\nb\n")
+    assert "| digits | 5,130 | 98.06 % |" in text
+    assert "old" not in text
+    results["draw_accuracy"](paper("--keys", 2), tmp_path / "accuracy.png")
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    path = ROOT / "docs" / "results" / "accuracy.json"
+    if path.exists():
+        readme = (ROOT / "README.md").read_text()
+        assert results["put_accuracy"](readme, json.loads(path.read_text())) == readme

@@ -182,8 +182,9 @@ def test_an_error_stops_clears_and_zeroises_at_any_time(when, error):
     simulate(dut, testbench)
 
 
+@pytest.mark.parametrize("command", [ABORT, ZEROISE])
 @pytest.mark.parametrize("when", ["starting", "running", "finishing", "loading"])
-def test_abort_is_an_error_while_busy(when):
+def test_abort_is_an_error_while_busy(when, command):
     dut = Control(locks=True)
 
     async def testbench(ctx):
@@ -193,7 +194,7 @@ def test_abort_is_an_error_while_busy(when):
         elif when in ("running", "finishing"):
             await core.start()
         core.level(loading=when == "loading")
-        assert "zeroise" in await core.step(ABORT, finished=when == "finishing")
+        assert "zeroise" in await core.step(command, finished=when == "finishing")
         core.level(loading=0)
         await core.check_stops(Error.ABORTED)
 

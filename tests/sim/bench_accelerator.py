@@ -193,7 +193,7 @@ async def ifmaps_too_short_or_too_long(dut):
 @cocotb.test()
 async def abort_at_any_time(dut):
     driver = await started(dut)
-    for cycles in (0, 40, 150, 400, 900):
+    for cycles, command in ((0, Command.ABORT), (40, Command.ZEROISE), (150, Command.ABORT), (400, Command.ZEROISE)):
         await driver.load_key(tiny.KEY)
         await driver.load_program(IMAGE)
         for ifmap in tiny.ifmaps(3):
@@ -202,7 +202,7 @@ async def abort_at_any_time(dut):
         await driver.write("CONTROL", Command.START)
         if cycles:
             await driver.wait(cycles)
-        await driver.write("CONTROL", Command.ABORT)
+        await driver.write("CONTROL", command)
         await driver.wait(2)
         status = await driver.status()
         assert not status & (Status.BUSY | Status.KEYED | Status.DONE) and status >> 8 == Error.ABORTED
