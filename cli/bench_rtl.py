@@ -123,18 +123,7 @@ def table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[object]]
     causes = [name for name, _ in COUNTERS if name not in ("CYCLES", "COMPUTE")]
     always = ("PARAM_STARVED", "KEY_STARVED")
     causes = [name for name in causes if name in always or any(row["counters"][name] for row in rows)]
-    head = [
-        "network",
-        "array",
-        "images",
-        "wrong bytes",
-        "plain",
-        "locked",
-        "locked - plain",
-        "bound",
-        "ratio",
-        "compute",
-    ]
+    head = ["network", "array", "images", "wrong bytes", "plain", "locked", "locked - plain", "bound", "ratio"]
     cells: list[list[object]] = []
     for row in rows:
         cells.append(
@@ -143,7 +132,7 @@ def table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[object]]
             + [row["lower_bound"], round(row["ratio"], 3)]
             + [row["counters"][name] for name in ("COMPUTE", *causes)]
         )
-    return head + [name.lower().replace("_", " ") for name in causes], cells
+    return head + [name.lower().replace("_", " ") for name in ("COMPUTE", *causes)], cells
 
 
 def versions() -> dict[str, str]:

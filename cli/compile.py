@@ -3,8 +3,8 @@
 With --key-file the image is locked, else plain. NETWORK is the int8 network file that `deeplock train` writes, or any
 PyTorch network as torch.export saves it (.pt2), which is quantised on the way with the images of --calibration: see
 docs/bring-your-own-network.md. Such a network takes float [n, channels, height, width], (pixel / 255 - mean) / std of
-raw pixels 0..255. The image fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
-bytes that pad the array are random, so two images of a network differ.
+raw pixels 0..255. The image fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least
+these memories. The bytes that pad the array are random, so two images of a network differ.
 
 examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
@@ -57,14 +57,15 @@ def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std
     from cli.images import read_images
     from cli.training import quieten_torch
     from pymodel.errors import DeeplockError
-    from pymodel.network import Pixels
+    from pymodel.network import Pixels, output_shapes
 
     if calibration is None:
         raise DeeplockError(f"{path}: an exported program is quantised with images: give --calibration")
     if not all(value > 0 for value in std):
         raise DeeplockError(f"--std must be above 0, not {min(std)}")
     pixels = Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))
-    images = torch.from_numpy(read_images(calibration, pixels).real).float().permute(0, 3, 1, 2).contiguous()
+    found = read_images(calibration, pixels)
+    images = torch.from_numpy(found.real).float().permute(0, 3, 1, 2).contiguous()
     if not path.is_file():
         raise DeeplockError(f"{path}: no such file")
     quieten_torch()
@@ -74,7 +75,9 @@ def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std
         program = torch.export.load(path)
     except Exception as error:  # torch raises whatever a foreign file makes it stumble over
         raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
-    return replace(quantise(program, images, path.stem), pixels=pixels)
+    network = quantise(program, images, path.stem)
+    outputs = output_shapes(network)[network.layers[-1].name][2]
+    return replace(network, pixels=pixels, classes=found.classes if len(found.classes) == outputs else ())
 
 
 def run(args: argparse.Namespace) -> None:

@@ -54,8 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_images(parser)
     add_json(parser)
     group = parser.add_argument_group("paper")
-    group.add_argument("--paper", action="store_true", help=f"measure these networks; --json is {_PAPER_JSON} by default")
-    group.add_argument("--networks", type=_names, metavar="NAME[,NAME...]", default=_PAPER, help=f"({','.join(_PAPER)})")
+    group.add_argument(
+        "--paper", action="store_true", help=f"measure these networks; --json is {_PAPER_JSON} by default"
+    )
+    group.add_argument(
+        "--networks", type=_names, metavar="NAME[,NAME...]", default=_PAPER, help=f"({','.join(_PAPER)})"
+    )
     group.add_argument("--wrong-images", type=positive, metavar="N", default=2000, help="for each wrong key (2000)")
     group.add_argument("--fresh", action="store_true", help="keep nothing of an earlier result")
 

@@ -18,10 +18,11 @@ __all__ = ["Labelled", "labelled_images", "read_images"]
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """real float [n, height, width, channels], labels int [n] or None if unknown."""
+    """real float [n, height, width, channels], labels int [n] or None if unknown; classes: what they index, if known."""
 
     real: "np.ndarray"
     labels: "np.ndarray | None"
+    classes: tuple[str, ...] = ()
 
     def ifmaps(self, quantisation: "Quantisation") -> "np.ndarray":
         """int8 [n, height, width, channels]."""
@@ -69,7 +70,7 @@ def read_images(path: Path, source: "str | Pixels", classes: tuple[str, ...] = (
         from pymodel.image_folder import read_folder
 
         found = read_folder(path, classes)
-        return Labelled(to_real(source, found.images), found.labels)
+        return Labelled(to_real(source, found.images), found.labels, found.classes)
     images, labels = _read_arrays(path)
     numbers = images.dtype == np.uint8 or np.issubdtype(images.dtype, np.floating)
     if images.ndim != 4 or not len(images) or not numbers:

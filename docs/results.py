@@ -1,15 +1,17 @@
 """Take measured figures into README.md and docs/results: python docs/results.py [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json; by default build/demo, if it is there, and
-every such file that is.
+DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json or cycles.json; by default build/demo, if it is
+there, and every such file that is.
 """
 
+import io
 import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from cli.bench_rtl import table as cycles_cells
 from cli.demo_report import report_rows
 from cli.evaluate_paper import table as accuracy_table
 
@@ -91,12 +93,55 @@ def take_accuracy(path: Path) -> None:
     draw_accuracy(result, RESULTS / "accuracy.png")
 
 
-TAKE: dict[str, Callable[[Path], None]] = {"accuracy.json": take_accuracy}
+def cycles_table(result: dict) -> str:
+    """A cycles.json as a Markdown table."""
+    head, cells = cycles_cells(result["rows"])
+    lines = [head, ["---", "---"] + ["--:"] * (len(head) - 2), *cells]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def cycles_figure(result: dict) -> bytes:
+    """A cycles.json as a PNG: for each network and array, cycles by cause over the lower bound."""
+    import matplotlib
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    rows = result["rows"]
+    causes = [name for name in rows[0]["counters"] if name != "CYCLES" and any(r["counters"][name] for r in rows)]
+    names = [f"{row['network']} {row['rows']}x{row['cols']}" for row in rows]
+    figure = Figure((8, 1.2 + 0.3 * len(rows)))
+    axes = figure.subplots()
+    left = np.zeros(len(rows))
+    for index, cause in enumerate(causes):
+        share = np.array([row["counters"][cause] / row["lower_bound"] for row in rows])
+        colour = matplotlib.colormaps["tab20c"](0 if cause == "COMPUTE" else 3 + index)
+        axes.barh(names, share, left=left, color=colour, label=cause.lower().replace("_", " "), height=0.7)
+        left += share
+    for index, row in enumerate(rows):
+        axes.text(left[index], index, f" {row['ratio']:.3f}", va="center", fontsize=8)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.axvline(1.1, color="black", linestyle="--", linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set(xlabel="cycles per image, locked, over the lower bound (dashed: 1.10)", xlim=(0, 1.12 * left.max()))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1 - 1 / (2 + len(rows))), ncols=4, frameon=False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
+    return file.getvalue()
+
+
+def take_cycles(file: Path) -> None:
+    result = json.loads(file.read_text())
+    how = f"Cycles per image, back to back, by `{result['command']}` on {result['machine']}.\n\n"
+    (RESULTS / "cycles.md").write_text(how + cycles_table(result))
+    (RESULTS / "cycles.png").write_bytes(cycles_figure(result))
+
+
+TAKE: dict[str, Callable[[Path], None]] = {"accuracy.json": take_accuracy, "cycles.json": take_cycles}
 """By file name; any other name is a demo's folder."""
+
 
 if __name__ == "__main__":
     RESULTS.mkdir(exist_ok=True)
-    usual = [path for path in (Path("build/demo"), *map(RESULTS.joinpath, TAKE)) if path.exists()]
-    for path in list(map(Path, sys.argv[1:])) or usual:
+    found = [path for path in (Path("build/demo"), *(RESULTS / name for name in TAKE)) if path.exists()]
+    for path in [Path(argument) for argument in sys.argv[1:]] or found:
         TAKE.get(path.name, take_demo)(path)
-        print(f"{path}: taken")

@@ -153,8 +153,8 @@ def ratio_weights(layer: str, scales: tuple[float, float]) -> tuple[int, int]:
             f"layer {layer}: the scales of its inputs, {scales[0]:.3g} and {scales[1]:.3g}, must be at most "
             f"{MAX_WEIGHT} to 1 apart: weights of 7 bits hold no such ratio within {MAX_RATIO_ERROR:.0%}"
         )
-    weights = int(bottoms[best]), int(tops[best])
-    return weights if scales[0] <= scales[1] else weights[::-1]
+    of_small, of_large = int(bottoms[best]), int(tops[best])
+    return (of_small, of_large) if scales[0] <= scales[1] else (of_large, of_small)
 
 
 def integer_add(

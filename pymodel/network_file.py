@@ -150,7 +150,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
         with safe_open(path, "np") as file:
             metadata = file.metadata() or {}
             _must(_METADATA in metadata, f'not a quantised network (no metadata "{_METADATA}")')
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         rest = json.loads(metadata[_METADATA])
         network = Network(
             name=str(rest["name"]),

@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from amaranth.back import verilog
@@ -117,17 +118,38 @@ def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
     source, log = folder / f"{TOP}.v", folder / "build.log"
     with environment(MAKEFLAGS=_MAKE_FLAGS):
         if simulator == "native":
-            (folder / "constants.h").write_text(constants_header(top))
+            (folder / "constants.h").write_text(constants_header(top.signature))
             top = RegisteredPorts(top)
         text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
         source.write_text(_awake(text))
+        runtime = build_root() / "sim" / f"runtime-{_runtime_digest(simulator, waves)}"
+        for path in runtime.glob("*.o"):
+            shutil.copy2(path, folder)
         if simulator == "native":
             _build_native(folder, source, log)
         else:
             _build_for_cocotb(folder, source, log, simulator, waves)
+        if simulator != "icarus" and not runtime.exists():
+            _keep_runtime(folder, runtime)
     for path in folder.iterdir():  # of Verilator's files only the program is needed
         if path.suffix in (".a", ".cpp", ".d", ".gch", ".h", ".o"):
             path.unlink()
+
+
+def _runtime_digest(simulator: str, waves: bool) -> str:
+    facts = (tool_versions(simulator), simulator, waves, _VERILATOR_ARGS, _COCOTB_ARGS, _MAKE_FLAGS)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def _keep_runtime(folder: Path, runtime: Path) -> None:
+    """Keep the objects of Verilator's run-time library, the same in every build, so that make finds them made."""
+    with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
+        kept = Path(name) / "kept"
+        kept.mkdir()
+        for path in folder.glob("verilated*.o"):
+            shutil.copy2(path, kept)
+        with suppress(OSError):  # another process was quicker
+            kept.rename(runtime)
 
 
 def _build_native(folder: Path, source: Path, log: Path) -> None:

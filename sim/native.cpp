@@ -127,9 +127,9 @@ class Host {
     explicit Host(const Job& job)
         : job(job),
           image(top.s_axis_image_tdata, top.s_axis_image_tvalid, top.s_axis_image_tlast, top.s_axis_image_tready,
-                constants::IMAGE_BYTES, Pauses(job.pauses, job.seed, 0)),
+                constants::IMAGE_BEAT, Pauses(job.pauses, job.seed, 0)),
           ifmap(top.s_axis_ifmap_tdata, top.s_axis_ifmap_tvalid, top.s_axis_ifmap_tlast, top.s_axis_ifmap_tready,
-                constants::IFMAP_BYTES, Pauses(job.pauses, job.seed, 1)),
+                constants::IFMAP_BEAT, Pauses(job.pauses, job.seed, 1)),
           pause_ofmap(job.pauses, job.seed, 2) {
         top.s_axil_wstrb = 0xF;
         top.s_axil_bready = top.s_axil_rready = 1;
@@ -160,7 +160,7 @@ void Host::tick() {
     ifmap.step();
     if (top.m_axis_ofmap_tvalid && top.m_axis_ofmap_tready) {
         ++beats;
-        uint8_t data[constants::OFMAP_BYTES];
+        uint8_t data[constants::OFMAP_BEAT];
         std::memcpy(data, &top.m_axis_ofmap_tdata, sizeof data);
         for (size_t i = 0; i < sizeof data; ++i)
             if (top.m_axis_ofmap_tkeep >> i & 1) ofmaps.back().push_back(data[i]);

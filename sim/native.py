@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from amaranth import ClockDomain, Module
+from amaranth import ClockDomain, Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, In
 
@@ -52,14 +52,18 @@ class RegisteredPorts(wiring.Component):
         return m
 
 
-def constants_header(device: Component) -> str:
-    """constants.h: register addresses, command and status bits, and bytes per beat of the device's streams."""
-    ports: dict[str, Any] = {name: member.shape for name, member in device.signature.members.items()}
-    values = {register.name: register.address for register in REGISTERS}
-    values |= {bit.name: bit.value for bit in (*Command, *Status)}
-    values["ERROR_SHIFT"] = _ERROR_SHIFT
-    for name, port in (("IMAGE", "s_axis_image"), ("IFMAP", "s_axis_ifmap"), ("OFMAP", "m_axis_ofmap")):
-        values[f"{name}_BYTES"] = ports[f"{port}_tdata"] // 8
+def constants_header(ports: wiring.Signature) -> str:
+    """constants.h: register addresses, command and status bits, and bytes per beat of a device's streams."""
+    widths = {name: Shape.cast(member.shape).width for name, member in ports.members.items()}
+    pairs = [(register.name, register.address) for register in REGISTERS]
+    pairs += [(bit.name, bit.value) for bit in (*Command, *Status)]
+    pairs += [("ERROR_SHIFT", _ERROR_SHIFT)]
+    pairs += [
+        (f"{name}_BEAT", widths[f"{port}_tdata"] // 8)
+        for name, port in (("IMAGE", "s_axis_image"), ("IFMAP", "s_axis_ifmap"), ("OFMAP", "m_axis_ofmap"))
+    ]
+    values = dict(pairs)
+    assert len(values) == len(pairs), "names must differ"
     lines = [f"constexpr uint32_t {name} = {value};" for name, value in values.items()]
     counters = ", ".join(str(address(name)) for name, _ in COUNTERS)
     return "\n".join(

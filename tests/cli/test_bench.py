@@ -4,10 +4,12 @@ import json
 import runpy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cli.bench_rtl import config_for, table
 from pymodel.config import Config
+from pymodel.network import Conv, MaxPool
 from pymodel.network_file import load_network, save_network
 from tests.cli.test_main import ROOT
 from tests.sim.tiny import tiny_network
@@ -76,8 +78,12 @@ def test_table_and_figure_of_a_result():
 def test_the_activation_memory_holds_the_largest_network():
     small = config_for(4, 4, [tiny_network()])
     assert small == Config(rows=4, cols=4, bytes_per_beat=4)
-    large = replace(tiny_network(), input_shape=(255, 255, 1), layers=tiny_network().layers[:1])
-    assert config_for(4, 4, [tiny_network(), large]).activation_words > small.activation_words
+    conv = tiny_network().layers[0]
+    assert isinstance(conv, Conv)
+    wide = {name: np.concatenate([getattr(conv, name)] * 4) for name in ("weight", "bias", "multiplier", "shift")}
+    layers = (replace(conv, **wide), MaxPool("pool", conv.name, 2, 1))  # 64 x 64 pixels of 24 channels: 24,576 words
+    large = replace(tiny_network(), input_shape=(64, 64, 1), layers=layers)
+    assert config_for(4, 4, [tiny_network(), large]).activation_words >= 32768
 
 
 def test_networks_that_cannot_be_measured_are_named(refused, files, tmp_path):

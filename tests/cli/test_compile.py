@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from pymodel.image import load_image
+from pymodel.network import Pixels
 
 
 @pytest.fixture
@@ -50,6 +51,17 @@ def test_an_exported_program_is_quantised_and_compiled(exported, files, deeplock
     assert deeplock("compile", program, "--calibration", inputs, "--key-file", files.key, "-o", image).code == 0
     assert load_image(image).interface.input_shape == (6, 6, 2)
     assert deeplock("evaluate", image, "--key-file", files.key, "--images", inputs).code == 0
+
+
+def test_raw_images_calibrate_and_keep_their_meaning(exported, deeplock, refused, tmp_path):
+    program, _ = exported(nn.Conv2d(2, 4, 3), nn.AvgPool2d(4))
+    images, image = tmp_path / "raw.npy", tmp_path / "mine.image"
+    np.save(images, np.random.default_rng(2).integers(0, 256, (8, 6, 6, 2), np.uint8))
+    arguments = ("compile", program, "--calibration", images, "-o", image)
+    assert deeplock(*arguments, "--mean", "0.2,0.4", "--std", "0.5").code == 0
+    assert load_image(image).interface.pixels == Pixels((0.2 * 255, 0.4 * 255), (0.5 * 255,))
+    assert refused(*arguments, "--std", "0.5,0") == "--std must be above 0, not 0.0"
+    assert refused(*arguments, "--mean", "1,2,3") == "pixels have 3 channels to the network, not 2 as the images"
 
 
 def test_an_unsupported_operator_is_named(exported, refused, tmp_path):

@@ -102,15 +102,14 @@ def test_paper_tells_no_key(files, deeplock, paper, tmp_path):
         assert ", ".join(map(str, key[:4])) not in told
 
 
-def test_paper_stops_where_the_image_is_not_the_network(refused, paper, tmp_path, monkeypatch):
+def test_paper_stops_where_the_image_is_not_the_network(deeplock, paper, tmp_path, monkeypatch):
     paper("--keys", 1)
-    monkeypatch.setattr("cli.evaluate_paper.golden_ofmaps", lambda network, ifmaps, **_: np.zeros((360, 1, 1, 10)))
-    line = refused_line(refused, tmp_path)
-    assert "unlocked with the right key, the image is not the int8 network" in line
-
-
-def refused_line(refused, tmp_path) -> str:
-    return refused("evaluate", "--paper", "--networks", "digits", "--fresh", "--json", tmp_path / "other.json")
+    monkeypatch.setattr("cli.evaluate_paper.golden_ofmaps", lambda *_, **__: np.zeros((360, 1, 1, 10), np.int8))
+    path = tmp_path / "other.json"
+    outcome = deeplock("evaluate", "--paper", "--networks", "digits", "--json", path)
+    assert outcome.code == 1
+    assert outcome.err.endswith("unlocked with the right key, the image is not the int8 network\n")
+    assert not path.exists()
 
 
 def test_faults_of_paper_are_named(files, refused, tmp_path):
@@ -125,11 +124,11 @@ def test_faults_of_paper_are_named(files, refused, tmp_path):
 
 def test_the_readme_shows_the_figures_of_accuracy_json(paper, tmp_path):
     results = runpy.run_path(str(ROOT / "docs" / "results.py"))
-    text = results["put_accuracy"]("a\n<!-- accuracy: x -->\nold\n<!-- /accuracy -->\nb\n", paper("--keys", 2))
+    text = results["put_accuracy"]("a\n<!-- accuracy: x -->\nstale\n<!-- /accuracy -->\nb\n", paper("--keys", 2))
     assert text.startswith("a\n<!-- accuracy: x -->\n| network |")
     assert text.endswith("<!-- /accuracy -->\nb\n")
     assert "| digits | 5,130 | 98.06 % |" in text
-    assert "old" not in text
+    assert "stale" not in text
     results["draw_accuracy"](paper("--keys", 2), tmp_path / "accuracy.png")
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     path = ROOT / "docs" / "results" / "accuracy.json"

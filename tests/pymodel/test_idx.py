@@ -62,7 +62,9 @@ def test_wrong_labels_are_told(write):
         idx.read_labels(write(LABELS), count=4)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(LABELS)[:-4], gzip.compress(LABELS)[:14], b"\x1f\x8b\x00"])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(LABELS)[:-4], gzip.compress(LABELS)[:14], b"\x1f\x8b\x00"], ids=["tail", "head", "short"]
+)
 def test_a_broken_gzip_file_is_told(tmp_path, content):
     path = tmp_path / "labels.gz"
     path.write_bytes(content)

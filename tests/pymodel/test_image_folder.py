@@ -20,14 +20,22 @@ def test_images_come_in_the_order_of_class_and_file(tmp_path):
     (tmp_path / "dog/notes.txt").write_text("not an image")
     found = read_folder(tmp_path)
     assert found.classes == ("cat", "dog")
-    assert found.labels.tolist() == [0, 1, 1] and found.labels.dtype == np.int64
+    assert found.labels is not None and found.labels.tolist() == [0, 1, 1] and found.labels.dtype == np.int64
     assert np.array_equal(found.images, [RGB + 1, RGB + 2, RGB])
+
+
+def test_images_without_classes_have_no_labels(tmp_path):
+    for number, name in enumerate(("b.png", "a.png")):
+        put(tmp_path / name, RGB + number)
+    found = read_folder(tmp_path)
+    assert found.labels is None and found.classes == ()
+    assert np.array_equal(found.images, [RGB + 1, RGB])
 
 
 def test_classes_may_be_given(tmp_path):
     put(tmp_path / "dog/a.png", GREY)
     found = read_folder(tmp_path, ("bird", "cat", "dog"))
-    assert found.labels.tolist() == [2] and found.classes == ("bird", "cat", "dog")
+    assert found.labels is not None and found.labels.tolist() == [2] and found.classes == ("bird", "cat", "dog")
     assert np.array_equal(found.images, GREY[np.newaxis, ..., np.newaxis])
     with pytest.raises(DeeplockError, match=r"dog: must be named after a class \(bird, cat\)$"):
         read_folder(tmp_path, ("bird", "cat"))

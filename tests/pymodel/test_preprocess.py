@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pymodel import preprocess
 from pymodel.errors import DeeplockError
-from pymodel.network import Network, Quantisation
+from pymodel.network import Network, Pixels, Quantisation
 
 NETWORK = Network("none", (1, 3, 1), Quantisation(0.25, -10), Quantisation(1.0, 0), (), dataset="digits")
 
@@ -46,3 +48,16 @@ def test_wrong_images_are_told(images, message):
 def test_unknown_data_set_is_told():
     with pytest.raises(DeeplockError, match="no preprocessing for data set 'mine': pass real numbers"):
         preprocess.to_real("mine", np.zeros(1, np.uint8))
+
+
+def test_channels_have_scales_of_their_own():
+    images = np.array([[0, 10, 20], [100, 110, 120]], np.uint8)
+    real = preprocess.to_real(Pixels((0.0, 10.0, 0.0), (10.0,)), images)
+    assert real.tolist() == [[0.0, 0.0, 2.0], [10.0, 10.0, 12.0]]
+    with pytest.raises(DeeplockError, match="pixels have 2 channels to the network, not 3 as the images"):
+        preprocess.to_real(Pixels((0.0, 10.0)), images)
+    network = replace(NETWORK, dataset="", pixels=Pixels(one=(51.0,)))
+    assert np.array_equal(
+        preprocess.quantise_input(network, np.full((1, 1, 3, 1), 51, np.uint8)),
+        preprocess.quantise_input(network, np.ones((1, 1, 3, 1))),
+    )

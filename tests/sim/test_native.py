@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from amaranth.lib.wiring import In, Signature
 
 import sim.native
 import sim.run
+from hw.axi import axi_stream_members
 from pymodel.config import Config
 from pymodel.errors import DeeplockError
 from pymodel.registers import COUNTERS, REGISTERS, Error, Status
@@ -137,10 +139,13 @@ def test_the_key_is_in_no_file_argument_or_variable(monkeypatch):
 
 
 def test_every_register_is_in_the_header_as_the_model_has_it():
-    text = constants_header(FakeAccelerator(Config()))
+    widths = {"s_axis_image": 4, "s_axis_ifmap": 8, "m_axis_ofmap": 2}
+    streams = [axi_stream_members(name, In, width) for name, width in widths.items()]
+    text = constants_header(Signature({name: member for stream in streams for name, member in stream.items()}))
     for register in REGISTERS:
         assert f"constexpr uint32_t {register.name} = {register.address};" in text
-    assert "constexpr uint32_t IMAGE_BYTES = 8;" in text
+    for name, width in (("IMAGE", 4), ("IFMAP", 8), ("OFMAP", 2)):
+        assert f"constexpr uint32_t {name}_BEAT = {width};" in text
 
 
 def test_a_build_is_told_from_that_for_cocotb():
