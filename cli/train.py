@@ -47,8 +47,9 @@ def _machine() -> str:
 def run(args: argparse.Namespace) -> None:
     from cli.output import Progress, make_folder_of, percent, print_table, write_json
     from cli.training import train_and_quantise
-    from pymodel.accuracy import int8_accuracy
+    from pymodel.evaluation import accuracy, golden_ofmaps
     from pymodel.network_file import save_network
+    from pymodel.preprocess import quantise_input
     from pymodel.train import precision, save_checkpoint
 
     files = [make_folder_of(Path(f"{args.output}.{kind}.safetensors")) for kind in ("float", "int8")]
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
         trained = train_and_quantise(args.network, args.seed, args.epochs, args.data_dir, progress)
         network, data = trained.network, trained.data
         progress(f"testing {args.network}, int8")
-        int8 = int8_accuracy(network, data.test_images, data.test_labels)
+        int8 = accuracy(golden_ofmaps(network, quantise_input(network, data.test_images)), data.test_labels)
     save_checkpoint(files[0], trained.module, args.network, args.seed)
     save_network(files[1], network)
     print_table(

@@ -114,13 +114,14 @@ def cycles_figure(result: dict) -> bytes:
     left = np.zeros(len(rows))
     for index, cause in enumerate(causes):
         share = np.array([row["counters"][cause] / row["lower_bound"] for row in rows])
-        colour = matplotlib.colormaps["tab20c"](0 if cause == "COMPUTE" else 3 + index)
-        axes.barh(names, share, left=left, color=colour, label=cause.lower().replace("_", " "), height=0.7)
+        colour = matplotlib.colormaps["tab10"](index)
+        axes.barh(range(len(rows)), share, left=left, color=colour, label=cause.lower().replace("_", " "), height=0.7)
         left += share
     for index, row in enumerate(rows):
         axes.text(left[index], index, f" {row['ratio']:.3f}", va="center", fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.axvline(1.1, color="black", linestyle="--", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()
     axes.set(xlabel="cycles per image, locked, over the lower bound (dashed: 1.10)", xlim=(0, 1.12 * left.max()))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1 - 1 / (2 + len(rows))), ncols=4, frameon=False)

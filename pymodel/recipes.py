@@ -25,7 +25,6 @@ class Recipe:
     batch: int
     learning_rate: float
     weight_decay: float = 0.0
-    label_smoothing: float = 0.0
     shift: int = 0
     mirror: bool = False
     threads: int = 1

@@ -133,9 +133,7 @@ def train(
                 optimiser.zero_grad()
                 with autocast:
                     outputs = module(batch)
-                loss = nn.functional.cross_entropy(
-                    outputs.float(), labels[chosen], label_smoothing=recipe.label_smoothing
-                )
+                loss = nn.functional.cross_entropy(outputs.float(), labels[chosen])
                 loss.backward()
                 optimiser.step()
                 schedule.step()

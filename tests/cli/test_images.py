@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from pymodel import datasets, trained
-from pymodel.accuracy import int8_accuracy
+from pymodel.evaluation import accuracy, golden_ofmaps
+from pymodel.preprocess import quantise_input
 
 COUNT = 30
 
@@ -21,7 +22,9 @@ def folder(tmp_path):
 
 def test_a_folder_of_png_files_takes_the_place_of_the_data_set(deeplock, folder):
     data = datasets.load("digits")
-    expected = int8_accuracy(trained.load("digits"), data.test_images[:COUNT], data.test_labels[:COUNT])
+    network = trained.load("digits")
+    ofmaps = golden_ofmaps(network, quantise_input(network, data.test_images[:COUNT]))
+    expected = accuracy(ofmaps, data.test_labels[:COUNT])
     outcome = deeplock("evaluate", trained.path_of("digits"), "--images", folder)
     assert outcome.code == 0
     assert [line.split(maxsplit=1) for line in outcome.out.splitlines()] == [

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from pymodel import datasets, networks, trained
-from pymodel.accuracy import int8_accuracy
 from pymodel.errors import DeeplockError
+from pymodel.evaluation import accuracy, golden_ofmaps
 from pymodel.network import Conv
+from pymodel.preprocess import quantise_input
 
 TARGETS = {"digits": 0.97, "mnist": 0.99, "fashion-mnist": 0.905, "cifar10": 0.78}
 IMAGES = 500
@@ -45,8 +46,11 @@ def test_accuracy_on_the_first_test_images_is_near_the_recorded_one(name):
     if name in datasets.DOWNLOADED and not (folder and os.path.isdir(folder)):
         pytest.skip(f"no images of {name}: DEEPLOCK_DATA names no folder (`deeplock data fetch {name} --data DIR`)")
     data = datasets.load(name, folder)
-    accuracy = int8_accuracy(trained.load(name), data.test_images[:IMAGES], data.test_labels[:IMAGES])
-    assert accuracy == pytest.approx(trained.record(name)["accuracy"]["int8"], abs=0.02)
+    network = trained.load(name)
+    ofmaps = golden_ofmaps(network, quantise_input(network, data.test_images[:IMAGES]))
+    assert accuracy(ofmaps, data.test_labels[:IMAGES]) == pytest.approx(
+        trained.record(name)["accuracy"]["int8"], abs=0.02
+    )
 
 
 def test_together_they_stay_below_2_mb():
