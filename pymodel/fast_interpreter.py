@@ -44,7 +44,7 @@ class _Part:
 
 def _words(fields: dict[str, int], source: int, depth: int) -> np.ndarray:
     """`_Part.words`: windows' first pixels come first, then the second ones, and so on."""
-    offsets, y, x = interpreter._pixels(fields)
+    offsets, y, x = interpreter.pixel_order(fields)
     columns, step = [], source
     for ky in range(fields["kernel_h"]):
         for kx in range(fields["kernel_w"]):
@@ -94,7 +94,7 @@ def _parts(fields: dict[str, int], stream: np.ndarray, config: Config, depth: in
     if not fields["diagonal"]:
         *parameters, taken = _decode(fields, stream, config)
         return [_part(fields, _words(fields, fields["source"], depth), *parameters)], taken
-    weights, *parameters, taken = interpreter._diagonal(fields, config.rows, config.cols)
+    weights, *parameters, taken = interpreter.diagonal_weights(fields, config.rows, config.cols)
     parts = []
     for group in range(fields["groups"]):
         columns = fields["last_columns"] if group == fields["groups"] - 1 else config.cols
@@ -165,7 +165,7 @@ def run(image: Image, parameters: np.ndarray, ifmaps: np.ndarray, config: Config
         stream = stream[taken:]
     batches = []
     for start in range(0, len(ifmaps), _BATCH):
-        words = interpreter._unfold(image, ifmaps[start : start + _BATCH])
+        words = interpreter.unfold_ifmaps(image, ifmaps[start : start + _BATCH])
         memory = np.zeros((len(words), config.activation_words + 1, config.rows), np.int8)
         at = image.header["destination"]
         memory[:, at : at + words.shape[1]] = words

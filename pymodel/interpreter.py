@@ -11,10 +11,10 @@ from pymodel.image import Image
 from pymodel.parameters import decode_groups
 from pymodel.program import pixels_of
 
-__all__ = ["run"]
+__all__ = ["diagonal_weights", "gather_words", "pixel_order", "run", "unfold_ifmaps"]
 
 
-def _unfold(image: Image, ifmaps: np.ndarray) -> np.ndarray:
+def unfold_ifmaps(image: Image, ifmaps: np.ndarray) -> np.ndarray:
     """Words [n, words, rows] that the ifmap becomes on its way into the activation memory."""
     header, rows = image.header, image.header["rows"]
     data = np.stack([np.frombuffer(image.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps])
@@ -28,7 +28,7 @@ def _unfold(image: Image, ifmaps: np.ndarray) -> np.ndarray:
     return out.reshape(len(ifmaps), -1, rows)
 
 
-def _pixels(fields: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pixel_order(fields: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Address offset, input row and input column of every pixel of a k-block, in the order of issue."""
     out_h, out_w, size = fields["out_h"], fields["out_w"], fields["pool_h"]
     index = np.indices((out_h, out_w, size, fields["pool_w"])).reshape(4, -1)
@@ -43,9 +43,9 @@ def _pixels(fields: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.concatenate(([0], np.cumsum(steps[:-1]))), y, x
 
 
-def _gather(memory: np.ndarray, fields: dict[str, int], source: int, rows: int) -> np.ndarray:
+def gather_words(memory: np.ndarray, fields: dict[str, int], source: int, rows: int) -> np.ndarray:
     """What the window feeder reads: int8 [n, pixels, kblocks * rows]."""
-    offsets, y, x = _pixels(fields)
+    offsets, y, x = pixel_order(fields)
     blocks, step = [], source
     for ky in range(fields["kernel_h"]):
         for kx in range(fields["kernel_w"]):
@@ -62,7 +62,8 @@ def _gather(memory: np.ndarray, fields: dict[str, int], source: int, rows: int) 
     return np.concatenate(blocks, axis=2)
 
 
-def _diagonal(fields: dict[str, int], rows: int, cols: int):
+def diagonal_weights(fields: dict[str, int], rows: int, cols: int):
+    """What a diagonal layer has in place of parameters, as parameters.decode_groups gives them."""
     groups, kblocks = fields["groups"], fields["kblocks"]
     weights = np.zeros((groups, kblocks, rows, cols), np.int8)
     for block in range(kblocks):
@@ -84,13 +85,13 @@ def run(image: Image, key: bytes, ifmaps: np.ndarray, config) -> np.ndarray:
     stream = np.frombuffer(image.unlocked(key).parameters, np.uint8)
     rows, cols = config.rows, config.cols
     memory = np.zeros((len(ifmaps), config.activation_words, rows), np.int8)
-    words = _unfold(image, ifmaps)
+    words = unfold_ifmaps(image, ifmaps)
     at = image.header["destination"]
     memory[:, at : at + words.shape[1]] = words
     results = []
     for fields in image.program:
         if fields["diagonal"]:
-            weights, bias, multiplier, shift, taken = _diagonal(fields, rows, cols)
+            weights, bias, multiplier, shift, taken = diagonal_weights(fields, rows, cols)
         else:
             weights, bias, multiplier, shift, taken = decode_groups(fields, stream, config)
         stream = stream[taken:]
@@ -98,7 +99,7 @@ def run(image: Image, key: bytes, ifmaps: np.ndarray, config) -> np.ndarray:
         for group in range(fields["groups"]):
             columns = fields["last_columns"] if group == fields["groups"] - 1 else cols
             source = fields["source"] + group * fields["group_step"]
-            window = _gather(memory, fields, source, rows)
+            window = gather_words(memory, fields, source, rows)
             sums = accumulate(window, weights[group].reshape(-1, cols)[:, :columns])
             values = requantise(
                 sums, bias[group, :columns], multiplier[group, :columns], shift[group, :columns],

