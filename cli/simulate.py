@@ -33,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE", help="image file")
     add_key_file(parser, "the master key, if the image is locked")
     parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
-    parser.add_argument("--simulator", choices=("verilator", "icarus"), default="verilator", help="(verilator)")
+    parser.add_argument(
+        "--simulator",
+        choices=("verilator", "icarus", "native"),
+        default="verilator",
+        help="native: Verilator without cocotb, many times faster, no waves (verilator)",
+    )
     parser.add_argument(
         "--pauses",
         type=_probability,

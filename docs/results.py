@@ -130,8 +130,30 @@ def cycles_figure(result: dict) -> bytes:
     return file.getvalue()
 
 
+def put_cycles(text: str, result: dict) -> str:
+    """README.md with the figures of this cycles.json."""
+    lines = [
+        "| network | array | lower bound | cycles, plain | cycles, locked | ratio |\n",
+        "|---|---|--:|--:|--:|--:|\n",
+    ]
+    for row in result["rows"]:
+        lines.append(
+            f"| {row['network']} | {row['rows']}x{row['cols']} | {row['lower_bound']:,} | {row['cycles_plain']:,.0f} "
+            f"| {row['cycles_locked']:,.0f} | {row['ratio']:.3f} |\n"
+        )
+    wrong = sum(row["mismatches"] for row in result["rows"])
+    starved = sum(row["key_starved_cycles"] for row in result["rows"])
+    note = (
+        f"\nEvery byte of every ofmap is compared with the golden model: {wrong} differ. Cycles in which the array waited for "
+        f"a key byte: {starved:g}. All counters: [docs/results/cycles.md](docs/results/cycles.md).\n\n"
+        "![cycles by cause, as a multiple of the lower bound](docs/results/cycles.png)\n"
+    )
+    return put_between(text, "cycles", "".join(lines) + note)
+
+
 def take_cycles(file: Path) -> None:
     result = json.loads(file.read_text())
+    README.write_text(put_cycles(README.read_text(), result))
     how = f"Cycles per image, back to back, by `{result['command']}` on {result['machine']}.\n\n"
     (RESULTS / "cycles.md").write_text(how + cycles_table(result))
     (RESULTS / "cycles.png").write_bytes(cycles_figure(result))
