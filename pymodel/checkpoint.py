@@ -6,17 +6,17 @@ the file is locked and by which suite; nothing in it depends on the key. A custo
 passes the same suite.
 """
 
+import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
 from pymodel.errors import DeeplockError
+from pymodel.files import replace_file
 from pymodel.suites import Suite, lock, suite, unlock, unlock_many
 
 __all__ = ["Checkpoint", "load", "lock_checkpoint", "save", "unlock_checkpoint", "unlock_with_keys"]
@@ -53,17 +53,21 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise DeeplockError(f"checkpoint {path}: not a whole safetensors file ({error})") from None
 
 
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """A safetensors file whose metadata keys are in order: the library writes them in random order."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a safetensors file: the old content, if any, stays until the new one is complete."""
-    path = Path(path)
-    content = serialise(dict(checkpoint.tensors), dict(checkpoint.metadata))
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            temporary = Path(folder, path.name)
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-    except OSError as error:
-        raise DeeplockError(f"checkpoint {path}: {error.strerror}") from None
+    """Write a safetensors file, the same bytes for the same checkpoint; the old content stays until the new is complete."""
+    content = serialise(dict(checkpoint.tensors), dict(checkpoint.metadata) or None)
+    replace_file(path, _with_sorted_metadata(content))
 
 
 def _to_stream(tensors: Mapping[str, np.ndarray]) -> np.ndarray:

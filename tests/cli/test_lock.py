@@ -26,6 +26,7 @@ def test_a_float_checkpoint_comes_back_byte_for_byte(files, deeplock, tmp_path):
     locked, unlocked, figures = tmp_path / "locked", tmp_path / "unlocked", tmp_path / "lock.json"
     assert deeplock("lock", files.float_checkpoint, "--key-file", files.key, "-o", locked, "--json", figures).code == 0
     assert deeplock("unlock", locked, "--key-file", files.key, "-o", unlocked).code == 0
+    assert unlocked.read_bytes() == files.float_checkpoint.read_bytes()
     before, between, after = map(load_file, (files.float_checkpoint, locked, unlocked))
     assert before.keys() == between.keys() == after.keys()
     for name in before:

@@ -4,6 +4,7 @@ import os
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save as serialise
 
 from pymodel.checkpoint import Checkpoint, load, lock_checkpoint, save, unlock_checkpoint, unlock_with_keys
 from pymodel.errors import DeeplockError
@@ -148,5 +149,20 @@ def test_file_is_whole_or_the_old_one(checkpoint, tmp_path):
     save(tmp_path / "file", lock_checkpoint(checkpoint, KEY, DEEP_LOCK))
     assert load(tmp_path / "file").locked_by == "deep-lock"
     assert os.listdir(tmp_path) == ["file"]
-    with pytest.raises(DeeplockError, match=f"^checkpoint {tmp_path}/none/file: No such file or directory$"):
+    with pytest.raises(DeeplockError, match=f"^{tmp_path}/none/file: No such file or directory$"):
         save(tmp_path / "none" / "file", checkpoint)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"network": "ü", "dataset": "digits", "seed": "0"}])
+def test_lock_and_unlock_give_the_same_file_back(tmp_path, metadata):
+    """Byte for byte, header included, if the file's metadata keys are in order, as ours are."""
+    path, locked = tmp_path / "plain", tmp_path / "locked"
+    rng = np.random.default_rng(1)
+    tensors = {"b.weight": rng.normal(size=(3, 5)).astype(np.float32), "a": rng.integers(-128, 128, 7).astype(np.int8)}
+    save(path, Checkpoint(tensors, metadata or {}))
+    if metadata is None or len(metadata) == 1:
+        assert path.read_bytes() == serialise(tensors, metadata), "as the library writes it"
+    for _ in range(3):
+        save(locked, lock_checkpoint(load(path), bytes(16), suite("deep-lock")))
+        save(locked, unlock_checkpoint(load(locked), bytes(16)))
+        assert locked.read_bytes() == path.read_bytes()
