@@ -43,11 +43,12 @@ clean:
 	@echo "  everything else" && $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-# what pip cannot bring, as program:package; the last entry stands for a Python that makes virtual environments
+# what pip cannot bring, as program:package; then a Python that makes virtual environments, and headers for FST waves
 PROGRAMS := iverilog:iverilog g++:g++ make:make perl:perl
 MISSING = $(strip \
 	$(foreach pair,$(PROGRAMS),$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair))))) \
-	$(if $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null && echo yes),,python3-venv))
+	$(if $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null && echo yes),,python3-venv) \
+	$(if $(shell g++ -E -x c++ -include lz4.h -include zlib.h /dev/null >/dev/null 2>&1 && echo yes),,liblz4-dev zlib1g-dev))
 
 system:
 	@missing="$(MISSING)"; test -n "$$missing" || exit 0; \
