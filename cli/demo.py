@@ -1,7 +1,7 @@
 """The whole way on real images: train, quantise, compile, lock, run on the RTL, and report.
 
 Trains `digits`, quantises it to int8, compiles it for an 8x8 array with 8 parameter bytes a cycle and locks it with
-a random key that is kept nowhere. Test images go through the RTL with the right key, with a wrong one, and on the
+a key made from the seed. Test images go through the RTL with the right key, with a wrong one, and on the
 accelerator without unlock unit; every byte is compared with the golden model, the PyTorch reference and the
 interpreter of images. Then 20 wrong keys meet the whole test set. All figures are measured in this run; only the
 builds of the simulation are kept from earlier ones.
@@ -31,7 +31,7 @@ WRONG_KEY_IMAGES = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", default=Path("build/demo"), help="(build/demo)")
     parser.add_argument("--count", type=positive, metavar="N", default=20, help="images for the RTL (20)")
-    parser.add_argument("--seed", type=int, default=0, help="of the training (0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the training and of the keys (0)")
     parser.add_argument("--simulator", choices=("verilator", "icarus"), default="verilator", help="(verilator)")
     add_json(parser)
 
