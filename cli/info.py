@@ -8,14 +8,15 @@ examples:
   deeplock info build/digits.image
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
-JSON: image: {"kind", "network", "dataset", "classes", "suite", "locked", "rows", "cols", "bytes_per_beat", "needs",
-  "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool", "parameter_bytes"}]};
+JSON: image: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
+  "needs", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool", "parameter_bytes"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
-  checkpoint: {"kind", "suite", "locked", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
+  checkpoint: {"kind", "suite", "locked", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def _sbox(suite: str) -> dict[str, int] | None:
+    """Strength of the S-box that a suite locks with; None where it does not lock."""
+    from pymodel.sbox import properties
+    from pymodel.suites import SUITES
+
+    return asdict(properties(SUITES[suite].sbox)) if SUITES[suite].locks else None
+
+
 def _image(image: "Image") -> dict[str, Any]:
-    from cli.options import memory_needs
     from pymodel.parameters import ENTRY_BYTES, tile_rows
 
     rows, cols = image.header["rows"], image.header["cols"]
@@ -47,9 +55,11 @@ def _image(image: "Image") -> dict[str, Any]:
         return cols * sum(ENTRY_BYTES + sum(tile_rows(fields, rows, fold)) for fold in folds)
 
     def layer(fields: dict[str, int]) -> dict[str, Any]:
+        channels = (fields["groups"] - 1) * cols + fields["last_columns"]
+        depth = channels if fields["diagonal"] else (fields["cblocks"] - 1) * rows + fields["rows_last"]
         return {
-            "input": [fields["in_h"], fields["in_w"], (fields["cblocks"] - 1) * rows + fields["rows_last"]],
-            "output": [fields["out_h"], fields["out_w"], (fields["groups"] - 1) * cols + fields["last_columns"]],
+            "input": [fields["in_h"], fields["in_w"], depth],
+            "output": [fields["out_h"], fields["out_w"], channels],
             "kernel": [fields["kernel_h"], fields["kernel_w"]],
             "stride": fields["stride"],
             "pool": [fields["pool_h"], fields["pool_w"]],
@@ -63,10 +73,11 @@ def _image(image: "Image") -> dict[str, Any]:
         "classes": list(image.interface.classes),
         "suite": image.suite,
         "locked": image.suite != "plain",
+        "sbox": _sbox(image.suite),
         "rows": rows,
         "cols": cols,
         "bytes_per_beat": image.header["bytes_per_beat"],
-        "needs": memory_needs(image),
+        "needs": image.memory_needs,
         "parameter_bytes": len(image.parameters),
         "lower_bound": image.interface.lower_bound,
         "layers": [layer(fields) for fields in image.program],
@@ -74,7 +85,7 @@ def _image(image: "Image") -> dict[str, Any]:
 
 
 def _network(network: "Network") -> dict[str, Any]:
-    from pymodel.network import macs, output_shapes
+    from pymodel.network import macs, output_shapes, sources
 
     shapes, work = output_shapes(network), macs(network)
 
@@ -92,7 +103,7 @@ def _network(network: "Network") -> dict[str, Any]:
             {
                 "name": layer.name,
                 "kind": type(layer).__name__,
-                "source": getattr(layer, "source", None) or ", ".join(getattr(layer, "sources", ())),
+                "source": ", ".join(sources(layer)),
                 "output": list(shapes[layer.name]),
                 "weights": weights(layer),
                 "macs": work[layer.name],
@@ -108,6 +119,7 @@ def _checkpoint(checkpoint: "Checkpoint") -> dict[str, Any]:
         "kind": "checkpoint",
         "suite": suite,
         "locked": suite != "plain",
+        "sbox": _sbox(suite),
         "metadata": dict(checkpoint.metadata),
         "parameters": sum(tensor.size for tensor in checkpoint.tensors.values()),
         "tensors": [

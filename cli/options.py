@@ -20,7 +20,6 @@ __all__ = [
     "add_json",
     "add_key_file",
     "config_of",
-    "memory_needs",
     "positive",
     "read_key_file",
 ]
@@ -105,25 +104,13 @@ def config_of(**fields) -> Config:
         raise DeeplockError(str(error)) from None
 
 
-def memory_needs(image: "Image") -> dict[str, int]:
-    """The least memories that an accelerator must have for the image, by the names in Config."""
-    from pymodel.program import WORDS
-
-    return {
-        "activation_words": image.header["activation_words"],
-        "accumulators": image.header["accumulators"],
-        "program_words": WORDS * len(image.program),
-        "ifmap_bytes": image.header["ifmap_beats"] * image.header["rows"],
-    }
-
-
 def accelerator_for(image: "Image", args: argparse.Namespace | None = None) -> Config:
     """The accelerator that the options of `add_accelerator` describe; DeeplockError if it cannot run the image.
 
     What they leave open is the image's geometry and the usual memories, larger where the image needs more.
     """
     given = {name: getattr(args, name, None) for name in (*_SIZES, "lanes", "sbox")}
-    needs, fields = memory_needs(image), {"rows": image.header["rows"], "cols": image.header["cols"]}
+    needs, fields = image.memory_needs, {"rows": image.header["rows"], "cols": image.header["cols"]}
     for name, need in needs.items():
         fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())
     fields["activation_words"] = needs["activation_words"]

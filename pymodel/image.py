@@ -74,6 +74,16 @@ class Image:
     def suite(self) -> str:
         return next(suite.name for suite in SUITES.values() if suite.id == self.header["suite"])
 
+    @property
+    def memory_needs(self) -> dict[str, int]:
+        """The least memories that an accelerator must have for this image, by the names in Config."""
+        return {
+            "activation_words": self.header["activation_words"],
+            "accumulators": self.header["accumulators"],
+            "program_words": WORDS * len(self.program),
+            "ifmap_bytes": self.header["ifmap_beats"] * self.header["rows"],
+        }
+
     def locked(self, suite: str, key: bytes) -> "Image":
         """This plain image locked."""
         return self._recode(lock, SUITES[suite].name, key)
@@ -98,12 +108,7 @@ class Image:
                 )
         if self.suite != config.suite:
             raise DeeplockError(f"image is locked with suite {self.suite}, the accelerator has suite {config.suite}")
-        for name, need in (
-            ("activation_words", self.header["activation_words"]),
-            ("accumulators", self.header["accumulators"]),
-            ("program_words", WORDS * len(self.program)),
-            ("ifmap_bytes", self.header["ifmap_beats"] * config.rows),
-        ):
+        for name, need in self.memory_needs.items():
             if need > getattr(config, name):
                 raise DeeplockError(f"image needs {name} of {need}, the accelerator has {getattr(config, name)}")
 
