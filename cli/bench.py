@@ -10,7 +10,7 @@ examples:
   deeplock bench rtl --data DIR --json docs/results/cycles.json && python docs/results.py docs/results/cycles.json
 
 JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network", "rows", "cols", "bytes_per_beat",
-  "activation_words", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
+  "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
   locked}, "simulated_cycles_per_second": locked}]}; cycles are per image
 """
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rtl.add_argument(
         "--arrays", metavar="RxC,...", type=_arrays, default=_arrays("4x4,8x8,8x16,16x16"), help="(4x4,8x8,8x16,16x16)"
     )
+    rtl.add_argument("--batch", metavar="N", type=positive, default=1, help="images that share dense weights (1)")
     rtl.add_argument("--images", metavar="N", type=positive, help=f"test images of each ({_IMAGES}; digits 100)")
     rtl.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
     rtl.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
             raise DeeplockError(f"data set {network.dataset} has {len(images)} test images, not {count}")
         workloads.append(Workload(network, quantise_input(network, images[:count])))
     with Progress() as progress:
-        rows = measure(workloads, args.arrays, args.seed, args.jobs, progress)
+        rows = measure(workloads, args.arrays, args.batch, args.seed, args.jobs, progress)
     head, cells = table(rows)
     print_table(cells, head)
     write_json(

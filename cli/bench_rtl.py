@@ -35,13 +35,17 @@ class Workload:
     ifmaps: np.ndarray
 
 
-def config_for(rows: int, cols: int, networks: Sequence[Network]) -> Config:
-    """The accelerator with the usual memories, but for an activation memory that all these networks fit."""
-    config = config_of(rows=rows, cols=cols, bytes_per_beat=min(cols, 16))
+def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1) -> Config:
+    """The accelerator with the usual memories, but for an activation memory that all these networks fit.
+
+    For batches the program memory is the largest that there is.
+    """
+    words = Config.program_words if batch == 1 else 1 << 12
+    config = config_of(rows=rows, cols=cols, bytes_per_beat=min(cols, 16), program_words=words)
     while True:
         try:
             for network in networks:
-                compile_network(network, config, np.random.default_rng(0))
+                compile_network(network, config, np.random.default_rng(0), batch)
             return config
         except DeeplockError:
             if config.activation_words >= 1 << 16:
@@ -49,9 +53,9 @@ def config_for(rows: int, cols: int, networks: Sequence[Network]) -> Config:
             config = replace(config, activation_words=2 * config.activation_words)
 
 
-def _run(workload: Workload, config: Config, seed: int) -> tuple[RtlRun, int]:
+def _run(workload: Workload, config: Config, batch: int, seed: int) -> tuple[RtlRun, int]:
     """Compile, lock with a random key that dies here, and run; gives the lower bound too."""
-    image = compile_network(workload.network, config, np.random.default_rng(seed))
+    image = compile_network(workload.network, config, np.random.default_rng(seed), batch)
     key = b"" if config.suite == _PLAIN else generate_key(128)
     if key:
         image = image.locked(config.suite, key)
@@ -61,6 +65,7 @@ def _run(workload: Workload, config: Config, seed: int) -> tuple[RtlRun, int]:
 def measure(
     workloads: Sequence[Workload],
     arrays: Sequence[tuple[int, int]],
+    batch: int,
     seed: int,
     jobs: int | None,
     progress: Callable[[str], None],
@@ -68,7 +73,7 @@ def measure(
     """A row for each network and array, networks first; `jobs` builds and runs at a time."""
     progress("compiling")
     networks = [workload.network for workload in workloads]
-    configs = [config_for(rows, cols, networks) for rows, cols in arrays]
+    configs = [config_for(rows, cols, networks, batch) for rows, cols in arrays]
     jobs = jobs or len(os.sched_getaffinity(0))
     runs: dict[tuple[int, int, str], Future] = {}
     what: dict[Future, str] = {}
@@ -80,7 +85,7 @@ def measure(
                     what[pool.submit(build, each, "native")] = f"built {each.rows}x{each.cols} {each.suite}"
                 for number, workload in enumerate(workloads):
                     for each in both:
-                        future = pool.submit(_run, workload, each, seed)
+                        future = pool.submit(_run, workload, each, batch, seed)
                         runs[number, index, each.suite] = future
                         what[future] = f"{workload.network.name} ran on {each.rows}x{each.cols} {each.suite}"
             for count, future in enumerate(as_completed(what), 1):
@@ -94,17 +99,20 @@ def measure(
         for index, config in enumerate(configs):
             plain, lower_bound = runs[number, index, _PLAIN].result()
             locked, _ = runs[number, index, SUITE].result()
-            rows.append(_row(workload, config, plain, locked, lower_bound))
+            rows.append(_row(workload, config, batch, plain, locked, lower_bound))
     return rows
 
 
-def _row(workload: Workload, config: Config, plain: RtlRun, locked: RtlRun, lower_bound: int) -> dict[str, Any]:
+def _row(
+    workload: Workload, config: Config, batch: int, plain: RtlRun, locked: RtlRun, lower_bound: int
+) -> dict[str, Any]:
     return {
         "network": workload.network.name,
         "rows": config.rows,
         "cols": config.cols,
         "bytes_per_beat": config.bytes_per_beat,
         "activation_words": config.activation_words,
+        "batch": batch,
         "images": len(workload.ifmaps),
         "mismatches": plain.mismatches + locked.mismatches,
         "cycles_plain": plain.cycles_per_image,

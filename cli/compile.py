@@ -6,13 +6,16 @@ docs/bring-your-own-network.md. Such a network takes float [n, channels, height,
 raw pixels 0..255. The image fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least
 these memories. The bytes that pad the array are random, so two images of a network differ.
 
+With --batch an inference takes N ifmaps, and the dense layers at the network's end take their weights once for all N.
+
 examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
   deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.image
+  deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.image
   deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.image
   deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.image
 
-JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "layers", "parameter_bytes", "lower_bound", "file"}
+JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers", "parameter_bytes", "lower_bound", "file"}
 """
 
 import argparse
@@ -20,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.options import SUITE, add_accelerator, add_json, add_key_file
+from cli.options import SUITE, add_accelerator, add_json, add_key_file, positive
 
 if TYPE_CHECKING:
     from pymodel.network import Network
@@ -36,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
     parser.add_argument("-o", "--output", type=Path, metavar="IMAGE", required=True, help="the image file")
     add_key_file(parser, "lock the image with this master key; without, it is plain")
+    parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
     group = parser.add_argument_group("exported program (.pt2)")
     group.add_argument(
         "--calibration",
@@ -98,14 +102,14 @@ def run(args: argparse.Namespace) -> None:
         network = load(args.network)
     if not isinstance(network, Network):
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
-    image = compile_network(network, config)
+    image = compile_network(network, config, batch=args.batch)
     if key is not None:
         image = image.locked(SUITE, key)
     save(args.output, image)
     locked = f"locked by suite {image.suite}" if key is not None else "plain"
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
     print(f"{len(image.program)} layers, {len(image.parameters)} parameter bytes, ", end="")
-    print(f"at least {image.interface.lower_bound} cycles an inference")
+    print(f"at least {image.interface.lower_bound} cycles an image" + f" in batches of {args.batch}" * (args.batch > 1))
     write_json(
         args.json,
         {
@@ -114,6 +118,7 @@ def run(args: argparse.Namespace) -> None:
             "rows": config.rows,
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,
+            "batch": image.batch,
             "layers": len(image.program),
             "parameter_bytes": len(image.parameters),
             "lower_bound": image.interface.lower_bound,

@@ -9,7 +9,8 @@ examples:
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
 JSON: image: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
-  "needs", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool", "parameter_bytes"}]};
+  "batch", "needs", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
+  "parameter_bytes"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
   checkpoint: {"kind", "suite", "locked", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
@@ -77,6 +78,7 @@ def _image(image: "Image") -> dict[str, Any]:
         "rows": rows,
         "cols": cols,
         "bytes_per_beat": image.header["bytes_per_beat"],
+        "batch": image.batch,
         "needs": image.memory_needs,
         "parameter_bytes": len(image.parameters),
         "lower_bound": image.interface.lower_bound,

@@ -1,6 +1,6 @@
 """Take measured figures into README.md and docs/results: python docs/results.py [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json or cycles.json; by default build/demo, if it is
+DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json, cycles.json or cycles-batch.json; by default build/demo, if it is
 there, and every such file that is.
 """
 
@@ -130,8 +130,8 @@ def cycles_figure(result: dict) -> bytes:
     return file.getvalue()
 
 
-def put_cycles(text: str, result: dict) -> str:
-    """README.md with the figures of this cycles.json."""
+def put_cycles(text: str, name: str, result: dict) -> str:
+    """README.md with the figures of cycles.json or, for batches, cycles-batch.json; `name` without .json."""
     lines = [
         "| network | array | lower bound | cycles, plain | cycles, locked | ratio |\n",
         "|---|---|--:|--:|--:|--:|\n",
@@ -145,21 +145,25 @@ def put_cycles(text: str, result: dict) -> str:
     starved = sum(row["key_starved_cycles"] for row in result["rows"])
     note = (
         f"\nEvery byte of every ofmap is compared with the golden model: {wrong} differ. Cycles in which the array waited for "
-        f"a key byte: {starved:g}. All counters: [docs/results/cycles.md](docs/results/cycles.md).\n\n"
-        "![cycles by cause, as a multiple of the lower bound](docs/results/cycles.png)\n"
+        f"a key byte: {starved:g}. All counters: [docs/results/{name}.md](docs/results/{name}.md).\n\n"
+        f"![cycles by cause, as a multiple of the lower bound](docs/results/{name}.png)\n"
     )
-    return put_between(text, "cycles", "".join(lines) + note)
+    return put_between(text, name, "".join(lines) + note)
 
 
 def take_cycles(file: Path) -> None:
     result = json.loads(file.read_text())
-    README.write_text(put_cycles(README.read_text(), result))
+    README.write_text(put_cycles(README.read_text(), file.stem, result))
     how = f"Cycles per image, back to back, by `{result['command']}` on {result['machine']}.\n\n"
-    (RESULTS / "cycles.md").write_text(how + cycles_table(result))
-    (RESULTS / "cycles.png").write_bytes(cycles_figure(result))
+    (RESULTS / f"{file.stem}.md").write_text(how + cycles_table(result))
+    (RESULTS / f"{file.stem}.png").write_bytes(cycles_figure(result))
 
 
-TAKE: dict[str, Callable[[Path], None]] = {"accuracy.json": take_accuracy, "cycles.json": take_cycles}
+TAKE: dict[str, Callable[[Path], None]] = {
+    "accuracy.json": take_accuracy,
+    "cycles.json": take_cycles,
+    "cycles-batch.json": take_cycles,
+}
 """By file name; any other name is a demo's folder."""
 
 

@@ -151,7 +151,16 @@ class ImagePort(wiring.Component):
         )
         empty = Cat(
             header[name] == 0
-            for name in ("layers", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y")
+            for name in (
+                "layers",
+                "batch",
+                "parameter_beats",
+                "ifmap_beats",
+                "run_bytes",
+                "runs",
+                "windows_x",
+                "windows_y",
+            )
         ).any()
         return Mux(
             header.magic != MAGIC,

@@ -19,7 +19,7 @@ class Unfolder(wiring.Component):
     cycle where a window's last bytes cross into a further word.
 
     Members:
-        run, count, header   while `run`: `count` ifmaps of the network that `header` describes
+        run, count, header   while `run`: `count` batches of header.batch ifmaps of the network that `header` describes
         ifmap       beats of `rows` bytes; `last` marks the last one
         out         words in ascending order from header.destination on
         ready       an unfolded ifmap is in the activation memory
@@ -57,7 +57,8 @@ class Unfolder(wiring.Component):
         reads = [store.read_port() for store in stores]
         writes = [store.write_port() for store in stores]
 
-        ifmaps = Signal(16)
+        ifmaps = Signal(8)  # of the batch
+        batches = Signal(16)
         free = Signal(init=1)
         with m.If(self.take):
             m.d.sync += self.ready.eq(0)
@@ -79,13 +80,15 @@ class Unfolder(wiring.Component):
         finished = Signal()
         with m.FSM():
             with m.State("FILL"):
-                m.d.comb += self.ifmap.ready.eq(self.run & (ifmaps != self.count))
-                m.d.comb += self.never.eq(~self.ready & (ifmaps == self.count))
+                m.d.comb += self.ifmap.ready.eq(self.run & (batches != self.count))
+                m.d.comb += self.never.eq(~self.ready & (batches == self.count))
                 with m.If(accept):
                     m.d.sync += beats.eq(Mux(last_beat, 0, beats + 1))
                     m.d.comb += self.bad_length.eq(last_beat ^ self.ifmap.payload.last)
                     with m.If(last_beat):
                         m.d.sync += ifmaps.eq(ifmaps + 1)
+                        with m.If(ifmaps == header.batch - 1):
+                            m.d.sync += [ifmaps.eq(0), batches.eq(batches + 1)]
                         m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.never.eq(~self.ready & ~free)

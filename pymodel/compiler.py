@@ -1,20 +1,21 @@
 """The compiler: quantised network -> layer descriptors and parameter stream for one accelerator geometry.
 
-A layer with more pixels than the accumulator memory holds becomes several descriptors, each with the weights again.
+A layer with more pixels than the accumulator memory holds becomes several descriptors, each with the weights again. A batch
+has the layers before its dense ones once for each ifmap, with the weights again, and the dense ones once for all.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from pymodel.allocate import allocate
+from pymodel.allocate import Placement, allocate, words_of
 from pymodel.config import Config
 from pymodel.errors import DeeplockError
 from pymodel.image import Image, Interface
 from pymodel.network import Add, Conv, MaxPool, Network, lower_bound, output_shapes
 from pymodel.parameters import encode_groups, fold_of
 from pymodel.program import MAGIC, OPCODE, VERSION, WORDS, pixels_of
-from pymodel.schedule import Step, plan_input, plan_steps
+from pymodel.schedule import Step, plan_input, plan_steps, share
 
 __all__ = ["compile_network"]
 
@@ -28,6 +29,13 @@ def _accumulator_bits(conv: Conv) -> int:
     if bound >= 1 << 31:
         raise DeeplockError(f"layer {conv.name}: an accumulator can reach {bound}, which int32 cannot hold")
     return 24 if bound < 1 << 23 else 32
+
+
+def _checked(step: Step) -> Step:
+    """The step with the weights as it runs them and with the accumulator bits that they need."""
+    if not isinstance(step.layer, Conv):
+        return step
+    return replace(step, layer=replace(step.layer, weight=step.weight, accumulator_bits=_accumulator_bits(step.layer)))
 
 
 def _weights(step: Step, config: Config) -> dict[str, int]:
@@ -88,7 +96,7 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
 
 
 def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> dict[str, int]:
-    """The descriptor for `count` rows of (pooled) output from row `first` on."""
+    """The descriptor for `count` rows of (pooled) output from row `first` on; without wait_input and release_input."""
     layer = step.layer
     window, pool_stride = step.window
     pixel_words = -(-step.out[2] // config.rows)
@@ -114,8 +122,6 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
             "lo": -128 if plain else layer.lo,
             "hi": 127 if plain else layer.hi,
             "narrow": int(isinstance(layer, Conv) and layer.accumulator_bits == 24),
-            "wait_input": 0,
-            "release_input": 0,
             "to_stream": int(step.output not in places),
         }
     )
@@ -133,33 +139,50 @@ def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
     return [(first, min(rows, out_h - first)) for first in range(0, out_h, rows)]
 
 
-def compile_network(network: Network, config: Config, rng: np.random.Generator | None = None) -> Image:
+def compile_network(network: Network, config: Config, rng: np.random.Generator | None = None, batch: int = 1) -> Image:
     """Compile for an accelerator; the image is plain (suite "plain"), `Image.locked` locks it.
 
-    rng fills the bytes that the network leaves open; None takes entropy from the operating system.
+    rng    fills the bytes that the network leaves open; None takes entropy from the operating system
+    batch  ifmaps that an inference takes, 1 to 255; the dense layers at the network's end share their weights among them
 
     Raises:
         DeeplockError: the network does not fit the accelerator or the program format; the line names layer and limit.
     """
     rng = rng or np.random.default_rng()
     steps, unfold = plan_input(plan_steps(network, config), config)
-    places, early = allocate(steps, config)
+    steps = [_checked(step) for step in steps]
+    each, shared = share(steps, batch) if batch > 1 else (steps, [])
+    if not 1 <= batch <= 255:
+        raise DeeplockError(f"batch must be 1..255, not {batch}")
+    if batch > 1 and not shared:
+        raise DeeplockError(
+            f"network {network.name}: a batch shares the weights of dense layers at the end, and this network has none "
+            f"behind its first layer: batch must be 1, not {batch}"
+        )
+    gathered = [each[-1].output] if shared else []
+    part = words_of(each[-1].out, config.rows)
+    places, early = allocate(each + shared, config, *gathered)
+    # the first step reads the ifmap; if later ones do too, it is free only at the end
+    early = early and not any("input" in step.inputs for step in steps[1:])
 
     program: list[dict[str, int]] = []
     parameters: list[np.ndarray] = []
-    for step in steps:
-        if isinstance(step.layer, Conv):
-            layer = replace(step.layer, weight=step.weight, accumulator_bits=_accumulator_bits(step.layer))
-            step = replace(step, layer=layer)
-        for first, count in _strips(step, config):
-            fields = _descriptor(step, config, places, first, count)
-            program.append(fields)
-            if isinstance(step.layer, Conv):
-                parameters.append(encode_groups(step.layer, fields, config, rng))
-    # the first step reads the ifmap; if later ones do too, it is free only at the end
-    early = early and not any("input" in step.inputs for step in steps[1:])
-    program[0]["wait_input"] = 1
-    program[len(_strips(steps[0], config)) - 1 if early else -1]["release_input"] = 1
+
+    def emit(steps: list[Step], places: Placement) -> None:
+        for step in steps:
+            for first, count in _strips(step, config):
+                fields = _descriptor(step, config, places, first, count) | {"wait_input": 0, "release_input": 0}
+                program.append(fields)
+                if isinstance(step.layer, Conv):
+                    parameters.append(encode_groups(step.layer, fields, config, rng))
+
+    for index in range(batch):
+        begin = len(program)
+        emit(each, places | {name: places[name] + index * part for name in gathered})
+        if index == batch - 1:
+            emit(shared, places)
+        program[begin]["wait_input"] = 1
+        program[begin + len(_strips(each[0], config)) - 1 if early else -1]["release_input"] = 1
     if WORDS * len(program) > config.program_words:
         raise DeeplockError(
             f"network {network.name} takes {len(program)} descriptors, program_words {config.program_words} "
@@ -174,6 +197,7 @@ def compile_network(network: Network, config: Config, rng: np.random.Generator |
         "suite": 0,
         "version": VERSION,
         "layers": len(program),
+        "batch": batch,
         "parameter_beats": len(stream) // config.bytes_per_beat,
         "activation_words": config.activation_words,
         "accumulators": max(pixels_of(fields) for fields in program),
@@ -197,7 +221,9 @@ def compile_network(network: Network, config: Config, rng: np.random.Generator |
         output=network.output,
         ifmap_padding=unfold.padding,
         pad_value=unfold.pad_value,
-        lower_bound=lower_bound(network, config.rows, config.cols, config.bytes_per_beat),
+        lower_bound=lower_bound(
+            network, config.rows, config.cols, config.bytes_per_beat, [step.name for step in shared], batch
+        ),
         pixels=network.pixels,
     )
     return Image(header, tuple(program), stream, interface)

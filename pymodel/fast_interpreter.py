@@ -22,7 +22,7 @@ __all__ = ["EXACT", "run"]
 EXACT = 1 << 10
 """Products of int8 numbers that a float32 sum holds exactly."""
 
-_BATCH = 64  # ifmaps in the activation memory: enough for a dense layer's matrix product
+_AT_ONCE = 64  # ifmaps in the activation memory: enough for a dense layer's matrix product
 _VALUES = 1 << 18  # activations of one matrix product: 1 MB of float32 stays in the cache
 
 
@@ -163,16 +163,21 @@ def run(image: Image, parameters: np.ndarray, ifmaps: np.ndarray, config: Config
         parts, taken = _parts(fields, stream, config, config.activation_words)
         layers.append((fields, parts))
         stream = stream[taken:]
-    batches = []
-    for start in range(0, len(ifmaps), _BATCH):
-        words = interpreter.unfold_ifmaps(image, ifmaps[start : start + _BATCH])
-        memory = np.zeros((len(words), config.activation_words + 1, config.rows), np.int8)
-        at = image.header["destination"]
-        memory[:, at : at + words.shape[1]] = words
+    ofmaps = []
+    at_once = -(-_AT_ONCE // image.batch) * image.batch
+    for start in range(0, len(ifmaps), at_once):
+        part = interpreter.unfold_ifmaps(image, ifmaps[start : start + at_once])
+        batches = interpreter.batched(part, image.batch)
+        memory = np.zeros((len(batches), config.activation_words + 1, config.rows), np.int8)
+        arriving = iter(batches.swapaxes(0, 1))
         results = []
         for fields, parts in layers:
+            if fields["wait_input"]:
+                words = next(arriving)
+                at = image.header["destination"]
+                memory[:, at : at + words.shape[1]] = words
             result = _run_layer(parts, fields, memory)
             if fields["to_stream"]:
                 results.append(result)
-        batches.append(np.concatenate(results, axis=1).reshape(len(words), *image.interface.output_shape))
-    return np.concatenate(batches)
+        ofmaps.append(np.concatenate(results, axis=1).reshape(-1, *image.interface.output_shape)[: len(part)])
+    return np.concatenate(ofmaps)

@@ -7,6 +7,7 @@ only the host needs (shapes, quantisation, class names). Nothing in it comes fro
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ FORMAT = "deeplock image 1"
 class Interface:
     """What a host must know to feed an image's network and read its results.
 
+    lower_bound     least cycles for an ifmap, see network.lower_bound
     pixels          what raw images mean to the network, if no data set says it
     ifmap_padding   pixels (top, left, bottom, right) of `pad_value` that the host adds around an ifmap
     """
@@ -73,6 +75,11 @@ class Image:
     @property
     def suite(self) -> str:
         return next(suite.name for suite in SUITES.values() if suite.id == self.header["suite"])
+
+    @property
+    def batch(self) -> int:
+        """Ifmaps that an inference takes."""
+        return self.header["batch"]
 
     @property
     def memory_needs(self) -> dict[str, int]:
@@ -122,11 +129,11 @@ class Image:
         )
         return padded.tobytes().ljust(self.header["ifmap_beats"] * self.header["rows"], b"\0")
 
-    def unpack_ofmap(self, data: bytes) -> np.ndarray:
-        """The ofmap [height, width, channels] from the bytes of one ofmap packet."""
-        height, width, channels = self.interface.output_shape
-        if len(data) != height * width * channels:
-            raise DeeplockError(f"ofmap must be {height * width * channels} bytes, not {len(data)}")
+    def unpack_ofmaps(self, data: bytes) -> np.ndarray:
+        """The ofmaps [batch, height, width, channels] from the bytes of one ofmap packet."""
+        shape = (self.batch, *self.interface.output_shape)
+        if len(data) != prod(shape):
+            raise DeeplockError(f"an ofmap packet must be {prod(shape)} bytes, not {len(data)}")
         values = np.frombuffer(data, np.int8)
         strips, position = [], 0
         for fields in self.program:
@@ -139,7 +146,7 @@ class Image:
                 groups.append(values[position : position + pixels * columns].reshape(pixels, columns))
                 position += pixels * columns
             strips.append(np.concatenate(groups, axis=1))
-        return np.concatenate(strips).reshape(height, width, channels)
+        return np.concatenate(strips).reshape(shape)
 
 
 def save_image(path: Path | str, image: Image) -> None:

@@ -11,7 +11,7 @@ from pymodel.image import Image
 from pymodel.parameters import decode_groups
 from pymodel.program import pixels_of
 
-__all__ = ["diagonal_weights", "gather_words", "pixel_order", "run", "unfold_ifmaps"]
+__all__ = ["batched", "diagonal_weights", "gather_words", "pixel_order", "run", "unfold_ifmaps"]
 
 
 def unfold_ifmaps(image: Image, ifmaps: np.ndarray) -> np.ndarray:
@@ -26,6 +26,12 @@ def unfold_ifmaps(image: Image, ifmaps: np.ndarray) -> np.ndarray:
     out = np.zeros((len(ifmaps), len(taps), words * rows), np.int8)
     out[:, :, : taps.shape[1]] = data[:, taps]
     return out.reshape(len(ifmaps), -1, rows)
+
+
+def batched(values: np.ndarray, batch: int) -> np.ndarray:
+    """[n, ...] as [inferences, batch, ...]; the last inference is filled up with the last value."""
+    values = np.concatenate([values, values[-1:].repeat(-len(values) % batch, axis=0)])
+    return values.reshape(-1, batch, *values.shape[1:])
 
 
 def pixel_order(fields: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,12 +90,16 @@ def run(image: Image, key: bytes, ifmaps: np.ndarray, config) -> np.ndarray:
     """The ofmaps, int8 [n, height, width, channels], that the accelerator gives with `key` for int8 ifmaps [n, h, w, c]."""
     stream = np.frombuffer(image.unlocked(key).parameters, np.uint8)
     rows, cols = config.rows, config.cols
-    memory = np.zeros((len(ifmaps), config.activation_words, rows), np.int8)
-    words = unfold_ifmaps(image, ifmaps)
-    at = image.header["destination"]
-    memory[:, at : at + words.shape[1]] = words
+    batches = batched(unfold_ifmaps(image, ifmaps), image.batch)
+    count = len(batches)
+    memory = np.zeros((count, config.activation_words, rows), np.int8)
+    arriving = iter(batches.swapaxes(0, 1))
     results = []
     for fields in image.program:
+        if fields["wait_input"]:
+            words = next(arriving)
+            at = image.header["destination"]
+            memory[:, at : at + words.shape[1]] = words
         if fields["diagonal"]:
             weights, bias, multiplier, shift, taken = diagonal_weights(fields, rows, cols)
         else:
@@ -105,14 +115,14 @@ def run(image: Image, key: bytes, ifmaps: np.ndarray, config) -> np.ndarray:
                 sums, bias[group, :columns], multiplier[group, :columns], shift[group, :columns],
                 fields["zero_point"], fields["lo"], fields["hi"], 24 if fields["narrow"] else 32,
             )  # fmt: skip
-            outputs.append(values.reshape(len(ifmaps), -1, fields["pool_w"] * fields["pool_h"], columns).max(axis=2))
+            outputs.append(values.reshape(count, -1, fields["pool_w"] * fields["pool_h"], columns).max(axis=2))
         result = np.concatenate(outputs, axis=2)
         if fields["to_stream"]:
             results.append(result)
             continue
         padded = np.zeros((*result.shape[:2], fields["pixel_words"] * rows), np.int8)
         padded[:, :, : result.shape[2]] = result
-        words = padded.reshape(len(ifmaps), -1, rows)
+        words = padded.reshape(count, -1, rows)
         at = fields["destination"]
         memory[:, at : at + words.shape[1]] = words
-    return np.concatenate(results, axis=1).reshape(len(ifmaps), *image.interface.output_shape)
+    return np.concatenate(results, axis=1).reshape(-1, *image.interface.output_shape)[: len(ifmaps)]

@@ -5,6 +5,7 @@ order. A dense layer is a convolution whose kernel is its whole input (flatten c
 Arithmetic: docs/architecture.md, "Arithmetic contract".
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import prod
 
@@ -185,14 +186,20 @@ def macs(network: Network) -> dict[str, int]:
     }
 
 
-def lower_bound(network: Network, rows: int, cols: int, bytes_per_beat: int) -> int:
-    """Least cycles that a rows x cols array fed by `bytes_per_beat` parameter bytes a cycle can take for one inference.
+def lower_bound(
+    network: Network, rows: int, cols: int, bytes_per_beat: int, shared: Collection[str] = (), batch: int = 1
+) -> int:
+    """Least cycles that a rows x cols array fed by `bytes_per_beat` parameter bytes a cycle can take for an ifmap.
 
-    Sum over layers of max(MACs / (rows * cols), weight bytes / bytes_per_beat), each layer rounded up.
+    Sum over layers of max(MACs / (rows * cols), weight bytes / bytes_per_beat), each layer rounded up. The layers named in
+    `shared` take their weights once for `batch` ifmaps.
     """
     work = macs(network)
     return sum(
-        max(-(-work[layer.name] // (rows * cols)), -(-layer.weight.size // bytes_per_beat))
+        max(
+            -(-work[layer.name] // (rows * cols)),
+            -(-layer.weight.size // (bytes_per_beat * (batch if layer.name in shared else 1))),
+        )
         for layer in network.layers
         if isinstance(layer, Conv)
     )

@@ -27,7 +27,7 @@ __all__ = [
 
 WORDS = 16
 MAGIC = 0x4B4C_4E4E  # "NNLK"
-VERSION = 1
+VERSION = 2
 OPCODE = 1
 
 
@@ -60,7 +60,11 @@ HEADER = Layout(
             Field("bytes_per_beat", 8),
             Field("suite", 8, meaning="number of the lock suite; 0 is plain"),
         ),
-        (Field("version", 8), Field("layers", 8, meaning="descriptors that follow")),
+        (
+            Field("version", 8),
+            Field("layers", 8, meaning="descriptors that follow"),
+            Field("batch", 8, meaning="ifmaps that an inference takes"),
+        ),
         (Field("parameter_beats", 32, meaning="beats of the parameter section"),),
         (Field("activation_words", 17, meaning="depth that the program needs"), Field("reserved", 15)),
         (Field("accumulators", 16, meaning="depth that the program needs"), Field("ifmap_beats", 16)),

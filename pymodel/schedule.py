@@ -8,7 +8,9 @@ from pymodel.config import Config
 from pymodel.errors import DeeplockError
 from pymodel.network import Add, AveragePool, Conv, MaxPool, Network, Shape, output_shapes, sources
 
-__all__ = ["Step", "Unfold", "plan_input", "plan_steps"]
+__all__ = ["Step", "Unfold", "plan_input", "plan_steps", "share"]
+
+_LARGEST_STRIDE = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,28 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
                 step = replace(step, kernel=(2, 1))  # kernel row 0 reads one tensor, row 1 the other
         steps.append(step)
     return steps
+
+
+def share(steps: list[Step], batch: int) -> tuple[list[Step], list[Step]]:
+    """Split the steps into those that run once for each ifmap of a batch and the dense ones at the end that run once for all.
+
+    A shared step sees the tensors of the batch as one, the ifmaps' parts below each other: so a dense layer becomes a
+    convolution whose stride is the height of its kernel. The first step is never shared, since it reads the ifmap.
+    """
+    first = len(steps)
+    while first > 1 and _is_dense(steps[first - 1]) and steps[first - 1].inputs == (steps[first - 2].output,):
+        first -= 1
+    stacked = []
+    for step in steps[first:]:
+        (height, width, depth), (_, _, channels) = step.shape, step.out
+        stacked.append(replace(step, shape=(batch * height, width, depth), out=(batch, 1, channels), stride=height))
+    return steps[:first], stacked
+
+
+def _is_dense(step: Step) -> bool:
+    """A convolution whose kernel is its whole input."""
+    conv = isinstance(step.layer, Conv) and not any(step.layer.padding) and step.pool is None
+    return conv and step.kernel == step.shape[:2] and step.shape[0] <= _LARGEST_STRIDE
 
 
 @dataclass(frozen=True)

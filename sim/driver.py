@@ -127,23 +127,24 @@ class Driver:
     ) -> RunResult:
         """Run inferences back to back; loads the image's program first if it is not the one loaded last.
 
-        ifmaps     int8 [h, w, c] each, 1 to 65535 of them
+        ifmaps     int8 [h, w, c] each; they make 1 to 65535 inferences, the last one filled up with the last ifmap
         progress   called with (inferences done, of all)
 
         Raises AcceleratorError if the device stops with an error code, WatchdogError if it hangs.
         """
         if self._loaded is not image:
             await self.load_program(image)
-        count = len(ifmaps)
+        count = -(-len(ifmaps) // image.batch)
         await self.write("COUNT", count)
-        self._feed(self.ifmap, map(image.pack_ifmap, ifmaps))
+        surplus = count * image.batch - len(ifmaps)
+        self._feed(self.ifmap, map(image.pack_ifmap, itertools.chain(ifmaps, itertools.repeat(ifmaps[-1], surplus))))
         self._feed(self.image, itertools.repeat(image.parameters, count - self._offered))
         self._offered = False
         begin, reported = self.cycle, 0
         await self.write("CONTROL", Command.START)
 
         def missing() -> str:
-            return f"DONE, {self.ofmap.count()} of {count} ofmaps came"
+            return f"DONE, {self.ofmap.count()} of {count} ofmap packets came"
 
         def report() -> None:
             nonlocal reported
@@ -161,10 +162,10 @@ class Driver:
                 break
             await self.wait(1)
         else:
-            raise WatchdogError(f"DONE, but {self.ofmap.count()} of {count} ofmaps came")
+            raise WatchdogError(f"DONE, but {self.ofmap.count()} of {count} ofmap packets came")
         report()
-        ofmaps = [image.unpack_ofmap(bytes(self.ofmap.recv_nowait().tdata)) for _ in range(count)]
-        return RunResult(ofmaps, await self.counters(), cycles)
+        ofmaps = [ofmap for _ in range(count) for ofmap in image.unpack_ofmaps(bytes(self.ofmap.recv_nowait().tdata))]
+        return RunResult(ofmaps[: len(ifmaps)], await self.counters(), cycles)
 
     def _feed(self, stream: FastSource, packets: Iterable[bytes]) -> None:
         """Send packets from now on, only a few of them waiting in memory."""

@@ -33,7 +33,7 @@ using Bytes = std::vector<uint8_t>;
 }
 
 struct Job {
-    uint64_t watchdog, seed;
+    uint64_t watchdog, seed, inferences;
     double pauses;  // probability of a pause in each cycle of each stream
     Bytes head, parameters;
     std::vector<Bytes> ifmaps;
@@ -44,6 +44,7 @@ struct Job {
         read(&pauses, sizeof pauses);
         head = bytes();
         parameters = bytes();
+        inferences = number();
         ifmaps.resize(number());
         for (Bytes& ifmap : ifmaps) ifmap = bytes();
     }
@@ -152,7 +153,7 @@ class Host {
     void write(uint32_t address, uint32_t value);
     uint32_t read(uint32_t address);
     uint32_t poll_until(uint32_t mask, uint32_t value, bool stop_at_error, const char* what);
-    bool ofmaps_missing() const { return ofmaps.size() <= job.ifmaps.size(); }
+    bool ofmaps_missing() const { return ofmaps.size() <= job.inferences; }
 };
 
 void Host::tick() {
@@ -219,7 +220,7 @@ uint32_t Host::poll_until(uint32_t mask, uint32_t value, bool stop_at_error, con
             fail("watchdog: no beat on any stream for " + std::to_string(cycle - since) + " cycles, waiting for " + what +
                  ": STATUS " + text + ", " + std::to_string(image.beats) + " image beats and " +
                  std::to_string(ifmap.beats) + " ifmap beats taken, " + std::to_string(ofmaps.size() - 1) + " of " +
-                 std::to_string(job.ifmaps.size()) + " ofmaps came");
+                 std::to_string(job.inferences) + " ofmap packets came");
         }
         for (uint64_t i = 0; i < pause; ++i) tick();
         pause = std::min<uint64_t>(pause * 3 / 2, 4096);
@@ -242,9 +243,9 @@ void Host::run(Bytes& key, std::ofstream& result) {
     image.send(first);
     uint32_t status = poll_until(constants::LOADED, constants::LOADED, true, "the image's header and program");
     if (!(status >> constants::ERROR_SHIFT)) {
-        write(constants::COUNT, job.ifmaps.size());
+        write(constants::COUNT, job.inferences);
         for (const Bytes& packet : job.ifmaps) ifmap.send(packet);
-        for (size_t i = 1; i < job.ifmaps.size(); ++i) image.send(job.parameters);
+        for (size_t i = 1; i < job.inferences; ++i) image.send(job.parameters);
         const uint64_t begin = cycle;
         write(constants::CONTROL, constants::START);
         status = poll_until(constants::DONE, constants::DONE, true, "DONE");
@@ -259,7 +260,7 @@ void Host::run(Bytes& key, std::ofstream& result) {
             if (i > job.watchdog) fail("watchdog: DONE, but ofmaps are missing");
             tick();
         }
-        if (reported != job.ifmaps.size()) std::cout << job.ifmaps.size() << std::endl;
+        if (reported != job.inferences) std::cout << job.inferences << std::endl;
     }
 
     const auto put = [&result](uint64_t value) { result.write(reinterpret_cast<const char*>(&value), sizeof value); };

@@ -91,12 +91,15 @@ def run_native(
     head: bytes,
     parameters: bytes,
     ifmaps: Sequence[bytes],
+    batch: int = 1,
     pauses: float = 0.0,
     seed: int = 0,
     watchdog: int = 200_000,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Run the inferences back to back: {"status", "cycles", "counters", "ofmaps": bytes each}.
+
+    An inference takes `batch` ifmaps; their number is a multiple of it.
 
     program   what `sim.build.build` made with simulator "native"
     work      folder for the job and the result; the key goes through a pipe and is in no file
@@ -107,7 +110,7 @@ def run_native(
     """
     job, result = work / "job", work / "result"
     numbers = struct.pack("<QQd", watchdog, seed & 0xFFFF_FFFF_FFFF_FFFF, pauses)
-    ifmap_blobs = struct.pack("<Q", len(ifmaps)) + b"".join(map(_blob, ifmaps))
+    ifmap_blobs = struct.pack("<QQ", len(ifmaps) // batch, len(ifmaps)) + b"".join(map(_blob, ifmaps))
     job.write_bytes(numbers + _blob(head) + _blob(parameters) + ifmap_blobs)
     pipe = subprocess.PIPE
     with subprocess.Popen([program, job, result], stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:

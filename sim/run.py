@@ -46,7 +46,7 @@ def simulate(
                faster and cycle for cycle the same (pauses come at other times); it starts without a reset
 
     key        16, 24 or 32 bytes; b"" loads none (suite plain)
-    ifmaps     int8 [h, w, c] each, 1 to 65535 of them
+    ifmaps     int8 [h, w, c] each; they make 1 to 65535 inferences, the last one filled up with the last ifmap
     pauses     probability of a pause in each cycle of each stream; `seed` makes them the same again
     waves      file for the signals, FST or VCD as the simulator writes; anybody who reads it has the key
     progress   called with a line of text now and then
@@ -68,11 +68,13 @@ def simulate(
         job: dict[str, Any] = {
             "head": bytes(image.head),
             "parameters": bytes(image.parameters),
+            "batch": image.batch,
             "pauses": pauses,
             "seed": seed,
         }
         job["watchdog"] = watchdog
-        job["ifmaps"] = [bytes(image.pack_ifmap(ifmap)) for ifmap in ifmaps]
+        packed = [bytes(image.pack_ifmap(ifmap)) for ifmap in ifmaps]
+        job["ifmaps"] = packed + packed[-1:] * (-len(packed) % image.batch)
         begin = time.monotonic()
         if simulator == "native":
             results = _run_natively(folder / TOP, Path(name), key, job, jobs, progress)
@@ -82,27 +84,29 @@ def simulate(
     for result in results:
         if code := result["status"] >> 8:
             raise AcceleratorError(code)
-    runs = tuple(
-        RunResult([image.unpack_ofmap(ofmap) for ofmap in result["ofmaps"]], result["counters"], result["cycles"])
-        for result in results
-    )
-    return SimResult(runs, results[-1]["status"], seconds)
+    left, runs = len(ifmaps), []
+    for result in results:
+        ofmaps = [ofmap for packet in result["ofmaps"] for ofmap in image.unpack_ofmaps(packet)][:left]
+        runs.append(RunResult(ofmaps, result["counters"], result["cycles"]))
+        left -= len(ofmaps)
+    return SimResult(tuple(runs), results[-1]["status"], seconds)
 
 
 def _run_natively(
     program: Path, work: Path, key: bytes, job: dict[str, Any], jobs: int, progress: Callable[[str], None] | None
 ) -> list[dict[str, Any]]:
-    """Split the ifmaps of the job evenly over `jobs` processes; the results in their order."""
-    ifmaps = job["ifmaps"]
-    jobs = min(jobs, len(ifmaps))
-    bounds = [len(ifmaps) * index // jobs for index in range(jobs + 1)]
+    """Split the inferences of the job evenly over `jobs` processes; the results in their order."""
+    ifmaps, batch = job["ifmaps"], job["batch"]
+    inferences = len(ifmaps) // batch
+    jobs = min(jobs, inferences)
+    bounds = [inferences * index // jobs * batch for index in range(jobs + 1)]
     done = [0] * jobs
 
     def run(index: int) -> dict[str, Any]:
-        def report(inferences: int) -> None:
-            done[index] = inferences
+        def report(finished: int) -> None:
+            done[index] = finished
             if progress is not None:
-                progress(f"{sum(done)} of {len(ifmaps)} inferences")
+                progress(f"{sum(done)} of {inferences} inferences")
 
         share = {**job, "ifmaps": ifmaps[bounds[index] : bounds[index + 1]], "seed": job["seed"] + index}
         folder = work / str(index)
@@ -125,7 +129,7 @@ def _run_cocotb(
     (work / "job").write_bytes(pickle.dumps(job))
     if key:
         write_key(work / "key", key)
-    with _forwarded(work / "progress", len(job["ifmaps"]), progress):
+    with _forwarded(work / "progress", len(job["ifmaps"]) // job["batch"], progress):
         run_bench("sim.testbench", folder, simulator, work, {"DEEPLOCK_JOB": str(work)}, waves)
     return pickle.loads((work / "result").read_bytes())
 

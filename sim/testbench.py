@@ -24,7 +24,11 @@ async def simulate_job(dut) -> None:
         key = read_key(key_file)
         key_file.unlink()
     image = SimpleNamespace(
-        head=job["head"], parameters=job["parameters"], pack_ifmap=lambda data: data, unpack_ofmap=lambda data: data
+        head=job["head"],
+        parameters=job["parameters"],
+        batch=job["batch"],
+        pack_ifmap=lambda data: data,
+        unpack_ofmaps=lambda data: [data],
     )
 
     with (folder / "progress").open("a", buffering=1) as progress:

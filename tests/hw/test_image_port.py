@@ -33,6 +33,7 @@ def header_of(config: Config, **fields: int) -> dict[str, int]:
         "suite": SUITES[config.suite].id,
         "version": VERSION,
         "layers": config.program_words // WORDS,
+        "batch": 1,
         "parameter_beats": 6,
         "activation_words": config.activation_words,
         "accumulators": config.accumulators,
@@ -178,7 +179,7 @@ WRONG_HEADERS = [
     ({"ifmap_beats": CONFIG.ifmap_bytes // CONFIG.rows + 1, "runs": 0}, Error.TOO_LARGE),
     *(
         ({name: 0}, Error.BAD_DESCRIPTOR)
-        for name in ("layers", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y")
+        for name in ("layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y")
     ),
 ]
 

@@ -70,12 +70,13 @@ class Case:
     words: list[list[tuple[int, bytes]]]
 
 
-def case_of(rng, config: Config, fields: dict[str, int], count: int) -> Case:
+def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int = 1) -> Case:
     rows = config.rows
     beats = parts(config, fields)[0]
     header = {name: value for name, value in fields.items() if name != "ifmap_bytes"} | {
         "rows": rows,
         "ifmap_beats": beats,
+        "batch": batch,
     }
     ifmaps = rng.integers(-128, 128, (count, beats * rows), dtype=np.int8)
     image = SimpleNamespace(header=header, pack_ifmap=lambda ifmap: ifmap.tobytes())
@@ -112,7 +113,7 @@ def check_words(rows: int, got: list, expected: list[tuple[int, bytes]]) -> None
 
 async def begin(ctx, dut: Unfolder, case: Case) -> None:
     ctx.set(dut.header, {name: value for name, value in case.header.items() if name != "rows"})
-    ctx.set(dut.count, len(case.beats))
+    ctx.set(dut.count, len(case.beats) // case.header["batch"])
     ctx.set(dut.run, 1)
 
 
@@ -131,10 +132,10 @@ async def until(ctx, signal) -> None:
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("attempt", range(3))
 def test_random_windows_become_the_interpreters_words(attempt, rows, pauses, rng, dice):
-    """Three ifmaps; the layer takes each and releases it later, before the next one's words may come."""
+    """Four ifmaps in two batches; the layer takes each and releases it later, before the next one's words may come."""
     config = config_of(rows)
     dut = Unfolder(config)
-    case = case_of(rng, config, random_windows(rng, config), 3)
+    case = case_of(rng, config, random_windows(rng, config), 4, batch=2)
     print(case.header)
 
     async def write(ctx):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from pymodel import golden, interpreter
+from pymodel import fast_interpreter, golden, interpreter
 from pymodel.compiler import compile_network
 from pymodel.config import Config
 from pymodel.errors import DeeplockError
-from pymodel.network import Conv, MaxPool
-from tests.random_networks import chains, network_of
+from pymodel.network import Conv, MaxPool, output_shapes
+from tests.random_networks import chains, convs, network_of
 
 CONFIGS = [
     Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048),
@@ -48,6 +48,54 @@ def test_a_compiled_network_computes_what_the_network_computes(case, config, see
     locked = image.locked("deep-lock", key)
     assert np.array_equal(interpreter.run(locked, key, ifmaps, config), expected)
     assert locked.unlocked(key).stream == image.stream
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    chains(most_channels=9, most_pixels=7), st.sampled_from(CONFIGS), st.integers(2, 5), st.integers(1, 3), st.data()
+)
+def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, data):
+    """With 1..3 dense layers at the end, and 2 ifmaps times anything, so that the last batch may not be full."""
+    network, ifmaps = case
+    for index in range(depth):
+        source = network.layers[-1].name
+        height, width, channels = output_shapes(network)[source]
+        layer = data.draw(convs(f"dense{index}", source, channels, (height, width), False, 20))
+        layer = replace(layer, stride=1, padding=(0, 0, 0, 0))
+        network = replace(network, layers=(*network.layers, layer))
+    config = replace(config, program_words=4096, activation_words=1 << 14, accumulators=max(config.accumulators, 64))
+    ifmaps = ifmaps.repeat(data.draw(st.integers(1, 3)), axis=0)
+    ifmaps ^= np.arange(len(ifmaps), dtype=np.int8)[:, None, None, None]
+    try:
+        image = compile_network(network, config, np.random.default_rng(0), batch)
+    except DeeplockError as error:
+        assume("one row of output takes" not in str(error) and "program_words" not in str(error))
+        raise
+    expected = golden.run(network, ifmaps)[network.layers[-1].name]
+    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
+    stream = np.frombuffer(image.parameters, np.uint8)
+    assert np.array_equal(fast_interpreter.run(image, stream, ifmaps, config), expected)
+
+
+def test_a_batch_takes_dense_weights_once():
+    first, second = conv("a", "input", (4, 3, 3, 1)), conv("b", "a", (16, 4, 4, 4))
+    network, config = network_of((6, 6, 1), first, second), Config(rows=4, cols=4, bytes_per_beat=4)
+    alone, batch = (compile_network(network, config, batch=count) for count in (1, 10))
+    weights = first.weight.size + 4 * 8  # and an entry for each channel
+    assert len(batch.parameters) - len(alone.parameters) == 9 * weights
+    bounds = [image.interface.lower_bound for image in (alone, batch)]
+    assert bounds == [36 + 256, 36 + 64]  # 16 pixels x 36 MACs / 16; 1024 bytes / 4; 1024 MACs / 16
+
+
+@pytest.mark.parametrize("batch, message", [
+    (0, "batch must be 1..255, not 0"),
+    (256, "batch must be 1..255, not 256"),
+    (2, "network test: a batch shares the weights of dense layers at the end, and this network has none"),
+])  # fmt: skip
+def test_a_batch_that_cannot_be_is_refused(batch, message):
+    network = network_of((6, 6, 1), conv("a", "input", (4, 3, 3, 1)), conv("b", "a", (16, 3, 3, 4)))
+    with pytest.raises(DeeplockError, match=message):
+        compile_network(network, Config(), batch=batch)
 
 
 def test_no_byte_of_the_parameters_follows_from_the_architecture():

@@ -94,5 +94,5 @@ def test_an_ifmap_of_another_shape_is_refused():
 
 
 def test_an_ofmap_of_another_length_is_refused():
-    with pytest.raises(DeeplockError, match="ofmap must be 10 bytes, not 9"):
-        IMAGE.unpack_ofmap(bytes(9))
+    with pytest.raises(DeeplockError, match="an ofmap packet must be 10 bytes, not 9"):
+        IMAGE.unpack_ofmaps(bytes(9))

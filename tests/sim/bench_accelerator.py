@@ -115,7 +115,7 @@ async def headers_of_something_else(dut):
     driver = await started(dut)
     for fields, code in (
         ({"magic": 0x12345678}, Error.BAD_MAGIC),
-        ({"version": 2}, Error.BAD_GEOMETRY),
+        ({"version": IMAGE.header["version"] - 1}, Error.BAD_GEOMETRY),
         ({"rows": 8}, Error.BAD_GEOMETRY),
         ({"cols": 8}, Error.BAD_GEOMETRY),
         ({"bytes_per_beat": 8}, Error.BAD_GEOMETRY),
@@ -125,6 +125,7 @@ async def headers_of_something_else(dut):
         ({"ifmap_beats": CONFIG.ifmap_bytes // CONFIG.rows + 1}, Error.TOO_LARGE),
         ({"layers": CONFIG.program_words // 16 + 1}, Error.TOO_LARGE),
         ({"layers": 0}, Error.BAD_DESCRIPTOR),
+        ({"batch": 0}, Error.BAD_DESCRIPTOR),
         ({"parameter_beats": 0}, Error.BAD_DESCRIPTOR),
         ({"runs": 0}, Error.BAD_DESCRIPTOR),
     ):

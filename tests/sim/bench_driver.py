@@ -138,7 +138,7 @@ async def a_hang_ends_by_the_watchdog(dut):
     try:
         await driver.run(image, ifmaps)
     except WatchdogError as error:
-        assert "DONE, 0 of 2 ofmaps came" in str(error) and "STATUS 0x0007" in str(error), error
+        assert "DONE, 0 of 2 ofmap packets came" in str(error) and "STATUS 0x0007" in str(error), error
     else:
         raise AssertionError("no WatchdogError")
 

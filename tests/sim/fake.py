@@ -28,6 +28,7 @@ class FakeImage:
 
     shape: tuple[int, int, int]
     parameters: bytes
+    batch = 1
 
     @property
     def head(self) -> bytes:
@@ -39,8 +40,8 @@ class FakeImage:
     def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
         return ifmap.tobytes()
 
-    def unpack_ofmap(self, data: bytes) -> np.ndarray:
-        return np.frombuffer(data, np.int8).reshape(self.shape)
+    def unpack_ofmaps(self, data: bytes) -> np.ndarray:
+        return np.frombuffer(data, np.int8).reshape(1, *self.shape)
 
     def expected(self, ifmap: np.ndarray, key: bytes) -> np.ndarray:
         """The ofmap of `ifmap`, by NumPy."""

@@ -61,6 +61,21 @@ def test_the_lock_costs_at_most_32_cycles(simulator):
     assert locked.counters["KEY_STARVED"] == 0
 
 
+@pytest.mark.parametrize("pauses", [0.0, 0.3])
+def test_a_batch_shares_its_dense_weights(simulator, pauses):
+    """5 ifmaps in batches of 3, so one too many; the second layer takes several descriptors for each."""
+    config, ifmaps = tiny.ACCUMULATORS_TOO_FEW, tiny.ifmaps(5)
+    image = tiny.tiny_image(config, batch=3)
+    dense = tiny.tiny_network().layers[-1].weight.size
+    single = tiny.tiny_image(config)
+    saved = 3 * len(single.parameters) - len(image.parameters)
+    assert 2 * dense <= saved < 2 * (dense + 200)
+    result = simulate(image, config, tiny.KEY, list(ifmaps), simulator, pauses=pauses)
+    assert np.array_equal(np.stack(result.ofmaps), tiny.expected(single, config, ifmaps))
+    native = simulate(image, config, tiny.KEY, list(ifmaps), "native", pauses=pauses, jobs=2)
+    assert np.array_equal(np.stack(native.ofmaps), tiny.expected(single, config, ifmaps))
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chains(most_channels=9, most_pixels=7))
 def test_random_networks(case):

@@ -40,9 +40,9 @@ def tiny_network(seed: int = 0) -> Network:
     return Network("tiny", (9, 9, 1), Quantisation(1 / 16, -5), Quantisation(1 / 8, -5), layers)
 
 
-def tiny_image(config: Config, seed: int = 0) -> Image:
+def tiny_image(config: Config, seed: int = 0, batch: int = 1) -> Image:
     """Locked with KEY if the configuration locks."""
-    image = compile_network(tiny_network(seed), config, np.random.default_rng(seed))
+    image = compile_network(tiny_network(seed), config, np.random.default_rng(seed), batch)
     return image if config.suite == "plain" else image.locked(config.suite, KEY)
 
 
