@@ -10,7 +10,7 @@ examples:
 
 JSON: image: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
   "batch", "needs", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
-  "parameter_bytes"}]};
+  "parameter_bytes", "lower_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
   checkpoint: {"kind", "suite", "locked", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
@@ -45,27 +45,7 @@ def _sbox(suite: str) -> dict[str, int] | None:
 
 
 def _image(image: "Image") -> dict[str, Any]:
-    from pymodel.parameters import ENTRY_BYTES, tile_rows
-
-    rows, cols = image.header["rows"], image.header["cols"]
-
-    def parameter_bytes(fields: dict[str, int]) -> int:
-        if fields["diagonal"]:
-            return 0
-        folds = [0] * (fields["groups"] - 1) + [fields["fold"]]
-        return cols * sum(ENTRY_BYTES + sum(tile_rows(fields, rows, fold)) for fold in folds)
-
-    def layer(fields: dict[str, int]) -> dict[str, Any]:
-        channels = (fields["groups"] - 1) * cols + fields["last_columns"]
-        depth = channels if fields["diagonal"] else (fields["cblocks"] - 1) * rows + fields["rows_last"]
-        return {
-            "input": [fields["in_h"], fields["in_w"], depth],
-            "output": [fields["out_h"], fields["out_w"], channels],
-            "kernel": [fields["kernel_h"], fields["kernel_w"]],
-            "stride": fields["stride"],
-            "pool": [fields["pool_h"], fields["pool_w"]],
-            "parameter_bytes": parameter_bytes(fields),
-        }
+    from cli.layers import layers_of
 
     return {
         "kind": "image",
@@ -75,14 +55,14 @@ def _image(image: "Image") -> dict[str, Any]:
         "suite": image.suite,
         "locked": image.suite != "plain",
         "sbox": _sbox(image.suite),
-        "rows": rows,
-        "cols": cols,
+        "rows": image.header["rows"],
+        "cols": image.header["cols"],
         "bytes_per_beat": image.header["bytes_per_beat"],
         "batch": image.batch,
         "needs": image.memory_needs,
         "parameter_bytes": len(image.parameters),
         "lower_bound": image.interface.lower_bound,
-        "layers": [layer(fields) for fields in image.program],
+        "layers": layers_of(image),
     }
 
 
@@ -131,20 +111,9 @@ def _checkpoint(checkpoint: "Checkpoint") -> dict[str, Any]:
     }
 
 
-def _text(value: object) -> object:
-    """A figure for people: shapes as 8x8x16, dicts and lists as words."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {item}" for name, item in value.items()) or "-"
-    if isinstance(value, list):
-        return ("x" if all(isinstance(item, int) for item in value) else " ").join(map(str, value)) or "-"
-    return value if value not in ("", None) else "-"
-
-
 def run(args: argparse.Namespace) -> None:
     from cli.artefact import load
-    from cli.output import print_table, write_json
+    from cli.output import print_table, readable, write_json
     from pymodel.image import Image
     from pymodel.network import Network
 
@@ -155,9 +124,9 @@ def run(args: argparse.Namespace) -> None:
         figures, table = _network(artefact), "layers"
     else:
         figures, table = _checkpoint(artefact), "tensors"
-    print_table([(name.replace("_", " "), _text(value)) for name, value in figures.items() if name != table])
+    print_table([(name.replace("_", " "), readable(value)) for name, value in figures.items() if name != table])
     if figures[table]:
         print()
         head = [name.replace("_", " ") for name in figures[table][0]]
-        print_table([[_text(value) for value in row.values()] for row in figures[table]], head)
+        print_table([[readable(value) for value in row.values()] for row in figures[table]], head)
     write_json(args.json, figures)

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from pymodel.errors import DeeplockError
 
-__all__ = ["Progress", "make_folder_of", "percent", "print_table", "write_json"]
+__all__ = ["Progress", "make_folder_of", "percent", "print_table", "readable", "write_json"]
 
 _SECONDS = 1.0
 
@@ -17,6 +17,17 @@ _SECONDS = 1.0
 def percent(share: float) -> str:
     """A share (0..1) as text."""
     return f"{100 * share:.2f} %"
+
+
+def readable(value: object) -> object:
+    """A figure for people: shapes as 8x8x16, dicts and lists as words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items()) or "-"
+    if isinstance(value, list):
+        return ("x" if all(isinstance(item, int) for item in value) else " ").join(map(str, value)) or "-"
+    return value if value not in ("", None) else "-"
 
 
 def print_table(rows: Sequence[Sequence[object]], head: Sequence[str] | None = None) -> None:

@@ -4,14 +4,20 @@ Runs test images back to back and compares every result byte with the golden mod
 model computes with the same one. The first run of a configuration builds the simulation, which is kept in build/.
 Ends with exit code 1 if a byte differs.
 
+--profile says where the cycles of each layer went: it runs the same images once more for each layer, whose cycles alone
+the counters then count, and checks that the layers add up to the whole run. A layer's lower bound is the larger of
+multiplications / PEs and weight bytes / bytes per beat; it does not count pixels that its pooling leaves out.
+
 examples:
   deeplock simulate build/digits.image --key-file my.key --count 5
   deeplock simulate build/digits.image --key-file my.key --count 5 --pauses 0.3 --seed 7
+  deeplock simulate build/digits.image --key-file my.key --simulator native --profile build/profile.png
   deeplock simulate build/plain-4x4.image --simulator icarus --waves build/run.fst --json build/run.json
 
 JSON: {"image", "network", "suite", "simulator", "rows", "cols", "bytes_per_beat", "pauses", "seed", "images",
   "mismatches", "accuracy" (null without labels), "cycles_per_image", "lower_bound", "seconds",
-  "counters": {cycles of the whole run by cause}}
+  "counters": {cycles of the whole run by cause}, "layers": without --profile [], else [{"input", "output", "kernel",
+  "stride", "pool", "parameter_bytes", "lower_bound": cycles per inference, "counters": as above}]}
 """
 
 import argparse
@@ -48,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the pauses (0)")
     parser.add_argument("--waves", type=Path, metavar="FILE", help="write the signals, the key among them, to FILE")
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        help="print where the cycles of each layer went, and draw it as a PNG; runs the images once more for each layer",
+    )
     add_images(parser)
     add_json(parser)
     add_accelerator(parser, from_image=True)
@@ -55,11 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from cli.images import labelled_images
+    from cli.layers import layers_of
     from cli.options import accelerator_for, read_key_file
     from cli.output import Progress, make_folder_of, percent, print_table, write_json
     from cli.rtl import run_on_rtl
     from pymodel.errors import DeeplockError
     from pymodel.image import load_image
+    from sim.profile import profile
     from sim.toolchain import check_simulator
 
     image = load_image(args.image)
@@ -69,20 +83,17 @@ def run(args: argparse.Namespace) -> None:
     interface = image.interface
     source = interface.pixels or interface.dataset
     images = labelled_images(args, source, interface.input_shape, args.count, interface.classes)
-    if args.waves is not None:
-        make_folder_of(args.waves)
+    for path in (args.waves, args.profile):
+        if path is not None:
+            make_folder_of(path)
+    ifmaps = images.ifmaps(image.interface.input)
+    how = {"simulator": args.simulator, "pauses": args.pauses, "seed": args.seed}
+    layers = []
     with Progress() as progress:
-        rtl = run_on_rtl(
-            image,
-            config,
-            key,
-            images.ifmaps(image.interface.input),
-            simulator=args.simulator,
-            pauses=args.pauses,
-            seed=args.seed,
-            waves=args.waves,
-            progress=progress,
-        )
+        rtl = run_on_rtl(image, config, key, ifmaps, **how, waves=args.waves, progress=progress)
+        if args.profile is not None:
+            counters = profile(image, config, key, list(ifmaps), rtl.counters, **how, progress=progress)
+            layers = [{**layer, "counters": each} for layer, each in zip(layers_of(image), counters, strict=True)]
     accuracy = images.accuracy(rtl.ofmaps)
     lower_bound = image.interface.lower_bound
     print_table(
@@ -99,6 +110,16 @@ def run(args: argparse.Namespace) -> None:
             *((f"  {name.lower().replace('_', ' ')}", cycles) for name, cycles in rtl.counters.items()),
         ]
     )
+    if args.profile is not None:
+        from cli.profile import draw, table
+        from pymodel.files import replace_file
+
+        inferences = -(-args.count // image.batch)
+        head, cells = table(layers, inferences)
+        print("\ncycles per inference by layer")
+        print_table(cells, head)
+        title = f"{interface.network} on {config.rows}x{config.cols}, B = {config.bytes_per_beat}"
+        replace_file(args.profile, draw(layers, inferences, title + f", batches of {image.batch}" * (image.batch > 1)))
     write_json(
         args.json,
         {
@@ -117,6 +138,7 @@ def run(args: argparse.Namespace) -> None:
             "cycles_per_image": rtl.cycles_per_image,
             "lower_bound": lower_bound,
             "counters": rtl.counters,
+            "layers": layers,
             "seconds": rtl.seconds,
         },
     )

@@ -1,7 +1,7 @@
 """Take measured figures into README.md and docs/results: python docs/results.py [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json, cycles.json or cycles-batch.json; by default build/demo, if it is
-there, and every such file that is.
+DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json, cycles.json or cycles-batch.json; by default
+build/demo, if it is there, and every such file that is.
 """
 
 import io

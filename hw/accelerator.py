@@ -108,6 +108,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             activations.address.eq(feeder.address),
             activations.read.eq(feeder.read),
+            feeder.granted.eq(activations.granted),
             feeder.word.eq(activations.word),
             array.valid.eq(issue.issue),
             array.data.eq(issue.word.data),
@@ -217,7 +218,7 @@ class Accelerator(wiring.Component):
             m.d.comb += control.errors.eq(Error.BAD_KEY_SIZE)
 
     def _count(self, m, registers, control, counters, image_port, lock, sequencer, issue, ofmap) -> None:
-        """Every cycle of a run counts once in CYCLES and once in one of the others."""
+        """Every cycle of a run that belongs to a layer of PROFILE counts once in CYCLES and once in one of the others."""
         events = issue.events
         delivering = sequencer.idle & (ofmap.level != 0)
         starved = ~lock.starved & ~image_port.image.valid
@@ -235,6 +236,7 @@ class Accelerator(wiring.Component):
         }
         m.d.comb += [
             counters.clear.eq(control.clear & ~control.run),
-            counters.events.eq(Mux(control.run, Cat(high[name] for name, _ in COUNTERS), 0)),
+            sequencer.profile.eq(registers.profile),
+            counters.events.eq(Mux(control.run & sequencer.counted, Cat(high[name] for name, _ in COUNTERS), 0)),
             registers.counters.eq(counters.counts),
         ]

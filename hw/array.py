@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.layouts import tag_layout
-from hw.pe import ProcessingElement
+from hw.pe import ProcessingPair
 from pymodel.config import Config
 
 __all__ = ["SystolicArray", "WeightWrite"]
@@ -64,19 +64,17 @@ class SystolicArray(wiring.Component):
         m.d.comb += swap.eq(self.valid & self.swap)
         skewed = self.data
         for row in range(config.rows):
-            activation = Signal(signed(8), name=f"activation_{row}")
-            m.d.sync += activation.eq(skewed[:8])
-            for col in range(config.cols):
-                m.submodules[f"pe_{row}_{col}"] = pe = ProcessingElement(self.sum_width)
-                lane = col % lanes
+            for col in range(0, config.cols, 2):
+                m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width)
                 m.d.comb += [
-                    pe.activation.eq(activation),
-                    pe.load.eq(self.weights.en & (self.weights.row == row) & (self.weights.slice == col // lanes)),
-                    pe.weight_in.eq(self.weights.data.word_select(lane, 8).as_signed()),
-                    pe.swap.eq(swap),
-                    pe.sum_in.eq(sums[col]),
+                    pair.activation.eq(skewed[:8]),
+                    pair.load.eq(self.weights.en & (self.weights.row == row) & (self.weights.slice == col // lanes)),
+                    pair.weights_in.eq(self.weights.data.word_select(col % lanes // 2, 16)),
+                    pair.swap.eq(swap),
+                    pair.sums_in[0].eq(sums[col]),
+                    pair.sums_in[1].eq(sums[col + 1]),
                 ]
-                sums[col] = pe.sum_out
+                sums[col : col + 2] = pair.sums_out[0], pair.sums_out[1]
             if row + 1 < config.rows:
                 later = Signal(8 * (config.rows - row - 1), name=f"skew_{row}")
                 next_swap = Signal(name=f"swap_{row + 1}")

@@ -21,7 +21,8 @@ class WindowFeeder(wiring.Component):
     Members:
         start, fields   a layer begins; its fields stay until `done`
         done            in the cycle in which the layer's last word is taken
-        address, read, word   read port of the activation memory: `word` is what `address` held in the last cycle with `read`
+        address, read, granted, word   read port of the activation memory: `word` is what `address` held in the last cycle
+                        with `read` and `granted`
         out             words with their tags
     """
 
@@ -34,6 +35,7 @@ class WindowFeeder(wiring.Component):
                 "done": Out(1),
                 "address": Out(range(config.activation_words)),
                 "read": Out(1),
+                "granted": In(1, init=1),
                 "word": In(8 * config.rows),
                 "out": Out(stream.Signature(word_layout(config))),
             }
@@ -76,8 +78,8 @@ class WindowFeeder(wiring.Component):
         held_end = Signal()
         m.d.comb += [
             taken.eq(~self.out.valid | self.out.ready),
-            advance.eq(active & taken),
-            self.read.eq(advance),
+            self.read.eq(active & taken),
+            advance.eq(self.read & self.granted),
             self.address.eq(address),
             self.done.eq(self.out.valid & self.out.ready & held_end),
         ]
@@ -150,7 +152,7 @@ class WindowFeeder(wiring.Component):
         m.d.comb += inside.eq((x >= 0) & (x < fields.in_w) & (y >= 0) & (y < fields.in_h))
         held_inside = Signal()
         with m.If(taken):
-            m.d.sync += self.out.valid.eq(active)
+            m.d.sync += self.out.valid.eq(advance)
         with m.If(advance):
             m.d.sync += [
                 first_pixel.eq(last_of_block),

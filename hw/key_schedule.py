@@ -1,5 +1,7 @@
 """The endless AES key expansion in hardware: the key stream of suite `deep-lock`, a beat a cycle."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -37,13 +39,15 @@ class KeySchedule(wiring.Component):
     bytes_per_beat : 4 | 8 | 16
     style : "rom" | "lut" | "composite"
         Of the four S-boxes.
+    key_sizes : subset of (16, 24, 32)
+        Bytes of the master keys that it takes; one size alone is far smaller.
 
     Members
     -------
     key : In(256)
         Master key, byte 0 in bits 0..7; sampled in the cycle of `start`. A shorter key leaves the upper bits unused.
     key_size : In(KeySize)
-        Sampled with the key.
+        Sampled with the key; one of `key_sizes`.
     start : In(1)
         Begin the stream anew; a beat that waits to be taken is lost.
     clear : In(1)
@@ -54,12 +58,15 @@ class KeySchedule(wiring.Component):
     Raises
     ------
     ValueError
-        For another beat or an unknown S-box style.
+        For another beat, an unknown S-box style or other key sizes.
     """
 
-    def __init__(self, bytes_per_beat: int, style: str):
+    def __init__(self, bytes_per_beat: int, style: str, key_sizes: Sequence[int] = KEY_SIZES):
         if bytes_per_beat not in (4, 8, 16):
             raise ValueError(f"bytes_per_beat must be 4, 8 or 16, not {bytes_per_beat}")
+        if not key_sizes or not set(key_sizes) <= set(KEY_SIZES):
+            raise ValueError(f"key_sizes must be some of {KEY_SIZES}, not {tuple(key_sizes)}")
+        self._counts = {size: count for size, count in _WORDS.items() if 4 * count in key_sizes}
         self._beat = bytes_per_beat // 4
         self._sbox = Sbox(4, style)
         super().__init__(
@@ -77,8 +84,11 @@ class KeySchedule(wiring.Component):
         m.submodules.sbox = sbox = self._sbox
 
         beat = self._beat
-        size = Signal(KeySize)
-        words = [Signal(32, name=f"word_{i}") for i in range(8)]  # word_0 is the oldest unsent; Nk of them count
+        counts = self._counts
+        several = len(counts) > 1
+        size = Signal(KeySize) if several else Const(next(iter(counts)), KeySize)
+        depth = max(counts.values())
+        words = [Signal(32, name=f"word_{i}") for i in range(depth)]  # word_0 is the oldest unsent; Nk of them count
         phase = Signal(range(8))  # place of word_0 in the stream, modulo Nk
         rcon = Signal(8)
         active = Signal()
@@ -93,9 +103,9 @@ class KeySchedule(wiring.Component):
         last = Signal(32)
         next_phase = Signal(range(8))
         new = [Signal(32, name=f"new_{i}") for i in range(beat)]
-        moved = [Signal(32, name=f"moved_{i}") for i in range(8)]
+        moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
         with m.Switch(size):
-            for key_size, count in _WORDS.items():
+            for key_size, count in counts.items():
                 with m.Case(key_size):
                     m.d.comb += last.eq(words[count - 1])
                     m.d.comb += next_phase.eq(Mux(phase + beat >= count, phase + beat - count, phase + beat))
@@ -122,14 +132,17 @@ class KeySchedule(wiring.Component):
 
         with m.If(self.clear):
             m.d.comb += to_sbox.eq(0)
-            m.d.sync += [Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0), size.eq(0)]
+            m.d.sync += [Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0)]
+            if several:
+                m.d.sync += size.eq(0)
         with m.Elif(self.start):
-            with m.Switch(self.key_size):
-                for key_size, count in _WORDS.items():
+            with m.Switch(self.key_size if several else size):
+                for key_size, count in counts.items():
                     with m.Case(key_size):
                         m.d.comb += to_sbox.eq(self.key.word_select(count - 1, 32).rotate_right(8))
             m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(next(rcons())), active.eq(1)]
-            m.d.sync += size.eq(self.key_size)
+            if several:
+                m.d.sync += size.eq(self.key_size)
         with m.Elif(step):
             m.d.sync += [Cat(words).eq(Cat(moved)), phase.eq(next_phase)]
             with m.If((phase == 0) | before_third(phase)):

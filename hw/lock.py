@@ -51,7 +51,7 @@ class Lock(wiring.Component):
         if not self._locks:
             connect(m, flipped(self.locked), flipped(self.plain))
             return m
-        m.submodules.key_schedule = schedule = KeySchedule(config.bytes_per_beat, config.sbox)
+        m.submodules.key_schedule = schedule = KeySchedule(config.bytes_per_beat, config.sbox, config.key_sizes)
         m.submodules.unlock_unit = unit = UnlockUnit(config.bytes_per_beat, config.sbox, SUITES[config.suite].sbox)
         connect(m, flipped(self.locked), unit.locked)
         connect(m, schedule.output, unit.key_stream)

@@ -1,44 +1,52 @@
-"""Processing element: one int8 multiply-accumulate with a double-buffered weight."""
+"""Processing elements: int8 multiply-accumulate with a double-buffered weight."""
 
 from amaranth import Module, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ProcessingElement"]
+from hw.multiplier import DualMultiplier
+
+__all__ = ["ProcessingPair"]
 
 
-class ProcessingElement(wiring.Component):
-    """sum_out = sum_in + activation * weight, every cycle; latency 1 cycle, one product a cycle.
+class ProcessingPair(wiring.Component):
+    """Two processing elements side by side: sums_out[i] = sums_in[i] + activation * weight[i].
 
-    Optimised for few flip-flops: no enable, no valid; whoever feeds it knows which sums count.
+    Latency: 2 cycles from `activation`, 1 from `sums_in`. Throughput: two products a cycle. Optimised for few flip-flops: no
+    enable, no valid; whoever feeds it knows which sums count.
 
     Members:
-        activation  int8
-        load, weight_in  `weight_in` goes to the shadow register at the end of a cycle with `load`
-        swap        the shadow register becomes the weight at the end of the cycle; with `load` in the same cycle the old
-                    shadow becomes the weight and the new one waits
-        sum_in, sum_out  partial sums, `width` bits
+        activation  int8, for both
+        load, weights_in  `weights_in` go to the shadow registers at the end of a cycle with `load`
+        swap        the shadow registers become the weights for the activation of this cycle and all later ones; with `load`
+                    in the same cycle the old shadows become the weights and the new ones wait
+        sums_in, sums_out  partial sums, `width` bits
     """
 
     def __init__(self, width: int):
+        pair = data.ArrayLayout(signed(8), 2)
+        sums = data.ArrayLayout(signed(width), 2)
         super().__init__(
             {
                 "activation": In(signed(8)),
                 "load": In(1),
-                "weight_in": In(signed(8)),
+                "weights_in": In(pair),
                 "swap": In(1),
-                "sum_in": In(signed(width)),
-                "sum_out": Out(signed(width)),
+                "sums_in": In(sums),
+                "sums_out": Out(sums),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        shadow = Signal(signed(8))
-        weight = Signal(signed(8))
+        m.submodules.multiplier = multiplier = DualMultiplier()
+        shadows = Signal.like(self.weights_in)
         with m.If(self.load):
-            m.d.sync += shadow.eq(self.weight_in)
-        with m.If(self.swap):
-            m.d.sync += weight.eq(shadow)
-        m.d.sync += self.sum_out.eq(self.sum_in + self.activation * weight)
+            m.d.sync += shadows.eq(self.weights_in)
+        m.d.comb += [
+            multiplier.activation.eq(self.activation),
+            multiplier.weights.eq(shadows),
+            multiplier.swap.eq(self.swap),
+        ]
+        m.d.sync += [self.sums_out[i].eq(self.sums_in[i] + multiplier.products[i]) for i in range(2)]
         return m

@@ -39,8 +39,8 @@ class RegisterFile(wiring.Component):
     - Unmapped addresses, and in a suite that does not lock the key registers, read as zero with SLVERR. Write-only
       registers read as zero with OKAY. No path leads from a key register to the bus.
     - A write that has no effect answers SLVERR: to an unmapped or read-only register, to COUNT outside 1..65535, to
-      KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in place. Unused bits of CONTROL and CONFIG
-      are ignored.
+      KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in place. Unused bits of CONTROL, CONFIG and
+      PROFILE are ignored.
     - A master key is all or nothing. The first write to KEY0..KEY7 after a key was taken clears the whole key first,
       and KEY_SIZE cannot be written twice for the same key: who does not know the key can neither keep a part of it nor
       use a shorter one.
@@ -57,6 +57,7 @@ class RegisterFile(wiring.Component):
     zeroise         clears key, key_bytes and keyed in the next cycle, as the command ZEROISE does
     count           inferences of a run
     zeroise_at_end  bit 0 of CONFIG
+    profile         layer whose cycles count, from 1; 0: all
     status          what STATUS reads
     counters        what the counters read, in the order of pymodel.registers.COUNTERS
     """
@@ -74,6 +75,7 @@ class RegisterFile(wiring.Component):
                 "zeroise": In(1),
                 "count": Out(16, init=1),
                 "zeroise_at_end": Out(1),
+                "profile": Out(8),
                 "status": In(16),
                 "counters": In(data.ArrayLayout(unsigned(32), len(COUNTERS))),
             }
@@ -90,7 +92,7 @@ class RegisterFile(wiring.Component):
     def _reads(self, m: Module, mapped: list[Register]) -> None:
         sources = {name: Const(value, 32) for name, value in constants(self.config).items()}
         sources |= {name: self.counters[index] for index, (name, _) in enumerate(COUNTERS)}
-        sources |= {"STATUS": self.status, "CONFIG": self.zeroise_at_end, "COUNT": self.count}
+        sources |= {"STATUS": self.status, "CONFIG": self.zeroise_at_end, "COUNT": self.count, "PROFILE": self.profile}
 
         m.d.comb += self.s_axil_arready.eq(~self.s_axil_rvalid)
         with m.If(self.s_axil_rready):
@@ -144,6 +146,10 @@ class RegisterFile(wiring.Component):
             m.d.comb += taken.eq(1)
             with m.If(strobe[0]):
                 m.d.sync += self.zeroise_at_end.eq(wdata[0])
+        with m.If(select["PROFILE"]):
+            m.d.comb += taken.eq(1)
+            with m.If(strobe[0]):
+                m.d.sync += self.profile.eq(wdata)
         with m.If(select["COUNT"]):
             m.d.comb += taken.eq((count[:16] != 0) & (written[16:] == 0))
             with m.If(taken):

@@ -27,6 +27,8 @@ class Sequencer(wiring.Component):
         to_stream, last_layer  of the layer that runs: it writes to the ofmap stream; it is the program's last
         waits_for_ifmap        the next layer could start but for the ifmap
         feeding                the feeder has a layer
+        profile, counted       this cycle belongs to the layer `profile`, counted from 1; to any layer if `profile` is 0.
+                               A layer's cycles are those after the `layer_done` of the one before, its own included
         idle                   all inferences have left
         bad                    pulse: a descriptor is wrong
     """
@@ -54,6 +56,8 @@ class Sequencer(wiring.Component):
                 "last_layer": Out(1),
                 "waits_for_ifmap": Out(1),
                 "feeding": Out(1),
+                "profile": In(8),
+                "counted": Out(1),
                 "idle": Out(1),
                 "bad": Out(1),
             }
@@ -62,7 +66,8 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         fields = self.feeder_fields
-        layer = Signal(8)
+        layer, number = Signal(8), Signal(8)  # from 0, from 1
+        m.d.comb += number.eq(layer + 1)
         inferences = Signal(16)
         drained = Signal(init=1)
         with m.If(self.layer_done):
@@ -93,7 +98,6 @@ class Sequencer(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += self.idle.eq(drained & (inferences == self.count))
                 with m.If(self.run & (inferences != self.count)):
-                    m.d.sync += [layer.eq(0), read.eq(0)]
                     m.next = "FETCH"
 
             with m.State("FETCH"):
@@ -109,7 +113,7 @@ class Sequencer(wiring.Component):
                 with m.Elif(ready):
                     m.d.comb += [self.feeder_start.eq(1), self.ifmap_take.eq(fields.wait_input)]
                     m.d.sync += [drained.eq(0), self.to_stream.eq(fields.to_stream)]
-                    m.d.sync += self.last_layer.eq(layer == self.layers - 1)
+                    m.d.sync += self.last_layer.eq(number == self.layers)
                     m.next = "RUN"
 
             with m.State("RUN"):
@@ -117,9 +121,10 @@ class Sequencer(wiring.Component):
                 m.d.sync += fed.eq(fed | self.feeder_done)
                 with m.If((fed | self.feeder_done) & ~reading & ~arrives):
                     m.d.comb += self.ifmap_release.eq(fields.release_input)
-                    m.d.sync += [fed.eq(0), read.eq(0), layer.eq(layer + 1)]
+                    m.d.sync += [fed.eq(0), read.eq(0), layer.eq(number)]
                     m.next = "FETCH"
                     with m.If(self.last_layer):
+                        m.d.sync += layer.eq(0)
                         m.next = "LAST"
 
             with m.State("LAST"):
@@ -130,6 +135,13 @@ class Sequencer(wiring.Component):
 
             with m.State("STOPPED"):
                 pass
+
+        # while a layer drains `layer` is the next one, and after the last inference there is none
+        kept = Signal()
+        m.d.comb += self.counted.eq(kept)
+        with m.If(drained & ~self.idle):
+            m.d.comb += self.counted.eq((self.profile == 0) | (self.profile == number))
+        m.d.sync += kept.eq(self.counted)
         return m
 
     def _is_bad(self, fields):

@@ -24,10 +24,13 @@ class Config:
     bytes_per_beat     of the image stream and lanes of the unlock unit: 4, 8 or 16, at most cols
     lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows
     activation_words   depth of the activation memory, in words of `rows` bytes; the lower half is one bank, the upper the other
+    single_port        each bank of the activation memory has one port for reads and writes, as iCE40's SPRAM; else the
+                       memory has a read port and a write port
     accumulators       depth of the accumulator memory, in output pixels of `cols` channels
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer
     suite              "deep-lock" or "plain"
+    key_bits           128, 192 or 256: the accelerator takes master keys of that length only; 0: of all three
     sbox               style of the inverse S-boxes: "rom", "lut" or "composite"
     """
 
@@ -36,10 +39,12 @@ class Config:
     bytes_per_beat: int = 8
     lanes: int = 0
     activation_words: int = 16384
+    single_port: bool = False
     accumulators: int = 1024
     program_words: int = 512
     ifmap_bytes: int = 4096
     suite: str = "deep-lock"
+    key_bits: int = 0
     sbox: str = "lut"
 
     def __post_init__(self) -> None:
@@ -69,7 +74,13 @@ class Config:
             _check(_is_power_of_two(value) and least <= value <= most,
                    f"{name} must be a power of two from {least} to {most}, not {value}")  # fmt: skip
         _check(self.suite in ("deep-lock", "plain"), f"suite must be deep-lock or plain, not {self.suite}")
+        _check(self.key_bits in (0, 128, 192, 256), f"key_bits must be 0, 128, 192 or 256, not {self.key_bits}")
         _check(self.sbox in SBOX_STYLES, f"sbox must be rom, lut or composite, not {self.sbox}")
+
+    @property
+    def key_sizes(self) -> tuple[int, ...]:
+        """Bytes of the master keys that it takes."""
+        return (self.key_bits // 8,) if self.key_bits else (16, 24, 32)
 
     @property
     def name(self) -> str:

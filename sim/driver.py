@@ -13,8 +13,10 @@ from cocotb.triggers import RisingEdge, Timer
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp, AxiStreamBus, AxiStreamSink
 
-from pymodel.registers import COUNTERS, Command, Status, address
-from sim.results import AcceleratorError, RunResult, WatchdogError
+from pymodel import driver
+from pymodel.driver import AcceleratorError, RunResult
+from pymodel.registers import Command, Status, address
+from sim.results import WatchdogError
 from sim.streams import FastSource, random_pauses
 
 __all__ = ["PERIOD_NS", "Driver"]
@@ -24,7 +26,7 @@ _FIRST_POLL, _LAST_POLL = 32, 4096
 _QUEUED_PACKETS = 2
 
 
-class Driver:
+class Driver(driver.Driver):
     """One accelerator with the ports clk, rst, s_axil_*, s_axis_image_*, s_axis_ifmap_*, m_axis_ofmap_*.
 
     pauses     probability of a pause in each cycle of each stream, 0 to below 1
@@ -80,35 +82,15 @@ class Driver:
         self._loaded, self._offered = None, False
 
     async def read(self, name: str) -> int:
-        """The value of a register."""
         answer: Any = await self._registers.read(address(name), 4)
         if answer.resp != AxiResp.OKAY:
             raise OSError(f"read of {name}: {answer.resp.name}")
         return int.from_bytes(answer.data, "little")
 
     async def write(self, name: str, value: int) -> None:
-        """Write a register; OSError if the device refuses."""
         answer: Any = await self._registers.write(address(name), value.to_bytes(4, "little"))
         if answer.resp != AxiResp.OKAY:
             raise OSError(f"write of {name}: {answer.resp.name}")
-
-    async def status(self) -> int:
-        """The STATUS register: bits of pymodel.registers.Status, error code << 8."""
-        return await self.read("STATUS")
-
-    async def counters(self) -> dict[str, int]:
-        """All hardware counters, in cycles."""
-        return {name: await self.read(name) for name, _ in COUNTERS}
-
-    async def load_key(self, key: bytes) -> None:
-        """Put a key of 16, 24 or 32 bytes into the key register."""
-        for index in range(0, len(key), 4):
-            await self.write(f"KEY{index // 4}", int.from_bytes(key[index : index + 4], "little"))
-        await self.write("KEY_SIZE", len(key))
-
-    async def zeroise(self) -> None:
-        """Clear the key register."""
-        await self.write("CONTROL", Command.ZEROISE)
 
     async def abort(self) -> None:
         """Stop what runs; the device is idle after this, without key, with error code ABORTED."""
@@ -123,19 +105,18 @@ class Driver:
         self._loaded, self._offered = image, True
 
     async def run(
-        self, image, ifmaps: Sequence[np.ndarray], progress: Callable[[int, int], None] | None = None
+        self,
+        image,
+        ifmaps: Sequence[np.ndarray],
+        progress: Callable[[int, int], None] | None = None,
+        profile: int = 0,
     ) -> RunResult:
-        """Run inferences back to back; loads the image's program first if it is not the one loaded last.
-
-        ifmaps     int8 [h, w, c] each; they make 1 to 65535 inferences, the last one filled up with the last ifmap
-        progress   called with (inferences done, of all)
-
-        Raises AcceleratorError if the device stops with an error code, WatchdogError if it hangs.
-        """
+        """As pymodel.driver.Driver; raises WatchdogError too, if the device hangs."""
         if self._loaded is not image:
             await self.load_program(image)
         count = -(-len(ifmaps) // image.batch)
         await self.write("COUNT", count)
+        await self.write("PROFILE", profile)
         surplus = count * image.batch - len(ifmaps)
         self._feed(self.ifmap, map(image.pack_ifmap, itertools.chain(ifmaps, itertools.repeat(ifmaps[-1], surplus))))
         self._feed(self.image, itertools.repeat(image.parameters, count - self._offered))

@@ -33,7 +33,7 @@ using Bytes = std::vector<uint8_t>;
 }
 
 struct Job {
-    uint64_t watchdog, seed, inferences;
+    uint64_t watchdog, seed, profile, inferences;
     double pauses;  // probability of a pause in each cycle of each stream
     Bytes head, parameters;
     std::vector<Bytes> ifmaps;
@@ -41,6 +41,7 @@ struct Job {
     explicit Job(const char* path) : file(path, std::ios::binary) {
         watchdog = number();
         seed = number();
+        profile = number();
         read(&pauses, sizeof pauses);
         head = bytes();
         parameters = bytes();
@@ -244,6 +245,7 @@ void Host::run(Bytes& key, std::ofstream& result) {
     uint32_t status = poll_until(constants::LOADED, constants::LOADED, true, "the image's header and program");
     if (!(status >> constants::ERROR_SHIFT)) {
         write(constants::COUNT, job.inferences);
+        write(constants::PROFILE, job.profile);
         for (const Bytes& packet : job.ifmaps) ifmap.send(packet);
         for (size_t i = 1; i < job.inferences; ++i) image.send(job.parameters);
         const uint64_t begin = cycle;

@@ -95,6 +95,7 @@ def run_native(
     pauses: float = 0.0,
     seed: int = 0,
     watchdog: int = 200_000,
+    profile: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Run the inferences back to back: {"status", "cycles", "counters", "ofmaps": bytes each}.
@@ -104,12 +105,13 @@ def run_native(
     program   what `sim.build.build` made with simulator "native"
     work      folder for the job and the result; the key goes through a pipe and is in no file
     watchdog  cycles without a beat on any stream after which a run counts as hung
+    profile   what the counters count, as of sim.run.simulate
     progress  called with the number of inferences done
 
     Raises SimulationError, with what the program said, if the device hangs or the program fails.
     """
     job, result = work / "job", work / "result"
-    numbers = struct.pack("<QQd", watchdog, seed & 0xFFFF_FFFF_FFFF_FFFF, pauses)
+    numbers = struct.pack("<QQQd", watchdog, seed & 0xFFFF_FFFF_FFFF_FFFF, profile, pauses)
     ifmap_blobs = struct.pack("<QQ", len(ifmaps) // batch, len(ifmaps)) + b"".join(map(_blob, ifmaps))
     job.write_bytes(numbers + _blob(head) + _blob(parameters) + ifmap_blobs)
     pipe = subprocess.PIPE

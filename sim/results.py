@@ -4,21 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.errors import DeeplockError
-from pymodel.registers import ERROR_TEXTS, Error
+from pymodel.driver import RunResult
 
-__all__ = ["AcceleratorError", "RunResult", "SimResult", "SimulationError", "WatchdogError"]
-
-
-class AcceleratorError(DeeplockError):
-    """The accelerator stopped with error `code` (pymodel.registers.Error) in STATUS."""
-
-    def __init__(self, code: int) -> None:
-        self.code = Error(code)
-        super().__init__(f"the accelerator stopped with {self.code.name}: {ERROR_TEXTS[self.code]}")
-
-    def __reduce__(self):  # so that it survives the way back from another process
-        return type(self), (self.code,)
+__all__ = ["SimResult", "SimulationError", "WatchdogError"]
 
 
 class WatchdogError(RuntimeError):
@@ -27,20 +15,6 @@ class WatchdogError(RuntimeError):
 
 class SimulationError(RuntimeError):
     """The simulation itself failed; the message ends with the last lines of its log."""
-
-
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """One START.
-
-    ofmaps     int8 [h, w, c], one an inference
-    counters   the hardware counters by name, in cycles
-    cycles     clock cycles from the START command to STATUS.DONE as the driver saw it; a bound, the counters are exact
-    """
-
-    ofmaps: list[np.ndarray]
-    counters: dict[str, int]
-    cycles: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,13 @@ import numpy as np
 from amaranth.lib.wiring import Component
 
 from pymodel.config import Config
+from pymodel.driver import AcceleratorError, RunResult
 from pymodel.errors import DeeplockError
 from pymodel.keyfile import write_key
 from sim.bench import run_bench
 from sim.build import TOP, build
 from sim.native import run_native
-from sim.results import AcceleratorError, RunResult, SimResult
+from sim.results import SimResult
 
 __all__ = ["simulate"]
 
@@ -39,6 +40,7 @@ def simulate(
     component: Callable[[Config], Component] | None = None,
     jobs: int = 1,
     watchdog: int = 200_000,
+    profile: int = 0,
 ) -> SimResult:
     """Run `image` (a pymodel.image.Image) on every ifmap, back to back, on the RTL of `config`.
 
@@ -53,6 +55,7 @@ def simulate(
     component  builds the device, by default the accelerator
     jobs       processes at a time, each with its share of the ifmaps; more than one with "native" only
     watchdog   cycles without a beat on any stream after which a run counts as hung
+    profile    what the counters count: this layer, from 1, or with 0 the whole run
 
     Raises AcceleratorError if the accelerator stops with an error code, DeeplockError if a program is missing,
     SimulationError if the simulation fails or the accelerator hangs.
@@ -72,7 +75,7 @@ def simulate(
             "pauses": pauses,
             "seed": seed,
         }
-        job["watchdog"] = watchdog
+        job |= {"watchdog": watchdog, "profile": profile}
         packed = [bytes(image.pack_ifmap(ifmap)) for ifmap in ifmaps]
         job["ifmaps"] = packed + packed[-1:] * (-len(packed) % image.batch)
         begin = time.monotonic()

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import cocotb
 
+from pymodel.driver import AcceleratorError
 from pymodel.keyfile import read_key
 from sim.driver import Driver
-from sim.results import AcceleratorError
 
 __all__ = ["simulate_job"]
 
@@ -38,7 +38,7 @@ async def simulate_job(dut) -> None:
             if key:
                 await driver.load_key(key)
             await driver.load_program(image)
-            run = await driver.run(image, job["ifmaps"], lambda done, _: print(done, file=progress))
+            run = await driver.run(image, job["ifmaps"], lambda done, _: print(done, file=progress), job["profile"])
             result = {"ofmaps": run.ofmaps, "counters": run.counters, "cycles": run.cycles}
         except AcceleratorError:
             result = {"ofmaps": [], "counters": {}, "cycles": 0}  # the code is in STATUS

@@ -37,6 +37,7 @@ def test_figures_and_image_agree(files, deeplock, tmp_path):
         "rows": 8,
         "cols": 16,
         "bytes_per_beat": 16,
+        "batch": 1,
         "layers": len(image.program),
         "parameter_bytes": len(image.parameters),
         "lower_bound": image.interface.lower_bound,

@@ -25,7 +25,7 @@ def test_an_image(files, info):
         sum(layer["parameter_bytes"] for layer in found["layers"]) == found["parameter_bytes"] == len(image.parameters)
     )
     assert found["layers"][-1]["output"] == [1, 1, 10]
-    assert found["lower_bound"] == image.interface.lower_bound
+    assert found["lower_bound"] == image.interface.lower_bound == sum(layer["lower_bound"] for layer in found["layers"])
     assert found["needs"]["activation_words"] == 512
     assert found["sbox"] == {"nonlinearity": 112, "differential_uniformity": 4, "algebraic_degree": 7}
     assert "0 1 2 3 4 5 6 7 8 9" in text

@@ -43,6 +43,39 @@ def test_a_wrong_key_gives_what_golden_gives_with_it(simulate, simulator, files)
     assert found["mismatches"] == 0
 
 
+def test_a_profile_is_printed_and_drawn_and_adds_up(deeplock, files, tmp_path):
+    picture, figures = tmp_path / "folder" / "profile.png", tmp_path / "run.json"
+    outcome = deeplock(
+        "simulate", files.image, *ACCELERATOR, "--key-file", files.key, "--count", 3, "--simulator", "native",
+        "--profile", picture, "--json", figures,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(figures.read_text())
+    layers = found["layers"]
+    for name, cycles in found["counters"].items():
+        assert sum(layer["counters"][name] for layer in layers) == cycles
+    assert all(layer["counters"]["CYCLES"] > 3 * layer["lower_bound"] > 0 for layer in layers)
+    table = outcome.out[outcome.out.index("cycles per inference by layer") :].splitlines()
+    assert table[1].split()[:8] == ["layer", "input", "output", "kernel", "pool", "cycles", "bound", "ratio"]
+    assert "key starved" not in table[1] and "load bound" in table[1]
+    assert [line.split()[0] for line in table[3:]] == [*(str(number + 1) for number in range(len(layers))), "all"]
+    assert table[-1].split()[1] == f"{found['cycles_per_image']:.1f}"
+
+
+def test_without_a_profile_there_are_no_layers(simulate, files):
+    found = simulate(files.image, *ACCELERATOR, "--key-file", files.key, "--count", 1, "--simulator", "native")
+    assert found["layers"] == []
+
+
+def test_a_profile_that_cannot_be_written_is_refused_before_the_run(files, refused, tmp_path):
+    (tmp_path / "file").touch()
+    line = refused(
+        "simulate", files.image, *ACCELERATOR, "--key-file", files.key, "--profile", tmp_path / "file" / "x.png"
+    )
+    assert line in (f"{tmp_path}/file: File exists", f"{tmp_path}/file/x.png: File exists")
+
+
 def test_waves_are_written(simulate, files, tmp_path):
     waves = tmp_path / "folder" / "run.fst"
     simulate(

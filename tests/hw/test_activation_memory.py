@@ -65,8 +65,56 @@ def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_shar
     simulate(dut, testbench)
 
 
-def test_reset_keeps_the_words(rng):
-    config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=16)
+@pytest.mark.parametrize(("rows", "lanes"), [(4, 4), (4, 1), (8, 2)])
+def test_single_port_banks_give_way_to_results_then_to_reads(rows, lanes, rng):
+    """An access a bank and cycle; a read's word stays until the next read, whatever is written in between."""
+    config = Config(rows=rows, cols=rows, bytes_per_beat=4, lanes=lanes, activation_words=16, single_port=True)
+    dut = ActivationMemory(config)
+    reference = Reference(config)
+    every = (1 << rows // lanes) - 1
+
+    def random_write() -> tuple:
+        return int(rng.integers(0, 16)), rng.integers(0, 256, rows, dtype=np.uint8), int(rng.integers(1, every + 1))
+
+    async def testbench(ctx):
+        shown, waiting = 0, None
+        refused, waited, in_parallel = 0, 0, 0
+        for _ in range(1500):
+            word, read = int(rng.integers(0, 16)), bool(rng.integers(0, 2))
+            ctx.set(dut.address, word)
+            ctx.set(dut.read, read)
+            results = random_write() if rng.random() < 0.4 else None
+            waiting = waiting or (random_write() if rng.random() < 0.8 else None)
+            for port, write in ((dut.results, results), (dut.ifmap, waiting)):
+                ctx.set(port.valid, write is not None)
+                ctx.set(port.payload, payload(config, *(write or random_write())))
+            assert ctx.get(dut.results.ready) == 1
+            granted = not (results and results[0] // 8 == word // 8)
+            assert ctx.get(dut.granted) == granted
+            busy = {word // 8} if read else set()
+            busy |= {results[0] // 8} if results else set()
+            refused += read and not granted
+            shown = to_word(reference.data[word]) if read and granted else shown
+            if results:
+                reference.write(*results)
+            if waiting:
+                free = waiting[0] // 8 not in busy
+                assert ctx.get(dut.ifmap.ready) == free
+                waited += not free
+                if free:
+                    in_parallel += bool(busy)
+                    reference.write(*waiting)
+                    waiting = None
+            await ctx.tick()
+            assert ctx.get(dut.word) == shown
+        assert refused > 20 and waited > 20 and in_parallel > 20
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("single_port", [False, True])
+def test_reset_keeps_the_words(single_port, rng):
+    config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=16, single_port=single_port)
     dut = ActivationMemory(config)
     reset = Signal()
     words = rng.integers(0, 256, (16, 4), dtype=np.uint8)

@@ -50,6 +50,21 @@ def test_stream_is_the_models_at_one_beat_a_cycle(bytes_per_beat, style, key_siz
 
 
 @pytest.mark.parametrize("key_size", KEY_SIZES)
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_a_schedule_for_one_size_gives_the_same_stream(bytes_per_beat, key_size, dice):
+    dut = KeySchedule(bytes_per_beat, "rom", [key_size])
+
+    async def testbench(ctx):
+        for _ in range(3):
+            key = dice.randbytes(key_size)
+            await start(ctx, dut, key)
+            ctx.set(dut.key_size, dice.choice(list(KeySize)))  # does not matter
+            assert await receive(ctx, dut.output, 70, 0.2, dice) == expected_beats(key, bytes_per_beat, 70)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("key_size", KEY_SIZES)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
 def test_pauses_lose_nothing(bytes_per_beat, style, key_size, dice):
@@ -113,4 +128,5 @@ def test_clear_zeroises_and_stops(bytes_per_beat, style, dice):
 
 def test_faults_of_arguments_are_named():
     assert_refused("bytes_per_beat must be 4, 8 or 16, not 5", lambda: KeySchedule(5, "rom"))
+    assert_refused("key_sizes must be some of (16, 24, 32), not (16, 20)", lambda: KeySchedule(4, "rom", [16, 20]))
     assert_refused("style must be rom, lut or composite, not bram", lambda: KeySchedule(4, "bram"))

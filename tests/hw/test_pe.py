@@ -2,21 +2,13 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from hw.pe import ProcessingElement
+from hw.pe import ProcessingPair
 from tests.hw.stream_tools import simulate
 
-INPUTS = ("activation", "load", "weight_in", "swap", "sum_in")
 
-
-def random_inputs(rng, count: int) -> list[tuple[int, ...]]:
-    """Half of the bytes are the extremes of int8."""
-    bytes_ = [
-        np.where(rng.random(count) < 0.5, rng.choice([-128, 127], count), rng.integers(-128, 128, count)) for _ in "ab"
-    ]
-    flags = [rng.integers(0, 2, count) for _ in "ab"]
-    sums = rng.integers(-(1 << 17), 1 << 17, count)
-    columns = (bytes_[0], flags[0], bytes_[1], flags[1], sums)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+def random_bytes(rng, shape: tuple[int, ...]) -> np.ndarray:
+    """Half of them are the extremes of int8."""
+    return np.where(rng.random(shape) < 0.5, rng.choice([-128, 127], shape), rng.integers(-128, 128, shape))
 
 
 def wrapped(value: int, width: int) -> int:
@@ -24,41 +16,59 @@ def wrapped(value: int, width: int) -> int:
 
 
 @pytest.mark.parametrize("width", [18, 20])
-def test_products_with_the_weight_before_the_swap_one_cycle_later(width, rng):
+def test_sums_follow_their_activation_by_two_cycles_and_their_sum_by_one(width, rng):
     """load and swap in every order and in the same cycle: then the old shadow becomes the weight."""
-    dut = ProcessingElement(width)
+    dut = ProcessingPair(width)
     reset = Signal()
+    count = 600
+    activations, weights = random_bytes(rng, (count,)).tolist(), random_bytes(rng, (count, 2)).tolist()
+    loads, swaps = rng.integers(0, 2, (2, count)).tolist()
+    sums = rng.integers(-(1 << width - 1), 1 << width - 1, (count, 2)).tolist()
 
     async def testbench(ctx):
-        shadow = weight = 0
-        for number, inputs in enumerate(random_inputs(rng, 600)):
-            for name, value in zip(INPUTS, inputs, strict=True):
-                ctx.set(getattr(dut, name), value)
+        shadow, weight, activation = [0, 0], [0, 0], 0
+        for number in range(count):
+            ctx.set(dut.activation, activations[number])
+            ctx.set(dut.load, loads[number])
+            ctx.set(dut.swap, swaps[number])
+            for i in range(2):
+                ctx.set(dut.weights_in[i], weights[number][i])
+                ctx.set(dut.sums_in[i], sums[number][i])
             ctx.set(reset, number == 300)
             await ctx.tick()
-            activation, load, weight_in, swap, sum_in = inputs
+            found = [ctx.get(dut.sums_out[i]) for i in range(2)]
             if number == 300:
-                assert ctx.get(dut.sum_out) == 0
-                shadow = weight = 0
+                assert found == [0, 0]
+                shadow, weight, activation = [0, 0], [0, 0], 0
                 continue
-            assert ctx.get(dut.sum_out) == wrapped(sum_in + activation * weight, width)
-            weight = shadow if swap else weight
-            shadow = weight_in if load else shadow
+            assert found == [wrapped(sums[number][i] + activation * weight[i], width) for i in range(2)]
+            activation = activations[number]
+            weight = shadow if swaps[number] else weight
+            shadow = weights[number] if loads[number] else shadow
 
     simulate(ResetInserter(reset)(dut), testbench)
 
 
-def test_the_weight_stays_while_the_next_one_waits():
-    dut = ProcessingElement(20)
+def test_the_weights_stay_while_the_next_ones_wait():
+    dut = ProcessingPair(20)
 
     async def testbench(ctx):
         ctx.set(dut.activation, 3)
-        steps = [(7, 1, 0, 0), (-5, 0, 1, 0), (-5, 1, 0, 21), (9, 0, 0, 21), (9, 0, 1, 21), (9, 0, 0, -15)]
-        for weight_in, load, swap, product in steps:
-            ctx.set(dut.weight_in, weight_in)
+        steps = [
+            ((7, -1), 1, 0, None),
+            ((-5, 2), 0, 1, (0, 0)),
+            ((-5, 2), 1, 0, (21, -3)),
+            ((9, 9), 0, 0, (21, -3)),
+            ((9, 9), 0, 1, (21, -3)),
+            ((9, 9), 0, 0, (-15, 6)),
+        ]
+        for weights, load, swap, products in steps:
+            for i in range(2):
+                ctx.set(dut.weights_in[i], weights[i])
             ctx.set(dut.load, load)
             ctx.set(dut.swap, swap)
             await ctx.tick()
-            assert ctx.get(dut.sum_out) == product
+            if products:
+                assert tuple(ctx.get(dut.sums_out[i]) for i in range(2)) == products
 
     simulate(dut, testbench)

@@ -109,7 +109,7 @@ def run(testbench, config=CONFIG, reset=None):
 def test_every_readable_register_reads_its_value_and_all_else_reads_zero(config):
     expected = {"ID": int.from_bytes(b"DLK1", "little"), "LANES": config.lanes, "ACCUMULATORS": config.accumulators,
                 "ACTIVATION_WORDS": config.activation_words, "PROGRAM_WORDS": config.program_words,
-                "IFMAP_BYTES": config.ifmap_bytes, "STATUS": 0x0B06, "CONFIG": 0, "COUNT": 1,
+                "IFMAP_BYTES": config.ifmap_bytes, "STATUS": 0x0B06, "CONFIG": 0, "COUNT": 1, "PROFILE": 0,
                 "GEOMETRY": 0x01_08_10_04 if config is CONFIG else 0x00_08_08_08}  # fmt: skip
     expected |= {name: 0x1000_0000 * index + 77 for index, (name, _) in enumerate(COUNTERS)}
 
@@ -189,6 +189,8 @@ def test_byte_strobes_write_their_bytes_only():
             assert bus.ctx.get(bus.dut.count) == expected
         await bus.write(address("CONFIG"), 1, 0b1110)
         assert bus.ctx.get(bus.dut.zeroise_at_end) == 0
+        await bus.write(address("PROFILE"), 7, 0b1110)
+        assert bus.ctx.get(bus.dut.profile) == 0
         await bus.write(address("CONTROL"), 0xF, 0b1110)
         await bus.write(address("KEY1"), 0x4433_2211, 0b0101)
         assert bus.key() == (0, b"\0\0\0\0\x11\0\x33".ljust(32, b"\0"), 0)
@@ -211,6 +213,16 @@ def test_count_and_config_keep_what_is_written_and_count_refuses_what_is_out_of_
             assert await bus.write(address("CONFIG"), value) == Response.OKAY
             assert await bus.read(address("CONFIG")) == (value & 1, Response.OKAY)
             assert bus.ctx.get(bus.dut.zeroise_at_end) == value & 1
+
+    run(testbench)
+
+
+def test_profile_keeps_its_low_byte():
+    async def testbench(bus):
+        for value in (1, 255, 0xFFFF_FF07, 0):
+            assert await bus.write(address("PROFILE"), value) == Response.OKAY
+            assert await bus.read(address("PROFILE")) == (value & 0xFF, Response.OKAY)
+            assert bus.ctx.get(bus.dut.profile) == value & 0xFF
 
     run(testbench)
 

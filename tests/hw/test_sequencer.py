@@ -240,6 +240,65 @@ def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
     assert len(bench.cycles("bad")) == 1 - loaded
 
 
+@pytest.mark.parametrize("profile", range(5))
+def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, dice):
+    """The wait for the ifmap is the first layer's, what comes after the last layer_done the last layer's; layer 4 has none."""
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, random_program(rng, 3))
+    counted: list[int] = []
+    ends: list[int] = []
+
+    async def watch(ctx):
+        async for *_, run, high in ctx.tick().sample(dut.run, dut.counted):
+            if run:
+                counted.append(high)
+
+    async def testbench(ctx):
+        ctx.set(dut.profile, profile)
+        await ctx.tick().repeat(3)
+        await bench.run(ctx, 3)
+        for inference in range(3):
+            ctx.set(dut.loaded, inference + 1)
+            ctx.set(dut.ifmap_ready, 0)
+            for _ in range(dice.randrange(60)):
+                await ctx.tick()
+            ctx.set(dut.ifmap_ready, 1)
+            for _ in range(3):
+                await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST + 1, 40))
+                ends.append(len(counted))
+        await ctx.tick().repeat(20)
+        assert ctx.get(dut.idle)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory, watch])
+    lengths = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+    lengths[-1] += len(counted) - ends[-1]
+    layers = [1 + index % 3 for index, length in enumerate(lengths) for _ in range(length)]
+    assert counted == [profile in (0, layer) for layer in layers]
+
+
+def test_a_profile_written_in_mid_layer_counts_from_the_next_layer_on(rng):
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, random_program(rng, 2))
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.profile, 2)
+        await bench.run(ctx, 1)
+        while not ctx.get(dut.feeding):
+            assert not ctx.get(dut.counted)
+            await ctx.tick()
+        for profile in (1, 0):
+            ctx.set(dut.profile, profile)
+            assert not ctx.get(dut.counted)
+        await bench.pulse(ctx, dut.feeder_done)
+        await ctx.tick().repeat(20)
+        assert not ctx.get(dut.counted)
+        await bench.pulse(ctx, dut.layer_done)
+        assert ctx.get(dut.counted)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+
+
 def test_nothing_happens_without_run():
     dut = Sequencer(CONFIG)
     bench = Bench(dut, [descriptor()])

@@ -7,10 +7,10 @@ import cocotb
 import numpy as np
 from cocotbext.axi import AxiResp
 
+from pymodel.driver import AcceleratorError
 from pymodel.image import Image
 from pymodel.registers import COUNTERS, REGISTERS, Access, Command, Error, Status
 from sim.driver import Driver
-from sim.results import AcceleratorError
 from tests.sim import tiny
 
 CONFIG = tiny.ACCUMULATORS_TOO_FEW

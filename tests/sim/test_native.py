@@ -11,11 +11,12 @@ import sim.native
 import sim.run
 from hw.axi import axi_stream_members
 from pymodel.config import Config
+from pymodel.driver import AcceleratorError
 from pymodel.errors import DeeplockError
 from pymodel.registers import COUNTERS, REGISTERS, Error, Status
 from sim.build import TOP, build
 from sim.native import constants_header
-from sim.results import AcceleratorError, SimulationError
+from sim.results import SimulationError
 from sim.run import simulate
 from tests.sim import tiny
 from tests.sim.fake import FakeAccelerator, FakeImage

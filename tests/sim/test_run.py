@@ -8,9 +8,10 @@ import pytest
 
 import sim.run
 from pymodel.config import Config
+from pymodel.driver import AcceleratorError
 from pymodel.errors import DeeplockError
 from pymodel.registers import Error, Status
-from sim.results import AcceleratorError, SimulationError
+from sim.results import SimulationError
 from sim.run import simulate
 from tests.sim.fake import FakeAccelerator, FakeImage
 

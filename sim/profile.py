@@ -1,0 +1,48 @@
+"""Where the cycles of each layer went: the same run again, once for each layer."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pymodel.config import Config
+from pymodel.errors import DeeplockError
+from pymodel.image import Image
+from sim.run import simulate
+
+__all__ = ["profile"]
+
+
+def profile(
+    image: Image,
+    config: Config,
+    key: bytes,
+    ifmaps: Sequence[np.ndarray],
+    whole: dict[str, int],
+    simulator: str = "verilator",
+    pauses: float = 0.0,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> list[dict[str, int]]:
+    """The hardware counters of each layer of the image's program, in cycles, all inferences of a run together.
+
+    A layer's cycles are those after the layer before has left the core, until it has left itself: so waiting for the
+    ifmap belongs to the layer that waits, and sending the last results to the last layer.
+
+    whole   the counters of that run, whose ofmaps are known to be right
+    The other arguments are those of sim.run.simulate in that run; the same seed makes the same pauses.
+
+    Raises DeeplockError if the counters of the layers do not add up to `whole`; else what simulate raises.
+    """
+    layers = []
+    for number in range(1, len(image.program) + 1):
+
+        def report(line: str, number: int = number) -> None:
+            if progress is not None:
+                progress(f"layer {number} of {len(image.program)}: {line}")
+
+        run = simulate(image, config, key, ifmaps, simulator, pauses, seed, progress=report, profile=number)
+        layers.append(run.counters)
+    for name, cycles in whole.items():
+        if (found := sum(counters[name] for counters in layers)) != cycles:
+            raise DeeplockError(f"the layers' {name} add up to {found} cycles, those of the whole run are {cycles}")
+    return layers
