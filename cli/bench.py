@@ -1,18 +1,24 @@
-"""Measure the accelerator: cycles of whole networks on the RTL.
+"""Measure the accelerator: cycles of whole networks on the RTL and on boards.
 
 `bench rtl` runs test images of each network back to back on each array, with the lock and without it, and compares
 every result byte with the golden model under the right key, which is random and kept nowhere. Figures are those of
 the hardware counters. The simulation is Verilator's without Python in the loop; builds are kept in build/.
 Ends with exit code 1 if a byte differs.
 
+`bench board` runs a network on a simulated board, through its pins: the host speaks over the UART, the locked image
+comes from a model of the flash; once with the right key and once with a wrong one.
+
 examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
   deeplock bench rtl --data DIR --json docs/results/cycles.json && python docs/results.py docs/results/cycles.json
+  deeplock bench board --runs icebreaker:mnist,ulx3s-85f:fashion-mnist --data DIR --json docs/results/board.json
 
 JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network", "rows", "cols", "bytes_per_beat",
   "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
-  locked}, "simulated_cycles_per_second": locked}]}; cycles are per image
+  locked}, "simulated_cycles_per_second": locked}]}; `bench board`: rows {"board", "network", "key": "right" or "wrong",
+  "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
+  "images_per_second", "counters", "uart_bytes_per_image"}; cycles are per image
 """
 
 import argparse
@@ -37,6 +43,13 @@ def _arrays(text: str) -> list[tuple[int, int]]:
     return [_array(part) for part in text.split(",")]
 
 
+def _runs(text: str) -> list[tuple[str, str]]:
+    runs = [part.partition(":") for part in text.split(",")]
+    if not all(board and network for board, _, network in runs):
+        raise argparse.ArgumentTypeError(f"must be BOARD:NETWORK, not {text!r}")
+    return [(board, network) for board, _, network in runs]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     rtl = kinds.add_parser("rtl", help="cycles of whole networks on the RTL")
@@ -53,25 +66,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rtl.add_argument("--images", metavar="N", type=positive, help=f"test images of each ({_IMAGES}; digits 100)")
     rtl.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
     rtl.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
-    add_data_dir(rtl)
-    add_json(rtl)
+    board = kinds.add_parser("board", help="a network on a simulated board")
+    board.add_argument(
+        "--runs",
+        metavar="B:NAME,...",
+        type=_runs,
+        required=True,
+        help="boards with a network each, as icebreaker:mnist",
+    )
+    board.add_argument("--images", metavar="N", type=positive, default=3, help="test images of each (3)")
+    board.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
+    for kind in (rtl, board):
+        add_data_dir(kind)
+        add_json(kind)
 
 
 def run(args: argparse.Namespace) -> None:
     import shlex
     import sys
 
-    from cli.bench_rtl import Workload, machine, measure, table, versions
+    from cli import bench_board, bench_rtl
+    from cli.bench_rtl import Workload, machine, versions
     from cli.output import Progress, print_table, write_json
+    from fpga.boards import board
     from pymodel import datasets, trained
     from pymodel.errors import DeeplockError
     from pymodel.network_file import load_network
     from pymodel.preprocess import quantise_input
     from sim.toolchain import check_simulator
 
-    check_simulator("native")
+    simulator = "native" if args.kind == "rtl" else "verilator"
+    check_simulator(simulator)
+    boards = [board(name) for name, _ in args.runs] if args.kind == "board" else []
     workloads = []
-    for name in args.networks or trained.NAMES:
+    for name in [name for _, name in args.runs] if boards else args.networks or trained.NAMES:
         network = trained.load(name) if name in trained.NAMES else load_network(Path(name))
         if not network.dataset:
             raise DeeplockError(f"{name}: belongs to no data set that deeplock knows")
@@ -81,8 +109,13 @@ def run(args: argparse.Namespace) -> None:
             raise DeeplockError(f"data set {network.dataset} has {len(images)} test images, not {count}")
         workloads.append(Workload(network, quantise_input(network, images[:count])))
     with Progress() as progress:
-        rows = measure(workloads, args.arrays, args.batch, args.seed, args.jobs, progress)
-    head, cells = table(rows)
+        if not boards:
+            rows = bench_rtl.measure(workloads, args.arrays, args.batch, args.seed, args.jobs, progress)
+            head, cells = bench_rtl.table(rows)
+        else:
+            pairs = zip(boards, workloads, strict=True)
+            rows = [row for there, each in pairs for row in bench_board.measure(there, each, args.seed, progress)]
+            head, cells = bench_board.table(rows)
     print_table(cells, head)
     write_json(
         args.json,
@@ -91,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
             "seed": args.seed,
             "versions": versions(),
             "machine": machine(),
-            "simulator": "native",
+            "simulator": simulator,
             "rows": rows,
         },
     )

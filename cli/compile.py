@@ -12,6 +12,7 @@ examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
   deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.image
   deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.image
+  deeplock compile pymodel/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.image
   deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.image
   deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.image
 
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mean", type=_numbers, metavar="M[,M...]", default=(0.0,), help="of all or each channel (0)")
     group.add_argument("--std", type=_numbers, metavar="S[,S...]", default=(1.0,), help="of all or each channel (1)")
     add_accelerator(parser, from_image=False)
+    parser.add_argument("--board", metavar="B", help="for the accelerator of this board (see `deeplock synth --help`)")
     add_json(parser)
 
 
@@ -88,13 +90,14 @@ def run(args: argparse.Namespace) -> None:
     from cli.artefact import load, save
     from cli.options import config_of
     from cli.output import write_json
+    from fpga.boards import board
     from pymodel.compiler import compile_network
     from pymodel.errors import DeeplockError
     from pymodel.keyfile import read_key
     from pymodel.network import Network
 
     names = ("rows", "cols", "bytes_per_beat", "activation_words", "accumulators", "program_words", "ifmap_bytes")
-    config = config_of(**{name: getattr(args, name) for name in names})
+    config = board(args.board).config if args.board else config_of(**{name: getattr(args, name) for name in names})
     key = read_key(args.key_file) if args.key_file else None
     if args.network.suffix == ".pt2":
         network = _quantise(args.network, args.calibration, args.mean, args.std)

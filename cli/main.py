@@ -14,7 +14,22 @@ from pymodel.errors import DeeplockError
 
 __all__ = ["main"]
 
-COMMANDS = ("demo", "keygen", "data", "train", "evaluate", "compile", "lock", "unlock", "simulate", "bench", "info")
+COMMANDS = (
+    "demo",
+    "keygen",
+    "data",
+    "train",
+    "evaluate",
+    "compile",
+    "lock",
+    "unlock",
+    "simulate",
+    "bench",
+    "synth",
+    "program",
+    "run",
+    "info",
+)
 
 _DESCRIPTION = """\
 Locks trained networks with a master key (Deep-Lock, arXiv 2008.05966) and runs them, locked, on an int8 systolic

@@ -1,7 +1,7 @@
 """Take measured figures into README.md and docs/results: python docs/results.py [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json, cycles.json or cycles-batch.json; by default
-build/demo, if it is there, and every such file that is.
+DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json, cycles.json, cycles-batch.json or board.json;
+by default build/demo, if it is there, and every such file that is.
 """
 
 import io
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from cli.bench_board import table as board_table
 from cli.bench_rtl import table as cycles_cells
 from cli.demo_report import report_rows
 from cli.evaluate_paper import table as accuracy_table
@@ -18,6 +19,7 @@ from cli.evaluate_paper import table as accuracy_table
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS / "results"
 README = DOCS.parent / "README.md"
+FPGA = DOCS / "fpga.md"
 
 
 def put_between(text: str, name: str, content: str) -> str:
@@ -159,10 +161,19 @@ def take_cycles(file: Path) -> None:
     (RESULTS / f"{file.stem}.png").write_bytes(cycles_figure(result))
 
 
+def take_board(file: Path) -> None:
+    result = json.loads(file.read_text())
+    head, cells = board_table(result["rows"])
+    lines = [head, ["---"] * 3 + ["--:"] * (len(head) - 3), *cells]
+    table = "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+    FPGA.write_text(put_between(FPGA.read_text(), "board", table + f"\nBy `{result['command']}`.\n"))
+
+
 TAKE: dict[str, Callable[[Path], None]] = {
     "accuracy.json": take_accuracy,
     "cycles.json": take_cycles,
     "cycles-batch.json": take_cycles,
+    "board.json": take_board,
 }
 """By file name; any other name is a demo's folder."""
 

@@ -50,6 +50,8 @@ class Accumulator(wiring.Component):
             shifted[:width] = [Mux(self.tag.shift[bit], shifted[col + width], shifted[col]) for col in range(width)]
             width //= 2
 
+        # A pixel is written in the cycle after its read. A read in the cycle of its own pixel's write is `repeated`, so that
+        # what it gives does not matter.
         m.submodules.memory = store = memory.Memory(
             shape=data.ArrayLayout(signed(32), cols), depth=config.accumulators, init=[]
         )

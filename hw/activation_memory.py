@@ -27,8 +27,8 @@ class ActivationMemory(wiring.Component):
     """Results go first, then reads, then the ifmap.
 
     Latency: a read gives its word in the next cycle and keeps it until the next read; a write is seen by reads from the next
-    cycle on. Throughput: one read and one write a cycle; with `config.single_port` one access a cycle to each half of the
-    words, so that reads wait for results that go to the same half.
+    cycle on. Throughput: one read and one write a cycle; with `config.single_port` both only if they go to different halves of
+    the words, so that reads wait for results that go to the same half.
 
     Members:
         address, read, word    read port; only a read that is `granted` takes place
@@ -84,27 +84,29 @@ class ActivationMemory(wiring.Component):
                 ]
 
     def _single_port(self, m: Module) -> None:
+        """Each bank takes the read or the write of a cycle; where both want one bank, a read waits, and so does the ifmap."""
         config = self._config
         width, half = 8 * config.rows, config.activation_words // 2
-        to_bank = [Signal(2, name=name) for name in ("read_at", "results_at", "ifmap_at")]  # one-hot: the bank it wants
-        wanted = (self.read, self.address), *((w.valid, w.payload.word) for w in (self.results, self.ifmap))
-        for at, (valid, word) in zip(to_bank, wanted, strict=True):
-            m.d.comb += at[0].eq(valid & ~word[-1]), at[1].eq(valid & word[-1])
-        read_at, results_at, ifmap_at = to_bank
+        writer = Signal(write_layout(config))
+        writing, write_bank = Signal(), writer.word[-1]
+        clash = Signal()
         m.d.comb += [
-            self.granted.eq(~Mux(self.address[-1], results_at[1], results_at[0])),
-            self.ifmap.ready.eq(~(ifmap_at & (read_at | results_at)).any()),
+            writer.eq(Mux(self.results.valid, self.results.payload, self.ifmap.payload)),
+            clash.eq(self.address[-1] == write_bank),
+            self.granted.eq(~(self.results.valid & clash)),
+            self.ifmap.ready.eq(~self.results.valid & ~(self.read & clash)),
+            writing.eq(self.results.valid | (self.ifmap.valid & self.ifmap.ready)),
         ]
         words = []
         for index in range(2):
             m.submodules[f"bank_{index}"] = bank = SinglePortMemory(width, half, 8 * config.lanes)
-            m.d.comb += bank.address.eq(self.address)
-            with m.If(results_at[index]):
-                m.d.comb += self._write(bank, self.results.payload)
-            with m.Elif(read_at[index]):
-                m.d.comb += bank.read.eq(1)
-            with m.Elif(ifmap_at[index]):
-                m.d.comb += self._write(bank, self.ifmap.payload)
+            written = writing & (write_bank == index)
+            m.d.comb += [
+                bank.address.eq(Mux(written, writer.word, self.address)),
+                bank.data.eq(writer.data),
+                bank.write.eq(Mux(written, writer.chunks, 0)),
+                bank.read.eq(self.read & self.granted & (self.address[-1] == index)),
+            ]
             words.append(bank.word)
 
         fresh, upper = Signal(), Signal()
@@ -115,10 +117,3 @@ class ActivationMemory(wiring.Component):
         with m.If(fresh):
             m.d.sync += kept.eq(self.word)
         m.d.comb += self.word.eq(Mux(fresh, Mux(upper, words[1], words[0]), kept))
-
-    def _write(self, bank: SinglePortMemory, payload) -> list:
-        return [
-            bank.address.eq(payload.word),
-            bank.data.eq(payload.data),
-            bank.write.eq(payload.chunks),
-        ]

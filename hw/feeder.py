@@ -1,10 +1,11 @@
 """Window feeder: reads the words of a layer's input that the array needs, in the order in which it needs them."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.layouts import feeder_fields, word_layout
+from hw.loops import chosen, nest
 from pymodel.config import Config
 
 __all__ = ["WindowFeeder"]
@@ -47,32 +48,6 @@ class WindowFeeder(wiring.Component):
         tag = self.out.payload.tag
 
         active = Signal()
-        # loop counters, innermost first
-        wx, wy = Signal(4), Signal(4)
-        px, py = Signal(12), Signal(12)
-        block, kx, ky = Signal(12), Signal(8), Signal(8)
-        group = Signal(8)
-        # where a layer, group, k-block and pixel begin
-        group_source, block_source, address = Signal(16), Signal(16), Signal(16)
-        # input coordinates of the k-block's first pixel, the pooling window and the pixel
-        block_x, block_y = Signal(signed(13)), Signal(signed(13))
-        window_x, window_y = Signal(signed(13)), Signal(signed(13))
-        x, y = Signal(signed(13)), Signal(signed(13))
-        shift = Signal.like(tag.shift)
-
-        last_wx, last_wy = wx == fields.pool_w - 1, wy == fields.pool_h - 1
-        last_px, last_py = px == fields.out_w - 1, py == fields.out_h - 1
-        last_block, last_kx, last_ky = block == fields.cblocks - 1, kx == fields.kernel_w - 1, ky == fields.kernel_h - 1
-        last_group = group == fields.groups - 1
-        last_of_window = Signal()
-        last_of_block = Signal()
-        last_of_group = Signal()
-        m.d.comb += [
-            last_of_window.eq(last_wx & last_wy),
-            last_of_block.eq(last_of_window & last_px & last_py),
-            last_of_group.eq(last_block & last_kx & last_ky),
-        ]
-
         taken = Signal()
         advance = Signal()
         held_end = Signal()
@@ -80,95 +55,137 @@ class WindowFeeder(wiring.Component):
             taken.eq(~self.out.valid | self.out.ready),
             self.read.eq(active & taken),
             advance.eq(self.read & self.granted),
-            self.address.eq(address),
             self.done.eq(self.out.valid & self.out.ready & held_end),
         ]
 
-        next_block_source, next_block_x, next_block_y = Signal(16), Signal(signed(13)), Signal(signed(13))
-        next_group = group_source + fields.group_step
-        m.d.comb += [next_block_x.eq(block_x), next_block_y.eq(block_y)]
-        with m.If(~last_block):
-            m.d.comb += next_block_source.eq(block_source + 1)
-        with m.Elif(~last_kx):
-            m.d.comb += [next_block_source.eq(block_source + fields.column_step), next_block_x.eq(block_x + 1)]
-        with m.Elif(~last_ky):
-            m.d.comb += next_block_source.eq(block_source + fields.kernel_step)
-            m.d.comb += [next_block_x.eq(fields.x0), next_block_y.eq(block_y + 1)]
-        with m.Else():
-            m.d.comb += [next_block_source.eq(next_group), next_block_x.eq(fields.x0), next_block_y.eq(fields.y0)]
-
-        def begin_block(source, at_x, at_y) -> list:
-            return [
-                block_source.eq(source), address.eq(source),
-                block_x.eq(at_x), window_x.eq(at_x), x.eq(at_x),
-                block_y.eq(at_y), window_y.eq(at_y), y.eq(at_y),
-            ]  # fmt: skip
-
+        pixels = range(config.accumulators)  # a layer has no more
+        kx, ky = Signal(8), Signal(8)
+        last, ends, goes = nest(
+            m,
+            advance,
+            self.start,
+            wx=(Signal(4, init=1), fields.pool_w),
+            wy=(Signal(4, init=1), fields.pool_h),
+            px=(Signal(pixels, init=1), fields.out_w),
+            py=(Signal(pixels, init=1), fields.out_h),
+            block=(Signal(12, init=1), fields.cblocks),
+            kx=(kx, fields.kernel_w),
+            ky=(ky, fields.kernel_h),
+            group=(Signal(8, init=1), fields.groups),
+        )
+        load = Signal()
+        m.d.comb += load.eq(self.start | advance)
         with m.If(self.start):
-            m.d.sync += [active.eq(1), group_source.eq(fields.source)]
-            m.d.sync += begin_block(fields.source, fields.x0, fields.y0)
-        with m.If(advance):
-            m.d.sync += wx.eq(Mux(last_wx, 0, wx + 1))
-            with m.If(last_wx):
-                m.d.sync += wy.eq(Mux(last_wy, 0, wy + 1))
-            with m.If(last_of_window):
-                m.d.sync += px.eq(Mux(last_px, 0, px + 1))
-                with m.If(last_px):
-                    m.d.sync += py.eq(Mux(last_py, 0, py + 1))
+            m.d.sync += active.eq(1)
+        with m.If(advance & ends["group"]):
+            m.d.sync += active.eq(0)
+        self._address(m, load, goes)
+        inside_x = self._coordinate(
+            m,
+            load,
+            next_pixel=goes["wx"],
+            same_window=goes["wy"],
+            next_window=goes["px"],
+            same_kernel=goes["py"] | goes["block"],
+            next_kernel=goes["kx"],
+            origin=fields.x0,
+            kernel=kx,
+            size=fields.in_w,
+        )
+        inside_y = self._coordinate(
+            m,
+            load & ~goes["wx"],
+            next_pixel=goes["wy"],
+            same_window=goes["px"],
+            next_window=goes["py"],
+            same_kernel=goes["block"] | goes["kx"],
+            next_kernel=goes["ky"],
+            origin=fields.y0,
+            kernel=ky,
+            size=fields.in_h,
+        )
 
-            with m.If(~last_wx):
-                m.d.sync += [address.eq(address + fields.step_x), x.eq(x + fields.stride)]
-            with m.Elif(~last_wy):
-                m.d.sync += [address.eq(address + fields.step_y), x.eq(window_x), y.eq(y + fields.stride)]
-            with m.Elif(~last_px):
-                next_x = window_x + fields.window_stride
-                m.d.sync += [
-                    address.eq(address + fields.step_window),
-                    window_x.eq(next_x),
-                    x.eq(next_x),
-                    y.eq(window_y),
-                ]
-            with m.Elif(~last_py):
-                next_y = window_y + fields.window_stride
-                m.d.sync += [address.eq(address + fields.step_row), window_x.eq(block_x), x.eq(block_x)]
-                m.d.sync += [window_y.eq(next_y), y.eq(next_y)]
-            with m.Else():
-                m.d.sync += begin_block(next_block_source, next_block_x, next_block_y)
-                m.d.sync += block.eq(Mux(last_block, 0, block + 1))
-                with m.If(last_block):
-                    m.d.sync += kx.eq(Mux(last_kx, 0, kx + 1))
-                    with m.If(last_kx):
-                        m.d.sync += ky.eq(Mux(last_ky, 0, ky + 1))
-                # a folded tile: the next k-block's weights are `cols >> fold` columns further right
-                m.d.sync += shift.eq(shift + Mux(last_group, config.cols >> fields.fold, 0))
-                with m.If(last_of_group):
-                    m.d.sync += [shift.eq(0), group.eq(group + 1), group_source.eq(next_group)]
-                    with m.If(last_group):
-                        m.d.sync += [active.eq(0), group.eq(0)]
-
-        first_pixel = Signal(init=1)
-        inside = Signal()
-        partial = Signal()
-        m.d.comb += inside.eq((x >= 0) & (x < fields.in_w) & (y >= 0) & (y < fields.in_h))
-        held_inside = Signal()
+        first_pixel, first_block = Signal(init=1), Signal(init=1)
+        shift = Signal.like(tag.shift)
+        held_inside, partial = Signal(), Signal()
         with m.If(taken):
             m.d.sync += self.out.valid.eq(advance)
         with m.If(advance):
             m.d.sync += [
-                first_pixel.eq(last_of_block),
-                held_inside.eq(inside),
-                partial.eq(last_block),
-                held_end.eq(last_of_block & last_of_group & last_group),
+                first_pixel.eq(ends["py"]),
+                held_inside.eq(inside_x & inside_y),
+                partial.eq(last["block"]),
+                held_end.eq(ends["group"]),
                 self.out.payload.swap.eq(first_pixel & (shift == 0)),
-                tag.first.eq((block == 0) & (kx == 0) & (ky == 0)),
-                tag.last.eq(last_of_group),
-                tag.final.eq(last_group),
-                tag.window_last.eq(last_of_window),
-                tag.pixel_last.eq(last_of_block),
+                tag.first.eq(first_block),
+                tag.last.eq(last["block"] & last["kx"] & last["ky"]),
+                tag.final.eq(last["group"]),
+                tag.window_last.eq(ends["wy"]),
+                tag.pixel_last.eq(ends["py"]),
                 tag.shift.eq(shift),
             ]
+            with m.If(ends["py"]):
+                # a folded tile: the next k-block's weights are `cols >> fold` columns further right
+                further = Mux(last["group"], config.cols >> fields.fold, 0)
+                m.d.sync += [first_block.eq(ends["ky"]), shift.eq(Mux(ends["ky"], 0, shift + further))]
         for row in range(config.rows):
             value = Mux(held_inside, self.word.word_select(row, 8), fields.pad_value)
             exists = ~partial | (row < fields.rows_last)
             m.d.comb += self.out.payload.data.word_select(row, 8).eq(Mux(exists, value, 0))
         return m
+
+    def _address(self, m: Module, load: Signal, goes: dict) -> None:
+        """A step from the last word, or from the first word of its k-block or group; the layer's first word at `start`."""
+        fields = self.fields
+        group_source, block_source, address, following = (
+            Signal.like(self.address, name=name)
+            for name in ("group_source", "block_source", "at_address", "next_address")
+        )
+        in_block = goes["wx"] | goes["wy"] | goes["px"] | goes["py"]
+        in_group = goes["block"] | goes["kx"] | goes["ky"]
+        start = ~(in_block | in_group | goes["group"])
+        base = chosen(
+            (in_block, address), (in_group, block_source), (goes["group"], group_source), (start, fields.source)
+        )
+        step = chosen(
+            (goes["wx"], fields.step_x),
+            (goes["wy"], fields.step_y),
+            (goes["px"], fields.step_window),
+            (goes["py"], fields.step_row),
+            (goes["block"], 1),
+            (goes["kx"], fields.column_step),
+            (goes["ky"], fields.kernel_step),
+            (goes["group"], fields.group_step),
+        )
+        m.d.comb += [self.address.eq(address), following.eq(base[: len(address)] + step[: len(address)])]
+        with m.If(load):
+            m.d.sync += address.eq(following)
+            with m.If(~in_block):
+                m.d.sync += block_source.eq(following)
+                with m.If(~in_group):
+                    m.d.sync += group_source.eq(following)
+
+    def _coordinate(
+        self, m: Module, load, *, next_pixel, same_window, next_window, same_kernel, next_kernel, origin, kernel, size
+    ):
+        """Whether the column or row of the word at `address` lies inside the input, which has `size` of them.
+
+        next_pixel, same_window, next_window   of a pooling window: a stride on, back to its first one, a window's stride on
+        same_kernel, next_kernel               back to the first window, for this kernel column or row or the next one
+        """
+        # -1 - coordinate, modulo 2 ** 13: then inside is where adding `size` overflows, one carry chain without inverters
+        at, window, following = (Signal(13, name=name) for name in ("at", "window", "next_at"))
+        in_windows = next_pixel | same_window | next_window
+        base = chosen((next_pixel, ~at), (same_window | next_window, ~window), (~in_windows, origin))
+        step = chosen(
+            (next_pixel, self.fields.stride),
+            (next_window, self.fields.window_stride),
+            (same_kernel | next_kernel, kernel),
+        )
+        # the appended bit carries next_kernel in: one adder for three numbers
+        m.d.comb += following.eq(~(Cat(1, base) + Cat(next_kernel, step))[1:])
+        with m.If(load):
+            m.d.sync += at.eq(following)
+            with m.If(~(next_pixel | same_window)):
+                m.d.sync += window.eq(following)
+        return (at + size)[len(at)]

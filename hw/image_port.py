@@ -1,7 +1,7 @@
 """Image port: the one entrance of header, program and parameters."""
 
-from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import enum, stream, wiring
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.layouts import HeaderLayout, beat_layout
@@ -11,6 +11,10 @@ from pymodel.registers import Error
 from pymodel.suites import SUITES
 
 __all__ = ["ImagePort"]
+
+
+_HEADER_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
+"""The first that applies is reported."""
 
 
 class State(enum.Enum):
@@ -70,11 +74,11 @@ class ImagePort(wiring.Component):
 
         part = Signal(range(max(2, words_per_beat)))
         last_part = part == words_per_beat - 1
-        number = Signal(13)  # of the word within header and program
-        beats = Signal(32)
-        sections = Signal(16)
+        number = Signal(range(WORDS + config.program_words))  # of the word within header and program
+        broken = {error: Signal(name=error.name.lower()) for error in _HEADER_ERRORS}
+        beats, sections = Signal(32), Signal(16)  # count from 1
         last_word = (number[4:] == self.header.layers) & number[:4].all()
-        last_beat = beats == self.header.parameter_beats - 1
+        last_beat = beats == self.header.parameter_beats
         word = image.payload.data.word_select(part, 32)
         m.d.comb += [
             self.program.address.eq(number - WORDS),
@@ -87,10 +91,12 @@ class ImagePort(wiring.Component):
         m.d.comb += self.loading.eq(state == State.HEAD)
         with m.Switch(state):
             with m.Case(State.IDLE):
+                m.d.sync += [sections.eq(1), beats.eq(1)]
                 with m.If(self.load):
                     m.d.sync += [self.loaded.eq(0), number.eq(0), part.eq(0), state.eq(State.HEAD)]
+                    m.d.sync += [flag.eq(0) for flag in broken.values()]
                 with m.Elif(self.run):
-                    m.d.sync += [sections.eq(0), beats.eq(0), state.eq(State.PARAMETERS)]
+                    m.d.sync += state.eq(State.PARAMETERS)
 
             with m.Case(State.HEAD):
                 m.d.comb += image.ready.eq(last_part)
@@ -100,9 +106,14 @@ class ImagePort(wiring.Component):
                         for index in range(WORDS):
                             with m.Case(index):
                                 m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(word)
+                    for name, error, breaks in self._rules(word):
+                        with m.If((number == HeaderLayout[name].offset // 32) & breaks):
+                            m.d.sync += broken[error].eq(1)
                     m.d.comb += self.program.en.eq(number >= WORDS)
                     with m.If(number == WORDS):
-                        m.d.comb += self.error.eq(self._header_error())
+                        for error in reversed(_HEADER_ERRORS):
+                            with m.If(broken[error]):
+                                m.d.comb += self.error.eq(error)
                     with m.If((number >= WORDS) & last_word & last_part):
                         m.d.sync += [self.loaded.eq(~image.payload.last), state.eq(State.IDLE)]
                     with m.If(last_part & image.payload.last):
@@ -111,14 +122,14 @@ class ImagePort(wiring.Component):
             with m.Case(State.PARAMETERS):
                 m.d.comb += [image.ready.eq(self.parameters.ready), self.parameters.valid.eq(image.valid)]
                 with m.If(accept):
-                    m.d.sync += beats.eq(Mux(last_beat, 0, beats + 1))
+                    m.d.sync += beats.eq(Mux(last_beat, 1, beats + 1))
                     with m.If(image.payload.last & ~last_beat):
                         m.d.comb += self.error.eq(Error.IMAGE_TRUNCATED)
                     with m.If(~image.payload.last & last_beat):
                         m.d.comb += self.error.eq(Error.IMAGE_TOO_LONG)
                     with m.If(last_beat):
                         m.d.sync += sections.eq(sections + 1)
-                        with m.If(sections == self.count - 1):
+                        with m.If(sections == self.count):
                             m.d.sync += state.eq(State.DONE)
 
             with m.Case(State.DONE):
@@ -133,39 +144,28 @@ class ImagePort(wiring.Component):
                 m.d.sync += self.loaded.eq(0)
         return m
 
-    def _header_error(self):
-        """The first rule that the header breaks, as an Error."""
-        config, header = self._config, self.header
-        geometry = (
-            (header.version == VERSION)
-            & (header.rows == config.rows)
-            & (header.cols == config.cols)
-            & (header.bytes_per_beat == config.bytes_per_beat)
-            & (header.suite == SUITES[config.suite].id)
-        )
-        fits = (
-            (header.layers <= config.program_words // WORDS)
-            & (header.activation_words <= config.activation_words)
-            & (header.accumulators <= config.accumulators)
-            & (header.ifmap_beats <= config.ifmap_bytes // config.rows)
-        )
-        empty = Cat(
-            header[name] == 0
-            for name in (
-                "layers",
-                "batch",
-                "parameter_beats",
-                "ifmap_beats",
-                "run_bytes",
-                "runs",
-                "windows_x",
-                "windows_y",
-            )
-        ).any()
-        return Mux(
-            header.magic != MAGIC,
-            Error.BAD_MAGIC,
-            Mux(
-                ~geometry, Error.BAD_GEOMETRY, Mux(~fits, Error.TOO_LARGE, Mux(empty, Error.BAD_DESCRIPTOR, Error.NONE))
-            ),
-        )
+    def _rules(self, word) -> list[tuple]:
+        """Fields of the header, the Error that each can be, and whether it is one; looked at in the cycle of the field's word,
+        so that only fields that are used later are kept."""
+        config = self._config
+        field = data.View(HeaderLayout, word.replicate(WORDS))
+        right = {
+            "version": VERSION,
+            "rows": config.rows,
+            "cols": config.cols,
+            "bytes_per_beat": config.bytes_per_beat,
+            "suite": SUITES[config.suite].id,
+        }
+        most = {
+            "layers": config.program_words // WORDS,
+            "activation_words": config.activation_words,
+            "accumulators": config.accumulators,
+            "ifmap_beats": config.ifmap_bytes // config.rows,
+        }
+        nonzero = "layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y"
+        return [
+            ("magic", Error.BAD_MAGIC, field.magic != MAGIC),
+            *((name, Error.BAD_GEOMETRY, field[name] != value) for name, value in right.items()),
+            *((name, Error.TOO_LARGE, field[name] > value) for name, value in most.items()),
+            *((name, Error.BAD_DESCRIPTOR, field[name] == 0) for name in nonzero),
+        ]

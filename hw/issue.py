@@ -26,7 +26,7 @@ class IssueStage(wiring.Component):
     - it finishes accumulators, and the post-processor still has chunks of the ones before to take, or
     - the results inside and this one's might not fit into the ofmap buffer of `room` beats.
 
-    Latency: 0 cycles. Throughput: one word a cycle; one finishing word every cols / lanes cycles.
+    Latency: 0 cycles. Throughput: one word a cycle; one finishing word every cols / lanes * multiplier_cycles cycles.
 
     Members:
         words      from the window feeder
@@ -60,16 +60,16 @@ class IssueStage(wiring.Component):
         chunks = self._config.cols // self._config.lanes
         word = self.words.payload
 
-        pause = Signal(range(chunks)) if chunks > 1 else Signal()
+        period = chunks * self._config.multiplier_cycles  # of the post-processor: cycles a pixel
+        pause = Signal(range(period))
         inside = Signal(range(self._room + 1))
         finishes = self.issue & word.tag.last
         m.d.sync += inside.eq(inside + finishes - self.retired)
         m.d.comb += self.busy.eq(inside.any())
-        if chunks > 1:
-            with m.If(finishes):
-                m.d.sync += pause.eq(chunks - 1)
-            with m.Elif(pause.any()):
-                m.d.sync += pause.eq(pause - 1)
+        with m.If(finishes):
+            m.d.sync += pause.eq(period - 1)
+        with m.Elif(pause.any()):
+            m.d.sync += pause.eq(pause - 1)
 
         waits_for_weights = word.swap & ~self.full
         waits_for_post = word.tag.last & pause.any()

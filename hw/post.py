@@ -24,13 +24,14 @@ def EntryWrite(config: Config) -> wiring.Signature:
 
 
 class PostProcessor(wiring.Component):
-    """Takes the totals of one pixel, `lanes` channels (a chunk) a cycle, through requantise and max-pool.
+    """Takes the totals of one pixel, `lanes` channels (a chunk) at a time, through requantise and max-pool.
 
     Pooling keeps the running maximum of a window, whose pixels come one after another. Two banks of entries take turns, one
     per column group, so that the next group's arrive while this one's are in use.
 
-    Latency: `LATENCY` cycles from `valid` to the first `out.valid` of a window's last pixel. Throughput: one chunk a cycle,
-    so cols / lanes cycles a pixel; pixels must not come closer.
+    Throughput: one chunk a step of `multiplier_cycles` cycles, so cols / lanes * multiplier_cycles cycles a pixel; pixels must
+    not come closer. Latency: `latency` cycles from `valid` to the first `out_valid` of a window's last pixel, and up to
+    multiplier_cycles - 1 more: steps begin at multiples of multiplier_cycles after reset.
 
     Members:
         entries        written by the weight loader
@@ -43,11 +44,12 @@ class PostProcessor(wiring.Component):
         retired        pulse: a pixel has left
     """
 
-    LATENCY = Requantiser.LATENCY + 3
-
     def __init__(self, config: Config):
         self._config = config
         self._chunks = config.cols // config.lanes
+        self._requantisers = [Requantiser(config.multiplier_cycles) for _ in range(config.lanes)]
+        self._steps = self._requantisers[0].steps
+        self.latency = 2 + config.multiplier_cycles * self._steps
         out = data.StructLayout(
             {
                 "data": data.ArrayLayout(signed(8), config.lanes),
@@ -76,109 +78,108 @@ class PostProcessor(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config, chunks = self._config, self._chunks
-        lanes = config.lanes
+        cols, lanes, cycles = config.cols, config.lanes, config.multiplier_cycles
 
-        # one pixel's totals move past the lanes, a chunk a cycle
-        hold = Signal(data.ArrayLayout(signed(32), config.cols))
+        advance = Signal()  # a step ends
+        cycle = Signal(range(cycles))
+        m.d.sync += cycle.eq(cycle + 1)
+        m.d.comb += advance.eq(cycle == cycles - 1)
+
+        # one pixel's totals move past the lanes, a chunk a step
+        hold = Signal(data.ArrayLayout(signed(32), cols))
         tag = Signal.like(self.tag)
-        step = Signal(range(max(2, chunks)))
         busy = Signal()
-        final_step = step == chunks - 1
+        chunk = Signal(range(chunks))
         bank = Signal()
+        take, ends = Signal(), Signal()
+        m.d.comb += [take.eq(busy & advance), ends.eq(take & (chunk == chunks - 1))]
+        with m.If(self.valid | take):
+            m.d.sync += [hold[col].eq(self.totals[col]) for col in range(cols)]
+            with m.If(~self.valid):  # what is in the last chunk's place does not matter then
+                m.d.sync += [hold[col].eq(hold[col + lanes]) for col in range(cols - lanes)]
         with m.If(self.valid):
-            m.d.sync += [hold.eq(self.totals), tag.eq(self.tag), step.eq(0), busy.eq(1)]
-        with m.Elif(busy):
-            m.d.sync += [Cat(hold).eq(hold.as_value() >> (32 * lanes)), step.eq(step + 1), busy.eq(~final_step)]
-        with m.If(busy & final_step & tag.pixel_last):
-            m.d.sync += bank.eq(~bank)
+            m.d.sync += [tag.eq(self.tag), busy.eq(1)]
+        with m.Elif(ends):
+            m.d.sync += busy.eq(0)
 
-        ports = []
-        lane_data = data.ArrayLayout(Entry, lanes)
-        entries = Signal(lane_data)
-        for lane in range(lanes):
+        # the entry of a chunk is read in the cycle before the lanes take it
+        next_chunk, next_bank = Signal.like(chunk), Signal()
+        m.d.comb += [next_chunk.eq(chunk + take), next_bank.eq(bank ^ (ends & tag.pixel_last))]
+        m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
+        for lane, requantiser in enumerate(self._requantisers):
             m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=Entry, depth=2 * chunks, init=[])
-            write = store.write_port()
-            at = Cat(self.entries.chunk[: chunks.bit_length() - 1], self.entries.bank)
+            write, read = store.write_port(), store.read_port()
+            m.submodules[f"lane_{lane}"] = requantiser
             m.d.comb += [
-                write.addr.eq(at),
+                write.addr.eq(Cat(self.entries.chunk[: len(chunk)], self.entries.bank)),
                 write.data.eq(self.entries.entries[lane]),
                 write.en.eq(self.entries.lanes[lane]),
-            ]
-            read = store.read_port()
-            ports.append(read)
-            m.d.comb += entries[lane].eq(read.data)
-        # the entry of a chunk is read in the cycle before the chunk reaches the lanes
-        chunk = Signal(data.ArrayLayout(signed(32), lanes))
-        m.d.sync += [chunk[lane].eq(hold[lane]) for lane in range(lanes)]
-        for read in ports:
-            m.d.comb += read.addr.eq(Cat(step[: chunks.bit_length() - 1], bank))
-
-        values = Signal(data.ArrayLayout(signed(8), lanes))
-        for lane in range(lanes):
-            m.submodules[f"lane_{lane}"] = requantiser = Requantiser()
-            m.d.comb += [
-                requantiser.accumulator.eq(chunk[lane]),
-                requantiser.entry.eq(entries[lane]),
+                read.addr.eq(Cat(next_chunk, next_bank)),
+                requantiser.advance.eq(advance),
+                requantiser.accumulator.eq(hold[lane]),
+                requantiser.entry.eq(read.data),
                 requantiser.narrow.eq(self.fields.narrow),
                 requantiser.zero_point.eq(self.fields.zero_point),
-                requantiser.lo.eq(self.fields.lo),
                 requantiser.hi.eq(self.fields.hi),
-                values[lane].eq(requantiser.out),
             ]
 
-        beside = Cat(busy, step, tag)
-        for stage in range(Requantiser.LATENCY + 1):
-            delayed = Signal(len(beside), name=f"beside_{stage}")
-            m.d.sync += delayed.eq(beside)
+        beside = Cat(tag, busy)
+        for step in range(self._steps):
+            delayed = Signal(len(beside), name=f"beside_{step}")
+            with m.If(advance):
+                m.d.sync += delayed.eq(beside)
             beside = delayed
-        valid, at = Signal(), Signal.like(step)
-        done = Signal.like(self.tag)
-        m.d.comb += Cat(valid, at, done).eq(beside)
-        self._pool_and_write(m, valid, at, done, values)
+        done, valid = Signal.like(tag), Signal()
+        m.d.comb += [done.eq(beside), valid.eq(advance & beside[-1])]
+        self._pool_and_write(m, valid, done)
         return m
 
-    def _pool_and_write(self, m: Module, valid: Signal, chunk: Signal, tag, values) -> None:
+    def _pool_and_write(self, m: Module, valid: Signal, tag) -> None:
+        """With `valid` the lanes give a chunk of a pixel with `tag`."""
         config, chunks = self._config, self._chunks
-        lanes, per_word = config.lanes, config.rows // config.lanes
+        cols, lanes, per_word = config.cols, config.lanes, config.rows // config.lanes
 
-        best = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks))
+        # the last `chunks` chunks, first the one in `out`: the maximum of the window so far is the floor of the next
+        results = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks))
         inside = Signal()  # not the first pixel of its window
-        maxima = Signal(data.ArrayLayout(signed(8), lanes))
-        for lane in range(lanes):
-            before = best[chunk][lane] if chunks > 1 else best[0][lane]
-            m.d.comb += maxima[lane].eq(Mux(inside & (before > values[lane]), before, values[lane]))
+        for lane, requantiser in enumerate(self._requantisers):
+            m.d.comb += requantiser.floor.eq(Mux(inside, results[chunks - 1][lane], self.fields.lo))
+        m.d.comb += self.out.data.eq(results[0])
         with m.If(valid):
-            m.d.sync += (best[chunk] if chunks > 1 else best[0]).eq(maxima)
+            m.d.sync += results.eq(Cat((requantiser.out for requantiser in self._requantisers), results))
 
-        final_chunk = chunk == chunks - 1
-        with m.If(valid & final_chunk):
+        position = Signal(range(chunks), init=chunks - 1)  # of the chunk in `out`
+        chunk = Signal.like(position)
+        ends = valid & (chunk == chunks - 1)
+        leaves = ends & tag.pixel_last
+        window_ended = Signal()
+        m.d.comb += chunk.eq(position + 1)
+        with m.If(valid):
+            m.d.sync += [position.eq(chunk), window_ended.eq(tag.window_last)]
+        with m.If(ends):
             m.d.sync += inside.eq(~tag.window_last)
 
-        group_word = Signal(16)
-        pixel_word = Signal(16)
-        next_group = group_word + config.cols // config.rows
-        with m.If(self.start):
-            m.d.sync += [group_word.eq(self.fields.destination), pixel_word.eq(self.fields.destination)]
-        with m.Elif(valid & final_chunk & tag.pixel_last):
-            m.d.sync += [group_word.eq(next_group), pixel_word.eq(next_group)]
-        with m.Elif(valid & final_chunk & tag.window_last):
-            m.d.sync += pixel_word.eq(pixel_word + self.fields.pixel_words)
+        # addresses move on in the cycle after, when `out` has used them
+        pixel_word, group_word = Signal.like(self.out.word), Signal.like(self.out.word)
+        restart = self.start | self.group_done
+        with m.If(leaves):  # counts from the layer's destination on
+            m.d.sync += group_word.eq(Mux(tag.final, 0, group_word + cols // config.rows))
+        with m.If(restart | (self.retired & window_ended)):
+            base = Mux(restart, self.fields.destination, pixel_word)
+            m.d.sync += pixel_word.eq(base + Mux(restart, group_word, self.fields.pixel_words))
 
-        first_column = Signal(range(config.cols))
-        keep = Signal(lanes)
-        m.d.comb += first_column.eq(chunk * lanes)
-        for lane in range(lanes):
-            m.d.comb += keep[lane].eq(~tag.final | (first_column + lane < self.fields.last_columns))
-        leaves = valid & final_chunk & tag.pixel_last
-        last_chunk = first_column + lanes >= self.fields.last_columns
+        first_column = chunk * lanes
+        last_columns = self.fields.last_columns[: cols.bit_length()]
+        keep = Cat(~tag.final | (first_column + lane < last_columns) for lane in range(lanes))
+        m.d.comb += [
+            self.out.word.eq(pixel_word + (position >> (per_word - 1).bit_length())),
+            self.out.chunk.eq(position % per_word),
+        ]
         m.d.sync += [
             self.out_valid.eq(valid & tag.window_last & keep.any()),
-            self.out.data.eq(maxima),
-            self.out.word.eq(pixel_word + (chunk >> (per_word - 1).bit_length())),
-            self.out.chunk.eq(chunk % per_word),
             self.out.keep.eq(keep),
-            self.out.last.eq(tag.final & tag.pixel_last & last_chunk),
+            self.out.last.eq(tag.final & tag.pixel_last & (first_column + lanes >= last_columns)),
             self.group_done.eq(leaves),
             self.layer_done.eq(leaves & tag.final),
-            self.retired.eq(valid & final_chunk),
+            self.retired.eq(ends),
         ]

@@ -1,6 +1,6 @@
-"""Requantiser: one int32 accumulator a cycle to int8."""
+"""Requantiser: int32 accumulators to int8."""
 
-from amaranth import Const, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,31 +8,49 @@ from hw.layouts import Entry
 
 __all__ = ["Requantiser"]
 
+_MULTIPLIER_BITS = 16
+
+
+def _shift(bits: Value, sign: Value, index: Value, step: int, width: int) -> tuple[Value, Value]:
+    """The low `width` bits of `bits` >> (step * index), and whether a bit above them differs from `sign`; index 0..3."""
+    shifted = Cat(bits, sign).as_signed() >> (step * index)
+    lost = []
+    for least in range(4):
+        above = bits[width + step * least :][:step]
+        lost.append((index <= least) & (above != sign.replicate(len(above))))
+    return shifted[:width], Cat(lost).any()
+
 
 class Requantiser(wiring.Component):
-    """q = clamp((((accumulator + bias) * m + (1 << (s - 1))) >> s) + zero_point, lo, hi); m = 2**15 + entry.multiplier.
+    """q = clamp((((accumulator + bias) * m + (1 << (s - 1))) >> s) + zero_point, floor, hi); m = 2**15 + entry.multiplier.
 
     The sum wraps to 32 bits, or to 24 with `narrow`. Any s in 1..64 is exact; the compiler makes 1..47.
 
-    Latency: `LATENCY` = 5 cycles. Throughput: one value a cycle; it cannot be stalled.
+    It works in steps of `multiplier_cycles` cycles: 1 multiplies with `*`, for devices with multipliers; 2, 4, 8 and 16 take 8,
+    4, 2 and 1 bits of the multiplier a cycle, with an adder of 33 bits for each.
+
+    Latency: `steps` steps to `out`, 4 with one cycle and 3 with more. Throughput: one value a step; it cannot be stalled.
 
     Members:
-        accumulator, entry         what is requantised and how: new ones every cycle
-        narrow, zero_point, lo, hi of the layer: constant while its values are inside
-        out                        int8
+        advance             in the last cycle of each step, that is every `multiplier_cycles`-th cycle
+        accumulator, entry  what is requantised and how, taken with `advance`
+        narrow, zero_point, hi   of the layer: constant while its values are inside
+        floor               of the value at `out`: the layer's least result, or the largest of its pooling window so far
+        out                 int8, combinational from `floor` and `hi`
     """
 
-    LATENCY = 5
-
-    def __init__(self):
+    def __init__(self, multiplier_cycles: int = 1):
+        self._cycles = multiplier_cycles
+        self.steps = 4 if multiplier_cycles == 1 else 3
         super().__init__(
             {
+                "advance": In(1),
                 "accumulator": In(signed(32)),
                 "entry": In(Entry),
                 "narrow": In(1),
                 "zero_point": In(signed(8)),
-                "lo": In(signed(8)),
                 "hi": In(signed(8)),
+                "floor": In(signed(8)),
                 "out": Out(signed(8)),
             }
         )
@@ -41,43 +59,71 @@ class Requantiser(wiring.Component):
         m = Module()
 
         total = Signal(signed(32))
-        multiplier = Signal(15)
         shift = Signal(6)
         added = (self.accumulator + self.entry.bias)[:32]
-        m.d.sync += [
-            total.eq(Mux(self.narrow, added[:24].as_signed(), added.as_signed())),
-            multiplier.eq(self.entry.multiplier),
-            shift.eq(self.entry.shift_1),
-        ]
+        with m.If(self.advance):
+            m.d.sync += [
+                total.eq(Mux(self.narrow, added[:24].as_signed(), added.as_signed())),
+                shift.eq(self.entry.shift_1),
+            ]
+        multiply = self._multiply if self._cycles == 1 else self._multiply_in_cycles
+        product, sign, shift = multiply(m, total, shift)
 
-        product = Signal(signed(48))
-        product_shift = Signal(6)
-        factor = Signal(signed(17))
-        m.d.comb += factor.eq(multiplier | 0x8000)
-        m.d.sync += [product.eq(total * factor), product_shift.eq(shift)]
+        # Of product >> (s - 1) the sign and 9 bits are enough: beyond them, half of it is beyond -256..255, and so with any
+        # zero point beyond int8. The shifts by 16 come first, and a flag remembers what they lose.
+        coarse, fine = Signal(24), Signal(4)
+        negative, lost = Signal(), Signal()
+        shifted, differs = _shift(product, sign, shift[4:], 16, 24)
+        with m.If(self.advance):
+            m.d.sync += [coarse.eq(shifted), fine.eq(shift), negative.eq(sign), lost.eq(differs)]
+        middle, lost_by_4 = _shift(coarse, negative, fine[2:], 4, 12)
+        low, lost_by_1 = _shift(middle, negative, fine[:2], 1, 9)
+        too_large = lost | lost_by_4 | lost_by_1
 
-        coarse = Signal(signed(48))
-        fine = Signal(3)
-        m.d.sync += [coarse.eq(product >> (product_shift & 0b111000)), fine.eq(product_shift)]
+        # the lowest bit rounds: added to itself it carries
+        placed = Signal(signed(10))
+        m.d.comb += placed.eq((Cat(low, negative).as_signed() + Cat(low[0], self.zero_point).as_signed()) >> 1)
+        near = Signal(signed(8))
+        above, below = Signal(), Signal()  # int8
+        with m.If(self.advance):
+            m.d.sync += [
+                near.eq(placed),
+                above.eq(Mux(too_large, ~negative, ~placed[9] & placed[7:9].any())),
+                below.eq(Mux(too_large, negative, placed[9] & ~placed[7:9].all())),
+            ]
 
-        # int10 holds every value that the clamp below can tell apart: |zero_point| <= 128
-        scaled = Signal(signed(48))
-        rounded = Signal(signed(10))
-        m.d.comb += scaled.eq(coarse >> fine)
-        high = scaled[9:]
-        with m.If(~scaled[-1] & high.any()):
-            m.d.sync += rounded.eq(Const(511, signed(10)))
-        with m.Elif(scaled[-1] & ~high.all()):
-            m.d.sync += rounded.eq(Const(-512, signed(10)))
+        with m.If(below | (~above & (near < self.floor))):
+            m.d.comb += self.out.eq(self.floor)
+        with m.Elif(above | (near > self.hi)):
+            m.d.comb += self.out.eq(self.hi)
         with m.Else():
-            m.d.sync += rounded.eq((scaled[:10].as_signed() + 1) >> 1)
-
-        placed = Signal(signed(11))
-        m.d.comb += placed.eq(rounded + self.zero_point)
-        with m.If(placed < self.lo):
-            m.d.sync += self.out.eq(self.lo)
-        with m.Elif(placed > self.hi):
-            m.d.sync += self.out.eq(self.hi)
-        with m.Else():
-            m.d.sync += self.out.eq(placed)
+            m.d.comb += self.out.eq(near)
         return m
+
+    def _multiply(self, m: Module, total: Signal, shift: Signal) -> tuple[Value, Value, Value]:
+        """The product in a register, its sign and its shift."""
+        multiplier = Signal(_MULTIPLIER_BITS - 1)
+        product = Signal(signed(48))
+        product_shift = Signal.like(shift)
+        factor = Cat(multiplier, 1, 0).as_signed()
+        with m.If(self.advance):
+            m.d.sync += [multiplier.eq(self.entry.multiplier), product.eq(total * factor), product_shift.eq(shift)]
+        return product, product[-1], product_shift
+
+    def _multiply_in_cycles(self, m: Module, total: Signal, shift: Signal) -> tuple[Value, Value, Value]:
+        """The product in the last cycle of the step, its sign and its shift."""
+        high = Signal(signed(32))
+        low = Signal(_MULTIPLIER_BITS)  # from below the rest of the multiplier leaves, from above the product enters
+        bits, rest = [], high
+        rows = _MULTIPLIER_BITS // self._cycles
+        for row in range(rows):
+            added = Signal(signed(33), name=f"row_{row}")
+            m.d.comb += added.eq(Mux(low[row], rest + total, rest))
+            bits.append(added[0])
+            rest = added[1:].as_signed()
+        product = Cat(low[rows:], *bits, rest)
+        with m.If(self.advance):
+            m.d.sync += [high.eq(0), low.eq(Cat(self.entry.multiplier, 1))]
+        with m.Else():
+            m.d.sync += Cat(low, high).eq(product)
+        return product, total[-1], shift

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.layouts import HeaderLayout, beat_layout
+from hw.loops import chosen, nest
 from pymodel.config import Config
 
 __all__ = ["Unfolder"]
@@ -37,7 +38,11 @@ class Unfolder(wiring.Component):
                 "count": In(16),
                 "header": In(HeaderLayout),
                 "ifmap": In(stream.Signature(beat_layout(config.rows))),
-                "out": Out(stream.Signature(data.StructLayout({"word": 16, "data": 8 * config.rows}))),
+                "out": Out(
+                    stream.Signature(
+                        data.StructLayout({"word": range(config.activation_words), "data": 8 * config.rows})
+                    )
+                ),
                 "ready": Out(1),
                 "take": In(1),
                 "release": In(1),
@@ -50,14 +55,15 @@ class Unfolder(wiring.Component):
         m = Module()
         config, header = self._config, self.header
         words = config.ifmap_bytes // config.rows
-        # even and odd words apart: a read of `rows` bytes at any byte address takes two neighbours
+        # Even and odd words apart: a read of `rows` bytes at any byte address takes two neighbours. Written in FILL and read
+        # in UNFOLD, so that no read meets a write.
         shape = data.ArrayLayout(8, config.rows)
         stores = [memory.Memory(shape=shape, depth=words // 2, init=[]) for _ in range(2)]
         m.submodules.even, m.submodules.odd = stores
         reads = [store.read_port() for store in stores]
         writes = [store.write_port() for store in stores]
 
-        ifmaps = Signal(8)  # of the batch
+        ifmaps = Signal(8, init=1)  # which one of the batch
         batches = Signal(16)
         free = Signal(init=1)
         with m.If(self.take):
@@ -65,10 +71,11 @@ class Unfolder(wiring.Component):
         with m.If(self.release):
             m.d.sync += free.eq(1)
 
-        beats = Signal(16)
-        last_beat = beats == header.ifmap_beats - 1
+        beats = Signal(range(words))  # that are in; the image port has checked header.ifmap_beats
+        next_beat = Signal.like(beats)
+        last_beat = next_beat == header.ifmap_beats[: len(beats)]
         accept = Signal()
-        m.d.comb += accept.eq(self.ifmap.valid & self.ifmap.ready)
+        m.d.comb += [next_beat.eq(beats + 1), accept.eq(self.ifmap.valid & self.ifmap.ready)]
         for parity, write in enumerate(writes):
             m.d.comb += [
                 write.addr.eq(beats >> 1),
@@ -83,12 +90,12 @@ class Unfolder(wiring.Component):
                 m.d.comb += self.ifmap.ready.eq(self.run & (batches != self.count))
                 m.d.comb += self.never.eq(~self.ready & (batches == self.count))
                 with m.If(accept):
-                    m.d.sync += beats.eq(Mux(last_beat, 0, beats + 1))
+                    m.d.sync += beats.eq(Mux(last_beat, 0, next_beat))
                     m.d.comb += self.bad_length.eq(last_beat ^ self.ifmap.payload.last)
                     with m.If(last_beat):
                         m.d.sync += ifmaps.eq(ifmaps + 1)
-                        with m.If(ifmaps == header.batch - 1):
-                            m.d.sync += [ifmaps.eq(0), batches.eq(batches + 1)]
+                        with m.If(ifmaps == header.batch):
+                            m.d.sync += [ifmaps.eq(1), batches.eq(batches + 1)]
                         m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.never.eq(~self.ready & ~free)
@@ -109,48 +116,62 @@ class Unfolder(wiring.Component):
         """Address every run part. Gives byte position, size and end-of-window flag of the part that `reads` now show."""
         config, header = self._config, self.header
         rows = config.rows
-        bits = ceil_log2(config.ifmap_bytes)
+        lane_bits = ceil_log2(rows)
 
         active = Signal()
-        line, window, run, address = (Signal(bits, name=name) for name in ("line", "window", "run", "address"))
-        left, runs, across, down = Signal(16), Signal(16), Signal(16), Signal(16)
         valid, consumed = Signal(), Signal()
-        position, size, end = Signal(bits), Signal(range(rows + 1)), Signal()
-        last_part, last_run = left <= rows, runs == header.runs - 1
-        last_x, last_y = across == header.windows_x - 1, down == header.windows_y - 1
         advance = Signal()
         m.d.comb += advance.eq(active & (~valid | consumed))
 
+        # no count of a header that is right exceeds the buffer's bytes; those of a wrong one count modulo that
+        count = range(config.ifmap_bytes)
+        rest = header.run_bytes[:lane_bits]  # bytes of a run's last part, if it is not whole
+        last, ends, goes = nest(
+            m,
+            advance,
+            begin,
+            part=(Signal(range(config.ifmap_bytes // rows), init=1), (header.run_bytes + rows - 1) >> lane_bits),
+            run=(Signal(count, init=1), header.runs),
+            across=(Signal(count, init=1), header.windows_x),
+            down=(Signal(count, init=1), header.windows_y),
+        )
+        address, run, window, line = (Signal(count, name=name) for name in ("address", "run", "window", "line"))
+        base = chosen((goes["part"], address), (goes["run"], run), (goes["across"], window), (goes["down"], line))
+        step = chosen(
+            (goes["part"], rows),
+            (goes["run"], header.run_pitch),
+            (goes["across"], header.x_pitch),
+            (goes["down"], header.y_pitch),
+        )
+        following = Signal.like(address)
+        m.d.comb += following.eq(base + step[: len(address)])
+        with m.If(advance | begin):
+            m.d.sync += address.eq(following)
+            with m.If(~goes["part"]):
+                m.d.sync += run.eq(following)
+                with m.If(~goes["run"]):
+                    m.d.sync += window.eq(following)
+                    with m.If(~goes["across"]):
+                        m.d.sync += line.eq(following)
+
         # even words answer for an odd address's upper neighbour
-        word = address >> ceil_log2(rows)
+        word = address >> lane_bits
         m.d.comb += [reads[0].addr.eq((word + 1) >> 1), reads[1].addr.eq(word >> 1)]
         m.d.comb += [read.en.eq(advance) for read in reads]
 
+        position, size, end = Signal(lane_bits + 1), Signal(range(rows + 1)), Signal()
         with m.If(begin):
-            m.d.sync += [active.eq(1), left.eq(header.run_bytes)]
-            m.d.sync += [signal.eq(0) for signal in (line, window, run, address, runs, across, down)]
+            m.d.sync += active.eq(1)
         with m.If(~valid | consumed):
             m.d.sync += valid.eq(active)
         with m.If(advance):
-            m.d.sync += [position.eq(address), size.eq(Mux(last_part, left, rows)), end.eq(last_part & last_run)]
-            with m.If(~last_part):
-                m.d.sync += [left.eq(left - rows), address.eq(address + rows)]
-            with m.Else():
-                m.d.sync += left.eq(header.run_bytes)
-                with m.If(~last_run):
-                    m.d.sync += [runs.eq(runs + 1), run.eq(run + header.run_pitch), address.eq(run + header.run_pitch)]
-                with m.Else():
-                    m.d.sync += runs.eq(0)
-                    with m.If(~last_x):
-                        next_window = window + header.x_pitch
-                        m.d.sync += [across.eq(across + 1)]
-                        m.d.sync += [signal.eq(next_window) for signal in (window, run, address)]
-                    with m.Else():
-                        next_line = line + header.y_pitch
-                        m.d.sync += [across.eq(0), down.eq(down + 1)]
-                        m.d.sync += [signal.eq(next_line) for signal in (line, window, run, address)]
-                        with m.If(last_y):
-                            m.d.sync += active.eq(0)
+            m.d.sync += [
+                position.eq(address),
+                size.eq(Mux(last["part"] & rest.any(), rest, rows)),
+                end.eq(ends["run"]),
+            ]
+            with m.If(ends["down"]):
+                m.d.sync += active.eq(0)
         m.d.comb += finished.eq(~active & valid & consumed)
         return position, size, end, valid, consumed
 
@@ -163,13 +184,8 @@ class Unfolder(wiring.Component):
         # bytes position .. position + rows - 1, byte i in lane (position + i) % rows; then turned to lane (filled + i) % rows
         offset = position[:lane_bits]
         odd = position[lane_bits]
-        lanes = []
-        for lane in range(rows):
-            low, high = (
-                Mux(odd, reads[1].data[lane], reads[0].data[lane]),
-                Mux(odd, reads[0].data[lane], reads[1].data[lane]),
-            )
-            lanes.append(Mux(offset > lane, high, low))
+        even_word, odd_word = (read.data for read in reads)
+        lanes = [Mux(odd ^ (offset > lane), odd_word[lane], even_word[lane]) for lane in range(rows)]
         filled = Signal(range(rows))
         turned = Signal(8 * rows)
         turn = Signal(lane_bits)
@@ -186,21 +202,19 @@ class Unfolder(wiring.Component):
         crosses = end & (total > rows)
         full = (total >= rows) | end
         m.d.comb += [total.eq(filled + size), self.out.valid.eq(valid & (rest | full))]
-        for lane in range(rows):
-            new = rotated.word_select(lane, 8)
-            old = kept.word_select(lane, 8)
-            m.d.comb += self.out.payload.data.word_select(lane, 8).eq(Mux(rest | (lane < filled), old, new))
-
         moves = valid & (~self.out.valid | self.out.ready)
         m.d.comb += consumed.eq(moves & (rest | ~crosses))
-        with m.If(begin):
-            m.d.sync += [self.out.payload.word.eq(self.header.destination), filled.eq(0), rest.eq(0)]
+        for lane in range(rows):
+            new, old = rotated.word_select(lane, 8), kept.word_select(lane, 8)
+            is_new = ~rest & (lane >= filled)
+            m.d.comb += self.out.payload.data.word_select(lane, 8).eq(Mux(is_new, new, old))
+            with m.If(moves & (self.out.valid | is_new)):
+                m.d.sync += old.eq(new)
         with m.If(moves):
-            with m.If(rest | (full & ~crosses)):
-                m.d.sync += [rest.eq(0), kept.eq(rotated), filled.eq(Mux(end, 0, total))]
-            with m.Elif(crosses):
-                m.d.sync += [rest.eq(1), kept.eq(rotated)]
-            with m.Else():
-                m.d.sync += [kept.eq(self.out.payload.data), filled.eq(total)]
+            m.d.sync += rest.eq(crosses & ~rest)
+            with m.If(rest | ~crosses):
+                m.d.sync += filled.eq(Mux(end, 0, total))
+        with m.If(begin):
+            m.d.sync += self.out.payload.word.eq(self.header.destination)
         with m.If(self.out.valid & self.out.ready):
             m.d.sync += self.out.payload.word.eq(self.out.payload.word + 1)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.array import WeightWrite
 from hw.layouts import LOADER_WORDS, beat_layout, loader_fields
+from hw.loops import chosen, nest
 from hw.post import EntryWrite
 from pymodel.config import Config
 from pymodel.parameters import ENTRY_BYTES
@@ -62,13 +63,15 @@ class WeightLoader(wiring.Component):
         m = Module()
         fields = Signal(loader_fields)
 
-        layer, group = Signal(8), Signal(8)
+        layer, group = Signal(8), Signal(8, init=1)
+        next_layer = Signal.like(layer)
+        last_group = group == fields.groups
         held_groups = Signal(2)  # groups whose entries are in a bank
         bank = Signal()
         ended = Signal()  # the last beat of this inference was taken
-        entries_loaded = Signal()
-        tile_loaded = Signal()
-        group_loaded = Signal()
+        loads_entries, entries_loaded = Signal(), Signal()
+        loads_tiles, tile_loaded, group_loaded = Signal(), Signal(), Signal()
+        m.d.comb += [next_layer.eq(layer + 1), self.entries.bank.eq(bank)]
         m.d.sync += self.full.eq(tile_loaded | (self.full & ~self.swap))
         m.d.sync += held_groups.eq(held_groups + entries_loaded - self.group_done)
 
@@ -77,6 +80,9 @@ class WeightLoader(wiring.Component):
         m.d.comb += take.eq(beat.valid & beat.ready)
         with m.If(take & beat.payload.last):
             m.d.sync += ended.eq(1)
+
+        self._load_entries(m, fields, loads_entries, take, entries_loaded)
+        self._load_tiles(m, fields, Mux(last_group, fields.fold, 0), loads_tiles, tile_loaded, group_loaded)
 
         read = Signal(range(len(LOADER_WORDS) + 2))
         m.d.comb += self.address.eq(Cat(read[:2], Const(0, 2), layer))
@@ -101,22 +107,20 @@ class WeightLoader(wiring.Component):
                         m.next = "ENTRIES"
 
             with m.State("ENTRIES"):
-                m.d.comb += self.waits.eq(held_groups[1])
-                with m.If(~held_groups[1]):
-                    self._load_entries(m, fields, take, bank, entries_loaded)
+                m.d.comb += [self.waits.eq(held_groups[1]), loads_entries.eq(~held_groups[1])]
                 with m.If(entries_loaded):
                     m.d.sync += bank.eq(~bank)
                     m.next = "TILES"
 
             with m.State("TILES"):
-                self._load_tiles(m, fields, group == fields.groups - 1, tile_loaded, group_loaded)
+                m.d.comb += loads_tiles.eq(1)
                 with m.If(group_loaded):
-                    m.d.sync += group.eq(group + 1)
+                    m.d.sync += group.eq(Mux(last_group, 1, group + 1))
                     m.next = "ENTRIES"
-                    with m.If(group == fields.groups - 1):
-                        m.d.sync += [group.eq(0), layer.eq(layer + 1), read.eq(0)]
+                    with m.If(last_group):
+                        m.d.sync += [layer.eq(next_layer), read.eq(0)]
                         m.next = "FETCH"
-                        with m.If(layer == self.layers - 1):
+                        with m.If(next_layer == self.layers):
                             m.next = "LAST"
 
             with m.State("LAST"):
@@ -141,15 +145,12 @@ class WeightLoader(wiring.Component):
             | (fields.fold > (self._config.cols - 1).bit_length())
         )
 
-    def _load_entries(self, m: Module, fields, take: Signal, bank: Signal, done: Signal) -> None:
+    def _load_entries(self, m: Module, fields, enable: Signal, take: Signal, done: Signal) -> None:
         """One column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
         config = self._config
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
         per_beat = max(1, size // ENTRY_BYTES)
         column = Signal(range(cols), name="entry_column")
-        m.d.comb += self.entries.bank.eq(bank)
-        m.d.comb += self.entries.chunk.eq(column >> (lanes - 1).bit_length())
-
         word = Signal(64 * per_beat)
         complete = Signal()
         if size >= ENTRY_BYTES:
@@ -157,73 +158,69 @@ class WeightLoader(wiring.Component):
         else:
             low = Signal(32, name="entry_low")
             m.d.comb += word.eq(Cat(low, self.parameters.payload.data))
-            with m.If(take):
+            with m.If(enable & take):
                 m.d.sync += [low.eq(self.parameters.payload.data), complete.eq(~complete)]
 
-        with m.If(fields.diagonal):
+        m.d.comb += self.entries.chunk.eq(column >> (lanes - 1).bit_length())
+        for lane in range(lanes):
+            part = word.word_select(lane % per_beat, 64)
+            entry = self.entries.entries[lane]
+            m.d.comb += [
+                entry.bias.eq(Mux(fields.diagonal, fields.bias, part[:32].as_signed())),
+                entry.multiplier.eq(Mux(fields.diagonal, fields.multiplier, part[32:47])),
+                entry.shift_1.eq(Mux(fields.diagonal, fields.shift_1, part[48:54])),
+            ]
+        with m.If(enable & fields.diagonal):
             m.d.comb += self.entries.lanes.eq(-1)
             m.d.sync += column.eq(column + lanes)
             m.d.comb += done.eq(column + lanes >= cols)
-            for lane in range(lanes):
-                entry = self.entries.entries[lane]
-                m.d.comb += [entry.bias.eq(fields.bias), entry.multiplier.eq(fields.multiplier[:15])]
-                m.d.comb += entry.shift_1.eq(fields.shift_1)
-        with m.Else():
+        with m.Elif(enable):
             m.d.comb += self.parameters.ready.eq(1)
             with m.If(take & complete):
                 m.d.sync += column.eq(column + per_beat)
                 m.d.comb += done.eq(column + per_beat >= cols)
-            for lane in range(lanes):
-                part = word.word_select(lane % per_beat, 64)
-                entry = self.entries.entries[lane]
-                m.d.comb += [
-                    self.entries.lanes[lane].eq(take & complete & (column % lanes == lane - lane % per_beat)),
-                    entry.bias.eq(part[:32].as_signed()),
-                    entry.multiplier.eq(part[32:47]),
-                    entry.shift_1.eq(part[48:54]),
-                ]
+                for lane in range(lanes):
+                    m.d.comb += self.entries.lanes[lane].eq(column % lanes == lane - lane % per_beat)
 
-    def _load_tiles(self, m: Module, fields, last_group, last_beat: Signal, done: Signal) -> None:
+    def _load_tiles(self, m: Module, fields, fold, enable: Signal, last_beat: Signal, done: Signal) -> None:
         """One column group's weight tiles, row by row; done with the group's last beat."""
         config = self._config
         rows, slices = config.rows, config.cols // config.bytes_per_beat
-        fold = Mux(last_group, fields.fold, 0)
-        kblock = Signal(17)
-        block = Signal(12)  # channel block, counted where tiles hold one k-block
-        row = Signal(range(rows))
-        part = Signal(range(max(2, slices)))
-        last_block = block == fields.cblocks - 1
-        short = Mux(fold == 0, last_block, fields.cblocks == 1)
-        height = Mux(short, fields.rows_last, rows)
-        next_kblock = kblock + (Const(1) << fold)
-
+        block = Signal(12, init=1)  # channel block; not counted where a tile holds several k-blocks
+        last_block = block == fields.cblocks
+        second = Signal()  # a kernel position that is not the first
+        part, row = Signal(range(slices)), Signal(range(rows))
+        height = Mux(last_block, fields.rows_last, rows)
         free = Signal()
         accept = Signal()
-        last_part = (part == slices - 1) if slices > 1 else Const(1)
-        last_row = row == height - 1
-        diagonal = self._diagonal(fields, kblock, block, row, part)
+        _, ends, _ = nest(m, accept, 0, part=(part, Const(slices)), row=(row, height))
+
+        # minus the k-blocks that are to come: the group's last tile makes it overflow
+        todo, next_todo = Signal(16), Signal(17)
+        m.d.comb += next_todo.eq(Mux(enable, todo, ~fields.kblocks) + Mux(enable, Const(1) << fold, 1))
+        with m.If(~enable | last_beat):
+            m.d.sync += todo.eq(next_todo)
+
         m.d.comb += [
-            free.eq(~self.full | self.swap),
-            self.parameters.ready.eq(free & ~fields.diagonal),
+            free.eq(enable & (~self.full | self.swap)),
             accept.eq(free & (fields.diagonal | self.parameters.valid)),
-            last_beat.eq(accept & last_part & last_row),
-            done.eq(last_beat & (next_kblock >= fields.kblocks)),
+            last_beat.eq(accept & ends["row"]),
+            done.eq(last_beat & next_todo[-1]),
             self.weights.en.eq(accept),
             self.weights.row.eq(row),
             self.weights.slice.eq(part),
-            self.weights.data.eq(Mux(fields.diagonal, diagonal, self.parameters.payload.data)),
-        ]  # fmt: skip
-        with m.If(accept):
-            m.d.sync += part.eq(Mux(last_part, 0, part + 1))
-            with m.If(last_part):
-                m.d.sync += row.eq(Mux(last_row, 0, row + 1))
+        ]
+        with m.If(free & ~fields.diagonal):
+            m.d.comb += self.parameters.ready.eq(1)
         with m.If(last_beat):
-            m.d.sync += [kblock.eq(Mux(done, 0, next_kblock)), block.eq(Mux(done | last_block, 0, block + 1))]
+            m.d.sync += second.eq(~done & (second | last_block))
+            with m.If(fold == 0):
+                m.d.sync += block.eq(Mux(done | last_block, 1, block + 1))
 
-    def _diagonal(self, fields, kblock, block, row, part):
-        """Weights of a row of a diagonal tile: channel block * rows + row of the group goes to the column of that number."""
-        config = self._config
-        value = Mux(kblock >= fields.cblocks, fields.diagonal_b, fields.diagonal_a)
-        column = block * config.rows + row
-        lanes = config.bytes_per_beat
-        return Cat(Mux(part * lanes + lane == column, value, Const(0, 8))[:8] for lane in range(lanes))
+        # row r of a diagonal tile of channel block b has its weight in column b * rows + r
+        column = Cat(row, (block - 1)[: (config.cols // rows - 1).bit_length()])
+        weight = Mux(second, fields.diagonal_b, fields.diagonal_a).as_unsigned()
+        for lane in range(config.bytes_per_beat):
+            here = fields.diagonal & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
+            data = chosen((here, weight), (~fields.diagonal, self.parameters.payload.data.word_select(lane, 8)))
+            m.d.comb += self.weights.data.word_select(lane, 8).eq(data)

@@ -23,6 +23,8 @@ class Config:
     rows, cols         of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
     bytes_per_beat     of the image stream and lanes of the unlock unit: 4, 8 or 16, at most cols
     lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows
+    multiplier_cycles  a lane takes a value every so many cycles: 1 with a multiplier of its own, or 2, 4, 8 or 16 with
+                       16 / multiplier_cycles adders in its place
     activation_words   depth of the activation memory, in words of `rows` bytes; the lower half is one bank, the upper the other
     single_port        each bank of the activation memory has one port for reads and writes, as iCE40's SPRAM; else the
                        memory has a read port and a write port
@@ -38,6 +40,7 @@ class Config:
     cols: int = 8
     bytes_per_beat: int = 8
     lanes: int = 0
+    multiplier_cycles: int = 1
     activation_words: int = 16384
     single_port: bool = False
     accumulators: int = 1024
@@ -64,6 +67,10 @@ class Config:
             _is_power_of_two(lanes) and lanes <= rows, f"lanes must be a power of two up to rows ({rows}), not {lanes}"
         )
         _check(lanes >= beat // 8, f"lanes must be at least {beat // 8} with bytes_per_beat {beat}, not {lanes}")
+        _check(
+            self.multiplier_cycles in (1, 2, 4, 8, 16),
+            f"multiplier_cycles must be 1, 2, 4, 8 or 16, not {self.multiplier_cycles}",
+        )
         for name, least, most in (
             ("activation_words", 16, 1 << 16),
             ("accumulators", 16, 1 << 12),

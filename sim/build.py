@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
@@ -24,7 +25,7 @@ from sim.toolchain import check_simulator, environment, tool_versions, writes_fs
 __all__ = ["TIMESCALE", "TOP", "build", "build_root"]
 
 TOP = "accelerator"
-TIMESCALE = ("1ns", "1ns")
+TIMESCALE = ("1ns", "1ps")
 
 _VERILATOR_ARGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-INITIALDLY"]
 _COCOTB_ARGS = [
@@ -55,7 +56,7 @@ def _accelerator(config: Config) -> Component:
     return Accelerator(config)
 
 
-def _digest(config: Config, simulator: str, waves: bool, module: Path) -> str:
+def _digest(config: Any, simulator: str, waves: bool, module: Path) -> str:
     digest = hashlib.sha256(repr((config, simulator, waves, _VERILATOR_ARGS, _MAKE_FLAGS)).encode())
     digest.update(tool_versions(simulator).encode())
     host = [HOST, HOST.with_suffix(".py")] if simulator == "native" else []
@@ -69,13 +70,13 @@ def _tail(path: Path, lines: int = 15) -> str:
 
 
 def build(
-    config: Config,
+    config: Any,
     simulator: str = "verilator",
     waves: bool = False,
     progress: Callable[[str], None] | None = None,
-    component: Callable[[Config], Component] | None = None,
+    component: Callable[[Any], Component] | None = None,
 ) -> Path:
-    """Build the simulation of `component(config)`, by default the accelerator, unless it is built already.
+    """Build the simulation of `component(config)`, by default the accelerator of a Config, unless it is built already.
 
     Gives the folder for cocotb's runner; its top module is `TOP`, its Verilog lies in `TOP`.v. The folder is named by a
     hash of the configuration, of every source file that the component imports and of the tools' versions. Processes

@@ -22,7 +22,7 @@ from sim.build import TOP, build
 from sim.native import run_native
 from sim.results import SimResult
 
-__all__ = ["simulate"]
+__all__ = ["forwarded", "simulate"]
 
 _POLL_SECONDS = 0.2
 
@@ -132,13 +132,13 @@ def _run_cocotb(
     (work / "job").write_bytes(pickle.dumps(job))
     if key:
         write_key(work / "key", key)
-    with _forwarded(work / "progress", len(job["ifmaps"]) // job["batch"], progress):
+    with forwarded(work / "progress", len(job["ifmaps"]) // job["batch"], progress):
         run_bench("sim.testbench", folder, simulator, work, {"DEEPLOCK_JOB": str(work)}, waves)
     return pickle.loads((work / "result").read_bytes())
 
 
 @contextmanager
-def _forwarded(path: Path, total: int, progress: Callable[[str], None] | None) -> Iterator[None]:
+def forwarded(path: Path, total: int, progress: Callable[[str], None] | None) -> Iterator[None]:
     """Hand the lines of a growing file on to `progress` while the body runs."""
     if progress is None:
         yield

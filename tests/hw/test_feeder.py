@@ -66,17 +66,22 @@ def parts(word) -> tuple:
 
 
 class Memory:
-    """The activation memory's read port: `word` changes after a cycle with `read`, and only then."""
+    """The activation memory's read port: `word` changes after a cycle with `read` and `granted`, and only then.
 
-    def __init__(self, rng, dut: WindowFeeder):
-        self.dut = dut
+    refusals   probability that a cycle is not granted
+    """
+
+    def __init__(self, rng, dut: WindowFeeder, refusals: float = 0.0):
+        self.rng, self.dut, self.refusals = rng, dut, refusals
         self.data = rng.integers(-128, 128, (CONFIG.activation_words, CONFIG.rows), dtype=np.int8)
 
     async def serve(self, ctx) -> None:
         dut = self.dut
-        async for *_, read, address in ctx.tick().sample(dut.read, dut.address):
-            if read:
+        async for *_, read, granted, address in ctx.tick().sample(dut.read, dut.granted, dut.address):
+            if read and granted:
                 ctx.set(dut.word, to_word(self.data[address]))
+            if self.refusals:
+                ctx.set(dut.granted, self.rng.random() >= self.refusals)
 
 
 async def start(ctx, dut: WindowFeeder, fields: dict[str, int]) -> None:
@@ -166,16 +171,79 @@ def random_descriptor(rng) -> dict[str, int]:
     )
 
 
+@pytest.mark.parametrize("refusals", [0.0, 0.4])
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
-def test_random_descriptors(pauses, rng, dice):
+def test_random_descriptors(pauses, refusals, rng, dice):
     dut = WindowFeeder(CONFIG)
-    memory = Memory(rng, dut)
+    memory = Memory(rng, dut, refusals)
     program = [random_descriptor(rng) for _ in range(8)]
 
     async def testbench(ctx):
         await check_layers(ctx, dut, memory, program, pauses, dice)
 
     simulate(dut, testbench, background=[memory.serve, partial(check_stable, stream=dut.out)], cycles=200_000)
+
+
+EDGES = [
+    {"x0": -2048, "window_stride": 255, "stride": 15, "in_w": 4095},
+    {"x0": 2047, "window_stride": 255, "stride": 15, "in_w": 4095},
+    {"x0": -9, "window_stride": 3, "in_w": 1},
+    {"x0": -1, "in_w": 4},
+]
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=str)
+def test_the_edges_of_the_input_are_where_they_are(edge, rng, dice):
+    """Columns, and rows likewise, from far before the input to far behind it, in steps that hit and miss its edges."""
+    dut = WindowFeeder(CONFIG)
+    memory = Memory(rng, dut)
+    other = {"x0": "y0", "in_w": "in_h"}
+    columns = {"out_w": 20, "pool_w": 3, "kernel_w": 3, "step_x": 1, "step_window": 7}
+    rows = {"out_h": 20, "pool_h": 3, "kernel_h": 3, "step_y": 1, "step_row": 7}
+    program = [
+        descriptor(pad_value=-77, rows_last=4, **columns | edge),
+        descriptor(pad_value=-77, rows_last=4, **rows | {other.get(name, name): value for name, value in edge.items()}),
+    ]
+
+    async def testbench(ctx):
+        await check_layers(ctx, dut, memory, program, 0.0, dice)
+
+    simulate(dut, testbench, background=[memory.serve])
+
+
+@pytest.mark.parametrize("sizes", [(64, 1), (1, 64), (8, 8), (63, 1)], ids=str)
+def test_a_layer_of_as_many_pixels_as_accumulators(sizes, rng, dice):
+    dut = WindowFeeder(CONFIG)
+    memory = Memory(rng, dut)
+    program = [descriptor(out_w=sizes[0], out_h=sizes[1], in_w=64, in_h=64, rows_last=4, step_window=1, kernel_w=2)]
+
+    async def testbench(ctx):
+        await check_layers(ctx, dut, memory, program * 2, 0.0, dice)
+
+    simulate(dut, testbench, background=[memory.serve])
+
+
+@pytest.mark.parametrize("name", ["out_w", "out_h"])
+def test_a_layer_of_more_pixels_than_accumulators_ends(name, rng, dice):
+    """A descriptor that is wrong: its pixels count modulo the accumulators, and the next layer is right."""
+    dut = WindowFeeder(CONFIG)
+    memory = Memory(rng, dut)
+    good = descriptor(source=5, rows_last=4, out_w=3, step_window=1)
+
+    async def testbench(ctx):
+        for asked, counted in ((65, 1), (128, 64), (4095, 63)):
+            await start(ctx, dut, descriptor(rows_last=4, **{name: asked}))
+            ctx.set(dut.out.ready, 1)
+            words = 0
+            while not ctx.get(dut.done):
+                words += ctx.get(dut.out.valid)
+                await ctx.tick()
+            assert words + 1 == counted
+            await ctx.tick()
+            ctx.set(dut.out.ready, 0)
+            await check_layers(ctx, dut, memory, [good], 0.0, dice)
+
+    simulate(dut, testbench, background=[memory.serve])
 
 
 def test_first_word_2_cycles_after_start_then_a_word_a_cycle(rng):

@@ -9,6 +9,7 @@ CONFIGS = [
     Config(rows=4, cols=4, bytes_per_beat=4),  # 1 chunk a pixel
     Config(rows=4, cols=8, bytes_per_beat=4),  # 2
     Config(rows=8, cols=16, bytes_per_beat=16, lanes=2),  # 8
+    Config(rows=4, cols=4, bytes_per_beat=4, lanes=2, multiplier_cycles=4),  # 2, of 4 cycles each
 ]
 EVENTS = ("compute", "weights", "empty", "post", "output_stalled")
 FLIGHT = 17  # cycles from a word's issue to its first chunk
@@ -20,6 +21,7 @@ class Bench:
     def __init__(self, ctx, dut: IssueStage, config: Config, room: int):
         self.ctx, self.dut, self.room = ctx, dut, room
         self.chunks = config.cols // config.lanes
+        self.cycles = config.multiplier_cycles
         self.now, self.held, self.inside, self.last_finish = 0, 0, 0, -100
         self.arrivals: dict[int, int] = {}  # cycle: 1 for a chunk, 2 for a pixel's last one
 
@@ -29,7 +31,7 @@ class Bench:
             return "empty"
         if swap and not full:
             return "weights"
-        if last and self.now - self.last_finish < self.chunks:
+        if last and self.now - self.last_finish < self.chunks * self.cycles:
             return "post"
         if last and (self.inside + 1) * self.chunks + self.held > self.room:
             return "output_stalled"
@@ -61,8 +63,9 @@ class Bench:
             self.inside, self.last_finish = self.inside + 1, self.now
             first = self.now + FLIGHT
             for chunk in range(self.chunks):
-                assert first + chunk not in self.arrivals
-                self.arrivals[first + chunk] = 2 if chunk == self.chunks - 1 else 1
+                at = first + chunk * self.cycles
+                assert at not in self.arrivals
+                self.arrivals[at] = 2 if chunk == self.chunks - 1 else 1
         self.now += 1
         return seen[0]
 
@@ -91,7 +94,7 @@ def test_every_cycle_is_decided_by_the_rules_and_has_one_event(config, share, di
             )
             seen.add(event)
             word = None if event == "compute" else word
-        assert seen >= {"compute", "weights", "empty", "post" if bench.chunks > 1 else "compute"}
+        assert seen >= {"compute", "weights", "empty", "post" if bench.chunks * bench.cycles > 1 else "compute"}
 
     simulate(dut, testbench)
 
@@ -99,17 +102,17 @@ def test_every_cycle_is_decided_by_the_rules_and_has_one_event(config, share, di
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name[:9])
 def test_a_word_a_cycle_and_a_finishing_word_every_cols_by_lanes_cycles(config):
     dut = IssueStage(config, 64)
-    chunks = config.cols // config.lanes
+    period = config.cols // config.lanes * config.multiplier_cycles
 
     async def testbench(ctx):
         bench = Bench(ctx, dut, config, 64)
         for number in range(20):
             assert await bench.step(True, swap=number % 4 == 0) == "compute"
-        events = [await bench.step(True, last=True, drain=True) for _ in range(40 * chunks)]
-        assert events == (["compute"] + ["post"] * (chunks - 1)) * 40
+        events = [await bench.step(True, last=True, drain=True) for _ in range(40 * period)]
+        assert events == (["compute"] + ["post"] * (period - 1)) * 40
         # words that finish nothing pass meanwhile
         for number in range(60):
-            assert await bench.step(True, last=number % chunks == 0, drain=True) == "compute"
+            assert await bench.step(True, last=number % period == 0, drain=True) == "compute"
 
     simulate(dut, testbench)
 
@@ -124,7 +127,7 @@ def test_a_stalled_ofmap_stream_fills_the_buffer_and_no_more(config):
     async def testbench(ctx):
         bench = Bench(ctx, dut, config, room)
         finished = 0
-        for _ in range(room + 100):
+        for _ in range(room * config.multiplier_cycles + 100):
             finished += await bench.step(True, last=True) == "compute"
         assert finished == room // chunks and bench.held == room
         assert await bench.step(True, last=True) == "output_stalled"

@@ -1,6 +1,6 @@
 """The post-processor against the golden model's requantiser and NumPy's maximum, cycle by cycle."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,14 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=4, activation_words=256),
     Config(rows=4, cols=8, bytes_per_beat=4, lanes=1, activation_words=256),
     Config(rows=8, cols=8, bytes_per_beat=8, lanes=2, activation_words=256),
+    Config(rows=4, cols=4, bytes_per_beat=4, activation_words=256, multiplier_cycles=2),
+    Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, activation_words=256, multiplier_cycles=4),
+    Config(rows=4, cols=8, bytes_per_beat=4, lanes=2, activation_words=256, multiplier_cycles=8),
 ]
+
+
+def name(config: Config) -> str:
+    return f"{config.rows}x{config.cols}-{config.lanes}x{config.multiplier_cycles}"
 
 
 @dataclass
@@ -114,8 +121,9 @@ class Bench:
                 self.written = number
 
     async def send_pixels(self, ctx, layers: list[Layer]) -> None:
-        """A pixel every cols / lanes cycles, or later; the next layer's fields follow when the last one has left."""
-        dut, chunks, number = self.dut, self.config.cols // self.config.lanes, 0
+        """A pixel every cols / lanes steps, or later; the next layer's fields follow when the last one has left."""
+        dut, number = self.dut, 0
+        period = self.config.cols // self.config.lanes * self.config.multiplier_cycles
         for index, layer in enumerate(layers):
             while self.layers_done < index:
                 await ctx.tick()
@@ -148,7 +156,7 @@ class Bench:
                     await ctx.tick()
                     ctx.set(dut.valid, 0)
                     ctx.set(dut.totals.as_value(), 0)
-                    for _ in range(chunks - 1):
+                    for _ in range(period - 1):
                         await ctx.tick()
         while self.now <= max(self.pulses):
             await ctx.tick()
@@ -157,10 +165,11 @@ class Bench:
         config, fields = self.config, layer.fields
         lanes, chunks = config.lanes, config.cols // config.lanes
         groups, windows, size, _ = layer.totals.shape
-        first = self.now + PostProcessor.LATENCY
+        cycles = config.multiplier_cycles
+        first = self.now + self.dut.latency + (-self.now - 2) % cycles  # from the step on that begins next
         final, last_pixel = group == groups - 1, (window, pixel) == (windows - 1, size - 1)
         done = int(last_pixel)
-        self.pulses[first + chunks - 1] = (1, done, int(done and final))
+        self.pulses[first + (chunks - 1) * cycles] = (1, done, int(done and final))
         if pixel != size - 1:
             return
         values = requantise(
@@ -179,7 +188,7 @@ class Bench:
             word = fields["destination"] + window * fields["pixel_words"] + group * config.cols // config.rows
             byte = chunk * lanes
             last = final and last_pixel and byte + lanes >= columns
-            self.due[first + chunk] = (
+            self.due[first + chunk * cycles] = (
                 (word + byte // config.rows) % config.activation_words,
                 byte % config.rows // lanes,
                 data,
@@ -188,7 +197,7 @@ class Bench:
             )
 
 
-def run(config: Config, rng, pauses: float, count: int) -> None:
+def run(config: Config, rng, pauses: float, count: int) -> Bench:
     dut = PostProcessor(config)
     bench = Bench(dut, config, rng, pauses)
     layers = [random_layer(rng, config) for _ in range(count)]
@@ -201,14 +210,17 @@ def run(config: Config, rng, pauses: float, count: int) -> None:
 
     simulate(dut, entries, pixels, background=[bench.check])
     assert bench.outputs == len(bench.due) and bench.layers_done == count
+    return bench
 
 
-def test_latency_is_what_others_build_on():
-    assert PostProcessor.LATENCY == 8
+@pytest.mark.parametrize(("cycles", "latency"), [(1, 6), (2, 8), (4, 14), (8, 26), (16, 50)])
+def test_latency_is_what_others_build_on(cycles, latency, rng):
+    config = replace(CONFIGS[0], multiplier_cycles=cycles)
+    assert run(config, rng, 0.2, 1).dut.latency == latency
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.4])
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name[:9])
+@pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_random_layers(config, pauses, rng):
     """Pooled and not, partial last groups, any clamp; every chunk in its cycle, at its address, with keep and last."""
     run(config, rng, pauses, 5)
@@ -237,40 +249,41 @@ def test_words_of_one_chunk_are_addressed_like_those_of_many():
                 await ctx.tick()
                 ctx.set(dut.valid, 0)
                 await ctx.tick()
-        await ctx.tick().repeat(PostProcessor.LATENCY)
+        await ctx.tick().repeat(dut.latency)
 
     simulate(dut, testbench, background=[watch])
     assert words == [(20, 15, 0), (21, 15, 0), (23, 15, 0), (24, 15, 0), (22, 7, 0), (25, 7, 1)]
 
 
-def test_reset_in_mid_layer_followed_by_a_right_one(rng):
-    config = CONFIGS[1]
+@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[5]], ids=name)
+def test_reset_in_mid_layer_followed_by_a_right_one(config, rng):
     dut = PostProcessor(config)
     reset = Signal()
     bench = Bench(dut, config, rng, 0.1)
     layers = [random_layer(rng, config) for _ in range(2)]
+    period = config.cols // config.lanes * config.multiplier_cycles
+    duration = 6 * period + 3
 
     async def disturb(ctx) -> None:
-        ctx.set(dut.valid, 1)
-        ctx.set(dut.tag, {"last": 1, "pixel_last": 1})  # the bank turns
-        await ctx.tick()
+        """The bank turns, and a window begins; the reset comes while its pixels are inside."""
         ctx.set(dut.fields, {"lo": 127, "hi": 127})
-        ctx.set(dut.tag, {"last": 1})  # a window begins
-        for _ in range(12):
+        for number in range(6):
+            ctx.set(dut.tag, {"last": 1, "pixel_last": number == 0})
+            ctx.set(dut.valid, 1)
             await ctx.tick()
-        ctx.set(dut.valid, 0)
+            ctx.set(dut.valid, 0)
+            await ctx.tick().repeat(period - 1)
+        await ctx.tick().repeat(2)
         ctx.set(reset, 1)
         await ctx.tick()
         ctx.set(reset, 0)
 
     async def check(ctx):
-        for _ in range(14):
-            await ctx.tick()
+        await ctx.tick().repeat(duration)
         await bench.check(ctx)
 
     async def entries(ctx):
-        for _ in range(14):
-            await ctx.tick()
+        await ctx.tick().repeat(duration)
         await bench.write_entries(ctx, layers)
 
     async def pixels(ctx):

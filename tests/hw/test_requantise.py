@@ -6,6 +6,7 @@ from hw.requantise import Requantiser
 from pymodel.golden import requantise
 from tests.hw.stream_tools import simulate
 
+CYCLES = [1, 2, 4, 8, 16]
 LIMITS = [
     (-128, -128, 127),
     (127, -128, 127),
@@ -32,70 +33,113 @@ def random_cases(rng, count: int) -> np.ndarray:
     return np.stack([accumulator, bias, multiplier, shift], axis=1)
 
 
+def edge_cases() -> np.ndarray:
+    """Every shift with extreme accumulators, biases and multipliers, and where a result is one bit too large, or just not."""
+    cases = [
+        (accumulator, bias, multiplier, shift)
+        for shift in range(1, 65)
+        for accumulator in EDGES
+        for bias in (-(1 << 31), -1, 0, (1 << 31) - 1)
+        for multiplier in (1 << 15, (1 << 16) - 1)
+    ]
+    for shift in range(16, 47):
+        power = 1 << (shift - 16)  # times 2**15 it gives a half
+        for halves in (-514, -513, -512, -511, -257, -256, 255, 256, 510, 511, 512, 513):
+            cases += [(halves * power + off, 0, 1 << 15, shift) for off in (-1, 0) if abs(halves * power) < 1 << 31]
+    return np.array(cases)
+
+
 async def play(
-    ctx, dut: Requantiser, cases: np.ndarray, zero_point: int, lo: int, hi: int, bits: int, pauses=0.0, rng=None
+    ctx,
+    dut: Requantiser,
+    cases: np.ndarray,
+    zero_point: int,
+    floor,
+    hi: int,
+    bits: int,
+    cycles: int,
+    pauses=0.0,
+    rng=None,
 ):
-    """One case a cycle; each result exactly LATENCY cycles later."""
-    expected = requantise(*cases.T, zero_point, lo, hi, bits).tolist()
+    """One case a step; each result exactly `steps` steps later, through all of that step. floor: one, or one a case."""
+    floors = np.broadcast_to(floor, len(cases))
+    expected = requantise(*cases.T, zero_point, floors, hi, bits).tolist()
     ctx.set(dut.narrow, bits == 24)
     ctx.set(dut.zero_point, zero_point)
-    ctx.set(dut.lo, lo)
     ctx.set(dut.hi, hi)
-    waiting, due = cases.tolist(), {}
-    results, cycle = iter(expected), 0
-    while waiting or max(due) >= cycle:
-        if cycle in due:
-            assert ctx.get(dut.out) == due[cycle][0], due[cycle]
-        if waiting and not (pauses and rng.random() < pauses):
-            accumulator, bias, multiplier, shift = case = waiting.pop(0)
-            due[cycle + 5] = (next(results), case, zero_point, lo, hi, bits)
-        else:
-            accumulator, bias, multiplier, shift = 77, 7, 1 << 15, 3
-        ctx.set(dut.accumulator, accumulator)
-        ctx.set(dut.entry, {"bias": bias, "multiplier": multiplier - (1 << 15), "shift_1": shift - 1})
-        await ctx.tick()
-        cycle += 1
-    assert next(results, None) is None
+    waiting, due, step = list(zip(cases.tolist(), expected, floors.tolist(), strict=True)), {}, 0
+    while waiting or due:
+        case, result, least = due.pop(step, (None, None, 0))
+        ctx.set(dut.floor, least)
+        for cycle in range(cycles):
+            last = cycle == cycles - 1
+            if last and waiting and not (pauses and rng.random() < pauses):
+                due[step + dut.steps] = waiting.pop(0)
+                accumulator, bias, multiplier, shift = due[step + dut.steps][0]
+            else:
+                accumulator, bias, multiplier, shift = 77, 7, (1 << 15) + 0x5555, 3
+            ctx.set(dut.advance, last)
+            ctx.set(dut.accumulator, accumulator)
+            ctx.set(dut.entry, {"bias": bias, "multiplier": multiplier - (1 << 15), "shift_1": shift - 1})
+            if case:
+                assert ctx.get(dut.out) == result, (case, zero_point, least, hi, bits)
+            await ctx.tick()
+        step += 1
 
 
-def test_latency_is_what_others_build_on():
-    assert Requantiser.LATENCY == 5
+@pytest.mark.parametrize(("cycles", "steps"), [(1, 4), (2, 3), (4, 3), (8, 3), (16, 3)])
+def test_latency_is_what_others_build_on(cycles, steps, rng):
+    dut = Requantiser(cycles)
+    assert dut.steps == steps
+
+    async def testbench(ctx):
+        await play(ctx, dut, random_cases(rng, 20), 0, -128, 127, 32, cycles)
+
+    simulate(dut, testbench)
 
 
+@pytest.mark.parametrize("cycles", CYCLES)
 @pytest.mark.parametrize("bits", [24, 32])
 @pytest.mark.parametrize(("zero_point", "lo", "hi"), LIMITS)
-def test_random_values_equal_the_golden_model(zero_point, lo, hi, bits, rng):
-    dut = Requantiser()
+def test_random_values_equal_the_golden_model(zero_point, lo, hi, bits, cycles, rng):
+    """With steps in between that bring something else."""
+    dut = Requantiser(cycles)
 
     async def testbench(ctx):
-        await play(ctx, dut, random_cases(rng, 1000), zero_point, lo, hi, bits, 0.1, rng)
+        await play(ctx, dut, random_cases(rng, 1200 // (1 + cycles)), zero_point, lo, hi, bits, cycles, 0.1, rng)
 
     simulate(dut, testbench)
 
 
+@pytest.mark.parametrize("cycles", CYCLES)
 @pytest.mark.parametrize("bits", [24, 32])
-def test_every_shift_with_extreme_accumulators_biases_and_multipliers(bits):
-    """The bias wraps the sum in both widths; shifts up to 64 leave only the rounded sign."""
-    dut = Requantiser()
-    grid = np.array(
-        [
-            (accumulator, bias, multiplier, shift)
-            for shift in range(1, 65)
-            for accumulator in EDGES
-            for bias in (-(1 << 31), -1, 0, (1 << 31) - 1)
-            for multiplier in (1 << 15, (1 << 16) - 1)
-        ]
-    )
+def test_every_shift_with_extreme_accumulators_biases_and_multipliers(bits, cycles, rng):
+    """The bias wraps the sum in both widths; shifts up to 64 leave only the rounded sign. One value a step."""
+    dut = Requantiser(cycles)
+    cases = edge_cases()
+    cases = cases if cycles == 1 else rng.permutation(cases)[: 12_000 // cycles]
 
     async def testbench(ctx):
-        await play(ctx, dut, grid, 3, -128, 127, bits)
+        await play(ctx, dut, cases, 3, -128, 127, bits, cycles)
 
     simulate(dut, testbench)
 
 
-def test_ties_round_up_by_hand():
+@pytest.mark.parametrize("cycles", [1, 4])
+def test_the_floor_is_that_of_the_value_which_leaves(cycles, rng):
+    dut = Requantiser(cycles)
+
+    async def testbench(ctx):
+        floors = rng.integers(-128, 101, 600)
+        await play(ctx, dut, random_cases(rng, 600), -5, floors, 100, 32, cycles)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("cycles", CYCLES)
+def test_ties_round_up_by_hand(cycles):
     """m = 2**15, shift 16: half of the accumulator, rounded to the nearest, ties towards plus infinity."""
-    dut = Requantiser()
+    dut = Requantiser(cycles)
     cases = {
         -5: -2,
         -4: -2,
@@ -113,28 +157,34 @@ def test_ties_round_up_by_hand():
     }
 
     async def testbench(ctx):
-        ctx.set(dut.lo, -128)
+        ctx.set(dut.floor, -128)
         ctx.set(dut.hi, 127)
         ctx.set(dut.entry, {"multiplier": 0, "shift_1": 15})
         for accumulator, result in cases.items():
             ctx.set(dut.accumulator, accumulator)
-            await ctx.tick().repeat(5)
+            for cycle in range((dut.steps + 1) * cycles):
+                ctx.set(dut.advance, cycle % cycles == cycles - 1)
+                await ctx.tick()
             assert ctx.get(dut.out) == result
 
     simulate(dut, testbench)
 
 
-def test_reset_between_values_does_not_disturb_the_next_ones(rng):
-    dut = Requantiser()
+@pytest.mark.parametrize("cycles", CYCLES)
+def test_reset_between_values_does_not_disturb_the_next_ones(cycles, rng):
+    """Reset in any cycle of a step; steps begin with the cycle after it."""
+    dut = Requantiser(cycles)
     reset = Signal()
 
     async def testbench(ctx):
-        ctx.set(dut.accumulator, 1 << 30)
-        await ctx.tick().repeat(3)
-        ctx.set(reset, 1)
-        await ctx.tick()
-        assert ctx.get(dut.out) == 0
-        ctx.set(reset, 0)
-        await play(ctx, dut, random_cases(rng, 100), -9, -128, 127, 32)
+        for number in range(3 * cycles, 4 * cycles):
+            ctx.set(dut.accumulator, 1 << 30)
+            for cycle in range(number):
+                ctx.set(dut.advance, cycle % cycles == cycles - 1)
+                await ctx.tick()
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            await play(ctx, dut, random_cases(rng, 20), -9, -128, 127, 32, cycles)
 
     simulate(ResetInserter(reset)(dut), testbench)

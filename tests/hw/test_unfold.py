@@ -162,6 +162,60 @@ def test_random_windows_become_the_interpreters_words(attempt, rows, pauses, rng
     simulate(dut, write, read, background=[partial(check_stable, stream=dut.out)])
 
 
+FULL = [
+    ((512, 1, 1), (512, 1)),  # runs
+    ((1, 512, 1), (1, 1)),  # windows in a row
+    ((512, 1, 1), (1, 1)),  # rows of windows
+    ((1, 1, 512), (1, 1)),  # bytes of a run
+    ((2, 1, 256), (2, 1)),
+    ((1, 511, 1), (1, 2)),
+    ((1, 1, 511), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize(("shape", "kernel"), FULL, ids=str)
+def test_every_count_may_be_as_large_as_the_buffer(rows, shape, kernel, rng):
+    """512 bytes: counts and addresses have just as many bits as that takes."""
+    config = config_of(rows)
+    dut = Unfolder(config)
+    case = case_of(rng, config, windows(shape, kernel, 1), 2)
+
+    async def write(ctx):
+        await begin(ctx, dut, case)
+        await send(ctx, dut.ifmap, [beat for ifmap in case.beats for beat in ifmap])
+
+    async def read(ctx):
+        for words in case.words:
+            check_words(rows, await receive(ctx, dut.out, len(words)), words)
+            await until(ctx, dut.ready)
+            await pulse(ctx, dut.take)
+            await pulse(ctx, dut.release)
+
+    simulate(dut, write, read)
+
+
+@pytest.mark.parametrize("name", ["run_bytes", "runs", "windows_x", "windows_y", "run_pitch", "x_pitch", "y_pitch"])
+@pytest.mark.parametrize("value", [513, 1024, 0xFFFF])
+def test_a_header_that_asks_for_more_than_the_buffer_ends(name, value, rng):
+    """What it unfolds does not matter, but it becomes ready, and the ifmap after it is taken."""
+    config = config_of(4)
+    dut = Unfolder(config)
+    case = case_of(rng, config, copy((3, 3, 5)), 2)
+    case.header[name] = value
+
+    async def testbench(ctx):
+        await begin(ctx, dut, case)
+        for beats in case.beats:
+            await send(ctx, dut.ifmap, beats)
+            ctx.set(dut.out.ready, 1)
+            await until(ctx, dut.ready)
+            await pulse(ctx, dut.take)
+            await pulse(ctx, dut.release)
+
+    simulate(dut, testbench)
+
+
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize(
     ("shape", "kernel", "stride"),

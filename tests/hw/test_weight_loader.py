@@ -309,6 +309,28 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
     assert array.full_at[:6] == [start + end for end in ends], "full in the cycle after a tile's last beat"
 
 
+@pytest.mark.parametrize(("fold", "kblocks", "tiles"), [(3, 65_535, 8192), (3, 65_529, 8192), (3, 65_528, 8191)])
+def test_the_largest_number_of_k_blocks(fold, kblocks, tiles):
+    """A layer of one group: so many tiles, of one row each, then the next layer's entries."""
+    config = CONFIGS[1]
+    dut = WeightLoader(config)
+    fields = descriptor(kblocks=kblocks, fold=fold)
+    program = [pack(DESCRIPTOR, fields)] * 2
+    full = []
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 2, 1)
+        ctx.set(dut.parameters.valid, 1)
+        ctx.set(dut.swap, 1)
+        async for *_, tile, lanes in ctx.tick().sample(dut.full, dut.entries.lanes):
+            full.append(tile)
+            if any(full) and lanes:
+                break
+
+    simulate(dut, testbench, background=[ProgramMemory(dut, b"".join(program)).serve])
+    assert sum(full) == tiles
+
+
 def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
     config = CONFIGS[0]
     dut = WeightLoader(config)

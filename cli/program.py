@@ -1,0 +1,60 @@
+"""Write bitstream and locked image into a board's flash.
+
+Uses the programmer that the board's makers recommend (iceprog, openFPGALoader), which must be installed; with --dry-run
+it only says what it would run. The bitstream comes from `deeplock synth --board`, the image from `deeplock compile
+--board`. The key is not part of either.
+
+examples:
+  deeplock program --board icebreaker --bitstream build/icebreaker.bin --image build/mnist.image
+  deeplock program --board ulx3s-85f --image build/fashion.image --dry-run
+"""
+
+import argparse
+from pathlib import Path
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--board", metavar="B", required=True, help="its name: see `deeplock synth --help`")
+    parser.add_argument("--bitstream", type=Path, metavar="FILE", help="write this bitstream")
+    parser.add_argument("--image", type=Path, metavar="IMAGE", help="write this image")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be run")
+
+
+def run(args: argparse.Namespace) -> None:
+    import shlex
+    import shutil
+    import subprocess
+    import tempfile
+
+    from fpga.boards import board
+    from pymodel.errors import DeeplockError
+    from pymodel.image import load_image
+
+    there = board(args.board)
+    if args.bitstream is None and args.image is None:
+        raise DeeplockError("nothing to write: give --bitstream, --image or both")
+    if args.bitstream is not None and not args.bitstream.is_file():
+        raise DeeplockError(f"{args.bitstream}: no such file")
+    with tempfile.TemporaryDirectory(prefix="deeplock-program-") as folder:
+        commands = []
+        if args.bitstream is not None:
+            commands.append(there.program.format(file=shlex.quote(str(args.bitstream))))
+        if args.image is not None:
+            image = load_image(args.image)
+            image.check_fits(there.config)
+            stream = Path(folder) / "image.bin"
+            stream.write_bytes(image.stream)
+            commands.append(there.program_image.format(file=shlex.quote(str(stream)), address=there.image_address))
+        for command in commands:
+            words = shlex.split(command)
+            print(command)
+            if args.dry_run:
+                continue
+            if shutil.which(words[0]) is None:
+                raise DeeplockError(
+                    f"board {there.name} is programmed with {words[0]}, which is not on PATH: install it"
+                )
+            if code := subprocess.run(words, check=False).returncode:
+                raise DeeplockError(f"{words[0]} ended with exit code {code}")

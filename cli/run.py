@@ -1,0 +1,103 @@
+"""Run an image on a board: load the key, send images, get their classes and the hardware's counters.
+
+The board's flash must hold the bitstream of `deeplock synth --board` and this image: `deeplock program` writes both.
+Every result byte is compared with the golden model under the same key. Ends with exit code 1 if a byte differs.
+
+examples:
+  deeplock run build/mnist.image --board icebreaker --port /dev/ttyUSB1 --key-file my.key --data DIR --count 20
+  deeplock run build/mine.image --board ulx3s-85f --port /dev/ttyUSB0 --key-file my.key --images my-images
+
+JSON: {"image", "network", "board", "clock_hz", "images", "mismatches", "accuracy" (null without labels), "classes":
+  [one an image], "cycles_per_image", "images_per_second": at the board's clock, "counters": {cycles by cause}}
+"""
+
+import argparse
+from pathlib import Path
+
+from cli.options import add_images, add_json, add_key_file, positive
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image file, as it is in the board's flash")
+    parser.add_argument("--port", metavar="P", required=True, help="serial port of the board, as /dev/ttyUSB1")
+    parser.add_argument("--board", metavar="B", required=True, help="its name: see `deeplock synth --help`")
+    add_key_file(parser, "the master key, if the image is locked")
+    parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
+    add_images(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    import asyncio
+
+    import numpy as np
+
+    from cli.images import labelled_images
+    from cli.options import read_key_file
+    from cli.output import Progress, percent, print_table, write_json
+    from fpga.boards import board
+    from fpga.driver import BoardDriver
+    from fpga.host import open_board
+    from pymodel import interpreter
+    from pymodel.errors import DeeplockError
+    from pymodel.image import load_image
+
+    there = board(args.board)
+    image = load_image(args.image)
+    image.check_fits(there.config)
+    key = read_key_file(args.key_file, image.suite)
+    interface = image.interface
+    source = interface.pixels or interface.dataset
+    images = labelled_images(args, source, interface.input_shape, args.count, interface.classes)
+    ifmaps = images.ifmaps(interface.input)
+
+    async def work(progress: Progress):
+        async with open_board(args.port, there.baud, there.name) as client:
+            driver = BoardDriver(client, there.image_address)
+            await driver.reset()
+            await driver.load_key(key)
+            try:
+                return await driver.run(image, list(ifmaps), lambda done, of: progress(f"{done} of {of} inferences"))
+            finally:
+                await driver.zeroise()
+
+    with Progress() as progress:
+        result = asyncio.run(work(progress))
+    ofmaps = np.stack(result.ofmaps)
+    mismatches = int((ofmaps != interpreter.run(image, key, ifmaps, there.config)).sum())
+    accuracy = images.accuracy(ofmaps)
+    best = ofmaps.reshape(len(ofmaps), -1).argmax(axis=1)
+    classes = [interface.classes[index] if interface.classes else str(index) for index in best]
+    cycles = result.counters["CYCLES"] / len(ofmaps)
+    print_table([(index, name) for index, name in enumerate(classes)], ["image", "class"])
+    print()
+    print_table(
+        [
+            ("board", f"{there.name}, {there.clock_hz / 1e6:g} MHz"),
+            ("bytes that differ from golden", mismatches),
+            ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
+            ("cycles per image", f"{cycles:.1f}"),
+            ("images per second at that", f"{there.clock_hz / cycles:.1f}"),
+            *((f"  {name.lower().replace('_', ' ')}", count) for name, count in result.counters.items()),
+        ]
+    )
+    write_json(
+        args.json,
+        {
+            "image": str(args.image),
+            "network": interface.network,
+            "board": there.name,
+            "clock_hz": there.clock_hz,
+            "images": len(ofmaps),
+            "mismatches": mismatches,
+            "accuracy": accuracy,
+            "classes": classes,
+            "cycles_per_image": round(cycles, 2),
+            "images_per_second": round(there.clock_hz / cycles, 2),
+            "counters": result.counters,
+        },
+    )
+    if mismatches:
+        raise DeeplockError(f"{mismatches} of {ofmaps.size} ofmap bytes differ from the golden model")

@@ -1,0 +1,91 @@
+"""The tables of `deeplock synth`, from the rows of its JSON."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+__all__ = ["component_table", "core_table", "module_table", "timing_lines"]
+
+_RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
+_OF_LOCK = ("suite", "sbox", "key_bits")
+
+Row = dict[str, Any]
+Table = tuple[list[list[object]], list[str]]
+
+
+def _megahertz(row: Row) -> str:
+    """Median and range over the seeds."""
+    clocks = row["fmax_mhz"]
+    return f"{median(clocks):.1f} ({min(clocks):.1f}..{max(clocks):.1f})" if clocks else "does not fit"
+
+
+def _plain(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The row without the lock that is else the same."""
+
+    def rest(row: Row) -> list:
+        measured = {*_OF_LOCK, *_RESOURCES, "fmax_mhz", "critical_path", "cells", "modules", "harness", "error"}
+        return [value for name, value in row.items() if name not in measured]
+
+    if row["suite"] == "plain":
+        return None
+    return next((other for other in rows if other["suite"] == "plain" and rest(other) == rest(row)), None)
+
+
+def core_table(rows: Sequence[Row]) -> Table:
+    """A line for each accelerator; beside a locked one, what it takes more than the plain one."""
+    head = [
+        "device",
+        "array",
+        "B",
+        "lanes",
+        "suite",
+        "S-box",
+        "key",
+        "LUT4",
+        "FF",
+        "BRAM",
+        "DSP",
+        "MHz",
+        "LUT4 more",
+        "clock",
+    ]
+    lines = []
+    for row in rows:
+        line = [row["device"], f"{row['rows']}x{row['cols']}", row["bytes_per_beat"], row["lanes"], row["suite"]]
+        line += [row["sbox"] or "", "" if row["key_bits"] is None else row["key_bits"] or "any"]
+        line += [row[name] for name in ("lut4", "ff", "bram", "dsp")] + [_megahertz(row)]
+        plain = _plain(row, rows)
+        line.append(f"{100 * (row['lut4'] / plain['lut4'] - 1):+.1f} %" if plain else "")
+        timed = plain and plain["fmax_mhz"] and row["fmax_mhz"]
+        line.append(f"{median(row['fmax_mhz']) / median(plain['fmax_mhz']):.3f}" if plain and timed else "")
+        lines.append(line)
+    return lines, head
+
+
+def component_table(rows: Sequence[Row]) -> Table:
+    """A line for each component."""
+    head = ["device", "component", "S-box", "what", "LUT4", "FF", "BRAM", "MHz"]
+    lines = []
+    for row in rows:
+        what = [str(row["direction"])] if "direction" in row else [f"B={row['bytes_per_beat']}"]
+        what += [f"key {row['key_bits'] or 'any'}"] if "key_bits" in row else []
+        line = [row["device"], row["component"], row["sbox"], " ".join(what)]
+        lines.append(line + [row[name] for name in ("lut4", "ff", "bram")] + [_megahertz(row)])
+    return lines, head
+
+
+def module_table(row: Row) -> Table:
+    """A line for each module, the largest first, and their sum."""
+    columns = [name for name in _RESOURCES if row[name]]
+    modules = sorted(row["modules"].items(), key=lambda item: -item[1]["lut4"])
+    lines = [[name, *(counts[column] for column in columns)] for name, counts in modules]
+    return [*lines, ["total", *(row[column] for column in columns)]], ["module", *columns]
+
+
+def timing_lines(row: Row) -> list[str]:
+    """Clock of each seed, and the way of the slowest path."""
+    if not row["fmax_mhz"]:
+        return []
+    way = ", ".join(f"{module} {delay:.1f}" for module, delay in row["critical_path"])
+    clocks = ", ".join(f"{clock:.1f}" for clock in row["fmax_mhz"])
+    return [f"clock: {_megahertz(row)} MHz; seeds: {clocks}", f"critical path (ns): {way}"]

@@ -1,0 +1,75 @@
+"""Reads a netlist: which cells there are, and of which module of the design each is."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from fpga.harness import SHELL
+from fpga.yosys import TOP
+
+__all__ = ["GLUE", "HARNESS", "RESOURCES", "Netlist", "read_netlist"]
+
+RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
+"""What is counted. lut4 includes those of carry chains and, on ECP5, of RAM in LUTs, as nextpnr counts them."""
+
+HARNESS = "harness"
+GLUE = "top"
+"""What belongs to the core itself and to none of its submodules."""
+
+_CELLS: dict[str, dict[str, int]] = {
+    "SB_LUT4": {"lut4": 1},
+    "SB_CARRY": {"carry": 1},
+    "SB_RAM40_4K": {"bram": 1},
+    "SB_MAC16": {"dsp": 1},
+    "SB_SPRAM256KA": {"spram": 1},
+    "LUT4": {"lut4": 1},
+    "PFUMX": {},
+    "L6MUX21": {},
+    "CCU2C": {"lut4": 2, "carry": 2},
+    "TRELLIS_FF": {"ff": 1},
+    "TRELLIS_DPR16X4": {"lut4": 6, "lutram": 1},
+    "DP16KD": {"bram": 1},
+    "PDPW16KD": {"bram": 1},
+    "MULT18X18D": {"dsp": 1},
+    "$scopeinfo": {},
+}
+_DEPTH = 2
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """cells: the type of each, by name. scopes: paths of the instances, ("shell", "core", "lock") for instance."""
+
+    cells: dict[str, str]
+    scopes: frozenset[tuple[str, ...]]
+
+    def module_of(self, cell: str) -> str:
+        """The module that a cell belongs to, two levels deep: "lock.unlock_unit", "post.lane"; HARNESS; or GLUE.
+
+        Instances of an array (pe_0_0, pe_0_1, ...) count as one. Yosys names a cell after the nearest net with a name, so
+        that logic between two modules may count for either.
+        """
+        parts = tuple(cell.split("."))
+        if parts[0] != SHELL:
+            return HARNESS
+        length = next((end for end in range(len(parts) - 1, 2, -1) if parts[:end] in self.scopes), 2)
+        return ".".join(re.sub(r"(_\d+)+$|\$\d+$", "", part) for part in parts[2:length][:_DEPTH]) or GLUE
+
+    @cached_property
+    def modules(self) -> dict[str, dict[str, int]]:
+        """Resources by module, the harness among them. KeyError for a cell of a type that is not known."""
+        modules: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for cell, kind in self.cells.items():
+            modules[self.module_of(cell)].update({"ff": 1} if kind.startswith("SB_DFF") else _CELLS[kind])
+        return {module: {what: count[what] for what in RESOURCES} for module, count in sorted(modules.items())}
+
+
+def read_netlist(path: Path) -> Netlist:
+    """Read what Yosys wrote."""
+    top = json.loads(path.read_text())["modules"][TOP]
+    paths = [net["attributes"].get("hdlname", "").split() for net in top["netnames"].values()]
+    cells = {name: cell["type"] for name, cell in top["cells"].items()}
+    return Netlist(cells, frozenset(tuple(path[:-1]) for path in paths))

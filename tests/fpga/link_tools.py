@@ -1,0 +1,124 @@
+"""What is around a Link in Amaranth's simulator: a host's pipe, and an accelerator that is a few lines of Python."""
+
+from random import Random
+
+from amaranth.sim import SimulatorContext
+
+from fpga.link import Link
+from hw.axi import Response
+
+__all__ = ["CLOCK", "BytePipe", "Registers", "give_ofmaps", "take_ifmaps"]
+
+CLOCK = 5_000
+"""So slow that the link's timeout is 64 cycles."""
+
+
+class BytePipe:
+    """The bytes of the UART, without the UART. As fpga.client.Pipe wants it; `damage` of them are wrong, and as many lost."""
+
+    name = "the board"
+
+    def __init__(self, ctx: SimulatorContext, dut: Link, damage: float = 0.0, dice: Random | None = None):
+        self._ctx, self._dut, self._damage, self._dice = ctx, dut, damage, dice or Random(0)
+
+    def _line(self, byte: int) -> bytes:
+        chance = self._dice.random() - self._damage
+        if chance < 0:
+            byte ^= 1 << self._dice.randrange(8)
+        return b"" if 0 <= chance < self._damage else bytes([byte])
+
+    async def send(self, data: bytes) -> None:
+        for sent in data:
+            for byte in self._line(sent):
+                self._ctx.set(self._dut.rx.valid, 1)
+                self._ctx.set(self._dut.rx.payload, byte)
+                await self._ctx.tick()
+                self._ctx.set(self._dut.rx.valid, 0)
+            for _ in range(3):
+                await self._ctx.tick()
+
+    async def receive(self, count: int, timeout: float) -> bytes:
+        data, cycles = b"", 0
+        while len(data) < count and cycles < timeout * CLOCK:
+            self._ctx.set(self._dut.tx.ready, 1)
+            *_, valid, byte = await self._ctx.tick().sample(self._dut.tx.valid, self._dut.tx.payload)
+            self._ctx.set(self._dut.tx.ready, 0)
+            data += self._line(byte) if valid else b""
+            cycles += 1
+        return data
+
+
+class Registers:
+    """An AXI4-Lite slave that keeps what is written, takes its time, and refuses addresses that it does not have."""
+
+    def __init__(self, dut: Link, dice: Random, pauses: float, values: dict[int, int]):
+        self._dut, self._dice, self._pauses, self.values = dut, dice, pauses, values
+        self.written: list[tuple[int, int]] = []
+        self.read: list[int] = []
+
+    def _response(self, address: int) -> Response:
+        return Response.OKAY if address in self.values else Response.SLVERR
+
+    async def work(self, ctx: SimulatorContext) -> None:
+        """Run in the background."""
+        dut = self._dut
+        address = data = None
+        b_waits = r_waits = False
+
+        def go() -> bool:
+            return self._dice.random() >= self._pauses
+
+        while True:
+            ctx.set(dut.m_axil_awready, address is None and go())
+            ctx.set(dut.m_axil_wready, data is None and go())
+            ctx.set(dut.m_axil_arready, not r_waits and go())
+            ctx.set(dut.m_axil_bvalid, b_waits)
+            ctx.set(dut.m_axil_rvalid, r_waits)
+            aw, w, ar, b, r = (
+                ctx.get(getattr(dut, f"m_axil_{name}valid") & getattr(dut, f"m_axil_{name}ready"))
+                for name in ("aw", "w", "ar", "b", "r")
+            )
+            b_waits, r_waits = b_waits and not b, r_waits and not r
+            if aw:
+                address = ctx.get(dut.m_axil_awaddr)
+            if w:
+                data = ctx.get(dut.m_axil_wdata)
+                assert ctx.get(dut.m_axil_wstrb) == 0xF
+            if address is not None and data is not None and not b_waits and go():
+                ctx.set(dut.m_axil_bresp, self._response(address))
+                self.written.append((address, data))
+                self.values |= {address: data} if address in self.values else {}
+                address, data, b_waits = None, None, True
+            if ar:
+                wanted, r_waits = ctx.get(dut.m_axil_araddr), True
+                self.read.append(wanted)
+                ctx.set(dut.m_axil_rresp, self._response(wanted))
+                ctx.set(dut.m_axil_rdata, self.values.get(wanted, 0))
+            await ctx.tick()
+
+
+async def take_ifmaps(ctx: SimulatorContext, dut: Link, beats: list[tuple[int, int]], ready) -> None:
+    """Run in the background: takes a beat, data and `last`, in every cycle in which `ready()`."""
+    while True:
+        ctx.set(dut.m_axis_ifmap_tready, ready())
+        *_, valid, is_ready, data, last = await ctx.tick().sample(
+            dut.m_axis_ifmap_tvalid, dut.m_axis_ifmap_tready, dut.m_axis_ifmap_tdata, dut.m_axis_ifmap_tlast
+        )
+        assert is_ready or not valid, "a beat was offered, and would be withdrawn"
+        if valid:
+            beats.append((data, last))
+
+
+async def give_ofmaps(
+    ctx: SimulatorContext, dut: Link, beats: list[tuple[int, int, int]], dice: Random, pauses: float
+) -> None:
+    """Run in the background: gives the beats, data, keep and `last`, from the front of the list."""
+    while True:
+        if beats and (ctx.get(dut.s_axis_ofmap_tvalid) or dice.random() >= pauses):
+            ctx.set(dut.s_axis_ofmap_tvalid, 1)
+            for name, value in zip(("tdata", "tkeep", "tlast"), beats[0], strict=True):
+                ctx.set(getattr(dut, f"s_axis_ofmap_{name}"), value)
+        *_, valid, ready = await ctx.tick().sample(dut.s_axis_ofmap_tvalid, dut.s_axis_ofmap_tready)
+        if valid and ready:
+            beats.pop(0)
+            ctx.set(dut.s_axis_ofmap_tvalid, 0)

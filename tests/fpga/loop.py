@@ -1,0 +1,59 @@
+"""UART, link and flash reader behind registered pins, without an accelerator: what the flash reader streams is the ofmap."""
+
+from amaranth import ClockSignal, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from fpga.flash import FlashReader
+from fpga.link import Link
+from fpga.uart import UartReceiver, UartTransmitter
+from hw.registers import RegisterFile
+from pymodel.config import Config
+
+__all__ = ["BAUD", "HALF_PERIOD_NS", "Loop", "divider"]
+
+HALF_PERIOD_NS = 21
+_CLOCK = 1e9 / (2 * HALF_PERIOD_NS)
+BAUD = _CLOCK / 8
+
+
+def divider(config: Config) -> int:
+    """Both are tested, each with one size of beat."""
+    return 1 if config.bytes_per_beat == 4 else 2
+
+
+class Loop(wiring.Component):
+    """The link's timeout is made for a clock of 200 kHz, so that it is 2,048 cycles."""
+
+    def __init__(self, config: Config):
+        self._config = config
+        pins = {"cs_n": Out(1), "sck": Out(1), "o": Out(4), "oe": Out(4), "i": In(4)}
+        super().__init__({"rx": In(1, init=1), "tx": Out(1)} | pins)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.receiver = receiver = UartReceiver(_CLOCK, BAUD)
+        m.submodules.transmitter = transmitter = UartTransmitter(_CLOCK, BAUD)
+        m.submodules.link = link = Link(config, 200_000, "loop")
+        m.submodules.registers = registers = RegisterFile(config)
+        m.submodules.reader = reader = FlashReader(_CLOCK, config.bytes_per_beat, divider(config))
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), reader.stop.eq(link.reset)]
+        connect(m, receiver.bytes, link.rx)
+        connect(m, link.tx, transmitter.bytes)
+        connect(m, link.flash, reader.request)
+        for name, member in registers.signature.members.items():
+            if name.startswith("s_axil_"):
+                ours, theirs = getattr(link, f"m_{name[2:]}"), getattr(registers, name)
+                m.d.comb += theirs.eq(ours) if member.flow == In else ours.eq(theirs)
+        m.d.comb += [
+            link.s_axis_ofmap_tvalid.eq(reader.m_axis_image_tvalid),
+            link.s_axis_ofmap_tdata.eq(reader.m_axis_image_tdata),
+            link.s_axis_ofmap_tlast.eq(reader.m_axis_image_tlast),
+            link.s_axis_ofmap_tkeep.eq(-1),
+            reader.m_axis_image_tready.eq(link.s_axis_ofmap_tready),
+        ]
+        spi, sck = reader.spi, Signal()
+        m.d.sync += [self.cs_n.eq(~spi.cs), self.o.eq(spi.o), self.oe.eq(spi.oe), spi.i.eq(self.i), sck.eq(spi.sck)]
+        m.d.comb += self.sck.eq(sck & ~ClockSignal() if divider(config) == 1 else sck)
+        return m
