@@ -29,7 +29,7 @@ def made(path: Path, make: Callable[[Path], None]) -> Path:
         with path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the system ends it even if this process dies
             if not path.exists():
-                unfinished = path.with_name(f"unfinished-{path.name}")
+                unfinished = path.with_suffix(".unfinished")
                 unfinished.unlink(missing_ok=True)
                 make(unfinished)
                 unfinished.replace(path)

@@ -14,10 +14,11 @@ BUFFER = "output_buffer"
 
 
 class _Shell(wiring.Component):
-    """The component with a buffer behind each of its outputs, so that no net inside is one of the shell's ports."""
+    """The component, with a buffer behind each of its outputs if `buffered`."""
 
-    def __init__(self, component: Component):
+    def __init__(self, component: Component, buffered: bool):
         self._component = component
+        self._buffered = buffered
         super().__init__(component.signature)
 
     def elaborate(self, platform) -> Module:
@@ -28,9 +29,11 @@ class _Shell(wiring.Component):
             inner, outer = Value.cast(inner), Value.cast(outer)
             if member.flow == In:
                 m.d.comb += inner.eq(outer)
-            else:
+            elif self._buffered:
                 for a, y in zip(inner, outer, strict=True):
                     m.submodules += Instance(BUFFER, i_A=a, o_Y=y)
+            else:
+                m.d.comb += outer.eq(inner)
         return m
 
 
@@ -39,15 +42,24 @@ class Harness(wiring.Component):
 
     Four pins (clock, reset and these two), whatever the component. All of its paths start and end in flip-flops, so that
     no pin's delay is among them. Each of its inputs may change and each of its outputs matters.
+
+    Arguments
+    ---------
+    component : Component
+    buffered : bool
+        Keep its outputs apart from the ports of the shell, by buffers that are no cells in the end. Cells that make an
+        output are then named after the component's own nets, not after the port. It may change what ABC makes of a
+        component by a few LUTs.
     """
 
-    def __init__(self, component: Component):
+    def __init__(self, component: Component, buffered: bool):
         self._component = component
+        self._buffered = buffered
         super().__init__({"scan_in": In(1), "scan_out": Out(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules[SHELL] = shell = _Shell(self._component)
+        m.submodules[SHELL] = shell = _Shell(self._component, self._buffered)
         inputs, outputs = [], []
         for _, member, port in shell.signature.flatten(shell):
             (inputs if member.flow == In else outputs).append(Value.cast(port))

@@ -31,7 +31,7 @@ class Link(wiring.Component):
     not ready for is refused.
 
     Latency from the last byte of a request to the first one of its answer: 3 cycles and at most, for each item, 2 a byte and
-    1 to act (READ 2 and 4 to answer, WRITE 3, with hw.registers); for each ofmap beat lanes + 1; INFO 17, RECEIVE and RESET
+    1 to act (READ 4 and 4 to answer, WRITE 3, with hw.registers); for each ofmap beat lanes + 1; INFO 17, RECEIVE and RESET
     1. Throughput: the UART's.
 
     Members:

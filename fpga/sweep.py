@@ -60,6 +60,8 @@ def read_sweep(path: Path) -> list[tuple[Design, Device]]:
         raise DeeplockError(f"{path}: tables must be [[core]] or [[component]], not {min(unknown)}")
     found: dict[str, tuple[Design, Device]] = {}
     for kind in ("core", "component"):
+        if not isinstance(tables.get(kind, []), list):
+            raise DeeplockError(f"{path}: {kind} must be a list of tables, [[{kind}]]")
         for number, table in enumerate(tables.get(kind, []), 1):
             for fields in _rows(table):
                 try:

@@ -38,7 +38,8 @@ class Area:
 
 
 def _netlist_of(design: Design, device: Device) -> Path:
-    text = rtlil.convert(Harness(design.component()), name=TOP, platform=device, emit_src=False)
+    harness = Harness(design.component(), buffered=design.by_module)
+    text = rtlil.convert(harness, name=TOP, platform=device, emit_src=False)
     folder = cache_folder(text, script(device), program_version("yosys"))
     return made(folder / "netlist.json", lambda path: synthesise(text, device, path))
 

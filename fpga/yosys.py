@@ -6,10 +6,17 @@ from fpga.devices import Device
 from fpga.harness import BUFFER, SHELL
 from fpga.toolchain import run_program
 
-__all__ = ["TOP", "script", "synthesise"]
+__all__ = ["ANY_ON_COLLISION", "TOP", "script", "synthesise"]
 
 TOP = "top"
 """Name of the module to synthesise."""
+
+ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:TRANSPARENCY_MASK=1'0 %i"
+"""Yosys's command that lets a read of a word in the cycle in which it is written give anything.
+
+No component of hw/ asks for more (tests/fpga/test_flow_collisions.py) and no block RAM promises more: anything else would
+cost a register and a multiplexer for every bit of a word.
+"""
 
 _BLACK_BOX = f"""
 attribute \\blackbox 1
@@ -23,8 +30,6 @@ end
 def script(device: Device) -> str:
     """Yosys's commands between reading and writing.
 
-    - A read of a word in the cycle in which it is written gives anything: no component of hw/ asks for more, and block
-      RAMs promise no more, so that anything else costs a register and a multiplexer for every bit of a word.
     - The harness's shell stays a module of its own until its cells are mapped: they are as if the harness were not there.
     - `opt_clean -purge` leaves each net the name that it has where it is driven, by which netlist.py finds a cell's
       module. Yosys would else keep any of the names that a net has in the modules that it goes through.
@@ -36,7 +41,7 @@ def script(device: Device) -> str:
         (
             f"hierarchy -top {TOP}",
             "proc",
-            "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:TRANSPARENCY_MASK=1'0 %i",
+            ANY_ON_COLLISION,
             f"setattr -mod -set keep_hierarchy 1 {shell}",
             "flatten",
             "opt_clean -purge",

@@ -10,7 +10,6 @@ from hw.activation_memory import ActivationMemory
 from hw.array import SystolicArray
 from hw.axi import axi_lite_members, axi_stream_members
 from hw.control import Control
-from hw.counters import Counters
 from hw.feeder import WindowFeeder
 from hw.image_port import ImagePort
 from hw.issue import IssueStage
@@ -57,7 +56,6 @@ class Accelerator(wiring.Component):
             m.d.comb += driven.eq(driver)
         m.submodules.control = control = Control(SUITES[config.suite].locks)
         m.submodules.image_port = image_port = ImagePort(config)
-        m.submodules.counters = counters = Counters()
 
         # the data path: all of it returns to its initial state on `clear`
         def cleared(name: str, component):
@@ -158,7 +156,7 @@ class Accelerator(wiring.Component):
             m.d.comb += part.layers.eq(image_port.header.layers)
 
         self._control(m, registers, control, image_port, lock, loader, sequencer, unfolder, issue, ofmap)
-        self._count(m, registers, control, counters, image_port, lock, sequencer, issue, ofmap)
+        self._count(m, registers, control, image_port, lock, sequencer, issue, ofmap)
         return m
 
     def _connect_ports(self, m: Module, control, image_port, unfolder, ofmap, beat: data.StructLayout) -> None:
@@ -217,7 +215,7 @@ class Accelerator(wiring.Component):
         with m.Elif(registers.bad_key_size):
             m.d.comb += control.errors.eq(Error.BAD_KEY_SIZE)
 
-    def _count(self, m, registers, control, counters, image_port, lock, sequencer, issue, ofmap) -> None:
+    def _count(self, m, registers, control, image_port, lock, sequencer, issue, ofmap) -> None:
         """Every cycle of a run that belongs to a layer of PROFILE counts once in CYCLES and once in one of the others."""
         events = issue.events
         delivering = sequencer.idle & (ofmap.level != 0)
@@ -235,8 +233,7 @@ class Accelerator(wiring.Component):
             "INPUT_STARVED": events.empty & sequencer.waits_for_ifmap,
         }
         m.d.comb += [
-            counters.clear.eq(control.clear & ~control.run),
+            registers.restart.eq(control.clear & ~control.run),
             sequencer.profile.eq(registers.profile),
-            counters.events.eq(Mux(control.run & sequencer.counted, Cat(high[name] for name, _ in COUNTERS), 0)),
-            registers.counters.eq(counters.counts),
+            registers.events.eq(Mux(control.run & sequencer.counted, Cat(high[name] for name, _ in COUNTERS), 0)),
         ]

@@ -1,37 +1,95 @@
-"""Performance counters."""
+"""Performance counters, in a memory that they share with the constants of the register file."""
 
-from amaranth import Module, unsigned
-from amaranth.lib import data, wiring
+from collections.abc import Sequence
+
+from amaranth import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from pymodel.registers import COUNTERS
 
-__all__ = ["Counters"]
+__all__ = ["FIRST_COUNTER", "Counters"]
+
+FIRST_COUNTER = 16
+"""Where the counters begin among the memory's words; the constants begin at 0."""
+_LOW = 4
 
 
 class Counters(wiring.Component):
-    """Counts the cycles in which each event is high, modulo 2**32; latency 1 cycle.
+    """Counts the cycles in which each event is high since the last `clear`, modulo 2**32. Optimises for few LUTs.
 
-    Members:
-        clear    all counts return to 0
-        events   in the order of registers.COUNTERS
-        counts   in the same order
+    Flip-flops hold the low four bits of each count, and the memory all of it as it was when the scanner last came by. Bits
+    that are less now than they were then have wrapped since. In every cycle that no read takes the scanner brings one word of
+    the memory up to date. A read does the same sum, without writing it back, and so is exact at any time.
+
+    Latency: `word` comes in the cycle after `granted`, with the events of all cycles before that of `granted`. A read is
+    granted at once, or one cycle later if the scanner is writing its word.
+
+    Arguments
+    ---------
+    constants : at most 16 words
+
+    Members
+    -------
+    clear           all counts return to 0, as after a reset
+    events          in the order of registers.COUNTERS
+    read, granted   at most in every third cycle, so that the scanner comes by before any bits can wrap a second time
+    address         0..15: a constant, or 0 behind the last one; from 16 on: a count
+    word            undefined for an address behind the last count
     """
 
-    def __init__(self):
+    def __init__(self, constants: Sequence[int]):
+        assert 3 * len(COUNTERS) // 2 < 1 << _LOW, "a round of the scanner with a read in every third cycle is too long"
+        self.words = memory.MemoryData(shape=unsigned(32), depth=2 * FIRST_COUNTER, init=constants)
         super().__init__(
             {
                 "clear": In(1),
                 "events": In(len(COUNTERS)),
-                "counts": Out(data.ArrayLayout(unsigned(32), len(COUNTERS))),
+                "read": In(1),
+                "granted": Out(1),
+                "address": In(range(2 * FIRST_COUNTER)),
+                "word": Out(32),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        for index in range(len(COUNTERS)):
-            with m.If(self.events[index]):
-                m.d.sync += self.counts[index].eq(self.counts[index] + 1)
-            with m.If(self.clear):
-                m.d.sync += self.counts[index].eq(0)
+        m.submodules.memory = store = memory.Memory(self.words)
+        read, write = store.read_port(), store.write_port()
+
+        counts = [Signal(_LOW, name=name.lower()) for name, _ in COUNTERS]
+        for count, event in zip(counts, self.events, strict=True):
+            m.d.sync += count.eq(count + event)
+
+        position = Signal(range(len(COUNTERS)))
+        fresh = Signal(init=1)  # first round since the last clear: no count has wrapped, and the memory is out of date
+        m.d.comb += [
+            self.granted.eq(self.read & ~(write.en & (write.addr == self.address))),
+            read.addr.eq(Mux(self.granted, self.address, FIRST_COUNTER | position)),
+        ]
+        with m.If(~self.granted):
+            m.d.sync += position.eq(position + 1)
+            with m.If(position == len(COUNTERS) - 1):
+                m.d.sync += [position.eq(0), fresh.eq(0)]
+
+        # a cycle later, for the scanner and for a read alike
+        low = Signal(_LOW)
+        is_count, is_fresh = Signal(), Signal()
+        choices = Array((counts + counts[8:] * 4)[:FIRST_COUNTER])  # where there is no counter, what costs least
+        m.d.sync += [
+            low.eq(choices[read.addr[:-1]]),
+            is_count.eq(read.addr[-1]),
+            is_fresh.eq(read.addr[-1] & fresh),
+            write.addr.eq(read.addr),
+            write.en.eq(~self.granted),
+        ]
+        old_low, old_high = read.data[:_LOW], read.data[_LOW:]
+        high = (old_high + (is_count & (low < old_low)))[: len(old_high)]
+        m.d.comb += [
+            self.word.eq(Cat(Mux(is_count, low, old_low), Mux(is_fresh, 0, high))),
+            write.data.eq(self.word),
+        ]
+
+        with m.If(self.clear):
+            m.d.sync += [*(count.eq(0) for count in counts), position.eq(0), fresh.eq(1)]
         return m

@@ -3,9 +3,10 @@
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from hw.layouts import feeder_fields, word_layout
-from hw.loops import chosen, nest
+from hw.loops import NestedLoops, chosen
 from pymodel.config import Config
 
 __all__ = ["WindowFeeder"]
@@ -47,59 +48,61 @@ class WindowFeeder(wiring.Component):
         config, fields = self._config, self.fields
         tag = self.out.payload.tag
 
-        active = Signal()
+        pixels = ceil_log2(config.accumulators)  # a layer has no more
+        m.submodules.loops = loops = NestedLoops(wx=4, wy=4, px=pixels, py=pixels, block=12, kx=8, ky=8, group=8)
+        last, ends, goes = loops.last, loops.ends, loops.goes
+        rounds = {
+            "wx": fields.pool_w,
+            "wy": fields.pool_h,
+            "px": fields.out_w,
+            "py": fields.out_h,
+            "block": fields.cblocks,
+            "kx": fields.kernel_w,
+            "ky": fields.kernel_h,
+            "group": fields.groups,
+        }
+        m.d.comb += [loops.rounds[name].eq(count) for name, count in rounds.items()]
+
         taken = Signal()
         advance = Signal()
+        load = Signal()
         held_end = Signal()
         m.d.comb += [
             taken.eq(~self.out.valid | self.out.ready),
-            self.read.eq(active & taken),
+            self.read.eq(loops.active & taken),
             advance.eq(self.read & self.granted),
+            load.eq(self.start | advance),
+            loops.begin.eq(self.start),
+            loops.advance.eq(advance),
             self.done.eq(self.out.valid & self.out.ready & held_end),
         ]
 
-        pixels = range(config.accumulators)  # a layer has no more
+        self._address(m, load, loops)
         kx, ky = Signal(8), Signal(8)
-        last, ends, goes = nest(
-            m,
-            advance,
-            self.start,
-            wx=(Signal(4, init=1), fields.pool_w),
-            wy=(Signal(4, init=1), fields.pool_h),
-            px=(Signal(pixels, init=1), fields.out_w),
-            py=(Signal(pixels, init=1), fields.out_h),
-            block=(Signal(12, init=1), fields.cblocks),
-            kx=(kx, fields.kernel_w),
-            ky=(ky, fields.kernel_h),
-            group=(Signal(8, init=1), fields.groups),
-        )
-        load = Signal()
-        m.d.comb += load.eq(self.start | advance)
-        with m.If(self.start):
-            m.d.sync += active.eq(1)
-        with m.If(advance & ends["group"]):
-            m.d.sync += active.eq(0)
-        self._address(m, load, goes)
+        with m.If(advance & ends.block):
+            m.d.sync += kx.eq(Mux(last.kx, 0, kx + 1))
+        with m.If(advance & ends.kx):
+            m.d.sync += ky.eq(Mux(last.ky, 0, ky + 1))
         inside_x = self._coordinate(
             m,
             load,
-            next_pixel=goes["wx"],
-            same_window=goes["wy"],
-            next_window=goes["px"],
-            same_kernel=goes["py"] | goes["block"],
-            next_kernel=goes["kx"],
+            next_pixel=goes.wx,
+            same_window=goes.wy,
+            next_window=goes.px,
+            same_kernel=goes.py | goes.block,
+            next_kernel=goes.kx,
             origin=fields.x0,
             kernel=kx,
             size=fields.in_w,
         )
         inside_y = self._coordinate(
             m,
-            load & ~goes["wx"],
-            next_pixel=goes["wy"],
-            same_window=goes["px"],
-            next_window=goes["py"],
-            same_kernel=goes["block"] | goes["kx"],
-            next_kernel=goes["ky"],
+            load & ~goes.wx,
+            next_pixel=goes.wy,
+            same_window=goes.px,
+            next_window=goes.py,
+            same_kernel=goes.block | goes.kx,
+            next_kernel=goes.ky,
             origin=fields.y0,
             kernel=ky,
             size=fields.in_h,
@@ -112,50 +115,51 @@ class WindowFeeder(wiring.Component):
             m.d.sync += self.out.valid.eq(advance)
         with m.If(advance):
             m.d.sync += [
-                first_pixel.eq(ends["py"]),
+                first_pixel.eq(ends.py),
                 held_inside.eq(inside_x & inside_y),
-                partial.eq(last["block"]),
-                held_end.eq(ends["group"]),
+                partial.eq(last.block),
+                held_end.eq(ends.group),
                 self.out.payload.swap.eq(first_pixel & (shift == 0)),
                 tag.first.eq(first_block),
-                tag.last.eq(last["block"] & last["kx"] & last["ky"]),
-                tag.final.eq(last["group"]),
-                tag.window_last.eq(ends["wy"]),
-                tag.pixel_last.eq(ends["py"]),
+                tag.last.eq(last.block & last.kx & last.ky),
+                tag.final.eq(last.group),
+                tag.window_last.eq(ends.wy),
+                tag.pixel_last.eq(ends.py),
                 tag.shift.eq(shift),
             ]
-            with m.If(ends["py"]):
+            with m.If(ends.py):
                 # a folded tile: the next k-block's weights are `cols >> fold` columns further right
-                further = Mux(last["group"], config.cols >> fields.fold, 0)
-                m.d.sync += [first_block.eq(ends["ky"]), shift.eq(Mux(ends["ky"], 0, shift + further))]
+                further = Mux(last.group, config.cols >> fields.fold, 0)
+                m.d.sync += [first_block.eq(ends.ky), shift.eq(Mux(ends.ky, 0, shift + further))]
         for row in range(config.rows):
             value = Mux(held_inside, self.word.word_select(row, 8), fields.pad_value)
             exists = ~partial | (row < fields.rows_last)
             m.d.comb += self.out.payload.data.word_select(row, 8).eq(Mux(exists, value, 0))
         return m
 
-    def _address(self, m: Module, load: Signal, goes: dict) -> None:
+    def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:
         """A step from the last word, or from the first word of its k-block or group; the layer's first word at `start`."""
-        fields = self.fields
+        fields, ends, goes = self.fields, loops.ends, loops.goes
         group_source, block_source, address, following = (
             Signal.like(self.address, name=name)
             for name in ("group_source", "block_source", "at_address", "next_address")
         )
-        in_block = goes["wx"] | goes["wy"] | goes["px"] | goes["py"]
-        in_group = goes["block"] | goes["kx"] | goes["ky"]
-        start = ~(in_block | in_group | goes["group"])
+        in_block, in_group, in_layer = (loops.active & ~end for end in (ends.py, ends.ky, ends.group))
         base = chosen(
-            (in_block, address), (in_group, block_source), (goes["group"], group_source), (start, fields.source)
+            (in_block, address),
+            (in_group & ends.py, block_source),
+            (in_layer & ends.ky, group_source),
+            (~in_layer, fields.source),
         )
         step = chosen(
-            (goes["wx"], fields.step_x),
-            (goes["wy"], fields.step_y),
-            (goes["px"], fields.step_window),
-            (goes["py"], fields.step_row),
-            (goes["block"], 1),
-            (goes["kx"], fields.column_step),
-            (goes["ky"], fields.kernel_step),
-            (goes["group"], fields.group_step),
+            (goes.wx, fields.step_x),
+            (goes.wy, fields.step_y),
+            (goes.px, fields.step_window),
+            (goes.py, fields.step_row),
+            (goes.block, 1),
+            (goes.kx, fields.column_step),
+            (goes.ky, fields.kernel_step),
+            (goes.group, fields.group_step),
         )
         m.d.comb += [self.address.eq(address), following.eq(base[: len(address)] + step[: len(address)])]
         with m.If(load):

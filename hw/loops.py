@@ -1,39 +1,70 @@
-"""Nested loops as counters, and the next address as one adder behind two choices: what feeder and unfolder have in common."""
+"""Nested loops, and the choice among the steps that they ask for: what window feeder and unfolder have in common."""
 
 from functools import reduce
 from operator import or_
 
 from amaranth import Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["chosen", "nest"]
+__all__ = ["NestedLoops", "chosen"]
 
 
-def nest(m: Module, advance: Value, begin: Value, **loops: tuple[Signal, Value]) -> tuple[dict, dict, dict]:
-    """Count nested loops, innermost first, each a counter and its number of rounds; `advance` ends a round of the innermost.
+class NestedLoops(wiring.Component):
+    """Counts the rounds of nested loops. Whether a round is a loop's last is known from a register: the comparison is done
+    in the round before.
 
-    A counter that starts from 1 ends at its number of rounds, which is smaller than one that starts from 0. It takes as many
-    bits of that number as it has itself: 2 ** n rounds need n bits.
+    bits   of each loop's number of rounds, by name, innermost first; 0 stands for 2 ** bits rounds
 
-    Gives for every loop three flags, by name:
-        last   it is in its last round
-        ends   so it is, and so are all inside it
-        goes   after this round it goes on and those inside it begin again; for no loop with `begin` and after the last round
+    Latency: the first round is in the cycle after `begin`. Throughput: one round a cycle.
+
+    Members:
+        begin    pulse, not while `active`
+        rounds   by loop; they stay from `begin` to the end
+        advance  a round of the innermost loop is over; only while `active`
+        active   from the first round to the last
+        last     by loop: it is in its last round
+        ends     by loop: it and all inside it are in their last rounds
+        goes     by loop: after this round it goes on and those inside it begin again; at most one does
     """
-    last, ends, goes = {}, {}, {}
-    inner = Const(1)
-    for name, (counter, rounds) in loops.items():
-        following = Signal.like(counter, name=f"{name}_following")
-        last[name], ends[name], goes[name] = (Signal(name=f"{name}_{flag}") for flag in ("last", "ends", "goes"))
-        m.d.comb += [
-            following.eq(counter + 1),
-            last[name].eq((counter if counter.init else following) == rounds[: len(counter)]),
-            ends[name].eq(inner & last[name]),
-            goes[name].eq(inner & ~last[name] & ~begin),
-        ]
-        with m.If(advance & inner):
-            m.d.sync += counter.eq(Mux(last[name], counter.init, following))
-        inner = ends[name]
-    return last, ends, goes
+
+    def __init__(self, **bits: int):
+        flags = data.StructLayout(dict.fromkeys(bits, 1))
+        super().__init__(
+            {
+                "begin": In(1),
+                "rounds": In(data.StructLayout(bits)),
+                "advance": In(1),
+                "active": Out(1),
+                "last": Out(flags),
+                "ends": Out(flags),
+                "goes": Out(flags),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        inner = Const(1)
+        numbers = []
+        for name, shape in self.rounds.shape():
+            number = Signal(shape.shape, init=1, name=f"{name}_number")  # of the round to come
+            single = Signal(name=f"{name}_single")
+            last, ends = self.last[name], self.ends[name]
+            m.d.comb += [ends.eq(inner & last), self.goes[name].eq(self.active & inner & ~last)]
+            will_be_last = number == self.rounds[name]
+            with m.If(self.begin | (self.advance & inner)):
+                m.d.sync += [number.eq(number + 1), last.eq(will_be_last)]
+            with m.If(self.begin):
+                m.d.sync += single.eq(will_be_last)
+            with m.If(self.advance & ends):
+                m.d.sync += [number.eq(2), last.eq(single)]
+            inner = ends
+            numbers.append(number)
+        with m.If(self.begin):
+            m.d.sync += self.active.eq(1)
+        with m.If(self.advance & inner):
+            m.d.sync += [self.active.eq(0), *(number.eq(1) for number in numbers)]
+        return m
 
 
 def chosen(*choices: tuple[Value, Value]) -> Value:

@@ -102,7 +102,8 @@ class PostProcessor(wiring.Component):
         with m.Elif(ends):
             m.d.sync += busy.eq(0)
 
-        # the entry of a chunk is read in the cycle before the lanes take it
+        # The entry of a chunk is read in the cycle before the lanes take it. Entries of the bank in use are not written, and
+        # what is read before they are is read again.
         next_chunk, next_bank = Signal.like(chunk), Signal()
         m.d.comb += [next_chunk.eq(chunk + take), next_bank.eq(bank ^ (ends & tag.pixel_last))]
         m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]

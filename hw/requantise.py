@@ -11,14 +11,20 @@ __all__ = ["Requantiser"]
 _MULTIPLIER_BITS = 16
 
 
-def _shift(bits: Value, sign: Value, index: Value, step: int, width: int) -> tuple[Value, Value]:
-    """The low `width` bits of `bits` >> (step * index), and whether a bit above them differs from `sign`; index 0..3."""
-    shifted = Cat(bits, sign).as_signed() >> (step * index)
-    lost = []
-    for least in range(4):
-        above = bits[width + step * least :][:step]
-        lost.append((index <= least) & (above != sign.replicate(len(above))))
-    return shifted[:width], Cat(lost).any()
+def _shift(bits: Value, sign: Value, index: Value, step: int, width: int) -> Value:
+    """The low `width` bits of `bits` >> (step * index)."""
+    return (Cat(bits, sign).as_signed() >> (step * index))[:width]
+
+
+def _differs(bits: Value, sign: Value) -> Value:
+    """Which bits are not a copy of the sign; one for each group of three, which is one LUT4."""
+    groups = [bits[start : start + 3] for start in range(0, len(bits), 3)]
+    return Cat(group != sign.replicate(len(group)) for group in groups)
+
+
+def _any(parts: list[Value], index: Value) -> Value:
+    """Whether a flag is up that counts: those of parts[i] count for an index up to i."""
+    return Cat((index <= most) & part.any() for most, part in enumerate(parts)).any()
 
 
 class Requantiser(wiring.Component):
@@ -70,15 +76,21 @@ class Requantiser(wiring.Component):
         product, sign, shift = multiply(m, total, shift)
 
         # Of product >> (s - 1) the sign and 9 bits are enough: beyond them, half of it is beyond -256..255, and so with any
-        # zero point beyond int8. The shifts by 16 come first, and a flag remembers what they lose.
-        coarse, fine = Signal(24), Signal(4)
-        negative, lost = Signal(), Signal()
-        shifted, differs = _shift(product, sign, shift[4:], 16, 24)
+        # zero point beyond int8. Shifts by 16 come first, then by 4, then by 1. What the first one loses is looked at in two
+        # halves, three bits and the sign in one LUT4, so that little follows the multiplier.
+        coarse, negative, rest = Signal(24), Signal(), Signal.like(shift)
+        parts = [_differs(part, sign) for part in (product[24:40], product[40:])]
+        lost = [Signal(len(part), name=f"lost_{number}") for number, part in enumerate(parts)]
         with m.If(self.advance):
-            m.d.sync += [coarse.eq(shifted), fine.eq(shift), negative.eq(sign), lost.eq(differs)]
-        middle, lost_by_4 = _shift(coarse, negative, fine[2:], 4, 12)
-        low, lost_by_1 = _shift(middle, negative, fine[:2], 1, 9)
-        too_large = lost | lost_by_4 | lost_by_1
+            m.d.sync += [coarse.eq(_shift(product, sign, shift[4:], 16, 24)), negative.eq(sign), rest.eq(shift)]
+            m.d.sync += [flags.eq(part) for flags, part in zip(lost, parts, strict=True)]
+        middle = _shift(coarse, negative, rest[2:4], 4, 12)
+        low = _shift(middle, negative, rest[:2], 1, 9)
+        too_large = (
+            _any(lost, rest[4:])
+            | _any([_differs(coarse[at : at + 4], negative) for at in (12, 16, 20)], rest[2:4])
+            | _any([_differs(middle[at], negative) for at in (9, 10, 11)], rest[:2])
+        )
 
         # the lowest bit rounds: added to itself it carries
         placed = Signal(signed(10))

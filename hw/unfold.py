@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.layouts import HeaderLayout, beat_layout
-from hw.loops import chosen, nest
+from hw.loops import NestedLoops, chosen
 from pymodel.config import Config
 
 __all__ = ["Unfolder"]
@@ -118,40 +118,40 @@ class Unfolder(wiring.Component):
         rows = config.rows
         lane_bits = ceil_log2(rows)
 
-        active = Signal()
+        bits = ceil_log2(config.ifmap_bytes)
+        # no count of a header that is right exceeds the buffer's bytes; those of a wrong one count modulo that
+        m.submodules.loops = loops = NestedLoops(part=bits - lane_bits, run=bits, across=bits, down=bits)
+        last, ends, goes = loops.last, loops.ends, loops.goes
+        rest = header.run_bytes[:lane_bits]  # bytes of a run's last part, if it is not whole
         valid, consumed = Signal(), Signal()
         advance = Signal()
-        m.d.comb += advance.eq(active & (~valid | consumed))
+        m.d.comb += [
+            loops.rounds.part.eq((header.run_bytes + rows - 1) >> lane_bits),
+            loops.rounds.run.eq(header.runs),
+            loops.rounds.across.eq(header.windows_x),
+            loops.rounds.down.eq(header.windows_y),
+            loops.begin.eq(begin),
+            advance.eq(loops.active & (~valid | consumed)),
+            loops.advance.eq(advance),
+        ]
 
-        # no count of a header that is right exceeds the buffer's bytes; those of a wrong one count modulo that
-        count = range(config.ifmap_bytes)
-        rest = header.run_bytes[:lane_bits]  # bytes of a run's last part, if it is not whole
-        last, ends, goes = nest(
-            m,
-            advance,
-            begin,
-            part=(Signal(range(config.ifmap_bytes // rows), init=1), (header.run_bytes + rows - 1) >> lane_bits),
-            run=(Signal(count, init=1), header.runs),
-            across=(Signal(count, init=1), header.windows_x),
-            down=(Signal(count, init=1), header.windows_y),
-        )
-        address, run, window, line = (Signal(count, name=name) for name in ("address", "run", "window", "line"))
-        base = chosen((goes["part"], address), (goes["run"], run), (goes["across"], window), (goes["down"], line))
+        address, run, window, line = (Signal(bits, name=name) for name in ("address", "run", "window", "line"))
+        base = chosen((goes.part, address), (goes.run, run), (goes.across, window), (goes.down, line))
         step = chosen(
-            (goes["part"], rows),
-            (goes["run"], header.run_pitch),
-            (goes["across"], header.x_pitch),
-            (goes["down"], header.y_pitch),
+            (goes.part, rows),
+            (goes.run, header.run_pitch),
+            (goes.across, header.x_pitch),
+            (goes.down, header.y_pitch),
         )
         following = Signal.like(address)
         m.d.comb += following.eq(base + step[: len(address)])
         with m.If(advance | begin):
             m.d.sync += address.eq(following)
-            with m.If(~goes["part"]):
+            with m.If(~goes.part):
                 m.d.sync += run.eq(following)
-                with m.If(~goes["run"]):
+                with m.If(~goes.run):
                     m.d.sync += window.eq(following)
-                    with m.If(~goes["across"]):
+                    with m.If(~goes.across):
                         m.d.sync += line.eq(following)
 
         # even words answer for an odd address's upper neighbour
@@ -160,19 +160,15 @@ class Unfolder(wiring.Component):
         m.d.comb += [read.en.eq(advance) for read in reads]
 
         position, size, end = Signal(lane_bits + 1), Signal(range(rows + 1)), Signal()
-        with m.If(begin):
-            m.d.sync += active.eq(1)
         with m.If(~valid | consumed):
-            m.d.sync += valid.eq(active)
+            m.d.sync += valid.eq(loops.active)
         with m.If(advance):
             m.d.sync += [
                 position.eq(address),
-                size.eq(Mux(last["part"] & rest.any(), rest, rows)),
-                end.eq(ends["run"]),
+                size.eq(Mux(last.part & rest.any(), rest, rows)),
+                end.eq(ends.run),
             ]
-            with m.If(ends["down"]):
-                m.d.sync += active.eq(0)
-        m.d.comb += finished.eq(~active & valid & consumed)
+        m.d.comb += finished.eq(~loops.active & valid & consumed)
         return position, size, end, valid, consumed
 
     def _pack(self, m: Module, position, size, end, valid, consumed, reads, begin) -> None:

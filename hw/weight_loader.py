@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.array import WeightWrite
 from hw.layouts import LOADER_WORDS, beat_layout, loader_fields
-from hw.loops import chosen, nest
+from hw.loops import chosen
 from hw.post import EntryWrite
 from pymodel.config import Config
 from pymodel.parameters import ENTRY_BYTES
@@ -189,11 +189,11 @@ class WeightLoader(wiring.Component):
         block = Signal(12, init=1)  # channel block; not counted where a tile holds several k-blocks
         last_block = block == fields.cblocks
         second = Signal()  # a kernel position that is not the first
-        part, row = Signal(range(slices)), Signal(range(rows))
-        height = Mux(last_block, fields.rows_last, rows)
+        part, row, next_row = Signal(range(slices)), Signal(range(rows)), Signal(range(rows))
+        last_part = part == slices - 1
+        last_row = next_row == Mux(last_block, fields.rows_last, rows)[: len(row)]
         free = Signal()
         accept = Signal()
-        _, ends, _ = nest(m, accept, 0, part=(part, Const(slices)), row=(row, height))
 
         # minus the k-blocks that are to come: the group's last tile makes it overflow
         todo, next_todo = Signal(16), Signal(17)
@@ -204,7 +204,8 @@ class WeightLoader(wiring.Component):
         m.d.comb += [
             free.eq(enable & (~self.full | self.swap)),
             accept.eq(free & (fields.diagonal | self.parameters.valid)),
-            last_beat.eq(accept & ends["row"]),
+            next_row.eq(row + 1),
+            last_beat.eq(accept & last_part & last_row),
             done.eq(last_beat & next_todo[-1]),
             self.weights.en.eq(accept),
             self.weights.row.eq(row),
@@ -212,6 +213,10 @@ class WeightLoader(wiring.Component):
         ]
         with m.If(free & ~fields.diagonal):
             m.d.comb += self.parameters.ready.eq(1)
+        with m.If(accept):
+            m.d.sync += part.eq(part + 1)
+            with m.If(last_part):
+                m.d.sync += row.eq(Mux(last_row, 0, next_row))
         with m.If(last_beat):
             m.d.sync += second.eq(~done & (second | last_block))
             with m.If(fold == 0):

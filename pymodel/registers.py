@@ -86,7 +86,7 @@ ERROR_TEXTS = {
     Error.IMAGE_TOO_LONG: "the image stream did not end where it should",
     Error.IFMAP_LENGTH: "the ifmap has the wrong length",
     Error.ABORTED: "aborted",
-    Error.BAD_KEY_SIZE: "the key size is not 16, 24 or 32 bytes",
+    Error.BAD_KEY_SIZE: "the key size is not one that this accelerator takes",
 }
 """What an error code means, for messages and for docs/registers.md."""
 
@@ -115,7 +115,7 @@ REGISTERS = (
     Register("STATUS", 0x24, Access.READ, "BUSY, LOADED, KEYED, DONE, FLUSHING | error code << 8"),
     Register("CONFIG", 0x28, Access.READ_WRITE, "bit 0: zeroise the key at the end of a run"),
     Register("COUNT", 0x2C, Access.READ_WRITE, "inferences that START runs back to back, 1..65535"),
-    Register("KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: takes the key in KEY0..KEY7"),
+    Register("KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: takes the key in KEY0, KEY1, ..."),
     Register("PROFILE", 0x34, Access.READ_WRITE, "layer whose cycles the counters count, 1..255; 0: all of the run"),
     *(
         Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first")

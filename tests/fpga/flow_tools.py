@@ -76,7 +76,12 @@ class Tiny(wiring.Component):
             m.d.comb += Cat(multiplier.a, multiplier.b).eq(self.operands.word_select(index, 16))
             products.append(multiplier.product)
         m.d.comb += [self.products.eq(Cat(products)), self.count.eq(counter.count), self.word.eq(store.word)]
-        m.d.comb += [store.read.eq(self.read), store.write.eq(self.write), store.data.eq(self.data), store.en.eq(self.en)]
+        m.d.comb += [
+            store.read.eq(self.read),
+            store.write.eq(self.write),
+            store.data.eq(self.data),
+            store.en.eq(self.en),
+        ]
         last = Signal(8)
         with m.If(self.en):
             m.d.sync += last.eq(self.data)
@@ -84,4 +89,4 @@ class Tiny(wiring.Component):
         return m
 
 
-TINY = Design("tiny", {"component": "tiny"}, Tiny)
+TINY = Design("tiny", {"component": "tiny"}, Tiny, by_module=True)

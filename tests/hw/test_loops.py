@@ -1,96 +1,92 @@
 import pytest
-from amaranth import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import ResetInserter, Signal
 
-from hw.loops import chosen, nest
+from hw.loops import NestedLoops
 from tests.hw.stream_tools import simulate
 
 NAMES = ("inner", "middle", "outer")
+BITS = dict.fromkeys(NAMES, 3)
 
 
-class Loops(wiring.Component):
-    """Three loops, of which the middle one counts from 0."""
-
-    def __init__(self):
-        super().__init__(
-            {"advance": In(1), "begin": In(1)}
-            | {f"{name}_rounds": In(8) for name in NAMES}
-            | {flag: Out(len(NAMES)) for flag in ("last", "ends", "goes")}
-            | {f"{name}_round": Out(3) for name in NAMES}
-            | {"first": Out(8)}
-        )
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        counters = {name: Signal(3, init=name != "middle", name=name) for name in NAMES}
-        loops = {name: (counters[name], getattr(self, f"{name}_rounds")) for name in NAMES}
-        flags = nest(m, self.advance, self.begin, **loops)
-        for flag, values in zip(("last", "ends", "goes"), flags, strict=True):
-            for bit, name in enumerate(NAMES):
-                m.d.comb += getattr(self, flag)[bit].eq(values[name])
-        m.d.comb += [getattr(self, f"{name}_round").eq(counters[name] - counters[name].init) for name in NAMES]
-        m.d.comb += self.first.eq(chosen(*((flags[2][name], 1 + bit) for bit, name in enumerate(NAMES))))
-        return m
+def flags_of(rounds: tuple, number: int) -> tuple[list, list, list]:
+    """last, ends and goes by loop, in the innermost loop's round `number` of all."""
+    at = number % rounds[0], number // rounds[0] % rounds[1], number // (rounds[0] * rounds[1])
+    last = [int(round + 1 == count) for round, count in zip(at, rounds, strict=True)]
+    ends = [int(all(last[: loop + 1])) for loop in range(3)]
+    goes = [int(all(last[:loop]) and not last[loop]) for loop in range(3)]
+    return last, ends, goes
 
 
-def of(flags: int) -> list[int]:
-    return [flags >> bit & 1 for bit in range(len(NAMES))]
+async def begin(ctx, dut: NestedLoops, rounds: tuple) -> None:
+    ctx.set(dut.rounds, dict(zip(NAMES, rounds, strict=True)))
+    ctx.set(dut.begin, 1)
+    assert not ctx.get(dut.active) and not ctx.get(dut.goes.as_value())
+    await ctx.tick()
+    ctx.set(dut.begin, 0)
 
 
-@pytest.mark.parametrize("rounds", [(1, 1, 1), (3, 2, 4), (1, 7, 1), (2, 1, 8), (8, 8, 2), (5, 8, 1)], ids=str)
-def test_every_round_of_every_loop_comes_once_in_order(rounds, dice):
-    """Twice, with pauses; 8 rounds are as many as 3 bits count."""
-    dut = Loops()
+async def check(ctx, dut: NestedLoops, rounds: tuple, pauses: float, dice, count: int | None = None) -> None:
+    """The first `count` rounds of the innermost loop, or all of them."""
+    total = rounds[0] * rounds[1] * rounds[2]
+    for number in range(total if count is None else count):
+        expected = flags_of(rounds, number)
+        advance = False
+        while not advance:
+            advance = dice.random() >= pauses
+            ctx.set(dut.advance, advance)
+            assert ctx.get(dut.active)
+            for flag, values in zip((dut.last, dut.ends, dut.goes), expected, strict=True):
+                assert [ctx.get(flag[name]) for name in NAMES] == values, number
+            await ctx.tick()
+    ctx.set(dut.advance, 0)
+
+
+ROUNDS = [(1, 1, 1), (3, 2, 4), (1, 7, 1), (2, 1, 8), (8, 8, 2), (5, 8, 1), (1, 1, 2), (2, 1, 1)]
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.4])
+def test_every_round_of_every_loop_comes_once_in_order(pauses, dice):
+    """The first one in the cycle after `begin`, then one a cycle; 8 rounds are as many as 3 bits count."""
+    dut = NestedLoops(**BITS)
 
     async def testbench(ctx):
-        for name, count in zip(NAMES, rounds, strict=True):
-            ctx.set(getattr(dut, f"{name}_rounds"), count)
-        for number in range(2 * rounds[0] * rounds[1] * rounds[2]):
-            at = (
-                number % rounds[0],
-                number // rounds[0] % rounds[1],
-                number // (rounds[0] * rounds[1]) % rounds[2],
-            )
-            last = [int(round + 1 == count) for round, count in zip(at, rounds, strict=True)]
-            ends = [int(all(last[: loop + 1])) for loop in range(3)]
-            goes = [int(all(last[:loop]) and not last[loop]) for loop in range(3)]
-            advance = False
-            while not advance:
-                advance = dice.random() < 0.7
-                ctx.set(dut.advance, advance)
-                assert tuple(ctx.get(getattr(dut, f"{name}_round")) for name in NAMES) == at
-                assert [of(ctx.get(flag)) for flag in (dut.last, dut.ends, dut.goes)] == [last, ends, goes]
-                assert ctx.get(dut.first) == (goes.index(1) + 1 if any(goes) else 0)
+        for rounds in ROUNDS:
+            await begin(ctx, dut, rounds)
+            await check(ctx, dut, rounds, pauses, dice)
+            for _ in range(dice.randrange(3)):
+                assert not ctx.get(dut.active) and not ctx.get(dut.goes.as_value())
                 await ctx.tick()
 
     simulate(dut, testbench)
 
 
-def test_nothing_goes_on_at_the_beginning():
-    dut = Loops()
+@pytest.mark.parametrize("loop", range(3))
+def test_0_rounds_are_as_many_as_the_bits_can_count(loop, dice):
+    """So that what a descriptor or header that is wrong asks for ends too."""
+    dut = NestedLoops(**BITS)
+    asked, counted = [2, 2, 2], [2, 2, 2]
+    asked[loop], counted[loop] = 0, 8
 
     async def testbench(ctx):
-        ctx.set(dut.begin, 1)
-        for rounds in (1, 2):
-            for name in NAMES:
-                ctx.set(getattr(dut, f"{name}_rounds"), rounds)
-            assert ctx.get(dut.goes) == 0
+        await begin(ctx, dut, tuple(asked))
+        await check(ctx, dut, tuple(counted), 0.0, dice)
+        assert not ctx.get(dut.active)
 
     simulate(dut, testbench)
 
 
-def test_rounds_count_modulo_the_counter(dice):
-    """What a descriptor or header that is wrong asks for ends too: 9 rounds are 1 of a 3-bit counter, 16 are 8."""
-    dut = Loops()
+def test_reset_in_the_middle(dice):
+    dut = NestedLoops(**BITS)
+    reset = Signal()
 
     async def testbench(ctx):
-        ctx.set(dut.advance, 1)
-        for asked, counted in ((9, 1), (16, 8), (250, 2), (0, 8)):
-            for name in NAMES:
-                ctx.set(getattr(dut, f"{name}_rounds"), asked if name == "inner" else 1)
-            for number in range(counted):
-                assert of(ctx.get(dut.ends))[2] == (number == counted - 1)
-                await ctx.tick()
+        for count in range(12):
+            await begin(ctx, dut, (2, 3, 2))
+            await check(ctx, dut, (2, 3, 2), 0.2, dice, count)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            await begin(ctx, dut, (3, 1, 2))
+            await check(ctx, dut, (3, 1, 2), 0.2, dice)
 
-    simulate(dut, testbench)
+    simulate(ResetInserter(reset)(dut), testbench)

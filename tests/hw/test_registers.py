@@ -1,9 +1,13 @@
 """The register file against the register map, over AXI4-Lite, in the Amaranth simulator."""
 
 import random
+import re
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
@@ -11,12 +15,20 @@ from hw.axi import Response
 from hw.registers import ADDRESS_BITS, RegisterFile
 from pymodel.config import Config
 from pymodel.registers import COUNTERS, REGISTERS, Access, Command, Status, address, markdown_table
+from tests.hw.yosys import YOSYS
 
 KEY = bytes(range(0xA1, 0xC1))
 CONFIG = Config(rows=4, cols=16, bytes_per_beat=8, lanes=2, activation_words=4096, accumulators=256,
                 program_words=128, ifmap_bytes=1024)  # fmt: skip
 PLAIN = Config(suite="plain")
+FIXED = {bits: replace(CONFIG, key_bits=bits) for bits in (128, 192, 256)}
+CONFIGS = [CONFIG, PLAIN, *FIXED.values()]
 KEY_REGISTERS = ["KEY_SIZE", *(f"KEY{i}" for i in range(8))]
+
+
+def left_out(config: Config) -> list[str]:
+    """Key registers that `config` does not have."""
+    return KEY_REGISTERS if config is PLAIN else KEY_REGISTERS[1 + (config.key_bits or 256) // 32 :]
 
 
 class Bus:
@@ -105,19 +117,21 @@ def run(testbench, config=CONFIG, reset=None):
     simulator.run()
 
 
-@pytest.mark.parametrize("config", [CONFIG, PLAIN])
+@pytest.mark.parametrize("config", CONFIGS)
 def test_every_readable_register_reads_its_value_and_all_else_reads_zero(config):
     expected = {"ID": int.from_bytes(b"DLK1", "little"), "LANES": config.lanes, "ACCUMULATORS": config.accumulators,
                 "ACTIVATION_WORDS": config.activation_words, "PROGRAM_WORDS": config.program_words,
                 "IFMAP_BYTES": config.ifmap_bytes, "STATUS": 0x0B06, "CONFIG": 0, "COUNT": 1, "PROFILE": 0,
-                "GEOMETRY": 0x01_08_10_04 if config is CONFIG else 0x00_08_08_08}  # fmt: skip
-    expected |= {name: 0x1000_0000 * index + 77 for index, (name, _) in enumerate(COUNTERS)}
+                "GEOMETRY": 0x00_08_08_08 if config is PLAIN else 0x01_08_10_04}  # fmt: skip
+    expected |= {name: 300 - 29 * index for index, (name, _) in enumerate(COUNTERS)}
 
     async def testbench(bus):
         bus.ctx.set(bus.dut.status, expected["STATUS"])
-        for index, (name, _) in enumerate(COUNTERS):
-            bus.ctx.set(bus.dut.counters[index], expected[name])
-        mapped = {r.address: r for r in REGISTERS if config is CONFIG or r.name not in KEY_REGISTERS}
+        for cycle in range(max(expected[name] for name, _ in COUNTERS)):
+            bus.ctx.set(bus.dut.events, sum((cycle < expected[name]) << i for i, (name, _) in enumerate(COUNTERS)))
+            await bus.tick()
+        bus.ctx.set(bus.dut.events, 0)
+        mapped = {r.address: r for r in REGISTERS if r.name not in left_out(config)}
         for where in [*range(0, 0x200, 4), 0x400, 0x424, 0x800, 0xFFC]:
             value, response = await bus.read(where)
             assert response == (Response.OKAY if where in mapped else Response.SLVERR), hex(where)
@@ -127,11 +141,10 @@ def test_every_readable_register_reads_its_value_and_all_else_reads_zero(config)
     run(testbench, config)
 
 
-@pytest.mark.parametrize("config", [CONFIG, PLAIN])
+@pytest.mark.parametrize("config", CONFIGS)
 def test_writes_without_a_register_or_to_a_read_only_one_are_refused(config):
     async def testbench(bus):
-        writable = {r.address for r in REGISTERS if r.access != Access.READ}
-        writable -= set() if config is CONFIG else {address(name) for name in KEY_REGISTERS}
+        writable = {r.address for r in REGISTERS if r.access != Access.READ and r.name not in left_out(config)}
         for where in [*range(0, 0x200, 4), 0x424, 0x830, 0xFFC]:
             expected = Response.OKAY if where in writable else Response.SLVERR
             assert await bus.write(where, 1) == expected, hex(where)
@@ -146,9 +159,8 @@ def test_a_write_takes_its_channels_in_any_order_and_waits_for_bready(aw_delay, 
         for value in (7, 65535, 1):
             assert await bus.write(address("COUNT"), value, 0xF, aw_delay, w_delay, b_delay) == Response.OKAY
             assert bus.ctx.get(bus.dut.count) == value
-            assert (
-                bus.cycles == max(aw_delay, w_delay) + 3 + b_delay
-            )  # the cycle of the later one, 2 more, and the wait
+            # the cycle of the later one, 2 more, and the wait
+            assert bus.cycles == max(aw_delay, w_delay) + 3 + b_delay
 
     run(testbench)
 
@@ -158,47 +170,60 @@ def test_a_read_waits_for_rready_and_keeps_its_data(delay):
     async def testbench(bus):
         for name, value in (("ID", 0x314B_4C44), ("LANES", 2)):
             assert await bus.read(address(name), delay) == (value, Response.OKAY)
-            assert bus.cycles == 2 + delay
+            assert bus.cycles == 3 + delay
 
     run(testbench)
 
 
-def test_a_master_that_is_always_ready_gets_a_read_and_a_write_every_2_cycles():
+def test_a_read_of_a_counter_takes_a_cycle_more_while_it_is_brought_up_to_date():
+    async def testbench(bus):
+        cycles = []
+        for index in range(200):
+            await bus.read(address(COUNTERS[index % len(COUNTERS)][0]))
+            cycles.append(bus.cycles)
+        assert set(cycles) == {3, 4} and cycles.count(4) < 40
+
+    run(testbench)
+
+
+def test_addresses_and_data_are_taken_when_they_are_known_to_be_there():
+    """READY comes from a register and says that its channel is taken: not without VALID, not for a part of a write."""
+
+    async def testbench(bus):
+        for valid in (bus.awvalid, bus.wvalid):
+            bus.ctx.set(valid, 1)
+            for _ in range(5):
+                answer = await bus.tick(bus.awready, bus.wready, bus.arready, bus.bvalid, bus.rvalid)
+                assert answer == (0,) * 5
+            bus.ctx.set(valid, 0)
+            await bus.tick()
+
+    run(testbench)
+
+
+def test_a_master_that_is_always_ready_gets_a_read_and_a_write_every_3_cycles():
     async def testbench(bus):
         set = bus.ctx.set
         for signal, value in ((bus.awvalid, 1), (bus.wvalid, 1), (bus.bready, 1), (bus.arvalid, 1), (bus.rready, 1),
                               (bus.awaddr, address("COUNT")), (bus.wdata, 5), (bus.wstrb, 15)):  # fmt: skip
             set(signal, value)
-        answers = [await bus.tick(bus.bvalid, bus.rvalid) for _ in range(42)][2:]
+        answers = [await bus.tick(bus.bvalid, bus.rvalid) for _ in range(62)][2:]
         assert [sum(column) for column in zip(*answers, strict=True)] == [20, 20]
 
     run(testbench)
 
 
-def test_byte_strobes_write_their_bytes_only():
+@pytest.mark.parametrize("strobe", range(15))
+def test_a_write_of_less_than_a_word_is_refused(strobe):
     async def testbench(bus):
-        await bus.write(address("COUNT"), 0x1234)
-        writes = (
-            (0b0001, 0xFFFF_FF56, 0x1256),
-            (0b0010, 0xFFFF_78FF, 0x7856),
-            (0, 0x9999, 0x7856),
-            (0b1100, 0xFFFF, 0x7856),
-        )
-        for strobe, value, expected in writes:
-            assert await bus.write(address("COUNT"), value, strobe) == Response.OKAY
-            assert bus.ctx.get(bus.dut.count) == expected
-        await bus.write(address("CONFIG"), 1, 0b1110)
-        assert bus.ctx.get(bus.dut.zeroise_at_end) == 0
-        await bus.write(address("PROFILE"), 7, 0b1110)
-        assert bus.ctx.get(bus.dut.profile) == 0
-        await bus.write(address("CONTROL"), 0xF, 0b1110)
-        await bus.write(address("KEY1"), 0x4433_2211, 0b0101)
-        assert bus.key() == (0, b"\0\0\0\0\x11\0\x33".ljust(32, b"\0"), 0)
-        await bus.write(address("KEY_SIZE"), 16, 0)
-        assert bus.key()[0] == 0
-        await bus.write(address("KEY_SIZE"), 0xFFFF_FF10, 0b0001)
-        assert bus.key() == (1, b"\0\0\0\0\x11\0\x33".ljust(32, b"\0"), 16)
-        assert bus.pulses == [] and bus.bad_key_sizes == 0
+        await bus.write(address("KEY1"), 0x4433_2211)
+        key = bus.key()
+        for register in REGISTERS:
+            for value in (16, 0xFFFF_FFFF):
+                assert await bus.write(register.address, value, strobe) == Response.SLVERR
+        await bus.tick()
+        assert bus.key() == key and not bus.pulses and not bus.bad_key_sizes
+        assert [bus.ctx.get(getattr(bus.dut, name)) for name in ("count", "zeroise_at_end", "profile")] == [1, 0, 0]
 
     run(testbench)
 
@@ -253,6 +278,24 @@ def test_a_key_is_taken_by_its_size_lowest_byte_first_and_never_read_back(size):
     run(testbench)
 
 
+@pytest.mark.parametrize("bits", FIXED)
+def test_an_accelerator_for_one_key_size_takes_no_other(bits):
+    async def testbench(bus):
+        for size in (16, 24, 32):
+            if 8 * size > bits:
+                assert await bus.write(address(f"KEY{size // 4 - 1}"), 5) == Response.SLVERR
+            if 8 * size != bits:
+                await bus.write(address("KEY0"), 5)
+                assert await bus.write(address("KEY_SIZE"), size) == Response.OKAY
+                await bus.tick()
+                assert bus.bad_key_sizes == 1 and bus.key() == NO_KEY
+                bus.bad_key_sizes = 0
+        await bus.load_key(KEY[: bits // 8])
+        assert bus.key() == (1, KEY[: bits // 8].ljust(32, b"\0"), bits // 8)
+
+    run(testbench, FIXED[bits])
+
+
 @pytest.mark.parametrize("size", [0, 1, 15, 17, 48, 16 | 32 << 8, 1 << 31 | 16])
 @pytest.mark.parametrize("keyed", [False, True])
 def test_a_wrong_key_size_clears_the_key_and_pulses(size, keyed):
@@ -293,14 +336,14 @@ def test_a_write_of_the_key_while_the_core_zeroises_leaves_nothing():
     run(testbench)
 
 
-@pytest.mark.parametrize("index", range(8))
-def test_no_part_of_a_key_survives_the_overwriting_of_another_part(index):
+@pytest.mark.parametrize("config, index", [(config, i) for config in (CONFIG, FIXED[128]) for i in (*range(4), 7)][:-1])
+def test_no_part_of_a_key_survives_the_overwriting_of_another_part(config, index):
     async def testbench(bus):
-        await bus.load_key(KEY)
-        assert await bus.write(address(f"KEY{index}"), 0x0102_0304, 0b0110) == Response.OKAY
-        assert bus.key() == (0, (bytes(4 * index) + b"\0\3\2").ljust(32, b"\0"), 0)
+        await bus.load_key(KEY[: max(config.key_sizes)])
+        assert await bus.write(address(f"KEY{index}"), 0x0102_0304) == Response.OKAY
+        assert bus.key() == (0, (bytes(4 * index) + b"\4\3\2\1").ljust(32, b"\0"), 0)
 
-    run(testbench)
+    run(testbench, config)
 
 
 def test_a_key_in_place_cannot_be_cut_short():
@@ -324,6 +367,25 @@ def test_the_key_registers_refuse_writes_while_busy_but_zeroise_works():
         assert bus.key() == NO_KEY
 
     run(testbench)
+
+
+def test_a_start_together_with_zeroise_finds_no_key():
+    dut = RegisterFile(CONFIG)
+
+    async def testbench(ctx):
+        bus = Bus(dut, ctx)
+        await bus.load_key(KEY)
+        await bus.write(address("CONTROL"), Command.ZEROISE | Command.START)
+
+    async def observer(ctx):
+        async for *_, command, keyed in ctx.tick().sample(dut.command, dut.keyed):
+            assert not (command and keyed)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(observer, background=True)
+    simulator.add_testbench(testbench)
+    simulator.run()
 
 
 def test_plain_has_no_key():
@@ -390,6 +452,59 @@ def test_random_reads_and_writes_at_the_same_time():
     simulator.add_testbench(writer)
     simulator.add_testbench(reader)
     simulator.run()
+
+
+def test_a_counter_reads_as_it_was_between_address_and_data(dice):
+    """So a read after the last event is exact, however soon it comes."""
+    dut = RegisterFile(CONFIG)
+    runs, counts = 0, [0] * len(COUNTERS)
+
+    async def core(ctx):
+        """Runs of some hundred cycles, each begun by `restart`, one cause in each cycle; pauses between them."""
+        nonlocal runs, counts
+        for _ in range(8):
+            ctx.set(dut.restart, 1)
+            await ctx.tick()
+            ctx.set(dut.restart, 0)
+            runs, counts = runs + 1, [0] * len(COUNTERS)
+            causes = dice.sample(range(1, len(COUNTERS)), 3)
+            for _ in range(dice.randrange(400)):
+                events = 1 | 1 << dice.choice(causes) if dice.random() < 0.9 else 0
+                ctx.set(dut.events, events)
+                await ctx.tick()
+                counts = [count + (events >> i & 1) for i, count in enumerate(counts)]
+            ctx.set(dut.events, 0)
+            await ctx.tick().repeat(dice.randrange(1, 60))
+
+    async def host(ctx):
+        bus = Bus(dut, ctx)
+        while True:
+            index, run, before = dice.randrange(len(COUNTERS)), runs, counts
+            value, response = await bus.read(address(COUNTERS[index][0]), dice.choice((0, 0, 3)))
+            assert response == Response.OKAY
+            if runs == run:
+                assert before[index] <= value <= counts[index]
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(core)
+    simulator.add_testbench(host, background=True)
+    simulator.run()
+
+
+@pytest.mark.parametrize("config, most", [(CONFIG, 290), (FIXED[128], 270), (PLAIN, 250)])
+def test_registers_and_counters_take_few_luts(config, most, tmp_path):
+    """On iCE40 UP5K, with two block RAMs; a bit of the key takes a flip-flop and nothing else."""
+    (tmp_path / "top.il").write_text(rtlil.convert(RegisterFile(config)))
+    script = (
+        "read_rtlil top.il; setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2; scratchpad -set abc9.D 30000; "
+        "synth_ice40 -device u; tee -o stat.txt stat"
+    )
+    subprocess.run([YOSYS, "-q", "-p", script], cwd=tmp_path, check=True, timeout=120)
+    found = re.findall(r"^\s+(\d+)\s+(SB_LUT4|SB_RAM40_4K)$", (tmp_path / "stat.txt").read_text(), re.MULTILINE)
+    cells = {cell: int(count) for count, cell in found}
+    print(cells)
+    assert cells["SB_LUT4"] <= most and cells["SB_RAM40_4K"] == 2
 
 
 def test_docs_are_up_to_date():

@@ -72,7 +72,7 @@ class FakeAccelerator(wiring.Component):
         image_beat = self.s_axis_image_tvalid & self.s_axis_image_tready
         ifmap_beat = self.s_axis_ifmap_tvalid & self.s_axis_ifmap_tready
         ofmap_beat = self.m_axis_ofmap_tvalid & self.m_axis_ofmap_tready
-        count, left, cycles = Signal(16), Signal(32), Signal(32)
+        count, left = Signal(16), Signal(32)
         parameter_beats, ifmap_beats, last_bytes = Signal(32), Signal(32), Signal(32)
         mask = Signal(64)
         loaded, done, error = Signal(), Signal(), Signal(8)
@@ -81,7 +81,6 @@ class FakeAccelerator(wiring.Component):
         m.d.comb += registers.status.eq(
             busy | loaded << 1 | registers.keyed << 2 | done << 3 | flushing << 4 | error << 8
         )
-        m.d.comb += registers.counters[[name for name, _ in COUNTERS].index("CYCLES")].eq(cycles)
         with m.If(image_beat):
             m.d.sync += in_image.eq(~self.s_axis_image_tlast)
         with m.If(ifmap_beat):
@@ -98,6 +97,8 @@ class FakeAccelerator(wiring.Component):
 
         with m.FSM() as fsm:
             m.d.comb += [busy.eq(~fsm.ongoing("idle") & ~fsm.ongoing("flush")), flushing.eq(fsm.ongoing("flush"))]
+            runs = fsm.ongoing("start") | fsm.ongoing("parameters") | fsm.ongoing("echo")
+            m.d.comb += registers.events.eq(runs << [name for name, _ in COUNTERS].index("CYCLES"))
             with m.State("idle"):
                 with m.If(registers.bad_key_size):
                     stop(Error.BAD_KEY_SIZE)
@@ -106,7 +107,8 @@ class FakeAccelerator(wiring.Component):
                     m.d.sync += [loaded.eq(0), done.eq(0), error.eq(0)]
                     m.next = "head"
                 with m.If((registers.command & Command.START).any()):
-                    m.d.sync += [done.eq(0), error.eq(0), cycles.eq(0), count.eq(registers.count)]
+                    m.d.comb += registers.restart.eq(1)
+                    m.d.sync += [done.eq(0), error.eq(0), count.eq(registers.count)]
                     m.next = "start"
                     with m.If(~registers.keyed & SUITES[self.config.suite].locks):
                         stop(Error.NO_KEY)
@@ -132,12 +134,11 @@ class FakeAccelerator(wiring.Component):
                     m.next = "idle"
                 stop_on_abort()
             with m.State("start"):
-                m.d.sync += [left.eq(parameter_beats - 1), mask.eq(registers.key[:64]), cycles.eq(cycles + 1)]
+                m.d.sync += [left.eq(parameter_beats - 1), mask.eq(registers.key[:64])]
                 m.next = "parameters"
                 stop_on_abort()
             with m.State("parameters"):
                 m.d.comb += self.s_axis_image_tready.eq(1)
-                m.d.sync += cycles.eq(cycles + 1)
                 with m.If(image_beat):
                     m.d.sync += [mask.eq(mask ^ self.s_axis_image_tdata), left.eq(left - 1)]
                     with m.If(left == 0):
@@ -156,7 +157,6 @@ class FakeAccelerator(wiring.Component):
                     self.m_axis_ofmap_tlast.eq(left == 0),
                     self.m_axis_ofmap_tkeep.eq(Mux(left == 0, (1 << last_bytes[:4]) - 1, 0xFF)),
                 ]
-                m.d.sync += cycles.eq(cycles + 1)
                 with m.If(ifmap_beat):
                     m.d.sync += left.eq(left - 1)
                     with m.If(self.s_axis_ifmap_tlast != (left == 0)):

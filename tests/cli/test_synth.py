@@ -1,0 +1,112 @@
+"""`deeplock synth`: tables, JSON and errors; the programs behind it are tested in tests/fpga/test_flow.py."""
+
+import json
+
+import pytest
+
+from fpga.jobs import Job, Result
+from fpga.nextpnr import Placement
+from fpga.synth import Area
+from tests.cli.test_main import run as run_process
+
+SWEEP = """
+[[core]]
+device = "lfe5u-25f"
+rows = 4
+cols = 4
+bytes_per_beat = 4
+suite = ["plain", "deep-lock"]
+sbox = "rom"
+
+[[component]]
+component = "sbox"
+device = "up5k"
+direction = "inverse"
+sbox = "composite"
+"""
+COUNTS = {"lut4": 100, "ff": 50, "carry": 0, "bram": 2, "dsp": 0, "spram": 0, "lutram": 0}
+
+
+def result_of(job: Job) -> Result:
+    """Locked accelerators are 4 % larger and 3 % slower; the S-box does not fit."""
+    locked = job.design.fields.get("suite") == "deep-lock"
+    modules = {"array.pe": COUNTS, **({"lock.key_schedule": COUNTS | {"lut4": 4}} if locked else {})}
+    result = Result(job, Area(modules, COUNTS))
+    if "component" in job.design.fields:
+        result.error = "does not fit up5k: 40 bram of 30"
+    else:
+        clocks = [80.0 + seed - (2.43 if locked else 0) for seed in job.seeds]
+        path = [("issue", 1.5), ("array.pe", 11.0)]
+        result.placements = [Placement(s, c, path, {"DP16KD": (2, 56)}) for s, c in zip(job.seeds, clocks, strict=True)]
+    return result
+
+
+@pytest.fixture
+def fake(monkeypatch) -> list[Job]:
+    """Results without programs; gives the jobs that were to be done."""
+    done: list[Job] = []
+
+    def run_jobs(jobs, executor, progress):
+        done.extend(jobs)
+        return [result_of(job) for job in jobs]
+
+    monkeypatch.setattr("fpga.jobs.run_jobs", run_jobs)
+    return done
+
+
+def test_one_accelerator_is_told_by_module(deeplock, fake, tmp_path):
+    path = tmp_path / "synth.json"
+    arguments = ["--device", "lfe5u-25f", "--rows", 4, "--cols", 4, "--bytes-per-beat", 4, "--sbox", "rom"]
+    outcome = deeplock("synth", *arguments, "--single-port", "--seeds", 3, "--json", path)
+    assert outcome.code == 0
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert lines[0] == ["module", "lut4", "ff", "bram"]
+    assert ["lock.key_schedule", "4", "50", "2"] in lines and ["total", "104", "100", "4"] in lines
+    assert "clock: 79.6 (78.6..80.6) MHz; seeds: 78.6, 79.6, 80.6" in outcome.out
+    assert "critical path (ns): issue 1.5, array.pe 11.0" in outcome.out
+    (job,) = fake
+    assert job.design.fields["single_port"] is True and list(job.seeds) == [1, 2, 3]
+    found = json.loads(path.read_text())
+    (row,) = found["rows"]
+    expected = {"device": "lfe5u-25f", "board": None, "rows": 4, "cols": 4, "bytes_per_beat": 4, "suite": "deep-lock"}
+    expected |= {"sbox": "rom", "lut4": 104, "ff": 100, "bram": 4, "dsp": 0, "fmax_mhz": [78.57, 79.57, 80.57]}
+    assert expected.items() <= row.items()
+    assert row["modules"]["lock.key_schedule"]["lut4"] == 4 and row["error"] == ""
+    assert found["components"] == [] and set(found["tools"]) == {"yosys", "nextpnr-ecp5", "amaranth", "deeplock"}
+    assert found["tools"]["yosys"].startswith("Yosys ") and "nextpnr-0." in found["tools"]["nextpnr-ecp5"]
+
+
+def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
+    sweep, path = tmp_path / "sweep.toml", tmp_path / "synth.json"
+    sweep.write_text(SWEEP)
+    outcome = deeplock("synth", "--sweep", sweep, "--json", path)
+    plain, locked = (line.split() for line in outcome.out.splitlines()[2:4])
+    assert plain[:5] == ["lfe5u-25f", "4x4", "4", "4", "plain"] and "%" not in plain
+    assert locked[-3:] == ["+4.0", "%", "0.971"]
+    assert "does not fit" in outcome.out
+    assert outcome.code == 1, "something does not fit"
+    assert outcome.err.endswith(
+        "deeplock: up5k sbox direction=inverse sbox=composite: does not fit up5k: 40 bram of 30\n"
+    )
+    found = json.loads(path.read_text())
+    assert [(row["suite"], row["sbox"], row["key_bits"]) for row in found["rows"]] == [
+        ("plain", None, None),
+        ("deep-lock", "rom", 0),
+    ]
+    (component,) = found["components"]
+    assert (component["component"], component["direction"], component["fmax_mhz"]) == ("sbox", "inverse", [])
+
+
+def test_faults_of_the_options_are_one_line(refused, tmp_path):
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text(SWEEP)
+    assert refused("synth", "--device", "ice9") == "device must be up5k, hx8k, lfe5u-25f, lfe5u-85f, not ice9"
+    assert refused("synth", "--device", "up5k", "--rows", 5) == "rows must be 4, 8 or 16, not 5"
+    assert refused("synth", "--sweep", tmp_path / "none.toml") == f"{tmp_path}/none.toml: No such file or directory"
+    message = "--cols goes with --device: a sweep says what it synthesises"
+    assert refused("synth", "--sweep", sweep, "--cols", 4) == message
+
+
+def test_device_or_sweep_is_needed():
+    done = run_process("synth")
+    assert done.returncode == 2 and "one of the arguments --device --sweep is required" in done.stderr
