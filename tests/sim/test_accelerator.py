@@ -35,7 +35,7 @@ def test_accelerator(simulator, pauses, tmp_path):
     [
         Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sbox="composite"),
         Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"),
-        Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, sbox="rom", key_bits=128),
+        Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, sbox="rom"),
         Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, multiplier_cycles=4, accumulators=256, activation_words=2048),
         pytest.param(Config(), marks=pytest.mark.slow),
         pytest.param(Config(rows=8, cols=16, bytes_per_beat=16, sbox="composite"), marks=pytest.mark.slow),
