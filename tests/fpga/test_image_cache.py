@@ -6,6 +6,7 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from fpga.image_cache import ImageCache
+from tests.hw.refusal import assert_refused
 from tests.hw.stream_tools import simulate
 
 BYTES = 4
@@ -159,5 +160,4 @@ def test_reset_in_the_middle(dice):
 
 @pytest.mark.parametrize("size", [0, 65])
 def test_a_size_that_is_no_number_of_beats_is_refused(size):
-    with pytest.raises(ValueError, match=f"size must be a multiple of 4 bytes, not {size}"):
-        ImageCache(BYTES, size)
+    assert_refused(f"size must be a multiple of 4 bytes, not {size}", lambda: ImageCache(BYTES, size))
