@@ -16,6 +16,7 @@ class Device:
     synthesis     Yosys's command for it
     part          nextpnr's options for it
     mhz           clock that synthesis and place and route aim at; they trade area for delay up to there, no further
+    infers_dsp    that command makes DSP blocks of multipliers
     capacity      what there is: "lut4" (as many flip-flops), "bram" of 4 kbit (iCE40) or 18 kbit (ECP5), "dsp", and
                   "spram" of 256 kbit
     """
@@ -26,23 +27,24 @@ class Device:
     synthesis: str
     part: tuple[str, ...]
     mhz: int
+    infers_dsp: bool
     capacity: dict[str, int]
 
 
 def _ecp5(device: str, part: str, lut4: int, bram: int, dsp: int) -> Device:
     options = (f"--{part}", "--package", "CABGA381", "--speed", "6")
     capacity = {"lut4": lut4, "bram": bram, "dsp": dsp}
-    return Device(device.lower(), "ecp5", device, "synth_ecp5 -nowidelut", options, 100, capacity)
+    return Device(device.lower(), "ecp5", device, "synth_ecp5 -nowidelut", options, 100, True, capacity)
 
 
 _ALL = (
-    # without -dsp: its multipliers are the array's, which takes them by itself
+    # without -dsp: its blocks are the array's, which takes them by itself
     Device(
-        "up5k", "ice40", "iCE40UP5K", "synth_ice40 -device u", ("--up5k", "--package", "sg48"), 30,
+        "up5k", "ice40", "iCE40UP5K", "synth_ice40 -device u", ("--up5k", "--package", "sg48"), 30, False,
         {"lut4": 5280, "bram": 30, "dsp": 8, "spram": 4},
     ),
     Device(
-        "hx8k", "ice40", "iCE40HX8K", "synth_ice40 -device hx", ("--hx8k", "--package", "ct256"), 60,
+        "hx8k", "ice40", "iCE40HX8K", "synth_ice40 -device hx", ("--hx8k", "--package", "ct256"), 60, False,
         {"lut4": 7680, "bram": 32, "dsp": 0},
     ),
     _ecp5("LFE5U-25F", "25k", lut4=24288, bram=56, dsp=28),

@@ -41,10 +41,10 @@ _DEPTH = 2
 
 @dataclass(frozen=True)
 class Netlist:
-    """cells: the type of each, by name. scopes: paths of the instances, ("shell", "core", "lock") for instance."""
+    """cells: the type of each, by name. scopes: paths of the modules, ("shell", "core", "lock") for one."""
 
     cells: dict[str, str]
-    scopes: frozenset[tuple[str, ...]]
+    scopes: set[tuple[str, ...]]
 
     def module_of(self, cell: str) -> str:
         """The module that a cell belongs to, two levels deep: "lock.unlock_unit", "post.lane"; HARNESS; or GLUE.
@@ -68,8 +68,7 @@ class Netlist:
 
 
 def read_netlist(path: Path) -> Netlist:
-    """Read what Yosys wrote."""
-    top = json.loads(path.read_text())["modules"][TOP]
-    paths = [net["attributes"].get("hdlname", "").split() for net in top["netnames"].values()]
-    cells = {name: cell["type"] for name, cell in top["cells"].items()}
-    return Netlist(cells, frozenset(tuple(path[:-1]) for path in paths))
+    """Read what Yosys wrote, and the names of the modules in the RTLIL beside it."""
+    cells = json.loads(path.read_text())["modules"][TOP]["cells"]
+    modules = re.findall(rf"^module \\{TOP}\.(\S+)$", path.with_suffix(".il").read_text(), re.MULTILINE)
+    return Netlist({name: cell["type"] for name, cell in cells.items()}, {tuple(name.split(".")) for name in modules})

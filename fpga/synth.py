@@ -12,7 +12,7 @@ from fpga.harness import Harness
 from fpga.netlist import HARNESS, RESOURCES, Netlist, read_netlist
 from fpga.nextpnr import Placement, options, place_and_route, read_report
 from fpga.toolchain import program_version
-from fpga.yosys import TOP, script, synthesise
+from fpga.yosys import TOP, mapping, preparation, synthesise
 from pymodel.errors import DeeplockError
 
 __all__ = ["Area", "measure_area", "measure_clock"]
@@ -40,7 +40,7 @@ class Area:
 def _netlist_of(design: Design, device: Device) -> Path:
     harness = Harness(design.component(), buffered=design.by_module)
     text = rtlil.convert(harness, name=TOP, platform=device, emit_src=False)
-    folder = cache_folder(text, script(device), program_version("yosys"))
+    folder = cache_folder(text, repr(device), *preparation(), *mapping(device), program_version("yosys"))
     return made(folder / "netlist.json", lambda path: synthesise(text, device, path))
 
 

@@ -1,12 +1,13 @@
 """Synthesis: RTLIL to a netlist of the FPGA's cells."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from fpga.devices import Device
 from fpga.harness import BUFFER, SHELL
 from fpga.toolchain import run_program
 
-__all__ = ["ANY_ON_COLLISION", "TOP", "script", "synthesise"]
+__all__ = ["ANY_ON_COLLISION", "TOP", "mapping", "preparation", "synthesise"]
 
 TOP = "top"
 """Name of the module to synthesise."""
@@ -27,43 +28,78 @@ end
 """
 
 
-def script(device: Device) -> str:
-    """Yosys's commands between reading and writing.
+_SMALL = "t:$mul r:A_WIDTH<=18 %i r:B_WIDTH<=18 %i"
+"""Multipliers that one DSP block does."""
 
-    - The harness's shell stays a module of its own until its cells are mapped: they are as if the harness were not there.
-    - `opt_clean -purge` leaves each net the name that it has where it is driven, by which netlist.py finds a cell's
-      module. Yosys would else keep any of the names that a net has in the modules that it goes through.
-    - abc9.D, in ps, is the delay below which ABC stops to trade area for delay: half a period, since ABC counts next to
-      nothing for routing. Without, ABC makes every part as fast as it can, at up to twice the area.
+
+def preparation() -> tuple[str, ...]:
+    """Yosys's commands that make a design flat. The harness's shell stays a module of its own: its cells are to be as if
+    the harness were not there. `opt_expr` makes shifts of the multiplications by which Amaranth finds a part of a word.
+
+    `opt_clean -purge` leaves each net the name that it has where it is driven, by which netlist.py finds a cell's module.
+    Yosys would else keep any of the names that a net has in the modules that it goes through.
     """
-    shell = f"{TOP}.{SHELL}"
-    return "; ".join(
-        (
-            f"hierarchy -top {TOP}",
-            "proc",
-            ANY_ON_COLLISION,
-            f"setattr -mod -set keep_hierarchy 1 {shell}",
-            "flatten",
-            "opt_clean -purge",
-            f"scratchpad -set abc9.D {500_000 // device.mhz}",
-            f"{device.synthesis} -top {TOP}",
-            f"chtype -set $_BUF_ t:{BUFFER}",
-            f"setattr -mod -set keep_hierarchy 0 {shell}",
-            "flatten",
-            "opt_clean",
-        )
+    return (
+        f"hierarchy -top {TOP}",
+        "proc",
+        ANY_ON_COLLISION,
+        f"setattr -mod -set keep_hierarchy 1 {TOP}.{SHELL}",
+        "flatten",
+        "opt_expr",
+        "opt_clean -purge",
     )
+
+
+def mapping(device: Device) -> tuple[str, ...]:
+    """Yosys's commands that make cells of it.
+
+    abc9.D, in ps, is the delay below which ABC stops to trade area for delay: half a period, since ABC counts next to
+    nothing for routing. Without, ABC makes every part as fast as it can, at up to twice the area.
+    """
+    return (
+        f"scratchpad -set abc9.D {500_000 // device.mhz}",
+        f"{device.synthesis} -top {TOP}",
+        f"chtype -set $_BUF_ t:{BUFFER}",
+        f"setattr -mod -set keep_hierarchy 0 {TOP}.{SHELL}",
+        "flatten",
+        "opt_clean",
+    )
+
+
+def _in_luts(small: list[str], large: list[str], blocks: int) -> list[str]:
+    """The multipliers that find no DSP block: small ones, which take one, before large ones, which take two."""
+    chosen, taken = [], len(small) + 2 * len(large)
+    for name, size in [*((name, 1) for name in small), *((name, 2) for name in large)]:
+        if taken <= blocks:
+            break
+        chosen.append(name)
+        taken -= size
+    return chosen
+
+
+def _run(commands: Iterable[str], made: Path) -> None:
+    made.unlink(missing_ok=True)
+    # quiet, because the WebAssembly build stops without a word if ABC writes to its log
+    printed = run_program("yosys", ["-q", "-p", "; ".join(commands)], made.parent)
+    if not made.exists():
+        raise RuntimeError(f"yosys made no {made}: {printed[-2000:] or 'it said nothing'}")
 
 
 def synthesise(rtlil: str, device: Device, netlist: Path) -> None:
     """Map module `TOP` of a design in RTLIL to the cells of `device`, as JSON. Yosys's files lie beside it.
 
+    Multipliers for which there are no DSP blocks are made of LUTs, so that an array may be larger than these.
+
     Raises DeeplockError if Yosys is missing, RuntimeError if it refuses the design.
     """
-    source = netlist.with_suffix(".il")
+    source, flat, small, large, chosen = (
+        netlist.with_suffix(f".{end}") for end in ("il", "flat", "small", "large", "luts")
+    )
     source.write_text(rtlil + _BLACK_BOX)
-    commands = f"read_rtlil {source.name}; {script(device)}; write_json {netlist.name}"
-    # quiet, because the WebAssembly build stops without a word if ABC writes to its log
-    printed = run_program("yosys", ["-q", "-p", commands], netlist.parent)
-    if not netlist.exists():
-        raise RuntimeError(f"yosys made no {netlist}: {printed[-2000:] or 'it said nothing'}")
+    lists = (f"select -write {small.name} {_SMALL}", f"select -write {large.name} t:$mul {_SMALL} %d")
+    _run((f"read_rtlil {source.name}", *preparation(), *lists, f"write_rtlil {flat.name}"), flat)
+    blocks = device.capacity["dsp"] if device.infers_dsp else 0
+    names = _in_luts(small.read_text().splitlines(), large.read_text().splitlines(), blocks)
+    chosen.write_text("".join(f"{name}\n" for name in names))
+    luts = (f"select -read {chosen.name}", "booth", "select -clear")
+    _run((f"read_rtlil {flat.name}", *luts, *mapping(device), f"write_json {netlist.name}"), netlist)

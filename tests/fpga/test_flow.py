@@ -44,10 +44,11 @@ def forbid(monkeypatch) -> None:
 def test_resources_are_those_of_the_modules(device):
     area = measure_area(TINY, device)
     modules = area.modules
-    assert set(modules) == {"counter", "array.pe", "top"} | ({"store"} if device.family == "ice40" else set())
+    assert set(modules) == {"counter", "array.pe", "store", "top"}
     assert modules["counter"]["ff"] == COUNTER_BITS
     assert modules["array.pe"]["ff"] == 2 * 16
     assert modules["array.pe"]["dsp"] == (2 if device.family == "ecp5" else 0)
+    assert modules["store"]["bram"] == 1
     assert modules["top"]["ff"] == 8
     assert area.total["ff"] == COUNTER_BITS + 32 + 8, "the memory takes no register beside its block RAM"
     assert area.total["bram"] == 1
@@ -120,7 +121,7 @@ def test_logic_cells_that_do_not_suffice_are_found_in_nextpnrs_log(tmp_path, mon
 
 
 def test_a_failure_of_a_program_says_what_it_printed(tmp_path):
-    with pytest.raises(RuntimeError, match=r"(?s)yosys made no .*netlist.json: .*ERROR"):
+    with pytest.raises(RuntimeError, match=r"(?s)yosys made no .*netlist.flat: .*ERROR"):
         synthesise("module \\top\nnonsense\nend\n", DEVICES["up5k"], tmp_path / "netlist.json")
     (tmp_path / "netlist.json").write_text("{}")
     with pytest.raises(RuntimeError, match=r"(?s)nextpnr-ice40 made no .*report.json: .*ERROR"):
