@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.options import SUITE, add_accelerator, add_json, add_key_file, positive
+from cli.options import SIZES, SUITE, add_accelerator, add_json, add_key_file, positive
 
 if TYPE_CHECKING:
     from pymodel.network import Network
@@ -96,8 +96,8 @@ def run(args: argparse.Namespace) -> None:
     from pymodel.keyfile import read_key
     from pymodel.network import Network
 
-    names = ("rows", "cols", "bytes_per_beat", "activation_words", "accumulators", "program_words", "ifmap_bytes")
-    config = board(args.board).config if args.board else config_of(**{name: getattr(args, name) for name in names})
+    sizes = {name: getattr(args, name) for name in (*SIZES, "lean")}
+    config = board(args.board).config if args.board else config_of(**sizes)
     key = read_key(args.key_file) if args.key_file else None
     if args.network.suffix == ".pt2":
         network = _quantise(args.network, args.calibration, args.mean, args.std)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pymodel.image import Image
 
 __all__ = [
+    "SIZES",
     "SUITE",
     "accelerator_for",
     "add_accelerator",
@@ -27,12 +28,13 @@ __all__ = [
 SUITE = "deep-lock"
 """The suite that a key file locks with."""
 
-_SIZES = {
+SIZES = {
     "rows": "rows of the array",
     "cols": "columns of the array",
     "bytes_per_beat": "bytes per beat of the image stream",
     "activation_words": "depth of the activation memory in words of ROWS bytes",
     "accumulators": "depth of the accumulator memory in pixels",
+    "sum_bits": "bits of the accumulators: 24 or 32",
     "program_words": "depth of the program memory in 32-bit words",
     "ifmap_bytes": "size of the ifmap buffer",
 }
@@ -82,7 +84,7 @@ def add_accelerator(parser: argparse.ArgumentParser, from_image: bool) -> None:
     group = parser.add_argument_group(
         "accelerator", "by default what the image was compiled for" if from_image else None
     )
-    for name, meaning in _SIZES.items():
+    for name, meaning in SIZES.items():
         default = None if from_image else getattr(Config, name)
         group.add_argument(
             f"--{name.replace('_', '-')}",
@@ -91,6 +93,8 @@ def add_accelerator(parser: argparse.ArgumentParser, from_image: bool) -> None:
             default=default,
             help=meaning if from_image else f"{meaning} ({default})",
         )
+    text = "without padding, folded tiles and diagonal layers, for small FPGAs"
+    group.add_argument("--lean", action="store_true", default=None if from_image else False, help=text)
     if from_image:
         group.add_argument("--lanes", type=positive, metavar="N", help="requantise lanes (as many as rows)")
         group.add_argument("--sbox", choices=SBOX_STYLES, default=Config.sbox, help=f"inverse S-boxes ({Config.sbox})")
@@ -109,7 +113,7 @@ def accelerator_for(image: "Image", args: argparse.Namespace | None = None) -> C
 
     What they leave open is the image's geometry and the usual memories, larger where the image needs more.
     """
-    given = {name: getattr(args, name, None) for name in (*_SIZES, "lanes", "sbox")}
+    given = {name: getattr(args, name, None) for name in (*SIZES, "lean", "lanes", "sbox")}
     needs, fields = image.memory_needs, {"rows": image.header["rows"], "cols": image.header["cols"]}
     for name, need in needs.items():
         fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())

@@ -7,6 +7,7 @@ from typing import Any
 __all__ = ["component_table", "core_table", "module_table", "timing_lines"]
 
 _RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
+_RESULTS = ("fmax_mhz", "meets", "critical_path", "cells", "modules", "harness", "error")
 _OF_LOCK = ("suite", "sbox", "key_bits")
 
 Row = dict[str, Any]
@@ -14,16 +15,19 @@ Table = tuple[list[list[object]], list[str]]
 
 
 def _megahertz(row: Row) -> str:
-    """Median and range over the seeds."""
+    """Median and range over the seeds, and what a board needs."""
     clocks = row["fmax_mhz"]
-    return f"{median(clocks):.1f} ({min(clocks):.1f}..{max(clocks):.1f})" if clocks else "does not fit"
+    if not clocks:
+        return "does not fit" if row["error"] else ""
+    text = f"{median(clocks):.1f} ({min(clocks):.1f}..{max(clocks):.1f})"
+    return f"{text} of {row['clock_mhz']:g}" if row["board"] else text
 
 
 def _plain(row: Row, rows: Sequence[Row]) -> Row | None:
     """The row without the lock that is else the same."""
 
     def rest(row: Row) -> list:
-        measured = {*_OF_LOCK, *_RESOURCES, "fmax_mhz", "critical_path", "cells", "modules", "harness", "error"}
+        measured = {*_OF_LOCK, *_RESOURCES, *_RESULTS}
         return [value for name, value in row.items() if name not in measured]
 
     if row["suite"] == "plain":
@@ -32,7 +36,7 @@ def _plain(row: Row, rows: Sequence[Row]) -> Row | None:
 
 
 def core_table(rows: Sequence[Row]) -> Table:
-    """A line for each accelerator; beside a locked one, what it takes more than the plain one."""
+    """A line for each accelerator and board; beside a locked one, what it takes more than the plain one."""
     head = [
         "device",
         "array",
@@ -51,7 +55,8 @@ def core_table(rows: Sequence[Row]) -> Table:
     ]
     lines = []
     for row in rows:
-        line = [row["device"], f"{row['rows']}x{row['cols']}", row["bytes_per_beat"], row["lanes"], row["suite"]]
+        line = [row["board"] or row["device"], f"{row['rows']}x{row['cols']}"]
+        line += [row["bytes_per_beat"], row["lanes"], row["suite"]]
         line += [row["sbox"] or "", "" if row["key_bits"] is None else row["key_bits"] or "any"]
         line += [row[name] for name in ("lut4", "ff", "bram", "dsp")] + [_megahertz(row)]
         plain = _plain(row, rows)
@@ -83,9 +88,11 @@ def module_table(row: Row) -> Table:
 
 
 def timing_lines(row: Row) -> list[str]:
-    """Clock of each seed, and the way of the slowest path."""
+    """Clock of each seed, and the way of the slowest path; of a board, how full its FPGA is."""
     if not row["fmax_mhz"]:
         return []
     way = ", ".join(f"{module} {delay:.1f}" for module, delay in row["critical_path"])
     clocks = ", ".join(f"{clock:.1f}" for clock in row["fmax_mhz"])
-    return [f"clock: {_megahertz(row)} MHz; seeds: {clocks}", f"critical path (ns): {way}"]
+    cells = ", ".join(f"{kind} {used} of {available}" for kind, (used, available) in row["cells"].items())
+    lines = [f"clock: {_megahertz(row)} MHz; seeds: {clocks}", f"critical path (ns): {way}"]
+    return [*lines, f"cells: {cells}"] if row["board"] else lines

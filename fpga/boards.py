@@ -45,8 +45,8 @@ class Board:
 
 
 _UP5K = Config(
-    rows=4, cols=4, bytes_per_beat=4, lanes=1, multiplier_cycles=4, activation_words=32768, single_port=True,
-    accumulators=256, program_words=256, ifmap_bytes=1024, key_bits=128, sbox="rom",
+    rows=4, cols=4, bytes_per_beat=4, lanes=1, multiplier_cycles=8, activation_words=8192, single_port=True,
+    accumulators=256, sum_bits=24, lean=True, program_words=256, ifmap_bytes=1024, key_bits=128, sbox="rom",
 )  # fmt: skip
 _ECP5_85 = Config(
     rows=8, cols=16, bytes_per_beat=16, lanes=8, activation_words=8192, accumulators=512, program_words=512,
@@ -73,7 +73,7 @@ BOARDS = {
             "openFPGALoader -b ulx3s -f {file}", "openFPGALoader -b ulx3s -f -o {address} {file}",
         ),
         Board(
-            "ulx3s-85f", "lfe5u-85f", "ulx3s:ULX3S_85F_Platform", _ECP5_85, 80_000_000, 2_000_000, 2, 192 << 10, 1 << 22,
+            "ulx3s-85f", "lfe5u-85f", "ulx3s:ULX3S_85F_Platform", _ECP5_85, 50_000_000, 2_000_000, 2, 192 << 10, 1 << 22,
             "openFPGALoader -b ulx3s -f {file}", "openFPGALoader -b ulx3s -f -o {address} {file}",
         ),
     )

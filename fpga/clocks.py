@@ -66,7 +66,7 @@ class _Clock(Elaboratable):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        clock, locked = Signal(name="pll_clock"), Signal()
+        clock, locked = Signal(name="pll_clock", attrs={"keep": 1}), Signal()
         self._pll(m, platform, clock, locked)
         platform.add_clock_constraint(clock, self._output_hz)
         m.d.comb += ClockSignal("sync").eq(clock)

@@ -1,12 +1,16 @@
-"""What can be synthesised: whole accelerators, and the components whose cost is asked for."""
+"""What can be synthesised: accelerators, boards, and the components whose cost is asked for."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from amaranth.lib.wiring import Component
 
+from fpga.boards import Board
+from fpga.devices import DEVICES, Device
+from fpga.sources import Source, board_source, harness_source
+from fpga.top import Top
 from hw.accelerator import Accelerator
 from hw.composite_sbox import CompositeSbox
 from hw.key_schedule import KeySchedule
@@ -16,23 +20,21 @@ from pymodel.config import Config
 from pymodel.key_schedule import KEY_SIZES
 from pymodel.sbox import INV_SBOX, SBOX
 
-__all__ = ["COMPONENTS", "Design", "core", "key_schedule", "sbox", "unlock_unit"]
+__all__ = ["COMPONENTS", "Design", "core", "key_schedule", "on_board", "sbox", "unlock_unit"]
 
 
 @dataclass(frozen=True, eq=False)
 class Design:
     """Something to synthesise; it can be sent to another process.
 
-    name        for people
-    fields      what a row of results says of it
-    component   makes it
-    by_module   whether it has modules whose resources matter
+    name     for people
+    fields   what a row of results says of it
+    source   makes it for a device
     """
 
     name: str
     fields: dict[str, Any]
-    component: Callable[[], Component]
-    by_module: bool = False
+    source: Callable[[Device], Source]
 
 
 def core(config: Config) -> Design:
@@ -40,7 +42,16 @@ def core(config: Config) -> Design:
     locks = config.suite != "plain"
     name = f"{config.rows}x{config.cols} B={config.bytes_per_beat} lanes={config.lanes} {config.suite}"
     fields = asdict(config) | ({} if locks else {"sbox": None, "key_bits": None})
-    return Design(f"{name} {config.sbox}" if locks else name, fields, partial(Accelerator, config), True)
+    source = partial(harness_source, partial(Accelerator, config), True)
+    return Design(f"{name} {config.sbox}" if locks else name, fields, source)
+
+
+def on_board(board: Board) -> tuple[Design, Device]:
+    """All that is on a board, and the board's device, which is to reach the board's clock."""
+    design, clock_mhz = core(board.config), board.clock_hz / 1e6
+    fields = {"board": board.name, "clock_mhz": clock_mhz} | design.fields
+    device = replace(DEVICES[board.device], mhz=clock_mhz)
+    return Design(f"{board.name} {design.name}", fields, partial(board_source, Top, board)), device
 
 
 _ARGUMENTS = {
@@ -56,7 +67,7 @@ def _component(kind: str, make: Callable[[], Component], **arguments: int | str)
         if value not in _ARGUMENTS[name]:
             raise ValueError(f"{name} must be one of {', '.join(map(str, _ARGUMENTS[name]))}, not {value}")
     name = " ".join([kind, *(f"{argument}={value}" for argument, value in arguments.items())])
-    return Design(name, {"component": kind, **arguments}, make)
+    return Design(name, {"component": kind, **arguments}, partial(harness_source, make, False))
 
 
 def sbox(direction: str, sbox: str) -> Design:

@@ -26,7 +26,7 @@ class Device:
     device: str
     synthesis: str
     part: tuple[str, ...]
-    mhz: int
+    mhz: float
     infers_dsp: bool
     capacity: dict[str, int]
 

@@ -41,6 +41,11 @@ class Result:
     placements: list[Placement] = field(default_factory=list)
     error: str = ""
 
+    @property
+    def best(self) -> Placement | None:
+        """The fastest placement."""
+        return max(self.placements, key=lambda placement: placement.fmax_mhz, default=None)
+
 
 @contextmanager
 def processes(count: int | None = None) -> Iterator[Executor]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fpga.harness import SHELL
+from fpga.harness import CORE, SHELL
 from fpga.yosys import TOP
 
 __all__ = ["GLUE", "HARNESS", "RESOURCES", "Netlist", "read_netlist"]
@@ -17,7 +17,7 @@ RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
 
 HARNESS = "harness"
 GLUE = "top"
-"""What belongs to the core itself and to none of its submodules."""
+"""What belongs to the core itself and to none of its submodules; of a board, its pins and its PLL."""
 
 _CELLS: dict[str, dict[str, int]] = {
     "SB_LUT4": {"lut4": 1},
@@ -25,6 +25,8 @@ _CELLS: dict[str, dict[str, int]] = {
     "SB_RAM40_4K": {"bram": 1},
     "SB_MAC16": {"dsp": 1},
     "SB_SPRAM256KA": {"spram": 1},
+    "SB_IO": {},
+    "SB_PLL40_PAD": {},
     "LUT4": {"lut4": 1},
     "PFUMX": {},
     "L6MUX21": {},
@@ -34,14 +36,21 @@ _CELLS: dict[str, dict[str, int]] = {
     "DP16KD": {"bram": 1},
     "PDPW16KD": {"bram": 1},
     "MULT18X18D": {"dsp": 1},
+    "TRELLIS_IO": {},
+    "EHXPLLL": {},
+    "USRMCLK": {},
     "$scopeinfo": {},
 }
+_SYSTEM = "system"
 _DEPTH = 2
 
 
 @dataclass(frozen=True)
 class Netlist:
-    """cells: the type of each, by name. scopes: paths of the modules, ("shell", "core", "lock") for one."""
+    """cells: the type of each, by name. scopes: paths of the modules, ("shell", "core", "lock") for one.
+
+    Either a component in a harness, ("shell", "core"), or a board's top around its ("system",).
+    """
 
     cells: dict[str, str]
     scopes: set[tuple[str, ...]]
@@ -49,14 +58,20 @@ class Netlist:
     def module_of(self, cell: str) -> str:
         """The module that a cell belongs to, two levels deep: "lock.unlock_unit", "post.lane"; HARNESS; or GLUE.
 
-        Instances of an array (pe_0_0, pe_0_1, ...) count as one. Yosys names a cell after the nearest net with a name, so
-        that logic between two modules may count for either.
+        On a board the accelerator's modules are two levels below "core". Instances of an array (pe_0_0, pe_0_1, ...) count
+        as one. Yosys names a cell after the nearest net with a name, so that logic between two modules may count for
+        either.
         """
         parts = tuple(cell.split("."))
-        if parts[0] != SHELL:
-            return HARNESS
-        length = next((end for end in range(len(parts) - 1, 2, -1) if parts[:end] in self.scopes), 2)
-        return ".".join(re.sub(r"(_\d+)+$|\$\d+$", "", part) for part in parts[2:length][:_DEPTH]) or GLUE
+        scope = next((parts[:end] for end in range(len(parts) - 1, 0, -1) if parts[:end] in self.scopes), ())
+        if (SHELL,) in self.scopes:
+            if scope[:1] != (SHELL,):
+                return HARNESS
+            path = scope[2 : 2 + _DEPTH]
+        else:
+            path = scope[1:] if scope[:1] == (_SYSTEM,) else ()
+            path = path[: _DEPTH + (path[:1] == (CORE,))]
+        return ".".join(re.sub(r"(_\d+)+$|\$\d+$", "", part) for part in path) or GLUE
 
     @cached_property
     def modules(self) -> dict[str, dict[str, int]]:

@@ -9,6 +9,10 @@ TOML, because a list in a field stands for one row with each of its values, and 
     suite = ["plain", "deep-lock"]
     sbox = ["rom", "composite"]
 
+    [[board]]
+    board = ["icebreaker", "ulx3s-85f"]
+    suite = ["plain", "deep-lock"]
+
     [[component]]
     component = "key_schedule"
     device = "up5k"
@@ -16,22 +20,28 @@ TOML, because a list in a field stands for one row with each of its values, and 
     key_bits = [0, 128, 192, 256]
     sbox = "rom"
 
-A `core` takes the fields of pymodel.config.Config and has its defaults; a `component` the arguments of its function in
-fpga.designs. Rows that come to the same count once: suite plain has no S-boxes.
+A `core` takes the fields of pymodel.config.Config and has its defaults; a `board` takes them too and has those of
+fpga.boards; a `component` takes the arguments of its function in fpga.designs. `seeds` in any table is the number of placements
+of its rows, 0 for the area alone. Rows that come to the same count once: suite plain has no S-boxes.
 """
 
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fpga.designs import COMPONENTS, Design, core
+from fpga.boards import board
+from fpga.designs import COMPONENTS, Design, core, on_board
 from fpga.devices import Device, find_device
+from fpga.jobs import Job
 from pymodel.config import Config
 from pymodel.errors import DeeplockError
 
 __all__ = ["read_sweep"]
+
+_KINDS = ("core", "board", "component")
 
 
 def _rows(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -41,37 +51,44 @@ def _rows(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield dict(zip(table, values, strict=True))
 
 
-def _design(kind: str, fields: dict[str, Any]) -> Design:
+def _design(kind: str, fields: dict[str, Any]) -> tuple[Design, Device]:
+    if kind == "board":
+        there = board(fields.pop("board"))
+        return on_board(replace(there, config=replace(there.config, **fields)))
+    device = find_device(fields.pop("device"))
     if kind == "core":
-        return core(Config(**fields))
+        return core(Config(**fields)), device
     name = fields.pop("component")
     if name not in COMPONENTS:
         raise ValueError(f"component must be {', '.join(COMPONENTS)}, not {name}")
-    return COMPONENTS[name](**fields)
+    return COMPONENTS[name](**fields), device
 
 
-def read_sweep(path: Path) -> list[tuple[Design, Device]]:
-    """The rows of a sweep file, in its order, cores first. DeeplockError for what is wrong in it."""
+def read_sweep(path: Path, seeds: int) -> list[Job]:
+    """The rows of a sweep file, in its order, cores first, then boards, with `seeds` placements each where it does not say.
+
+    Raises DeeplockError for what is wrong in it.
+    """
     try:
         tables = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise DeeplockError(f"{path}: {error}") from None
-    if unknown := tables.keys() - {"core", "component"}:
-        raise DeeplockError(f"{path}: tables must be [[core]] or [[component]], not {min(unknown)}")
-    found: dict[str, tuple[Design, Device]] = {}
-    for kind in ("core", "component"):
+    if unknown := tables.keys() - set(_KINDS):
+        raise DeeplockError(f"{path}: tables must be [[core]], [[board]] or [[component]], not {min(unknown)}")
+    found: dict[str, Job] = {}
+    for kind in _KINDS:
         if not isinstance(tables.get(kind, []), list):
             raise DeeplockError(f"{path}: {kind} must be a list of tables, [[{kind}]]")
         for number, table in enumerate(tables.get(kind, []), 1):
             for fields in _rows(table):
                 try:
-                    device = find_device(fields.pop("device"))
-                    design = _design(kind, fields)
+                    numbers = range(1, fields.pop("seeds", seeds) + 1)
+                    design, device = _design(kind, fields)
                 except KeyError as error:
                     raise DeeplockError(f"{path}: [[{kind}]] {number}: no {error.args[0]}") from None
                 except (TypeError, ValueError) as error:
                     raise DeeplockError(f"{path}: [[{kind}]] {number}: {error}") from None
-                found.setdefault(repr((device.name, design.name, design.fields)), (design, device))
+                found.setdefault(repr((device.name, design.name, design.fields)), Job(design, device, numbers))
     if not found:
-        raise DeeplockError(f"{path}: no [[core]] and no [[component]]")
+        raise DeeplockError(f"{path}: no [[core]], no [[board]] and no [[component]]")
     return list(found.values())

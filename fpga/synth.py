@@ -1,18 +1,17 @@
-"""A design on a device: resources by module from synthesis, a clock frequency from place and route. Both are cached."""
+"""A design on a device: resources by module from synthesis; a clock and a bitstream from place and route. All is cached."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from amaranth.back import rtlil
-
+from fpga.bitstream import bitstream
 from fpga.cache import cache_folder, digest, made
 from fpga.designs import Design
 from fpga.devices import Device
-from fpga.harness import Harness
 from fpga.netlist import HARNESS, RESOURCES, Netlist, read_netlist
-from fpga.nextpnr import Placement, options, place_and_route, read_report
+from fpga.nextpnr import Placement, options, place_and_route, read_report, routed
+from fpga.sources import Source
 from fpga.toolchain import program_version
-from fpga.yosys import TOP, mapping, preparation, synthesise
+from fpga.yosys import mapping, preparation, synthesise
 from pymodel.errors import DeeplockError
 
 __all__ = ["Area", "measure_area", "measure_clock"]
@@ -37,36 +36,41 @@ class Area:
         return ", ".join(f"{used[what]} {what} of {limit}" for what, limit in limits if used[what] > limit)
 
 
-def _netlist_of(design: Design, device: Device) -> Path:
-    harness = Harness(design.component(), buffered=design.by_module)
-    text = rtlil.convert(harness, name=TOP, platform=device, emit_src=False)
-    folder = cache_folder(text, repr(device), *preparation(), *mapping(device), program_version("yosys"))
-    return made(folder / "netlist.json", lambda path: synthesise(text, device, path))
+def _netlist_of(source: Source, device: Device) -> Path:
+    folder = cache_folder(source.rtlil, repr(device), *preparation(), *mapping(device), program_version("yosys"))
+    return made(folder / "netlist.json", lambda path: synthesise(source.rtlil, device, path))
 
 
 def _area(netlist: Netlist) -> Area:
     modules = dict(netlist.modules)
-    return Area(modules, modules.pop(HARNESS))
+    return Area(modules, modules.pop(HARNESS, dict.fromkeys(RESOURCES, 0)))
 
 
 def measure_area(design: Design, device: Device) -> Area:
-    """Synthesise a design in a harness, unless that was done before: the same RTL with the same Yosys and options.
+    """Synthesise a design, unless that was done before: the same RTL with the same Yosys and options.
 
     Raises DeeplockError if Yosys is missing, RuntimeError where it fails. The design need not fit.
     """
-    return _area(read_netlist(_netlist_of(design, device)))
+    return _area(read_netlist(_netlist_of(design.source(device), device)))
 
 
 def measure_clock(design: Design, device: Device, seed: int) -> Placement:
-    """Place and route a design with a seed, unless that was done before with the same netlist, nextpnr and options.
+    """Place and route a design with a seed, unless that was done before: the same netlist, constraints, nextpnr and options.
 
-    Raises DeeplockError where it does not fit or a program is missing, RuntimeError where one fails.
+    A board's design that reaches device.mhz comes with its bitstream.
+
+    Raises DeeplockError where it does not fit, pins are too far away or a program is missing, RuntimeError where one fails.
     """
-    path = _netlist_of(design, device)
+    source = design.source(device)
+    path = _netlist_of(source, device)
     netlist = read_netlist(path)
     if excess := _area(netlist).excess(device):
         raise DeeplockError(f"does not fit {device.name}: {excess}")
-    facts = digest(program_version(f"nextpnr-{device.family}"), *options(device, seed))
-    report = path.with_name(f"seed-{seed}-{facts}.json")
-    made(report, lambda unfinished: place_and_route(path, device, seed, unfinished))
-    return read_report(report, seed, netlist.module_of)
+    constraints = source.constraints
+    chosen = [*options(device, seed, bool(constraints)), *filter(None, [constraints])]
+    report = path.with_name(f"seed-{seed}-{digest(program_version(f'nextpnr-{device.family}'), *chosen)}.json")
+    made(report, lambda unfinished: place_and_route(path, device, seed, constraints, unfinished))
+    placement = read_report(report, seed, device, bool(constraints), netlist.module_of)
+    if constraints and placement.meets:
+        return replace(placement, bitstream=bitstream(routed(report, device), device.family))
+    return placement

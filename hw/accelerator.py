@@ -103,6 +103,7 @@ class Accelerator(wiring.Component):
 
         # activations
         connect(m, feeder.out, issue.words)
+        connect(m, unfolder.out, activations.ifmap)
         m.d.comb += [
             activations.address.eq(feeder.address),
             activations.read.eq(feeder.read),
@@ -120,11 +121,6 @@ class Accelerator(wiring.Component):
             post.tag.eq(accumulator.out_tag),
             issue.retired.eq(post.retired),
             issue.held.eq(ofmap.level),
-            activations.ifmap.valid.eq(unfolder.out.valid),
-            activations.ifmap.payload.word.eq(unfolder.out.payload.word),
-            activations.ifmap.payload.data.eq(unfolder.out.payload.data),
-            activations.ifmap.payload.chunks.eq(-1),
-            unfolder.out.ready.eq(activations.ifmap.ready),
             activations.results.valid.eq(post.out_valid & ~sequencer.to_stream),
             activations.results.payload.word.eq(post.out.word),
             activations.results.payload.chunks.eq(1 << post.out.chunk),
@@ -147,11 +143,8 @@ class Accelerator(wiring.Component):
             sequencer.loaded.eq(loader.inferences),
             unfolder.header.eq(image_port.header),
         ]
-        count = Signal.like(registers.count)  # a host may write COUNT at any time
-        with m.If(control.clear):
-            m.d.sync += count.eq(registers.count)
         for part in (image_port, loader, sequencer, unfolder):
-            m.d.comb += [part.run.eq(control.run), part.count.eq(count)]
+            m.d.comb += [part.run.eq(control.run), part.count.eq(registers.count)]
         for part in (loader, sequencer):
             m.d.comb += part.layers.eq(image_port.header.layers)
 
@@ -185,9 +178,7 @@ class Accelerator(wiring.Component):
     def _control(self, m, registers, control, image_port, lock, loader, sequencer, unfolder, issue, ofmap) -> None:
         """Commands, errors, status."""
         starting = Signal()  # the first cycle of a run
-        running = Signal()
-        m.d.sync += running.eq(control.run)
-        m.d.comb += starting.eq(control.run & ~running)
+        m.d.sync += starting.eq(control.begin)
         # the program asks for what will not come: weights after a group's or the program's last, an ifmap after the last
         no_weights = issue.events.weights & (loader.idle | (loader.waits & ~issue.busy))
         no_ifmap = sequencer.waits_for_ifmap & unfolder.never
@@ -233,7 +224,7 @@ class Accelerator(wiring.Component):
             "INPUT_STARVED": events.empty & sequencer.waits_for_ifmap,
         }
         m.d.comb += [
-            registers.restart.eq(control.clear & ~control.run),
+            registers.restart.eq(control.begin),
             sequencer.profile.eq(registers.profile),
             registers.events.eq(Mux(control.run & sequencer.counted, Cat(high[name] for name, _ in COUNTERS), 0)),
         ]

@@ -14,26 +14,27 @@ class Accumulator(wiring.Component):
     """Adds the array's sums to the accumulator of their pixel; the last k-block's sums leave.
 
     Pixels come in the same order in every k-block, so the address is a count that `pixel_last` ends. A folded tile's sums
-    first move left by `shift` columns. A pixel may follow itself in the next cycle (dense layers have just one): the sum is
-    then taken from the register, not from the memory.
+    first move left by `shift` columns, but with `config.lean`, where no tile is folded. A pixel may follow itself at once (dense layers have just one): its total is then taken
+    from the adder, not from the memory. It must not come two cycles after itself with another pixel between: then the memory
+    is just being written. The issue stage sees to that.
 
     Latency: 2 cycles from `valid` to `out_valid`. Throughput: one pixel a cycle.
 
     Members:
-        valid, sums, tag      from the array
+        valid, tag            from the array
+        sums                  of the word whose tag was there in the last cycle
         out_valid, totals, out_tag   the finished accumulators of one pixel, for words tagged `last`
     """
 
     def __init__(self, config: Config, sum_width: int):
         self._config = config
-        self._sum_width = sum_width
         super().__init__(
             {
                 "valid": In(1),
-                "sums": In(data.ArrayLayout(signed(sum_width), config.cols)),
                 "tag": In(tag_layout(config)),
+                "sums": In(data.ArrayLayout(signed(sum_width), config.cols)),
                 "out_valid": Out(1),
-                "totals": Out(data.ArrayLayout(signed(32), config.cols)),
+                "totals": Out(data.ArrayLayout(signed(config.sum_bits), config.cols)),
                 "out_tag": Out(tag_layout(config)),
             }
         )
@@ -42,38 +43,43 @@ class Accumulator(wiring.Component):
         m = Module()
         config = self._config
         cols = config.cols
-
-        shifted = [self.sums[col] for col in range(cols)]
-        width = cols // 2
-        while width:
-            bit = width.bit_length() - 1
-            shifted[:width] = [Mux(self.tag.shift[bit], shifted[col + width], shifted[col]) for col in range(width)]
-            width //= 2
-
-        # A pixel is written in the cycle after its read. A read in the cycle of its own pixel's write is `repeated`, so that
-        # what it gives does not matter.
-        m.submodules.memory = store = memory.Memory(
-            shape=data.ArrayLayout(signed(32), cols), depth=config.accumulators, init=[]
-        )
+        m.submodules.memory = store = memory.Memory(shape=self.totals.shape(), depth=config.accumulators, init=[])
         read, write = store.read_port(), store.write_port()
 
+        # look up
         pixel = Signal(range(config.accumulators))
-        valid = Signal()
+        read_pixel = Signal.like(pixel)
+        valid, again = Signal(), Signal()
         tag = Signal.like(self.tag)
-        sums = Signal.like(self.sums)
-        address = Signal.like(pixel)
-        repeated = Signal()
         m.d.comb += read.addr.eq(pixel)
-        m.d.sync += [valid.eq(self.valid), tag.eq(self.tag), address.eq(pixel)]
-        m.d.sync += [sums[col].eq(shifted[col]) for col in range(cols)]
-        m.d.sync += repeated.eq(valid & (address == pixel))
+        m.d.sync += [valid.eq(self.valid), tag.eq(self.tag), read_pixel.eq(pixel)]
+        m.d.sync += again.eq(
+            pixel == Mux(valid, read_pixel, write.addr)
+        )  # as the adder's, when the memory has answered
         with m.If(self.valid):
             m.d.sync += pixel.eq(Mux(self.tag.pixel_last, 0, pixel + 1))
 
-        m.d.comb += [write.addr.eq(address), write.en.eq(valid)]
-        for col in range(cols):
-            before = Mux(tag.first, 0, Mux(repeated, self.totals[col], read.data[col]))
-            m.d.comb += write.data[col].eq(before + sums[col])
-            m.d.sync += self.totals[col].eq(write.data[col])
-        m.d.sync += [self.out_valid.eq(valid & tag.last), self.out_tag.eq(tag)]
+        # choose; what the adder has stays there until the next pixel
+        shifted = [self.sums[col] for col in range(cols)]
+        width = 0 if config.lean else cols // 2
+        while width:
+            bit = width.bit_length() - 1
+            shifted[:width] = [Mux(tag.shift[bit], shifted[col + width], shifted[col]) for col in range(width)]
+            width //= 2
+        before = [Mux(tag.first, 0, Mux(again, self.totals[col], read.data[col])) for col in range(cols)]
+        with m.If(valid):
+            m.d.sync += [write.addr.eq(read_pixel), self.out_tag.eq(tag)]
+
+        # add: with `lean` before the register, which takes fewer, else after it, which is faster
+        if config.lean:
+            with m.If(valid):
+                m.d.sync += [self.totals[col].eq(before[col] + shifted[col]) for col in range(cols)]
+        else:
+            kept, sums = Signal.like(self.totals), Signal.like(self.sums)
+            with m.If(valid):
+                m.d.sync += [kept[col].eq(before[col]) for col in range(cols)]
+                m.d.sync += [sums[col].eq(shifted[col]) for col in range(cols)]
+            m.d.comb += [self.totals[col].eq(kept[col] + sums[col]) for col in range(cols)]
+        m.d.sync += [write.en.eq(valid), self.out_valid.eq(valid & tag.last)]
+        m.d.comb += write.data.eq(self.totals)
         return m

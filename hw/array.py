@@ -30,16 +30,20 @@ class SystolicArray(wiring.Component):
     the swap to the next weight tile moves down with it. So no column skew is needed on either side, and row r of the next
     tile may be written from r cycles after the swap on: tiles can follow each other without a gap.
 
-    Latency: rows + 1 cycles from `valid` to `out_valid`. Throughput: one word a cycle; it cannot be stalled.
+    Latency: `latency` cycles from `valid` to `sums`: rows + 2, and one more in arrays of more than 16 elements, whose far ends
+    are a cycle away. Throughput: one word a cycle; it cannot be stalled.
 
     Members:
         weights     shadow register writes; row r must be written before the cycle in which the swap reaches it
         valid, data, swap, tag   a word enters; with `swap` it is the first that meets the new weights
-        out_valid, sums, out_tag the products of one word, cols sums of 16 + log2(rows) bits
+        out_valid, out_tag   in the cycle before the word's sums
+        sums        the products of one word, cols sums of 16 + log2(rows) bits
     """
 
     def __init__(self, config: Config):
         self._config = config
+        self._far = config.rows * config.cols > 16
+        self.latency = config.rows + 2 + self._far
         self.sum_width = 16 + (config.rows - 1).bit_length()
         super().__init__(
             {
@@ -59,17 +63,32 @@ class SystolicArray(wiring.Component):
         config = self._config
         lanes = config.bytes_per_beat
 
+        loads = [
+            self.weights.en & (self.weights.row == row) & (self.weights.slice == part)
+            for row in range(config.rows)
+            for part in range(config.cols // lanes)
+        ]
+        inputs = Cat(self.weights.data, self.valid & self.swap, self.data, loads)
+        if self._far:
+            registered = Signal(len(inputs))
+            m.d.sync += registered.eq(inputs)
+            inputs = registered
+        weights, swap, skewed, load = (
+            Signal.like(self.weights.data),
+            Signal(),
+            Signal.like(self.data),
+            Signal(len(loads)),
+        )
+        m.d.comb += Cat(weights, swap, skewed, load).eq(inputs)
+
         sums = [0] * config.cols
-        swap = Signal()
-        m.d.comb += swap.eq(self.valid & self.swap)
-        skewed = self.data
         for row in range(config.rows):
             for col in range(0, config.cols, 2):
-                m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width)
+                m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width, col // 2)
                 m.d.comb += [
                     pair.activation.eq(skewed[:8]),
-                    pair.load.eq(self.weights.en & (self.weights.row == row) & (self.weights.slice == col // lanes)),
-                    pair.weights_in.eq(self.weights.data.word_select(col % lanes // 2, 16)),
+                    pair.load.eq(load[row * (config.cols // lanes) + col // lanes]),
+                    pair.weights_in.eq(weights.word_select(col % lanes // 2, 16)),
                     pair.swap.eq(swap),
                     pair.sums_in[0].eq(sums[col]),
                     pair.sums_in[1].eq(sums[col + 1]),
@@ -83,7 +102,7 @@ class SystolicArray(wiring.Component):
         m.d.comb += [self.sums[col].eq(sums[col]) for col in range(config.cols)]
 
         beside = Cat(self.valid, self.tag)
-        for stage in range(config.rows + 1):
+        for stage in range(self.latency - 1):
             delayed = Signal(len(beside), name=f"beside_{stage}")
             m.d.sync += delayed.eq(beside)
             beside = delayed

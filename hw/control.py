@@ -10,11 +10,11 @@ __all__ = ["Control"]
 
 
 class Control(wiring.Component):
-    """START clears the data path for one cycle and runs it until `finished`, which clears it again: between runs only
-    the key register holds the key. An error or ABORT stops what runs, clears the data path and zeroises the key; so does
-    ZEROISE, since without its key a run can only go wrong.
+    """START clears the data path for one cycle and runs it until `finished`, which clears it again in the next cycle: between
+    runs only the key register holds the key. An error or ABORT stops what runs, clears the data path and zeroises the key; so
+    does ZEROISE, since without its key a run can only go wrong.
 
-    Latency: a command or error acts in the next cycle, and clears the data path in that cycle.
+    Latency: a command acts in the next cycle, and clears the data path in that cycle; an error does a cycle later.
 
     Members:
         command            one-cycle pulses, bits of registers.Command
@@ -24,6 +24,7 @@ class Control(wiring.Component):
         finished           all inferences have left the core
         zeroise_at_end     of CONFIG
         load, stop         to the ports: take a program; leave the packet
+        begin              pulse: a run begins in the next cycle
         run, clear         to the data path: it works; all its registers return to their initial values
         zeroise            to the key register
         status             as STATUS reads
@@ -43,6 +44,7 @@ class Control(wiring.Component):
                 "zeroise_at_end": In(1),
                 "load": Out(1),
                 "stop": Out(1),
+                "begin": Out(1),
                 "run": Out(1),
                 "clear": Out(1),
                 "zeroise": Out(1),
@@ -54,15 +56,18 @@ class Control(wiring.Component):
         m = Module()
         error = Signal(8)
         done = Signal()
-        starting = Signal()
         fault = Signal(8)
-        busy = self.run | self.loading | starting
+        cause = Signal(
+            8
+        )  # an error of the last cycle: so that no path goes through both a check and what follows from it
+        m.d.sync += cause.eq(self.errors)
+        busy = self.run | self.loading | self.begin | cause.any()
 
         def commanded(command: Command):
             return self.command[command.bit_length() - 1]
 
-        with m.If(self.errors.any()):
-            m.d.comb += fault.eq(self.errors)
+        with m.If(cause.any()):
+            m.d.comb += fault.eq(cause)
         with m.Elif((commanded(Command.ABORT) | commanded(Command.ZEROISE)) & busy):
             m.d.comb += fault.eq(Error.ABORTED)
         with m.Elif(commanded(Command.START) & ~busy):
@@ -72,23 +77,24 @@ class Control(wiring.Component):
             with m.If(~self.loaded):
                 m.d.comb += fault.eq(Error.NO_PROGRAM)
 
-        m.d.sync += starting.eq(0)
-        with m.If(starting):
-            m.d.comb += self.clear.eq(1)
+        # `clear` goes to every register of the data path, so it comes from a register of its own
+        m.d.sync += [self.begin.eq(0), self.clear.eq(0)]
+        with m.If(self.begin):
             m.d.sync += self.run.eq(1)
         with m.If(~busy & (commanded(Command.LOAD) | commanded(Command.START))):
             m.d.sync += [error.eq(0), done.eq(0)]
             m.d.comb += self.load.eq(commanded(Command.LOAD))
-            m.d.sync += starting.eq(~commanded(Command.LOAD))
+            with m.If(~commanded(Command.LOAD)):
+                m.d.sync += [self.begin.eq(1), self.clear.eq(1)]
         with m.If(self.run & self.finished):
-            m.d.sync += [self.run.eq(0), done.eq(1)]
-            m.d.comb += [self.clear.eq(1), self.zeroise.eq(self.zeroise_at_end)]
+            m.d.sync += [self.run.eq(0), done.eq(1), self.clear.eq(1)]
+            m.d.comb += self.zeroise.eq(self.zeroise_at_end)
         with m.If(fault.any()):
-            m.d.sync += [error.eq(fault), self.run.eq(0), starting.eq(0), done.eq(0)]
+            m.d.sync += [error.eq(fault), self.run.eq(0), self.begin.eq(0), done.eq(0)]
             m.d.comb += self.zeroise.eq(1)
-        m.d.sync += self.stop.eq(fault.any() | commanded(Command.ABORT))
-        with m.If(self.stop):
-            m.d.comb += self.clear.eq(1)
+        m.d.sync += self.stop.eq(0)
+        with m.If(fault.any() | commanded(Command.ABORT)):
+            m.d.sync += [self.stop.eq(1), self.clear.eq(1)]
 
         bits = {
             Status.BUSY: busy,

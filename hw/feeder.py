@@ -1,6 +1,6 @@
 """Window feeder: reads the words of a layer's input that the array needs, in the order in which it needs them."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -16,7 +16,8 @@ class WindowFeeder(wiring.Component):
     """Runs the loops of one layer: column group, kernel row, kernel column, channel block, output row, output column,
     row and column of the pooling window; one word of activations for each.
 
-    Words outside the input read as the padding value; channels that the input does not have read as zero.
+    Words outside the input read as the padding value; channels that the input does not have read as zero. With `config.lean`
+    there is neither padding nor folding: every word is taken to lie inside the input, and every tile holds one k-block.
 
     Latency: 2 cycles from `start` to the first word. Throughput: one word a cycle.
 
@@ -78,6 +79,74 @@ class WindowFeeder(wiring.Component):
         ]
 
         self._address(m, load, loops)
+        inside = Const(1) if config.lean else self._inside(m, load, advance, loops)
+
+        first_pixel, first_block = Signal(init=1), Signal(init=1)
+        shift = Signal.like(tag.shift)
+        held_inside, partial = Signal(), Signal()
+        with m.If(taken):
+            m.d.sync += self.out.valid.eq(advance)
+        with m.If(advance):
+            m.d.sync += [
+                first_pixel.eq(ends.py),
+                held_inside.eq(inside),
+                partial.eq(last.block),
+                held_end.eq(ends.group),
+                self.out.payload.swap.eq(first_pixel & (shift == 0)),
+                tag.first.eq(first_block),
+                tag.last.eq(last.block & last.kx & last.ky),
+                tag.final.eq(last.group),
+                tag.window_last.eq(ends.wy),
+                tag.pixel_last.eq(ends.py),
+                tag.shift.eq(shift),
+            ]
+            with m.If(ends.py):
+                # a folded tile: the next k-block's weights are `cols >> fold` columns further right
+                further = 0 if config.lean else Mux(last.group, config.cols >> fields.fold, 0)
+                m.d.sync += [first_block.eq(ends.ky), shift.eq(Mux(ends.ky, 0, shift + further))]
+        for row in range(config.rows):
+            value = self.word.word_select(row, 8)
+            if not config.lean:
+                value = Mux(held_inside, value, fields.pad_value)
+            exists = ~partial | (row < fields.rows_last[: config.rows.bit_length()])
+            m.d.comb += self.out.payload.data.word_select(row, 8).eq(Mux(exists, value, 0))
+        return m
+
+    def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:
+        """A step from the last word, or from the first word of its k-block or group; the layer's first word at `start`."""
+        config, fields, ends, goes = self._config, self.fields, loops.ends, loops.goes
+        group_source, block_source, address, following = (
+            Signal.like(self.address, name=name)
+            for name in ("group_source", "block_source", "at_address", "next_address")
+        )
+        in_block, in_group, in_layer = (loops.active & ~end for end in (ends.py, ends.ky, ends.group))
+        base = chosen(
+            (in_block, address),
+            (in_group & ends.py, block_source),
+            (in_layer & ends.ky, group_source),
+            (~in_layer, fields.source),
+        )
+        step = chosen(
+            (goes.wx, fields.step_x),
+            (goes.wy, fields.step_y),
+            (goes.px, fields.step_window),
+            (goes.py, fields.step_row),
+            (goes.block, 1),
+            (goes.kx, 1 if config.lean else fields.column_step),
+            (goes.ky, fields.kernel_step),
+            (goes.group, 0 if config.lean else fields.group_step),
+        )
+        m.d.comb += [self.address.eq(address), following.eq(base[: len(address)] + step[: len(address)])]
+        with m.If(load):
+            m.d.sync += address.eq(following)
+            with m.If(~in_block):
+                m.d.sync += block_source.eq(following)
+                with m.If(~in_group):
+                    m.d.sync += group_source.eq(following)
+
+    def _inside(self, m: Module, load, advance, loops: NestedLoops) -> Value:
+        """Whether the word at `address` lies inside the input."""
+        fields, last, ends, goes = self.fields, loops.last, loops.ends, loops.goes
         kx, ky = Signal(8), Signal(8)
         with m.If(advance & ends.block):
             m.d.sync += kx.eq(Mux(last.kx, 0, kx + 1))
@@ -107,67 +176,7 @@ class WindowFeeder(wiring.Component):
             kernel=ky,
             size=fields.in_h,
         )
-
-        first_pixel, first_block = Signal(init=1), Signal(init=1)
-        shift = Signal.like(tag.shift)
-        held_inside, partial = Signal(), Signal()
-        with m.If(taken):
-            m.d.sync += self.out.valid.eq(advance)
-        with m.If(advance):
-            m.d.sync += [
-                first_pixel.eq(ends.py),
-                held_inside.eq(inside_x & inside_y),
-                partial.eq(last.block),
-                held_end.eq(ends.group),
-                self.out.payload.swap.eq(first_pixel & (shift == 0)),
-                tag.first.eq(first_block),
-                tag.last.eq(last.block & last.kx & last.ky),
-                tag.final.eq(last.group),
-                tag.window_last.eq(ends.wy),
-                tag.pixel_last.eq(ends.py),
-                tag.shift.eq(shift),
-            ]
-            with m.If(ends.py):
-                # a folded tile: the next k-block's weights are `cols >> fold` columns further right
-                further = Mux(last.group, config.cols >> fields.fold, 0)
-                m.d.sync += [first_block.eq(ends.ky), shift.eq(Mux(ends.ky, 0, shift + further))]
-        for row in range(config.rows):
-            value = Mux(held_inside, self.word.word_select(row, 8), fields.pad_value)
-            exists = ~partial | (row < fields.rows_last)
-            m.d.comb += self.out.payload.data.word_select(row, 8).eq(Mux(exists, value, 0))
-        return m
-
-    def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:
-        """A step from the last word, or from the first word of its k-block or group; the layer's first word at `start`."""
-        fields, ends, goes = self.fields, loops.ends, loops.goes
-        group_source, block_source, address, following = (
-            Signal.like(self.address, name=name)
-            for name in ("group_source", "block_source", "at_address", "next_address")
-        )
-        in_block, in_group, in_layer = (loops.active & ~end for end in (ends.py, ends.ky, ends.group))
-        base = chosen(
-            (in_block, address),
-            (in_group & ends.py, block_source),
-            (in_layer & ends.ky, group_source),
-            (~in_layer, fields.source),
-        )
-        step = chosen(
-            (goes.wx, fields.step_x),
-            (goes.wy, fields.step_y),
-            (goes.px, fields.step_window),
-            (goes.py, fields.step_row),
-            (goes.block, 1),
-            (goes.kx, fields.column_step),
-            (goes.ky, fields.kernel_step),
-            (goes.group, fields.group_step),
-        )
-        m.d.comb += [self.address.eq(address), following.eq(base[: len(address)] + step[: len(address)])]
-        with m.If(load):
-            m.d.sync += address.eq(following)
-            with m.If(~in_block):
-                m.d.sync += block_source.eq(following)
-                with m.If(~in_group):
-                    m.d.sync += group_source.eq(following)
+        return inside_x & inside_y
 
     def _coordinate(
         self, m: Module, load, *, next_pixel, same_window, next_window, same_kernel, next_kernel, origin, kernel, size

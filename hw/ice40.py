@@ -31,6 +31,8 @@ def dual_multiplier(a: Signal, b: Signal, hold_b: Signal, reset: Signal, product
         p_B_SIGNED=Const(1, 1),
         p_A_REG=Const(1, 1),
         p_B_REG=Const(1, 1),
+        p_TOP_8x8_MULT_REG=Const(1, 1),
+        p_BOT_8x8_MULT_REG=Const(1, 1),
         p_TOPOUTPUT_SELECT=Const(2, 2),  # the 8x8 product itself
         p_BOTOUTPUT_SELECT=Const(2, 2),
         i_CLK=ClockSignal("sync"),

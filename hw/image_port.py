@@ -5,6 +5,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.layouts import HeaderLayout, beat_layout
+from hw.loops import counted
 from pymodel.config import Config
 from pymodel.program import MAGIC, VERSION, WORDS
 from pymodel.registers import Error
@@ -76,9 +77,11 @@ class ImagePort(wiring.Component):
         last_part = part == words_per_beat - 1
         number = Signal(range(WORDS + config.program_words))  # of the word within header and program
         broken = {error: Signal(name=error.name.lower()) for error in _HEADER_ERRORS}
-        beats, sections = Signal(32), Signal(16)  # count from 1
+        sections = Signal(16)  # minus those to come, minus one
+        beats = Signal.like(self.header.parameter_beats)  # minus those behind this one, minus two
+        # much of the hardware waits for `last_beat`, so it is known a cycle ahead, as it is whether there is just one
+        last_beat, single = Signal(), Signal()
         last_word = (number[4:] == self.header.layers) & number[:4].all()
-        last_beat = beats == self.header.parameter_beats
         word = image.payload.data.word_select(part, 32)
         m.d.comb += [
             self.program.address.eq(number - WORDS),
@@ -88,10 +91,16 @@ class ImagePort(wiring.Component):
         ]
 
         state = Signal(State)
+        outside = state != State.PARAMETERS
+        with m.If(outside | accept):
+            m.d.sync += beats.eq(counted(beats, outside | last_beat, ~self.header.parameter_beats))
+        with m.If(outside | (accept & last_beat)):
+            m.d.sync += sections.eq(counted(sections, outside, ~self.count))
         m.d.comb += self.loading.eq(state == State.HEAD)
         with m.Switch(state):
             with m.Case(State.IDLE):
-                m.d.sync += [sections.eq(1), beats.eq(1)]
+                is_single = beats[2:].all() & (beats[:2] == 2)
+                m.d.sync += [single.eq(is_single), last_beat.eq(is_single)]
                 with m.If(self.load):
                     m.d.sync += [self.loaded.eq(0), number.eq(0), part.eq(0), state.eq(State.HEAD)]
                     m.d.sync += [flag.eq(0) for flag in broken.values()]
@@ -122,14 +131,13 @@ class ImagePort(wiring.Component):
             with m.Case(State.PARAMETERS):
                 m.d.comb += [image.ready.eq(self.parameters.ready), self.parameters.valid.eq(image.valid)]
                 with m.If(accept):
-                    m.d.sync += beats.eq(Mux(last_beat, 1, beats + 1))
+                    m.d.sync += last_beat.eq(Mux(last_beat, single, beats[2:].all() & (beats[:2] == 1)))
                     with m.If(image.payload.last & ~last_beat):
                         m.d.comb += self.error.eq(Error.IMAGE_TRUNCATED)
                     with m.If(~image.payload.last & last_beat):
                         m.d.comb += self.error.eq(Error.IMAGE_TOO_LONG)
                     with m.If(last_beat):
-                        m.d.sync += sections.eq(sections + 1)
-                        with m.If(sections == self.count):
+                        with m.If(sections[1:].all()):
                             m.d.sync += state.eq(State.DONE)
 
             with m.Case(State.DONE):

@@ -1,6 +1,6 @@
 """Issue stage: where activations meet weights. Decides in each cycle whether a word enters the array, and if not, why."""
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +11,7 @@ __all__ = ["Events", "IssueStage"]
 
 
 class Events(data.Struct):
-    """What became of a cycle: one of these is high. empty: there was no word; weights, post, output_stalled: its wait."""
+    """What became of a cycle: one of these is high. empty: no word, or too soon; weights, post, output_stalled: its wait."""
 
     compute: 1
     weights: 1
@@ -23,8 +23,9 @@ class Events(data.Struct):
 class IssueStage(wiring.Component):
     """Passes a word in the cycle in which it comes, unless
     - it starts a weight tile that is not full yet,
-    - it finishes accumulators, and the post-processor still has chunks of the ones before to take, or
-    - the results inside and this one's might not fit into the ofmap buffer of `room` beats.
+    - it finishes accumulators, and the post-processor still has chunks of the ones before to take,
+    - the results inside and this one's might not fit into the ofmap buffer of `room` beats, or
+    - it would be the third in a row in a layer of two pixels: its accumulators are just being written.
 
     Latency: 0 cycles. Throughput: one word a cycle; one finishing word every cols / lanes * multiplier_cycles cycles.
 
@@ -61,20 +62,35 @@ class IssueStage(wiring.Component):
         word = self.words.payload
 
         period = chunks * self._config.multiplier_cycles  # of the post-processor: cycles a pixel
-        pause = Signal(range(period))
+        pause, pauses = Signal(range(period)), Signal()
         inside = Signal(range(self._room + 1))
+        no_room = Signal()
         finishes = self.issue & word.tag.last
         m.d.sync += inside.eq(inside + finishes - self.retired)
+        # decided a cycle ahead, to keep the long way through ofmap level and sums out of `ready`; if this word finishes, the
+        # next one has to wait for the post-processor in any case, but for a period of 1
+        sure = inside + 1 + (finishes if period == 1 else 0)
+        m.d.sync += no_room.eq(sure * chunks + self.held > self._room)
         m.d.comb += self.busy.eq(inside.any())
         with m.If(finishes):
-            m.d.sync += pause.eq(period - 1)
-        with m.Elif(pause.any()):
-            m.d.sync += pause.eq(pause - 1)
+            m.d.sync += [pause.eq(period - 1), pauses.eq(period > 1)]
+        with m.Elif(pauses):
+            m.d.sync += [pause.eq(pause - 1), pauses.eq(pause != 1)]
+
+        first, second = Signal(init=1), Signal()  # of its k-block: the next word
+        pair = Signal()  # the k-block before had two pixels
+        issued = Signal(2)
+        m.d.sync += issued.eq(Cat(self.issue, issued))
+        with m.If(self.issue):
+            m.d.sync += [first.eq(word.tag.pixel_last), second.eq(first & ~word.tag.pixel_last)]
+            with m.If(word.tag.pixel_last):
+                m.d.sync += pair.eq(second)
+        too_soon = pair & issued.all()
 
         waits_for_weights = word.swap & ~self.full
-        waits_for_post = word.tag.last & pause.any()
-        waits_for_room = word.tag.last & ((inside + 1) * chunks + self.held > self._room)
-        with m.If(~self.words.valid):
+        waits_for_post = word.tag.last & pauses
+        waits_for_room = word.tag.last & no_room
+        with m.If(~self.words.valid | too_soon):
             m.d.comb += self.events.empty.eq(1)
         with m.Elif(waits_for_weights):
             m.d.comb += self.events.weights.eq(1)

@@ -7,8 +7,8 @@ from pymodel.config import Config
 from pymodel.program import DESCRIPTOR, HEADER, WORDS
 
 __all__ = [
-    "Entry", "FEEDER_WORDS", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "beat_layout", "feeder_fields", "loader_fields",
-    "post_fields", "tag_layout", "word_layout",
+    "FEEDER_WORDS", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "beat_layout", "entry_layout", "feeder_fields",
+    "loader_fields", "post_fields", "tag_layout", "word_layout",
 ]  # fmt: skip
 
 LOADER_WORDS = (0, 1, 2, 3)
@@ -34,12 +34,15 @@ feeder_fields = _fields(DESCRIPTOR, FEEDER_WORDS)
 post_fields = _fields(DESCRIPTOR, POST_WORDS)
 
 
-class Entry(data.Struct):
-    """How one output channel is requantised: parameters.py, `_encode_entries`."""
+def entry_layout(sum_bits: int) -> data.StructLayout:
+    """How one output channel is requantised: parameters.py, `_encode_entries`. Of the halves one can be written alone.
 
-    bias: signed(32)
-    multiplier: 15  # below the leading one
-    shift_1: 6  # shift - 1
+    bias        its low `sum_bits` bits
+    multiplier  below the leading one
+    shift_1     shift - 1
+    """
+    scale = {"multiplier": 15, "shift_1": 6}
+    return data.StructLayout({"bias": signed(sum_bits)} | scale | {"unused": sum_bits - sum(scale.values())})
 
 
 def beat_layout(bytes_per_beat: int) -> data.StructLayout:

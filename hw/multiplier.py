@@ -1,4 +1,4 @@
-"""Two int8 products of registered operands: what a pair of processing elements needs, and one SB_MAC16 gives."""
+"""Two int8 products, operands and products in registers: what a pair of processing elements needs, and one SB_MAC16 gives."""
 
 from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
@@ -10,18 +10,22 @@ __all__ = ["DualMultiplier"]
 
 
 class DualMultiplier(wiring.Component):
-    """products[i] = activation * weights[i], each operand through a register.
+    """products[i] = activation * weights[i], each operand and each product through a register.
 
-    Latency: 1 cycle. Throughput: two products a cycle. On iCE40 UltraPlus it is one SB_MAC16, registers included; there a
-    reset clears the operands one cycle later than elsewhere, and `swap` must be low in the cycle after it.
+    The activation register begins at `place`. The multipliers of a row, which all take the same activation, have different
+    ones: else synthesis makes one register of theirs, far away from most.
+
+    Latency: 2 cycles. Throughput: two products a cycle. On iCE40 UltraPlus it is one SB_MAC16, registers included; there a
+    reset clears the registers one cycle later than elsewhere, and `swap` must be low in the cycle after it.
 
     Members:
         activation   int8, taken in every cycle
         weights      two int8, taken in cycles with `swap`
-        products     of the operands that were taken last
+        products     of the operands that were taken last but one cycle ago
     """
 
-    def __init__(self):
+    def __init__(self, place: int = 0):
+        self._place = place
         super().__init__(
             {
                 "activation": In(signed(8)),
@@ -42,10 +46,10 @@ class DualMultiplier(wiring.Component):
                 self.products.as_value(),
             )  # fmt: skip
             return m
-        activation = Signal(signed(8))
+        activation = Signal(signed(8), init=self._place)
         weights = Signal.like(self.weights)
         m.d.sync += activation.eq(self.activation)
         with m.If(self.swap):
             m.d.sync += weights.eq(self.weights)
-        m.d.comb += [self.products[i].eq(activation * weights[i]) for i in range(2)]
+        m.d.sync += [self.products[i].eq(activation * weights[i]) for i in range(2)]
         return m

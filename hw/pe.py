@@ -12,8 +12,11 @@ __all__ = ["ProcessingPair"]
 class ProcessingPair(wiring.Component):
     """Two processing elements side by side: sums_out[i] = sums_in[i] + activation * weight[i].
 
-    Latency: 2 cycles from `activation`, 1 from `sums_in`. Throughput: two products a cycle. Optimised for few flip-flops: no
+    Latency: 3 cycles from `activation`, 1 from `sums_in`. Throughput: two products a cycle. Optimised for few flip-flops: no
     enable, no valid; whoever feeds it knows which sums count.
+
+    width   of the sums
+    place   of the pair in its row
 
     Members:
         activation  int8, for both
@@ -23,7 +26,8 @@ class ProcessingPair(wiring.Component):
         sums_in, sums_out  partial sums, `width` bits
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, place: int = 0):
+        self._place = place
         pair = data.ArrayLayout(signed(8), 2)
         sums = data.ArrayLayout(signed(width), 2)
         super().__init__(
@@ -39,7 +43,7 @@ class ProcessingPair(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.multiplier = multiplier = DualMultiplier()
+        m.submodules.multiplier = multiplier = DualMultiplier(self._place)
         shadows = Signal.like(self.weights_in)
         with m.If(self.load):
             m.d.sync += shadows.eq(self.weights_in)

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.layouts import Entry, post_fields, tag_layout
+from hw.layouts import entry_layout, post_fields, tag_layout
 from hw.requantise import Requantiser
 from pymodel.config import Config
 
@@ -12,13 +12,15 @@ __all__ = ["EntryWrite", "PostProcessor"]
 
 
 def EntryWrite(config: Config) -> wiring.Signature:
-    """Writes the requantise entries of the lanes in `lanes`, of chunk `chunk` of a column group, into bank `bank`."""
+    """Writes requantise entries of chunk `chunk` of a column group into bank `bank`: the bias of the lanes in `biases`,
+    multiplier and shift of those in `scales`."""
     return wiring.Signature(
         {
-            "lanes": Out(config.lanes),
+            "biases": Out(config.lanes),
+            "scales": Out(config.lanes),
             "bank": Out(1),
             "chunk": Out(range(max(2, config.cols // config.lanes))),
-            "entries": Out(data.ArrayLayout(Entry, config.lanes)),
+            "entries": Out(data.ArrayLayout(entry_layout(config.sum_bits), config.lanes)),
         }
     )
 
@@ -47,7 +49,7 @@ class PostProcessor(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._chunks = config.cols // config.lanes
-        self._requantisers = [Requantiser(config.multiplier_cycles) for _ in range(config.lanes)]
+        self._requantisers = [Requantiser(config.multiplier_cycles, config.sum_bits) for _ in range(config.lanes)]
         self._steps = self._requantisers[0].steps
         self.latency = 2 + config.multiplier_cycles * self._steps
         out = data.StructLayout(
@@ -65,7 +67,7 @@ class PostProcessor(wiring.Component):
                 "fields": In(post_fields),
                 "start": In(1),
                 "valid": In(1),
-                "totals": In(data.ArrayLayout(signed(32), config.cols)),
+                "totals": In(data.ArrayLayout(signed(config.sum_bits), config.cols)),
                 "tag": In(tag_layout(config)),
                 "out_valid": Out(1),
                 "out": Out(out),
@@ -86,7 +88,7 @@ class PostProcessor(wiring.Component):
         m.d.comb += advance.eq(cycle == cycles - 1)
 
         # one pixel's totals move past the lanes, a chunk a step
-        hold = Signal(data.ArrayLayout(signed(32), cols))
+        hold = Signal(data.ArrayLayout(signed(config.sum_bits), cols))
         tag = Signal.like(self.tag)
         busy = Signal()
         chunk = Signal(range(chunks))
@@ -107,14 +109,15 @@ class PostProcessor(wiring.Component):
         next_chunk, next_bank = Signal.like(chunk), Signal()
         m.d.comb += [next_chunk.eq(chunk + take), next_bank.eq(bank ^ (ends & tag.pixel_last))]
         m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
+        entry = entry_layout(config.sum_bits)
         for lane, requantiser in enumerate(self._requantisers):
-            m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=Entry, depth=2 * chunks, init=[])
-            write, read = store.write_port(), store.read_port()
+            m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=entry.size, depth=2 * chunks, init=[])
+            write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
             m.d.comb += [
                 write.addr.eq(Cat(self.entries.chunk[: len(chunk)], self.entries.bank)),
                 write.data.eq(self.entries.entries[lane]),
-                write.en.eq(self.entries.lanes[lane]),
+                write.en.eq(Cat(self.entries.biases[lane], self.entries.scales[lane])),
                 read.addr.eq(Cat(next_chunk, next_bank)),
                 requantiser.advance.eq(advance),
                 requantiser.accumulator.eq(hold[lane]),
@@ -161,7 +164,8 @@ class PostProcessor(wiring.Component):
             m.d.sync += inside.eq(~tag.window_last)
 
         # addresses move on in the cycle after, when `out` has used them
-        pixel_word, group_word = Signal.like(self.out.word), Signal.like(self.out.word)
+        pixel_word = Signal.like(self.out.word)
+        group_word = Signal(range(cols // config.rows << 8))  # there are less than 256 groups
         restart = self.start | self.group_done
         with m.If(leaves):  # counts from the layer's destination on
             m.d.sync += group_word.eq(Mux(tag.final, 0, group_word + cols // config.rows))

@@ -30,6 +30,8 @@ def constants(config: Config) -> dict[str, int]:
         "ACCUMULATORS": config.accumulators,
         "PROGRAM_WORDS": config.program_words,
         "IFMAP_BYTES": config.ifmap_bytes,
+        "SUM_BITS": config.sum_bits,
+        "LEAN": int(config.lean),
     }
 
 
@@ -43,7 +45,8 @@ class RegisterFile(wiring.Component):
     - Bits 1..0 of an address are ignored. Unmapped addresses, and those of key registers that `config` has no use for, read
       as zero with SLVERR. Write-only registers read as zero with OKAY. No path leads from a key register to the bus.
     - A write that has no effect answers SLVERR: one that does not strobe all four bytes, to an unmapped or read-only
-      register, to COUNT outside 1..65535, to KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in place.
+      register, to COUNT outside 1..65535, to COUNT, KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in
+      place.
       Unused bits of CONTROL, CONFIG and PROFILE are ignored.
     - A master key is all or nothing. The first write to KEY0..KEY7 after a key was taken clears the whole key first,
       and KEY_SIZE cannot be written twice for the same key: who does not know the key can neither keep a part of it nor
@@ -60,7 +63,7 @@ class RegisterFile(wiring.Component):
     keyed           a key is in place
     bad_key_size    one-cycle pulse
     zeroise         clears key and keyed in the next cycle, as the command ZEROISE does
-    count           inferences of a run
+    count           inferences of a run: stable while BUSY
     zeroise_at_end  bit 0 of CONFIG
     profile         layer whose cycles count, from 1; 0: all
     status          what STATUS reads
@@ -99,10 +102,10 @@ class RegisterFile(wiring.Component):
         return m
 
     def _reads(self, m: Module, mapped: list[Register]) -> None:
-        fixed = list(constants(self.config).items())
-        m.submodules.counters = counters = Counters([value for _, value in fixed])
         # the memory has constants and counters where the address' bits 7 and 5..2 say, and 0 for the other registers
-        for index, (name, _) in [*enumerate(fixed), *enumerate(COUNTERS, FIRST_COUNTER)]:
+        fixed = {address(name) >> 2: value for name, value in constants(self.config).items()}
+        m.submodules.counters = counters = Counters([fixed.get(index, 0) for index in range(FIRST_COUNTER)])
+        for index, (name, _) in enumerate(COUNTERS, FIRST_COUNTER):
             assert address(name) == (index & 16) << 3 | (index & 15) << 2, name
         others = {"STATUS": self.status, "CONFIG": self.zeroise_at_end, "COUNT": self.count, "PROFILE": self.profile}
 
@@ -160,7 +163,7 @@ class RegisterFile(wiring.Component):
             m.d.comb += taken.eq(1)
             m.d.sync += self.profile.eq(wdata)
         with m.If(select["COUNT"]):
-            m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0))
+            m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & ~(self.status & Status.BUSY).any())
             with m.If(taken):
                 m.d.sync += self.count.eq(wdata)
         if self._key_sizes:

@@ -1,19 +1,14 @@
-"""Requantiser: int32 accumulators to int8."""
+"""Requantiser: accumulators to int8."""
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.layouts import Entry
+from hw.layouts import entry_layout
 
 __all__ = ["Requantiser"]
 
 _MULTIPLIER_BITS = 16
-
-
-def _shift(bits: Value, sign: Value, index: Value, step: int, width: int) -> Value:
-    """The low `width` bits of `bits` >> (step * index)."""
-    return (Cat(bits, sign).as_signed() >> (step * index))[:width]
 
 
 def _differs(bits: Value, sign: Value) -> Value:
@@ -30,29 +25,30 @@ def _any(parts: list[Value], index: Value) -> Value:
 class Requantiser(wiring.Component):
     """q = clamp((((accumulator + bias) * m + (1 << (s - 1))) >> s) + zero_point, floor, hi); m = 2**15 + entry.multiplier.
 
-    The sum wraps to 32 bits, or to 24 with `narrow`. Any s in 1..64 is exact; the compiler makes 1..47.
+    The sum wraps to `sum_bits` bits, or to 24 with `narrow`. Any s in 1..64 is exact; the compiler makes 1..47.
 
     It works in steps of `multiplier_cycles` cycles: 1 multiplies with `*`, for devices with multipliers; 2, 4, 8 and 16 take 8,
-    4, 2 and 1 bits of the multiplier a cycle, with an adder of 33 bits for each.
+    4, 2 and 1 bits of the multiplier a cycle, with an adder of sum_bits + 1 bits for each.
 
     Latency: `steps` steps to `out`, 4 with one cycle and 3 with more. Throughput: one value a step; it cannot be stalled.
 
     Members:
         advance             in the last cycle of each step, that is every `multiplier_cycles`-th cycle
         accumulator, entry  what is requantised and how, taken with `advance`
-        narrow, zero_point, hi   of the layer: constant while its values are inside
+        narrow, zero_point, hi   of the layer: constant while its values are inside; with 24 sum_bits `narrow` has no effect
         floor               of the value at `out`: the layer's least result, or the largest of its pooling window so far
         out                 int8, combinational from `floor` and `hi`
     """
 
-    def __init__(self, multiplier_cycles: int = 1):
+    def __init__(self, multiplier_cycles: int = 1, sum_bits: int = 32):
         self._cycles = multiplier_cycles
+        self._sum_bits = sum_bits
         self.steps = 4 if multiplier_cycles == 1 else 3
         super().__init__(
             {
                 "advance": In(1),
-                "accumulator": In(signed(32)),
-                "entry": In(Entry),
+                "accumulator": In(signed(sum_bits)),
+                "entry": In(entry_layout(sum_bits)),
                 "narrow": In(1),
                 "zero_point": In(signed(8)),
                 "hi": In(signed(8)),
@@ -64,58 +60,65 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
 
-        total = Signal(signed(32))
+        total = Signal(signed(self._sum_bits))
         shift = Signal(6)
-        added = (self.accumulator + self.entry.bias)[:32]
+        added = (self.accumulator + self.entry.bias)[: self._sum_bits].as_signed()
         with m.If(self.advance):
             m.d.sync += [
-                total.eq(Mux(self.narrow, added[:24].as_signed(), added.as_signed())),
+                total.eq(added if self._sum_bits == 24 else Mux(self.narrow, added[:24].as_signed(), added)),
                 shift.eq(self.entry.shift_1),
             ]
         multiply = self._multiply if self._cycles == 1 else self._multiply_in_cycles
         product, sign, shift = multiply(m, total, shift)
 
-        # Of product >> (s - 1) the sign and 9 bits are enough: beyond them, half of it is beyond -256..255, and so with any
-        # zero point beyond int8. Shifts by 16 come first, then by 4, then by 1. What the first one loses is looked at in two
-        # halves, three bits and the sign in one LUT4, so that little follows the multiplier.
-        coarse, negative, rest = Signal(24), Signal(), Signal.like(shift)
+        # From here on a bit says whether it differs from the sign, so that shifts bring zeros in. iCE40's flip-flops make
+        # them by their reset, if there is no other: `coarse` has none. Of product >> (s - 1) nine bits are enough: beyond
+        # them, half of it is beyond -256..255, and so with any zero point beyond int8. Shifts by 16 come first, then by 4,
+        # then by 1. What the first one loses is looked at in two halves, three bits and the sign in one LUT4, so that little
+        # follows the multiplier.
+        coarse, negative, rest = Signal(24, reset_less=True), Signal(), Signal.like(shift)
+        zero_point = Signal(8)
         parts = [_differs(part, sign) for part in (product[24:40], product[40:])]
         lost = [Signal(len(part), name=f"lost_{number}") for number, part in enumerate(parts)]
         with m.If(self.advance):
-            m.d.sync += [coarse.eq(_shift(product, sign, shift[4:], 16, 24)), negative.eq(sign), rest.eq(shift)]
+            m.d.sync += coarse.eq(Mux(shift[4], product[16:40], product[:24]) ^ sign.replicate(24))
+            with m.If(shift[5]):
+                m.d.sync += coarse.eq(Mux(shift[4], 0, product[32:] ^ sign.replicate(len(product) - 32)))
             m.d.sync += [flags.eq(part) for flags, part in zip(lost, parts, strict=True)]
-        middle = _shift(coarse, negative, rest[2:4], 4, 12)
-        low = _shift(middle, negative, rest[:2], 1, 9)
+            m.d.sync += [negative.eq(sign), rest.eq(shift), zero_point.eq(self.zero_point ^ sign.replicate(8))]
+        middle = (coarse >> (4 * rest[2:4]))[:12]
+        low = (middle >> rest[:2])[:9]
         too_large = (
             _any(lost, rest[4:])
-            | _any([_differs(coarse[at : at + 4], negative) for at in (12, 16, 20)], rest[2:4])
-            | _any([_differs(middle[at], negative) for at in (9, 10, 11)], rest[:2])
+            | _any([coarse[at : at + 4] for at in (12, 16, 20)], rest[2:4])
+            | _any([middle[at] for at in (9, 10, 11)], rest[:2])
         )
 
-        # the lowest bit rounds: added to itself it carries
+        # (low + 1) >> 1 is half of it, rounded, whatever the sign
         placed = Signal(signed(10))
-        m.d.comb += placed.eq((Cat(low, negative).as_signed() + Cat(low[0], self.zero_point).as_signed()) >> 1)
-        near = Signal(signed(8))
-        above, below = Signal(), Signal()  # int8
+        m.d.comb += placed.eq((low + Cat(Const(1), zero_point).as_signed()) >> 1)
+        inverted = Signal(signed(8))  # what it is in int8, inverted: so additions compare it
+        beyond, below = Signal(), Signal()
         with m.If(self.advance):
             m.d.sync += [
-                near.eq(placed),
-                above.eq(Mux(too_large, ~negative, ~placed[9] & placed[7:9].any())),
-                below.eq(Mux(too_large, negative, placed[9] & ~placed[7:9].all())),
+                inverted.eq(~(placed[:8] ^ negative.replicate(8))),
+                beyond.eq(too_large | (~placed[9] & placed[7:9].any())),
+                below.eq(negative),
             ]
-
-        with m.If(below | (~above & (near < self.floor))):
+        less = ~(self.floor + inverted)[-1]
+        more = (self.hi + inverted)[-1]  # or equal
+        with m.If(Mux(beyond, below, less)):
             m.d.comb += self.out.eq(self.floor)
-        with m.Elif(above | (near > self.hi)):
+        with m.Elif(beyond | more):
             m.d.comb += self.out.eq(self.hi)
         with m.Else():
-            m.d.comb += self.out.eq(near)
+            m.d.comb += self.out.eq(~inverted)
         return m
 
     def _multiply(self, m: Module, total: Signal, shift: Signal) -> tuple[Value, Value, Value]:
         """The product in a register, its sign and its shift."""
         multiplier = Signal(_MULTIPLIER_BITS - 1)
-        product = Signal(signed(48))
+        product = Signal(signed(self._sum_bits + _MULTIPLIER_BITS))
         product_shift = Signal.like(shift)
         factor = Cat(multiplier, 1, 0).as_signed()
         with m.If(self.advance):
@@ -124,12 +127,12 @@ class Requantiser(wiring.Component):
 
     def _multiply_in_cycles(self, m: Module, total: Signal, shift: Signal) -> tuple[Value, Value, Value]:
         """The product in the last cycle of the step, its sign and its shift."""
-        high = Signal(signed(32))
+        high = Signal(signed(self._sum_bits))
         low = Signal(_MULTIPLIER_BITS)  # from below the rest of the multiplier leaves, from above the product enters
         bits, rest = [], high
         rows = _MULTIPLIER_BITS // self._cycles
         for row in range(rows):
-            added = Signal(signed(33), name=f"row_{row}")
+            added = Signal(signed(self._sum_bits + 1), name=f"row_{row}")
             m.d.comb += added.eq(Mux(low[row], rest + total, rest))
             bits.append(added[0])
             rest = added[1:].as_signed()

@@ -91,6 +91,9 @@ class Sequencer(wiring.Component):
                         m.d.sync += target.as_value()[32 * at : 32 * at + 32].eq(self.word)
 
         m.d.sync += self.post_start.eq(arrives & (arriving == len(words) - 1))
+        if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
+            with m.If(self.post_start & ~self.post_fields.narrow):
+                m.d.comb += self.bad.eq(1)
 
         fed = Signal()
         ready = drained & (~fields.wait_input | self.ifmap_ready)

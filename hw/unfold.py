@@ -1,12 +1,13 @@
 """Unfolder: turns an ifmap into the activation words of its kernel windows, so that the first layer wastes no rows."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from hw.activation_memory import write_layout
 from hw.layouts import HeaderLayout, beat_layout
-from hw.loops import NestedLoops, chosen
+from hw.loops import NestedLoops, chosen, counted
 from pymodel.config import Config
 
 __all__ = ["Unfolder"]
@@ -16,13 +17,15 @@ class Unfolder(wiring.Component):
     """Buffers one ifmap, then writes the bytes of every window, `runs` runs of `run_bytes` contiguous bytes, packed into
     words of `rows` bytes; the last word of a window is filled up with anything.
 
-    Latency: ifmap beats, then one cycle per run of up to `rows` bytes, and 2. Throughput: one run (part) a cycle, less one
-    cycle where a window's last bytes cross into a further word.
+    It moves a run in parts of up to `width` bytes: `rows`, or with config.lean 1, each of which is a write of its own.
+
+    Latency: ifmap beats, then one cycle per part, and 3. Throughput: one part a cycle, less one cycle where a window's last
+    bytes cross into a further word.
 
     Members:
         run, count, header   while `run`: `count` batches of header.batch ifmaps of the network that `header` describes
         ifmap       beats of `rows` bytes; `last` marks the last one
-        out         words in ascending order from header.destination on
+        out         words in ascending order from header.destination on, or their bytes
         ready       an unfolded ifmap is in the activation memory
         take        pulse: a layer begins to read it
         release     pulse: its words may be overwritten
@@ -32,17 +35,14 @@ class Unfolder(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
+        self.width = 1 if config.lean else config.rows
         super().__init__(
             {
                 "run": In(1),
                 "count": In(16),
                 "header": In(HeaderLayout),
                 "ifmap": In(stream.Signature(beat_layout(config.rows))),
-                "out": Out(
-                    stream.Signature(
-                        data.StructLayout({"word": range(config.activation_words), "data": 8 * config.rows})
-                    )
-                ),
+                "out": Out(stream.Signature(write_layout(config))),
                 "ready": Out(1),
                 "take": In(1),
                 "release": In(1),
@@ -58,8 +58,10 @@ class Unfolder(wiring.Component):
         # Even and odd words apart: a read of `rows` bytes at any byte address takes two neighbours. Written in FILL and read
         # in UNFOLD, so that no read meets a write.
         shape = data.ArrayLayout(8, config.rows)
-        stores = [memory.Memory(shape=shape, depth=words // 2, init=[]) for _ in range(2)]
-        m.submodules.even, m.submodules.odd = stores
+        names = ("words",) if self.width == 1 else ("even", "odd")
+        stores = [memory.Memory(shape=shape, depth=words // len(names), init=[]) for _ in names]
+        for name, store in zip(names, stores, strict=True):
+            m.submodules[name] = store
         reads = [store.read_port() for store in stores]
         writes = [store.write_port() for store in stores]
 
@@ -78,13 +80,14 @@ class Unfolder(wiring.Component):
         m.d.comb += [next_beat.eq(beats + 1), accept.eq(self.ifmap.valid & self.ifmap.ready)]
         for parity, write in enumerate(writes):
             m.d.comb += [
-                write.addr.eq(beats >> 1),
+                write.addr.eq(beats >> (len(writes) - 1)),
                 write.data.eq(self.ifmap.payload.data),
-                write.en.eq(accept & (beats[0] == parity)),
+                write.en.eq(accept & (beats[: len(writes) - 1] == parity)),
             ]
 
         begin = Signal()
         finished = Signal()
+        taken = Signal()
         with m.FSM():
             with m.State("FILL"):
                 m.d.comb += self.ifmap.ready.eq(self.run & (batches != self.count))
@@ -108,37 +111,60 @@ class Unfolder(wiring.Component):
                     m.d.sync += self.ready.eq(1)
                     m.next = "FILL"
 
-        position, size, end_of_window, valid, consumed = self._walk(m, begin, reads, finished)
-        self._pack(m, position, size, end_of_window, valid, consumed, reads, begin)
+        position, size, end, valid = self._walk(m, begin, reads, taken)
+
+        # bytes position .. position + width - 1, byte i in lane (position + i) % width, in a register of their own: between
+        # memory and packing is too much for one cycle
+        part = Signal(
+            data.StructLayout(
+                {
+                    "lanes": data.ArrayLayout(8, self.width),
+                    "offset": ceil_log2(self.width),
+                    "size": size.shape(),
+                    "end": 1,
+                    "valid": 1,
+                }
+            )
+        )
+        offset, odd = position[:-1], position[-1]
+        with m.If(taken):
+            m.d.sync += [part.offset.eq(offset), part.size.eq(size), part.end.eq(end), part.valid.eq(valid)]
+            if self.width == 1:
+                m.d.sync += part.lanes[0].eq(reads[0].data[offset])
+            else:
+                for lane in range(config.rows):
+                    even_byte, odd_byte = (read.data[lane] for read in reads)
+                    m.d.sync += part.lanes[lane].eq(Mux(odd ^ (offset > lane), odd_byte, even_byte))
+        consumed = self._write(m, part, begin) if self.width == 1 else self._pack(m, part, begin)
+        m.d.comb += [taken.eq(~part.valid | consumed), finished.eq(part.valid & consumed & ~valid)]
         return m
 
-    def _walk(self, m: Module, begin: Signal, reads: list, finished: Signal):
-        """Address every run part. Gives byte position, size and end-of-window flag of the part that `reads` now show."""
-        config, header = self._config, self.header
-        rows = config.rows
-        lane_bits = ceil_log2(rows)
+    def _walk(self, m: Module, begin: Signal, reads: list, taken: Signal):
+        """Address every run part. Gives byte position, size and end-of-window flag of the part that `reads` now show, until
+        it is `taken`, and whether they show one."""
+        config, header, width = self._config, self.header, self.width
+        row_bits, lane_bits = ceil_log2(config.rows), ceil_log2(width)
 
         bits = ceil_log2(config.ifmap_bytes)
         # no count of a header that is right exceeds the buffer's bytes; those of a wrong one count modulo that
         m.submodules.loops = loops = NestedLoops(part=bits - lane_bits, run=bits, across=bits, down=bits)
         last, ends, goes = loops.last, loops.ends, loops.goes
         rest = header.run_bytes[:lane_bits]  # bytes of a run's last part, if it is not whole
-        valid, consumed = Signal(), Signal()
-        advance = Signal()
+        valid, advance = Signal(), Signal()
         m.d.comb += [
-            loops.rounds.part.eq((header.run_bytes + rows - 1) >> lane_bits),
+            loops.rounds.part.eq((header.run_bytes + width - 1) >> lane_bits),
             loops.rounds.run.eq(header.runs),
             loops.rounds.across.eq(header.windows_x),
             loops.rounds.down.eq(header.windows_y),
             loops.begin.eq(begin),
-            advance.eq(loops.active & (~valid | consumed)),
+            advance.eq(loops.active & (~valid | taken)),
             loops.advance.eq(advance),
         ]
 
         address, run, window, line = (Signal(bits, name=name) for name in ("address", "run", "window", "line"))
         base = chosen((goes.part, address), (goes.run, run), (goes.across, window), (goes.down, line))
         step = chosen(
-            (goes.part, rows),
+            (goes.part, width),
             (goes.run, header.run_pitch),
             (goes.across, header.x_pitch),
             (goes.down, header.y_pitch),
@@ -154,39 +180,35 @@ class Unfolder(wiring.Component):
                     with m.If(~goes.across):
                         m.d.sync += line.eq(following)
 
-        # even words answer for an odd address's upper neighbour
-        word = address >> lane_bits
-        m.d.comb += [reads[0].addr.eq((word + 1) >> 1), reads[1].addr.eq(word >> 1)]
+        word = address >> row_bits
+        if width == 1:
+            m.d.comb += reads[0].addr.eq(word)
+        else:  # even words answer for an odd address's upper neighbour
+            m.d.comb += [reads[0].addr.eq((word + 1) >> 1), reads[1].addr.eq(word >> 1)]
         m.d.comb += [read.en.eq(advance) for read in reads]
 
-        position, size, end = Signal(lane_bits + 1), Signal(range(rows + 1)), Signal()
-        with m.If(~valid | consumed):
+        position, size, end = Signal(row_bits + 1), Signal(range(width + 1), init=width), Signal()
+        with m.If(~valid | taken):
             m.d.sync += valid.eq(loops.active)
         with m.If(advance):
             m.d.sync += [
                 position.eq(address),
-                size.eq(Mux(last.part & rest.any(), rest, rows)),
+                size.eq(Mux(last.part & rest.any(), rest, width)),
                 end.eq(ends.run),
             ]
-        m.d.comb += finished.eq(~loops.active & valid & consumed)
-        return position, size, end, valid, consumed
+        return position, size, end, valid
 
-    def _pack(self, m: Module, position, size, end, valid, consumed, reads, begin) -> None:
-        """Append each part to the word that is being filled; give the word away when it is full or the window ends."""
-        config = self._config
-        rows = config.rows
+    def _pack(self, m: Module, part, begin) -> Value:
+        """Append each part to the word that is being filled; give the word away when it is full or the window ends. Gives
+        whether the part that is there is done with."""
+        rows = self._config.rows
         lane_bits = ceil_log2(rows)
 
-        # bytes position .. position + rows - 1, byte i in lane (position + i) % rows; then turned to lane (filled + i) % rows
-        offset = position[:lane_bits]
-        odd = position[lane_bits]
-        even_word, odd_word = (read.data for read in reads)
-        lanes = [Mux(odd ^ (offset > lane), odd_word[lane], even_word[lane]) for lane in range(rows)]
+        # byte i of the part goes to lane (filled + i) % rows
         filled = Signal(range(rows))
-        turned = Signal(8 * rows)
         turn = Signal(lane_bits)
-        m.d.comb += [turn.eq(filled - offset), turned.eq(Cat(lanes))]
-        rotated = turned
+        m.d.comb += turn.eq(filled - part.offset)
+        rotated = part.lanes.as_value()
         for bit in range(lane_bits):
             stage = Signal(8 * rows, name=f"turned_{bit}")
             m.d.comb += stage.eq(Mux(turn[bit], rotated.rotate_left(8 << bit), rotated))
@@ -195,22 +217,35 @@ class Unfolder(wiring.Component):
         kept = Signal(8 * rows)
         total = Signal(range(2 * rows))
         rest = Signal()  # a window's last bytes went into a further word, which leaves now
-        crosses = end & (total > rows)
-        full = (total >= rows) | end
-        m.d.comb += [total.eq(filled + size), self.out.valid.eq(valid & (rest | full))]
-        moves = valid & (~self.out.valid | self.out.ready)
-        m.d.comb += consumed.eq(moves & (rest | ~crosses))
+        crosses = part.end & (total > rows)
+        full = (total >= rows) | part.end
+        m.d.comb += [total.eq(filled + part.size), self.out.valid.eq(part.valid & (rest | full))]
+        m.d.comb += self.out.payload.chunks.eq(-1)
+        moves = part.valid & (~self.out.valid | self.out.ready)
         for lane in range(rows):
             new, old = rotated.word_select(lane, 8), kept.word_select(lane, 8)
             is_new = ~rest & (lane >= filled)
-            m.d.comb += self.out.payload.data.word_select(lane, 8).eq(Mux(is_new, new, old))
+            m.d.comb += self.out.payload.data.as_value().word_select(lane, 8).eq(Mux(is_new, new, old))
             with m.If(moves & (self.out.valid | is_new)):
                 m.d.sync += old.eq(new)
         with m.If(moves):
             m.d.sync += rest.eq(crosses & ~rest)
             with m.If(rest | ~crosses):
-                m.d.sync += filled.eq(Mux(end, 0, total))
-        with m.If(begin):
-            m.d.sync += self.out.payload.word.eq(self.header.destination)
-        with m.If(self.out.valid & self.out.ready):
-            m.d.sync += self.out.payload.word.eq(self.out.payload.word + 1)
+                m.d.sync += filled.eq(Mux(part.end, 0, total))
+        self._count_words(m, begin, self.out.valid & self.out.ready)
+        return moves & (rest | ~crosses)
+
+    def _write(self, m: Module, part, begin) -> Value:
+        """Give each byte away at once. Gives whether the one that is there is done with."""
+        lane = Signal(range(self._config.rows))
+        done = part.valid & self.out.ready
+        m.d.comb += [self.out.valid.eq(part.valid), self.out.payload.chunks.eq(1 << lane)]
+        m.d.comb += [byte.eq(part.lanes[0]) for byte in self.out.payload.data]
+        with m.If(done):
+            m.d.sync += lane.eq(Mux(part.end, 0, lane + 1))
+        self._count_words(m, begin, done & (part.end | lane.all()))
+        return done
+
+    def _count_words(self, m: Module, begin: Signal, next_word: Value) -> None:
+        with m.If(begin | next_word):
+            m.d.sync += self.out.payload.word.eq(counted(self.out.payload.word, begin, self.header.destination))

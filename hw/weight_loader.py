@@ -1,12 +1,12 @@
 """Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array import WeightWrite
 from hw.layouts import LOADER_WORDS, beat_layout, loader_fields
-from hw.loops import chosen
+from hw.loops import chosen, counted
 from hw.post import EntryWrite
 from pymodel.config import Config
 from pymodel.parameters import ENTRY_BYTES
@@ -82,10 +82,12 @@ class WeightLoader(wiring.Component):
             m.d.sync += ended.eq(1)
 
         self._load_entries(m, fields, loads_entries, take, entries_loaded)
-        self._load_tiles(m, fields, Mux(last_group, fields.fold, 0), loads_tiles, tile_loaded, group_loaded)
+        fold = Const(0) if self._config.lean else Mux(last_group, fields.fold, 0)
+        self._load_tiles(m, fields, fold, loads_tiles, tile_loaded, group_loaded)
 
         read = Signal(range(len(LOADER_WORDS) + 2))
-        m.d.comb += self.address.eq(Cat(read[:2], Const(0, 2), layer))
+        # the last word is not kept: the program memory goes on showing it
+        m.d.comb += self.address.eq(Cat(Mux(read[2], 3, read[:2]), Const(0, 2), layer))
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.run & (self.inferences != self.count)):
@@ -96,7 +98,7 @@ class WeightLoader(wiring.Component):
             with m.State("FETCH"):
                 m.d.sync += read.eq(read + 1)
                 with m.Switch(read):
-                    for index in range(len(LOADER_WORDS)):
+                    for index in range(len(LOADER_WORDS) - 1):
                         with m.Case(index + 1):
                             m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.word)
                 with m.If(read == len(LOADER_WORDS) + 1):
@@ -142,7 +144,8 @@ class WeightLoader(wiring.Component):
             | (fields.cblocks == 0)
             | (fields.rows_last == 0)
             | (fields.rows_last > self._config.rows)
-            | (fields.fold > (self._config.cols - 1).bit_length())
+            | (fields.fold > (0 if self._config.lean else (self._config.cols - 1).bit_length()))
+            | (self._config.lean & fields.diagonal)
         )
 
     def _load_entries(self, m: Module, fields, enable: Signal, take: Signal, done: Signal) -> None:
@@ -151,43 +154,48 @@ class WeightLoader(wiring.Component):
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
         per_beat = max(1, size // ENTRY_BYTES)
         column = Signal(range(cols), name="entry_column")
-        word = Signal(64 * per_beat)
-        complete = Signal()
-        if size >= ENTRY_BYTES:
-            m.d.comb += [word.eq(self.parameters.payload.data), complete.eq(1)]
-        else:
-            low = Signal(32, name="entry_low")
-            m.d.comb += word.eq(Cat(low, self.parameters.payload.data))
+        diagonal = Const(0) if config.lean else fields.diagonal
+        whole = size >= ENTRY_BYTES  # a beat has entries, not half of one
+        ends = Signal(init=int(whole))  # a beat has the last half of its entries
+        word = self.parameters.payload.data
+        if not whole:
+            word = word.replicate(2)
             with m.If(enable & take):
-                m.d.sync += [low.eq(self.parameters.payload.data), complete.eq(~complete)]
+                m.d.sync += ends.eq(~ends)
 
+        shown = data.View(loader_fields, self.word.replicate(len(LOADER_WORDS)))
         m.d.comb += self.entries.chunk.eq(column >> (lanes - 1).bit_length())
         for lane in range(lanes):
             part = word.word_select(lane % per_beat, 64)
             entry = self.entries.entries[lane]
             m.d.comb += [
-                entry.bias.eq(Mux(fields.diagonal, fields.bias, part[:32].as_signed())),
-                entry.multiplier.eq(Mux(fields.diagonal, fields.multiplier, part[32:47])),
-                entry.shift_1.eq(Mux(fields.diagonal, fields.shift_1, part[48:54])),
+                entry.bias.eq(Mux(diagonal, shown.bias, part[: config.sum_bits].as_signed())),
+                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part[32:47])),
+                entry.shift_1.eq(Mux(diagonal, shown.shift_1, part[48:54])),
             ]
-        with m.If(enable & fields.diagonal):
-            m.d.comb += self.entries.lanes.eq(-1)
+        with m.If(enable & diagonal):
+            m.d.comb += [self.entries.biases.eq(-1), self.entries.scales.eq(-1)]
             m.d.sync += column.eq(column + lanes)
             m.d.comb += done.eq(column + lanes >= cols)
         with m.Elif(enable):
             m.d.comb += self.parameters.ready.eq(1)
-            with m.If(take & complete):
-                m.d.sync += column.eq(column + per_beat)
-                m.d.comb += done.eq(column + per_beat >= cols)
+            with m.If(take):
                 for lane in range(lanes):
-                    m.d.comb += self.entries.lanes[lane].eq(column % lanes == lane - lane % per_beat)
+                    here = column % lanes == lane - lane % per_beat
+                    m.d.comb += self.entries.biases[lane].eq(here if whole else here & ~ends)
+                    m.d.comb += self.entries.scales[lane].eq(here & ends)
+                with m.If(ends):
+                    m.d.sync += column.eq(column + per_beat)
+                    m.d.comb += done.eq(column + per_beat >= cols)
 
     def _load_tiles(self, m: Module, fields, fold, enable: Signal, last_beat: Signal, done: Signal) -> None:
         """One column group's weight tiles, row by row; done with the group's last beat."""
         config = self._config
+        diagonal = Const(0) if config.lean else fields.diagonal
         rows, slices = config.rows, config.cols // config.bytes_per_beat
-        block = Signal(12, init=1)  # channel block; not counted where a tile holds several k-blocks
-        last_block = block == fields.cblocks
+        # minus the channel blocks to come, minus one; not counted where a tile holds several k-blocks
+        block = Signal(12)
+        last_block = block[1:].all()
         second = Signal()  # a kernel position that is not the first
         part, row, next_row = Signal(range(slices)), Signal(range(rows)), Signal(range(rows))
         last_part = part == slices - 1
@@ -195,23 +203,25 @@ class WeightLoader(wiring.Component):
         free = Signal()
         accept = Signal()
 
-        # minus the k-blocks that are to come: the group's last tile makes it overflow
-        todo, next_todo = Signal(16), Signal(17)
-        m.d.comb += next_todo.eq(Mux(enable, todo, ~fields.kblocks) + Mux(enable, Const(1) << fold, 1))
+        todo = Signal(17)  # 2 ** 16 minus the k-blocks to come, minus one
+        in_tile = (Const(1) << fold)[: config.cols.bit_length()]
+        next_todo = counted(todo, ~enable, ~fields.kblocks, in_tile)
         with m.If(~enable | last_beat):
             m.d.sync += todo.eq(next_todo)
+        with m.If(~enable | (last_beat & (fold == 0))):
+            m.d.sync += block.eq(counted(block, ~enable | last_block, ~fields.cblocks))
 
         m.d.comb += [
             free.eq(enable & (~self.full | self.swap)),
-            accept.eq(free & (fields.diagonal | self.parameters.valid)),
+            accept.eq(free & (diagonal | self.parameters.valid)),
             next_row.eq(row + 1),
             last_beat.eq(accept & last_part & last_row),
-            done.eq(last_beat & next_todo[-1]),
+            done.eq(last_beat & (next_todo[-1] | next_todo[:-1].all())),
             self.weights.en.eq(accept),
             self.weights.row.eq(row),
             self.weights.slice.eq(part),
         ]
-        with m.If(free & ~fields.diagonal):
+        with m.If(free & ~diagonal):
             m.d.comb += self.parameters.ready.eq(1)
         with m.If(accept):
             m.d.sync += part.eq(part + 1)
@@ -219,13 +229,11 @@ class WeightLoader(wiring.Component):
                 m.d.sync += row.eq(Mux(last_row, 0, next_row))
         with m.If(last_beat):
             m.d.sync += second.eq(~done & (second | last_block))
-            with m.If(fold == 0):
-                m.d.sync += block.eq(Mux(done | last_block, 1, block + 1))
 
         # row r of a diagonal tile of channel block b has its weight in column b * rows + r
-        column = Cat(row, (block - 1)[: (config.cols // rows - 1).bit_length()])
+        column = Cat(row, (block + 1)[: (config.cols // rows - 1).bit_length()])
         weight = Mux(second, fields.diagonal_b, fields.diagonal_a).as_unsigned()
         for lane in range(config.bytes_per_beat):
-            here = fields.diagonal & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
-            data = chosen((here, weight), (~fields.diagonal, self.parameters.payload.data.word_select(lane, 8)))
+            here = diagonal & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
+            data = chosen((here, weight), (~diagonal, self.parameters.payload.data.word_select(lane, 8)))
             m.d.comb += self.weights.data.word_select(lane, 8).eq(data)

@@ -5,6 +5,7 @@ has the layers before its dense ones once for each ifmap, with the weights again
 """
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from pymodel.allocate import Placement, allocate, words_of
 from pymodel.config import Config
 from pymodel.errors import DeeplockError
 from pymodel.image import Image, Interface
-from pymodel.network import Add, Conv, MaxPool, Network, lower_bound, output_shapes
+from pymodel.network import Add, AveragePool, Conv, Layer, MaxPool, Network, lower_bound, output_shapes
 from pymodel.parameters import encode_groups, fold_of
 from pymodel.program import MAGIC, OPCODE, VERSION, WORDS, pixels_of
 from pymodel.schedule import Step, plan_input, plan_steps, share
@@ -22,20 +23,55 @@ __all__ = ["compile_network"]
 MODULUS = 1 << 16
 
 
-def _accumulator_bits(conv: Conv) -> int:
-    """24 if no ifmap can take accumulator + bias beyond 24 bits, else 32; DeeplockError if 32 are too few."""
-    weight = conv.weight.astype(np.int64).reshape(len(conv.weight), -1)
-    bound = int((128 * np.abs(weight).sum(axis=1) + np.abs(conv.bias.astype(np.int64))).max())
-    if bound >= 1 << 31:
-        raise DeeplockError(f"layer {conv.name}: an accumulator can reach {bound}, which int32 cannot hold")
-    return 24 if bound < 1 << 23 else 32
+def _reach(layer: Layer) -> int:
+    """What |accumulator + bias| cannot exceed, whatever the ifmap: 128 * sum of |weights| + |bias|.
+
+    The bias has the input's zero point in it, and padding reads as that zero point: both are in the bound. With the biases of
+    fixed_point.py an addition stays below 2**17, and an average below 2**23 for windows of fewer than 2**15 pixels.
+    """
+    match layer:
+        case Conv():
+            weights = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(axis=1)
+            return int((128 * weights + np.abs(layer.bias.astype(np.int64))).max())
+        case MaxPool():
+            return 128
+        case AveragePool():
+            return 128 * prod(layer.kernel) + abs(layer.bias)
+        case Add():
+            return 128 * sum(layer.weights) + abs(layer.bias)
 
 
-def _checked(step: Step) -> Step:
-    """The step with the weights as it runs them and with the accumulator bits that they need."""
-    if not isinstance(step.layer, Conv):
-        return step
-    return replace(step, layer=replace(step.layer, weight=step.weight, accumulator_bits=_accumulator_bits(step.layer)))
+def _checked(step: Step, config: Config) -> Step:
+    """The step with the weights as it runs them, and whether it is narrow; DeeplockError if its sums are too large."""
+    bound, limit = _reach(step.layer), 1 << (config.sum_bits - 1)
+    if bound >= limit:
+        raise DeeplockError(
+            f"layer {step.name}: an accumulator can reach {bound}, sum_bits {config.sum_bits} holds {limit - 1}"
+        )
+    narrow = bound < 1 << 23
+    if isinstance(step.layer, Conv):
+        layer = replace(step.layer, weight=step.weight, accumulator_bits=24 if narrow else 32)
+        step = replace(step, layer=layer)
+    return replace(step, narrow=narrow)
+
+
+def _check_lean(step: Step) -> None:
+    """DeeplockError if the step needs what an accelerator with Config.lean leaves out."""
+    match step.layer:
+        case Conv():
+            if any(step.padding):
+                raise DeeplockError(
+                    f"layer {step.name}: padding must be 0, not {step.padding}: the accelerator is lean, and pads nothing but "
+                    "the ifmap of a first layer that it unfolds"
+                )
+        case MaxPool():
+            raise DeeplockError(
+                f"layer {step.name}: a lean accelerator pools only right behind a convolution that nothing else reads, in "
+                "windows that do not overlap and of which a row fits its accumulators"
+            )
+        case AveragePool() | Add():
+            kind = "average pooling" if isinstance(step.layer, AveragePool) else "addition"
+            raise DeeplockError(f"layer {step.name}: a lean accelerator has no {kind}")
 
 
 def _weights(step: Step, config: Config) -> dict[str, int]:
@@ -48,7 +84,7 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
         cblocks = -(-depth // rows)
         return fields | {
             "kblocks": step.kernel[0] * step.kernel[1] * cblocks,
-            "fold": fold_of(fields["last_columns"], cols),
+            "fold": 0 if config.lean else fold_of(fields["last_columns"], cols),
             "cblocks": cblocks,
             "rows_last": depth - (cblocks - 1) * rows,
             **dict.fromkeys(("diagonal", "diagonal_a", "diagonal_b", "multiplier", "bias", "shift_1", "group_step"), 0),
@@ -121,7 +157,7 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
             "zero_point": 0 if plain else layer.zero_point,
             "lo": -128 if plain else layer.lo,
             "hi": 127 if plain else layer.hi,
-            "narrow": int(isinstance(layer, Conv) and layer.accumulator_bits == 24),
+            "narrow": int(step.narrow),
             "to_stream": int(step.output not in places),
         }
     )
@@ -150,7 +186,9 @@ def compile_network(network: Network, config: Config, rng: np.random.Generator |
     """
     rng = rng or np.random.default_rng()
     steps, unfold = plan_input(plan_steps(network, config), config)
-    steps = [_checked(step) for step in steps]
+    for step in steps if config.lean else []:
+        _check_lean(step)
+    steps = [_checked(step, config) for step in steps]
     each, shared = share(steps, batch) if batch > 1 else (steps, [])
     if not 1 <= batch <= 255:
         raise DeeplockError(f"batch must be 1..255, not {batch}")

@@ -18,7 +18,7 @@ from pymodel.config import Config
 from pymodel.errors import DeeplockError
 from pymodel.files import replace_file
 from pymodel.network import Pixels, Quantisation, Shape
-from pymodel.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, pack, unpack
+from pymodel.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, is_lean, pack, unpack
 from pymodel.suites import SUITES, lock, unlock
 
 __all__ = ["Image", "Interface", "load_image", "save_image"]
@@ -83,13 +83,19 @@ class Image:
 
     @property
     def memory_needs(self) -> dict[str, int]:
-        """The least memories that an accelerator must have for this image, by the names in Config."""
+        """The least memories and `sum_bits` that an accelerator must have for this image, by the names in Config."""
         return {
             "activation_words": self.header["activation_words"],
             "accumulators": self.header["accumulators"],
+            "sum_bits": 24 if all(fields["narrow"] for fields in self.program) else 32,
             "program_words": WORDS * len(self.program),
             "ifmap_bytes": self.header["ifmap_beats"] * self.header["rows"],
         }
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether an accelerator with Config.lean can run it."""
+        return all(is_lean(fields) for fields in self.program)
 
     def locked(self, suite: str, key: bytes) -> "Image":
         """This plain image locked."""
@@ -118,6 +124,11 @@ class Image:
         for name, need in self.memory_needs.items():
             if need > getattr(config, name):
                 raise DeeplockError(f"image needs {name} of {need}, the accelerator has {getattr(config, name)}")
+        if config.lean and not self.is_lean:
+            raise DeeplockError(
+                "image has padding, folded tiles or diagonal layers, which the accelerator, being lean, leaves out: "
+                "compile it for that accelerator"
+            )
 
     def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
         """One int8 ifmap [height, width, channels] as the bytes of the ifmap stream: padded, whole beats."""

@@ -111,12 +111,14 @@ REGISTERS = (
     Register("ACCUMULATORS", 0x10, Access.READ, "depth of the accumulator memory in pixels"),
     Register("PROGRAM_WORDS", 0x14, Access.READ, "depth of the program memory in 32-bit words"),
     Register("IFMAP_BYTES", 0x18, Access.READ, "bytes that the ifmap buffer holds"),
+    Register("SUM_BITS", 0x1C, Access.READ, "bits of accumulators and biases: 24 or 32"),
     Register("CONTROL", 0x20, Access.WRITE, "commands: LOAD, START, ABORT, ZEROISE"),
     Register("STATUS", 0x24, Access.READ, "BUSY, LOADED, KEYED, DONE, FLUSHING | error code << 8"),
     Register("CONFIG", 0x28, Access.READ_WRITE, "bit 0: zeroise the key at the end of a run"),
     Register("COUNT", 0x2C, Access.READ_WRITE, "inferences that START runs back to back, 1..65535"),
     Register("KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: takes the key in KEY0, KEY1, ..."),
     Register("PROFILE", 0x34, Access.READ_WRITE, "layer whose cycles the counters count, 1..255; 0: all of the run"),
+    Register("LEAN", 0x38, Access.READ, "1: no padding, no folded tiles, no diagonal layers"),
     *(
         Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first")
         for i in range(8)

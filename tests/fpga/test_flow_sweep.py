@@ -1,18 +1,29 @@
 """Sweep files."""
 
+from pathlib import Path
+
 import pytest
 
+from fpga.boards import BOARDS
+from fpga.designs import Design
+from fpga.devices import Device
 from fpga.sweep import read_sweep
 from pymodel.errors import DeeplockError
 
 CORE = "[[core]]\ndevice = 'up5k'\n"
+AREA = Path(__file__).parents[2] / "fpga" / "area.toml"
+BOARD = "[[board]]\nboard = 'icebreaker'\n"
 COMPONENT = "[[component]]\ndevice = 'up5k'\n"
+
+
+def _rows_of(path: Path) -> list[tuple[Design, Device]]:
+    return [(job.design, job.device) for job in read_sweep(path, 5)]
 
 
 def rows_of(text: str, tmp_path) -> list[tuple[str, dict]]:
     path = tmp_path / "sweep.toml"
     path.write_text(text)
-    return [(device.name, design.fields) for design, device in read_sweep(path)]
+    return [(device.name, design.fields) for design, device in _rows_of(path)]
 
 
 def test_lists_are_crossed_and_suite_plain_counts_once(tmp_path):
@@ -31,6 +42,27 @@ def test_lists_are_crossed_and_suite_plain_counts_once(tmp_path):
     assert {(fields["rows"], fields["cols"], fields["lanes"]) for _, fields in rows} == {(8, 8, 8)}
 
 
+def test_boards_have_their_own_accelerators_and_clocks(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text("""
+        [[board]]
+        board = ["icebreaker", "ulx3s-85f"]
+        suite = ["plain", "deep-lock"]
+        program_words = 128
+    """)
+    found = []
+    for design, device in _rows_of(path):
+        fields = design.fields
+        own = BOARDS[fields["board"]].config
+        assert (fields["rows"], fields["cols"], fields["lanes"]) == (own.rows, own.cols, own.lanes)
+        assert fields["program_words"] == 128
+        found.append((device.name, fields["board"], fields["clock_mhz"], device.mhz, fields["suite"], fields["sbox"]))
+    clocks = {name: BOARDS[name].clock_hz / 1e6 for name in ("icebreaker", "ulx3s-85f")}
+    places = [("up5k", "icebreaker"), ("lfe5u-85f", "ulx3s-85f")]
+    places = [(device, name, clocks[name], clocks[name]) for device, name in places]
+    assert found == [(*place, *kind) for place in places for kind in (("plain", None), ("deep-lock", "rom"))]
+
+
 def test_components_follow_cores(tmp_path):
     text = COMPONENT + "component = 'key_schedule'\nbytes_per_beat = [4, 16]\nkey_bits = 0\nsbox = 'rom'\n" + CORE
     core, *schedules = rows_of(text, tmp_path)
@@ -39,18 +71,34 @@ def test_components_follow_cores(tmp_path):
     assert schedules == [("up5k", expected | {"bytes_per_beat": size}) for size in (4, 16)]
 
 
+def test_a_table_may_say_how_many_seeds_its_rows_get(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(CORE + "[[core]]\ndevice = 'hx8k'\nseeds = 0\n[[core]]\ndevice = 'lfe5u-25f'\nseeds = [2]\n")
+    assert [list(job.seeds) for job in read_sweep(path, 3)] == [[1, 2, 3], [], [1, 2]]
+
+
+def test_the_sweep_of_the_project_has_every_board():
+    rows = [design.fields for design, _ in _rows_of(AREA)]
+    boards = [(row["board"], row["suite"]) for row in rows if "board" in row]
+    assert boards == [(name, suite) for name in BOARDS for suite in ("plain", "deep-lock")]
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
         ("rows = ", "sweep.toml: Invalid value"),
-        ("", r"sweep.toml: no \[\[core\]\] and no \[\[component\]\]$"),
-        ("[[board]]\nrows = 4\n", r"tables must be \[\[core\]\] or \[\[component\]\], not board$"),
+        ("", r"sweep.toml: no \[\[core\]\], no \[\[board\]\] and no \[\[component\]\]$"),
+        ("[[chip]]\nrows = 4\n", r"tables must be \[\[core\]\], \[\[board\]\] or \[\[component\]\], not chip$"),
         ("core = 4", r"core must be a list of tables, \[\[core\]\]$"),
         ("[[core]]\nrows = 4\n", r"sweep.toml: \[\[core\]\] 1: no device$"),
         (CORE + CORE + "colls = 4\n", r"sweep.toml: \[\[core\]\] 2: .*colls"),
         (CORE + "rows = [4, 5]\n", r"sweep.toml: \[\[core\]\] 1: rows must be 4, 8 or 16, not 5$"),
         (CORE + "rows = 'four'\n", r"sweep.toml: \[\[core\]\] 1: rows must be 4, 8 or 16, not four$"),
         ("[[core]]\ndevice = 'ice9'\n", r"sweep.toml: \[\[core\]\] 1: device must be up5k, .*, not ice9$"),
+        ("[[board]]\nrows = 4\n", r"sweep.toml: \[\[board\]\] 1: no board$"),
+        ("[[board]]\nboard = 'arty'\n", r"sweep.toml: \[\[board\]\] 1: board must be icebreaker, .*, not arty$"),
+        (BOARD + "rows = 5\n", r"sweep.toml: \[\[board\]\] 1: rows must be 4, 8 or 16, not 5$"),
+        (BOARD + "device = 'up5k'\n", r"sweep.toml: \[\[board\]\] 1: .*device"),
         (COMPONENT, r"sweep.toml: \[\[component\]\] 1: no component$"),
         (COMPONENT + "component = 'alu'\n", r"component must be sbox, key_schedule, unlock_unit, not alu$"),
         (

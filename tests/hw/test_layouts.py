@@ -6,8 +6,8 @@ from hw.layouts import (
     FEEDER_WORDS,
     LOADER_WORDS,
     POST_WORDS,
-    Entry,
     HeaderLayout,
+    entry_layout,
     feeder_fields,
     loader_fields,
     post_fields,
@@ -56,14 +56,18 @@ def test_every_word_of_a_descriptor_that_holds_fields_has_a_reader():
     assert {*LOADER_WORDS, *FEEDER_WORDS, *POST_WORDS} == used
 
 
-@pytest.mark.parametrize("bits", [24, 32])
-def test_entry_is_the_word_that_pymodel_encodes(bits, rng):
+@pytest.mark.parametrize(("sum_bits", "bits"), [(24, 24), (32, 24), (32, 32)])
+def test_entry_is_the_word_that_pymodel_encodes(sum_bits, bits, rng):
+    """But for the bias's top byte where it has 24 bits."""
+    layout = entry_layout(sum_bits)
+    assert layout.size == 2 * sum_bits
     config = Config(rows=4, cols=4, bytes_per_beat=4)
     layer, fields = layer_of(rng, config, 4, 1, 1, bits)
     stream = encode_groups(layer, fields, config, rng)
     for channel in range(4):
         low, high = np.frombuffer(stream[8 * channel : 8 * channel + 8].tobytes(), "<u4").tolist()
-        entry = Entry.from_bits(low | (high & 0x7FFF) << 32 | (high >> 16 & 0x3F) << 47)
+        scale = high & 0x7FFF | (high >> 16 & 0x3F) << 15
+        entry = layout.from_bits(low & (1 << sum_bits) - 1 | scale << sum_bits)
         known = Const(int(layer.bias[channel]), bits).value
         assert entry.bias & (1 << bits) - 1 == known & (1 << bits) - 1
         assert entry.multiplier + (1 << 15) == layer.multiplier[channel]

@@ -1,7 +1,8 @@
 import pytest
-from amaranth.hdl import ResetInserter, Signal
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.sim import Simulator
 
-from hw.loops import NestedLoops
+from hw.loops import NestedLoops, counted
 from tests.hw.stream_tools import simulate
 
 NAMES = ("inner", "middle", "outer")
@@ -90,3 +91,24 @@ def test_reset_in_the_middle(dice):
             await check(ctx, dut, (3, 1, 2), 0.2, dice)
 
     simulate(ResetInserter(reset)(dut), testbench)
+
+
+def test_a_loaded_counter_adds_its_step_or_takes_its_value():
+    m = Module()
+    number, load, value, step, result, by_one = (Signal(bits) for bits in (5, 1, 5, 2, 5, 5))
+    m.d.comb += [result.eq(counted(number, load, value, step)), by_one.eq(counted(number, load, value))]
+
+    async def testbench(ctx):
+        for at in range(32):
+            ctx.set(number, at)
+            ctx.set(value, at ^ 21)
+            for width in range(4):
+                ctx.set(step, width)
+                ctx.set(load, 0)
+                assert (ctx.get(result), ctx.get(by_one)) == ((at + width) % 32, (at + 1) % 32)
+                ctx.set(load, 1)
+                assert (ctx.get(result), ctx.get(by_one)) == (at ^ 21, at ^ 21)
+
+    simulator = Simulator(m)
+    simulator.add_testbench(testbench)
+    simulator.run()

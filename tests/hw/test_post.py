@@ -19,11 +19,13 @@ CONFIGS = [
     Config(rows=4, cols=4, bytes_per_beat=4, activation_words=256, multiplier_cycles=2),
     Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, activation_words=256, multiplier_cycles=4),
     Config(rows=4, cols=8, bytes_per_beat=4, lanes=2, activation_words=256, multiplier_cycles=8),
+    Config(rows=4, cols=8, bytes_per_beat=4, lanes=2, activation_words=256, sum_bits=24),
+    Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, activation_words=256, multiplier_cycles=4, sum_bits=24),
 ]
 
 
 def name(config: Config) -> str:
-    return f"{config.rows}x{config.cols}-{config.lanes}x{config.multiplier_cycles}"
+    return f"{config.rows}x{config.cols}-{config.lanes}x{config.multiplier_cycles}-{config.sum_bits}"
 
 
 @dataclass
@@ -47,12 +49,13 @@ def random_layer(rng, config: Config) -> Layer:
         "lo": lo,
         "hi": int(rng.integers(lo, 128)),
         "last_columns": int(rng.integers(1, config.cols + 1)),
-        "narrow": int(rng.integers(0, 2)),
+        "narrow": 1 if config.sum_bits == 24 else int(rng.integers(0, 2)),
     }
-    totals = rng.integers(-(1 << 31), 1 << 31, (groups, windows, size, config.cols))
+    half = 1 << config.sum_bits - 1
+    totals = rng.integers(-half, half, (groups, windows, size, config.cols))
     return Layer(
         fields,
-        totals >> rng.integers(0, 28, totals.shape),
+        totals >> rng.integers(0, config.sum_bits - 4, totals.shape),
         rng.integers(-(1 << 20), 1 << 20, (groups, config.cols)),
         rng.integers(1 << 15, 1 << 16, (groups, config.cols)),
         rng.integers(1, 40, (groups, config.cols)),
@@ -92,7 +95,7 @@ class Bench:
             self.now += 1
 
     async def write_entries(self, ctx, layers: list[Layer]) -> None:
-        """As early as two banks allow; lanes of a chunk in one or two writes."""
+        """As early as two banks allow. Of a chunk some lanes' biases and some lanes' scales in a write, the rest in another."""
         lanes, port = self.config.lanes, self.dut.entries
         number = 0
         for layer in layers:
@@ -100,23 +103,26 @@ class Bench:
                 while self.done < number - 1:
                     await ctx.tick()
                 for chunk in range(self.config.cols // lanes):
-                    some = int(self.rng.integers(0, 1 << lanes))
-                    for mask in (some, (1 << lanes) - 1 - some):
+                    every = (1 << lanes) - 1
+                    some = self.rng.integers(0, 1 << lanes, 2)
+                    for biases, scales in (some.tolist(), (every - some).tolist()):
                         while self.rng.random() < self.pauses:
                             await ctx.tick()
                         ctx.set(port.bank, number % 2)
                         ctx.set(port.chunk, chunk)
-                        ctx.set(port.lanes, mask)
+                        ctx.set(port.biases, biases)
+                        ctx.set(port.scales, scales)
                         for lane in range(lanes):
-                            at, real = (group, chunk * lanes + lane), mask >> lane & 1
-                            entry = {
-                                "bias": int(layer.bias[at]),
-                                "multiplier": int(layer.multiplier[at]) - (1 << 15),
-                                "shift_1": int(layer.shift[at]) - 1,
-                            }
-                            ctx.set(port.entries[lane], entry if real else {"bias": 1, "multiplier": 1, "shift_1": 1})
+                            at = group, chunk * lanes + lane
+                            bias, multiplier, shift_1 = 1, 1, 1
+                            if biases >> lane & 1:
+                                bias = int(layer.bias[at])
+                            if scales >> lane & 1:
+                                multiplier, shift_1 = int(layer.multiplier[at]) - (1 << 15), int(layer.shift[at]) - 1
+                            ctx.set(port.entries[lane], {"bias": bias, "multiplier": multiplier, "shift_1": shift_1})
                         await ctx.tick()
-                        ctx.set(port.lanes, 0)
+                        ctx.set(port.biases, 0)
+                        ctx.set(port.scales, 0)
                 number += 1
                 self.written = number
 

@@ -20,7 +20,7 @@ from tests.hw.yosys import YOSYS
 KEY = bytes(range(0xA1, 0xC1))
 CONFIG = Config(rows=4, cols=16, bytes_per_beat=8, lanes=2, activation_words=4096, accumulators=256,
                 program_words=128, ifmap_bytes=1024)  # fmt: skip
-PLAIN = Config(suite="plain")
+PLAIN = Config(suite="plain", sum_bits=24, lean=True)
 FIXED = {bits: replace(CONFIG, key_bits=bits) for bits in (128, 192, 256)}
 CONFIGS = [CONFIG, PLAIN, *FIXED.values()]
 KEY_REGISTERS = ["KEY_SIZE", *(f"KEY{i}" for i in range(8))]
@@ -121,7 +121,8 @@ def run(testbench, config=CONFIG, reset=None):
 def test_every_readable_register_reads_its_value_and_all_else_reads_zero(config):
     expected = {"ID": int.from_bytes(b"DLK1", "little"), "LANES": config.lanes, "ACCUMULATORS": config.accumulators,
                 "ACTIVATION_WORDS": config.activation_words, "PROGRAM_WORDS": config.program_words,
-                "IFMAP_BYTES": config.ifmap_bytes, "STATUS": 0x0B06, "CONFIG": 0, "COUNT": 1, "PROFILE": 0,
+                "IFMAP_BYTES": config.ifmap_bytes, "SUM_BITS": config.sum_bits, "LEAN": int(config.lean), "STATUS": 0x0B06,
+                "CONFIG": 0, "COUNT": 1, "PROFILE": 0,
                 "GEOMETRY": 0x00_08_08_08 if config is PLAIN else 0x01_08_10_04}  # fmt: skip
     expected |= {name: 300 - 29 * index for index, (name, _) in enumerate(COUNTERS)}
 
@@ -228,12 +229,15 @@ def test_a_write_of_less_than_a_word_is_refused(strobe):
     run(testbench)
 
 
-def test_count_and_config_keep_what_is_written_and_count_refuses_what_is_out_of_range():
+def test_count_and_config_keep_what_is_written_and_count_refuses_what_is_out_of_range_or_late():
     async def testbench(bus):
         for value, expected in ((65535, 65535), (0, 65535), (65536, 65535), (65537, 65535), (2, 2)):
             assert (await bus.write(address("COUNT"), value) == Response.OKAY) == (value == expected)
             assert await bus.read(address("COUNT")) == (expected, Response.OKAY)
             assert bus.ctx.get(bus.dut.count) == expected
+        bus.ctx.set(bus.dut.status, Status.BUSY)
+        assert await bus.write(address("COUNT"), 3) == Response.SLVERR
+        assert bus.ctx.get(bus.dut.count) == 2
         for value in (1, 0xFFFF_FFFE, 0xFFFF_FFFF):
             assert await bus.write(address("CONFIG"), value) == Response.OKAY
             assert await bus.read(address("CONFIG")) == (value & 1, Response.OKAY)

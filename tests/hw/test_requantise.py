@@ -7,6 +7,8 @@ from pymodel.golden import requantise
 from tests.hw.stream_tools import simulate
 
 CYCLES = [1, 2, 4, 8, 16]
+WIDTHS = [(24, 24), (32, 24), (32, 32)]
+"""Of accumulators and biases, and of their sum."""
 LIMITS = [
     (-128, -128, 127),
     (127, -128, 127),
@@ -20,7 +22,10 @@ EDGES = [-(1 << 31), -(1 << 31) + 1, -(1 << 23) - 1, -(1 << 23), -1, 0, 1, (1 <<
 
 
 def random_cases(rng, count: int) -> np.ndarray:
-    """int64 [count, 4] of accumulator, bias, multiplier, shift; many results are near int8, with ties."""
+    """int64 [count, 4] of accumulator, bias, multiplier, shift; many results are near int8, with ties.
+
+    Accumulators and biases of 32 bits: of 24 bits the component sees the low ones, and the sum is the same modulo 2**24.
+    """
     accumulator = rng.integers(-(1 << 31), 1 << 31, count) >> rng.integers(0, 32, count)
     bias = rng.integers(-(1 << 31), 1 << 31, count) >> rng.integers(0, 32, count)
     multiplier = rng.choice([1 << 15, (1 << 16) - 1, 3 << 14, *rng.integers(1 << 15, 1 << 16, 3)], count)
@@ -99,11 +104,11 @@ def test_latency_is_what_others_build_on(cycles, steps, rng):
 
 
 @pytest.mark.parametrize("cycles", CYCLES)
-@pytest.mark.parametrize("bits", [24, 32])
+@pytest.mark.parametrize(("sum_bits", "bits"), WIDTHS)
 @pytest.mark.parametrize(("zero_point", "lo", "hi"), LIMITS)
-def test_random_values_equal_the_golden_model(zero_point, lo, hi, bits, cycles, rng):
+def test_random_values_equal_the_golden_model(zero_point, lo, hi, sum_bits, bits, cycles, rng):
     """With steps in between that bring something else."""
-    dut = Requantiser(cycles)
+    dut = Requantiser(cycles, sum_bits)
 
     async def testbench(ctx):
         await play(ctx, dut, random_cases(rng, 1200 // (1 + cycles)), zero_point, lo, hi, bits, cycles, 0.1, rng)
@@ -112,10 +117,10 @@ def test_random_values_equal_the_golden_model(zero_point, lo, hi, bits, cycles, 
 
 
 @pytest.mark.parametrize("cycles", CYCLES)
-@pytest.mark.parametrize("bits", [24, 32])
-def test_every_shift_with_extreme_accumulators_biases_and_multipliers(bits, cycles, rng):
+@pytest.mark.parametrize(("sum_bits", "bits"), WIDTHS)
+def test_every_shift_with_extreme_accumulators_biases_and_multipliers(sum_bits, bits, cycles, rng):
     """The bias wraps the sum in both widths; shifts up to 64 leave only the rounded sign. One value a step."""
-    dut = Requantiser(cycles)
+    dut = Requantiser(cycles, sum_bits)
     cases = edge_cases()
     cases = cases if cycles == 1 else rng.permutation(cases)[: 12_000 // cycles]
 
@@ -137,9 +142,10 @@ def test_the_floor_is_that_of_the_value_which_leaves(cycles, rng):
 
 
 @pytest.mark.parametrize("cycles", CYCLES)
-def test_ties_round_up_by_hand(cycles):
+@pytest.mark.parametrize("sum_bits", [24, 32])
+def test_ties_round_up_by_hand(sum_bits, cycles):
     """m = 2**15, shift 16: half of the accumulator, rounded to the nearest, ties towards plus infinity."""
-    dut = Requantiser(cycles)
+    dut = Requantiser(cycles, sum_bits)
     cases = {
         -5: -2,
         -4: -2,

@@ -1,6 +1,6 @@
 """The sequencer with feeder, post-processor, unfolder and loader played by the test."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
@@ -223,6 +223,28 @@ def test_a_size_of_zero_is_a_bad_descriptor(name, layer, rng):
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     assert len(bench.cycles("bad")) == 1
     assert len(bench.cycles("start")) == layer
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("sum_bits", [24, 32])
+def test_a_layer_that_is_not_narrow_is_a_bad_descriptor_where_sums_have_24_bits(sum_bits, layer, rng):
+    """In the cycle of `post_start`, so before its first word can have left the array."""
+    dut = Sequencer(replace(CONFIG, sum_bits=sum_bits))
+    bench = Bench(dut, random_program(rng, 2))
+    for number, fields in enumerate(bench.program):
+        fields["narrow"] = int(number != layer)
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.loaded, 1)
+        await bench.run(ctx, 1)
+        for _ in range(2):
+            await bench.play_layer(ctx, 5, 20)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+    starts = bench.cycles("post")
+    assert len(starts) == 2
+    assert bench.cycles("bad") == ([starts[layer]] if sum_bits == 24 else [])
 
 
 @pytest.mark.parametrize("loaded", [0, 1])

@@ -23,7 +23,15 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=1),
     Config(rows=4, cols=16, bytes_per_beat=16),
     Config(rows=8, cols=16, bytes_per_beat=4, lanes=4),
+    Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, sum_bits=24),
+    Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sum_bits=24),
+    Config(rows=4, cols=16, bytes_per_beat=16, lanes=4, sum_bits=24),
+    Config(rows=4, cols=8, bytes_per_beat=4, lean=True),
 ]
+
+
+def name(config: Config) -> str:
+    return f"{config.rows}x{config.cols}-{config.bytes_per_beat}-{config.lanes}-{config.sum_bits}{'-lean' * config.lean}"
 
 
 @dataclass
@@ -82,7 +90,7 @@ def diagonal_layer(rng, config: Config) -> tuple[dict[str, int], list[Group]]:
     groups = [
         Group(
             [
-                (int(b), int(m) - (1 << 15), int(s) - 1, 32)
+                (int(b), int(m) - (1 << 15), int(s) - 1, config.sum_bits)
                 for b, m, s in zip(bias[g], multiplier[g], shift[g], strict=True)
             ],
             [tile.astype(int) for tile in weights[g]],
@@ -110,13 +118,15 @@ class Program:
 
 
 def program_of(rng, config: Config, *layers: tuple[int, int, int] | None) -> Program:
-    """Each layer (output channels, kernel positions, channels); None is a diagonal one."""
+    """Each layer (output channels, kernel positions, channels); None is a diagonal one, which lean accelerators don't have."""
     program = Program()
     for shape in layers:
+        if shape is None and config.lean:
+            continue
         if shape is None:
             fields, groups = diagonal_layer(rng, config)
         else:
-            layer, fields = layer_of(rng, config, *shape, bits=int(rng.choice([24, 32])))
+            layer, fields = layer_of(rng, config, *shape, bits=int(rng.choice([24, config.sum_bits])))
             groups = groups_of(layer, fields, config)
             program.stream.append(encode_groups(layer, fields, config, rng))
         program.descriptors.append(fields)
@@ -144,7 +154,7 @@ class Array:
         self.dut, self.config = dut, config
         self.now, self.bad = 0, []
         self.shadow = np.full((config.rows, config.cols), ANY)
-        self.banks = [[None] * config.cols for _ in range(2)]
+        self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
         self.last_swap = 0
         self.beats: list[int] = []  # cycles in which a beat was taken
         self.full_at: list[int] = []  # cycles in which `full` rose, or stayed high over a swap
@@ -157,7 +167,8 @@ class Array:
             dut.weights.row,
             dut.weights.slice,
             dut.weights.data,
-            dut.entries.lanes,
+            dut.entries.biases,
+            dut.entries.scales,
             dut.entries.bank,
             dut.entries.chunk,
             dut.entries.entries,
@@ -173,7 +184,8 @@ class Array:
             row,
             part,
             data,
-            mask,
+            biases,
+            scales,
             bank,
             chunk,
             entries,
@@ -194,9 +206,11 @@ class Array:
                 values = np.frombuffer(data.to_bytes(size, "little"), np.int8)
                 self.shadow[row, part * size : part * size + size] = values
             for lane in range(lanes):
-                if mask >> lane & 1:
-                    entry = entries[lane]
-                    self.banks[bank][chunk * lanes + lane] = (entry.bias, entry.multiplier, entry.shift_1)
+                entry, slot = entries[lane], self.banks[bank][chunk * lanes + lane]
+                if biases >> lane & 1:
+                    slot[0] = entry.bias
+                if scales >> lane & 1:
+                    slot[1:] = entry.multiplier, entry.shift_1
             if bad:
                 self.bad.append(self.now)
             if valid and ready:
@@ -210,7 +224,7 @@ class Array:
     def check_entries(self, number: int, group: Group) -> None:
         for channel, (bias, multiplier, shift_1, bits) in enumerate(group.entries):
             seen = self.banks[number % 2][channel]
-            assert seen is not None and seen[1:] == (multiplier, shift_1), channel
+            assert seen[1:] == [multiplier, shift_1], channel
             assert (seen[0] - bias) % (1 << bits) == 0, channel
 
     async def take(self, ctx, groups: list[Group], pauses: float, dice: Random) -> None:
@@ -253,7 +267,7 @@ async def begin(ctx, dut: WeightLoader, layers: int, count: int) -> None:
 
 
 @pytest.mark.parametrize(("in_pauses", "swap_pauses"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7), (0.3, 0.3)])
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name[:9])
+@pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, swap_pauses, rng, dice):
     """Two inferences of partial, folded and diagonal layers."""
     dut = WeightLoader(config)
@@ -281,7 +295,7 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
     assert array.bad == []
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name[:9])
+@pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
     """If each tile is taken as soon as it is full, no cycle is lost within a layer."""
     dut = WeightLoader(config)
@@ -322,7 +336,7 @@ def test_the_largest_number_of_k_blocks(fold, kblocks, tiles):
         await begin(ctx, dut, 2, 1)
         ctx.set(dut.parameters.valid, 1)
         ctx.set(dut.swap, 1)
-        async for *_, tile, lanes in ctx.tick().sample(dut.full, dut.entries.lanes):
+        async for *_, tile, lanes in ctx.tick().sample(dut.full, dut.entries.biases):
             full.append(tile)
             if any(full) and lanes:
                 break
@@ -386,7 +400,16 @@ BAD_FIELDS = [
 @pytest.mark.parametrize("fields", BAD_FIELDS, ids=str)
 @pytest.mark.parametrize("layer", [0, 1])
 def test_a_bad_descriptor_is_told_and_nothing_more_is_taken(layer, fields, rng, dice):
-    config = CONFIGS[1]
+    check_bad_descriptor(CONFIGS[1], layer, fields, rng)
+
+
+@pytest.mark.parametrize("fields", [{"diagonal": 1}, *({"fold": fold} for fold in (1, 2, 3, 4, 15))], ids=str)
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_layer_that_is_not_lean_is_a_bad_descriptor_where_there_are_only_lean_ones(layer, fields, rng):
+    check_bad_descriptor(CONFIGS[-1], layer, fields, rng)
+
+
+def check_bad_descriptor(config: Config, layer: int, fields: dict[str, int], rng) -> None:
     dut = WeightLoader(config)
     program = program_of(rng, config, (8, 1, 4), (8, 1, 4))
     program.descriptors[layer] |= fields

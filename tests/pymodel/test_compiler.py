@@ -11,17 +11,21 @@ from pymodel import fast_interpreter, golden, interpreter
 from pymodel.compiler import compile_network
 from pymodel.config import Config
 from pymodel.errors import DeeplockError
-from pymodel.network import Conv, MaxPool, output_shapes
+from pymodel.network import Add, AveragePool, Conv, MaxPool, output_shapes
 from tests.random_networks import chains, convs, network_of
 
 CONFIGS = [
     Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048),
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, accumulators=32),
     Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64),
+    Config(rows=4, cols=4, bytes_per_beat=4, sum_bits=24),
+    Config(rows=4, cols=8, bytes_per_beat=4, lean=True),
     Config(),
     Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32),
     Config(rows=16, cols=16, bytes_per_beat=16),
 ]
+
+LIMITS = ("one row of output takes", "program_words", "sum_bits", "lean")
 
 
 def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) -> Conv:
@@ -40,8 +44,10 @@ def test_a_compiled_network_computes_what_the_network_computes(case, config, see
     try:
         image = compile_network(network, config, np.random.default_rng(seed))
     except DeeplockError as error:
-        assume("one row of output takes" not in str(error) and "program_words" not in str(error))
+        assume(not any(limit in str(error) for limit in LIMITS))
         raise
+    if config.lean:
+        image.check_fits(replace(config, suite="plain"))
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
     assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
     key = np.random.default_rng(seed).bytes(16)
@@ -69,7 +75,7 @@ def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, d
     try:
         image = compile_network(network, config, np.random.default_rng(0), batch)
     except DeeplockError as error:
-        assume("one row of output takes" not in str(error) and "program_words" not in str(error))
+        assume(not any(limit in str(error) for limit in LIMITS))
         raise
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
     assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
@@ -151,8 +157,26 @@ def refusals():
     yield (
         network_of((1, 1, 1), heavy),
         Config(),
-        "layer a: an accumulator can reach 2147483676, which int32 cannot hold",
+        "layer a: an accumulator can reach 2147483676, sum_bits 32 holds 2147483647",
     )
+    short = replace(Config(), sum_bits=24)
+    wide = replace(heavy, bias=np.array([128 - 2**23], np.int32))
+    yield network_of((1, 1, 1), wide), short, "layer a: an accumulator can reach 8388608, sum_bits 24 holds 8388607"
+    one = conv("a", "input", (1, 1, 1, 1))
+    mean = AveragePool("mean", "a", (2, 2), 2, 2**23 - 512, 1 << 15, 17, 0, -128, 127)
+    yield (
+        network_of((2, 2, 1), one, mean),
+        short,
+        "layer mean: an accumulator can reach 8388608, sum_bits 24 holds 8388607",
+    )
+    lean = Config(lean=True)
+    for layer, what in (
+        (conv("b", "a", (1, 3, 3, 1), padding=(0, 0, 1, 0)), r"padding must be 0, not \(0, 0, 1, 0\)"),
+        (MaxPool("b", "a", 2, 1), "a lean accelerator pools only right behind a convolution"),
+        (AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no average pooling"),
+        (Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no addition"),
+    ):
+        yield network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), lean, f"layer b: {what}"
     yield network_of((4, 4, 1)), Config(), "network test has no layers"
     yield network_of((4, 4, 1), MaxPool("p", "input", 2, 2)), Config(), "network test has no parameters"
 
@@ -161,6 +185,31 @@ def refusals():
 def test_what_does_not_fit_is_refused_by_layer_and_limit(network, config, message):
     with pytest.raises(DeeplockError, match=message):
         compile_network(network, config)
+
+
+def diagonal_networks():
+    """Layers, and whether they are narrow."""
+    scales = {"multiplier": 1 << 15, "shift": 30, "zero_point": 0, "lo": -128, "hi": 127}
+    yield MaxPool("l", "a", 2, 1), True
+    yield Add("l", "a", "a", (127, 1), bias=2 * 127 * 128, **scales), True
+    for bias, narrow in ((-(2**23), False), (512 - 2**23, False), (513 - 2**23, True), (2**23 - 513, True)):
+        yield AveragePool("l", "a", (2, 2), 2, bias=bias, **scales), narrow
+
+
+@pytest.mark.parametrize(("layer", "narrow"), list(diagonal_networks()))
+def test_a_diagonal_layer_is_narrow_where_its_sums_have_24_bits(layer, narrow):
+    """And at the ends of its range the interpreters say what the network computes."""
+    network, config = network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), Config()
+    image = compile_network(network, config)
+    assert [fields["narrow"] for fields in image.program] == [1, int(narrow)]
+    assert image.memory_needs["sum_bits"] == (24 if narrow else 32)
+    ifmaps = np.stack([np.full((4, 4, 1), value, np.int8) for value in (-128, -1, 0, 127)])
+    expected = golden.run(network, ifmaps)["l"]
+    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
+    stream = np.frombuffer(image.parameters, np.uint8)
+    assert np.array_equal(fast_interpreter.run(image, stream, ifmaps, config), expected)
+    if narrow:
+        assert compile_network(network, replace(config, sum_bits=24)).head == image.head
 
 
 def test_layers_that_do_not_fit_the_accumulators_repeat_their_weights():

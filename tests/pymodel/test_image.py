@@ -9,6 +9,7 @@ from pymodel.config import Config
 from pymodel.errors import DeeplockError
 from pymodel.image import load_image, save_image
 from pymodel.suites import lock, suite
+from tests.hw.layer_tools import descriptor
 from tests.sim import tiny
 
 CONFIG = tiny.ACCUMULATORS_TOO_FEW
@@ -86,6 +87,43 @@ def test_an_image_for_another_accelerator_is_refused(config, message):
     IMAGE.check_fits(CONFIG)
     with pytest.raises(DeeplockError, match=message):
         IMAGE.check_fits(config)
+
+
+def test_an_image_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
+    narrow = replace(CONFIG, sum_bits=24)
+    IMAGE.check_fits(narrow)
+    wide = replace(IMAGE, program=(*IMAGE.program[:-1], {**IMAGE.program[-1], "narrow": 0}))
+    wide.check_fits(CONFIG)
+    with pytest.raises(DeeplockError, match="^image needs sum_bits of 32, the accelerator has 24$"):
+        wide.check_fits(narrow)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"diagonal": 1},
+        {"fold": 1},
+        {"x0": -1},
+        {"y0": -1},
+        {"kernel_w": 2},
+        {"kernel_h": 2},
+        {"out_w": 2},
+        {"out_h": 2},
+        {"pool_w": 2},
+        {"pool_h": 2},
+    ],
+    ids=str,
+)
+def test_an_image_with_what_a_lean_accelerator_leaves_out_is_refused(fields):
+    """A layer whose kernel is its whole input, and one thing more."""
+    base = descriptor(in_w=1, in_h=1) | dict.fromkeys(("window_stride", "stride"), 1)
+    lean = replace(CONFIG, lean=True, lanes=1)
+    image = replace(IMAGE, program=(base | {"narrow": 1},))
+    image.check_fits(lean)
+    other = replace(image, program=(*image.program, base | fields))
+    other.check_fits(CONFIG)
+    with pytest.raises(DeeplockError, match="^image has padding, folded tiles or diagonal layers"):
+        other.check_fits(lean)
 
 
 def test_an_ifmap_of_another_shape_is_refused():

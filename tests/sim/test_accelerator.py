@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from pymodel import golden, interpreter
 from pymodel.compiler import compile_network
 from pymodel.config import Config
+from pymodel.driver import AcceleratorError
 from pymodel.errors import DeeplockError
 from sim.bench import run_bench
 from sim.build import build
@@ -20,6 +21,7 @@ from tests.sim import tiny
 
 BENCH = Path(__file__).with_name("bench_accelerator.py")
 SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
+NARROW = replace(SMALL, lanes=1, multiplier_cycles=4, sum_bits=24)
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
@@ -36,12 +38,12 @@ def test_accelerator(simulator, pauses, tmp_path):
         Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sbox="composite"),
         Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"),
         Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, sbox="rom"),
-        Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, multiplier_cycles=4, accumulators=256, activation_words=2048),
+        NARROW,
         pytest.param(Config(), marks=pytest.mark.slow),
         pytest.param(Config(rows=8, cols=16, bytes_per_beat=16, sbox="composite"), marks=pytest.mark.slow),
         pytest.param(Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"), marks=pytest.mark.slow),
     ],
-    ids=lambda config: f"{config.rows}x{config.cols}-{config.sbox}",
+    ids=lambda config: f"{config.rows}x{config.cols}-{config.sbox}-{config.sum_bits}",
 )
 @pytest.mark.parametrize("key", [tiny.KEY, tiny.WRONG_KEY], ids=["right", "wrong"])
 def test_geometries(config, key):
@@ -49,6 +51,14 @@ def test_geometries(config, key):
     for pauses in (0.0, 0.3):
         found = simulate(image, config, key, list(ifmaps), pauses=pauses, seed=5).ofmaps
         assert np.array_equal(np.stack(found), tiny.expected(image, config, ifmaps, key))
+
+
+def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
+    image = tiny.tiny_image(NARROW)
+    for layer in (0, len(image.program) - 1):
+        program = [{**fields, "narrow": int(index != layer)} for index, fields in enumerate(image.program)]
+        with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
+            simulate(replace(image, program=tuple(program)), NARROW, tiny.KEY, list(tiny.ifmaps(1)))
 
 
 def test_the_lock_costs_at_most_32_cycles(simulator):
@@ -78,16 +88,17 @@ def test_a_batch_shares_its_dense_weights(simulator, pauses):
     assert np.array_equal(np.stack(native.ofmaps), tiny.expected(single, config, ifmaps))
 
 
+@pytest.mark.parametrize("config", [SMALL, NARROW], ids=lambda config: config.sum_bits)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chains(most_channels=9, most_pixels=7))
-def test_random_networks(case):
+def test_random_networks(config, case):
     network, ifmaps = case
     try:
-        image = compile_network(network, SMALL, np.random.default_rng(0)).locked(SMALL.suite, tiny.KEY)
+        image = compile_network(network, config, np.random.default_rng(0)).locked(config.suite, tiny.KEY)
     except DeeplockError:
         return  # does not fit: test_compiler.py looks after that
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
-    assert np.array_equal(np.stack(simulate(image, SMALL, tiny.KEY, list(ifmaps)).ofmaps), expected)
-    wrong = interpreter.run(image, tiny.WRONG_KEY, ifmaps, SMALL)
-    found = simulate(image, SMALL, tiny.WRONG_KEY, list(ifmaps), pauses=0.2, seed=3).ofmaps
+    assert np.array_equal(np.stack(simulate(image, config, tiny.KEY, list(ifmaps)).ofmaps), expected)
+    wrong = interpreter.run(image, tiny.WRONG_KEY, ifmaps, config)
+    found = simulate(image, config, tiny.WRONG_KEY, list(ifmaps), pauses=0.2, seed=3).ofmaps
     assert np.array_equal(np.stack(found), wrong)
