@@ -113,7 +113,7 @@ def layer_rows(software: dict) -> tuple[list[str], list[list[object]]]:
 def headline(software: dict, cycles: dict) -> tuple[list[str], list[list[object]]]:
     """Head and rows: what locking costs on each kind of machine, and how much faster the arrays are."""
     rows = software["rows"]
-    head = ["network", "RISC-V", "RISC-V + custom instruction", "host", "PyTorch float32", "accelerator"]
+    head = ["network", "RISC-V", "RISC-V + custom instruction", "host", "accelerator"]
     head = [*head, "8x8 over best software", "16x16 over best software"]
     cells: list[list[object]] = []
     for network in _networks(rows):
@@ -126,7 +126,7 @@ def headline(software: dict, cycles: dict) -> tuple[list[str], list[list[object]
         arrays = {f"{row['rows']}x{row['cols']}": row for row in _arrays(cycles, network)}
         picked = [arrays.get(name) for name in ("8x8", "16x16")]
         lock = [row["cycles_locked"] / row["cycles_plain"] for row in picked if row]
-        shares = [ratios.get(name, "-") for name in ("vexriscv", "vexriscv-cfu", "host", "pytorch-float32")]
+        shares = [ratios.get(name, "-") for name in ("vexriscv", "vexriscv-cfu", "host")]
         gains = [f"{best / row['cycles_locked']:,.0f} x" if row else "-" for row in picked]
         cells.append([network, *shares, f"{max(lock):.3f}" if lock else "-", *gains])
     return head, cells
