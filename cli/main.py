@@ -25,6 +25,7 @@ COMMANDS = (
     "unlock",
     "simulate",
     "bench",
+    "attack",
     "synth",
     "program",
     "run",

@@ -1,0 +1,1 @@
+"""Attacks on locked networks, one file each, with one interface (pymodel.attacks.attack). docs/security.md has the figures."""

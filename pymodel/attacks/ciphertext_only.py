@@ -1,0 +1,193 @@
+"""Ciphertext only: the AES-128 master key from locked parameters and an idea of what parameters look like.
+
+Every 16th byte of the key stream belongs to one of four strands of 32 bits (strands.py). For each strand all 2^32 states are
+tried: a state makes key bytes, key bytes make plain bytes, and these are like parameters or, if the state is wrong, uniform.
+The likeliest states of the strands are then joined (key_ranking.py), and the schedule is run backwards to the key. int8
+weights of a dense layer tell about a bit a byte: with 64 blocks, 1 KB, a strand gets some 60 bits to single out one of 2^32
+states.
+
+Longer keys: AES-256's strands have 64 bits and AES-192's 96, beyond this search.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from pymodel.attacks.attack import Progress, Result, quiet
+from pymodel.attacks.byte_models import information, like, model_of, other_networks, weights_of
+from pymodel.attacks.key_ranking import best_block
+from pymodel.attacks.schedule_inversion import invert_schedule
+from pymodel.attacks.strand_search import UNIT, Found, merge, search
+from pymodel.attacks.strands import STRANDS, last_word_bytes
+from pymodel.checkpoint import Checkpoint, lock_checkpoint
+from pymodel.errors import DeeplockError
+from pymodel.suites import Suite, suite
+
+__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "Recovered", "locked_stream", "recover_key", "run"]
+
+NEEDS = "a locked file (about 1 KB of int8 weights, or of float32), and networks of the same kind; minutes of one core"
+SCHEMES = ("deep-lock",)
+
+_SLACK = 0.6
+"""The right state need tell only that share of what the model expects of it, because the model is of other networks."""
+
+_DEVIATIONS = 4.0
+"""The right state may lag that many standard deviations behind what the model expects."""
+
+_SLICES = 16  # pieces of a strand's search
+
+
+@dataclass(frozen=True)
+class Budget:
+    """bytes   of one locked tensor, from the first whole block on
+    keys       random keys, one after the other
+    keep       states of a strand that go on
+    first      values of the first byte of a strand's state that are tried: all 256, or fewer, the right one among them. Then
+               8 - log2(first) bits of each strand are given, and the figure says how the rest is found
+    """
+
+    bytes: int = 1024
+    keys: int = 1
+    keep: int = 512
+    first: int = 256
+
+
+QUICK = Budget(bytes=4096, first=1)
+FULL = (Budget(), Budget(bytes=512, keys=20, first=1), Budget(bytes=256, keys=20, first=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """What a search came to.
+
+    key         the likeliest, right or not
+    bits        its log2 likelihood ratio against a random key
+    lead        by how many bits it is ahead of the next best; infinite if there is none
+    candidates  states tried in all, and `seconds` they took, on one core
+    """
+
+    key: bytes
+    bits: float
+    lead: float
+    candidates: int
+    seconds: float
+
+
+def locked_stream(checkpoint: Checkpoint, tensor: str) -> tuple[np.ndarray, int]:
+    """A tensor's locked bytes, uint8 [n], and the key stream's byte that locks the first of them."""
+    if tensor not in checkpoint.tensors:
+        raise DeeplockError(f"no tensor {tensor!r}: must be one of {', '.join(sorted(checkpoint.tensors))}")
+    before = sum(value.nbytes for name, value in checkpoint.tensors.items() if name < tensor)
+    return np.frombuffer(checkpoint.tensors[tensor].tobytes(), np.uint8), before
+
+
+def _tables(scores: np.ndarray, model: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """What `search` takes, int8 [steps, 256]: scores less the growth of what the right state must have at least."""
+    ratio = np.log2(256 * model)[positions % len(model)]
+    mean = (model[positions % len(model)] * ratio).sum(axis=1)
+    variance = (model[positions % len(model)] * ratio**2).sum(axis=1) - mean**2
+    least = _SLACK * np.cumsum(mean) - _DEVIATIONS * np.sqrt(np.cumsum(variance))
+    return np.clip(np.rint(UNIT * (scores - np.diff(least, prepend=0)[:, None])), -128, 127).astype(np.int8)
+
+
+def recover_key(
+    locked: np.ndarray,
+    position: int,
+    model: np.ndarray,
+    lock: Suite,
+    keep: int = 512,
+    first: Callable[[int, int], range] = lambda strand, block: range(256),
+    progress: Progress = quiet,
+) -> Recovered:
+    """The likeliest AES-128 key of locked parameter bytes.
+
+    locked    uint8 [n], at byte `position` of the locked stream; at least 16 whole blocks of 16 bytes
+    model     float64 [period, 256] (byte_models.py); byte 0 of `locked` has position 0 in it
+    first     (strand, block) -> values of the first byte of the state to try
+    """
+    skipped = -position % 16
+    blocks, start = (len(locked) - skipped) // 16, (position + skipped) // 16
+    if blocks < 16:
+        raise DeeplockError(f"ciphertext-only needs 16 whole blocks of 16 bytes, not {max(blocks, 0)}")
+    places = skipped + np.arange(16 * blocks)
+    plain_of = lock.inv_sbox[locked[places]][:, None] ^ np.arange(256, dtype=np.uint8)  # [byte, value of the key byte]
+    scores = np.take_along_axis(np.log2(256 * model)[places % len(model)], plain_of.astype(np.int64), axis=1)
+    tasks, found = [], {j: [] for j in range(STRANDS)}
+    for j in range(STRANDS):
+        mine = 16 * np.arange(blocks) + 12 + last_word_bytes(j, start, blocks)
+        tables, values = _tables(scores[mine], model, places[mine]), first(j, start)
+        size = -(-len(values) // _SLICES)
+        tasks += [(tables, j, start, keep, values[at : at + size]) for at in range(0, len(values), size)]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # threads: C++ runs outside the interpreter lock
+        try:
+            for number, (task, part) in enumerate(
+                zip(tasks, pool.map(lambda task: search(*task), tasks), strict=True), 1
+            ):
+                found[task[1]].append(part)
+                progress(f"searched {100 * number / len(tasks):.0f} % of {STRANDS} strands")
+        finally:
+            pool.shutdown(cancel_futures=True)
+    strands: list[Found] = [merge(found[j], keep) for j in range(STRANDS)]
+    if lost := [j for j in range(STRANDS) if not len(strands[j].states)]:
+        raise DeeplockError(f"no state of strand {lost[0]} is likely: not such parameters, or not AES-128")
+    block, index, bits, runner_up = best_block(scores, [strand.states for strand in strands], start, keep)
+    return Recovered(
+        invert_schedule(block, 16 * index),
+        bits,
+        bits - runner_up,
+        sum(strand.candidates for strand in strands),
+        sum(strand.seconds for strand in strands),
+    )
+
+
+def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
+    """Attacks the largest layer of the trained int8 network, locked as a checkpoint with random keys.
+
+    MNIST's largest is the first dense one. What int8 weights look like is learnt from the other trained networks.
+    """
+    weights = weights_of(network)
+    tensor = max(weights, key=lambda name: weights[name].size)
+    model = model_of(like(tensor, other_networks(network)))
+    rng, lock = np.random.default_rng([seed, *network.encode()]), suite("deep-lock")
+    right, seconds, candidates, bits = 0, 0.0, 0, []
+    for number in range(budget.keys):
+        key = rng.bytes(16)
+        data, position = locked_stream(lock_checkpoint(Checkpoint(weights), key, lock), tensor)
+        data = data[: budget.bytes - budget.bytes % 16 + -position % 16]
+        given = _given(key, lock, budget.first)
+
+        def say(text: str, number: int = number) -> None:
+            progress(f"key {number + 1} of {budget.keys}: {text}")
+
+        try:
+            found = recover_key(data, position, model, lock, budget.keep, given, say)
+        except DeeplockError:  # with too few bytes the right state may lag: no key then
+            bits.append(0.0)
+            continue
+        right += found.key == key
+        seconds, candidates = seconds + found.seconds, candidates + found.candidates
+        bits.append(found.bits)
+    told = information(model, weights[tensor].view(np.uint8).ravel()[: budget.bytes])
+    return [
+        Result("share of keys recovered", right / budget.keys, 2.0**-128),
+        Result("core seconds a key", seconds / budget.keys),
+        Result("states searched a second and core", candidates / max(seconds, 1e-9)),
+        Result("bits that a byte of ciphertext tells", told),
+        Result("bits by which the key found is likelier than a random one, least", min(bits)),
+    ]
+
+
+def _given(key: bytes, lock: Suite, count: int) -> Callable[[int, int], range]:
+    """For a budget that does not try all: `count` values of a state's first byte with the right one among them."""
+    if count >= 256:
+        return lambda strand, block: range(256)
+
+    def values(strand: int, block: int) -> range:
+        right = int(lock.key_stream(key, 16 * block + 16)[16 * block + 12 + int(last_word_bytes(strand, block, 1)[0])])
+        begin = min(right - right % count, 256 - count)
+        return range(begin, begin + count)
+
+    return values

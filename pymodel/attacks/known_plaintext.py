@@ -1,0 +1,71 @@
+"""Known plaintext: the master key from as many consecutive plain bytes as the key has.
+
+A plain byte and its locked one give the key byte: k = INV_S[locked] XOR plain. Sixteen consecutive ones (24 for AES-192, 32
+for AES-256) at any multiple of 4 bytes are Nk words of the schedule, which runs backwards (schedule_inversion.py). Who has
+such bytes: whoever knows a few parameters, of a published layer that was kept as it was, of biases that stayed 0, of
+padding.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pymodel import trained
+from pymodel.attacks.attack import Progress, Result, quiet
+from pymodel.attacks.schedule_inversion import invert_schedule
+from pymodel.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint
+from pymodel.key_schedule import KEY_SIZES
+from pymodel.schemes.deep_lock import checkpoint_of
+from pymodel.schemes.victim import dequantise
+from pymodel.suites import Suite, suite
+
+__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "attack_checkpoint", "recover_key", "run"]
+
+NEEDS = "a locked file and 16, 24 or 32 consecutive plain bytes of it, at a multiple of 4; no time to speak of"
+SCHEMES = ("deep-lock",)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """keys  random keys of each size"""
+
+    keys: int = 20
+
+
+QUICK = Budget(keys=4)
+FULL = Budget()
+
+
+def recover_key(locked: np.ndarray, plain: np.ndarray, position: int, lock: Suite) -> bytes:
+    """The master key, as long as what is known: uint8 [16 | 24 | 32] locked and plain, at byte `position` of the stream."""
+    return invert_schedule(lock.inv_sbox[locked] ^ plain, position)
+
+
+def _stream(checkpoint: Checkpoint) -> np.ndarray:
+    """All parameter bytes in the order in which they are locked."""
+    return np.concatenate([np.frombuffer(value.tobytes(), np.uint8) for _, value in sorted(checkpoint.tensors.items())])
+
+
+def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
+    """Locks the network's float checkpoint with random keys; the known bytes lie anywhere, one block a key.
+
+    Found means: the whole checkpoint unlocks to the same bits.
+    """
+    return attack_checkpoint(checkpoint_of(dequantise(trained.load(network)), network), budget, seed, progress)
+
+
+def attack_checkpoint(plain: Checkpoint, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
+    """`run` on any checkpoint."""
+    rng, lock, results = np.random.default_rng(seed), suite("deep-lock"), []
+    expected = _stream(plain)
+    for size in KEY_SIZES:
+        found = 0
+        for number in range(budget.keys):
+            progress(f"AES-{8 * size}: key {number + 1} of {budget.keys}")
+            locked = lock_checkpoint(plain, rng.bytes(size), lock)
+            position = 16 * int(rng.integers(0, (len(expected) - size) // 16))
+            known = slice(position, position + size)
+            key = recover_key(_stream(locked)[known], expected[known], position, lock)
+            found += np.array_equal(_stream(unlock_checkpoint(locked, key)), expected)
+        results.append(Result(f"share of AES-{8 * size} keys recovered from {size} known bytes", found / budget.keys))
+    return results

@@ -1,0 +1,29 @@
+"""Compiles a C++ file that lies beside this one, once a process, for the processor that it runs on."""
+
+import ctypes
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from pymodel.errors import DeeplockError
+
+__all__ = ["compile_library"]
+
+_FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC")
+
+
+@cache
+def compile_library(name: str, *definitions: str) -> ctypes.CDLL:
+    """The shared library of NAME.cpp, with these macros defined; takes a second or two. Its file is gone at once."""
+    source = Path(__file__).with_name(f"{name}.cpp")
+    with tempfile.TemporaryDirectory(prefix="deeplock-") as folder:
+        library = Path(folder, f"{name}.so")
+        command = ["g++", *_FLAGS, *(f"-D{macro}" for macro in definitions), str(source), "-o", str(library)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise DeeplockError("g++ is missing: install g++ with the system's package manager") from None
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+        return ctypes.CDLL(str(library))

@@ -1,0 +1,72 @@
+"""The search over one strand of the AES-128 key schedule, in C++ (strand_search.cpp): see there for what is dropped when."""
+
+import ctypes
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from pymodel.attacks.native import compile_library
+from pymodel.attacks.strands import constants
+from pymodel.sbox import SBOX
+
+__all__ = ["UNIT", "Found", "merge", "search"]
+
+UNIT = 4
+"""Scores count in 1/UNIT bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best states of a search.
+
+    states      uint8 [n, 4], best first
+    scores      int64 [n], in 1/UNIT bits less what the thresholds are at the end
+    candidates  how many states were searched
+    survivors   how many of them were never below the threshold
+    seconds     it took, on one core
+    """
+
+    states: np.ndarray
+    scores: np.ndarray
+    candidates: int
+    survivors: int
+    seconds: float
+
+
+def merge(parts: list[Found], keep: int) -> Found:
+    """The best of several searches of one strand."""
+    scores = np.concatenate([part.scores for part in parts])
+    best = np.argsort(-scores, kind="stable")[:keep]
+    return Found(
+        np.concatenate([part.states for part in parts])[best],
+        scores[best],
+        *(sum(getattr(part, name) for part in parts) for name in ("candidates", "survivors", "seconds")),
+    )
+
+
+def search(
+    tables: np.ndarray, strand: int, start: int, keep: int, first: range = range(256), portable: bool = False
+) -> Found:
+    """The `keep` states with the highest sums of tables[i, y(start + i)] whose running sums are never negative.
+
+    tables    int8 [steps, 256], in 1/UNIT bits: score of each value of the strand's byte, less the threshold's growth
+    start     block that the first table belongs to
+    first     values of the state's first byte to search: a share of 2**32 / 256 states each
+    portable  without AVX-512, which gives the same
+    """
+    library = compile_library("strand_search", *(["PORTABLE"] if portable else []))
+    tables = np.ascontiguousarray(tables, np.int8)
+    steps = len(tables)
+    fed, sbox = constants(strand, start, steps), np.ascontiguousarray(SBOX)
+    states, scores, survivors = np.empty(keep, np.uint32), np.empty(keep, np.int32), ctypes.c_uint64()
+    begin = time.monotonic()
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (tables, fed, sbox, states, scores)]
+    count = library.search(*pointers[:3], steps, first.start, first.stop, keep, *pointers[3:], ctypes.byref(survivors))
+    return Found(
+        states[:count].astype(">u4").view(np.uint8).reshape(count, 4),
+        scores[:count].astype(np.int64),
+        len(first) << 24,
+        survivors.value,
+        time.monotonic() - begin,
+    )

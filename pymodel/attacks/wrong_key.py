@@ -1,0 +1,65 @@
+"""Wrong keys: random ones, all but one bit right, and the nearest, which is the best of those.
+
+Yardstick: the accuracy with the right key.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pymodel.attacks.attack import Progress, Result, quiet
+from pymodel.attacks.target import Target, measure
+
+__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "flip", "run"]
+
+NEEDS = "what is handed out; for one bit off, nearly the whole key; for the nearest, labelled images too"
+SCHEMES = ("deep-lock", "hpnn", "adv-params", "secure-net")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """random  random keys, measured on the test images
+    one_off    keys that differ from the right one in one bit, drawn without repeating
+    held       of the thief's held-out images, for those
+    """
+
+    random: int = 10
+    one_off: int = 64
+    held: int = 500
+
+
+QUICK = Budget(random=4, one_off=16, held=200)
+FULL = Budget()
+
+
+def flip(key: bytes, bit: int) -> bytes:
+    """The key with one bit changed; bit 0 is the highest of byte 0."""
+    changed = bytearray(key)
+    changed[bit // 8] ^= 0x80 >> bit % 8
+    return bytes(changed)
+
+
+def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
+    """Accuracies on the test images; which of the one-off keys is the nearest is decided on the thief's held-out ones."""
+    scheme, protected = target.locked()
+    rng, victim = np.random.default_rng([seed, 1]), target.victim
+    right = measure(scheme.authorise(protected, target.key), victim.test)
+    progress("random keys")
+    keys = [scheme.random_key(protected, rng) for _ in range(budget.random)]
+    random = [measure(module, victim.test) for module in scheme.authorise_many(protected, keys)]
+    bits = rng.permutation(8 * len(target.key))[: budget.one_off]
+    few = victim.held.take(slice(0, budget.held))
+    near = [flip(target.key, int(bit)) for bit in bits]
+    held = []
+    for number, module in enumerate(scheme.authorise_many(protected, near), 1):
+        held.append(measure(module, few, narrow=True))
+        progress(f"keys that are one bit off: {number} of {len(near)}")
+    nearest = measure(scheme.authorise(protected, near[int(np.argmax(held))]), victim.test)
+    without = measure(scheme.authorise(protected, None), victim.test)
+    return [
+        Result("accuracy without a key", without, right),
+        Result("accuracy, random keys, mean", float(np.mean(random)), right),
+        Result("accuracy, random keys, best", max(random), right),
+        Result("accuracy, one bit off, mean (held-out images)", float(np.mean(held)), right),
+        Result("accuracy, nearest key", nearest, right),
+    ]
