@@ -60,6 +60,7 @@ def _image(image: "Image") -> dict[str, Any]:
         "bytes_per_beat": image.header["bytes_per_beat"],
         "batch": image.batch,
         "needs": image.memory_needs,
+        "lean": image.is_lean,
         "parameter_bytes": len(image.parameters),
         "lower_bound": image.interface.lower_bound,
         "layers": layers_of(image),

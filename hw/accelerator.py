@@ -226,5 +226,8 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             registers.restart.eq(control.begin),
             sequencer.profile.eq(registers.profile),
-            registers.events.eq(Mux(control.run & sequencer.counted, Cat(high[name] for name, _ in COUNTERS), 0)),
         ]
+        # a cycle later, as it comes from all over the core
+        m.d.sync += registers.events.eq(
+            Mux(control.run & sequencer.counted, Cat(high[name] for name, _ in COUNTERS), 0)
+        )

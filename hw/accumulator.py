@@ -14,9 +14,9 @@ class Accumulator(wiring.Component):
     """Adds the array's sums to the accumulator of their pixel; the last k-block's sums leave.
 
     Pixels come in the same order in every k-block, so the address is a count that `pixel_last` ends. A folded tile's sums
-    first move left by `shift` columns, but with `config.lean`, where no tile is folded. A pixel may follow itself at once (dense layers have just one): its total is then taken
-    from the adder, not from the memory. It must not come two cycles after itself with another pixel between: then the memory
-    is just being written. The issue stage sees to that.
+    first move left by `shift` columns; with `config.lean` no tile is folded. A pixel may follow itself at once (dense layers
+    have just one): its total is then taken from the adder, not from the memory. It must not come two cycles after itself with
+    another pixel between: then the memory is just being written. The issue stage sees to that.
 
     Latency: 2 cycles from `valid` to `out_valid`. Throughput: one pixel a cycle.
 

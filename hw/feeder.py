@@ -51,7 +51,7 @@ class WindowFeeder(wiring.Component):
 
         pixels = ceil_log2(config.accumulators)  # a layer has no more
         m.submodules.loops = loops = NestedLoops(wx=4, wy=4, px=pixels, py=pixels, block=12, kx=8, ky=8, group=8)
-        last, ends, goes = loops.last, loops.ends, loops.goes
+        last, ends = loops.last, loops.ends
         rounds = {
             "wx": fields.pool_w,
             "wy": fields.pool_h,

@@ -1,6 +1,6 @@
 """Issue stage: where activations meet weights. Decides in each cycle whether a word enters the array, and if not, why."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -79,13 +79,13 @@ class IssueStage(wiring.Component):
 
         first, second = Signal(init=1), Signal()  # of its k-block: the next word
         pair = Signal()  # the k-block before had two pixels
-        issued = Signal(2)
-        m.d.sync += issued.eq(Cat(self.issue, issued))
+        issued, too_soon = Signal(), Signal()
+        m.d.sync += issued.eq(self.issue)
         with m.If(self.issue):
             m.d.sync += [first.eq(word.tag.pixel_last), second.eq(first & ~word.tag.pixel_last)]
             with m.If(word.tag.pixel_last):
                 m.d.sync += pair.eq(second)
-        too_soon = pair & issued.all()
+        m.d.sync += too_soon.eq(Mux(word.tag.pixel_last, second, pair) & self.issue & issued)
 
         waits_for_weights = word.swap & ~self.full
         waits_for_post = word.tag.last & pauses

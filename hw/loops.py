@@ -45,25 +45,29 @@ class NestedLoops(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         inner = Const(1)
-        numbers = []
+        numbers, moves = [], []
         for name, shape in self.rounds.shape():
             number = Signal(shape.shape, init=1, name=f"{name}_number")  # of the round to come
             single = Signal(name=f"{name}_single")
             last, ends = self.last[name], self.ends[name]
             m.d.comb += [ends.eq(inner & last), self.goes[name].eq(self.active & inner & ~last)]
             will_be_last = number == self.rounds[name]
-            with m.If(self.begin | (self.advance & inner)):
+            moves.append(self.begin | (self.advance & inner))
+            with m.If(moves[-1]):  # what they become does not hang on `advance`, which comes late in a cycle
                 m.d.sync += [number.eq(number + 1), last.eq(will_be_last)]
+                with m.If(~self.begin & ends):
+                    m.d.sync += [number.eq(2), last.eq(single)]
             with m.If(self.begin):
                 m.d.sync += single.eq(will_be_last)
-            with m.If(self.advance & ends):
-                m.d.sync += [number.eq(2), last.eq(single)]
             inner = ends
             numbers.append(number)
         with m.If(self.begin):
             m.d.sync += self.active.eq(1)
         with m.If(self.advance & inner):
-            m.d.sync += [self.active.eq(0), *(number.eq(1) for number in numbers)]
+            m.d.sync += self.active.eq(0)
+        for number, moved in zip(numbers, moves, strict=True):
+            with m.If(moved & ~self.begin & inner):
+                m.d.sync += number.eq(1)
         return m
 
 

@@ -20,7 +20,7 @@ class Unfolder(wiring.Component):
     It moves a run in parts of up to `width` bytes: `rows`, or with config.lean 1, each of which is a write of its own.
 
     Latency: ifmap beats, then one cycle per part, and 3. Throughput: one part a cycle, less one cycle where a window's last
-    bytes cross into a further word.
+    bytes cross into a further word; with config.lean a part every second cycle.
 
     Members:
         run, count, header   while `run`: `count` batches of header.batch ifmaps of the network that `header` describes
@@ -187,7 +187,7 @@ class Unfolder(wiring.Component):
             m.d.comb += [reads[0].addr.eq((word + 1) >> 1), reads[1].addr.eq(word >> 1)]
         m.d.comb += [read.en.eq(advance) for read in reads]
 
-        position, size, end = Signal(row_bits + 1), Signal(range(width + 1), init=width), Signal()
+        position, size, end = Signal(row_bits + 1), Signal(range(width + 1)), Signal()
         with m.If(~valid | taken):
             m.d.sync += valid.eq(loops.active)
         with m.If(advance):
@@ -236,10 +236,11 @@ class Unfolder(wiring.Component):
         return moves & (rest | ~crosses)
 
     def _write(self, m: Module, part, begin) -> Value:
-        """Give each byte away at once. Gives whether the one that is there is done with."""
-        lane = Signal(range(self._config.rows))
-        done = part.valid & self.out.ready
-        m.d.comb += [self.out.valid.eq(part.valid), self.out.payload.chunks.eq(1 << lane)]
+        """Give each byte away, and be done with it in the cycle after: the way from `ready` on through the loops is too long
+        for one. Gives whether the one that is there is done with."""
+        lane, done = Signal(range(self._config.rows)), Signal()
+        m.d.sync += done.eq(self.out.valid & self.out.ready)
+        m.d.comb += [self.out.valid.eq(part.valid & ~done), self.out.payload.chunks.eq(1 << lane)]
         m.d.comb += [byte.eq(part.lanes[0]) for byte in self.out.payload.data]
         with m.If(done):
             m.d.sync += lane.eq(Mux(part.end, 0, lane + 1))

@@ -18,8 +18,9 @@ __all__ = ["WeightLoader"]
 class WeightLoader(wiring.Component):
     """Walks the program on its own, one tile ahead of the array: while a tile computes, the next one loads.
 
-    Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. Latency: a
-    tile is `full` in the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
+    Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full; with
+    `config.lean` the next tile's first beat comes a cycle later. Latency: a tile is `full` in the cycle after its last beat.
+    Between layers it takes 6 cycles to read the next descriptor.
 
     Members:
         run, layers, count  while `run`: `count` inferences of `layers` layers
@@ -200,6 +201,8 @@ class WeightLoader(wiring.Component):
         part, row, next_row = Signal(range(slices)), Signal(range(rows)), Signal(range(rows))
         last_part = part == slices - 1
         last_row = next_row == Mux(last_block, fields.rows_last, rows)[: len(row)]
+        # from the issue stage to the key stream is too long a way for a cycle of the FPGAs that lean is for
+        at_once = Const(0) if config.lean else self.swap
         free = Signal()
         accept = Signal()
 
@@ -212,7 +215,7 @@ class WeightLoader(wiring.Component):
             m.d.sync += block.eq(counted(block, ~enable | last_block, ~fields.cblocks))
 
         m.d.comb += [
-            free.eq(enable & (~self.full | self.swap)),
+            free.eq(enable & (~self.full | at_once)),
             accept.eq(free & (diagonal | self.parameters.valid)),
             next_row.eq(row + 1),
             last_beat.eq(accept & last_part & last_row),

@@ -20,6 +20,7 @@ __all__ = [
     "WORDS",
     "Field",
     "describe",
+    "is_lean",
     "pack",
     "pixels_of",
     "unpack",
@@ -65,7 +66,7 @@ HEADER = Layout(
             Field("layers", 8, meaning="descriptors that follow"),
             Field("batch", 8, meaning="ifmaps that an inference takes"),
         ),
-        (Field("parameter_beats", 32, meaning="beats of the parameter section"),),
+        (Field("parameter_beats", 24, meaning="beats of the parameter section"), Field("reserved", 8)),
         (Field("activation_words", 17, meaning="depth that the program needs"), Field("reserved", 15)),
         (Field("accumulators", 16, meaning="depth that the program needs"), Field("ifmap_beats", 16)),
         (Field("run_bytes", 16, meaning="bytes of one kernel row of the unfolded window"), Field("runs", 16)),
@@ -208,6 +209,18 @@ def unpack(layout: Layout, data: bytes) -> dict[str, int]:
 def pixels_of(descriptor: dict[str, int]) -> int:
     """Pixels that each k-block of a layer sends through the array: accumulators that the layer takes."""
     return descriptor["out_w"] * descriptor["out_h"] * descriptor["pool_w"] * descriptor["pool_h"]
+
+
+def is_lean(descriptor: dict[str, int]) -> bool:
+    """Whether an accelerator with Config.lean runs the layer: not diagonal, not folded, all that it reads inside its input."""
+    if descriptor["diagonal"] or descriptor["fold"]:
+        return False
+    for axis, origin, size in (("w", "x0", "in_w"), ("h", "y0", "in_h")):
+        windows = (descriptor[f"out_{axis}"] - 1) * descriptor["window_stride"]
+        reach = windows + (descriptor[f"pool_{axis}"] - 1) * descriptor["stride"] + descriptor[f"kernel_{axis}"]
+        if not 0 <= descriptor[origin] <= descriptor[size] - reach:
+            return False
+    return True
 
 
 def describe(layout: Layout) -> str:

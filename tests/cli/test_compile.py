@@ -46,6 +46,14 @@ def test_figures_and_image_agree(files, deeplock, tmp_path):
     assert image.suite == "deep-lock"
 
 
+@pytest.mark.parametrize("lean", [False, True])
+def test_a_lean_image_is_one_that_lean_accelerators_run(lean, files, deeplock, tmp_path):
+    """The last layer of digits has 10 channels, which are else folded."""
+    path = tmp_path / "an.image"
+    assert deeplock("compile", files.network, *["--lean"] * lean, "-o", path).code == 0
+    assert load_image(path).is_lean == lean
+
+
 def test_an_exported_program_is_quantised_and_compiled(exported, files, deeplock, tmp_path):
     program, inputs = exported(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
     image = tmp_path / "mine.image"

@@ -53,15 +53,16 @@ def random_windows(rng, config: Config) -> dict[str, int]:
         height, width, depth = (int(size) for size in rng.integers(1, (11, 11, 2 * config.rows)))
         kernel = int(rng.integers(1, min(height, 5) + 1)), int(rng.integers(1, min(width, 5) + 1))
         fields = windows((height, width, depth), kernel, int(rng.integers(1, 3)), int(rng.integers(0, 3000)))
-        if fields["ifmap_bytes"] <= config.ifmap_bytes and parts(config, fields)[1] < (1600 if config.lean else 400):
+        if fields["ifmap_bytes"] <= config.ifmap_bytes and parts(config, fields)[1] < (3200 if config.lean else 400):
             return fields
 
 
 def parts(config: Config, fields: dict[str, int]) -> tuple[int, int, int]:
-    """Ifmap beats, run parts of up to `rows` bytes, and windows whose last part crosses into a further word."""
+    """Ifmap beats, run parts of up to `rows` bytes (lean: twice the bytes), and windows whose last part crosses into a
+    further word."""
     rows, count = config.rows, fields["windows_x"] * fields["windows_y"]
     if config.lean:
-        return -(-fields["ifmap_bytes"] // rows), fields["run_bytes"] * fields["runs"] * count, 0
+        return -(-fields["ifmap_bytes"] // rows), 2 * fields["run_bytes"] * fields["runs"] * count, 0
     last = (fields["run_bytes"] - 1) % rows + 1
     before = (fields["run_bytes"] * fields["runs"] - last) % rows
     whole = -(-fields["run_bytes"] // rows) * fields["runs"]

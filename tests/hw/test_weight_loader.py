@@ -31,7 +31,8 @@ CONFIGS = [
 
 
 def name(config: Config) -> str:
-    return f"{config.rows}x{config.cols}-{config.bytes_per_beat}-{config.lanes}-{config.sum_bits}{'-lean' * config.lean}"
+    lean = "-lean" * config.lean
+    return f"{config.rows}x{config.cols}-{config.bytes_per_beat}-{config.lanes}-{config.sum_bits}{lean}"
 
 
 @dataclass
@@ -297,7 +298,7 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
-    """If each tile is taken as soon as it is full, no cycle is lost within a layer."""
+    """If each tile is taken as soon as it is full, no cycle is lost within a layer, or with lean one between tiles."""
     dut = WeightLoader(config)
     program = program_of(rng, config, (2 * config.cols, 3, config.rows), (config.cols, 2, config.rows + 1))
     array = Array(dut, config)
@@ -313,14 +314,21 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
         partial(send, stream=dut.parameters, items=beats),
         background=[array.watch, ProgramMemory(dut, program.data).serve],
     )
-    first = program.stream[0].size // config.bytes_per_beat
-    start = array.beats[0]
-    expected = list(range(start, start + first)) + list(range(start + first + 6, start + 6 + len(beats)))
-    assert array.beats == expected
     entries = 8 * config.cols // config.bytes_per_beat
-    tile = config.rows * config.cols // config.bytes_per_beat
-    ends = [entries + tile * (n + 1) + g * (entries + 3 * tile) for g in range(2) for n in range(3)]
-    assert array.full_at[:6] == [start + end for end in ends], "full in the cycle after a tile's last beat"
+    row = config.cols // config.bytes_per_beat
+    at, expected, ends = array.beats[0], [], []
+    for heights, groups in (([config.rows] * 3, 2), ([config.rows, 1] * 2, 1)):
+        for _ in range(groups):
+            expected += range(at, at + entries)
+            at += entries
+            for number, height in enumerate(heights):
+                at += config.lean and number > 0
+                expected += range(at, at + height * row)
+                at += height * row
+                ends.append(at)
+        at += 6
+    assert array.beats == expected
+    assert array.full_at[:6] == ends[:6], "full in the cycle after a tile's last beat"
 
 
 @pytest.mark.parametrize(("fold", "kblocks", "tiles"), [(3, 65_535, 8192), (3, 65_529, 8192), (3, 65_528, 8191)])

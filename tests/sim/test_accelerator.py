@@ -13,6 +13,7 @@ from pymodel.compiler import compile_network
 from pymodel.config import Config
 from pymodel.driver import AcceleratorError
 from pymodel.errors import DeeplockError
+from pymodel.image import Image
 from sim.bench import run_bench
 from sim.build import build
 from sim.run import simulate
@@ -22,6 +23,7 @@ from tests.sim import tiny
 BENCH = Path(__file__).with_name("bench_accelerator.py")
 SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
 NARROW = replace(SMALL, lanes=1, multiplier_cycles=4, sum_bits=24)
+LEAN = replace(NARROW, multiplier_cycles=8, single_port=True, sbox="rom", lean=True)
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
@@ -39,11 +41,12 @@ def test_accelerator(simulator, pauses, tmp_path):
         Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"),
         Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, sbox="rom"),
         NARROW,
+        LEAN,
         pytest.param(Config(), marks=pytest.mark.slow),
         pytest.param(Config(rows=8, cols=16, bytes_per_beat=16, sbox="composite"), marks=pytest.mark.slow),
         pytest.param(Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"), marks=pytest.mark.slow),
     ],
-    ids=lambda config: f"{config.rows}x{config.cols}-{config.sbox}-{config.sum_bits}",
+    ids=lambda config: f"{config.rows}x{config.cols}-{config.sbox}-{config.sum_bits}{'-lean' * config.lean}",
 )
 @pytest.mark.parametrize("key", [tiny.KEY, tiny.WRONG_KEY], ids=["right", "wrong"])
 def test_geometries(config, key):
@@ -59,6 +62,15 @@ def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
         program = [{**fields, "narrow": int(index != layer)} for index, fields in enumerate(image.program)]
         with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
             simulate(replace(image, program=tuple(program)), NARROW, tiny.KEY, list(tiny.ifmaps(1)))
+
+
+@pytest.mark.parametrize("fields", [{"fold": 1}, {"diagonal": 1}], ids=str)
+def test_a_layer_that_is_not_lean_stops_a_lean_accelerator(fields, monkeypatch):
+    image = tiny.tiny_image(LEAN)
+    monkeypatch.setattr(Image, "check_fits", lambda self, config: None)
+    program = (*image.program[:-1], image.program[-1] | fields)
+    with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
+        simulate(replace(image, program=program), LEAN, tiny.KEY, list(tiny.ifmaps(1)))
 
 
 def test_the_lock_costs_at_most_32_cycles(simulator):

@@ -16,8 +16,9 @@ ACCUMULATORS_TOO_FEW = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=32,
 """A layer of the network takes several descriptors."""
 
 
-def tiny_network(seed: int = 0) -> Network:
-    """conv3x3 same 6, pool 2, conv3x3 stride 2 same 9, overlapping pool, dense 10, on 9x9x1."""
+def tiny_network(seed: int = 0, lean: bool = False) -> Network:
+    """conv3x3 same 6, pool 2, conv3x3 same 9, overlapping pool, dense 10, on 9x9x1; for lean accelerators the second
+    convolution without padding and no pool behind it."""
     rng = np.random.default_rng(seed)
 
     def conv(
@@ -30,6 +31,14 @@ def tiny_network(seed: int = 0) -> Network:
             rng.integers(1 << 15, 1 << 16, out), shift, stride, (pad,) * 4, -5, -5, lo, 127,
         )  # fmt: skip
 
+    if lean:
+        layers = (
+            conv("conv1", "input", (6, 3, 3, 1), pad=1, lo=-5),
+            MaxPool("pool1", "conv1", 2, 2),
+            conv("conv2", "pool1", (9, 3, 3, 6), lo=-5),
+            conv("dense", "conv2", (10, 2, 2, 9)),
+        )
+        return Network("tiny", (9, 9, 1), Quantisation(1 / 16, -5), Quantisation(1 / 8, -5), layers)
     layers = (
         conv("conv1", "input", (6, 3, 3, 1), pad=1, lo=-5),
         MaxPool("pool1", "conv1", 2, 2),
@@ -42,7 +51,7 @@ def tiny_network(seed: int = 0) -> Network:
 
 def tiny_image(config: Config, seed: int = 0, batch: int = 1) -> Image:
     """Locked with KEY if the configuration locks."""
-    image = compile_network(tiny_network(seed), config, np.random.default_rng(seed), batch)
+    image = compile_network(tiny_network(seed, config.lean), config, np.random.default_rng(seed), batch)
     return image if config.suite == "plain" else image.locked(config.suite, KEY)
 
 
