@@ -84,7 +84,7 @@ class SystolicArray(wiring.Component):
         sums = [0] * config.cols
         for row in range(config.rows):
             for col in range(0, config.cols, 2):
-                m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width, col // 2)
+                m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width)
                 m.d.comb += [
                     pair.activation.eq(skewed[:8]),
                     pair.load.eq(load[row * (config.cols // lanes) + col // lanes]),

@@ -12,9 +12,6 @@ __all__ = ["DualMultiplier"]
 class DualMultiplier(wiring.Component):
     """products[i] = activation * weights[i], each operand and each product through a register.
 
-    The activation register begins at `place`. The multipliers of a row, which all take the same activation, have different
-    ones: else synthesis makes one register of theirs, far away from most.
-
     Latency: 2 cycles. Throughput: two products a cycle. On iCE40 UltraPlus it is one SB_MAC16, registers included; there a
     reset clears the registers one cycle later than elsewhere, and `swap` must be low in the cycle after it.
 
@@ -24,8 +21,7 @@ class DualMultiplier(wiring.Component):
         products     of the operands that were taken last but one cycle ago
     """
 
-    def __init__(self, place: int = 0):
-        self._place = place
+    def __init__(self):
         super().__init__(
             {
                 "activation": In(signed(8)),
@@ -46,7 +42,7 @@ class DualMultiplier(wiring.Component):
                 self.products.as_value(),
             )  # fmt: skip
             return m
-        activation = Signal(signed(8), init=self._place)
+        activation = Signal(signed(8))
         weights = Signal.like(self.weights)
         m.d.sync += activation.eq(self.activation)
         with m.If(self.swap):

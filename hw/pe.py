@@ -15,9 +15,6 @@ class ProcessingPair(wiring.Component):
     Latency: 3 cycles from `activation`, 1 from `sums_in`. Throughput: two products a cycle. Optimised for few flip-flops: no
     enable, no valid; whoever feeds it knows which sums count.
 
-    width   of the sums
-    place   of the pair in its row
-
     Members:
         activation  int8, for both
         load, weights_in  `weights_in` go to the shadow registers at the end of a cycle with `load`
@@ -26,8 +23,7 @@ class ProcessingPair(wiring.Component):
         sums_in, sums_out  partial sums, `width` bits
     """
 
-    def __init__(self, width: int, place: int = 0):
-        self._place = place
+    def __init__(self, width: int):
         pair = data.ArrayLayout(signed(8), 2)
         sums = data.ArrayLayout(signed(width), 2)
         super().__init__(
@@ -43,7 +39,7 @@ class ProcessingPair(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.multiplier = multiplier = DualMultiplier(self._place)
+        m.submodules.multiplier = multiplier = DualMultiplier()
         shadows = Signal.like(self.weights_in)
         with m.If(self.load):
             m.d.sync += shadows.eq(self.weights_in)

@@ -1,6 +1,7 @@
 """`deeplock synth`: tables, JSON and errors; the programs behind it are tested in tests/fpga/test_flow.py."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -106,8 +107,9 @@ def test_the_bitstream_of_a_boards_best_seed_is_written(deeplock, fake, tmp_path
     assert fake[-1].design.fields["single_port"] is False
 
 
-def test_a_board_that_misses_its_clock_leaves_no_bitstream(deeplock, fake, tmp_path):
+def test_a_board_that_misses_its_clock_leaves_no_bitstream(deeplock, fake, tmp_path, monkeypatch):
     """Not even the one that was there."""
+    monkeypatch.setitem(BOARDS, "ulx3s-85f", replace(BOARDS["ulx3s-85f"], clock_hz=80_000_000))
     output, path = tmp_path / "board.bit", tmp_path / "synth.json"
     output.write_bytes(b"of yesterday")
     outcome = deeplock("synth", "--board", "ulx3s-85f", "--seeds", 1, "-o", output, "--json", path)
