@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ def measure(
             progress(f"{workload.network.name} in PyTorch")
             found += _in_pytorch(workload)
     if "host" in platforms and shutil.which("valgrind") is None:
-        progress("no valgrind on PATH: instructions on this machine are left out")
+        print("no valgrind on PATH: instructions on this machine are left out", file=sys.stderr)
     order = [workload.network.name for workload in workloads]
     found.sort(key=lambda row: order.index(row["network"]))
     return _with_ratios(found)
