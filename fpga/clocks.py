@@ -1,5 +1,6 @@
 """The clock of a board's system: a PLL from the board's oscillator, and a reset until it is locked."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 from amaranth import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, Signal
@@ -80,8 +81,9 @@ class _Clock(Elaboratable):
         m.submodules.reset = ResetSynchronizer(~locked | (left != 0), domain="sync")
         return m
 
+    @abstractmethod
     def _pll(self, m: Module, platform, clock: Signal, locked: Signal) -> None:
-        raise NotImplementedError
+        """Make the clock, and say when it can be relied on."""
 
 
 class Ice40Clock(_Clock):

@@ -43,7 +43,7 @@ def options(device: Device, seed: int, on_pins: bool) -> list[str]:
     found = [*device.part, "-q", "--seed", str(seed), "--freq", str(device.mhz), "--timing-allow-fail"]
     if device.family == "ecp5":
         found += [] if on_pins else ["--lpf-allow-unconstrained"]
-        # the defaults take several times as long, for longer wires
+        # router1 takes several times as long; the placer heap left wires of 258,000 at 8x16, static of 199,000
         found += ["--placer", "static", "--router", "router2"]
     return found
 

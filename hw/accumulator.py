@@ -53,9 +53,8 @@ class Accumulator(wiring.Component):
         tag = Signal.like(self.tag)
         m.d.comb += read.addr.eq(pixel)
         m.d.sync += [valid.eq(self.valid), tag.eq(self.tag), read_pixel.eq(pixel)]
-        m.d.sync += again.eq(
-            pixel == Mux(valid, read_pixel, write.addr)
-        )  # as the adder's, when the memory has answered
+        # the same pixel as the adder's, when the memory has answered
+        m.d.sync += again.eq(pixel == Mux(valid, read_pixel, write.addr))
         with m.If(self.valid):
             m.d.sync += pixel.eq(Mux(self.tag.pixel_last, 0, pixel + 1))
 
