@@ -11,7 +11,7 @@ from pymodel import trained
 from pymodel.attacks.byte_models import like, model_of
 from pymodel.attacks.ciphertext_only import locked_stream
 from pymodel.attacks.ciphertext_only import recover_key as recover_by_likelihood
-from pymodel.attacks.known_plaintext import recover_key
+from pymodel.attacks.known_plaintext import parameter_stream, recover_key
 from pymodel.checkpoint import Checkpoint, load, unlock_checkpoint
 from pymodel.errors import DeeplockError
 from pymodel.keyfile import write_key
@@ -47,8 +47,7 @@ def _known_plaintext(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[
     if args.tensor:
         locked, position = locked_stream(checkpoint, args.tensor)
     else:
-        tensors = sorted(checkpoint.tensors)
-        locked, position = np.concatenate([locked_stream(checkpoint, name)[0] for name in tensors]), 0
+        locked, position = parameter_stream(checkpoint), 0
     if not 0 <= args.at <= len(locked) - len(plain):
         raise DeeplockError(f"--at must be 0..{len(locked) - len(plain)}, not {args.at}")
     known = locked[args.at : args.at + len(plain)]

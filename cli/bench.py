@@ -139,7 +139,7 @@ def run(args: argparse.Namespace) -> None:
     from pymodel.errors import DeeplockError
     from pymodel.network_file import load_network
     from pymodel.preprocess import quantise_input
-    from sim.riscv.build import CORES
+    from sim.riscv.cores import CORES
     from sim.toolchain import check_simulator
 
     simulator = "verilator" if args.kind == "board" else "native"

@@ -14,7 +14,8 @@ from cli.bench_rtl import Workload
 from pymodel import golden, networks
 from pymodel.keyfile import generate_key
 from pymodel.network import macs
-from sim.riscv.build import CORES, build_core, build_firmware, build_host, check_compiler
+from sim.riscv.build import build_core, build_firmware, build_host, check_compiler
+from sim.riscv.cores import CORES
 from sim.riscv.memory import VARIANTS, Arena, arena_of
 from sim.riscv.pytorch import Timing, time_float, time_int8
 from sim.riscv.run import run_on_core, run_on_host

@@ -6,10 +6,12 @@ from typing import Any
 
 from cli.bench_software import cost
 
-__all__ = ["comparison", "figure", "headline", "layer_rows", "markdown", "timings"]
+__all__ = [
+    "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "markdown", "networks_of", "pairs_of", "timings",
+]  # fmt: skip
 
 Row = dict[str, Any]
-_NAMES = {
+NAMES = {
     "vexriscv": "VexRiscv",
     "vexriscv-cfu": "VexRiscv + custom instruction",
     "picorv32": "PicoRV32",
@@ -17,6 +19,8 @@ _NAMES = {
     "pytorch-int8": "host, PyTorch int8",
     "pytorch-float32": "host, PyTorch float32",
 }
+"""Of the platforms, for people."""
+
 _SOFTWARE = ("vexriscv", "picorv32")
 """Cores as they are."""
 
@@ -27,11 +31,12 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[object]], words: int) 
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
 
-def _networks(rows: Sequence[Row]) -> list[str]:
+def networks_of(rows: Sequence[Row]) -> list[str]:
+    """Their names, in the order of the rows of software.json."""
     return list(dict.fromkeys(row["network"] for row in rows))
 
 
-def _pairs(rows: Sequence[Row], network: str) -> list[tuple[Row, Row, Row | None]]:
+def pairs_of(rows: Sequence[Row], network: str) -> list[tuple[Row, Row, Row | None]]:
     """(plain, the locked variant that costs least, unlock-all) of each platform and memory."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -47,11 +52,12 @@ def _pairs(rows: Sequence[Row], network: str) -> list[tuple[Row, Row, Row | None
 
 def best_software(rows: Sequence[Row], network: str) -> Row:
     """The locked inference that takes the fewest cycles on a core as it is, with ideal memory."""
-    pairs = _pairs(rows, network)
+    pairs = pairs_of(rows, network)
     return min((locked for _, locked, _ in pairs if locked["platform"] in _SOFTWARE), key=cost)
 
 
-def _arrays(cycles: dict, network: str) -> list[Row]:
+def arrays_of(cycles: dict, network: str) -> list[Row]:
+    """The rows of cycles.json that are of this network."""
     return [row for row in cycles["rows"] if row["network"] == network]
 
 
@@ -60,18 +66,18 @@ def comparison(software: dict, cycles: dict) -> tuple[list[str], list[list[objec
     rows = software["rows"]
     head = ["network", "platform", "memory", "plain", "locked", "variant", "locked / plain", "cycles / MAC"]
     cells: list[list[object]] = []
-    for network in _networks(rows):
+    for network in networks_of(rows):
         best = cost(best_software(rows, network))
-        for plain, locked, whole in _pairs(rows, network):
+        for plain, locked, whole in pairs_of(rows, network):
             if "cycles" not in plain:
                 continue
             unlock = whole and whole.get("unlock_cycles_per_byte")
             figures = [f"{locked['ratio']:.2f}", f"{plain['cycles_per_mac']:.2f}", f"{unlock:.2f}" if unlock else "-"]
             counts = [f"{plain['cycles']:,.0f}", f"{locked['cycles']:,.0f}", locked["variant"]]
-            names = [network, _NAMES[plain["platform"]], plain["memory"]]
+            names = [network, NAMES[plain["platform"]], plain["memory"]]
             cells.append([*names, *counts, *figures, f"{best / cost(locked):.2f}"])
         work = next(row["macs"] for row in rows if row["network"] == network)
-        for row in _arrays(cycles, network):
+        for row in arrays_of(cycles, network):
             plain, locked = row["cycles_plain"], row["cycles_locked"]
             figures = [f"{locked / plain:.3f}", f"{plain / work:.3f}", "0.00" if locked == plain else "-"]
             names = [network, f"accelerator {row['rows']}x{row['cols']}", "stream"]
@@ -89,7 +95,7 @@ def timings(software: dict) -> tuple[list[str], list[list[object]]]:
         if "nanoseconds" in row:
             counted = "instructions" in row
             instructions = [f"{row['instructions']:,.0f}", f"{row['ratio']:.2f}"] if counted else ["-", "-"]
-            names = [row["network"], _NAMES[row["platform"]], row["variant"]]
+            names = [row["network"], NAMES[row["platform"]], row["variant"]]
             cells.append([*names, *instructions, f"{row['nanoseconds'] / 1000:,.1f}", f"{row['time_ratio']:.2f}"])
     return head, cells
 
@@ -116,14 +122,14 @@ def headline(software: dict, cycles: dict) -> tuple[list[str], list[list[object]
     head = ["network", "RISC-V", "RISC-V + custom instruction", "host", "accelerator"]
     head = [*head, "8x8 over best software", "16x16 over best software"]
     cells: list[list[object]] = []
-    for network in _networks(rows):
+    for network in networks_of(rows):
         ratios = {
             plain["platform"]: f"{locked['ratio']:.2f}"
-            for plain, locked, _ in _pairs(rows, network)
+            for plain, locked, _ in pairs_of(rows, network)
             if plain["memory"] in ("ideal", "host")
         }
         best = cost(best_software(rows, network))
-        arrays = {f"{row['rows']}x{row['cols']}": row for row in _arrays(cycles, network)}
+        arrays = {f"{row['rows']}x{row['cols']}": row for row in arrays_of(cycles, network)}
         picked = [arrays.get(name) for name in ("8x8", "16x16")]
         lock = [row["cycles_locked"] / row["cycles_plain"] for row in picked if row]
         shares = [ratios.get(name, "-") for name in ("vexriscv", "vexriscv-cfu", "host")]
@@ -136,13 +142,13 @@ def figure(software: dict, cycles: dict) -> bytes:
     """A PNG: cycles of a locked inference on each platform, and what share of them the lock is."""
     from matplotlib.figure import Figure
 
-    rows, networks = software["rows"], _networks(software["rows"])
+    rows, networks = software["rows"], networks_of(software["rows"])
     bars: dict[str, dict[str, tuple[float, float]]] = {}
     for network in networks:
-        for plain, locked, _ in _pairs(rows, network):
+        for plain, locked, _ in pairs_of(rows, network):
             if plain["memory"] == "ideal":
-                bars.setdefault(_NAMES[plain["platform"]], {})[network] = (cost(plain), cost(locked))
-        for row in _arrays(cycles, network):
+                bars.setdefault(NAMES[plain["platform"]], {})[network] = (cost(plain), cost(locked))
+        for row in arrays_of(cycles, network):
             if row["rows"] == row["cols"]:
                 name = f"accelerator {row['rows']}x{row['cols']}"
                 bars.setdefault(name, {})[network] = (row["cycles_plain"], row["cycles_locked"])

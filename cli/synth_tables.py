@@ -69,13 +69,14 @@ def core_table(rows: Sequence[Row]) -> Table:
 
 def component_table(rows: Sequence[Row]) -> Table:
     """A line for each component."""
-    head = ["device", "component", "S-box", "what", "LUT4", "FF", "BRAM", "MHz"]
+    head = ["device", "component", "S-box", "what", "LUT4", "FF", "BRAM", "DSP", "MHz"]
     lines = []
     for row in rows:
-        what = [str(row["direction"])] if "direction" in row else [f"B={row['bytes_per_beat']}"]
+        what = [str(row[name]) for name in ("direction", "core") if name in row]
+        what += [f"B={row['bytes_per_beat']}"] if "bytes_per_beat" in row else []
         what += [f"key {row['key_bits'] or 'any'}"] if "key_bits" in row else []
-        line = [row["device"], row["component"], row["sbox"], " ".join(what)]
-        lines.append(line + [row[name] for name in ("lut4", "ff", "bram")] + [_megahertz(row)])
+        line = [row["device"], row["component"], row.get("sbox", ""), " ".join(what)]
+        lines.append(line + [row[name] for name in ("lut4", "ff", "bram", "dsp")] + [_megahertz(row)])
     return lines, head
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cli import software_report
+from cli import software_area, software_report
 from cli.attack_report import security_figures, security_tables
 from cli.bench_board import table as board_table
 from cli.bench_rtl import table as cycles_cells
@@ -181,8 +181,8 @@ def take_area(file: Path) -> None:
     (RESULTS / "area.png").write_bytes(area_figure(result))
 
 
-def put_software(text: str, software: dict, cycles: dict) -> str:
-    """docs/benchmarks.md with the figures of this software.json and cycles.json."""
+def put_software(text: str, software: dict, cycles: dict, area: dict) -> str:
+    """docs/benchmarks.md with the figures of this software.json, cycles.json and area.json."""
     tables = {
         "software": (software_report.comparison(software, cycles), 3),
         "software-host": (software_report.timings(software), 3),
@@ -190,13 +190,26 @@ def put_software(text: str, software: dict, cycles: dict) -> str:
     }
     for name, ((head, cells), words) in tables.items():
         text = put_between(text, name, software_report.markdown(head, cells, words))
+    head, cells = software_area.area_table(software, cycles, area)
+    content = "Not measured yet: `deeplock synth --sweep fpga/area.toml --json docs/results/area.json`.\n"
+    if cells:
+        content = software_report.markdown(head, cells, 1) + f"\nBy `{area['command']}`.\n{AREA_FIGURE}"
+    text = put_between(text, "software-area", content)
     return put_between(text, "software-command", f"By `{software['command']}` on {software['machine']}.\n")
+
+
+AREA_FIGURE = "\n![cycles of a locked inference against LUT4, lines of equal product](results/software-area.png)\n"
 
 
 def take_software(file: Path) -> None:
     software, cycles = json.loads(file.read_text()), json.loads((RESULTS / "cycles.json").read_text())
-    BENCHMARKS.write_text(put_software(BENCHMARKS.read_text(), software, cycles))
+    path = RESULTS / "area.json"
+    area = json.loads(path.read_text()) if path.exists() else {"rows": [], "components": []}
+    text = put_software(BENCHMARKS.read_text(), software, cycles, area)
+    BENCHMARKS.write_text(text)
     (RESULTS / "software.png").write_bytes(software_report.figure(software, cycles))
+    if AREA_FIGURE in text:
+        (RESULTS / "software-area.png").write_bytes(software_area.area_figure(software, cycles, area))
     table = software_report.markdown(*software_report.headline(software, cycles), 1)
     README.write_text(put_between(README.read_text(), "software", table))
 

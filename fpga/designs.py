@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Component
 
 from fpga.boards import Board
 from fpga.devices import DEVICES, Device
+from fpga.riscv import Processor
 from fpga.sources import Source, board_source, harness_source
 from fpga.top import Top
 from hw.accelerator import Accelerator
@@ -19,8 +20,9 @@ from hw.unlock import UnlockUnit
 from pymodel.config import Config
 from pymodel.key_schedule import KEY_SIZES
 from pymodel.sbox import INV_SBOX, SBOX
+from sim.riscv.cores import CORES, packaged_verilog
 
-__all__ = ["COMPONENTS", "Design", "core", "key_schedule", "on_board", "sbox", "unlock_unit"]
+__all__ = ["COMPONENTS", "Design", "core", "key_schedule", "on_board", "riscv", "sbox", "unlock_unit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,7 @@ _ARGUMENTS = {
     "sbox": STYLES,
     "bytes_per_beat": (4, 8, 16),
     "key_bits": (0, 128, 192, 256),
+    "core": tuple(CORES),
 }
 
 
@@ -93,9 +96,17 @@ def unlock_unit(bytes_per_beat: int, sbox: str) -> Design:
     return _component("unlock_unit", make, bytes_per_beat=bytes_per_beat, sbox=sbox)
 
 
+def riscv(core: str) -> Design:
+    """A core of the software baseline; ValueError for an unknown one, or where its Verilog is missing."""
+    design = _component("riscv", partial(Processor, core), core=core)
+    packaged_verilog(CORES[core])
+    return design
+
+
 COMPONENTS: dict[str, Callable[..., Design]] = {
     "sbox": sbox,
     "key_schedule": key_schedule,
     "unlock_unit": unlock_unit,
+    "riscv": riscv,
 }
 """Those that a sweep can ask for, by name."""

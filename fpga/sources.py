@@ -24,9 +24,14 @@ class Source:
 
 
 def harness_source(component: Callable[[], Component], by_module: bool, device: Device) -> Source:
-    """What `component` makes, in a harness, on any pins; `by_module`: its modules' resources matter."""
-    harness = Harness(component(), buffered=by_module)
-    return Source(rtlil.convert(harness, name=TOP, platform=device, emit_src=False))
+    """What `component` makes, in a harness, on any pins; `by_module`: its modules' resources matter.
+
+    A component that instantiates modules which are not Amaranth's has them in its attribute `rtlil`.
+    """
+    made = component()
+    harness = Harness(made, buffered=by_module)
+    foreign = getattr(made, "rtlil", "")
+    return Source(rtlil.convert(harness, name=TOP, platform=device, emit_src=False) + foreign)
 
 
 def board_source(top: Callable[[Board], Elaboratable], board: Board, device: Device) -> Source:

@@ -7,7 +7,7 @@ from fpga.devices import Device
 from fpga.harness import BUFFER, SHELL
 from fpga.toolchain import run_program
 
-__all__ = ["ANY_ON_COLLISION", "TOP", "mapping", "preparation", "synthesise"]
+__all__ = ["ANY_ON_COLLISION", "TOP", "mapping", "preparation", "run_yosys", "synthesise"]
 
 TOP = "top"
 """Name of the module to synthesise."""
@@ -16,8 +16,12 @@ ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=
 """Yosys's command that lets a clocked read of a word in the cycle in which it is written give anything.
 
 No component of hw/ asks for more (tests/fpga/test_flow_collisions.py), nor do those of fpga/, and no block RAM promises
-more: anything else would cost a register and a multiplexer for every bit of a word.
+more: anything else would cost a register and a multiplexer for every bit of a word. What comes from Verilog (fpga/riscv.py)
+keeps the word of before: Yosys makes its reads clocked ones only after this command.
 """
+
+_KEEP = "setattr -set keep 1 a:keep=1 %ci1:+$dff[Q] t:$dff %i"
+"""Yosys's command that keeps the registers behind signals with attribute `keep`; for itself it keeps but their nets."""
 
 _BLACK_BOX = f"""
 attribute \\blackbox 1
@@ -45,6 +49,7 @@ def preparation() -> tuple[str, ...]:
         ANY_ON_COLLISION,
         f"setattr -mod -set keep_hierarchy 1 {TOP}.{SHELL}",
         "flatten",
+        _KEEP,
         "opt_expr",
         "opt_clean -purge",
     )
@@ -77,7 +82,8 @@ def _in_luts(small: list[str], large: list[str], blocks: int) -> list[str]:
     return chosen
 
 
-def _run(commands: Iterable[str], made: Path) -> None:
+def run_yosys(commands: Iterable[str], made: Path) -> None:
+    """Run commands that make the file `made`, in its folder; RuntimeError if they do not."""
     made.unlink(missing_ok=True)
     # quiet, because the WebAssembly build stops without a word if ABC writes to its log
     printed = run_program("yosys", ["-q", "-p", "; ".join(commands)], made.parent)
@@ -97,9 +103,9 @@ def synthesise(rtlil: str, device: Device, netlist: Path) -> None:
     )
     source.write_text(rtlil + _BLACK_BOX)
     lists = (f"select -write {small.name} {_SMALL}", f"select -write {large.name} t:$mul {_SMALL} %d")
-    _run((f"read_rtlil {source.name}", *preparation(), *lists, f"write_rtlil {flat.name}"), flat)
+    run_yosys((f"read_rtlil {source.name}", *preparation(), *lists, f"write_rtlil {flat.name}"), flat)
     blocks = device.capacity["dsp"] if device.infers_dsp else 0
     names = _in_luts(small.read_text().splitlines(), large.read_text().splitlines(), blocks)
     chosen.write_text("".join(f"{name}\n" for name in names))
     luts = (f"select -read {chosen.name}", "booth", "select -clear")
-    _run((f"read_rtlil {flat.name}", *luts, *mapping(device), f"write_json {netlist.name}"), netlist)
+    run_yosys((f"read_rtlil {flat.name}", *luts, *mapping(device), f"write_json {netlist.name}"), netlist)

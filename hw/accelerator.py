@@ -57,12 +57,20 @@ class Accelerator(wiring.Component):
         m.submodules.control = control = Control(SUITES[config.suite].locks)
         m.submodules.image_port = image_port = ImagePort(config)
 
-        # the data path: all of it returns to its initial state on `clear`
-        def cleared(name: str, component):
-            m.submodules[name] = ResetInserter(control.clear)(component)
+        # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own,
+        # kept, as one for all would be far from most of them
+        def clear_of(name: str) -> Signal:
+            clear = Signal(name=f"clear_{name}", attrs={"keep": 1})
+            m.d.sync += clear.eq(control.clear)
+            return clear
+
+        def cleared(name: str, component, clear: Signal | None = None):
+            m.submodules[name] = ResetInserter(clear_of(name) if clear is None else clear)(component)
             return component
 
-        lock = cleared("lock", Lock(config))
+        clear = clear_of("lock")
+        lock = cleared("lock", Lock(config), clear)
+        m.d.comb += lock.clear.eq(clear)
         loader = cleared("weight_loader", WeightLoader(config))
         sequencer = cleared("sequencer", Sequencer(config))
         unfolder = cleared("unfolder", Unfolder(config))
@@ -195,7 +203,6 @@ class Accelerator(wiring.Component):
             image_port.load.eq(control.load),
             image_port.stop.eq(control.stop),
             lock.start.eq(starting),
-            lock.clear.eq(control.clear),
         ]
         with m.If(image_port.error.any()):
             m.d.comb += control.errors.eq(image_port.error)

@@ -25,7 +25,8 @@ class Control(wiring.Component):
         zeroise_at_end     of CONFIG
         load, stop         to the ports: take a program; leave the packet
         begin              pulse: a run begins in the next cycle
-        run, clear         to the data path: it works; all its registers return to their initial values
+        run                to the data path: it works
+        clear              in the next cycle all registers of the data path are to return to their initial values
         zeroise            to the key register
         status             as STATUS reads
     """
@@ -57,9 +58,7 @@ class Control(wiring.Component):
         error = Signal(8)
         done = Signal()
         fault = Signal(8)
-        cause = Signal(
-            8
-        )  # an error of the last cycle: so that no path goes through both a check and what follows from it
+        cause = Signal(8)  # a cycle later, so that no path goes through both a check and what follows from it
         m.d.sync += cause.eq(self.errors)
         busy = self.run | self.loading | self.begin | cause.any()
 
@@ -77,24 +76,25 @@ class Control(wiring.Component):
             with m.If(~self.loaded):
                 m.d.comb += fault.eq(Error.NO_PROGRAM)
 
-        # `clear` goes to every register of the data path, so it comes from a register of its own
-        m.d.sync += [self.begin.eq(0), self.clear.eq(0)]
+        m.d.sync += self.begin.eq(0)
         with m.If(self.begin):
             m.d.sync += self.run.eq(1)
         with m.If(~busy & (commanded(Command.LOAD) | commanded(Command.START))):
             m.d.sync += [error.eq(0), done.eq(0)]
             m.d.comb += self.load.eq(commanded(Command.LOAD))
             with m.If(~commanded(Command.LOAD)):
-                m.d.sync += [self.begin.eq(1), self.clear.eq(1)]
+                m.d.sync += self.begin.eq(1)
+                m.d.comb += self.clear.eq(1)
         with m.If(self.run & self.finished):
-            m.d.sync += [self.run.eq(0), done.eq(1), self.clear.eq(1)]
-            m.d.comb += self.zeroise.eq(self.zeroise_at_end)
+            m.d.sync += [self.run.eq(0), done.eq(1)]
+            m.d.comb += [self.clear.eq(1), self.zeroise.eq(self.zeroise_at_end)]
         with m.If(fault.any()):
             m.d.sync += [error.eq(fault), self.run.eq(0), self.begin.eq(0), done.eq(0)]
             m.d.comb += self.zeroise.eq(1)
         m.d.sync += self.stop.eq(0)
         with m.If(fault.any() | commanded(Command.ABORT)):
-            m.d.sync += [self.stop.eq(1), self.clear.eq(1)]
+            m.d.sync += self.stop.eq(1)
+            m.d.comb += self.clear.eq(1)
 
         bits = {
             Status.BUSY: busy,

@@ -42,7 +42,8 @@ class DualMultiplier(wiring.Component):
                 self.products.as_value(),
             )  # fmt: skip
             return m
-        activation = Signal(signed(8))
+        # kept, so that synthesis does not merge those of a row: the one left would be far from most of its multipliers
+        activation = Signal(signed(8), attrs={"keep": 1}, reset_less=True)
         weights = Signal.like(self.weights)
         m.d.sync += activation.eq(self.activation)
         with m.If(self.swap):

@@ -19,7 +19,7 @@ from pymodel.schemes.deep_lock import checkpoint_of
 from pymodel.schemes.victim import dequantise
 from pymodel.suites import Suite, suite
 
-__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "attack_checkpoint", "recover_key", "run"]
+__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "attack_checkpoint", "parameter_stream", "recover_key", "run"]
 
 NEEDS = "a locked file and 16, 24 or 32 consecutive plain bytes of it, at a multiple of 4; no time to speak of"
 SCHEMES = ("deep-lock",)
@@ -41,7 +41,7 @@ def recover_key(locked: np.ndarray, plain: np.ndarray, position: int, lock: Suit
     return invert_schedule(lock.inv_sbox[locked] ^ plain, position)
 
 
-def _stream(checkpoint: Checkpoint) -> np.ndarray:
+def parameter_stream(checkpoint: Checkpoint) -> np.ndarray:
     """All parameter bytes in the order in which they are locked."""
     return np.concatenate([np.frombuffer(value.tobytes(), np.uint8) for _, value in sorted(checkpoint.tensors.items())])
 
@@ -57,7 +57,7 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
 def attack_checkpoint(plain: Checkpoint, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
     """`run` on any checkpoint."""
     rng, lock, results = np.random.default_rng(seed), suite("deep-lock"), []
-    expected = _stream(plain)
+    expected = parameter_stream(plain)
     for size in KEY_SIZES:
         found = 0
         for number in range(budget.keys):
@@ -65,7 +65,7 @@ def attack_checkpoint(plain: Checkpoint, budget: Budget, seed: int, progress: Pr
             locked = lock_checkpoint(plain, rng.bytes(size), lock)
             position = 16 * int(rng.integers(0, (len(expected) - size) // 16))
             known = slice(position, position + size)
-            key = recover_key(_stream(locked)[known], expected[known], position, lock)
-            found += np.array_equal(_stream(unlock_checkpoint(locked, key)), expected)
+            key = recover_key(parameter_stream(locked)[known], expected[known], position, lock)
+            found += np.array_equal(parameter_stream(unlock_checkpoint(locked, key)), expected)
         results.append(Result(f"share of AES-{8 * size} keys recovered from {size} known bytes", found / budget.keys))
     return results

@@ -10,50 +10,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from pymodel.errors import DeeplockError
 from sim.build import build_root
+from sim.riscv.cores import CORES, core_verilog, packaged_verilog
 from sim.riscv.memory import layout_header, tables_header
 from sim.sources import source_files
 from sim.toolchain import check_simulator, environment, tool_versions
 
-__all__ = ["CORES", "Core", "build_core", "build_firmware", "build_host", "check_compiler"]
+__all__ = ["build_core", "build_firmware", "build_host", "check_compiler"]
 
 _HERE = Path(__file__).parent
 
-
-@dataclass(frozen=True)
-class Core:
-    """A processor core.
-
-    package  Python package that brings its Verilog, with the file's name in that package
-    top      Verilog around it, in this folder
-    csr      its own cycle counter
-    cpu      what the compiler schedules for
-    traps    it has the CSRs that say where to
-    cfu      with our unlock unit as a custom function unit
-    """
-
-    package: str
-    file: str
-    top: str
-    csr: str
-    cpu: str
-    traps: bool
-    cfu: bool = False
-
-
-CORES = {
-    "vexriscv": Core("pythondata_cpu_vexriscv", "VexRiscv_Full.v", "vexriscv.v", "0xb00", "rocket_rv32+m", True),
-    "vexriscv-cfu": Core(
-        "pythondata_cpu_vexriscv", "VexRiscv_FullCfu.v", "vexriscv.v", "0xb00", "rocket_rv32+m", True, True
-    ),
-    "picorv32": Core("pythondata_cpu_picorv32", "picorv32.v", "picorv32.v", "0xc00", "generic_rv32+m", False),
-}
-"""By name."""
 
 _C_FLAGS = ["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Werror"]
 
@@ -93,31 +63,14 @@ def check_compiler() -> None:
         raise DeeplockError("no compiler for RISC-V: install the Python package ziglang")
 
 
-def _verilog(core: Core) -> Path:
-    spec = importlib.util.find_spec(core.package)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    path = Path(places[0]) / "verilog" / core.file if places else None
-    if path is None or not path.is_file():
-        raise DeeplockError(f"no {core.file}: install the Python package {core.package.replace('_', '-')}")
-    return path
-
-
 def build_core(name: str) -> Path:
     """The program that simulates a core: see harness.cpp. DeeplockError where something it needs is missing."""
     check_simulator("native")
     core = CORES[name]
-    source = _verilog(core)
+    source = packaged_verilog(core)
 
     def make(folder: Path) -> None:
         with environment(MAKEFLAGS="OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"):
-            unit = []
-            if core.cfu:
-                from amaranth.back import verilog
-
-                from sim.riscv.cfu import Cfu
-
-                unit = [folder / "cfu.v"]
-                unit[0].write_text(verilog.convert(Cfu(), name="cfu", emit_src=False, strip_internal_attrs=True))
             options = [
                 "-O3",
                 "--flatten",
@@ -131,14 +84,15 @@ def build_core(name: str) -> Path:
             ]
             options += ["-DCFU"] if core.cfu else []
             names = ["--top-module", "soc", "--prefix", "Vsoc", "--Mdir", folder, "-o", "soc"]
-            sources = [_HERE / "harness.cpp", _HERE / core.top, source, *unit]
+            sources = [_HERE / "harness.cpp", *core_verilog(core, folder)]
             _call(["verilator", "--cc", "--exe", *options, *names, *sources], f"simulation of {name}")
             _call(["make", "-C", folder, "-f", "Vsoc.mk", "-j", str(os.cpu_count())], f"simulation of {name}")
         for path in folder.iterdir():
             if path.name != "soc":
                 path.unlink()
 
-    files = [source, _HERE / "harness.cpp", _HERE / core.top, *(source_files(_HERE / "cfu.py") if core.cfu else [])]
+    files = [source, *(_HERE / name for name in ("harness.cpp", "cores.py", core.top))]
+    files += source_files(_HERE / "cfu.py") if core.cfu else []
     return _kept(name, [core, tool_versions("native")], files, make) / "soc"
 
 

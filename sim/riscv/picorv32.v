@@ -1,8 +1,31 @@
-// PicoRV32 in its fastest form (multiplier in one step, barrel shifter, two-port registers) with a memory.
+// PicoRV32 in its fastest form (multiplier in one step, barrel shifter, two-port registers), and a memory.
 //
+// `processor` is what an FPGA would need, and what fpga/riscv.py synthesises.
+module processor (
+    input clk,
+    input reset,
+    output trap,
+    output valid,
+    input ready,
+    output [31:0] address,
+    output [31:0] wdata,
+    output [3:0] wstrb,
+    input [31:0] rdata
+);
+    picorv32 #(
+        .ENABLE_FAST_MUL(1), .BARREL_SHIFTER(1), .PROGADDR_RESET(32'h400)
+    ) core (
+        .clk(clk), .resetn(~reset), .trap(trap),
+        .mem_valid(valid), .mem_instr(), .mem_ready(ready), .mem_addr(address), .mem_wdata(wdata), .mem_wstrb(wstrb),
+        .mem_rdata(rdata),
+        .mem_la_read(), .mem_la_write(), .mem_la_addr(), .mem_la_wdata(), .mem_la_wstrb(),
+        .pcpi_valid(), .pcpi_insn(), .pcpi_rs1(), .pcpi_rs2(), .pcpi_wr(1'b0), .pcpi_rd(32'b0), .pcpi_wait(1'b0),
+        .pcpi_ready(1'b0), .irq(32'b0), .eoi(), .trace_valid(), .trace_data()
+    );
+endmodule
+
 // Memory: every access takes `latency` cycles longer than the core's least; writes are posted. 0x8000_0000 and up: read the
 // cycle counter, write how it ends.
-
 module soc #(
     parameter WORDS = 1 << 20
 ) (
@@ -41,14 +64,8 @@ module soc #(
         end
     end
 
-    picorv32 #(
-        .ENABLE_FAST_MUL(1), .BARREL_SHIFTER(1), .PROGADDR_RESET(32'h400)
-    ) core (
-        .clk(clk), .resetn(~reset), .trap(trap),
-        .mem_valid(valid), .mem_instr(), .mem_ready(ready), .mem_addr(address), .mem_wdata(wdata), .mem_wstrb(wstrb),
-        .mem_rdata(io ? cycles : memory[word]),
-        .mem_la_read(), .mem_la_write(), .mem_la_addr(), .mem_la_wdata(), .mem_la_wstrb(),
-        .pcpi_valid(), .pcpi_insn(), .pcpi_rs1(), .pcpi_rs2(), .pcpi_wr(1'b0), .pcpi_rd(32'b0), .pcpi_wait(1'b0),
-        .pcpi_ready(1'b0), .irq(32'b0), .eoi(), .trace_valid(), .trace_data()
+    processor processor (
+        .clk(clk), .reset(reset), .trap(trap), .valid(valid), .ready(ready), .address(address), .wdata(wdata),
+        .wstrb(wstrb), .rdata(io ? cycles : memory[word])
     );
 endmodule

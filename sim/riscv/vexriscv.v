@@ -1,9 +1,59 @@
-// VexRiscv (Wishbone, caches of 4 KB) with a memory for instructions and data. With CFU defined, the core with a custom
+// VexRiscv (Wishbone, caches of 4 KB), and a memory for its instructions and data. With CFU defined, the core with a custom
 // function unit's port and our unit behind it.
 //
+// `processor` is what an FPGA would need, and what fpga/riscv.py synthesises: nothing interrupts it.
+module processor (
+    input clk,
+    input reset,
+    output i_cyc,
+    output i_stb,
+    input i_ack,
+    output [29:0] i_adr,
+    input [31:0] i_miso,
+    output [2:0] i_cti,
+    output d_cyc,
+    output d_stb,
+    input d_ack,
+    output d_we,
+    output [29:0] d_adr,
+    input [31:0] d_miso,
+    output [31:0] d_mosi,
+    output [3:0] d_sel,
+    output [2:0] d_cti
+);
+`ifdef CFU
+    wire cmd_valid, cmd_ready, rsp_valid, rsp_ready;
+    wire [9:0] function_id;
+    wire [31:0] operand, result;
+    cfu unit (
+        .clk(clk), .rst(reset),
+        .cmd_valid(cmd_valid), .cmd_ready(cmd_ready), .function_id(function_id), .operand(operand),
+        .rsp_valid(rsp_valid), .rsp_ready(rsp_ready), .result(result)
+    );
+`endif
+
+    VexRiscv core (
+        .clk(clk), .reset(reset),
+        .externalResetVector(32'h400),
+        .timerInterrupt(1'b0), .softwareInterrupt(1'b0), .externalInterruptArray(32'b0),
+`ifdef CFU
+        .CfuPlugin_bus_cmd_valid(cmd_valid), .CfuPlugin_bus_cmd_ready(cmd_ready),
+        .CfuPlugin_bus_cmd_payload_function_id(function_id),
+        .CfuPlugin_bus_cmd_payload_inputs_0(operand), .CfuPlugin_bus_cmd_payload_inputs_1(),
+        .CfuPlugin_bus_rsp_valid(rsp_valid), .CfuPlugin_bus_rsp_ready(rsp_ready),
+        .CfuPlugin_bus_rsp_payload_outputs_0(result),
+`endif
+        .iBusWishbone_CYC(i_cyc), .iBusWishbone_STB(i_stb), .iBusWishbone_ACK(i_ack), .iBusWishbone_WE(),
+        .iBusWishbone_ADR(i_adr), .iBusWishbone_DAT_MISO(i_miso), .iBusWishbone_DAT_MOSI(), .iBusWishbone_SEL(),
+        .iBusWishbone_ERR(1'b0), .iBusWishbone_CTI(i_cti), .iBusWishbone_BTE(),
+        .dBusWishbone_CYC(d_cyc), .dBusWishbone_STB(d_stb), .dBusWishbone_ACK(d_ack), .dBusWishbone_WE(d_we),
+        .dBusWishbone_ADR(d_adr), .dBusWishbone_DAT_MISO(d_miso), .dBusWishbone_DAT_MOSI(d_mosi),
+        .dBusWishbone_SEL(d_sel), .dBusWishbone_ERR(1'b0), .dBusWishbone_CTI(d_cti), .dBusWishbone_BTE()
+    );
+endmodule
+
 // Memory: a line (8 words, a burst) or word begins `latency` cycles after it is asked for, then a word a cycle; writes are
 // posted, and cost a cycle. 0x8000_0000 and up bypasses the cache: read the cycle counter, write how it ends.
-
 module soc #(
     parameter WORDS = 1 << 20
 ) (
@@ -50,33 +100,10 @@ module soc #(
         end
     end
 
-`ifdef CFU
-    wire cmd_valid, cmd_ready, rsp_valid, rsp_ready;
-    wire [9:0] function_id;
-    wire [31:0] operand, result;
-    cfu unit (
-        .clk(clk), .rst(reset),
-        .cmd_valid(cmd_valid), .cmd_ready(cmd_ready), .function_id(function_id), .operand(operand),
-        .rsp_valid(rsp_valid), .rsp_ready(rsp_ready), .result(result)
-    );
-`endif
-
-    VexRiscv core (
+    processor processor (
         .clk(clk), .reset(reset),
-        .externalResetVector(32'h400),
-        .timerInterrupt(1'b0), .softwareInterrupt(1'b0), .externalInterruptArray(32'b0),
-`ifdef CFU
-        .CfuPlugin_bus_cmd_valid(cmd_valid), .CfuPlugin_bus_cmd_ready(cmd_ready),
-        .CfuPlugin_bus_cmd_payload_function_id(function_id),
-        .CfuPlugin_bus_cmd_payload_inputs_0(operand), .CfuPlugin_bus_cmd_payload_inputs_1(),
-        .CfuPlugin_bus_rsp_valid(rsp_valid), .CfuPlugin_bus_rsp_ready(rsp_ready),
-        .CfuPlugin_bus_rsp_payload_outputs_0(result),
-`endif
-        .iBusWishbone_CYC(i_cyc), .iBusWishbone_STB(i_stb), .iBusWishbone_ACK(i_ack), .iBusWishbone_WE(),
-        .iBusWishbone_ADR(i_adr), .iBusWishbone_DAT_MISO(i_miso), .iBusWishbone_DAT_MOSI(), .iBusWishbone_SEL(),
-        .iBusWishbone_ERR(1'b0), .iBusWishbone_CTI(i_cti), .iBusWishbone_BTE(),
-        .dBusWishbone_CYC(d_cyc), .dBusWishbone_STB(d_stb), .dBusWishbone_ACK(d_ack), .dBusWishbone_WE(d_we),
-        .dBusWishbone_ADR(d_adr), .dBusWishbone_DAT_MISO(d_miso), .dBusWishbone_DAT_MOSI(d_mosi),
-        .dBusWishbone_SEL(d_sel), .dBusWishbone_ERR(1'b0), .dBusWishbone_CTI(d_cti), .dBusWishbone_BTE()
+        .i_cyc(i_cyc), .i_stb(i_stb), .i_ack(i_ack), .i_adr(i_adr), .i_miso(i_miso), .i_cti(i_cti),
+        .d_cyc(d_cyc), .d_stb(d_stb), .d_ack(d_ack), .d_we(d_we), .d_adr(d_adr), .d_miso(d_miso), .d_mosi(d_mosi),
+        .d_sel(d_sel), .d_cti(d_cti)
     );
 endmodule

@@ -2,12 +2,16 @@
 
 import importlib.util
 import json
+import runpy
 import shutil
+from dataclasses import asdict, replace
 
 import pytest
 
-from cli import software_report
+from cli import software_area, software_report
 from cli.bench_software import table
+from pymodel.config import Config
+from tests.cli.test_main import ROOT
 
 
 @pytest.fixture
@@ -125,6 +129,105 @@ def test_the_report_shows_the_measured_figures():
         ["1,500", "1.50", "9.0", "1.80"],
     ]
     assert software_report.figure(software, cycles).startswith(b"\x89PNG")
+
+
+ARRAY = {
+    "network": "tiny", "rows": 8, "cols": 8, "bytes_per_beat": 8, "activation_words": 32768, "cycles_plain": 29.0,
+    "cycles_locked": 30.0,
+}  # fmt: skip
+SOFTWARE = {
+    "command": "deeplock bench software",
+    "machine": "a machine",
+    "rows": [
+        *rows_of("vexriscv", "ideal", plain=500.0, whole=800.0, fused=750.0),
+        *rows_of("vexriscv", "slow", plain=900.0, whole=999.0, fused=1000.0),
+        *rows_of("vexriscv-cfu", "ideal", plain=500.0, whole=600.0, fused=650.0),
+        *rows_of("picorv32", "ideal", plain=2000.0, whole=3000.0, fused=3100.0),
+    ],
+}
+CYCLES = {"rows": [ARRAY, {**ARRAY, "rows": 16, "cols": 16, "bytes_per_beat": 16, "cycles_locked": 10.0}]}
+
+
+def synthesised(lut4: int, **fields: object) -> dict:
+    counts = {"lut4": lut4, "ff": 2000, "bram": 10, "dsp": 4}
+    return {"device": "lfe5u-85f", "board": None, **fields, **counts}
+
+
+def area_of(*configs: tuple[int, Config], device: str = "lfe5u-85f") -> dict:
+    """What a sweep gives of these arrays, with a board and plain ones among them, and of two cores."""
+    rows = []
+    for lut4, config in configs:
+        rows.append(synthesised(1, **asdict(replace(config, suite="plain"))))
+        rows.append(synthesised(2, **asdict(config)) | {"board": "ulx3s-85f"})
+        rows.append(synthesised(lut4, **asdict(config)) | {"device": device})
+    cores = [synthesised(lut4, component="riscv", core=core) for core, lut4 in (("vexriscv", 3600), ("picorv32", 2500))]
+    smaller = [synthesised(1, component="riscv", core="vexriscv") | {"device": "lfe5u-25f"}]
+    others = [synthesised(9, component="sbox", direction="inverse", sbox="rom")]
+    return {"command": "deeplock synth", "rows": rows, "components": [*others, *smaller, *cores]}
+
+
+USUAL = Config(activation_words=32768)
+
+
+def test_cycles_times_lut4_are_of_the_simulated_accelerators_and_of_one_device():
+    """By hand: 750 x 3600, 3000 x 2500 and 30 x 9000. The core with the unit and the 16x16 array were not synthesised."""
+    area = area_of((123, replace(USUAL, lanes=4)), (9000, USUAL))
+    head, cells = software_area.area_table(SOFTWARE, CYCLES, area)
+    assert head == ["platform", "LUT4", "FF", "BRAM", "DSP", "tiny"]
+    assert cells == [
+        ["VexRiscv", "3,600", "2,000", "10", "4", "2.7 (10.00 x)"],
+        ["PicoRV32", "2,500", "2,000", "10", "4", "7.5 (27.78 x)"],
+        ["accelerator 8x8", "9,000", "2,000", "10", "4", "0.3 (1.00 x)"],
+    ]
+    assert software_area.area_figure(SOFTWARE, CYCLES, area).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("area", [area_of((9000, replace(USUAL, lanes=4))), area_of((9000, USUAL), device="lfe5u-25f")])
+def test_without_the_simulated_accelerator_nothing_is_compared_with_it(area):
+    cells = software_area.area_table(SOFTWARE, CYCLES, area)[1]
+    assert [(row[0], row[-1]) for row in cells] == [("VexRiscv", "2.7"), ("PicoRV32", "7.5")]
+
+
+def test_a_network_that_was_not_run_on_a_core_is_left_out_there():
+    more = [{**row, "network": "large"} for row in rows_of("vexriscv", "ideal", plain=1.0, whole=2.0, fused=3.0)]
+    software = {"rows": [*SOFTWARE["rows"], *more]}
+    area = area_of((9000, USUAL))
+    head, cells = software_area.area_table(software, CYCLES, area)
+    assert head[-2:] == ["tiny", "large"]
+    assert [row[-1] for row in cells] == ["0.0", "-", "-"]
+    assert software_area.area_figure(software, CYCLES, area).startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    """docs/results.py on copies; gives its `take_software`, the folder of results, and the page as it is then."""
+    take = runpy.run_path(str(ROOT / "docs" / "results.py"))["take_software"]
+    for name in ("README.md", "docs/benchmarks.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    results, page = tmp_path / "results", tmp_path / "docs" / "benchmarks.md"
+    results.mkdir()
+    for name, value in (("RESULTS", results), ("README", tmp_path / "README.md"), ("BENCHMARKS", page)):
+        monkeypatch.setitem(take.__globals__, name, value)
+    for name, value in (("software", SOFTWARE), ("cycles", CYCLES)):
+        (results / f"{name}.json").write_text(json.dumps(value))
+    return take, results, page.read_text
+
+
+def test_the_page_says_that_area_is_not_measured_until_it_is(docs):
+    take, results, page = docs
+    missing = "Not measured yet: `deeplock synth --sweep fpga/area.toml --json docs/results/area.json`.\n"
+    for area in (None, area_of() | {"components": []}):
+        if area:
+            (results / "area.json").write_text(json.dumps(area))
+        take(results / "software.json")
+        assert missing in page() and "software-area.png" not in page()
+        assert not (results / "software-area.png").exists()
+    (results / "area.json").write_text(json.dumps(area_of((9000, USUAL))))
+    take(results / "software.json")
+    assert missing not in page() and "| VexRiscv | 3,600 | 2,000 | 10 | 4 | 2.7 (10.00 x) |\n" in page()
+    assert "By `deeplock synth`." in page() and "(results/software-area.png)" in page()
+    assert (results / "software-area.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

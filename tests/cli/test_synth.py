@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from cli.synth_tables import component_table
 from fpga.boards import BOARDS
 from fpga.jobs import Job, Result
 from fpga.nextpnr import Placement
@@ -142,6 +143,24 @@ def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
     ]
     (component,) = found["components"]
     assert (component["component"], component["direction"], component["fmax_mhz"]) == ("sbox", "inverse", [])
+
+
+def test_components_are_told_by_their_arguments():
+    shared = {"device": "up5k", "board": None, "fmax_mhz": [], "error": "", **COUNTS}
+    rows = [
+        {"component": "sbox", "direction": "both", "sbox": "composite", **shared},
+        {"component": "key_schedule", "bytes_per_beat": 4, "key_bits": 0, "sbox": "rom", **shared},
+        {"component": "unlock_unit", "bytes_per_beat": 8, "sbox": "lut", **shared},
+        {"component": "riscv", "core": "picorv32", **shared, "dsp": 4, "fmax_mhz": [60.0, 62.0, 61.0]},
+    ]
+    lines, head = component_table(rows)
+    assert head == ["device", "component", "S-box", "what", "LUT4", "FF", "BRAM", "DSP", "MHz"]
+    assert lines == [
+        ["up5k", "sbox", "composite", "both", 100, 50, 2, 0, ""],
+        ["up5k", "key_schedule", "rom", "B=4 key any", 100, 50, 2, 0, ""],
+        ["up5k", "unlock_unit", "lut", "B=8", 100, 50, 2, 0, ""],
+        ["up5k", "riscv", "", "picorv32", 100, 50, 2, 4, "61.0 (60.0..62.0)"],
+    ]
 
 
 def test_faults_of_the_options_are_one_line(refused, tmp_path):

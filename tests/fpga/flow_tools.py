@@ -11,7 +11,7 @@ from fpga.designs import Design
 from fpga.flash import SpiPins
 from fpga.sources import harness_source
 
-__all__ = ["COUNTER_BITS", "SYSTEM_COUNTER_BITS", "TINY", "TinySystem"]
+__all__ = ["COPIES", "COUNTER_BITS", "SYSTEM_COUNTER_BITS", "TINY", "TinySystem"]
 
 COUNTER_BITS = 4
 SYSTEM_COUNTER_BITS = 64
@@ -95,6 +95,25 @@ class Tiny(wiring.Component):
 
 
 TINY = Design("tiny", {"component": "tiny"}, partial(harness_source, Tiny, True))
+
+
+class Copies(wiring.Component):
+    """A bit in two registers that may be merged, and in two that are kept."""
+
+    def __init__(self):
+        super().__init__({"bit": In(1), "merged": Out(2), "kept": Out(2)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        for index in range(2):
+            merged = Signal(name=f"merged_{index}")
+            kept = Signal(name=f"kept_{index}", reset_less=True, attrs={"keep": 1})
+            m.d.sync += [merged.eq(self.bit), kept.eq(self.bit)]
+            m.d.comb += [self.merged[index].eq(merged), self.kept[index].eq(kept)]
+        return m
+
+
+COPIES = Design("copies", {"component": "copies"}, partial(harness_source, Copies, True))
 
 
 class TinySystem(wiring.Component):

@@ -18,7 +18,7 @@ from fpga.toolchain import find_program
 from fpga.yosys import synthesise
 from hw.sbox import Sbox
 from pymodel.errors import DeeplockError
-from tests.fpga.flow_tools import COUNTER_BITS, TINY
+from tests.fpga.flow_tools import COPIES, COUNTER_BITS, TINY
 
 RECORDED = Path(__file__).with_name("recorded")
 INPUTS, OUTPUTS = 32 + 8 + 8 + 8 + 1, 32 + 8 + COUNTER_BITS + 8
@@ -57,6 +57,11 @@ def test_resources_are_those_of_the_modules(device):
     assert area.total["lut4"] == sum(module["lut4"] for module in modules.values())
     assert area.harness["ff"] == INPUTS + 2 * OUTPUTS
     assert area.harness["lut4"] == OUTPUTS
+
+
+@pytest.mark.parametrize("device", [DEVICES["hx8k"], DEVICES["lfe5u-25f"]], ids=lambda device: device.name)
+def test_registers_with_attribute_keep_are_not_merged(device):
+    assert measure_area(COPIES, device).total["ff"] == 1 + 2
 
 
 @pytest.mark.parametrize("device", [DEVICES["up5k"], DEVICES["lfe5u-25f"]], ids=lambda device: device.name)

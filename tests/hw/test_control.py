@@ -10,10 +10,12 @@ BUSY, LOADED, KEYED, DONE, FLUSHING = Status.BUSY, Status.LOADED, Status.KEYED, 
 
 
 class Core:
-    """Control with a key and a program. Each step sets inputs for one cycle and gives the pulses of that cycle."""
+    """Control with a key and a program. Each step sets inputs for one cycle and gives the pulses of that cycle; "clear" in
+    the cycle in which the data path is cleared, the one after the pulse."""
 
     def __init__(self, ctx, dut: Control):
         self.ctx, self.dut = ctx, dut
+        self.clears = set()
         ctx.set(dut.keyed, 1)
         ctx.set(dut.loaded, 1)
 
@@ -23,7 +25,10 @@ class Core:
 
     async def step(self, command=0, errors=0, finished=0) -> set[str]:
         self.level(command=command, errors=errors, finished=finished)
-        seen = {name for name in ("load", "stop", "run", "clear", "zeroise") if self.ctx.get(getattr(self.dut, name))}
+        seen = self.clears | {
+            name for name in ("load", "stop", "run", "zeroise") if self.ctx.get(getattr(self.dut, name))
+        }
+        self.clears = {"clear"} if self.ctx.get(self.dut.clear) else set()
         await self.ctx.tick()
         self.level(command=0, errors=0, finished=0)
         return seen

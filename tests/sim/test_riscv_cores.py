@@ -7,7 +7,7 @@ from pymodel import golden
 from pymodel.network import Conv, MaxPool, Network
 from sim.results import SimulationError
 from sim.riscv import run
-from sim.riscv.build import CORES
+from sim.riscv.cores import CORES
 from sim.riscv.memory import VARIANTS
 from sim.riscv.run import run_on_core
 from tests.random_networks import network_of

@@ -13,7 +13,8 @@ from pymodel.errors import DeeplockError
 from pymodel.network import Network
 from pymodel.preprocess import quantise_input
 from pymodel.suites import SUITES, unlock
-from sim.riscv.build import CORES, build_core, build_firmware, check_compiler
+from sim.riscv.build import build_core, build_firmware, check_compiler
+from sim.riscv.cores import CORES
 from sim.riscv.memory import VARIANTS, arena_of
 from sim.riscv.run import run_on_host
 from tests.random_networks import cases, chains, convs, network_of
