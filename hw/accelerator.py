@@ -64,20 +64,19 @@ class Accelerator(wiring.Component):
             m.d.sync += clear.eq(control.clear)
             return clear
 
-        def cleared(name: str, component, clear: Signal | None = None):
-            m.submodules[name] = ResetInserter(clear_of(name) if clear is None else clear)(component)
+        def cleared(name: str, component):
+            m.submodules[name] = ResetInserter(clear_of(name))(component)
             return component
 
-        clear = clear_of("lock")
-        lock = cleared("lock", Lock(config), clear)
-        m.d.comb += lock.clear.eq(clear)
+        m.submodules.lock = lock = Lock(config)
+        m.submodules.array = array = SystolicArray(config)
+        m.d.comb += [lock.clear.eq(clear_of("lock")), array.clear.eq(clear_of("array"))]
         loader = cleared("weight_loader", WeightLoader(config))
         sequencer = cleared("sequencer", Sequencer(config))
         unfolder = cleared("unfolder", Unfolder(config))
         activations = cleared("activation_memory", ActivationMemory(config))
         feeder = cleared("feeder", WindowFeeder(config))
         issue = cleared("issue", IssueStage(config, OFMAP_BEATS))
-        array = cleared("array", SystolicArray(config))
         accumulator = cleared("accumulator", Accumulator(config, array.sum_width))
         post = cleared("post", PostProcessor(config))
         beat = data.StructLayout({"data": 8 * config.lanes, "keep": config.lanes, "last": 1})

@@ -1,6 +1,6 @@
 """Weight-stationary systolic array of rows x cols processing elements."""
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,6 +34,7 @@ class SystolicArray(wiring.Component):
     are a cycle away. Throughput: one word a cycle; it cannot be stalled.
 
     Members:
+        clear       all registers return to their initial values, those of the processing elements a cycle later
         weights     shadow register writes; row r must be written before the cycle in which the swap reaches it
         valid, data, swap, tag   a word enters; with `swap` it is the first that meets the new weights
         out_valid, out_tag   in the cycle before the word's sums
@@ -47,6 +48,7 @@ class SystolicArray(wiring.Component):
         self.sum_width = 16 + (config.rows - 1).bit_length()
         super().__init__(
             {
+                "clear": In(1),
                 "weights": In(WeightWrite(config)),
                 "valid": In(1),
                 "data": In(8 * config.rows),
@@ -63,6 +65,14 @@ class SystolicArray(wiring.Component):
         config = self._config
         lanes = config.bytes_per_beat
 
+        def register(value: Value, name: str) -> Signal:
+            held = Signal(len(value), name=name)
+            with m.If(self.clear):
+                m.d.sync += held.eq(0)
+            with m.Else():
+                m.d.sync += held.eq(value)
+            return held
+
         loads = [
             self.weights.en & (self.weights.row == row) & (self.weights.slice == part)
             for row in range(config.rows)
@@ -70,9 +80,7 @@ class SystolicArray(wiring.Component):
         ]
         inputs = Cat(self.weights.data, self.valid & self.swap, self.data, loads)
         if self._far:
-            registered = Signal(len(inputs))
-            m.d.sync += registered.eq(inputs)
-            inputs = registered
+            inputs = register(inputs, "registered")
         weights, swap, skewed, load = (
             Signal.like(self.weights.data),
             Signal(),
@@ -83,8 +91,12 @@ class SystolicArray(wiring.Component):
 
         sums = [0] * config.cols
         for row in range(config.rows):
+            # kept, as one for all rows would be far from most of them
+            clear = Signal(name=f"clear_{row}", attrs={"keep": 1})
+            m.d.sync += clear.eq(self.clear)
             for col in range(0, config.cols, 2):
-                m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width)
+                pair = ProcessingPair(self.sum_width)
+                m.submodules[f"pe_{row}_{col}"] = ResetInserter(clear)(pair)
                 m.d.comb += [
                     pair.activation.eq(skewed[:8]),
                     pair.load.eq(load[row * (config.cols // lanes) + col // lanes]),
@@ -95,16 +107,11 @@ class SystolicArray(wiring.Component):
                 ]
                 sums[col : col + 2] = pair.sums_out[0], pair.sums_out[1]
             if row + 1 < config.rows:
-                later = Signal(8 * (config.rows - row - 1), name=f"skew_{row}")
-                next_swap = Signal(name=f"swap_{row + 1}")
-                m.d.sync += [later.eq(skewed[8:]), next_swap.eq(swap)]
-                skewed, swap = later, next_swap
+                skewed, swap = register(skewed[8:], f"skew_{row}"), register(swap, f"swap_{row + 1}")
         m.d.comb += [self.sums[col].eq(sums[col]) for col in range(config.cols)]
 
         beside = Cat(self.valid, self.tag)
         for stage in range(self.latency - 1):
-            delayed = Signal(len(beside), name=f"beside_{stage}")
-            m.d.sync += delayed.eq(beside)
-            beside = delayed
+            beside = register(beside, f"beside_{stage}")
         m.d.comb += Cat(self.out_valid, self.out_tag).eq(beside)
         return m

@@ -175,8 +175,10 @@ def test_extreme_sums_fit(config):
     simulate(dut, testbench)
 
 
-def test_reset_in_mid_operation_leaves_nothing_behind(rng):
-    config = CONFIGS[0]
+@pytest.mark.parametrize("config", CONFIGS[:3:2], ids=lambda c: c.name[:8])
+@pytest.mark.parametrize("by", ["reset", "clear"])
+def test_reset_or_clear_in_mid_operation_leaves_nothing_behind(config, by, rng):
+    """After one more cycle, the last of a clear, a word meets weights that are 0, before the swap and after it."""
     dut = SystolicArray(config)
     reset = Signal()
 
@@ -185,13 +187,27 @@ def test_reset_in_mid_operation_leaves_nothing_behind(rng):
             ctx.set(dut.valid, 1)
             ctx.set(dut.swap, int(rng.integers(0, 2)))
             ctx.set(dut.weights.en, 1)
-            ctx.set(dut.weights.row, int(rng.integers(0, config.rows)))
-            ctx.set(dut.weights.data, int(rng.integers(0, 1 << 32)))
-            ctx.set(dut.data, int(rng.integers(0, 1 << 32)))
-            await ctx.tick().repeat(int(rng.integers(1, 8)))
-            ctx.set(reset, 1)
+            for _ in range(int(rng.integers(1, 3 * config.rows))):
+                ctx.set(dut.weights.row, int(rng.integers(0, config.rows)))
+                ctx.set(dut.weights.data, to_word(rng.integers(0, 256, config.bytes_per_beat)))
+                ctx.set(dut.data, to_word(rng.integers(0, 256, config.rows)))
+                await ctx.tick()
+            ctx.set(reset if by == "reset" else dut.clear, 1)
             await ctx.tick()
-            ctx.set(reset, 0)
+            for signal in (reset, dut.clear, dut.valid, dut.weights.en):
+                ctx.set(signal, 0)
+            await ctx.tick()
+            ctx.set(dut.valid, 1)
+            for swap in (0, 1):
+                ctx.set(dut.swap, swap)
+                await ctx.tick()
+            ctx.set(dut.valid, 0)
+            seen = 0
+            for _ in range(dut.latency):
+                seen += ctx.get(dut.out_valid)
+                await ctx.tick()
+                assert not any(ctx.get(dut.sums[col]) for col in range(config.cols))
+            assert seen == 2
             await play(ctx, dut, random_schedule(rng, config, 5, 0.2), rng)
 
     simulate(ResetInserter(reset)(dut), testbench)
