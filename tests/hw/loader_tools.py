@@ -1,0 +1,241 @@
+"""Programs for tests of the weight loader, and an array that checks what arrives in it."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+import numpy as np
+
+from hw.weight_loader import WeightLoader
+from pymodel.config import Config
+from pymodel.interpreter import diagonal_weights
+from pymodel.parameters import encode_groups
+from pymodel.program import DESCRIPTOR, pack
+from tests.hw.layer_tools import descriptor, layer_of, to_word
+
+__all__ = ["ANY", "Array", "Group", "Program", "diagonal_layer", "groups_of", "program_of", "random_program"]
+
+
+@dataclass
+class Group:
+    """What one column group needs in the entries and, tile by tile, in the shadow registers; -1 000 is anything.
+
+    entries  (bias, multiplier below the leading one, shift - 1, bits of the bias that count) per channel
+    """
+
+    entries: list[tuple[int, int, int, int]]
+    tiles: list[np.ndarray]
+
+
+ANY = -1000
+
+
+def groups_of(layer, fields: dict[str, int], config: Config) -> list[Group]:
+    """Straight from the layer's weights: row r of k-block (position, c) is channel c * rows + r, column j channel j."""
+    rows, cols, groups = config.rows, config.cols, []
+    out, _, channels = layer.weight.shape
+    for first in range(0, out, cols):
+        count = min(cols, out - first)
+        sides = 1 << fields["fold"] if first + cols >= out else 1
+        tiles = [np.full((rows, cols), ANY) for _ in range(-(-fields["kblocks"] // sides))]
+        for kblock in range(fields["kblocks"]):
+            position, cblock = divmod(kblock, fields["cblocks"])
+            weights = layer.weight[
+                first : first + count, position, cblock * rows : min(channels, cblock * rows + rows)
+            ].T
+            left = kblock % sides * (cols // sides)
+            tiles[kblock // sides][: len(weights), left : left + count] = weights
+        entries = [
+            (int(layer.bias[c]), int(layer.multiplier[c]) - (1 << 15), int(layer.shift[c]) - 1, layer.accumulator_bits)
+            for c in range(first, first + count)
+        ]
+        groups.append(Group(entries, tiles))
+    return groups
+
+
+def diagonal_layer(rng, config: Config) -> tuple[dict[str, int], list[Group]]:
+    """As the compiler makes pooling (cols / rows k-blocks), with two sets of k-blocks as a residual add would have."""
+    cblocks, twice = config.cols // config.rows, int(rng.integers(1, 3))
+    fields = descriptor(
+        kblocks=twice * cblocks,
+        groups=int(rng.integers(1, 4)),
+        cblocks=cblocks,
+        rows_last=config.rows,
+        diagonal=1,
+        diagonal_a=int(rng.integers(-128, 128)),
+        diagonal_b=int(rng.integers(-128, 128)),
+        multiplier=int(rng.integers(1 << 15, 1 << 16)),
+        bias=int(rng.integers(-(1 << 23), 1 << 23)),
+        shift_1=int(rng.integers(0, 64)),
+    )
+    weights, bias, multiplier, shift, _ = diagonal_weights(fields, config.rows, config.cols)
+    groups = [
+        Group(
+            [
+                (int(b), int(m) - (1 << 15), int(s) - 1, config.sum_bits)
+                for b, m, s in zip(bias[g], multiplier[g], shift[g], strict=True)
+            ],
+            [tile.astype(int) for tile in weights[g]],
+        )
+        for g in range(fields["groups"])
+    ]
+    return fields, groups
+
+
+@dataclass
+class Program:
+    """Layers with their descriptors, and the parameter section that feeds them."""
+
+    descriptors: list[dict[str, int]] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    stream: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(pack(DESCRIPTOR, fields) for fields in self.descriptors)
+
+    def beats(self, config: Config) -> list[dict[str, int]]:
+        rows = np.concatenate(self.stream).reshape(-1, config.bytes_per_beat)
+        return [{"data": to_word(row), "last": int(number == len(rows) - 1)} for number, row in enumerate(rows)]
+
+
+def program_of(rng, config: Config, *layers: tuple[int, int, int] | None) -> Program:
+    """Each layer (output channels, kernel positions, channels); None is a diagonal one, which lean accelerators don't have."""
+    program = Program()
+    for shape in layers:
+        if shape is None and config.lean:
+            continue
+        if shape is None:
+            fields, groups = diagonal_layer(rng, config)
+        else:
+            layer, fields = layer_of(rng, config, *shape, bits=int(rng.choice([24, config.sum_bits])))
+            groups = groups_of(layer, fields, config)
+            program.stream.append(encode_groups(layer, fields, config, rng))
+        program.descriptors.append(fields)
+        program.groups += groups
+    return program
+
+
+def random_program(rng, config: Config) -> Program:
+    shapes: list = [
+        None
+        if rng.random() < 0.3
+        else tuple(int(n) for n in rng.integers(1, (2 * config.cols + 2, 6, 2 * config.rows + 2)))
+        for _ in range(3)
+    ]
+    if None not in shapes[1:]:
+        shapes.insert(1, None)
+    shapes.append((int(rng.choice([1, 2, config.cols // 2])), 5, config.rows + 1))  # folded
+    return program_of(rng, config, *shapes)
+
+
+class Array:
+    """Shadow registers and entry banks: checks each tile when it is taken, each group when it is done."""
+
+    def __init__(self, dut: WeightLoader, config: Config):
+        self.dut, self.config = dut, config
+        self.now, self.bad = 0, []
+        self.shadow = np.full((config.rows, config.cols), ANY)
+        self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
+        self.last_swap = 0
+        self.beats: list[int] = []  # cycles in which a beat was taken
+        self.full_at: list[int] = []  # cycles in which `full` rose, or stayed high over a swap
+        self._was_free = True
+
+    async def watch(self, ctx) -> None:
+        dut, lanes, size = self.dut, self.config.lanes, self.config.bytes_per_beat
+        signals = (
+            dut.weights.en,
+            dut.weights.row,
+            dut.weights.slice,
+            dut.weights.data,
+            dut.entries.biases,
+            dut.entries.scales,
+            dut.entries.bank,
+            dut.entries.chunk,
+            dut.entries.entries,
+            dut.full,
+            dut.swap,
+            dut.bad,
+            dut.parameters.valid,
+            dut.parameters.ready,
+        )
+        async for (
+            *_,
+            en,
+            row,
+            part,
+            data,
+            biases,
+            scales,
+            bank,
+            chunk,
+            entries,
+            full,
+            swap,
+            bad,
+            valid,
+            ready,
+        ) in ctx.tick().sample(*signals):
+            if full and self._was_free:
+                self.full_at.append(self.now)
+            swap = swap and full
+            self._was_free = bool(swap) or not full
+            self.last_swap = self.now if swap else self.last_swap
+            if en:
+                assert not full or swap, "a tile that waits is overwritten"
+                assert self.now >= self.last_swap + row, "the swap has not reached this row yet"
+                values = np.frombuffer(data.to_bytes(size, "little"), np.int8)
+                self.shadow[row, part * size : part * size + size] = values
+            for lane in range(lanes):
+                entry, slot = entries[lane], self.banks[bank][chunk * lanes + lane]
+                if biases >> lane & 1:
+                    slot[0] = entry.bias
+                if scales >> lane & 1:
+                    slot[1:] = entry.multiplier, entry.shift_1
+            if bad:
+                self.bad.append(self.now)
+            if valid and ready:
+                self.beats.append(self.now)
+            self.now += 1
+
+    def check_tile(self, tile: np.ndarray) -> None:
+        wrong = (tile != ANY) & (tile != self.shadow)
+        assert not wrong.any(), (tile, self.shadow)
+
+    def check_entries(self, number: int, group: Group) -> None:
+        for channel, (bias, multiplier, shift_1, bits) in enumerate(group.entries):
+            seen = self.banks[number % 2][channel]
+            assert seen[1:] == [multiplier, shift_1], channel
+            assert (seen[0] - bias) % (1 << bits) == 0, channel
+
+    async def take(self, ctx, groups: list[Group], pauses: float, dice: Random) -> None:
+        """Take tile after tile, some cycles after each is full; a group is done some cycles after its last tile."""
+        dut, done = self.dut, -1  # in how many cycles the group before is done
+        before: tuple[int, Group] | None = None
+        for number, group in enumerate(groups):
+            for index, tile in enumerate(group.tiles):
+                while True:
+                    waits = not ctx.get(dut.full) or dice.random() < pauses
+                    ends = before is not None and done <= 0
+                    ctx.set(dut.group_done, ends)
+                    if ends:
+                        self.check_entries(*before)
+                        before = None
+                    # entries are in use only after the group before is done: at most two groups are inside
+                    if not waits and not (index == 0 and before):
+                        break
+                    done -= 1
+                    await ctx.tick()
+                if index == 0:
+                    self.check_entries(number, group)
+                self.check_tile(tile)
+                ctx.set(dut.swap, 1)
+                done -= 1
+                await ctx.tick()
+                ctx.set(dut.swap, 0)
+                ctx.set(dut.group_done, 0)
+            before, done = (number, group), dice.randrange(8) if pauses else 0
+        self.check_entries(*before)
+        ctx.set(dut.group_done, 1)
+        await ctx.tick()
+        ctx.set(dut.group_done, 0)
