@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from hw.accumulator import Accumulator
 from hw.activation_memory import ActivationMemory
-from hw.array import SystolicArray
+from hw.array import SystolicArray, kept_if_large
 from hw.axi import axi_lite_members, axi_stream_members
 from hw.control import Control
 from hw.feeder import WindowFeeder
@@ -57,10 +57,9 @@ class Accelerator(wiring.Component):
         m.submodules.control = control = Control(SUITES[config.suite].locks)
         m.submodules.image_port = image_port = ImagePort(config)
 
-        # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own,
-        # kept, as one for all would be far from most of them
+        # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own
         def clear_of(name: str) -> Signal:
-            clear = Signal(name=f"clear_{name}", attrs={"keep": 1})
+            clear = Signal(name=f"clear_{name}", attrs=kept_if_large(config))
             m.d.sync += clear.eq(control.clear)
             return clear
 

@@ -8,7 +8,13 @@ from hw.layouts import tag_layout
 from hw.pe import ProcessingPair
 from pymodel.config import Config
 
-__all__ = ["SystolicArray", "WeightWrite"]
+__all__ = ["SystolicArray", "WeightWrite", "kept_if_large"]
+
+
+def kept_if_large(config: Config) -> dict[str, int]:
+    """Attributes of registers of one value for several places: those of a large accelerator stay apart, each near its place,
+    while synthesis merges those of a small one, which does better with fewer registers and fewer resets."""
+    return {"keep": 1} if config.rows * config.cols > 16 else {}
 
 
 def WeightWrite(config: Config) -> wiring.Signature:
@@ -91,8 +97,7 @@ class SystolicArray(wiring.Component):
 
         sums = [0] * config.cols
         for row in range(config.rows):
-            # kept, as one for all rows would be far from most of them
-            clear = Signal(name=f"clear_{row}", attrs={"keep": 1})
+            clear = Signal(name=f"clear_{row}", attrs=kept_if_large(config))
             m.d.sync += clear.eq(self.clear)
             for col in range(0, config.cols, 2):
                 pair = ProcessingPair(self.sum_width)
