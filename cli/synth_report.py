@@ -6,7 +6,7 @@ from typing import Any
 
 from cli.synth_tables import Table, component_table, core_table
 
-__all__ = ["area_figure", "area_tables"]
+__all__ = ["area_figure", "area_summary", "area_tables"]
 
 _PARTS = ("lock", "array", "accumulator", "post", "feeder", "unfolder", "weight_loader", "registers")
 _REST = "all else"
@@ -33,6 +33,14 @@ def area_tables(result: dict) -> dict[str, str]:
         "boards": _markdown(core_table(boards), 7) if boards else "",
         "components": _markdown(component_table(result["components"]), 4),
     }
+
+
+def area_summary(result: dict) -> str:
+    """What the lock costs, for README.md: a line for each locked accelerator whose clock is compared with the plain one's."""
+    cells, head = core_table([row for row in result["rows"] if row["board"] is None])
+    shown = [head.index(name) for name in ("device", "array", "S-box", "key", "LUT4", "LUT4 more", "MHz", "clock")]
+    compared = [[line[index] for index in shown] for line in cells if line[head.index("clock")]]
+    return _markdown((compared, [head[index] for index in shown]), 2)
 
 
 def _label(row: Row) -> str:

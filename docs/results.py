@@ -17,7 +17,7 @@ from cli.bench_board import table as board_table
 from cli.bench_rtl import table as cycles_cells
 from cli.demo_report import report_rows
 from cli.evaluate_paper import table as accuracy_table
-from cli.synth_report import area_figure, area_tables
+from cli.synth_report import area_figure, area_summary, area_tables
 
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS / "results"
@@ -178,6 +178,7 @@ def take_area(file: Path) -> None:
     result = json.loads(file.read_text())
     for name, content in area_tables(result).items():
         FPGA.write_text(put_between(FPGA.read_text(), name, content))
+    README.write_text(put_between(README.read_text(), "area", area_summary(result)))
     (RESULTS / "area.png").write_bytes(area_figure(result))
 
 

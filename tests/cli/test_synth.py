@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from cli.synth_report import area_figure, area_summary, area_tables
 from cli.synth_tables import component_table
 from fpga.boards import BOARDS
 from fpga.jobs import Job, Result
@@ -143,6 +144,12 @@ def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
     ]
     (component,) = found["components"]
     assert (component["component"], component["direction"], component["fmax_mhz"]) == ("sbox", "inverse", [])
+    head, rule, *lines = area_summary(found).splitlines()
+    assert head == "| device | array | S-box | key | LUT4 | LUT4 more | MHz | clock |" and set(rule) <= set("| -:")
+    assert lines == ["| lfe5u-25f | 4x4 | rom | any | 104 | +4.0 % | 80.6 (78.6..82.6) | 0.971 |"]
+    tables = area_tables(found)
+    assert "ulx3s-25f" in tables["boards"] and "ulx3s-25f" not in tables["cores"] and "sbox" in tables["components"]
+    assert area_figure(found).startswith(b"\x89PNG")
 
 
 def test_components_are_told_by_their_arguments():
