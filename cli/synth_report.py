@@ -40,7 +40,7 @@ def area_summary(result: dict) -> str:
     cells, head = core_table([row for row in result["rows"] if row["board"] is None])
     shown = [head.index(name) for name in ("device", "array", "S-box", "key", "LUT4", "LUT4 more", "MHz", "clock")]
     compared = [[line[index] for index in shown] for line in cells if line[head.index("clock")]]
-    return _markdown((compared, [head[index] for index in shown]), 2)
+    return _markdown((compared, [head[index] for index in shown]), 3)
 
 
 def _label(row: Row) -> str:
@@ -75,7 +75,7 @@ def area_figure(result: dict) -> bytes:
     area.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
     area.invert_yaxis()
     area.set_xlabel("LUT4")
-    area.legend(fontsize=7, loc="lower right")
+    area.legend(fontsize=7, loc="upper right")
     clock.set_xlabel("MHz; a dot a seed, a bar their median")
     clock.set_xlim(left=0)
     clock.grid(axis="x", linewidth=0.4)
