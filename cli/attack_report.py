@@ -1,10 +1,9 @@
 """The figures of a security.json as tables and pictures: what docs/results.py takes into docs/security.md."""
 
 import io
-from collections.abc import Iterable
 from typing import Any
 
-from cli.output import percent
+from cli.output import markdown_table, percent
 
 __all__ = ["security_figures", "security_tables"]
 
@@ -24,12 +23,6 @@ _ACCURACIES = {
     "pruning": ("pruning", "accuracy, best share", "value"),
     "genetic": ("genetic", "accuracy, fittest key", "value"),
 }
-
-
-def _table(head: Iterable[object], rows: Iterable[Iterable[object]], text: int = 2) -> str:
-    head = list(head)
-    lines = [head, ["---"] * text + ["--:"] * (len(head) - text), *rows]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
 
 def _networks(rows: Rows) -> list[str]:
@@ -76,7 +69,7 @@ def _overview(rows: Rows) -> str:
             ]
             tuned = [_share(_best_tuned(rows, share, network=network, scheme=scheme)) for share in shares]
             lines.append([network, "*from scratch*" if scheme == "scratch" else scheme, *cells, *tuned])
-    return _table(["network", "scheme", *_ACCURACIES, *(f"tuned, {share:.0%}" for share in shares)], lines)
+    return markdown_table(["network", "scheme", *_ACCURACIES, *(f"tuned, {share:.0%}" for share in shares)], lines, 2)
 
 
 def _headlines(rows: Rows) -> str:
@@ -93,7 +86,9 @@ def _headlines(rows: Rows) -> str:
             lines.append(
                 [network, scheme, _share(right), cost, _share(without), f"{100 * (right - without):.2f}", paper]
             )
-    return _table(["network", "scheme", "with key", "cost of the scheme", "without key", "drop", "paper"], lines)
+    return markdown_table(
+        ["network", "scheme", "with key", "cost of the scheme", "without key", "drop", "paper"], lines, 2
+    )
 
 
 def _recoveries(rows: Rows) -> str:
@@ -111,7 +106,7 @@ def _recoveries(rows: Rows) -> str:
             given = "" if budget["first"] == 256 else f", {8 - (budget['first']).bit_length() + 1} bits a strand given"
             what = f"AES-128 keys from {budget['bytes']} locked bytes alone{given}"
             lines.append([row["network"], what, f"{row['value'] * keys:.0f} of {keys}", f"{seconds:.1f}"])
-    return _table(["network", "attack", "recovered", "core seconds a key"], lines)
+    return markdown_table(["network", "attack", "recovered", "core seconds a key"], lines, 2)
 
 
 def _sboxes(rows: Rows) -> str:
@@ -124,7 +119,7 @@ def _sboxes(rows: Rows) -> str:
             ]
             if None not in cells:
                 lines.append([network, name, f"{cells[0]:.0f}", _share(cells[1]), f"{cells[2]:.0f} of 128"])
-    return _table(["network", "S-box", *metrics], lines)
+    return markdown_table(["network", "S-box", *metrics], lines, 2)
 
 
 def _rates(rows: Rows) -> str:
@@ -151,7 +146,7 @@ def _rates(rows: Rows) -> str:
             ]
             lines.append([network, f"{scheme}, reset" if reset else scheme, *cells])
     heads = [f"{share:.0%}, {epochs} epochs, {rate:g}" for share, epochs, rate in budgets]
-    return _table(["network", "from", *heads], lines)
+    return markdown_table(["network", "from", *heads], lines, 2)
 
 
 def _budgets(result: dict[str, Any]) -> str:

@@ -3,13 +3,13 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from pymodel.errors import DeeplockError
 
-__all__ = ["Progress", "make_folder_of", "percent", "print_table", "readable", "write_json"]
+__all__ = ["Progress", "make_folder_of", "markdown_table", "percent", "print_table", "readable", "write_json"]
 
 _SECONDS = 1.0
 
@@ -44,6 +44,13 @@ def print_table(rows: Sequence[Sequence[object]], head: Sequence[str] | None = N
         )
         if head and index == 0:
             print("  ".join("-" * width for width in widths))
+
+
+def markdown_table(head: Iterable[object], rows: Iterable[Iterable[object]], words: int) -> str:
+    """A Markdown table whose first `words` columns are words, to the left, and the others numbers, to the right."""
+    head = list(head)
+    lines = [head, ["---"] * words + ["--:"] * (len(head) - words), *rows]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
 
 def make_folder_of(path: Path) -> Path:

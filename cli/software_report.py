@@ -7,7 +7,7 @@ from typing import Any
 from cli.bench_software import cost
 
 __all__ = [
-    "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "markdown", "networks_of", "pairs_of", "timings",
+    "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "networks_of", "pairs_of", "timings",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -23,12 +23,6 @@ NAMES = {
 
 _SOFTWARE = ("vexriscv", "picorv32")
 """Cores as they are."""
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[object]], words: int) -> str:
-    """A Markdown table whose first `words` columns are words and the others numbers."""
-    lines = [head, ["---"] * words + ["--:"] * (len(head) - words), *rows]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
 
 def networks_of(rows: Sequence[Row]) -> list[str]:

@@ -4,6 +4,7 @@ import io
 from statistics import median
 from typing import Any
 
+from cli.output import markdown_table
 from cli.synth_tables import Table, component_table, core_table
 
 __all__ = ["area_figure", "area_summary", "area_tables"]
@@ -14,11 +15,9 @@ _REST = "all else"
 Row = dict[str, Any]
 
 
-def _markdown(table: Table, texts: int) -> str:
-    """`texts`: columns that are not numbers, from the left."""
+def _markdown(table: Table, words: int) -> str:
     cells, head = table
-    lines = [head, ["---"] * texts + ["--:"] * (len(head) - texts), *cells]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+    return markdown_table(head, cells, words)
 
 
 def area_tables(result: dict) -> dict[str, str]:

@@ -17,6 +17,7 @@ from cli.bench_board import table as board_table
 from cli.bench_rtl import table as cycles_cells
 from cli.demo_report import report_rows
 from cli.evaluate_paper import table as accuracy_table
+from cli.output import markdown_table
 from cli.synth_report import area_figure, area_summary, area_tables
 
 DOCS = Path(__file__).resolve().parent
@@ -49,14 +50,13 @@ def put_accuracy(text: str, result: dict) -> str:
         "/".join(sorted({f"{entry[name]:,}" for entry in result["networks"].values()}))
         for name in ("wrong_keys", "images", "wrong_key_images")
     )
-    lines = [f"| {' | '.join(map(str, row))} |\n" for row in (head, ["---"] + ["--:"] * (len(head) - 1), *rows)]
     note = (
         f"\n{images} test images; mean ± standard deviation over {keys} random wrong keys on the first {few} of them. "
         "float32 as recorded in training; all else by the golden model's arithmetic.\n\n"
         "![accuracy of each network: float32, int8, locked with the right key and with wrong ones]"
         "(docs/results/accuracy.png)\n"
     )
-    return put_between(text, "accuracy", "".join(lines) + note)
+    return put_between(text, "accuracy", markdown_table(head, rows, 1) + note)
 
 
 def draw_accuracy(result: dict, path: Path) -> None:
@@ -103,8 +103,7 @@ def take_accuracy(path: Path) -> None:
 def cycles_table(result: dict) -> str:
     """A cycles.json as a Markdown table."""
     head, cells = cycles_cells(result["rows"])
-    lines = [head, ["---", "---"] + ["--:"] * (len(head) - 2), *cells]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+    return markdown_table(head, cells, 2)
 
 
 def cycles_figure(result: dict) -> bytes:
@@ -169,8 +168,7 @@ def take_cycles(file: Path) -> None:
 def take_board(file: Path) -> None:
     result = json.loads(file.read_text())
     head, cells = board_table(result["rows"])
-    lines = [head, ["---"] * 3 + ["--:"] * (len(head) - 3), *cells]
-    table = "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+    table = markdown_table(head, cells, 3)
     FPGA.write_text(put_between(FPGA.read_text(), "board", table + f"\nBy `{result['command']}`.\n"))
 
 
@@ -190,11 +188,11 @@ def put_software(text: str, software: dict, cycles: dict, area: dict) -> str:
         "software-layers": (software_report.layer_rows(software), 2),
     }
     for name, ((head, cells), words) in tables.items():
-        text = put_between(text, name, software_report.markdown(head, cells, words))
+        text = put_between(text, name, markdown_table(head, cells, words))
     head, cells = software_area.area_table(software, cycles, area)
     content = "Not measured yet: `deeplock synth --sweep fpga/area.toml --json docs/results/area.json`.\n"
     if cells:
-        content = software_report.markdown(head, cells, 1) + f"\nBy `{area['command']}`.\n{AREA_FIGURE}"
+        content = markdown_table(head, cells, 1) + f"\nBy `{area['command']}`.\n{AREA_FIGURE}"
     text = put_between(text, "software-area", content)
     return put_between(text, "software-command", f"By `{software['command']}` on {software['machine']}.\n")
 
@@ -211,7 +209,7 @@ def take_software(file: Path) -> None:
     (RESULTS / "software.png").write_bytes(software_report.figure(software, cycles))
     if AREA_FIGURE in text:
         (RESULTS / "software-area.png").write_bytes(software_area.area_figure(software, cycles, area))
-    table = software_report.markdown(*software_report.headline(software, cycles), 1)
+    table = markdown_table(*software_report.headline(software, cycles), 1)
     README.write_text(put_between(README.read_text(), "software", table))
 
 

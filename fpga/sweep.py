@@ -20,9 +20,10 @@ TOML, because a list in a field stands for one row with each of its values, and 
     key_bits = [0, 128, 192, 256]
     sbox = "rom"
 
-A `core` takes the fields of pymodel.config.Config and has its defaults; a `board` takes them too and has those of
-fpga.boards; a `component` takes the arguments of its function in fpga.designs. `seeds` in any table is the number of placements
-of its rows, 0 for the area alone. Rows that come to the same count once: suite plain has no S-boxes.
+A `core` takes the fields of pymodel.config.Config and has its defaults, or with a `board` those of that board's accelerator
+and its device. A `board`, which is all that is on one, takes them too and has those of fpga.boards; a `component` takes the
+arguments of its function in fpga.designs. `seeds` in any table is the number of placements of its rows, 0 for the area alone.
+Rows that come to the same count once: suite plain has no S-boxes.
 """
 
 import tomllib
@@ -55,6 +56,10 @@ def _design(kind: str, fields: dict[str, Any]) -> tuple[Design, Device]:
     if kind == "board":
         there = board(fields.pop("board"))
         return on_board(replace(there, config=replace(there.config, **fields)))
+    if kind == "core" and "board" in fields:
+        there = board(fields.pop("board"))
+        device = find_device(fields.pop("device", there.device))
+        return core(replace(there.config, **fields)), device
     device = find_device(fields.pop("device"))
     if kind == "core":
         return core(Config(**fields)), device

@@ -11,10 +11,14 @@ from pymodel.config import Config
 __all__ = ["SystolicArray", "WeightWrite", "kept_if_large"]
 
 
+def _is_large(config: Config) -> bool:
+    return config.rows * config.cols > 16
+
+
 def kept_if_large(config: Config) -> dict[str, int]:
     """Attributes of registers of one value for several places: those of a large accelerator stay apart, each near its place,
     while synthesis merges those of a small one, which does better with fewer registers and fewer resets."""
-    return {"keep": 1} if config.rows * config.cols > 16 else {}
+    return {"keep": 1} if _is_large(config) else {}
 
 
 def WeightWrite(config: Config) -> wiring.Signature:
@@ -49,7 +53,7 @@ class SystolicArray(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        self._far = config.rows * config.cols > 16
+        self._far = _is_large(config)
         self.latency = config.rows + 2 + self._far
         self.sum_width = 16 + (config.rows - 1).bit_length()
         super().__init__(

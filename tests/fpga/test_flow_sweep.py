@@ -1,5 +1,6 @@
 """Sweep files."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,12 @@ def test_boards_have_their_own_accelerators_and_clocks(tmp_path):
     places = [("up5k", "icebreaker"), ("lfe5u-85f", "ulx3s-85f")]
     places = [(device, name, clocks[name], clocks[name]) for device, name in places]
     assert found == [(*place, *kind) for place in places for kind in (("plain", None), ("deep-lock", "rom"))]
+
+
+def test_a_core_may_be_that_of_a_board_on_its_device_or_another(tmp_path):
+    text = "[[core]]\nboard = 'icebreaker'\n[[core]]\nboard = 'icebreaker'\ndevice = 'hx8k'\nsingle_port = false\n"
+    own = asdict(BOARDS["icebreaker"].config)
+    assert rows_of(text, tmp_path) == [("up5k", own), ("hx8k", own | {"single_port": False})]
 
 
 def test_components_follow_cores(tmp_path):
