@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hw import ecp5
 from pymodel.errors import DeeplockError
 
 __all__ = ["DEVICES", "Device", "find_device"]
@@ -12,7 +13,7 @@ class Device:
     """One FPGA in one package and speed grade.
 
     name, family  family is "ice40" or "ecp5": whose nextpnr
-    device        what Amaranth's platforms call it; hw/ice40.py asks for that
+    device        what Amaranth's platforms call it; hw/ice40.py and hw/ecp5.py ask for that
     synthesis     Yosys's command for it
     part          nextpnr's options for it
     mhz           clock that synthesis and place and route aim at; they trade area for delay up to there, no further
@@ -31,9 +32,9 @@ class Device:
     capacity: dict[str, int]
 
 
-def _ecp5(device: str, part: str, lut4: int, bram: int, dsp: int) -> Device:
+def _ecp5(device: str, part: str, lut4: int, bram: int) -> Device:
     options = (f"--{part}", "--package", "CABGA381", "--speed", "6")
-    capacity = {"lut4": lut4, "bram": bram, "dsp": dsp}
+    capacity = {"lut4": lut4, "bram": bram, "dsp": ecp5.BLOCKS[device]}
     return Device(device.lower(), "ecp5", device, "synth_ecp5 -nowidelut", options, 100, True, capacity)
 
 
@@ -47,8 +48,8 @@ _ALL = (
         "hx8k", "ice40", "iCE40HX8K", "synth_ice40 -device hx", ("--hx8k", "--package", "ct256"), 60, False,
         {"lut4": 7680, "bram": 32, "dsp": 0},
     ),
-    _ecp5("LFE5U-25F", "25k", lut4=24288, bram=56, dsp=28),
-    _ecp5("LFE5U-85F", "85k", lut4=83640, bram=208, dsp=156),
+    _ecp5("LFE5U-25F", "25k", lut4=24288, bram=56),
+    _ecp5("LFE5U-85F", "85k", lut4=83640, bram=208),
 )  # fmt: skip
 
 DEVICES = {device.name: device for device in _ALL}

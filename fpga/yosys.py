@@ -32,6 +32,9 @@ end
 """
 
 
+_BLOCK = "t:MULT18X18D"
+"""DSP blocks that the design has by itself."""
+
 _SMALL = "t:$mul r:A_WIDTH<=18 %i r:B_WIDTH<=18 %i"
 """Multipliers that one DSP block does."""
 
@@ -98,14 +101,15 @@ def synthesise(rtlil: str, device: Device, netlist: Path) -> None:
 
     Raises DeeplockError if Yosys is missing, RuntimeError if it refuses the design.
     """
-    source, flat, small, large, chosen = (
-        netlist.with_suffix(f".{end}") for end in ("il", "flat", "small", "large", "luts")
+    source, flat, taken, small, large, chosen = (
+        netlist.with_suffix(f".{end}") for end in ("il", "flat", "taken", "small", "large", "luts")
     )
     source.write_text(rtlil + _BLACK_BOX)
-    lists = (f"select -write {small.name} {_SMALL}", f"select -write {large.name} t:$mul {_SMALL} %d")
+    kinds = ((taken, _BLOCK), (small, _SMALL), (large, f"t:$mul {_SMALL} %d"))
+    lists = (f"select -write {path.name} {kind}" for path, kind in kinds)
     run_yosys((f"read_rtlil {source.name}", *preparation(), *lists, f"write_rtlil {flat.name}"), flat)
-    blocks = device.capacity["dsp"] if device.infers_dsp else 0
-    names = _in_luts(small.read_text().splitlines(), large.read_text().splitlines(), blocks)
+    used, few, many = (path.read_text().splitlines() for path, _ in kinds)
+    names = _in_luts(few, many, device.capacity["dsp"] - len(used) if device.infers_dsp else 0)
     chosen.write_text("".join(f"{name}\n" for name in names))
     luts = (f"select -read {chosen.name}", "booth", "select -clear")
     run_yosys((f"read_rtlil {flat.name}", *luts, *mapping(device), f"write_json {netlist.name}"), netlist)

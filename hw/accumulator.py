@@ -50,7 +50,7 @@ class Accumulator(wiring.Component):
         pixel = Signal(range(config.accumulators))
         read_pixel = Signal.like(pixel)
         valid, again = Signal(), Signal()
-        tag = Signal.like(self.tag)
+        tag = Signal.like(self.tag, reset_less=True)
         m.d.comb += read.addr.eq(pixel)
         m.d.sync += [valid.eq(self.valid), tag.eq(self.tag), read_pixel.eq(pixel)]
         # the same pixel as the adder's, when the memory has answered
@@ -74,7 +74,7 @@ class Accumulator(wiring.Component):
             with m.If(valid):
                 m.d.sync += [self.totals[col].eq(before[col] + shifted[col]) for col in range(cols)]
         else:
-            kept, sums = Signal.like(self.totals), Signal.like(self.sums)
+            kept, sums = (Signal.like(value, reset_less=True) for value in (self.totals, self.sums))
             with m.If(valid):
                 m.d.sync += [kept[col].eq(before[col]) for col in range(cols)]
                 m.d.sync += [sums[col].eq(shifted[col]) for col in range(cols)]

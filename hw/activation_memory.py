@@ -27,8 +27,9 @@ class ActivationMemory(wiring.Component):
     """Results go first, then reads, then the ifmap.
 
     Latency: a read gives its word in the next cycle and keeps it until the next read; a write is seen by reads from the next
-    cycle on. Throughput: one read and one write a cycle; with `config.single_port` both only if they go to different halves of
-    the words, so that reads wait for results that go to the same half.
+    cycle but one on, with `config.single_port` from the next. Throughput: one read and one write a cycle; with
+    `config.single_port` both only if they go to different halves of the words, so that reads wait for results that go to the
+    same half.
 
     Members:
         address, read, word    read port; only a read that is `granted` takes place
@@ -75,13 +76,19 @@ class ActivationMemory(wiring.Component):
             self.word.eq(read.data),
             self.ifmap.ready.eq(~self.results.valid),
         ]
+        wanted, written = Signal(write_layout(config)), Signal(chunks)
         for writer in (self.ifmap, self.results):
             with m.If(writer.valid & writer.ready):
                 m.d.comb += [
-                    write.addr.eq(writer.payload.word),
-                    write.data.eq(writer.payload.data),
-                    write.en.eq(writer.payload.chunks if chunks > 1 else 1),
+                    wanted.eq(writer.payload),
+                    written.eq(writer.payload.chunks),
                 ]
+        # a cycle later, as the blocks of a large memory are far apart
+        m.d.sync += [
+            write.addr.eq(wanted.word),
+            write.data.eq(wanted.data),
+            write.en.eq(written),
+        ]
 
     def _single_port(self, m: Module) -> None:
         """Each bank takes the read or the write of a cycle; where both want one bank, a read waits, and so does the ifmap."""

@@ -1,9 +1,10 @@
 """Weight-stationary systolic array of rows x cols processing elements."""
 
-from amaranth import Cat, Module, ResetInserter, Signal, Value, signed
+from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw import ecp5
 from hw.layouts import tag_layout
 from hw.pe import ProcessingPair
 from pymodel.config import Config
@@ -22,30 +23,35 @@ def kept_if_large(config: Config) -> dict[str, int]:
 
 
 def WeightWrite(config: Config) -> wiring.Signature:
-    """Writes `bytes_per_beat` weights of one row into the shadow registers, from column slice * bytes_per_beat on."""
+    """Writes `bytes_per_beat` weights of one row into the shadow registers, from column slice * bytes_per_beat on: bit
+    row * slices + slice of `load`, of which one is high at most."""
     return wiring.Signature(
         {
-            "en": Out(1),
-            "row": Out(range(config.rows)),
-            "slice": Out(range(max(2, config.cols // config.bytes_per_beat))),
+            "load": Out(config.rows * config.cols // config.bytes_per_beat),
             "data": Out(8 * config.bytes_per_beat),
         }
     )
 
 
+_SPAN = 8
+"""Columns that a register reaches."""
+
+
 class SystolicArray(wiring.Component):
     """Matrix-vector product a cycle: sums[c] = sum over r of word[r] * weight[r][c].
 
-    Partial sums move down the columns, one row a cycle; a word is broadcast along the rows, row r delayed by r cycles, and
-    the swap to the next weight tile moves down with it. So no column skew is needed on either side, and row r of the next
-    tile may be written from r cycles after the swap on: tiles can follow each other without a gap.
+    Partial sums move down the columns, one row a cycle; a word is broadcast along the rows, and the swap to the next weight
+    tile moves down with it: both reach row r `entry` + r cycles after they enter. So no column skew is needed on either side,
+    and tiles can follow each other without a gap.
 
-    Latency: `latency` cycles from `valid` to `sums`: rows + 2, and one more in arrays of more than 16 elements, whose far ends
-    are a cycle away. Throughput: one word a cycle; it cannot be stalled.
+    Latency: `latency` cycles from `valid` to `sums`, rows + 2 + `entry`. `entry` is 1, because the far ends of an array are a
+    cycle away, and 0 with `config.lean`. Throughput: one word a cycle; it cannot be stalled.
 
     Members:
-        clear       all registers return to their initial values, those of the processing elements a cycle later
-        weights     shadow register writes; row r must be written before the cycle in which the swap reaches it
+        clear       no word inside comes out, and the words that enter from the next cycle but one on meet weights of 0;
+                    a reset does the same
+        weights     shadow register writes, straight into their row: a row of the next tile from the cycle in which the swap
+                    before reaches it, and before the one in which its own does
         valid, data, swap, tag   a word enters; with `swap` it is the first that meets the new weights
         out_valid, out_tag   in the cycle before the word's sums
         sums        the products of one word, cols sums of 16 + log2(rows) bits
@@ -53,8 +59,8 @@ class SystolicArray(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        self._far = _is_large(config)
-        self.latency = config.rows + 2 + self._far
+        self.entry = int(not config.lean)
+        self.latency = config.rows + 2 + self.entry
         self.sum_width = 16 + (config.rows - 1).bit_length()
         super().__init__(
             {
@@ -75,52 +81,46 @@ class SystolicArray(wiring.Component):
         config = self._config
         lanes = config.bytes_per_beat
 
-        def register(value: Value, name: str) -> Signal:
-            held = Signal(len(value), name=name)
-            with m.If(self.clear):
-                m.d.sync += held.eq(0)
-            with m.Else():
-                m.d.sync += held.eq(value)
+        def register(value: Value, name: str, cleared: bool = False) -> Signal:
+            held = Signal(len(value), name=name, attrs=kept_if_large(config), reset_less=not cleared)
+            m.d.sync += held.eq(Mux(self.clear, 0, value) if cleared else value)
             return held
 
-        loads = [
-            self.weights.en & (self.weights.row == row) & (self.weights.slice == part)
-            for row in range(config.rows)
-            for part in range(config.cols // lanes)
-        ]
-        inputs = Cat(self.weights.data, self.valid & self.swap, self.data, loads)
-        if self._far:
-            inputs = register(inputs, "registered")
-        weights, swap, skewed, load = (
-            Signal.like(self.weights.data),
-            Signal(),
-            Signal.like(self.data),
-            Signal(len(loads)),
-        )
-        m.d.comb += Cat(weights, swap, skewed, load).eq(inputs)
-
+        # each span of columns has registers of its own for what goes along the rows
+        spans = [range(first, min(first + _SPAN, config.cols), 2) for first in range(0, config.cols, _SPAN)]
+        entering = [(self.data, self.valid & self.swap)] * len(spans)
+        if self.entry:
+            entering = [
+                (register(self.data, f"skew_0_{span}"), register(self.valid & self.swap, f"swap_0_{span}", True))
+                for span in range(len(spans))
+            ]
+        in_blocks = ecp5.has_blocks_for(platform, config)
+        loads = config.cols // lanes
         sums = [0] * config.cols
         for row in range(config.rows):
-            clear = Signal(name=f"clear_{row}", attrs=kept_if_large(config))
+            clear = Signal(name=f"clear_{row}", attrs=kept_if_large(config), init=1)
             m.d.sync += clear.eq(self.clear)
-            for col in range(0, config.cols, 2):
-                pair = ProcessingPair(self.sum_width)
-                m.submodules[f"pe_{row}_{col}"] = ResetInserter(clear)(pair)
-                m.d.comb += [
-                    pair.activation.eq(skewed[:8]),
-                    pair.load.eq(load[row * (config.cols // lanes) + col // lanes]),
-                    pair.weights_in.eq(weights.word_select(col % lanes // 2, 16)),
-                    pair.swap.eq(swap),
-                    pair.sums_in[0].eq(sums[col]),
-                    pair.sums_in[1].eq(sums[col + 1]),
-                ]
-                sums[col : col + 2] = pair.sums_out[0], pair.sums_out[1]
-            if row + 1 < config.rows:
-                skewed, swap = register(skewed[8:], f"skew_{row}"), register(swap, f"swap_{row + 1}")
+            for columns, (skewed, swap) in zip(spans, entering, strict=True):
+                for col in columns:
+                    m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width, in_blocks)
+                    m.d.comb += [
+                        pair.clear.eq(clear),
+                        pair.activation.eq(skewed[:8]),
+                        pair.load.eq(self.weights.load[row * loads + col // lanes]),
+                        pair.weights_in.eq(self.weights.data.word_select(col % lanes // 2, 16)),
+                        pair.swap.eq(swap),
+                        pair.sums_in[0].eq(sums[col]),
+                        pair.sums_in[1].eq(sums[col + 1]),
+                    ]
+                    sums[col : col + 2] = pair.sums_out[0], pair.sums_out[1]
+            entering = [
+                (register(skewed[8:], f"skew_{row + 1}_{span}"), register(swap, f"swap_{row + 1}_{span}", True))
+                for span, (skewed, swap) in enumerate(entering)
+            ]
         m.d.comb += [self.sums[col].eq(sums[col]) for col in range(config.cols)]
 
-        beside = Cat(self.valid, self.tag)
+        valid, tag = self.valid, self.tag.as_value()
         for stage in range(self.latency - 1):
-            beside = register(beside, f"beside_{stage}")
-        m.d.comb += Cat(self.out_valid, self.out_tag).eq(beside)
+            valid, tag = register(valid, f"valid_{stage}", True), register(tag, f"tag_{stage}")
+        m.d.comb += [self.out_valid.eq(valid), self.out_tag.eq(tag)]
         return m

@@ -1,12 +1,13 @@
 """Window feeder: reads the words of a layer's input that the array needs, in the order in which it needs them."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.layouts import feeder_fields, word_layout
 from hw.loops import NestedLoops, chosen
+from hw.skid_buffer import SkidBuffer
 from pymodel.config import Config
 
 __all__ = ["WindowFeeder"]
@@ -47,7 +48,11 @@ class WindowFeeder(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config, fields = self._config, self.fields
-        tag = self.out.payload.tag
+        # reading goes on without a look at what the issue stage decides in the same cycle
+        m.submodules.skid = skid = SkidBuffer(data.StructLayout({"word": word_layout(config), "end": 1}))
+        valid = Signal()  # a word has been read
+        word, held_end = skid.inlet.payload.word, skid.inlet.payload.end
+        tag = word.tag
 
         pixels = ceil_log2(config.accumulators)  # a layer has no more
         m.submodules.loops = loops = NestedLoops(wx=4, wy=4, px=pixels, py=pixels, block=12, kx=8, ky=8, group=8)
@@ -67,15 +72,18 @@ class WindowFeeder(wiring.Component):
         taken = Signal()
         advance = Signal()
         load = Signal()
-        held_end = Signal()
         m.d.comb += [
-            taken.eq(~self.out.valid | self.out.ready),
+            taken.eq(~valid | skid.inlet.ready),
             self.read.eq(loops.active & taken),
             advance.eq(self.read & self.granted),
             load.eq(self.start | advance),
             loops.begin.eq(self.start),
             loops.advance.eq(advance),
-            self.done.eq(self.out.valid & self.out.ready & held_end),
+            skid.inlet.valid.eq(valid),
+            self.out.valid.eq(skid.outlet.valid),
+            self.out.payload.eq(skid.outlet.payload.word),
+            skid.outlet.ready.eq(self.out.ready),
+            self.done.eq(self.out.valid & self.out.ready & skid.outlet.payload.end),
         ]
 
         self._address(m, load, loops)
@@ -83,16 +91,20 @@ class WindowFeeder(wiring.Component):
 
         first_pixel, first_block = Signal(init=1), Signal(init=1)
         shift = Signal.like(tag.shift)
-        held_inside, partial = Signal(), Signal()
+        held_inside, exists = Signal(), Signal(config.rows)
         with m.If(taken):
-            m.d.sync += self.out.valid.eq(advance)
+            m.d.sync += valid.eq(advance)
         with m.If(advance):
             m.d.sync += [
                 first_pixel.eq(ends.py),
                 held_inside.eq(inside),
-                partial.eq(last.block),
+                exists.eq(
+                    Cat(
+                        ~last.block | (row < fields.rows_last[: config.rows.bit_length()]) for row in range(config.rows)
+                    )
+                ),
                 held_end.eq(ends.group),
-                self.out.payload.swap.eq(first_pixel & (shift == 0)),
+                word.swap.eq(first_pixel & (shift == 0)),
                 tag.first.eq(first_block),
                 tag.last.eq(last.block & last.kx & last.ky),
                 tag.final.eq(last.group),
@@ -108,8 +120,7 @@ class WindowFeeder(wiring.Component):
             value = self.word.word_select(row, 8)
             if not config.lean:
                 value = Mux(held_inside, value, fields.pad_value)
-            exists = ~partial | (row < fields.rows_last[: config.rows.bit_length()])
-            m.d.comb += self.out.payload.data.word_select(row, 8).eq(Mux(exists, value, 0))
+            m.d.comb += word.data.word_select(row, 8).eq(Mux(exists[row], value, 0))
         return m
 
     def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:

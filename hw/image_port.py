@@ -115,11 +115,8 @@ class ImagePort(wiring.Component):
                         for index in range(WORDS):
                             with m.Case(index):
                                 m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(word)
-                    for name, error, breaks in self._rules(word):
-                        with m.If((number == HeaderLayout[name].offset // 32) & breaks):
-                            m.d.sync += broken[error].eq(1)
                     m.d.comb += self.program.en.eq(number >= WORDS)
-                    with m.If(number == WORDS):
+                    with m.If(number == WORDS + 1):
                         for error in reversed(_HEADER_ERRORS):
                             with m.If(broken[error]):
                                 m.d.comb += self.error.eq(error)
@@ -143,6 +140,14 @@ class ImagePort(wiring.Component):
             with m.Case(State.DONE):
                 with m.If(~self.run):
                     m.d.sync += state.eq(State.IDLE)
+
+        # rules are checked a cycle later, with words and numbers from registers; the flags are looked at later still
+        none = (1 << len(number)) - 1
+        checked, checked_number = Signal.like(word), Signal.like(number, init=none)
+        m.d.sync += [checked.eq(word), checked_number.eq(Mux((state == State.HEAD) & image.valid, number, none))]
+        for name, error, breaks in self._rules(checked):
+            with m.If((checked_number == HeaderLayout[name].offset // 32) & breaks):
+                m.d.sync += broken[error].eq(1)
 
         with m.If(self.error.any()):
             m.d.sync += [state.eq(State.DONE), self.loaded.eq(self.loaded & ~self.loading)]

@@ -45,11 +45,14 @@ class KeySchedule(wiring.Component):
     Members
     -------
     key : In(256)
-        Master key, byte 0 in bits 0..7; sampled in the cycle of `start`. A shorter key leaves the upper bits unused.
+        Master key, byte 0 in bits 0..7; sampled in the cycle of `start` or `again`. A shorter key leaves the upper bits unused.
     key_size : In(KeySize)
         Sampled with the key; one of `key_sizes`.
     start : In(1)
         Begin the stream anew; a beat that waits to be taken is lost.
+    again : In(1)
+        Begin the stream anew behind the beat that is taken in this cycle. Without effect if none is: so it may say so
+        before it is known whether the beat is taken.
     clear : In(1)
         Stop, and zeroise: all state reads 0 in the next cycle (a block RAM's output S[0]). Goes before `start`.
     output : Out(stream of 8 * bytes_per_beat)
@@ -74,6 +77,7 @@ class KeySchedule(wiring.Component):
                 "key": In(256),
                 "key_size": In(KeySize),
                 "start": In(1),
+                "again": In(1),
                 "clear": In(1),
                 "output": Out(stream.Signature(8 * bytes_per_beat)),
             }
@@ -130,23 +134,28 @@ class KeySchedule(wiring.Component):
         before = Mux(before_third(next_phase), moved[0] ^ moved[1] ^ new[-1], new[-1])
         m.d.comb += to_sbox.eq(Mux(half_way(next_phase), before, before.rotate_right(8)))
 
+        begins = self.start | self.again
         with m.If(self.clear):
             m.d.comb += to_sbox.eq(0)
-            m.d.sync += [Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0)]
-            if several:
-                m.d.sync += size.eq(0)
-        with m.Elif(self.start):
+        with m.Elif(begins):
             with m.Switch(self.key_size if several else size):
                 for key_size, count in counts.items():
                     with m.Case(key_size):
                         m.d.comb += to_sbox.eq(self.key.word_select(count - 1, 32).rotate_right(8))
-            m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(next(rcons())), active.eq(1)]
+
+        with m.If(self.clear):
+            m.d.sync += [Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0)]
             if several:
-                m.d.sync += size.eq(self.key_size)
-        with m.Elif(step):
-            m.d.sync += [Cat(words).eq(Cat(moved)), phase.eq(next_phase)]
-            with m.If((phase == 0) | before_third(phase)):
-                m.d.sync += rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
+                m.d.sync += size.eq(0)
+        with m.Elif(self.start | step):
+            with m.If(begins):
+                m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(next(rcons())), active.eq(1)]
+                if several:
+                    m.d.sync += size.eq(self.key_size)
+            with m.Else():
+                m.d.sync += [Cat(words).eq(Cat(moved)), phase.eq(next_phase)]
+                with m.If((phase == 0) | before_third(phase)):
+                    m.d.sync += rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
 
         enable = self.clear | self.start | step
         m.d.comb += sbox.en.eq(enable)

@@ -56,10 +56,10 @@ class Lock(wiring.Component):
         connect(m, flipped(self.locked), unit.locked)
         connect(m, schedule.output, unit.key_stream)
         connect(m, unit.plain, flipped(self.plain))
-        section_ends = self.locked.valid & self.locked.ready & self.locked.payload.last
         m.d.comb += [
             schedule.key.eq(self.key),
-            schedule.start.eq(self.start | section_ends),
+            schedule.start.eq(self.start),
+            schedule.again.eq(self.locked.payload.last),
             schedule.clear.eq(self.clear),
             unit.clear.eq(self.clear),
             self.starved.eq(unit.starved),

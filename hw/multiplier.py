@@ -1,19 +1,44 @@
-"""Two int8 products, operands and products in registers: what a pair of processing elements needs, and one SB_MAC16 gives."""
+"""Multipliers with operands and products in registers, as DSP blocks have them."""
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Const, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw import ice40
+from hw import ecp5, ice40
 
-__all__ = ["DualMultiplier"]
+__all__ = ["DualMultiplier", "Multiplier"]
+
+
+class Multiplier(wiring.Component):
+    """product = a * b, signed, of a_bits and b_bits, 18 at most; none of its registers has a reset.
+
+    Latency: 2 cycles. Throughput: a product a cycle.
+
+    in_blocks   it is one MULT18X18D of an ECP5
+    """
+
+    def __init__(self, a_bits: int, b_bits: int, in_blocks: bool = False):
+        self._in_blocks = in_blocks
+        super().__init__({"a": In(signed(a_bits)), "b": In(signed(b_bits)), "product": Out(signed(a_bits + b_bits))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        if self._in_blocks:
+            m.submodules.block = ecp5.multiplier(self.a, self.b, Const(1, 1), Const(0, 1), self.product)
+            return m
+        a, b = Signal.like(self.a, reset_less=True), Signal.like(self.b, reset_less=True)
+        product = Signal.like(self.product, reset_less=True)
+        m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b)]
+        m.d.comb += self.product.eq(product)
+        return m
 
 
 class DualMultiplier(wiring.Component):
-    """products[i] = activation * weights[i], each operand and each product through a register.
+    """products[i] = activation * weights[i], int8: what a pair of processing elements needs, and one SB_MAC16 gives.
 
-    Latency: 2 cycles. Throughput: two products a cycle. On iCE40 UltraPlus it is one SB_MAC16, registers included; there a
-    reset clears the registers one cycle later than elsewhere, and `swap` must be low in the cycle after it.
+    Latency: 2 cycles. Throughput: two products a cycle. On iCE40 UltraPlus it is one SB_MAC16, with `in_blocks` it is two
+    MULT18X18D of an ECP5, registers included; there a reset clears the registers one cycle later than elsewhere, and `swap`
+    must be low in the cycle after it.
 
     Members:
         activation   int8, taken in every cycle
@@ -21,7 +46,8 @@ class DualMultiplier(wiring.Component):
         products     of the operands that were taken last but one cycle ago
     """
 
-    def __init__(self):
+    def __init__(self, in_blocks: bool = False):
+        self._in_blocks = in_blocks
         super().__init__(
             {
                 "activation": In(signed(8)),
@@ -33,10 +59,16 @@ class DualMultiplier(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        if ice40.has_hard_blocks(platform):
+        if self._in_blocks or ice40.has_hard_blocks(platform):
             # high after every reset of this component, so that the hard registers go with the others
             cleared = Signal(init=1)
             m.d.sync += cleared.eq(0)
+            if self._in_blocks:
+                for i in range(2):
+                    m.submodules[f"block_{i}"] = ecp5.multiplier(
+                        self.activation, self.weights[i], self.swap, cleared, self.products[i]
+                    )
+                return m
             m.submodules.mac16 = ice40.dual_multiplier(
                 Cat(self.activation, self.activation), self.weights.as_value(), ~self.swap, cleared,
                 self.products.as_value(),

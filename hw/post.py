@@ -4,8 +4,9 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw import ecp5
 from hw.layouts import entry_layout, post_fields, tag_layout
-from hw.requantise import Requantiser
+from hw.requantise import Requantiser, steps_of
 from pymodel.config import Config
 
 __all__ = ["EntryWrite", "PostProcessor"]
@@ -49,8 +50,7 @@ class PostProcessor(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._chunks = config.cols // config.lanes
-        self._requantisers = [Requantiser(config.multiplier_cycles, config.sum_bits) for _ in range(config.lanes)]
-        self._steps = self._requantisers[0].steps
+        self._steps = steps_of(config.multiplier_cycles)
         self.latency = 2 + config.multiplier_cycles * self._steps
         out = data.StructLayout(
             {
@@ -88,7 +88,7 @@ class PostProcessor(wiring.Component):
         m.d.comb += advance.eq(cycle == cycles - 1)
 
         # one pixel's totals move past the lanes, a chunk a step
-        hold = Signal(data.ArrayLayout(signed(config.sum_bits), cols))
+        hold = Signal(data.ArrayLayout(signed(config.sum_bits), cols), reset_less=True)
         tag = Signal.like(self.tag)
         busy = Signal()
         chunk = Signal(range(chunks))
@@ -110,7 +110,9 @@ class PostProcessor(wiring.Component):
         m.d.comb += [next_chunk.eq(chunk + take), next_bank.eq(bank ^ (ends & tag.pixel_last))]
         m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
         entry = entry_layout(config.sum_bits)
-        for lane, requantiser in enumerate(self._requantisers):
+        in_blocks = ecp5.has_blocks_for(platform, config)
+        requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
+        for lane, requantiser in enumerate(requantisers):
             m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=entry.size, depth=2 * chunks, init=[])
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
@@ -135,22 +137,22 @@ class PostProcessor(wiring.Component):
             beside = delayed
         done, valid = Signal.like(tag), Signal()
         m.d.comb += [done.eq(beside), valid.eq(advance & beside[-1])]
-        self._pool_and_write(m, valid, done)
+        self._pool_and_write(m, requantisers, valid, done)
         return m
 
-    def _pool_and_write(self, m: Module, valid: Signal, tag) -> None:
+    def _pool_and_write(self, m: Module, requantisers: list[Requantiser], valid: Signal, tag) -> None:
         """With `valid` the lanes give a chunk of a pixel with `tag`."""
         config, chunks = self._config, self._chunks
         cols, lanes, per_word = config.cols, config.lanes, config.rows // config.lanes
 
         # the last `chunks` chunks, first the one in `out`: the maximum of the window so far is the floor of the next
-        results = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks))
+        results = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
         inside = Signal()  # not the first pixel of its window
-        for lane, requantiser in enumerate(self._requantisers):
+        for lane, requantiser in enumerate(requantisers):
             m.d.comb += requantiser.floor.eq(Mux(inside, results[chunks - 1][lane], self.fields.lo))
         m.d.comb += self.out.data.eq(results[0])
         with m.If(valid):
-            m.d.sync += results.eq(Cat((requantiser.out for requantiser in self._requantisers), results))
+            m.d.sync += results.eq(Cat((requantiser.out for requantiser in requantisers), results))
 
         position = Signal(range(chunks), init=chunks - 1)  # of the chunk in `out`
         chunk = Signal.like(position)

@@ -95,6 +95,8 @@ class Sequencer(wiring.Component):
             with m.If(self.post_start & ~self.post_fields.narrow):
                 m.d.comb += self.bad.eq(1)
 
+        wrong = Signal()  # a cycle later: the fields are complete a cycle before they are looked at
+        m.d.sync += wrong.eq(self._is_bad(fields))
         fed = Signal()
         ready = drained & (~fields.wait_input | self.ifmap_ready)
         with m.FSM():
@@ -110,7 +112,7 @@ class Sequencer(wiring.Component):
 
             with m.State("CHECK"):
                 m.d.comb += self.waits_for_ifmap.eq(drained & fields.wait_input & ~self.ifmap_ready)
-                with m.If(self._is_bad(fields)):
+                with m.If(wrong):
                     m.d.comb += self.bad.eq(1)
                     m.next = "STOPPED"
                 with m.Elif(ready):

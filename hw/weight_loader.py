@@ -1,6 +1,6 @@
 """Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,9 +18,13 @@ __all__ = ["WeightLoader"]
 class WeightLoader(wiring.Component):
     """Walks the program on its own, one tile ahead of the array: while a tile computes, the next one loads.
 
-    Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full; with
-    `config.lean` the next tile's first beat comes a cycle later. Latency: a tile is `full` in the cycle after its last beat.
-    Between layers it takes 6 cycles to read the next descriptor.
+    A tile's first beat is taken while the tile before still waits, and stays in the register in front of the array until that
+    has gone: so neither image nor key stream wait for what the array does in the same cycle.
+
+    Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
+    that have tiles of a single beat, and always with `config.lean`, which has no such register, the next tile's first beat
+    comes a cycle later. Latency: 1 cycle from a beat to its write, with `config.lean` 0; a tile is `full` in the cycle after
+    its last beat. Between layers it takes 6 cycles to read the next descriptor.
 
     Members:
         run, layers, count  while `run`: `count` inferences of `layers` layers
@@ -72,7 +76,7 @@ class WeightLoader(wiring.Component):
         ended = Signal()  # the last beat of this inference was taken
         loads_entries, entries_loaded = Signal(), Signal()
         loads_tiles, tile_loaded, group_loaded = Signal(), Signal(), Signal()
-        m.d.comb += [next_layer.eq(layer + 1), self.entries.bank.eq(bank)]
+        m.d.comb += next_layer.eq(layer + 1)
         m.d.sync += self.full.eq(tile_loaded | (self.full & ~self.swap))
         m.d.sync += held_groups.eq(held_groups + entries_loaded - self.group_done)
 
@@ -82,9 +86,10 @@ class WeightLoader(wiring.Component):
         with m.If(take & beat.payload.last):
             m.d.sync += ended.eq(1)
 
-        self._load_entries(m, fields, loads_entries, take, entries_loaded)
+        written = Signal.like(beat.payload.data)  # what entries and tiles are written from
+        self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
         fold = Const(0) if self._config.lean else Mux(last_group, fields.fold, 0)
-        self._load_tiles(m, fields, fold, loads_tiles, tile_loaded, group_loaded)
+        self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
 
         read = Signal(range(len(LOADER_WORDS) + 2))
         # the last word is not kept: the program memory goes on showing it
@@ -149,7 +154,9 @@ class WeightLoader(wiring.Component):
             | (self._config.lean & fields.diagonal)
         )
 
-    def _load_entries(self, m: Module, fields, enable: Signal, take: Signal, done: Signal) -> None:
+    def _load_entries(
+        self, m: Module, fields, bank: Signal, word: Value, enable: Signal, take: Signal, done: Signal
+    ) -> None:
         """One column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
         config = self._config
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
@@ -158,14 +165,19 @@ class WeightLoader(wiring.Component):
         diagonal = Const(0) if config.lean else fields.diagonal
         whole = size >= ENTRY_BYTES  # a beat has entries, not half of one
         ends = Signal(init=int(whole))  # a beat has the last half of its entries
-        word = self.parameters.payload.data
         if not whole:
             word = word.replicate(2)
             with m.If(enable & take):
                 m.d.sync += ends.eq(~ends)
 
         shown = data.View(loader_fields, self.word.replicate(len(LOADER_WORDS)))
-        m.d.comb += self.entries.chunk.eq(column >> (lanes - 1).bit_length())
+        biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
+        m.d["comb" if config.lean else "sync"] += [
+            self.entries.biases.eq(biases),
+            self.entries.scales.eq(scales),
+            self.entries.bank.eq(bank),
+            self.entries.chunk.eq(column >> (lanes - 1).bit_length()),
+        ]
         for lane in range(lanes):
             part = word.word_select(lane % per_beat, 64)
             entry = self.entries.entries[lane]
@@ -175,7 +187,7 @@ class WeightLoader(wiring.Component):
                 entry.shift_1.eq(Mux(diagonal, shown.shift_1, part[48:54])),
             ]
         with m.If(enable & diagonal):
-            m.d.comb += [self.entries.biases.eq(-1), self.entries.scales.eq(-1)]
+            m.d.comb += [biases.eq(-1), scales.eq(-1)]
             m.d.sync += column.eq(column + lanes)
             m.d.comb += done.eq(column + lanes >= cols)
         with m.Elif(enable):
@@ -183,13 +195,15 @@ class WeightLoader(wiring.Component):
             with m.If(take):
                 for lane in range(lanes):
                     here = column % lanes == lane - lane % per_beat
-                    m.d.comb += self.entries.biases[lane].eq(here if whole else here & ~ends)
-                    m.d.comb += self.entries.scales[lane].eq(here & ends)
+                    m.d.comb += biases[lane].eq(here if whole else here & ~ends)
+                    m.d.comb += scales[lane].eq(here & ends)
                 with m.If(ends):
                     m.d.sync += column.eq(column + per_beat)
                     m.d.comb += done.eq(column + per_beat >= cols)
 
-    def _load_tiles(self, m: Module, fields, fold, enable: Signal, last_beat: Signal, done: Signal) -> None:
+    def _load_tiles(
+        self, m: Module, fields, fold, written: Signal, enable: Signal, last_beat: Signal, done: Signal
+    ) -> None:
         """One column group's weight tiles, row by row; done with the group's last beat."""
         config = self._config
         diagonal = Const(0) if config.lean else fields.diagonal
@@ -201,10 +215,9 @@ class WeightLoader(wiring.Component):
         part, row, next_row = Signal(range(slices)), Signal(range(rows)), Signal(range(rows))
         last_part = part == slices - 1
         last_row = next_row == Mux(last_block, fields.rows_last, rows)[: len(row)]
-        # from the issue stage to the key stream is too long a way for a cycle of the FPGAs that lean is for
-        at_once = Const(0) if config.lean else self.swap
         free = Signal()
         accept = Signal()
+        waiting = Signal()  # the tile before waits in the shadow registers, and the next beat must
 
         todo = Signal(17)  # 2 ** 16 minus the k-blocks to come, minus one
         in_tile = (Const(1) << fold)[: config.cols.bit_length()]
@@ -215,14 +228,11 @@ class WeightLoader(wiring.Component):
             m.d.sync += block.eq(counted(block, ~enable | last_block, ~fields.cblocks))
 
         m.d.comb += [
-            free.eq(enable & (~self.full | at_once)),
+            free.eq(enable & ~waiting),
             accept.eq(free & (diagonal | self.parameters.valid)),
             next_row.eq(row + 1),
             last_beat.eq(accept & last_part & last_row),
             done.eq(last_beat & (next_todo[-1] | next_todo[:-1].all())),
-            self.weights.en.eq(accept),
-            self.weights.row.eq(row),
-            self.weights.slice.eq(part),
         ]
         with m.If(free & ~diagonal):
             m.d.comb += self.parameters.ready.eq(1)
@@ -236,7 +246,40 @@ class WeightLoader(wiring.Component):
         # row r of a diagonal tile of channel block b has its weight in column b * rows + r
         column = Cat(row, (block + 1)[: (config.cols // rows - 1).bit_length()])
         weight = Mux(second, fields.diagonal_b, fields.diagonal_a).as_unsigned()
+        beat = Signal.like(written)
         for lane in range(config.bytes_per_beat):
             here = diagonal & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
-            data = chosen((here, weight), (~diagonal, self.parameters.payload.data.word_select(lane, 8)))
-            m.d.comb += self.weights.data.word_select(lane, 8).eq(data)
+            byte = chosen((here, weight), (~diagonal, self.parameters.payload.data.word_select(lane, 8)))
+            m.d.comb += beat.word_select(lane, 8).eq(byte)
+
+        load = Signal.like(self.weights.load)
+        m.d.comb += [
+            load[at * slices + index].eq(accept & (row == at) & (part == index))
+            for at in range(rows)
+            for index in range(slices)
+        ]
+        loads = Signal.like(load)
+        goes = Const(1) if config.lean else self._hold(m, fields, accept, last_beat, waiting)
+        with m.If(goes):
+            m.d["comb" if config.lean else "sync"] += [
+                written.eq(beat),
+                loads.eq(load),
+            ]
+        # what stays in the register is a tile's first beat
+        m.d.comb += [self.weights.data.eq(written), self.weights.load.eq(Cat(loads[0] & goes, loads[1:]))]
+        if config.lean:
+            m.d.comb += waiting.eq(self.full)
+
+    def _hold(self, m: Module, fields, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:
+        """Whether the beat in the register goes on into the array; `waiting`: the next one must not come into the register."""
+        first = Signal(init=1)  # the next beat is the first of its tile
+        early = Signal()  # the beat in the register was taken while the tile before waited
+        single = Signal()  # the layer has tiles of one beat; known in time, as entries come first
+        goes = ~(early & self.full)
+        m.d.sync += single.eq((self._config.cols == self._config.bytes_per_beat) & (fields.rows_last == 1))
+        m.d.comb += waiting.eq(self.full & (early | (first & single)))
+        with m.If(accept):
+            m.d.sync += first.eq(last_beat)
+        with m.If(goes):
+            m.d.sync += early.eq(accept & self.full)
+        return goes

@@ -129,14 +129,19 @@ def random_program(rng, config: Config) -> Program:
 
 
 class Array:
-    """Shadow registers and entry banks: checks each tile when it is taken, each group when it is done."""
+    """Shadow registers and entry banks: checks each row of a tile when the swap reaches it, each group when it is done.
+
+    The swap reaches row r `entry` + r cycles after the array has taken the tile, as in hw/array.py.
+    """
 
     def __init__(self, dut: WeightLoader, config: Config):
         self.dut, self.config = dut, config
         self.now, self.bad = 0, []
         self.shadow = np.full((config.rows, config.cols), ANY)
         self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
-        self.last_swap = 0
+        self.entry = int(not config.lean)
+        self.expected: list[np.ndarray] = []  # tiles that are to be taken
+        self._reached: list[tuple[int, np.ndarray]] = []  # when the swap reaches row 0 of those that are
         self.beats: list[int] = []  # cycles in which a beat was taken
         self.full_at: list[int] = []  # cycles in which `full` rose, or stayed high over a swap
         self._was_free = True
@@ -144,9 +149,7 @@ class Array:
     async def watch(self, ctx) -> None:
         dut, lanes, size = self.dut, self.config.lanes, self.config.bytes_per_beat
         signals = (
-            dut.weights.en,
-            dut.weights.row,
-            dut.weights.slice,
+            dut.weights.load,
             dut.weights.data,
             dut.entries.biases,
             dut.entries.scales,
@@ -161,9 +164,7 @@ class Array:
         )
         async for (
             *_,
-            en,
-            row,
-            part,
+            load,
             data,
             biases,
             scales,
@@ -178,12 +179,15 @@ class Array:
         ) in ctx.tick().sample(*signals):
             if full and self._was_free:
                 self.full_at.append(self.now)
-            swap = swap and full
             self._was_free = bool(swap) or not full
-            self.last_swap = self.now if swap else self.last_swap
-            if en:
-                assert not full or swap, "a tile that waits is overwritten"
-                assert self.now >= self.last_swap + row, "the swap has not reached this row yet"
+            if swap and full and self.expected:
+                self._reached.append((self.now + self.entry, self.expected.pop(0)))
+            for start, tile in self._reached:
+                self._check_row(tile, self.now - start)
+            self._reached = [(start, tile) for start, tile in self._reached if self.now < start + len(tile)]
+            if load:
+                assert load.bit_count() == 1
+                row, part = divmod(load.bit_length() - 1, self.config.cols // size)
                 values = np.frombuffer(data.to_bytes(size, "little"), np.int8)
                 self.shadow[row, part * size : part * size + size] = values
             for lane in range(lanes):
@@ -198,9 +202,16 @@ class Array:
                 self.beats.append(self.now)
             self.now += 1
 
-    def check_tile(self, tile: np.ndarray) -> None:
-        wrong = (tile != ANY) & (tile != self.shadow)
-        assert not wrong.any(), (tile, self.shadow)
+    def _check_row(self, tile: np.ndarray, row: int) -> None:
+        """`row` is -1 in the cycle before the swap reaches the tile."""
+        if 0 <= row < len(tile):
+            wrong = (tile[row] != ANY) & (tile[row] != self.shadow[row])
+            assert not wrong.any(), (row, tile, self.shadow)
+
+    async def settle(self, ctx) -> None:
+        """Until the last swap has reached every row."""
+        while self.expected or self._reached:
+            await ctx.tick()
 
     def check_entries(self, number: int, group: Group) -> None:
         for channel, (bias, multiplier, shift_1, bits) in enumerate(group.entries):
@@ -228,7 +239,7 @@ class Array:
                     await ctx.tick()
                 if index == 0:
                     self.check_entries(number, group)
-                self.check_tile(tile)
+                self.expected.append(tile)
                 ctx.set(dut.swap, 1)
                 done -= 1
                 await ctx.tick()
@@ -239,3 +250,4 @@ class Array:
         ctx.set(dut.group_done, 1)
         await ctx.tick()
         ctx.set(dut.group_done, 0)
+        await self.settle(ctx)

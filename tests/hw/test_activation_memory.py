@@ -29,7 +29,7 @@ def payload(config: Config, word: int, data: np.ndarray, chunks: int) -> dict:
 @pytest.mark.parametrize("write_share", [0.3, 1.0])
 @pytest.mark.parametrize(("rows", "lanes"), [(4, 4), (4, 1), (8, 2)])
 def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_share, rng):
-    """16 words, so that reads and writes meet at an address: a read sees what was written up to the cycle before."""
+    """16 words, so that reads and writes meet at an address: a read sees what was written up to the cycle but one before."""
     config = Config(rows=rows, cols=rows, bytes_per_beat=4, lanes=lanes, activation_words=16)
     dut = ActivationMemory(config)
     reference = Reference(config)
@@ -39,7 +39,7 @@ def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_shar
         return int(rng.integers(0, 16)), rng.integers(0, 256, rows, dtype=np.uint8), int(rng.integers(1, every + 1))
 
     async def testbench(ctx):
-        shown, waiting, waited = 0, None, 0
+        shown, waiting, waited, before = 0, None, 0, None
         for _ in range(600):
             word, read = int(rng.integers(0, 16)), bool(rng.integers(0, 2))
             ctx.set(dut.address, word)
@@ -52,12 +52,11 @@ def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_shar
             assert ctx.get(dut.results.ready) == 1
             assert ctx.get(dut.ifmap.ready) == (results is None)
             shown = to_word(reference.data[word]) if read else shown
-            if results:
-                reference.write(*results)
-                waited += waiting is not None
-            elif waiting:
-                reference.write(*waiting)
-                waiting = None
+            if before:
+                reference.write(*before)
+            waited += bool(results and waiting)
+            before = results or waiting
+            waiting = waiting if results else None
             await ctx.tick()
             assert ctx.get(dut.word) == shown
         assert waited > 20

@@ -44,9 +44,10 @@ endmodule
 
 
 class Multipliers(Elaboratable):
-    """Random operands, swaps and, now and then, a reset, for both multipliers."""
+    """Random operands, swaps and, now and then, a reset, for the generic multiplier and for iCE40's or ECP5's."""
 
-    def __init__(self):
+    def __init__(self, in_blocks: bool = False):
+        self._hard, self._target = DualMultiplier(in_blocks), None if in_blocks else UP5K
         self.random, self.check, self.equal = Signal(24 + 1 + 6), Signal(), Signal()
 
     def elaborate(self, platform):
@@ -54,8 +55,8 @@ class Multipliers(Elaboratable):
         reset = Signal()
         m.d.comb += reset.eq(self.random[25:].all())
         after = Signal(2)  # the hard block's registers are cleared one cycle after the reset
-        duts = DualMultiplier(), DualMultiplier()
-        for name, dut, target in zip(("generic", "hard"), duts, (None, UP5K), strict=True):
+        duts = DualMultiplier(), self._hard
+        for name, dut, target in zip(("generic", "hard"), duts, (None, self._target), strict=True):
             m.submodules[name] = ResetInserter(reset)(Fragment.get(dut, target))
             m.d.comb += [
                 dut.activation.eq(self.random[:8]),

@@ -186,7 +186,7 @@ WRONG_HEADERS = [
 
 @pytest.mark.parametrize(("fields", "error"), WRONG_HEADERS, ids=lambda value: getattr(value, "name", str(value)))
 def test_each_rule_of_the_header_has_its_error(fields, error, rng):
-    """Told with the first word after the header; the program is not loaded, and the next one is taken."""
+    """Told with the second word after the header; the program is not loaded, and the next one is taken."""
     dut = ImagePort(CONFIG)
     host = Host(dut)
     right = beats_of(CONFIG, pack(HEADER, header_of(CONFIG)) + program_of(rng, 4), False)
@@ -199,7 +199,7 @@ def test_each_rule_of_the_header_has_its_error(fields, error, rng):
         ctx.set(dut.image.valid, 1)
         await ctx.tick().until(dut.error.any())
         ctx.set(dut.image.valid, 0)
-        assert host.errors == [error] and host.cycles == [start + WORDS]
+        assert host.errors == [error] and host.cycles == [start + WORDS + 1]
         assert not ctx.get(dut.loaded) and not ctx.get(dut.loading) and not ctx.get(dut.image.ready)
         await host.stop(ctx)
         await host.load(ctx)

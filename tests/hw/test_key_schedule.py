@@ -95,6 +95,32 @@ def test_start_begins_anew_at_any_time_with_any_key(bytes_per_beat, style, dice)
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_again_begins_anew_behind_the_beat_that_is_taken_and_does_nothing_while_none_is(bytes_per_beat, style, dice):
+    dut = KeySchedule(bytes_per_beat, style)
+
+    async def testbench(ctx):
+        ctx.set(dut.again, 1)  # before there is a stream
+        await ctx.tick()
+        assert not ctx.get(dut.output.valid)
+        ctx.set(dut.again, 0)
+        key = dice.randbytes(16)
+        await start(ctx, dut, key)
+        for run in range(20):
+            beats = expected_beats(key, bytes_per_beat, dice.randrange(1, 12))
+            key = dice.randbytes(dice.choice(KEY_SIZES))
+            for beat in beats[:-1]:
+                assert await receive(ctx, dut.output, 1, 0.2, dice) == [beat], run
+            ctx.set(dut.key, int.from_bytes(key, "little"))
+            ctx.set(dut.key_size, KEY_SIZES.index(len(key)))
+            ctx.set(dut.again, 1)
+            assert await receive(ctx, dut.output, 1, 0.4, dice) == beats[-1:], run
+            ctx.set(dut.again, 0)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
 def test_clear_zeroises_and_stops(bytes_per_beat, style, dice):
     dut = KeySchedule(bytes_per_beat, style)
     fragment = Fragment.get(dut, None)

@@ -69,7 +69,8 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
-    """If each tile is taken as soon as it is full, no cycle is lost within a layer, or with lean one between tiles."""
+    """If each tile is taken as soon as it is full, no cycle is lost within a layer, but one before each tile with lean, and
+    where a layer has tiles of one beat."""
     dut = WeightLoader(config)
     program = program_of(rng, config, (2 * config.cols, 3, config.rows), (config.cols, 2, config.rows + 1))
     array = Array(dut, config)
@@ -93,7 +94,7 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
             expected += range(at, at + entries)
             at += entries
             for number, height in enumerate(heights):
-                at += config.lean and number > 0
+                at += number > 0 and (config.lean or min(heights) * row == 1)
                 expected += range(at, at + height * row)
                 at += height * row
                 ends.append(at)
@@ -134,7 +135,7 @@ def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
         await begin(ctx, dut, 1, 1)
         for number in range(2):
             await ctx.tick().until(dut.full)
-            array.check_tile(program.groups[number].tiles[0])
+            array.expected.append(program.groups[number].tiles[0])
             ctx.set(dut.swap, 1)
             await ctx.tick()
             ctx.set(dut.swap, 0)
@@ -150,7 +151,11 @@ def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
         await ctx.tick().until(dut.full)
         array.check_entries(1, program.groups[1])
         array.check_entries(2, program.groups[2])
-        array.check_tile(program.groups[2].tiles[0])
+        array.expected.append(program.groups[2].tiles[0])
+        ctx.set(dut.swap, 1)
+        await ctx.tick()
+        ctx.set(dut.swap, 0)
+        await array.settle(ctx)
 
     simulate(
         dut,
