@@ -1,11 +1,12 @@
 """Keeps the locked image in block RAM, so that it comes from the flash only once."""
 
-from amaranth import Module, Signal
-from amaranth.lib import enum, memory, stream, wiring
+from amaranth import Module, ResetInserter, Signal
+from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fpga.flash import REQUEST
 from hw.axi import axi_stream_members
+from hw.skid_buffer import SkidBuffer
 
 __all__ = ["ImageCache"]
 
@@ -52,6 +53,12 @@ class ImageCache(wiring.Component):
         m.submodules.memory = store = memory.Memory(shape=8 * self._bytes, depth=self._depth, init=[])
         read, write = store.read_port(), store.write_port()
 
+        # the memory's blocks are all over the device: whether they go on does not depend on what happens in the same cycle
+        beat = data.StructLayout({"data": 8 * self._bytes, "last": 1})
+        stopped = Signal()
+        m.submodules.skid = skid = ResetInserter(stopped)(SkidBuffer(beat))
+        out = skid.inlet
+
         state = Signal(State)
         index = Signal(range(self._depth))  # the next beat
         end = Signal.like(index)  # the last one
@@ -67,14 +74,19 @@ class ImageCache(wiring.Component):
             write.addr.eq(index),
             write.data.eq(self.s_axis_image_tdata),
             read.addr.eq(index),
+            stopped.eq(accept | self.stop),
+            self.m_axis_image_tvalid.eq(skid.outlet.valid),
+            self.m_axis_image_tdata.eq(skid.outlet.payload.data),
+            self.m_axis_image_tlast.eq(skid.outlet.payload.last),
+            skid.outlet.ready.eq(self.m_axis_image_tready),
         ]
         with m.If(state == State.FILL):
-            taken = self.s_axis_image_tvalid & self.m_axis_image_tready
+            taken = self.s_axis_image_tvalid & out.ready
             m.d.comb += [
-                self.m_axis_image_tvalid.eq(self.s_axis_image_tvalid),
-                self.m_axis_image_tdata.eq(self.s_axis_image_tdata),
-                self.m_axis_image_tlast.eq(self.s_axis_image_tlast),
-                self.s_axis_image_tready.eq(self.m_axis_image_tready),
+                out.valid.eq(self.s_axis_image_tvalid),
+                out.payload.data.eq(self.s_axis_image_tdata),
+                out.payload.last.eq(self.s_axis_image_tlast),
+                self.s_axis_image_tready.eq(out.ready),
                 write.en.eq(taken & fits),
             ]
             with m.If(taken & fits):
@@ -83,18 +95,18 @@ class ImageCache(wiring.Component):
                     m.d.comb += self.stop_flash.eq(1)
                     m.d.sync += [end.eq(index), index.eq(0), state.eq(State.REPLAY)]
         with m.Else():
-            advance = ~shown | self.m_axis_image_tready
+            advance = ~shown | out.ready
             m.d.comb += [
-                self.m_axis_image_tvalid.eq(shown),
-                self.m_axis_image_tdata.eq(read.data),
-                self.m_axis_image_tlast.eq(is_last),
+                out.valid.eq(shown),
+                out.payload.data.eq(read.data),
+                out.payload.last.eq(is_last),
                 read.en.eq(advance),
             ]
             with m.If(advance):
                 m.d.sync += [shown.eq(1), is_last.eq(index == end), index.eq(index + 1)]
                 with m.If(index == end):
                     m.d.sync += index.eq(0)
-        with m.If(accept | self.stop):
+        with m.If(stopped):
             m.d.sync += [state.eq(State.FILL), index.eq(0), shown.eq(0)]
             m.d.sync += fits.eq(self.request.payload.length <= self._depth * self._bytes)
         return m

@@ -18,6 +18,7 @@ from hw.packet_gate import PacketGate
 from hw.post import PostProcessor
 from hw.registers import ADDRESS_BITS, RegisterFile
 from hw.sequencer import Sequencer
+from hw.skid_buffer import SkidBuffer
 from hw.unfold import Unfolder
 from hw.weight_loader import WeightLoader
 from pymodel.config import Config
@@ -57,15 +58,26 @@ class Accelerator(wiring.Component):
         m.submodules.control = control = Control(SUITES[config.suite].locks)
         m.submodules.image_port = image_port = ImagePort(config)
 
-        # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own
+        # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own;
+        # after a reset, too, for registers that have none
         def clear_of(name: str) -> Signal:
-            clear = Signal(name=f"clear_{name}", attrs=kept_if_large(config))
+            clear = Signal(name=f"clear_{name}", attrs=kept_if_large(config), init=1)
             m.d.sync += clear.eq(control.clear)
             return clear
 
         def cleared(name: str, component):
             m.submodules[name] = ResetInserter(clear_of(name))(component)
             return component
+
+        def skids(name: str, source, sink) -> None:
+            """Joins two streams; what gives does not wait for what the taker finds out in the same cycle, but where small is
+            better than fast."""
+            if config.lean:
+                connect(m, source, sink)
+                return
+            skid = cleared(name, SkidBuffer(source.payload.shape()))
+            connect(m, source, skid.inlet)
+            connect(m, skid.outlet, sink)
 
         m.submodules.lock = lock = Lock(config)
         m.submodules.array = array = SystolicArray(config)
@@ -96,7 +108,7 @@ class Accelerator(wiring.Component):
 
         # parameters
         connect(m, image_port.parameters, lock.locked)
-        connect(m, lock.plain, loader.parameters)
+        skids("parameter_skid", lock.plain, loader.parameters)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
         m.d.comb += [
@@ -109,7 +121,7 @@ class Accelerator(wiring.Component):
 
         # activations
         connect(m, feeder.out, issue.words)
-        connect(m, unfolder.out, activations.ifmap)
+        skids("ifmap_skid", unfolder.out, activations.ifmap)
         m.d.comb += [
             activations.address.eq(feeder.address),
             activations.read.eq(feeder.read),
@@ -197,11 +209,11 @@ class Accelerator(wiring.Component):
             control.loading.eq(image_port.loading),
             control.finished.eq(sequencer.idle & (ofmap.level == 0)),
             registers.status.eq(control.status),
-            registers.zeroise.eq(control.zeroise),
             image_port.load.eq(control.load),
             image_port.stop.eq(control.stop),
             lock.start.eq(starting),
         ]
+        m.d.sync += registers.zeroise.eq(control.zeroise)  # a cycle later, as it goes to every bit of the key
         with m.If(image_port.error.any()):
             m.d.comb += control.errors.eq(image_port.error)
         with m.Elif(unfolder.bad_length):

@@ -48,13 +48,15 @@ class Accumulator(wiring.Component):
 
         # look up
         pixel = Signal(range(config.accumulators))
-        read_pixel = Signal.like(pixel)
+        read_pixel, write_pixel = (
+            Signal.like(pixel, name=name, reset_less=True) for name in ("read_pixel", "write_pixel")
+        )
         valid, again = Signal(), Signal()
-        tag = Signal.like(self.tag, reset_less=True)
+        tag, out_tag = (Signal.like(self.tag, name=name, reset_less=True) for name in ("tag", "kept_tag"))
         m.d.comb += read.addr.eq(pixel)
         m.d.sync += [valid.eq(self.valid), tag.eq(self.tag), read_pixel.eq(pixel)]
         # the same pixel as the adder's, when the memory has answered
-        m.d.sync += again.eq(pixel == Mux(valid, read_pixel, write.addr))
+        m.d.sync += again.eq(pixel == Mux(valid, read_pixel, write_pixel))
         with m.If(self.valid):
             m.d.sync += pixel.eq(Mux(self.tag.pixel_last, 0, pixel + 1))
 
@@ -67,7 +69,7 @@ class Accumulator(wiring.Component):
             width //= 2
         before = [Mux(tag.first, 0, Mux(again, self.totals[col], read.data[col])) for col in range(cols)]
         with m.If(valid):
-            m.d.sync += [write.addr.eq(read_pixel), self.out_tag.eq(tag)]
+            m.d.sync += [write_pixel.eq(read_pixel), out_tag.eq(tag)]
 
         # add: with `lean` before the register, which takes fewer, else after it, which is faster
         if config.lean:
@@ -80,5 +82,5 @@ class Accumulator(wiring.Component):
                 m.d.sync += [sums[col].eq(shifted[col]) for col in range(cols)]
             m.d.comb += [self.totals[col].eq(kept[col] + sums[col]) for col in range(cols)]
         m.d.sync += [write.en.eq(valid), self.out_valid.eq(valid & tag.last)]
-        m.d.comb += write.data.eq(self.totals)
+        m.d.comb += [write.addr.eq(write_pixel), write.data.eq(self.totals), self.out_tag.eq(out_tag)]
         return m

@@ -1,6 +1,6 @@
 """Weight-stationary systolic array of rows x cols processing elements."""
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,7 @@ from hw.layouts import tag_layout
 from hw.pe import ProcessingPair
 from pymodel.config import Config
 
-__all__ = ["SystolicArray", "WeightWrite", "kept_if_large"]
+__all__ = ["SystolicArray", "WeightWrite", "kept_if_large", "load_span"]
 
 
 def _is_large(config: Config) -> bool:
@@ -22,19 +22,24 @@ def kept_if_large(config: Config) -> dict[str, int]:
     return {"keep": 1} if _is_large(config) else {}
 
 
+_SPAN = 8
+"""Columns that a register reaches."""
+
+
+def load_span(config: Config) -> int:
+    """Columns that have a load signal together."""
+    return min(_SPAN, config.bytes_per_beat)
+
+
 def WeightWrite(config: Config) -> wiring.Signature:
-    """Writes `bytes_per_beat` weights of one row into the shadow registers, from column slice * bytes_per_beat on: bit
-    row * slices + slice of `load`, of which one is high at most."""
+    """Writes `bytes_per_beat` weights of one row into the shadow registers: bit row * cols / span + s of `load` is for `span`
+    columns from s * span on, where span is `load_span(config)`."""
     return wiring.Signature(
         {
-            "load": Out(config.rows * config.cols // config.bytes_per_beat),
+            "load": Out(config.rows * config.cols // load_span(config)),
             "data": Out(8 * config.bytes_per_beat),
         }
     )
-
-
-_SPAN = 8
-"""Columns that a register reaches."""
 
 
 class SystolicArray(wiring.Component):
@@ -48,8 +53,9 @@ class SystolicArray(wiring.Component):
     cycle away, and 0 with `config.lean`. Throughput: one word a cycle; it cannot be stalled.
 
     Members:
-        clear       no word inside comes out, and the words that enter from the next cycle but one on meet weights of 0;
-                    a reset does the same
+        clear       no word inside comes out; in the next cycle zeros must be written to all shadow registers, as the weight
+                    loader does, and a swap carries them down to the weights. Until it is through, `rows` cycles later, no
+                    word should enter. A reset does the same.
         weights     shadow register writes, straight into their row: a row of the next tile from the cycle in which the swap
                     before reaches it, and before the one in which its own does
         valid, data, swap, tag   a word enters; with `swap` it is the first that meets the new weights
@@ -86,27 +92,27 @@ class SystolicArray(wiring.Component):
             m.d.sync += held.eq(Mux(self.clear, 0, value) if cleared else value)
             return held
 
+        # row 0 swaps two cycles after `clear`, when zeros have come to the shadow registers
+        clearing = Signal(2, init=1)
+        m.d.sync += clearing.eq(Cat(self.clear, clearing))
+        swap = (self.valid & self.swap) | clearing[1 - self.entry]
         # each span of columns has registers of its own for what goes along the rows
         spans = [range(first, min(first + _SPAN, config.cols), 2) for first in range(0, config.cols, _SPAN)]
-        entering = [(self.data, self.valid & self.swap)] * len(spans)
+        entering = [(self.data, swap)] * len(spans)
         if self.entry:
             entering = [
-                (register(self.data, f"skew_0_{span}"), register(self.valid & self.swap, f"swap_0_{span}", True))
-                for span in range(len(spans))
+                (register(self.data, f"skew_0_{span}"), register(swap, f"swap_0_{span}")) for span in range(len(spans))
             ]
         in_blocks = ecp5.has_blocks_for(platform, config)
-        loads = config.cols // lanes
+        load_spans = config.cols // load_span(config)
         sums = [0] * config.cols
         for row in range(config.rows):
-            clear = Signal(name=f"clear_{row}", attrs=kept_if_large(config), init=1)
-            m.d.sync += clear.eq(self.clear)
             for columns, (skewed, swap) in zip(spans, entering, strict=True):
                 for col in columns:
                     m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width, in_blocks)
                     m.d.comb += [
-                        pair.clear.eq(clear),
                         pair.activation.eq(skewed[:8]),
-                        pair.load.eq(self.weights.load[row * loads + col // lanes]),
+                        pair.load.eq(self.weights.load[row * load_spans + col // load_span(config)]),
                         pair.weights_in.eq(self.weights.data.word_select(col % lanes // 2, 16)),
                         pair.swap.eq(swap),
                         pair.sums_in[0].eq(sums[col]),
@@ -114,7 +120,7 @@ class SystolicArray(wiring.Component):
                     ]
                     sums[col : col + 2] = pair.sums_out[0], pair.sums_out[1]
             entering = [
-                (register(skewed[8:], f"skew_{row + 1}_{span}"), register(swap, f"swap_{row + 1}_{span}", True))
+                (register(skewed[8:], f"skew_{row + 1}_{span}"), register(swap, f"swap_{row + 1}_{span}"))
                 for span, (skewed, swap) in enumerate(entering)
             ]
         m.d.comb += [self.sums[col].eq(sums[col]) for col in range(config.cols)]

@@ -20,10 +20,10 @@ def has_blocks_for(platform, config: Config) -> bool:
     return config.rows * config.cols + requantise <= BLOCKS.get(getattr(platform, "device", None), 0)
 
 
-def multiplier(a: Value, b: Value, take_b: Value, reset: Value, product: Value) -> Instance:
+def multiplier(a: Value, b: Value, take_b: Value, product: Value) -> Instance:
     """A signed product of up to 18x18 bits: product = A * B a cycle later; A, B and `product` are registers of the block.
 
-    A takes a every cycle, B takes b with `take_b`; `reset` clears all three at the next clock edge.
+    A takes a every cycle, B takes b with `take_b`.
     """
     ports: dict[str, object] = {}
     for name, operand in (("A", a), ("B", b)):
@@ -40,7 +40,7 @@ def multiplier(a: Value, b: Value, take_b: Value, reset: Value, product: Value) 
         i_CLK0=ClockSignal("sync"),
         i_CE0=Const(1, 1),
         i_CE1=take_b,
-        i_RST0=reset,
+        i_RST0=Const(0, 1),
         i_SIGNEDA=Const(1, 1),
         i_SIGNEDB=Const(1, 1),
         **ports,

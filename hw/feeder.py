@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.layouts import feeder_fields, word_layout
+from hw.layouts import feeder_fields, tag_layout, word_layout
 from hw.loops import NestedLoops, chosen
 from hw.skid_buffer import SkidBuffer
 from pymodel.config import Config
@@ -51,8 +51,12 @@ class WindowFeeder(wiring.Component):
         # reading goes on without a look at what the issue stage decides in the same cycle
         m.submodules.skid = skid = SkidBuffer(data.StructLayout({"word": word_layout(config), "end": 1}))
         valid = Signal()  # a word has been read
-        word, held_end = skid.inlet.payload.word, skid.inlet.payload.end
-        tag = word.tag
+        word = skid.inlet.payload.word
+        beside = data.StructLayout(
+            {"swap": 1, "tag": tag_layout(config), "end": 1, "inside": 1, "exists": data.ArrayLayout(1, config.rows)}
+        )
+        held = Signal(beside, reset_less=True)  # of the word that has been read
+        tag = held.tag
 
         pixels = ceil_log2(config.accumulators)  # a layer has no more
         m.submodules.loops = loops = NestedLoops(wx=4, wy=4, px=pixels, py=pixels, block=12, kx=8, ky=8, group=8)
@@ -80,6 +84,9 @@ class WindowFeeder(wiring.Component):
             loops.begin.eq(self.start),
             loops.advance.eq(advance),
             skid.inlet.valid.eq(valid),
+            skid.inlet.payload.end.eq(held.end),
+            word.swap.eq(held.swap),
+            word.tag.eq(tag),
             self.out.valid.eq(skid.outlet.valid),
             self.out.payload.eq(skid.outlet.payload.word),
             skid.outlet.ready.eq(self.out.ready),
@@ -91,20 +98,18 @@ class WindowFeeder(wiring.Component):
 
         first_pixel, first_block = Signal(init=1), Signal(init=1)
         shift = Signal.like(tag.shift)
-        held_inside, exists = Signal(), Signal(config.rows)
         with m.If(taken):
             m.d.sync += valid.eq(advance)
         with m.If(advance):
             m.d.sync += [
                 first_pixel.eq(ends.py),
-                held_inside.eq(inside),
-                exists.eq(
-                    Cat(
-                        ~last.block | (row < fields.rows_last[: config.rows.bit_length()]) for row in range(config.rows)
-                    )
+                held.inside.eq(inside),
+                *(
+                    held.exists[row].eq(~last.block | (row < fields.rows_last[: config.rows.bit_length()]))
+                    for row in range(config.rows)
                 ),
-                held_end.eq(ends.group),
-                word.swap.eq(first_pixel & (shift == 0)),
+                held.end.eq(ends.group),
+                held.swap.eq(first_pixel & (shift == 0)),
                 tag.first.eq(first_block),
                 tag.last.eq(last.block & last.kx & last.ky),
                 tag.final.eq(last.group),
@@ -119,8 +124,8 @@ class WindowFeeder(wiring.Component):
         for row in range(config.rows):
             value = self.word.word_select(row, 8)
             if not config.lean:
-                value = Mux(held_inside, value, fields.pad_value)
-            m.d.comb += word.data.word_select(row, 8).eq(Mux(exists[row], value, 0))
+                value = Mux(held.inside, value, fields.pad_value)
+            m.d.comb += word.data.word_select(row, 8).eq(Mux(held.exists[row], value, 0))
         return m
 
     def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:

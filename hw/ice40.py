@@ -16,11 +16,10 @@ def has_hard_blocks(platform) -> bool:
     return getattr(platform, "device", None) == "iCE40UP5K"
 
 
-def dual_multiplier(a: Signal, b: Signal, hold_b: Signal, reset: Signal, product: Signal) -> Instance:
+def dual_multiplier(a: Signal, b: Signal, hold_b: Signal, product: Signal) -> Instance:
     """Two signed 8x8 products: product[16 * i:][:16] = A[i] * B[i], A and B registers, `product` straight from them.
 
     a, b      16 bits, two int8 each; A takes a every cycle, B takes b unless `hold_b`
-    reset     from a flip-flop: it clears both registers asynchronously
     product   32 bits
     """
     return Instance(
@@ -45,8 +44,8 @@ def dual_multiplier(a: Signal, b: Signal, hold_b: Signal, reset: Signal, product
         i_BHOLD=hold_b,
         i_CHOLD=Const(0, 1),
         i_DHOLD=Const(0, 1),
-        i_IRSTTOP=reset,
-        i_IRSTBOT=reset,
+        i_IRSTTOP=Const(0, 1),
+        i_IRSTBOT=Const(0, 1),
         i_ORSTTOP=Const(0, 1),
         i_ORSTBOT=Const(0, 1),
         i_OLOADTOP=Const(0, 1),

@@ -24,7 +24,7 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         if self._in_blocks:
-            m.submodules.block = ecp5.multiplier(self.a, self.b, Const(1, 1), Const(0, 1), self.product)
+            m.submodules.block = ecp5.multiplier(self.a, self.b, Const(1, 1), self.product)
             return m
         a, b = Signal.like(self.a, reset_less=True), Signal.like(self.b, reset_less=True)
         product = Signal.like(self.product, reset_less=True)
@@ -37,8 +37,7 @@ class DualMultiplier(wiring.Component):
     """products[i] = activation * weights[i], int8: what a pair of processing elements needs, and one SB_MAC16 gives.
 
     Latency: 2 cycles. Throughput: two products a cycle. On iCE40 UltraPlus it is one SB_MAC16, with `in_blocks` it is two
-    MULT18X18D of an ECP5, registers included; there a reset clears the registers one cycle later than elsewhere, and `swap`
-    must be low in the cycle after it.
+    MULT18X18D of an ECP5, registers included. None of them has a reset.
 
     Members:
         activation   int8, taken in every cycle
@@ -59,26 +58,23 @@ class DualMultiplier(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        if self._in_blocks or ice40.has_hard_blocks(platform):
-            # high after every reset of this component, so that the hard registers go with the others
-            cleared = Signal(init=1)
-            m.d.sync += cleared.eq(0)
-            if self._in_blocks:
-                for i in range(2):
-                    m.submodules[f"block_{i}"] = ecp5.multiplier(
-                        self.activation, self.weights[i], self.swap, cleared, self.products[i]
-                    )
-                return m
+        if self._in_blocks:
+            for i in range(2):
+                m.submodules[f"block_{i}"] = ecp5.multiplier(
+                    self.activation, self.weights[i], self.swap, self.products[i]
+                )
+            return m
+        if ice40.has_hard_blocks(platform):
             m.submodules.mac16 = ice40.dual_multiplier(
-                Cat(self.activation, self.activation), self.weights.as_value(), ~self.swap, cleared,
-                self.products.as_value(),
-            )  # fmt: skip
+                Cat(self.activation, self.activation), self.weights.as_value(), ~self.swap, self.products.as_value()
+            )
             return m
         # kept, so that synthesis does not merge those of a row: the one left would be far from most of its multipliers
         activation = Signal(signed(8), attrs={"keep": 1}, reset_less=True)
-        weights = Signal.like(self.weights)
+        weights, products = (Signal.like(value, reset_less=True) for value in (self.weights, self.products))
         m.d.sync += activation.eq(self.activation)
         with m.If(self.swap):
             m.d.sync += weights.eq(self.weights)
-        m.d.sync += [self.products[i].eq(activation * weights[i]) for i in range(2)]
+        m.d.sync += [products[i].eq(activation * weights[i]) for i in range(2)]
+        m.d.comb += self.products.eq(products)
         return m

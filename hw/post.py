@@ -13,14 +13,13 @@ __all__ = ["EntryWrite", "PostProcessor"]
 
 
 def EntryWrite(config: Config) -> wiring.Signature:
-    """Writes requantise entries of chunk `chunk` of a column group into bank `bank`: the bias of the lanes in `biases`,
-    multiplier and shift of those in `scales`."""
+    """Writes requantise entries of a column group: the bias of the lanes in `biases`, multiplier and shift of those in
+    `scales`. `addresses`: chunk, and bank in the highest bit; the same for all lanes, with a signal for each."""
     return wiring.Signature(
         {
             "biases": Out(config.lanes),
             "scales": Out(config.lanes),
-            "bank": Out(1),
-            "chunk": Out(range(max(2, config.cols // config.lanes))),
+            "addresses": Out(data.ArrayLayout(range(2 * config.cols // config.lanes), config.lanes)),
             "entries": Out(data.ArrayLayout(entry_layout(config.sum_bits), config.lanes)),
         }
     )
@@ -117,7 +116,7 @@ class PostProcessor(wiring.Component):
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
             m.d.comb += [
-                write.addr.eq(Cat(self.entries.chunk[: len(chunk)], self.entries.bank)),
+                write.addr.eq(self.entries.addresses[lane]),
                 write.data.eq(self.entries.entries[lane]),
                 write.en.eq(Cat(self.entries.biases[lane], self.entries.scales[lane])),
                 read.addr.eq(Cat(next_chunk, next_bank)),

@@ -8,7 +8,8 @@ __all__ = ["SkidBuffer"]
 
 
 class SkidBuffer(wiring.Component):
-    """Keeps what comes in the cycle in which `outlet` stops, so that the way from there to `inlet` is cut.
+    """Keeps what comes in the cycle in which `outlet` stops, so that the way from there to `inlet` is cut. While nothing is
+    kept, what `inlet` shows is: after a reset nothing of before stays.
 
     Latency: 0 cycles. Throughput: one item a cycle.
 

@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.array import WeightWrite
+from hw.array import WeightWrite, kept_if_large, load_span
 from hw.layouts import LOADER_WORDS, beat_layout, loader_fields
 from hw.loops import chosen, counted
 from hw.post import EntryWrite
@@ -172,12 +172,13 @@ class WeightLoader(wiring.Component):
 
         shown = data.View(loader_fields, self.word.replicate(len(LOADER_WORDS)))
         biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
+        addresses = Signal.like(self.entries.addresses, attrs=kept_if_large(config), reset_less=True)
         m.d["comb" if config.lean else "sync"] += [
             self.entries.biases.eq(biases),
             self.entries.scales.eq(scales),
-            self.entries.bank.eq(bank),
-            self.entries.chunk.eq(column >> (lanes - 1).bit_length()),
+            *(address.eq(Cat(column[(lanes - 1).bit_length() :], bank)) for address in addresses),
         ]
+        m.d.comb += self.entries.addresses.eq(addresses)
         for lane in range(lanes):
             part = word.word_select(lane % per_beat, 64)
             entry = self.entries.entries[lane]
@@ -214,7 +215,9 @@ class WeightLoader(wiring.Component):
         second = Signal()  # a kernel position that is not the first
         part, row, next_row = Signal(range(slices)), Signal(range(rows)), Signal(range(rows))
         last_part = part == slices - 1
-        last_row = next_row == Mux(last_block, fields.rows_last, rows)[: len(row)]
+        # what tells a tile's last beat and the group's last tile is known a cycle ahead: a tile of a single beat waits for it
+        height, last_tile, settled, single = Signal(len(row)), Signal(), Signal(), Signal()
+        last_row = next_row == height
         free = Signal()
         accept = Signal()
         waiting = Signal()  # the tile before waits in the shadow registers, and the next beat must
@@ -227,12 +230,18 @@ class WeightLoader(wiring.Component):
         with m.If(~enable | (last_beat & (fold == 0))):
             m.d.sync += block.eq(counted(block, ~enable | last_block, ~fields.cblocks))
 
+        m.d.sync += [
+            height.eq(Mux(last_block, fields.rows_last, rows)),
+            last_tile.eq(next_todo[-1] | next_todo[:-1].all()),
+            settled.eq(enable),
+            single.eq((slices == 1) & (fields.rows_last == 1)),
+        ]
         m.d.comb += [
-            free.eq(enable & ~waiting),
+            free.eq(enable & ~waiting & (settled | ~single)),
             accept.eq(free & (diagonal | self.parameters.valid)),
             next_row.eq(row + 1),
             last_beat.eq(accept & last_part & last_row),
-            done.eq(last_beat & (next_todo[-1] | next_todo[:-1].all())),
+            done.eq(last_beat & last_tile),
         ]
         with m.If(free & ~diagonal):
             m.d.comb += self.parameters.ready.eq(1)
@@ -252,31 +261,37 @@ class WeightLoader(wiring.Component):
             byte = chosen((here, weight), (~diagonal, self.parameters.payload.data.word_select(lane, 8)))
             m.d.comb += beat.word_select(lane, 8).eq(byte)
 
-        load = Signal.like(self.weights.load)
-        m.d.comb += [
-            load[at * slices + index].eq(accept & (row == at) & (part == index))
-            for at in range(rows)
-            for index in range(slices)
-        ]
-        loads = Signal.like(load)
-        goes = Const(1) if config.lean else self._hold(m, fields, accept, last_beat, waiting)
-        with m.If(goes):
-            m.d["comb" if config.lean else "sync"] += [
-                written.eq(beat),
-                loads.eq(load),
-            ]
+        span, load = load_span(config), Signal.like(self.weights.load)
+        spans = config.cols // span
+        for at in range(rows):
+            for index in range(spans):
+                here = (row == at) & (part == index * span // config.bytes_per_beat)
+                m.d.comb += load[at * spans + index].eq(accept & here)
+        # after a reset zeros are written everywhere: that clears the shadow registers
+        goes = Const(1) if config.lean else self._hold(m, single, accept, last_beat, waiting)
+        if config.lean:
+            resetting = Signal(init=1)
+            loads = load | resetting.replicate(len(load))
+            m.d.sync += resetting.eq(0)
+            m.d.comb += written.eq(beat & ~resetting.replicate(len(beat)))
+        else:
+            loads = Signal.like(load, attrs=kept_if_large(config), init=(1 << len(load)) - 1)
+            with m.If(goes):
+                m.d.sync += [written.eq(beat), loads.eq(load)]
         # what stays in the register is a tile's first beat
-        m.d.comb += [self.weights.data.eq(written), self.weights.load.eq(Cat(loads[0] & goes, loads[1:]))]
+        held = config.bytes_per_beat // span
+        m.d.comb += [
+            self.weights.data.eq(written),
+            self.weights.load.eq(Cat(loads[:held] & goes.replicate(held), loads[held:])),
+        ]
         if config.lean:
             m.d.comb += waiting.eq(self.full)
 
-    def _hold(self, m: Module, fields, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:
+    def _hold(self, m: Module, single: Signal, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:
         """Whether the beat in the register goes on into the array; `waiting`: the next one must not come into the register."""
         first = Signal(init=1)  # the next beat is the first of its tile
         early = Signal()  # the beat in the register was taken while the tile before waited
-        single = Signal()  # the layer has tiles of one beat; known in time, as entries come first
         goes = ~(early & self.full)
-        m.d.sync += single.eq((self._config.cols == self._config.bytes_per_beat) & (fields.rows_last == 1))
         m.d.comb += waiting.eq(self.full & (early | (first & single)))
         with m.If(accept):
             m.d.sync += first.eq(last_beat)

@@ -5,6 +5,7 @@ from random import Random
 
 import numpy as np
 
+from hw.array import load_span
 from hw.weight_loader import WeightLoader
 from pymodel.config import Config
 from pymodel.interpreter import diagonal_weights
@@ -139,6 +140,7 @@ class Array:
         self.now, self.bad = 0, []
         self.shadow = np.full((config.rows, config.cols), ANY)
         self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
+        self.zeroed = 0  # times that all shadow registers were cleared
         self.entry = int(not config.lean)
         self.expected: list[np.ndarray] = []  # tiles that are to be taken
         self._reached: list[tuple[int, np.ndarray]] = []  # when the swap reaches row 0 of those that are
@@ -153,8 +155,7 @@ class Array:
             dut.weights.data,
             dut.entries.biases,
             dut.entries.scales,
-            dut.entries.bank,
-            dut.entries.chunk,
+            dut.entries.addresses,
             dut.entries.entries,
             dut.full,
             dut.swap,
@@ -168,8 +169,7 @@ class Array:
             data,
             biases,
             scales,
-            bank,
-            chunk,
+            addresses,
             entries,
             full,
             swap,
@@ -185,12 +185,17 @@ class Array:
             for start, tile in self._reached:
                 self._check_row(tile, self.now - start)
             self._reached = [(start, tile) for start, tile in self._reached if self.now < start + len(tile)]
-            if load:
-                assert load.bit_count() == 1
-                row, part = divmod(load.bit_length() - 1, self.config.cols // size)
+            if load == (1 << len(dut.weights.load)) - 1:
+                assert data == 0
+                self.zeroed += 1
+            elif load:
+                at, span = (load & -load).bit_length() - 1, load_span(self.config)
+                assert load >> at == (1 << size // span) - 1
+                row, part = divmod(at * span // size, self.config.cols // size)
                 values = np.frombuffer(data.to_bytes(size, "little"), np.int8)
                 self.shadow[row, part * size : part * size + size] = values
             for lane in range(lanes):
+                bank, chunk = divmod(addresses[lane], self.config.cols // lanes)
                 entry, slot = entries[lane], self.banks[bank][chunk * lanes + lane]
                 if biases >> lane & 1:
                     slot[0] = entry.bias

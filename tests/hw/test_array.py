@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from hw.array import SystolicArray
+from hw.array import SystolicArray, load_span
 from pymodel.config import Config
 from pymodel.golden import accumulate
 from tests.hw.layer_tools import to_word
@@ -61,7 +61,7 @@ def random_tile(rng, config: Config) -> np.ndarray:
 async def play(ctx, dut: SystolicArray, schedule: Schedule, rng) -> None:
     """Drive the schedule, noise in all cycles without an entry, and check every cycle's output."""
     lanes, rows = schedule.config.bytes_per_beat, schedule.config.rows
-    await ctx.tick()  # in which a reset still clears the weights
+    await ctx.tick().repeat(rows + 1)  # in which the swap after a reset goes down
     for cycle in range(max(schedule.sums) + 2):
         assert ctx.get(dut.out_valid) == (cycle + 1 in schedule.sums), cycle
         if cycle in schedule.sums:
@@ -71,8 +71,9 @@ async def play(ctx, dut: SystolicArray, schedule: Schedule, rng) -> None:
             _, tag = schedule.sums[cycle + 1]
             assert ctx.get(dut.out_tag.as_value()) == tag & (1 << len(dut.out_tag.as_value())) - 1
         row, part, data = schedule.writes.get(cycle - dut.entry, (0, 0, to_word(rng.integers(0, 256, lanes))))
-        writes = cycle - dut.entry in schedule.writes
-        ctx.set(dut.weights.load, writes << row * schedule.config.cols // lanes + part)
+        writes, span = cycle - dut.entry in schedule.writes, load_span(schedule.config)
+        load = (1 << lanes // span) - 1 if writes else 0
+        ctx.set(dut.weights.load, load << (row * schedule.config.cols + part * lanes) // span)
         ctx.set(dut.weights.data, data)
         word, swap, tag = schedule.words.get(cycle, (rng.integers(0, 256, rows), int(rng.integers(0, 2)), 0))
         ctx.set(dut.valid, cycle in schedule.words)
@@ -176,10 +177,11 @@ def test_extreme_sums_fit(config):
     simulate(dut, testbench)
 
 
-@pytest.mark.parametrize("config", CONFIGS[:3:2], ids=lambda c: c.name[:8])
+@pytest.mark.parametrize("config", [*CONFIGS[:3:2], CONFIGS[-1]], ids=["4x4", "8x8", "lean"])
 @pytest.mark.parametrize("by", ["reset", "clear"])
 def test_reset_or_clear_in_mid_operation_leaves_nothing_behind(config, by, rng):
-    """After one more cycle, the last of a clear, a word meets weights that are 0, before the swap and after it."""
+    """Where zeros are written in the next cycle, a word meets weights that are 0, before its swap and after it, and before
+    that no word comes out."""
     dut = SystolicArray(config)
     reset = Signal()
 
@@ -192,11 +194,17 @@ def test_reset_or_clear_in_mid_operation_leaves_nothing_behind(config, by, rng):
                 ctx.set(dut.weights.data, to_word(rng.integers(0, 256, config.bytes_per_beat)))
                 ctx.set(dut.data, to_word(rng.integers(0, 256, config.rows)))
                 await ctx.tick()
+            ctx.set(dut.valid, 0)
             ctx.set(reset if by == "reset" else dut.clear, 1)
             await ctx.tick()
-            for signal in (reset, dut.clear, dut.valid, dut.weights.load):
+            for signal in (reset, dut.clear, dut.valid, dut.weights.data):
                 ctx.set(signal, 0)
+            ctx.set(dut.weights.load, -1)  # as the weight loader does
             await ctx.tick()
+            ctx.set(dut.weights.load, 0)
+            for _ in range(config.rows):
+                assert not ctx.get(dut.out_valid)
+                await ctx.tick()
             ctx.set(dut.valid, 1)
             for swap in (0, 1):
                 ctx.set(dut.swap, swap)

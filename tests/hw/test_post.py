@@ -108,8 +108,7 @@ class Bench:
                     for biases, scales in (some.tolist(), (every - some).tolist()):
                         while self.rng.random() < self.pauses:
                             await ctx.tick()
-                        ctx.set(port.bank, number % 2)
-                        ctx.set(port.chunk, chunk)
+                        ctx.set(port.addresses, [number % 2 * (self.config.cols // lanes) + chunk] * lanes)
                         ctx.set(port.biases, biases)
                         ctx.set(port.scales, scales)
                         for lane in range(lanes):

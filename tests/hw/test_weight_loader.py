@@ -94,7 +94,7 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
             expected += range(at, at + entries)
             at += entries
             for number, height in enumerate(heights):
-                at += number > 0 and (config.lean or min(heights) * row == 1)
+                at += (config.lean and number > 0) or min(heights) * row == 1
                 expected += range(at, at + height * row)
                 at += height * row
                 ends.append(at)
@@ -236,8 +236,8 @@ def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, 
     assert array.bad[0] == array.beats[-2 if wrong == "early" else -1] + (wrong == "late")
 
 
-def test_reset_at_any_time_followed_by_a_right_run(rng, dice):
-    config = CONFIGS[1]
+@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[-1]], ids=name)
+def test_reset_at_any_time_clears_the_shadow_registers_and_is_followed_by_a_right_run(config, rng, dice):
     dut = WeightLoader(config)
     program = program_of(rng, config, (9, 2, 5), None, (3, 3, 4))
     reset = Signal()
@@ -245,7 +245,7 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice):
 
     async def testbench(ctx):
         for _ in range(6):
-            await begin(ctx, dut, 3, 1)
+            await begin(ctx, dut, len(program.descriptors), 1)
             ctx.set(dut.parameters.valid, 1)
             for _ in range(dice.randrange(1, 120)):
                 ctx.set(dut.swap, ctx.get(dut.full))
@@ -257,9 +257,10 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice):
             await ctx.tick()
             ctx.set(reset, 0)
             assert not ctx.get(dut.full)
+            await ctx.tick()
         array.bad.clear()
         go.append(True)
-        await begin(ctx, dut, 3, 1)
+        await begin(ctx, dut, len(program.descriptors), 1)
         await array.take(ctx, program.groups, 0.2, dice)
 
     go: list[bool] = []
@@ -273,3 +274,4 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice):
         ResetInserter(reset)(dut), testbench, write, background=[array.watch, ProgramMemory(dut, program.data).serve]
     )
     assert array.bad == []
+    assert array.zeroed == 1 + 6
