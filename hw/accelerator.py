@@ -19,6 +19,7 @@ from hw.post import PostProcessor
 from hw.registers import ADDRESS_BITS, RegisterFile
 from hw.sequencer import Sequencer
 from hw.skid_buffer import SkidBuffer
+from hw.stream_register import StreamRegister
 from hw.unfold import Unfolder
 from hw.weight_loader import WeightLoader
 from pymodel.config import Config
@@ -69,16 +70,6 @@ class Accelerator(wiring.Component):
             m.submodules[name] = ResetInserter(clear_of(name))(component)
             return component
 
-        def skids(name: str, source, sink) -> None:
-            """Joins two streams; what gives does not wait for what the taker finds out in the same cycle, but where small is
-            better than fast."""
-            if config.lean:
-                connect(m, source, sink)
-                return
-            skid = cleared(name, SkidBuffer(source.payload.shape()))
-            connect(m, source, skid.inlet)
-            connect(m, skid.outlet, sink)
-
         m.submodules.lock = lock = Lock(config)
         m.submodules.array = array = SystolicArray(config)
         m.d.comb += [lock.clear.eq(clear_of("lock")), array.clear.eq(clear_of("array"))]
@@ -107,8 +98,17 @@ class Accelerator(wiring.Component):
         self._connect_ports(m, control, image_port, unfolder, ofmap, beat)
 
         # parameters
-        connect(m, image_port.parameters, lock.locked)
-        skids("parameter_skid", lock.plain, loader.parameters)
+        if config.lean:
+            connect(m, image_port.parameters, lock.locked)
+            connect(m, lock.plain, loader.parameters)
+        else:  # the key schedule, far away and large, need not know in a cycle what image port and loader find out in it
+            beats = lock.plain.payload.shape()
+            locked = cleared("parameter_register", StreamRegister(beats))
+            plain = cleared("parameter_skid", SkidBuffer(beats))
+            connect(m, image_port.parameters, locked.inlet)
+            connect(m, locked.outlet, lock.locked)
+            connect(m, lock.plain, plain.inlet)
+            connect(m, plain.outlet, loader.parameters)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
         m.d.comb += [
@@ -121,7 +121,7 @@ class Accelerator(wiring.Component):
 
         # activations
         connect(m, feeder.out, issue.words)
-        skids("ifmap_skid", unfolder.out, activations.ifmap)
+        connect(m, unfolder.out, activations.ifmap)
         m.d.comb += [
             activations.address.eq(feeder.address),
             activations.read.eq(feeder.read),

@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from hw.activation_memory import write_layout
 from hw.layouts import HeaderLayout, beat_layout
 from hw.loops import NestedLoops, chosen, counted
+from hw.skid_buffer import SkidBuffer
 from pymodel.config import Config
 
 __all__ = ["Unfolder"]
@@ -66,6 +67,8 @@ class Unfolder(wiring.Component):
         writes = [store.write_port() for store in stores]
 
         ifmaps = Signal(8, init=1)  # which one of the batch
+        batch_ends = Signal()  # it is the last one; known a cycle later, long before its last beat
+        m.d.sync += batch_ends.eq(ifmaps == header.batch)
         batches = Signal(16)
         free = Signal(init=1)
         with m.If(self.take):
@@ -97,7 +100,7 @@ class Unfolder(wiring.Component):
                     m.d.comb += self.bad_length.eq(last_beat ^ self.ifmap.payload.last)
                     with m.If(last_beat):
                         m.d.sync += ifmaps.eq(ifmaps + 1)
-                        with m.If(ifmaps == header.batch):
+                        with m.If(batch_ends):
                             m.d.sync += [ifmaps.eq(1), batches.eq(batches + 1)]
                         m.next = "WAIT"
             with m.State("WAIT"):
@@ -111,37 +114,49 @@ class Unfolder(wiring.Component):
                     m.d.sync += self.ready.eq(1)
                     m.next = "FILL"
 
-        position, size, end, valid = self._walk(m, begin, reads, taken)
+        position, size, end, final, valid = self._walk(m, begin, reads, taken)
 
         # bytes position .. position + width - 1, byte i in lane (position + i) % width, in a register of their own: between
         # memory and packing is too much for one cycle
-        part = Signal(
-            data.StructLayout(
-                {
-                    "lanes": data.ArrayLayout(8, self.width),
-                    "offset": ceil_log2(self.width),
-                    "size": size.shape(),
-                    "end": 1,
-                    "valid": 1,
-                }
-            )
+        layout = data.StructLayout(
+            {
+                "lanes": data.ArrayLayout(8, self.width),
+                "offset": ceil_log2(self.width),
+                "size": size.shape(),
+                "end": 1,
+                "final": 1,
+            }
         )
+        part, part_valid = Signal(layout, reset_less=True), Signal()
         offset, odd = position[:-1], position[-1]
         with m.If(taken):
-            m.d.sync += [part.offset.eq(offset), part.size.eq(size), part.end.eq(end), part.valid.eq(valid)]
+            m.d.sync += [part.offset.eq(offset), part.size.eq(size), part.end.eq(end), part.final.eq(final)]
+            m.d.sync += part_valid.eq(valid)
             if self.width == 1:
                 m.d.sync += part.lanes[0].eq(reads[0].data[offset])
             else:
                 for lane in range(config.rows):
                     even_byte, odd_byte = (read.data[lane] for read in reads)
                     m.d.sync += part.lanes[lane].eq(Mux(odd ^ (offset > lane), odd_byte, even_byte))
-        consumed = self._write(m, part, begin) if self.width == 1 else self._pack(m, part, begin)
-        m.d.comb += [taken.eq(~part.valid | consumed), finished.eq(part.valid & consumed & ~valid)]
+        if self.width == 1:
+            consumed = self._write(m, part, part_valid, begin)
+            m.d.comb += [taken.eq(~part_valid | consumed), finished.eq(part_valid & consumed & part.final)]
+        else:  # walking does not wait for what packing finds out in the same cycle
+            m.submodules.skid = skid = SkidBuffer(layout)
+            packed = skid.outlet
+            consumed = self._pack(m, packed.payload, packed.valid, begin)
+            m.d.comb += [
+                skid.inlet.payload.eq(part),
+                skid.inlet.valid.eq(part_valid),
+                packed.ready.eq(consumed),
+                taken.eq(~part_valid | skid.inlet.ready),
+                finished.eq(packed.valid & consumed & packed.payload.final),
+            ]
         return m
 
     def _walk(self, m: Module, begin: Signal, reads: list, taken: Signal):
-        """Address every run part. Gives byte position, size and end-of-window flag of the part that `reads` now show, until
-        it is `taken`, and whether they show one."""
+        """Address every run part. Gives byte position, size, end-of-window and end-of-ifmap flags of the part that `reads` now
+        show, until it is `taken`, and whether they show one."""
         config, header, width = self._config, self.header, self.width
         row_bits, lane_bits = ceil_log2(config.rows), ceil_log2(width)
 
@@ -187,7 +202,7 @@ class Unfolder(wiring.Component):
             m.d.comb += [reads[0].addr.eq((word + 1) >> 1), reads[1].addr.eq(word >> 1)]
         m.d.comb += [read.en.eq(advance) for read in reads]
 
-        position, size, end = Signal(row_bits + 1), Signal(range(width + 1)), Signal()
+        position, size, end, final = Signal(row_bits + 1), Signal(range(width + 1)), Signal(), Signal()
         with m.If(~valid | taken):
             m.d.sync += valid.eq(loops.active)
         with m.If(advance):
@@ -195,10 +210,11 @@ class Unfolder(wiring.Component):
                 position.eq(address),
                 size.eq(Mux(last.part & rest.any(), rest, width)),
                 end.eq(ends.run),
+                final.eq(ends.down),
             ]
-        return position, size, end, valid
+        return position, size, end, final, valid
 
-    def _pack(self, m: Module, part, begin) -> Value:
+    def _pack(self, m: Module, part, valid: Value, begin: Signal) -> Value:
         """Append each part to the word that is being filled; give the word away when it is full or the window ends. Gives
         whether the part that is there is done with."""
         rows = self._config.rows
@@ -219,9 +235,9 @@ class Unfolder(wiring.Component):
         rest = Signal()  # a window's last bytes went into a further word, which leaves now
         crosses = part.end & (total > rows)
         full = (total >= rows) | part.end
-        m.d.comb += [total.eq(filled + part.size), self.out.valid.eq(part.valid & (rest | full))]
+        m.d.comb += [total.eq(filled + part.size), self.out.valid.eq(valid & (rest | full))]
         m.d.comb += self.out.payload.chunks.eq(-1)
-        moves = part.valid & (~self.out.valid | self.out.ready)
+        moves = valid & (~self.out.valid | self.out.ready)
         for lane in range(rows):
             new, old = rotated.word_select(lane, 8), kept.word_select(lane, 8)
             is_new = ~rest & (lane >= filled)
@@ -235,12 +251,12 @@ class Unfolder(wiring.Component):
         self._count_words(m, begin, self.out.valid & self.out.ready)
         return moves & (rest | ~crosses)
 
-    def _write(self, m: Module, part, begin) -> Value:
+    def _write(self, m: Module, part, valid: Value, begin: Signal) -> Value:
         """Give each byte away, and be done with it in the cycle after: the way from `ready` on through the loops is too long
         for one. Gives whether the one that is there is done with."""
         lane, done = Signal(range(self._config.rows)), Signal()
         m.d.sync += done.eq(self.out.valid & self.out.ready)
-        m.d.comb += [self.out.valid.eq(part.valid & ~done), self.out.payload.chunks.eq(1 << lane)]
+        m.d.comb += [self.out.valid.eq(valid & ~done), self.out.payload.chunks.eq(1 << lane)]
         m.d.comb += [byte.eq(part.lanes[0]) for byte in self.out.payload.data]
         with m.If(done):
             m.d.sync += lane.eq(Mux(part.end, 0, lane + 1))
