@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from fpga.flash import REQUEST
 from hw.axi import axi_stream_members
 from hw.skid_buffer import SkidBuffer
+from hw.stream_register import StreamRegister
 
 __all__ = ["ImageCache"]
 
@@ -21,8 +22,8 @@ class ImageCache(wiring.Component):
 
     What it holds is locked, as in the flash. A range longer than the cache always comes from the flash.
 
-    Latency: none in the first pass; 1 cycle from its end to the first beat of the second. Throughput: in the first pass the
-    flash reader's, then a beat a cycle.
+    Latency: 1 cycle in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first pass
+    the flash reader's, then a beat a cycle.
 
     bytes_per_beat   of both streams
     size             bytes, a multiple of that
@@ -53,11 +54,15 @@ class ImageCache(wiring.Component):
         m.submodules.memory = store = memory.Memory(shape=8 * self._bytes, depth=self._depth, init=[])
         read, write = store.read_port(), store.write_port()
 
-        # the memory's blocks are all over the device: whether they go on does not depend on what happens in the same cycle
+        # the memory's blocks are all over the device: what they show is in a register before it goes on, and whether they do
+        # does not depend on what happens in the same cycle
         beat = data.StructLayout({"data": 8 * self._bytes, "last": 1})
         stopped = Signal()
-        m.submodules.skid = skid = ResetInserter(stopped)(SkidBuffer(beat))
-        out = skid.inlet
+        register, skid = StreamRegister(beat), SkidBuffer(beat)
+        m.submodules.register = ResetInserter(stopped)(register)
+        m.submodules.skid = ResetInserter(stopped)(skid)
+        wiring.connect(m, register.outlet, skid.inlet)
+        out = register.inlet
 
         state = Signal(State)
         index = Signal(range(self._depth))  # the next beat

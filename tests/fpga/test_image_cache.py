@@ -111,7 +111,7 @@ def test_a_range_longer_than_the_cache_always_comes_from_the_flash(dice):
         await request(ctx, dut, 0, length)
         found, _ = await take(ctx, dut, 60, 0.3, dice)
         assert found == expected(0, length, 60)
-        assert reader.beats == 60
+        assert 60 <= reader.beats <= 62  # up to two wait in registers
 
     simulate(dut, testbench, background=[reader.serve])
 
