@@ -23,14 +23,11 @@ __all__ = ["SCHEMES", "SCRATCH", "Target", "load_target", "measure", "scheme"]
 SCRATCH = "scratch"
 """In the place of a scheme: nothing was stolen, the attacker starts from random weights."""
 
-_SECURE_NETS = {"digits": SecureNet(epochs=20, learning_rate=1e-2), "cifar10": SecureNet(epochs=4)}
-"""Where one pass over its images is too little for the network to take in both tasks."""
-
 _SCHEMES: dict[str, Callable[[str], Scheme]] = {
     "deep-lock": lambda network: DeepLock(),
     "hpnn": lambda network: Hpnn(),
     "adv-params": lambda network: AdvParams(),
-    "secure-net": lambda network: _SECURE_NETS.get(network, SecureNet()),
+    "secure-net": lambda network: SecureNet(epochs=20, learning_rate=1e-2) if network == "digits" else SecureNet(),
 }
 SCHEMES = tuple(_SCHEMES)
 
