@@ -71,7 +71,7 @@ class Harness(wiring.Component):
             captured.eq(Cat(outputs)),
             signature.eq(captured ^ Cat(scan[-1:], signature)),
         ]
-        # a register for each input, for itself alone: those of the scan chain have their own places to be at
+        # a cycle after the scan chain; synthesis makes one of the two where they are equal
         given = Signal.like(scan)
         m.d.sync += given.eq(scan)
         m.d.comb += [Cat(inputs).eq(given), self.scan_out.eq(signature[-1:])]
