@@ -203,7 +203,7 @@ class Accelerator(wiring.Component):
         bad = control.run & (loader.bad | sequencer.bad | no_weights | no_ifmap)
         m.d.comb += [
             control.command.eq(registers.command),
-            control.keyed.eq(registers.keyed),
+            control.keyed.eq(registers.keyed & ~registers.zeroise),
             control.zeroise_at_end.eq(registers.zeroise_at_end),
             control.loaded.eq(image_port.loaded),
             control.loading.eq(image_port.loading),
@@ -213,7 +213,8 @@ class Accelerator(wiring.Component):
             image_port.stop.eq(control.stop),
             lock.start.eq(starting),
         ]
-        m.d.sync += registers.zeroise.eq(control.zeroise)  # a cycle later, as it goes to every bit of the key
+        # a cycle later, as it goes to every bit of the key; until then `keyed` counts no more
+        m.d.sync += registers.zeroise.eq(control.zeroise)
         with m.If(image_port.error.any()):
             m.d.comb += control.errors.eq(image_port.error)
         with m.Elif(unfolder.bad_length):

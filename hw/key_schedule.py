@@ -92,9 +92,8 @@ class KeySchedule(wiring.Component):
         several = len(counts) > 1
         size = Signal(KeySize) if several else Const(next(iter(counts)), KeySize)
         depth = max(counts.values())
-        words = [
-            Signal(32, name=f"word_{i}", reset_less=True) for i in range(depth)
-        ]  # word_0 is the oldest unsent; Nk of them count
+        # word_0 is the oldest unsent; Nk of them count
+        words = [Signal(32, name=f"word_{i}", reset_less=True) for i in range(depth)]
         phase = Signal(range(8))  # place of word_0 in the stream, modulo Nk
         rcon = Signal(8)
         active = Signal()

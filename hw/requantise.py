@@ -145,9 +145,8 @@ class Requantiser(wiring.Component):
         with m.If(self.advance):
             m.d.sync += [total.eq(added), shift.eq(self.entry.shift_1)]
         high = Signal(signed(self._sum_bits), reset_less=True)
-        low = Signal(
-            _MULTIPLIER_BITS, reset_less=True
-        )  # from below the rest of the multiplier leaves, from above the product enters
+        # from below the rest of the multiplier leaves, from above the product enters
+        low = Signal(_MULTIPLIER_BITS, reset_less=True)
         bits, rest = [], high
         rows = _MULTIPLIER_BITS // self._cycles
         for row in range(rows):

@@ -77,9 +77,8 @@ class UnlockUnit(wiring.Component):
             inv_sbox.en.eq(take),
         ]
 
-        held = Signal(
-            self._width, reset_less=True
-        )  # key bytes if the S-box has a register of its own, plain bytes if not
+        # key bytes if the S-box has a register of its own, plain bytes if not
+        held = Signal(self._width, reset_less=True)
         key = self.key_stream.payload
         if inv_sbox.latency:
             m.d.comb += self.plain.payload.data.eq(inv_sbox.output ^ held)
