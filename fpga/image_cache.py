@@ -6,8 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fpga.flash import REQUEST
 from hw.axi import axi_stream_members
-from hw.skid_buffer import SkidBuffer
-from hw.stream_register import StreamRegister
+from hw.stream_buffers import SkidBuffer, StreamRegister
 
 __all__ = ["ImageCache"]
 

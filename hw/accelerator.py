@@ -18,8 +18,7 @@ from hw.packet_gate import PacketGate
 from hw.post import PostProcessor
 from hw.registers import ADDRESS_BITS, RegisterFile
 from hw.sequencer import Sequencer
-from hw.skid_buffer import SkidBuffer
-from hw.stream_register import StreamRegister
+from hw.stream_buffers import SkidBuffer, StreamRegister
 from hw.unfold import Unfolder
 from hw.weight_loader import WeightLoader
 from pymodel.config import Config

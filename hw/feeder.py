@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 
 from hw.layouts import feeder_fields, tag_layout, word_layout
 from hw.loops import NestedLoops, chosen
-from hw.skid_buffer import SkidBuffer
+from hw.stream_buffers import SkidBuffer
 from pymodel.config import Config
 
 __all__ = ["WindowFeeder"]

@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from hw.activation_memory import write_layout
 from hw.layouts import HeaderLayout, beat_layout
 from hw.loops import NestedLoops, chosen, counted
-from hw.skid_buffer import SkidBuffer
+from hw.stream_buffers import SkidBuffer
 from pymodel.config import Config
 
 __all__ = ["Unfolder"]

@@ -1,0 +1,57 @@
+"""Buffers that cut the ways through a stream: one its `ready`, the other its `valid` and payload."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["SkidBuffer", "StreamRegister"]
+
+
+class _Buffer(wiring.Component):
+    """From `inlet` to `outlet`.
+
+    Arguments:
+        shape  of the items
+    """
+
+    def __init__(self, shape):
+        super().__init__({"inlet": In(stream.Signature(shape)), "outlet": Out(stream.Signature(shape))})
+
+
+class SkidBuffer(_Buffer):
+    """Keeps what comes in the cycle in which `outlet` stops: `inlet.ready` comes from a register. While nothing is kept, what
+    `inlet` shows is: after a reset nothing of before stays.
+
+    Latency: 0 cycles. Throughput: one item a cycle.
+    """
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        inlet, outlet = self.inlet, self.outlet
+        full = Signal()
+        kept = Signal.like(inlet.payload, reset_less=True)
+        m.d.sync += full.eq(outlet.valid & ~outlet.ready)
+        with m.If(~full):
+            m.d.sync += kept.eq(inlet.payload)
+        m.d.comb += [
+            inlet.ready.eq(~full),
+            outlet.valid.eq(full | inlet.valid),
+            outlet.payload.eq(Mux(full, kept, inlet.payload)),
+        ]
+        return m
+
+
+class StreamRegister(_Buffer):
+    """`outlet.valid` and `outlet.payload` come from registers.
+
+    Latency: 1 cycle. Throughput: one item a cycle.
+    """
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        inlet, outlet = self.inlet, self.outlet
+        valid, held = Signal(), Signal.like(inlet.payload, reset_less=True)
+        m.d.comb += [inlet.ready.eq(~valid | outlet.ready), outlet.valid.eq(valid), outlet.payload.eq(held)]
+        with m.If(inlet.ready):
+            m.d.sync += [valid.eq(inlet.valid), held.eq(inlet.payload)]
+        return m
