@@ -35,8 +35,9 @@ end
 _BLOCK = "t:MULT18X18D"
 """DSP blocks that the design has by itself."""
 
+_NARROW = "t:$mul r:A_WIDTH<=9 %i r:B_WIDTH<=9 %i"
 _SMALL = "t:$mul r:A_WIDTH<=18 %i r:B_WIDTH<=18 %i"
-"""Multipliers that one DSP block does."""
+"""Multipliers that one DSP block does; those of them that take few LUTs."""
 
 
 def preparation() -> tuple[str, ...]:
@@ -75,7 +76,7 @@ def mapping(device: Device) -> tuple[str, ...]:
 
 
 def _in_luts(small: list[str], large: list[str], blocks: int) -> list[str]:
-    """The multipliers that find no DSP block: small ones, which take one, before large ones, which take two."""
+    """The multipliers that find no DSP block: small ones, which take one, in their order, before large ones, which take two."""
     chosen, taken = [], len(small) + 2 * len(large)
     for name, size in [*((name, 1) for name in small), *((name, 2) for name in large)]:
         if taken <= blocks:
@@ -101,15 +102,20 @@ def synthesise(rtlil: str, device: Device, netlist: Path) -> None:
 
     Raises DeeplockError if Yosys is missing, RuntimeError if it refuses the design.
     """
-    source, flat, taken, small, large, chosen = (
-        netlist.with_suffix(f".{end}") for end in ("il", "flat", "taken", "small", "large", "luts")
+    source, flat, taken, narrow, small, large, chosen = (
+        netlist.with_suffix(f".{end}") for end in ("il", "flat", "taken", "narrow", "small", "large", "luts")
     )
     source.write_text(rtlil + _BLACK_BOX)
-    kinds = ((taken, _BLOCK), (small, _SMALL), (large, f"t:$mul {_SMALL} %d"))
+    kinds = (
+        (taken, _BLOCK),
+        (narrow, _NARROW),
+        (small, f"{_SMALL} {_NARROW} %d"),
+        (large, f"t:$mul {_SMALL} %d"),
+    )
     lists = (f"select -write {path.name} {kind}" for path, kind in kinds)
     run_yosys((f"read_rtlil {source.name}", *preparation(), *lists, f"write_rtlil {flat.name}"), flat)
-    used, few, many = (path.read_text().splitlines() for path, _ in kinds)
-    names = _in_luts(few, many, device.capacity["dsp"] - len(used) if device.infers_dsp else 0)
+    used, least, less, most = (path.read_text().splitlines() for path, _ in kinds)
+    names = _in_luts(least + less, most, device.capacity["dsp"] - len(used) if device.infers_dsp else 0)
     chosen.write_text("".join(f"{name}\n" for name in names))
     luts = (f"select -read {chosen.name}", "booth", "select -clear")
     run_yosys((f"read_rtlil {flat.name}", *luts, *mapping(device), f"write_json {netlist.name}"), netlist)

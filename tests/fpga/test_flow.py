@@ -55,7 +55,7 @@ def test_resources_are_those_of_the_modules(device):
     assert area.total["ff"] == COUNTER_BITS + 32 + 8, "the memory takes no register beside its block RAM"
     assert area.total["bram"] == 1
     assert area.total["lut4"] == sum(module["lut4"] for module in modules.values())
-    assert area.harness["ff"] == INPUTS + 1 + 2 * OUTPUTS
+    assert area.harness["ff"] == INPUTS + 2 * OUTPUTS
     assert area.harness["lut4"] == OUTPUTS
 
 
