@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from fpga.flash import REQUEST
 from hw.axi import axi_stream_members
-from hw.stream_buffers import SkidBuffer, StreamRegister
+from hw.stream_buffers import RegisterSlice
 
 __all__ = ["ImageCache"]
 
@@ -57,11 +57,9 @@ class ImageCache(wiring.Component):
         # does not depend on what happens in the same cycle
         beat = data.StructLayout({"data": 8 * self._bytes, "last": 1})
         stopped = Signal()
-        register, skid = StreamRegister(beat), SkidBuffer(beat)
-        m.submodules.register = ResetInserter(stopped)(register)
-        m.submodules.skid = ResetInserter(stopped)(skid)
-        wiring.connect(m, register.outlet, skid.inlet)
-        out = register.inlet
+        output = RegisterSlice(beat)
+        m.submodules.slice = ResetInserter(stopped)(output)
+        out, beats = output.inlet, output.outlet
 
         state = Signal(State)
         index = Signal(range(self._depth))  # the next beat
@@ -79,10 +77,10 @@ class ImageCache(wiring.Component):
             write.data.eq(self.s_axis_image_tdata),
             read.addr.eq(index),
             stopped.eq(accept | self.stop),
-            self.m_axis_image_tvalid.eq(skid.outlet.valid),
-            self.m_axis_image_tdata.eq(skid.outlet.payload.data),
-            self.m_axis_image_tlast.eq(skid.outlet.payload.last),
-            skid.outlet.ready.eq(self.m_axis_image_tready),
+            self.m_axis_image_tvalid.eq(beats.valid),
+            self.m_axis_image_tdata.eq(beats.payload.data),
+            self.m_axis_image_tlast.eq(beats.payload.last),
+            beats.ready.eq(self.m_axis_image_tready),
         ]
         with m.If(state == State.FILL):
             taken = self.s_axis_image_tvalid & out.ready

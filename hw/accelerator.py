@@ -18,7 +18,7 @@ from hw.packet_gate import PacketGate
 from hw.post import PostProcessor
 from hw.registers import ADDRESS_BITS, RegisterFile
 from hw.sequencer import Sequencer
-from hw.stream_buffers import SkidBuffer, StreamRegister
+from hw.stream_buffers import RegisterSlice, SkidBuffer
 from hw.unfold import Unfolder
 from hw.weight_loader import WeightLoader
 from pymodel.config import Config
@@ -97,17 +97,18 @@ class Accelerator(wiring.Component):
         self._connect_ports(m, control, image_port, unfolder, ofmap, beat)
 
         # parameters
+        # the key schedule, far away and large, need not know in a cycle what the loader finds out in it, and for large
+        # accelerators it is the same with the image port
+        beats = lock.plain.payload.shape()
+        plain = cleared("parameter_skid", SkidBuffer(beats))
+        connect(m, lock.plain, plain.inlet)
+        connect(m, plain.outlet, loader.parameters)
         if config.lean:
             connect(m, image_port.parameters, lock.locked)
-            connect(m, lock.plain, loader.parameters)
-        else:  # the key schedule, far away and large, need not know in a cycle what image port and loader find out in it
-            beats = lock.plain.payload.shape()
-            locked = cleared("parameter_register", StreamRegister(beats))
-            plain = cleared("parameter_skid", SkidBuffer(beats))
+        else:
+            locked = cleared("parameter_slice", RegisterSlice(beats))
             connect(m, image_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
-            connect(m, lock.plain, plain.inlet)
-            connect(m, plain.outlet, loader.parameters)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
         m.d.comb += [

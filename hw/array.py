@@ -22,7 +22,7 @@ def kept_if_large(config: Config) -> dict[str, int]:
     return {"keep": 1} if _is_large(config) else {}
 
 
-_SPAN = 8
+_SPAN = 4
 """Columns that a register reaches."""
 
 

@@ -1,6 +1,8 @@
 """The endless AES key expansion in hardware: the key stream of suite `deep-lock`, a beat a cycle."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import xor
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
@@ -29,8 +31,8 @@ class KeySchedule(wiring.Component):
 
     Holds the Nk oldest unsent words of the stream and makes as many new ones as leave. No two of four consecutive
     aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that
-    register is the block RAM's own, its address computed one cycle ahead. So every style keeps up: the recurrence is
-    S-box, exclusive ors, register.
+    register is the block RAM's own, its address computed one cycle ahead. All that SubWord is added to for the next input
+    is in a register, too. So every style keeps up: the recurrence is S-box, exclusive or, register.
 
     Latency: the first beat is valid in the cycle after `start`. Throughput: a beat a cycle.
 
@@ -104,59 +106,93 @@ class KeySchedule(wiring.Component):
             step.eq(active & self.output.ready),
         ]
 
-        # What Nk decides.
-        last = Signal(32)
-        next_phase = Signal(range(8))
-        new = [Signal(32, name=f"new_{i}") for i in range(beat)]
-        moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
-        with m.Switch(size):
-            for key_size, count in counts.items():
-                with m.Case(key_size):
-                    m.d.comb += last.eq(words[count - 1])
-                    m.d.comb += next_phase.eq(Mux(phase + beat >= count, phase + beat - count, phase + beat))
-                    m.d.comb += Cat(moved).eq(Cat([*words[:count], *new][beat:]))
-
         # Where SubWord falls among the new words: before the first, before the third (AES-192 only, where a beat is
         # four words), or nowhere. Half-way through the eight words of AES-256 it goes without RotWord and Rcon.
         def half_way(phase: Value) -> Value:
             return (size == KeySize.AES_256) & (phase == 4)
 
+        def before_first(phase: Value) -> Value:
+            return (phase == 0) | half_way(phase)
+
         def before_third(phase: Value) -> Value:
             return (size == KeySize.AES_192) & (phase == 4) if beat == 4 else Const(0)
+
+        next_rcon = Signal.like(rcon)
+        m.d.comb += next_rcon.eq(rcon)
+        with m.If((phase == 0) | before_third(phase)):
+            m.d.comb += next_rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
+
+        # SubWord takes the word before its place: the last new one, or the second of the next beat. That is its own output,
+        # if this beat has some, and `rest`: words, each summand one or two that are next to each other, and Rcon.
+        def rest_of(count: int, summand: Callable[[int], Value], phase: Value, rcon: Value, last: Value) -> Value:
+            first, *others = (summand(i) for i in range(0, beat, 2))
+            total = reduce(xor, others, Mux(before_third(phase), 0, first))
+            if (count, beat) == (_WORDS[KeySize.AES_192], 4):
+                total ^= Mux(phase == 0, summand(4), 0)
+            return total ^ Mux(before_first(phase) | before_third(phase), Mux(half_way(phase), 0, rcon), last)
+
+        # What Nk decides.
+        last = Signal(32)
+        next_phase = Signal(range(8))
+        new = [Signal(32, name=f"new_{i}") for i in range(beat)]
+        moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
+        rest, next_rest = Signal(32, reset_less=True), Signal(32)
+        with m.Switch(size):
+            for key_size, count in counts.items():
+                with m.Case(key_size):
+
+                    def of_moved(i: int, count=count) -> Value:
+                        """Of two new words only one word's worth is new."""
+                        i += beat
+                        return words[i - count + 1] if i >= count else words[i] ^ words[i + 1]
+
+                    m.d.comb += last.eq(words[count - 1])
+                    m.d.comb += next_phase.eq(Mux(phase + beat >= count, phase + beat - count, phase + beat))
+                    m.d.comb += Cat(moved).eq(Cat([*words[:count], *new][beat:]))
+                    if beat == 1:
+                        m.d.comb += rest.eq(rest_of(count, lambda i: words[0], phase, rcon, last))
+                    else:
+                        m.d.comb += next_rest.eq(rest_of(count, of_moved, next_phase, next_rcon, new[-1]))
 
         substituted = Signal(32)
         m.d.comb += substituted.eq(sbox.output ^ Mux(half_way(phase), 0, rcon))
         for i, word in enumerate(new):
-            previous = new[i - 1] if i else Mux((phase == 0) | half_way(phase), substituted, last)
+            previous = new[i - 1] if i else Mux(before_first(phase), substituted, last)
             m.d.comb += word.eq(words[i] ^ (Mux(before_third(phase), substituted, previous) if i == 2 else previous))
 
-        # What SubWord will take in the next step: the word before the first new one, or the one before the third.
         to_sbox = Signal(32)
-        before = Mux(before_third(next_phase), moved[0] ^ moved[1] ^ new[-1], new[-1])
+        before = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0)
         m.d.comb += to_sbox.eq(Mux(half_way(next_phase), before, before.rotate_right(8)))
 
-        begins = self.start | self.again
+        begins, first_rcon = self.start | self.again, Const(next(rcons()), 8)
         with m.If(self.clear):
             m.d.comb += to_sbox.eq(0)
         with m.Elif(begins):
             with m.Switch(self.key_size if several else size):
                 for key_size, count in counts.items():
                     with m.Case(key_size):
-                        m.d.comb += to_sbox.eq(self.key.word_select(count - 1, 32).rotate_right(8))
+                        key = [self.key.word_select(i, 32) for i in range(count)]
+                        m.d.comb += to_sbox.eq(key[-1].rotate_right(8))
+                        if beat > 1:
+                            m.d.comb += next_rest.eq(
+                                rest_of(count, lambda i, key=key: key[i] ^ key[i + 1], Const(0, 3), first_rcon, key[-1])
+                            )
 
         with m.If(self.clear):
             m.d.sync += [Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0)]
             if several:
                 m.d.sync += size.eq(0)
+            if beat > 1:
+                m.d.sync += rest.eq(0)
         with m.Elif(self.start | step):
+            if beat > 1:
+                m.d.sync += rest.eq(next_rest)
             with m.If(begins):
-                m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(next(rcons())), active.eq(1)]
+                m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(first_rcon), active.eq(1)]
                 if several:
                     m.d.sync += size.eq(self.key_size)
             with m.Else():
-                m.d.sync += [Cat(words).eq(Cat(moved)), phase.eq(next_phase)]
-                with m.If((phase == 0) | before_third(phase)):
-                    m.d.sync += rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
+                m.d.sync += [Cat(words).eq(Cat(moved)), phase.eq(next_phase), rcon.eq(next_rcon)]
 
         enable = self.clear | self.start | step
         m.d.comb += sbox.en.eq(enable)

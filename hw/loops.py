@@ -11,8 +11,8 @@ __all__ = ["NestedLoops", "chosen", "counted"]
 
 
 class NestedLoops(wiring.Component):
-    """Counts the rounds of nested loops. Whether a round is a loop's last is known from a register: the comparison is done
-    in the round before.
+    """Counts the rounds of nested loops. What it says of a round comes from registers: comparisons are done in the round
+    before.
 
     bits   of each loop's number of rounds, by name, innermost first; 0 stands for 2 ** bits rounds
 
@@ -44,29 +44,38 @@ class NestedLoops(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        inner = Const(1)
+        *_, (outermost, _) = self.rounds.shape()
+        # `begin` and `advance` come late in a cycle: what they make of the loops hangs on `active`, which tells them apart
+        goes_on = ~self.active | ~self.ends[outermost]
+        inner, next_inner = Const(1), Const(1)
         numbers, moves = [], []
         for name, shape in self.rounds.shape():
             number = Signal(shape.shape, init=1, name=f"{name}_number")  # of the round to come
             single = Signal(name=f"{name}_single")
             last, ends = self.last[name], self.ends[name]
-            m.d.comb += [ends.eq(inner & last), self.goes[name].eq(self.active & inner & ~last)]
             will_be_last = number == self.rounds[name]
+            next_last = Mux(~self.active | (inner & ~ends), will_be_last, Mux(inner, single, last))
             moves.append(self.begin | (self.advance & inner))
-            with m.If(moves[-1]):  # what they become does not hang on `advance`, which comes late in a cycle
-                m.d.sync += [number.eq(number + 1), last.eq(will_be_last)]
-                with m.If(~self.begin & ends):
-                    m.d.sync += [number.eq(2), last.eq(single)]
+            with m.If(moves[-1]):
+                m.d.sync += number.eq(number + 1)
+                with m.If(self.active & ends):
+                    m.d.sync += number.eq(2)
+            with m.If(self.begin | self.advance):
+                m.d.sync += [
+                    last.eq(next_last),
+                    ends.eq(next_inner & next_last),
+                    self.goes[name].eq(goes_on & next_inner & ~next_last),
+                ]
             with m.If(self.begin):
                 m.d.sync += single.eq(will_be_last)
-            inner = ends
+            inner, next_inner = ends, next_inner & next_last
             numbers.append(number)
         with m.If(self.begin):
             m.d.sync += self.active.eq(1)
         with m.If(self.advance & inner):
             m.d.sync += self.active.eq(0)
         for number, moved in zip(numbers, moves, strict=True):
-            with m.If(moved & ~self.begin & inner):
+            with m.If(moved & self.active & inner):
                 m.d.sync += number.eq(1)
         return m
 

@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw import ecp5
+from hw.array import kept_if_large
 from hw.layouts import entry_layout, post_fields, tag_layout
 from hw.requantise import Requantiser, steps_of
 from pymodel.config import Config
@@ -110,11 +111,16 @@ class PostProcessor(wiring.Component):
         m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
         entry = entry_layout(config.sum_bits)
         in_blocks = ecp5.has_blocks_for(platform, config)
+        # two cycles later at each lane, before the layer's first word: the lanes may be far away
+        is_narrow = Signal(reset_less=True)
+        m.d.sync += is_narrow.eq(self.fields.narrow)
         requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
         for lane, requantiser in enumerate(requantisers):
             m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=entry.size, depth=2 * chunks, init=[])
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
+            narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
+            m.d.sync += narrow.eq(is_narrow)
             m.d.comb += [
                 write.addr.eq(self.entries.addresses[lane]),
                 write.data.eq(self.entries.entries[lane]),
@@ -123,7 +129,7 @@ class PostProcessor(wiring.Component):
                 requantiser.advance.eq(advance),
                 requantiser.accumulator.eq(hold[lane]),
                 requantiser.entry.eq(read.data),
-                requantiser.narrow.eq(self.fields.narrow),
+                requantiser.narrow.eq(narrow),
                 requantiser.zero_point.eq(self.fields.zero_point),
                 requantiser.hi.eq(self.fields.hi),
             ]

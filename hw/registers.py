@@ -149,6 +149,10 @@ class RegisterFile(wiring.Component):
         with m.If(accept):
             m.d.sync += [self.s_axil_bvalid.eq(1), self.s_axil_bresp.eq(Mux(taken, Response.OKAY, Response.SLVERR))]
 
+        # a cycle later, as it comes from all over the core: no write follows another so soon that it would matter
+        idle = Signal(init=1)
+        m.d.sync += idle.eq(~(self.status & Status.BUSY).any())
+
         select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
         for register in writable:
             m.d.comb += select[register.name].eq(write & (self.s_axil_awaddr[_INDEX] == register.address >> 2))
@@ -163,15 +167,14 @@ class RegisterFile(wiring.Component):
             m.d.comb += taken.eq(1)
             m.d.sync += self.profile.eq(wdata)
         with m.If(select["COUNT"]):
-            m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & ~(self.status & Status.BUSY).any())
+            m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & idle)
             with m.If(taken):
                 m.d.sync += self.count.eq(wdata)
         if self._key_sizes:
-            self._key(m, select, taken)
+            self._key(m, select, idle, taken)
 
-    def _key(self, m: Module, select: dict[str, Signal], taken: Signal) -> None:
+    def _key(self, m: Module, select: dict[str, Signal], idle: Signal, taken: Signal) -> None:
         wdata, sizes = self.s_axil_wdata, self._key_sizes
-        idle = ~(self.status & Status.BUSY).any()
         valid = Cat(wdata == size for size in sizes).any()
         writes = [select[f"KEY{index}"] & idle for index in range(max(sizes) // 4)]
         replaces = self.keyed & Cat(writes).any()

@@ -142,10 +142,11 @@ class Sequencer(wiring.Component):
                 pass
 
         # while a layer drains `layer` is the next one, and after the last inference there is none
-        kept = Signal()
+        kept, asked = Signal(), Signal(reset_less=True)  # known a cycle later, before the layer before has drained
+        m.d.sync += asked.eq((self.profile == 0) | (self.profile == number))
         m.d.comb += self.counted.eq(kept)
         with m.If(drained & ~self.idle):
-            m.d.comb += self.counted.eq((self.profile == 0) | (self.profile == number))
+            m.d.comb += self.counted.eq(asked)
         m.d.sync += kept.eq(self.counted)
         return m
 

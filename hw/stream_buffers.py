@@ -1,10 +1,10 @@
-"""Buffers that cut the ways through a stream: one its `ready`, the other its `valid` and payload."""
+"""Buffers that cut the ways through a stream: one its `ready`, one its `valid` and payload, one all of them."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-__all__ = ["SkidBuffer", "StreamRegister"]
+__all__ = ["RegisterSlice", "SkidBuffer", "StreamRegister"]
 
 
 class _Buffer(wiring.Component):
@@ -15,6 +15,7 @@ class _Buffer(wiring.Component):
     """
 
     def __init__(self, shape):
+        self._shape = shape
         super().__init__({"inlet": In(stream.Signature(shape)), "outlet": Out(stream.Signature(shape))})
 
 
@@ -54,4 +55,20 @@ class StreamRegister(_Buffer):
         m.d.comb += [inlet.ready.eq(~valid | outlet.ready), outlet.valid.eq(valid), outlet.payload.eq(held)]
         with m.If(inlet.ready):
             m.d.sync += [valid.eq(inlet.valid), held.eq(inlet.payload)]
+        return m
+
+
+class RegisterSlice(_Buffer):
+    """`outlet.valid`, `outlet.payload` and `inlet.ready` come from registers.
+
+    Latency: 1 cycle. Throughput: one item a cycle.
+    """
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.skid = skid = SkidBuffer(self._shape)
+        m.submodules.register = register = StreamRegister(self._shape)
+        connect(m, flipped(self.inlet), skid.inlet)
+        connect(m, skid.outlet, register.inlet)
+        connect(m, register.outlet, flipped(self.outlet))
         return m

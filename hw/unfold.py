@@ -24,7 +24,8 @@ class Unfolder(wiring.Component):
     bytes cross into a further word; with config.lean a part every second cycle.
 
     Members:
-        run, count, header   while `run`: `count` batches of header.batch ifmaps of the network that `header` describes
+        run, count, header   while `run`: `count` batches of header.batch ifmaps of the network that `header` describes; both
+                    stay from the cycle before `run` on
         ifmap       beats of `rows` bytes; `last` marks the last one
         out         words in ascending order from header.destination on, or their bytes
         ready       an unfolded ifmap is in the activation memory
@@ -70,6 +71,8 @@ class Unfolder(wiring.Component):
         batch_ends = Signal()  # it is the last one; known a cycle later, long before its last beat
         m.d.sync += batch_ends.eq(ifmaps == header.batch)
         batches = Signal(16)
+        all_in = Signal()  # there are no more to come; known a cycle later, before the next beat
+        m.d.sync += all_in.eq(batches == self.count)
         free = Signal(init=1)
         with m.If(self.take):
             m.d.sync += self.ready.eq(0)
@@ -93,8 +96,8 @@ class Unfolder(wiring.Component):
         taken = Signal()
         with m.FSM():
             with m.State("FILL"):
-                m.d.comb += self.ifmap.ready.eq(self.run & (batches != self.count))
-                m.d.comb += self.never.eq(~self.ready & (batches == self.count))
+                m.d.comb += self.ifmap.ready.eq(self.run & ~all_in)
+                m.d.comb += self.never.eq(~self.ready & all_in)
                 with m.If(accept):
                     m.d.sync += beats.eq(Mux(last_beat, 0, next_beat))
                     m.d.comb += self.bad_length.eq(last_beat ^ self.ifmap.payload.last)

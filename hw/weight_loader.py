@@ -38,7 +38,7 @@ class WeightLoader(wiring.Component):
         inferences     inferences whose parameters are all loaded
         idle           all inferences are loaded
         waits          both banks of entries hold a group that the post-processor is not done with
-        bad            pulse: a descriptor is wrong, or parameters and program disagree
+        bad            pulse, a cycle later: a descriptor is wrong, or parameters and program disagree
     """
 
     def __init__(self, config: Config):
@@ -91,8 +91,9 @@ class WeightLoader(wiring.Component):
         fold = Const(0) if self._config.lean else Mux(last_group, fields.fold, 0)
         self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
 
+        m.d.sync += self.bad.eq(0)
         read = Signal(range(len(LOADER_WORDS) + 2))
-        # the last word is not kept: the program memory goes on showing it
+        # the last word is not kept here: the program memory goes on showing it
         m.d.comb += self.address.eq(Cat(Mux(read[2], 3, read[:2]), Const(0, 2), layer))
         with m.FSM():
             with m.State("IDLE"):
@@ -109,7 +110,7 @@ class WeightLoader(wiring.Component):
                             m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.word)
                 with m.If(read == len(LOADER_WORDS) + 1):
                     with m.If(self._is_bad(fields)):
-                        m.d.comb += self.bad.eq(1)
+                        m.d.sync += self.bad.eq(1)
                         m.next = "STOPPED"
                     with m.Else():
                         m.next = "ENTRIES"
@@ -132,14 +133,14 @@ class WeightLoader(wiring.Component):
                             m.next = "LAST"
 
             with m.State("LAST"):
-                m.d.comb += self.bad.eq(~ended)
+                m.d.sync += self.bad.eq(~ended)
                 m.d.sync += [self.inferences.eq(self.inferences + 1), ended.eq(0)]
                 m.next = "IDLE"
 
             with m.State("STOPPED"):
                 pass
         with m.If(beat.ready & ended):
-            m.d.comb += self.bad.eq(1)
+            m.d.sync += self.bad.eq(1)
         return m
 
     def _is_bad(self, fields):
@@ -170,7 +171,9 @@ class WeightLoader(wiring.Component):
             with m.If(enable & take):
                 m.d.sync += ends.eq(~ends)
 
-        shown = data.View(loader_fields, self.word.replicate(len(LOADER_WORDS)))
+        last_word = Signal.like(self.word, reset_less=True)
+        m.d.sync += last_word.eq(self.word)
+        shown = data.View(loader_fields, last_word.replicate(len(LOADER_WORDS)))
         biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
         addresses = Signal.like(self.entries.addresses, attrs=kept_if_large(config), reset_less=True)
         m.d["comb" if config.lean else "sync"] += [

@@ -326,6 +326,7 @@ def test_nothing_is_taken_before_run_and_after_the_last_ifmap(rng):
     case = case_of(rng, config, copy((2, 2, 4)), 1)
 
     async def testbench(ctx):
+        ctx.set(dut.count, 1)
         ctx.set(dut.ifmap.valid, 1)
         ctx.set(dut.out.ready, 1)
         await ctx.tick()

@@ -229,11 +229,11 @@ def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, 
         await begin(ctx, dut, 1, 1)
         ctx.set(dut.swap, 1)
         await send(ctx, dut.parameters, beats)
-        await ctx.tick()
+        await ctx.tick().repeat(2)
 
     simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
     assert array.bad
-    assert array.bad[0] == array.beats[-2 if wrong == "early" else -1] + (wrong == "late")
+    assert array.bad[0] == array.beats[-2] + 1 if wrong == "early" else array.beats[-1] + 2
 
 
 @pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[-1]], ids=name)
