@@ -1,9 +1,10 @@
 """Accumulators: one int32 per column and output pixel, summed over the k-blocks of a column group."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.array import SPAN, kept_if_large
 from hw.layouts import tag_layout
 from pymodel.config import Config
 
@@ -51,14 +52,24 @@ class Accumulator(wiring.Component):
         read_pixel, write_pixel = (
             Signal.like(pixel, name=name, reset_less=True) for name in ("read_pixel", "write_pixel")
         )
-        valid, again = Signal(), Signal()
+        valid = Signal()
         tag, out_tag = (Signal.like(self.tag, name=name, reset_less=True) for name in ("tag", "kept_tag"))
         m.d.comb += read.addr.eq(pixel)
         m.d.sync += [valid.eq(self.valid), tag.eq(self.tag), read_pixel.eq(pixel)]
-        # the same pixel as the adder's, when the memory has answered
-        m.d.sync += again.eq(pixel == Mux(valid, read_pixel, write_pixel))
         with m.If(self.valid):
             m.d.sync += pixel.eq(Mux(self.tag.pixel_last, 0, pixel + 1))
+
+        def per_span(value: Value, name: str) -> list[Signal]:
+            """In the next cycle, in a register for each span of columns."""
+            held = [
+                Signal(name=f"{name}_{at}", attrs=kept_if_large(config), reset_less=True) for at in range(0, cols, SPAN)
+            ]
+            m.d.sync += [copy.eq(value) for copy in held]
+            return held
+
+        chooses, first = per_span(self.valid, "chooses"), per_span(self.tag.first, "first")
+        # the same pixel as the adder's, when the memory has answered
+        again = per_span(pixel == Mux(valid, read_pixel, write_pixel), "again")
 
         # choose; what the adder has stays there until the next pixel
         shifted = [self.sums[col] for col in range(cols)]
@@ -67,20 +78,21 @@ class Accumulator(wiring.Component):
             bit = width.bit_length() - 1
             shifted[:width] = [Mux(tag.shift[bit], shifted[col + width], shifted[col]) for col in range(width)]
             width //= 2
-        before = [Mux(tag.first, 0, Mux(again, self.totals[col], read.data[col])) for col in range(cols)]
         with m.If(valid):
             m.d.sync += [write_pixel.eq(read_pixel), out_tag.eq(tag)]
 
         # add: with `lean` before the register, which takes fewer, else after it, which is faster
-        if config.lean:
-            with m.If(valid):
-                m.d.sync += [self.totals[col].eq(before[col] + shifted[col]) for col in range(cols)]
-        else:
-            kept, sums = (Signal.like(value, reset_less=True) for value in (self.totals, self.sums))
-            with m.If(valid):
-                m.d.sync += [kept[col].eq(before[col]) for col in range(cols)]
-                m.d.sync += [sums[col].eq(shifted[col]) for col in range(cols)]
-            m.d.comb += [self.totals[col].eq(kept[col] + sums[col]) for col in range(cols)]
+        kept, sums = (Signal.like(value, reset_less=True) for value in (self.totals, self.sums))
+        for col in range(cols):
+            span = col // SPAN
+            before = Mux(first[span], 0, Mux(again[span], self.totals[col], read.data[col]))
+            with m.If(chooses[span]):
+                if config.lean:
+                    m.d.sync += self.totals[col].eq(before + shifted[col])
+                else:
+                    m.d.sync += [kept[col].eq(before), sums[col].eq(shifted[col])]
+            if not config.lean:
+                m.d.comb += self.totals[col].eq(kept[col] + sums[col])
         m.d.sync += [write.en.eq(valid), self.out_valid.eq(valid & tag.last)]
         m.d.comb += [write.addr.eq(write_pixel), write.data.eq(self.totals), self.out_tag.eq(out_tag)]
         return m

@@ -6,10 +6,14 @@ from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from hw.array import kept_if_large
 from hw.single_port_memory import SinglePortMemory
 from pymodel.config import Config
 
 __all__ = ["ActivationMemory", "write_layout"]
+
+_PART = 2
+"""Bytes of a word that a memory of its own holds, with registers of its own in front."""
 
 
 def write_layout(config: Config) -> StructLayout:
@@ -63,32 +67,36 @@ class ActivationMemory(wiring.Component):
 
     def _dual_port(self, m: Module) -> None:
         config = self._config
-        chunks = config.rows // config.lanes
-        m.submodules.memory = store = memory.Memory(
-            shape=ArrayLayout(8 * config.lanes, chunks), depth=config.activation_words, init=[]
-        )
-        read = store.read_port()
-        write = store.write_port(granularity=1 if chunks > 1 else None)
-        m.d.comb += [
-            self.granted.eq(1),
-            read.addr.eq(self.address),
-            read.en.eq(self.read),
-            self.word.eq(read.data),
-            self.ifmap.ready.eq(~self.results.valid),
-        ]
-        wanted, written = Signal(write_layout(config)), Signal(chunks)
+        wanted, written = Signal(write_layout(config)), Signal(config.rows // config.lanes)
         for writer in (self.ifmap, self.results):
             with m.If(writer.valid & writer.ready):
                 m.d.comb += [
                     wanted.eq(writer.payload),
                     written.eq(writer.payload.chunks),
                 ]
-        # a cycle later, as the blocks of a large memory are far apart
-        m.d.sync += [
-            write.addr.eq(wanted.word),
-            write.data.eq(wanted.data),
-            write.en.eq(written),
-        ]
+        m.d.comb += [self.granted.eq(1), self.ifmap.ready.eq(~self.results.valid)]
+        size = min(config.lanes, _PART)
+        for first in range(0, config.rows, size):
+            m.submodules[f"memory_{first}"] = store = memory.Memory(
+                shape=8 * size, depth=config.activation_words, init=[]
+            )
+            read, write = store.read_port(), store.write_port()
+            m.d.comb += [
+                read.addr.eq(self.address),
+                read.en.eq(self.read),
+                self.word.word_select(first // size, 8 * size).eq(read.data),
+            ]
+            # a cycle later, as the blocks of a large memory are far apart
+            for port, value in (
+                (write.addr, wanted.word),
+                (write.data, wanted.data.as_value().word_select(first // size, 8 * size)),
+                (write.en, written[first // config.lanes]),
+            ):
+                held = Signal.like(
+                    port, name=f"held_{first}", attrs=kept_if_large(config), reset_less=port is not write.en
+                )
+                m.d.sync += held.eq(value)
+                m.d.comb += port.eq(held)
 
     def _single_port(self, m: Module) -> None:
         """Each bank takes the read or the write of a cycle; where both want one bank, a read waits, and so does the ifmap."""

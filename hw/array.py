@@ -9,7 +9,7 @@ from hw.layouts import tag_layout
 from hw.pe import ProcessingPair
 from pymodel.config import Config
 
-__all__ = ["SystolicArray", "WeightWrite", "kept_if_large", "load_span"]
+__all__ = ["SPAN", "SystolicArray", "WeightWrite", "kept_if_large", "load_span"]
 
 
 def _is_large(config: Config) -> bool:
@@ -22,13 +22,13 @@ def kept_if_large(config: Config) -> dict[str, int]:
     return {"keep": 1} if _is_large(config) else {}
 
 
-_SPAN = 4
+SPAN = 4
 """Columns that a register reaches."""
 
 
 def load_span(config: Config) -> int:
     """Columns that have a load signal together."""
-    return min(_SPAN, config.bytes_per_beat)
+    return min(SPAN, config.bytes_per_beat)
 
 
 def WeightWrite(config: Config) -> wiring.Signature:
@@ -97,7 +97,7 @@ class SystolicArray(wiring.Component):
         m.d.sync += clearing.eq(Cat(self.clear, clearing))
         swap = (self.valid & self.swap) | clearing[1 - self.entry]
         # each span of columns has registers of its own for what goes along the rows
-        spans = [range(first, min(first + _SPAN, config.cols), 2) for first in range(0, config.cols, _SPAN)]
+        spans = [range(first, min(first + SPAN, config.cols), 2) for first in range(0, config.cols, SPAN)]
         entering = [(self.data, swap)] * len(spans)
         if self.entry:
             entering = [

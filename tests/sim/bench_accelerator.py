@@ -213,6 +213,25 @@ async def abort_at_any_time(dut):
 
 
 @cocotb.test()
+async def no_start_finds_the_key_that_an_error_takes(dut):
+    """The ifmap is a beat short; every cycle around the error sees a START."""
+    driver = await started(dut)
+    await driver.write("COUNT", 1)
+    for phase in range(8):
+        await driver.load_key(tiny.KEY)
+        await driver.load_program(IMAGE)
+        driver.ifmap.send_nowait(IMAGE.pack_ifmap(tiny.ifmaps(1)[0])[: -CONFIG.rows])
+        await driver.write("CONTROL", Command.START)
+        await driver.wait(1 + phase)
+        for _ in range(100):
+            await driver.write("CONTROL", Command.START)
+        status = await driver.status()
+        assert not status & (Status.BUSY | Status.KEYED | Status.DONE) and status >> 8 == Error.NO_KEY
+        await driver.abort()
+    await works(driver)
+
+
+@cocotb.test()
 async def reset_in_mid_operation(dut):
     driver = await started(dut)
     for cycles in (3, 100, 333, 777):
