@@ -123,7 +123,7 @@ class Accelerator(wiring.Component):
         connect(m, feeder.out, issue.words)
         connect(m, unfolder.out, activations.ifmap)
         m.d.comb += [
-            activations.address.eq(feeder.address),
+            activations.addresses.eq(feeder.addresses),
             activations.read.eq(feeder.read),
             feeder.granted.eq(activations.granted),
             feeder.word.eq(activations.word),

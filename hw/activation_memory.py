@@ -10,10 +10,15 @@ from hw.array import kept_if_large
 from hw.single_port_memory import SinglePortMemory
 from pymodel.config import Config
 
-__all__ = ["ActivationMemory", "write_layout"]
+__all__ = ["ActivationMemory", "parts_of", "write_layout"]
 
 _PART = 2
 """Bytes of a word that a memory of its own holds, with registers of its own in front."""
+
+
+def parts_of(config: Config) -> int:
+    """Memories side by side that hold a word; two halves of the words with `config.single_port` count as one."""
+    return 1 if config.single_port else config.rows // min(config.lanes, _PART)
 
 
 def write_layout(config: Config) -> StructLayout:
@@ -36,7 +41,8 @@ class ActivationMemory(wiring.Component):
     same half.
 
     Members:
-        address, read, word    read port; only a read that is `granted` takes place
+        addresses, read, word  read port; only a read that is `granted` takes place. All addresses are the same, one for each of
+                               the `parts_of(config)` memories
         granted                no result is in the way, whether there is a `read` or not
         results                writes of the post-processor, always ready
         ifmap                  writes of the unfolder
@@ -47,7 +53,7 @@ class ActivationMemory(wiring.Component):
         write = stream.Signature(write_layout(config))
         super().__init__(
             {
-                "address": In(ceil_log2(config.activation_words)),
+                "addresses": In(ArrayLayout(ceil_log2(config.activation_words), parts_of(config))),
                 "read": In(1),
                 "granted": Out(1),
                 "word": Out(8 * config.rows),
@@ -75,14 +81,14 @@ class ActivationMemory(wiring.Component):
                     written.eq(writer.payload.chunks),
                 ]
         m.d.comb += [self.granted.eq(1), self.ifmap.ready.eq(~self.results.valid)]
-        size = min(config.lanes, _PART)
-        for first in range(0, config.rows, size):
+        size = config.rows // parts_of(config)
+        for address, first in zip(self.addresses, range(0, config.rows, size), strict=True):
             m.submodules[f"memory_{first}"] = store = memory.Memory(
                 shape=8 * size, depth=config.activation_words, init=[]
             )
             read, write = store.read_port(), store.write_port()
             m.d.comb += [
-                read.addr.eq(self.address),
+                read.addr.eq(address),
                 read.en.eq(self.read),
                 self.word.word_select(first // size, 8 * size).eq(read.data),
             ]
@@ -104,10 +110,10 @@ class ActivationMemory(wiring.Component):
         width, half = 8 * config.rows, config.activation_words // 2
         writer = Signal(write_layout(config))
         writing, write_bank = Signal(), writer.word[-1]
-        clash = Signal()
+        clash, address = Signal(), self.addresses[0]
         m.d.comb += [
             writer.eq(Mux(self.results.valid, self.results.payload, self.ifmap.payload)),
-            clash.eq(self.address[-1] == write_bank),
+            clash.eq(address[-1] == write_bank),
             self.granted.eq(~(self.results.valid & clash)),
             self.ifmap.ready.eq(~self.results.valid & ~(self.read & clash)),
             writing.eq(self.results.valid | (self.ifmap.valid & self.ifmap.ready)),
@@ -117,10 +123,10 @@ class ActivationMemory(wiring.Component):
             m.submodules[f"bank_{index}"] = bank = SinglePortMemory(width, half, 8 * config.lanes)
             written = writing & (write_bank == index)
             m.d.comb += [
-                bank.address.eq(Mux(written, writer.word, self.address)),
+                bank.address.eq(Mux(written, writer.word, address)),
                 bank.data.eq(writer.data),
                 bank.write.eq(Mux(written, writer.chunks, 0)),
-                bank.read.eq(self.read & self.granted & (self.address[-1] == index)),
+                bank.read.eq(self.read & self.granted & (address[-1] == index)),
             ]
             words.append(bank.word)
 
@@ -128,7 +134,7 @@ class ActivationMemory(wiring.Component):
         kept = Signal(width)  # a bank forgets its word at its next write
         m.d.sync += fresh.eq(self.read & self.granted)
         with m.If(self.read & self.granted):
-            m.d.sync += upper.eq(self.address[-1])
+            m.d.sync += upper.eq(address[-1])
         with m.If(fresh):
             m.d.sync += kept.eq(self.word)
         m.d.comb += self.word.eq(Mux(fresh, Mux(upper, words[1], words[0]), kept))

@@ -5,6 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from hw.activation_memory import parts_of
+from hw.array import kept_if_large
 from hw.layouts import feeder_fields, tag_layout, word_layout
 from hw.loops import NestedLoops, chosen
 from hw.stream_buffers import SkidBuffer
@@ -25,8 +27,8 @@ class WindowFeeder(wiring.Component):
     Members:
         start, fields   a layer begins; its fields stay until `done`
         done            in the cycle in which the layer's last word is taken
-        address, read, granted, word   read port of the activation memory: `word` is what `address` held in the last cycle
-                        with `read` and `granted`
+        addresses, read, granted, word   read port of the activation memory, an address for each of its parts: `word` is what
+                        `addresses` held in the last cycle with `read` and `granted`
         out             words with their tags
     """
 
@@ -37,7 +39,7 @@ class WindowFeeder(wiring.Component):
                 "start": In(1),
                 "fields": In(feeder_fields),
                 "done": Out(1),
-                "address": Out(range(config.activation_words)),
+                "addresses": Out(data.ArrayLayout(range(config.activation_words), parts_of(config))),
                 "read": Out(1),
                 "granted": In(1, init=1),
                 "word": In(8 * config.rows),
@@ -132,7 +134,7 @@ class WindowFeeder(wiring.Component):
         """A step from the last word, or from the first word of its k-block or group; the layer's first word at `start`."""
         config, fields, ends, goes = self._config, self.fields, loops.ends, loops.goes
         group_source, block_source, address, following = (
-            Signal.like(self.address, name=name)
+            Signal.like(self.addresses[0], name=name, reset_less=True)
             for name in ("group_source", "block_source", "at_address", "next_address")
         )
         in_block, in_group, in_layer = (loops.active & ~end for end in (ends.py, ends.ky, ends.group))
@@ -152,9 +154,11 @@ class WindowFeeder(wiring.Component):
             (goes.ky, fields.kernel_step),
             (goes.group, 0 if config.lean else fields.group_step),
         )
-        m.d.comb += [self.address.eq(address), following.eq(base[: len(address)] + step[: len(address)])]
+        # the parts of a large memory are far apart
+        addresses = Signal.like(self.addresses, attrs=kept_if_large(config), reset_less=True)
+        m.d.comb += [self.addresses.eq(addresses), following.eq(base[: len(address)] + step[: len(address)])]
         with m.If(load):
-            m.d.sync += address.eq(following)
+            m.d.sync += [address.eq(following), *(copy.eq(following) for copy in addresses)]
             with m.If(~in_block):
                 m.d.sync += block_source.eq(following)
                 with m.If(~in_group):

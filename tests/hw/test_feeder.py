@@ -85,9 +85,10 @@ class Memory:
 
     async def serve(self, ctx) -> None:
         dut = self.dut
-        async for *_, read, granted, address in ctx.tick().sample(dut.read, dut.granted, dut.address):
+        async for *_, read, granted, addresses in ctx.tick().sample(dut.read, dut.granted, dut.addresses):
             if read and granted:
-                ctx.set(dut.word, to_word(self.data[address]))
+                assert len(set(addresses)) == 1
+                ctx.set(dut.word, to_word(self.data[addresses[0]]))
             if self.refusals:
                 ctx.set(dut.granted, self.rng.random() >= self.refusals)
 
