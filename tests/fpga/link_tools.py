@@ -1,14 +1,32 @@
 """What is around a Link in Amaranth's simulator: a host's pipe, and an accelerator that is a few lines of Python."""
 
+from functools import partial
 from random import Random
 
 from amaranth.sim import SimulatorContext
 
+from fpga.frames import ANSWER_SYNC, REQUEST_SYNC, Frame, State
 from fpga.link import Link
 from hw.axi import Response
+from pymodel.config import Config
+from pymodel.registers import address
+from tests.hw.stream_tools import check_stable, simulate
 
-__all__ = ["CLOCK", "BytePipe", "Registers", "give_ofmaps", "take_ifmaps"]
+__all__ = [
+    "CLOCK",
+    "CONFIG",
+    "GEOMETRY",
+    "BytePipe",
+    "Registers",
+    "config_of",
+    "give_ofmaps",
+    "raw",
+    "run",
+    "take_ifmaps",
+]
 
+CONFIG = Config(rows=4, cols=16, bytes_per_beat=4, activation_words=64, ifmap_bytes=64)
+GEOMETRY = {address("GEOMETRY"): 4}
 CLOCK = 5_000
 """So slow that the link's timeout is 64 cycles."""
 
@@ -122,3 +140,21 @@ async def give_ofmaps(
         if valid and ready:
             beats.pop(0)
             ctx.set(dut.s_axis_ofmap_tvalid, 0)
+
+
+def config_of(**changes: int) -> Config:
+    return Config(**{**vars(CONFIG), **changes})
+
+
+async def raw(ctx, dut: Link, command: int, payload: bytes = b"", sequence: int = 0) -> tuple[bytes, State]:
+    """Send one request; its answer's data and state."""
+    pipe = BytePipe(ctx, dut)
+    await pipe.send(Frame(sequence, command, payload).encode(REQUEST_SYNC))
+    head = await pipe.receive(3, 1)
+    answer = Frame.decode(head + await pipe.receive(head[2] + 2, 1), ANSWER_SYNC)
+    assert answer is not None and answer.sequence == sequence
+    return answer.payload, State(answer.code)
+
+
+def run(dut: Link, testbench, *background, cycles: int = 100_000, design=None) -> None:
+    simulate(design or dut, testbench, background=[*background, partial(check_stable, stream=dut.tx)], cycles=cycles)

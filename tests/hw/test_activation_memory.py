@@ -42,7 +42,7 @@ def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_shar
         shown, waiting, waited, before = 0, None, 0, None
         for _ in range(600):
             word, read = int(rng.integers(0, 16)), bool(rng.integers(0, 2))
-            ctx.set(dut.addresses, [word] * parts_of(dut._config))
+            ctx.set(dut.addresses, [word] * parts_of(config))
             ctx.set(dut.read, read)
             results = random_write() if rng.random() < write_share * 0.8 else None
             waiting = waiting or (random_write() if rng.random() < write_share else None)
@@ -80,7 +80,7 @@ def test_single_port_banks_give_way_to_results_then_to_reads(rows, lanes, rng):
         refused, waited, in_parallel = 0, 0, 0
         for _ in range(1500):
             word, read = int(rng.integers(0, 16)), bool(rng.integers(0, 2))
-            ctx.set(dut.addresses, [word] * parts_of(dut._config))
+            ctx.set(dut.addresses, [word] * parts_of(config))
             ctx.set(dut.read, read)
             results = random_write() if rng.random() < 0.4 else None
             waiting = waiting or (random_write() if rng.random() < 0.8 else None)
@@ -127,7 +127,7 @@ def test_reset_keeps_the_words(single_port, rng):
         ctx.set(reset, 0)
         ctx.set(dut.read, 1)
         for word, data in enumerate(words):
-            ctx.set(dut.addresses, [word] * parts_of(dut._config))
+            ctx.set(dut.addresses, [word] * parts_of(config))
             await ctx.tick()
             assert ctx.get(dut.word) == to_word(data)
 

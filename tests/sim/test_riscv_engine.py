@@ -123,7 +123,7 @@ def test_without_gcc(monkeypatch):
         sim.riscv.build.build_host()
 
 
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is missing: apt-get install valgrind")
 def test_callgrind_counts_the_same_instructions_again():
     network = trained.load("digits")
     ifmaps = np.zeros((1, *network.input_shape), np.int8)
