@@ -132,13 +132,13 @@ class Framer(wiring.Component):
         m.d.comb += [next_phase.eq(advance), restart.eq(silence[-1] & ~answering)]
         with m.Switch(phase):
             with m.Case(Phase.SYNC):
-                m.d.comb += next_phase.eq(advance & (answering | (byte == REQUEST_SYNC)))
+                m.d.comb += next_phase.eq(advance & (answering | (self.rx.payload == REQUEST_SYNC)))
             with m.Case(Phase.TAG):
                 with m.If(advance & ~answering):
-                    m.d.sync += [self.command.eq(byte), sequence.eq(byte[4:])]
+                    m.d.sync += Cat(self.command, sequence).eq(self.rx.payload)
             with m.Case(Phase.LENGTH):
                 with m.If(advance & ~answering):
-                    m.d.sync += length.eq(byte)
+                    m.d.sync += length.eq(self.rx.payload)
             with m.Case(Phase.PAYLOAD):
                 m.d.comb += [next_phase.eq(ended), next_byte.eq(advance & ~ended)]
             with m.Case(Phase.CRC_HIGH):

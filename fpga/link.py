@@ -31,7 +31,7 @@ class Link(wiring.Component):
     not ready for is refused.
 
     Latency from the last byte of a request to the first one of its answer: 3 cycles and at most, for each item, 2 a byte and
-    1 to act (READ 4 and 4 to answer, WRITE 3, with hw.registers); for each ofmap beat lanes + 1; INFO 17, RECEIVE and RESET
+    1 to act (READ 5 and 4 to answer, WRITE 3, with hw.registers); for each ofmap beat lanes + 2; INFO 17, RECEIVE and RESET
     1. Throughput: the UART's.
 
     Members:
@@ -92,6 +92,7 @@ class Link(wiring.Component):
         keep = self._data(m, command, number, word[-32:-24], framer.data.payload)
 
         address_sent, data_sent = Signal(), Signal()
+        m.d.sync += self.s_axis_ofmap_tready.eq(0)
         with m.If(~framer.run):
             has_items = framer.command[3] | ~command.matches(Command.INFO, Command.RECEIVE, Command.RESET)
             m.d.sync += [refused.eq(framer.command[3]), last.eq(0), number.eq(0)]
@@ -111,7 +112,9 @@ class Link(wiring.Component):
                 with m.Case(Command.INFO):
                     m.d.sync += step.eq(Step.EMIT)
                 with m.Case(Command.RECEIVE):
-                    with m.If(self.s_axis_ofmap_tvalid & framer.room & ~last):
+                    with m.If(self.s_axis_ofmap_tready):  # the beat before leaves in this cycle
+                        m.d.sync += step.eq(Step.ACT)
+                    with m.Elif(self.s_axis_ofmap_tvalid & framer.room & ~last):
                         m.d.sync += step.eq(Step.EMIT)
                 with m.Case(Command.RESET):
                     m.d.comb += self.reset.eq(1)
@@ -141,8 +144,7 @@ class Link(wiring.Component):
             with m.If(is_final):
                 m.d.sync += step.eq(Step.GATHER)
                 with m.If(command == Command.RECEIVE):
-                    m.d.comb += self.s_axis_ofmap_tready.eq(1)
-                    m.d.sync += [last.eq(self.s_axis_ofmap_tlast), step.eq(Step.ACT)]
+                    m.d.sync += [self.s_axis_ofmap_tready.eq(1), last.eq(self.s_axis_ofmap_tlast), step.eq(Step.ACT)]
         return m
 
     def _is_final(self, m: Module, command, step, number):

@@ -1,6 +1,6 @@
 """What every board has behind its pins: accelerator, host link, flash reader, image cache."""
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -41,10 +41,13 @@ class System(wiring.Component):
         m.submodules.receiver = receiver = UartReceiver(self._clock_hz, self._baud)
         m.submodules.transmitter = transmitter = UartTransmitter(self._clock_hz, self._baud)
         m.submodules.link = link = Link(config, self._clock_hz, self._board)
-        reset = Signal()
-        m.d.sync += reset.eq(link.reset)
+        # a register of its own resets the accelerator, which is large
+        m.domains.core = domain = ClockDomain(local=True)
         core = Accelerator(config)
-        m.submodules.core = ResetInserter(reset)(core)
+        m.submodules.core = DomainRenamer("core")(core)
+        reset = Signal(init=1)
+        m.d.sync += reset.eq(link.reset)
+        m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(reset)]
         m.submodules.flash_reader = reader = FlashReader(self._clock_hz, config.bytes_per_beat, self._divider)
 
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]

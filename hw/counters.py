@@ -22,8 +22,8 @@ class Counters(wiring.Component):
     that are less now than they were then have wrapped since. In every cycle that no read takes the scanner brings one word of
     the memory up to date. A read does the same sum, without writing it back, and so is exact at any time.
 
-    Latency: `word` comes in the cycle after `granted`, with the events of all cycles before that of `granted`. A read is
-    granted at once, or one cycle later if the scanner is writing its word.
+    Latency: a read is granted a cycle later, or two if the scanner is just bringing its word up to date; `word` comes in the
+    cycle after `granted`, with the events of all cycles before that of `granted`.
 
     Arguments
     ---------
@@ -33,8 +33,9 @@ class Counters(wiring.Component):
     -------
     clear           all counts return to 0, as after a reset
     events          in the order of registers.COUNTERS
-    read, granted   at most in every third cycle, so that the scanner comes by before any bits can wrap a second time
-    address         0..15: a constant, or 0 behind the last one; from 16 on: a count
+    read, granted   `read` stays until `granted`, at most in every third cycle, so that the scanner comes by before any bits
+                    can wrap a second time
+    address         0..15: a constant, or 0 behind the last one; from 16 on: a count; as long as `read`
     word            undefined for an address behind the last count
     """
 
@@ -63,10 +64,9 @@ class Counters(wiring.Component):
 
         position = Signal(range(len(COUNTERS)))
         fresh = Signal(init=1)  # first round since the last clear: no count has wrapped, and the memory is out of date
-        m.d.comb += [
-            self.granted.eq(self.read & ~(write.en & (write.addr == self.address))),
-            read.addr.eq(Mux(self.granted, self.address, FIRST_COUNTER | position)),
-        ]
+        # what the scanner reads in this cycle it writes in the next one, and only then it can be read
+        m.d.sync += self.granted.eq(self.read & ~self.granted & (self.address != FIRST_COUNTER | position))
+        m.d.comb += read.addr.eq(Mux(self.granted, self.address, FIRST_COUNTER | position))
         with m.If(~self.granted):
             m.d.sync += position.eq(position + 1)
             with m.If(position == len(COUNTERS) - 1):

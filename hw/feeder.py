@@ -50,10 +50,11 @@ class WindowFeeder(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config, fields = self._config, self.fields
-        # reading goes on without a look at what the issue stage decides in the same cycle
-        m.submodules.skid = skid = SkidBuffer(data.StructLayout({"word": word_layout(config), "end": 1}))
+        # reading goes on without a look at what the issue stage decides in the same cycle; the bytes, which go elsewhere than
+        # what is decided from, have a buffer of their own that does the same
+        m.submodules.skid = skid = SkidBuffer(data.StructLayout({"swap": 1, "tag": tag_layout(config), "end": 1}))
+        m.submodules.data_skid = data_skid = SkidBuffer(8 * config.rows, kept_if_large(config))
         valid = Signal()  # a word has been read
-        word = skid.inlet.payload.word
         beside = data.StructLayout(
             {"swap": 1, "tag": tag_layout(config), "end": 1, "inside": 1, "exists": data.ArrayLayout(1, config.rows)}
         )
@@ -87,11 +88,15 @@ class WindowFeeder(wiring.Component):
             loops.advance.eq(advance),
             skid.inlet.valid.eq(valid),
             skid.inlet.payload.end.eq(held.end),
-            word.swap.eq(held.swap),
-            word.tag.eq(tag),
-            self.out.valid.eq(skid.outlet.valid),
-            self.out.payload.eq(skid.outlet.payload.word),
+            skid.inlet.payload.swap.eq(held.swap),
+            skid.inlet.payload.tag.eq(tag),
             skid.outlet.ready.eq(self.out.ready),
+            data_skid.inlet.valid.eq(valid),
+            data_skid.outlet.ready.eq(self.out.ready),
+            self.out.valid.eq(skid.outlet.valid),
+            self.out.payload.data.eq(data_skid.outlet.payload),
+            self.out.payload.swap.eq(skid.outlet.payload.swap),
+            self.out.payload.tag.eq(skid.outlet.payload.tag),
             self.done.eq(self.out.valid & self.out.ready & skid.outlet.payload.end),
         ]
 
@@ -127,7 +132,7 @@ class WindowFeeder(wiring.Component):
             value = self.word.word_select(row, 8)
             if not config.lean:
                 value = Mux(held.inside, value, fields.pad_value)
-            m.d.comb += word.data.word_select(row, 8).eq(Mux(held.exists[row], value, 0))
+            m.d.comb += data_skid.inlet.payload.word_select(row, 8).eq(Mux(held.exists[row], value, 0))
         return m
 
     def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:

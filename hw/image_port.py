@@ -19,10 +19,12 @@ _HEADER_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BA
 
 
 class State(enum.Enum):
+    """One bit each, as much hangs on a single one of them."""
+
     IDLE = 0
     HEAD = 1
     PARAMETERS = 2
-    DONE = 3  # nothing more to pass, or an error
+    DONE = 4  # nothing more to pass, or an error
 
 
 class ImagePort(wiring.Component):
@@ -91,12 +93,12 @@ class ImagePort(wiring.Component):
         ]
 
         state = Signal(State)
-        outside = state != State.PARAMETERS
+        outside = ~state[1]
         with m.If(outside | accept):
             m.d.sync += beats.eq(counted(beats, outside | last_beat, ~self.header.parameter_beats))
         with m.If(outside | (accept & last_beat)):
             m.d.sync += sections.eq(counted(sections, outside, ~self.count))
-        m.d.comb += self.loading.eq(state == State.HEAD)
+        m.d.comb += self.loading.eq(state[0])
         with m.Switch(state):
             with m.Case(State.IDLE):
                 is_single = beats[2:].all() & (beats[:2] == 2)
@@ -141,10 +143,13 @@ class ImagePort(wiring.Component):
                 with m.If(~self.run):
                     m.d.sync += state.eq(State.IDLE)
 
-        # rules are checked a cycle later, with words and numbers from registers; the flags are looked at later still
+        # unless the accelerator is lean, rules are checked a cycle later; the flags are looked at later still
         none = (1 << len(number)) - 1
         checked, checked_number = Signal.like(word), Signal.like(number, init=none)
-        m.d.sync += [checked.eq(word), checked_number.eq(Mux((state == State.HEAD) & image.valid, number, none))]
+        m.d["comb" if config.lean else "sync"] += [
+            checked.eq(word),
+            checked_number.eq(Mux((state == State.HEAD) & image.valid, number, none)),
+        ]
         for name, error, breaks in self._rules(checked):
             with m.If((checked_number == HeaderLayout[name].offset // 32) & breaks):
                 m.d.sync += broken[error].eq(1)

@@ -137,6 +137,7 @@ class KeySchedule(wiring.Component):
         new = [Signal(32, name=f"new_{i}") for i in range(beat)]
         moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
         rest, next_rest = Signal(32, reset_less=True), Signal(32)
+        before = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0)
         with m.Switch(size):
             for key_size, count in counts.items():
                 with m.Case(key_size):
@@ -146,13 +147,15 @@ class KeySchedule(wiring.Component):
                         i += beat
                         return words[i - count + 1] if i >= count else words[i] ^ words[i + 1]
 
+                    # the last new word is what SubWord takes, but where it takes the second of the next beat
+                    newest = new[-1] if (count, beat) == (_WORDS[KeySize.AES_192], 4) else before
                     m.d.comb += last.eq(words[count - 1])
                     m.d.comb += next_phase.eq(Mux(phase + beat >= count, phase + beat - count, phase + beat))
-                    m.d.comb += Cat(moved).eq(Cat([*words[:count], *new][beat:]))
+                    m.d.comb += Cat(moved).eq(Cat([*words[:count], *new[:-1], newest][beat:]))
                     if beat == 1:
                         m.d.comb += rest.eq(rest_of(count, lambda i: words[0], phase, rcon, last))
                     else:
-                        m.d.comb += next_rest.eq(rest_of(count, of_moved, next_phase, next_rcon, new[-1]))
+                        m.d.comb += next_rest.eq(rest_of(count, of_moved, next_phase, next_rcon, newest))
 
         substituted = Signal(32)
         m.d.comb += substituted.eq(sbox.output ^ Mux(half_way(phase), 0, rcon))
@@ -161,7 +164,6 @@ class KeySchedule(wiring.Component):
             m.d.comb += word.eq(words[i] ^ (Mux(before_third(phase), substituted, previous) if i == 2 else previous))
 
         to_sbox = Signal(32)
-        before = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0)
         m.d.comb += to_sbox.eq(Mux(half_way(next_phase), before, before.rotate_right(8)))
 
         begins, first_rcon = self.start | self.again, Const(next(rcons()), 8)

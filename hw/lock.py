@@ -26,7 +26,7 @@ class Lock(wiring.Component):
         start           pulse: a run begins
         clear           drop and zeroise what is inside
         locked, plain   the parameters
-        starved         a locked beat waits for the key stream
+        starved         a locked beat is inside and waits for the key stream
     """
 
     def __init__(self, config: Config):
@@ -59,7 +59,7 @@ class Lock(wiring.Component):
         m.d.comb += [
             schedule.key.eq(self.key),
             schedule.start.eq(self.start),
-            schedule.again.eq(self.locked.payload.last),
+            schedule.again.eq(unit.plain.payload.last),
             schedule.clear.eq(self.clear),
             unit.clear.eq(self.clear),
             self.starved.eq(unit.starved),

@@ -93,22 +93,24 @@ class PostProcessor(wiring.Component):
         busy = Signal()
         chunk = Signal(range(chunks))
         bank = Signal()
+        next_tag, next_busy = Signal.like(tag), Signal()
         take, ends = Signal(), Signal()
         m.d.comb += [take.eq(busy & advance), ends.eq(take & (chunk == chunks - 1))]
-        with m.If(self.valid | take):
+        with m.If(self.valid | advance):  # what is there while not `busy` does not matter
             m.d.sync += [hold[col].eq(self.totals[col]) for col in range(cols)]
-            with m.If(~self.valid):  # what is in the last chunk's place does not matter then
+            with m.If(~self.valid):  # nor does what is in the last chunk's place
                 m.d.sync += [hold[col].eq(hold[col + lanes]) for col in range(cols - lanes)]
-        with m.If(self.valid):
-            m.d.sync += [tag.eq(self.tag), busy.eq(1)]
-        with m.Elif(ends):
-            m.d.sync += busy.eq(0)
+        m.d.comb += [next_tag.eq(Mux(self.valid, self.tag, tag)), next_busy.eq(self.valid | (busy & ~ends))]
+        m.d.sync += [tag.eq(next_tag), busy.eq(next_busy)]
 
         # The entry of a chunk is read in the cycle before the lanes take it. Entries of the bank in use are not written, and
-        # what is read before they are is read again.
+        # what is read before they are is read again. Each lane has its address from a register.
         next_chunk, next_bank = Signal.like(chunk), Signal()
         m.d.comb += [next_chunk.eq(chunk + take), next_bank.eq(bank ^ (ends & tag.pixel_last))]
         m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
+        will_take = next_busy & (cycle == (cycles - 2) % cycles)
+        will_end = will_take & (next_chunk == chunks - 1) & next_tag.pixel_last
+        next_address = Cat((next_chunk + will_take)[: len(chunk)], next_bank ^ will_end)
         entry = entry_layout(config.sum_bits)
         in_blocks = ecp5.has_blocks_for(platform, config)
         # two cycles later at each lane, before the layer's first word: the lanes may be far away
@@ -120,12 +122,13 @@ class PostProcessor(wiring.Component):
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
             narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
-            m.d.sync += narrow.eq(is_narrow)
+            address = Signal(len(next_address), name=f"address_{lane}", attrs=kept_if_large(config))
+            m.d.sync += [narrow.eq(is_narrow), address.eq(next_address)]
             m.d.comb += [
                 write.addr.eq(self.entries.addresses[lane]),
                 write.data.eq(self.entries.entries[lane]),
                 write.en.eq(Cat(self.entries.biases[lane], self.entries.scales[lane])),
-                read.addr.eq(Cat(next_chunk, next_bank)),
+                read.addr.eq(address),
                 requantiser.advance.eq(advance),
                 requantiser.accumulator.eq(hold[lane]),
                 requantiser.entry.eq(read.data),

@@ -39,8 +39,8 @@ class RegisterFile(wiring.Component):
     """AXI4-Lite slave with the registers of pymodel.registers, the counters among them.
 
     One read and one write are taken at a time. AW and W are taken together in the cycle after the later of them came, and B
-    is valid in the next one. AR is taken in the cycle after it came, or that of a counter one cycle later (see hw.counters),
-    and R is valid in the next one. With a master that is always ready, a write and a read go every 3 cycles.
+    is valid in the next one. AR is taken two cycles after it came, or that of a counter one cycle later (see hw.counters), and
+    R is valid in the next one. With a master that is always ready, a write goes every 3 cycles and a read every 4.
 
     - Bits 1..0 of an address are ignored. Unmapped addresses, and those of key registers that `config` has no use for, read
       as zero with SLVERR. Write-only registers read as zero with OKAY. No path leads from a key register to the bus.

@@ -14,8 +14,8 @@ class Sequencer(wiring.Component):
     """Reads descriptors and starts feeder and post-processor; a layer starts when the one before has left.
 
     Latency: the next layer's feeder fields are read while the last layer drains, so a layer starts in the cycle after
-    `layer_done` if the drain takes 12 cycles or more; its post-processing fields follow in the next 4 cycles, before the
-    first word can reach the post-processor.
+    `layer_done` if the drain takes 13 cycles or more, with `config.lean` 12; its post-processing fields follow in the next 5
+    cycles, with `config.lean` 4, before the first word can reach the post-processor.
 
     Members:
         run, layers, count     while `run`: `count` inferences of `layers` layers
@@ -68,27 +68,34 @@ class Sequencer(wiring.Component):
         fields = self.feeder_fields
         layer, number = Signal(8), Signal(8)  # from 0, from 1
         m.d.comb += number.eq(layer + 1)
-        inferences = Signal(16)
+        inferences, next_inferences = Signal(16), Signal(16)
+        ending, ended = Signal(), Signal()  # this inference is the last one, known a cycle later; it is over
+        m.d.comb += next_inferences.eq(inferences + 1)
+        m.d.sync += ending.eq(next_inferences == self.count)
         drained = Signal(init=1)
         with m.If(self.layer_done):
             m.d.sync += drained.eq(1)
 
         words = Array([*FEEDER_WORDS, *POST_WORDS])
         read = Signal(range(len(words) + 1))
-        arriving = Signal.like(read)  # which word `word` is
         reading = Signal()
-        arrives = Signal()
         m.d.comb += self.address.eq(Cat(Const(0, 4), layer) | words[read])
-        m.d.sync += [arrives.eq(reading), arriving.eq(read)]
         with m.If(reading):
             m.d.sync += read.eq(read + 1)
+        arrives, arriving = Signal(), Signal.like(read)  # `word` is one that was asked for; which one
+        m.d.sync += [arrives.eq(reading), arriving.eq(read)]
+        fetching, word = reading | arrives, self.word
+        if not self._config.lean:  # the fields of a large accelerator are far from the program memory
+            arrived, arrived_as, held = Signal(), Signal.like(arriving), Signal.like(word, reset_less=True)
+            m.d.sync += [arrived.eq(arrives), arrived_as.eq(arriving), held.eq(word)]
+            fetching, arrives, arriving, word = fetching | arrived, arrived, arrived_as, held
         with m.If(arrives):
             with m.Switch(arriving):
                 for index in range(len(words)):
                     split = index - len(FEEDER_WORDS)
                     target, at = (fields, index) if split < 0 else (self.post_fields, split)
                     with m.Case(index):
-                        m.d.sync += target.as_value()[32 * at : 32 * at + 32].eq(self.word)
+                        m.d.sync += target.as_value()[32 * at : 32 * at + 32].eq(word)
 
         m.d.sync += self.post_start.eq(arrives & (arriving == len(words) - 1))
         if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
@@ -101,13 +108,13 @@ class Sequencer(wiring.Component):
         ready = drained & (~fields.wait_input | self.ifmap_ready)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.idle.eq(drained & (inferences == self.count))
-                with m.If(self.run & (inferences != self.count)):
+                m.d.comb += self.idle.eq(drained & ended)
+                with m.If(self.run & ~ended):
                     m.next = "FETCH"
 
             with m.State("FETCH"):
                 m.d.comb += reading.eq(read != len(FEEDER_WORDS))
-                with m.If(~reading & ~arrives):
+                with m.If(~fetching):
                     m.next = "CHECK"
 
             with m.State("CHECK"):
@@ -124,7 +131,7 @@ class Sequencer(wiring.Component):
             with m.State("RUN"):
                 m.d.comb += [self.feeding.eq(~fed), reading.eq(read != len(words))]
                 m.d.sync += fed.eq(fed | self.feeder_done)
-                with m.If((fed | self.feeder_done) & ~reading & ~arrives):
+                with m.If((fed | self.feeder_done) & ~fetching):
                     m.d.comb += self.ifmap_release.eq(fields.release_input)
                     m.d.sync += [fed.eq(0), read.eq(0), layer.eq(number)]
                     m.next = "FETCH"
@@ -135,7 +142,7 @@ class Sequencer(wiring.Component):
             with m.State("LAST"):
                 # the loader is a tile ahead, unless program and parameters disagree
                 m.d.comb += self.bad.eq(self.loaded == inferences)
-                m.d.sync += inferences.eq(inferences + 1)
+                m.d.sync += [inferences.eq(next_inferences), ended.eq(ending)]
                 m.next = "IDLE"
 
             with m.State("STOPPED"):

@@ -23,13 +23,19 @@ class SkidBuffer(_Buffer):
     """Keeps what comes in the cycle in which `outlet` stops: `inlet.ready` comes from a register. While nothing is kept, what
     `inlet` shows is: after a reset nothing of before stays.
 
+    attrs  of the register that tells that something is kept
+
     Latency: 0 cycles. Throughput: one item a cycle.
     """
+
+    def __init__(self, shape, attrs: dict[str, int] | None = None):
+        super().__init__(shape)
+        self._attrs = attrs
 
     def elaborate(self, platform) -> Module:
         m = Module()
         inlet, outlet = self.inlet, self.outlet
-        full = Signal()
+        full = Signal(attrs=self._attrs)
         kept = Signal.like(inlet.payload, reset_less=True)
         m.d.sync += full.eq(outlet.valid & ~outlet.ready)
         with m.If(~full):

@@ -15,9 +15,9 @@ __all__ = ["UnlockUnit"]
 class UnlockUnit(wiring.Component):
     """Unlocks a parameter stream, byte by byte in parallel (Deep-Lock, arXiv 2008.05966).
 
-    Latency 1 cycle, throughput a beat a cycle, whatever the style and the pauses. A beat goes in only together with its
-    beat of the key stream. Styles `lut` and `composite` register the plain bytes; `rom` registers the key bytes beside
-    the block RAM (whose output, S^-1 of public bytes, is no secret), so that plain bytes are in no register at all.
+    Latency 1 cycle, throughput a beat a cycle, whatever the style and the pauses. What is in registers, those of style `rom` in
+    its block RAM, is S^-1 of public bytes and no secret: plain bytes are in none. The key byte is added behind them, and so
+    each beat of the key stream is taken when its plain beat leaves.
 
     Arguments
     ---------
@@ -35,9 +35,9 @@ class UnlockUnit(wiring.Component):
         As from hw.key_schedule.KeySchedule.
     plain : Out(stream of beat_layout(bytes_per_beat))
     starved : Out(1)
-        A locked beat could go in this cycle, but for the key stream.
+        A beat is inside, without its beat of the key stream.
     clear : In(1)
-        Drop the beat inside and take none in; registers that held unlocked bytes or key bytes read 0 in the next cycle.
+        Drop the beat inside and take none in; registers read 0 in the next cycle.
 
     Raises
     ------
@@ -65,30 +65,31 @@ class UnlockUnit(wiring.Component):
         m = Module()
         m.submodules.inv_sbox = inv_sbox = self._inv_sbox
 
-        free = Signal()  # the register is, or becomes, empty
-        take = Signal()
+        valid = Signal()  # a beat is inside
+        leaves, take = Signal(), Signal()
         m.d.comb += [
-            free.eq((~self.plain.valid | self.plain.ready) & ~self.clear),
-            take.eq(free & self.locked.valid & self.key_stream.valid),
-            self.locked.ready.eq(free & self.key_stream.valid),
-            self.key_stream.ready.eq(free & self.locked.valid),
-            self.starved.eq(free & self.locked.valid & ~self.key_stream.valid),
+            leaves.eq(self.plain.valid & self.plain.ready),
+            self.locked.ready.eq((~valid | leaves) & ~self.clear),
+            take.eq(self.locked.valid & self.locked.ready),
+            self.plain.valid.eq(valid & self.key_stream.valid),
+            self.key_stream.ready.eq(valid & self.plain.ready & ~self.clear),
+            self.starved.eq(valid & ~self.key_stream.valid),
             inv_sbox.input.eq(self.locked.payload.data),
             inv_sbox.en.eq(take),
         ]
 
-        # key bytes if the S-box has a register of its own, plain bytes if not
-        held = Signal(self._width, reset_less=True)
-        key = self.key_stream.payload
-        if inv_sbox.latency:
-            m.d.comb += self.plain.payload.data.eq(inv_sbox.output ^ held)
-        else:
-            m.d.comb += self.plain.payload.data.eq(held)
-        with m.If(self.clear):
-            m.d.sync += [self.plain.valid.eq(0), self.plain.payload.last.eq(0), held.eq(0)]
-        with m.Elif(free):
-            m.d.sync += self.plain.valid.eq(take)
+        substituted = inv_sbox.output
+        if not inv_sbox.latency:
+            substituted = Signal(self._width, reset_less=True)
             with m.If(take):
-                m.d.sync += self.plain.payload.last.eq(self.locked.payload.last)
-                m.d.sync += held.eq(key if inv_sbox.latency else inv_sbox.output ^ key)
+                m.d.sync += substituted.eq(inv_sbox.output)
+            with m.If(self.clear):
+                m.d.sync += substituted.eq(0)
+        m.d.comb += self.plain.payload.data.eq(substituted ^ self.key_stream.payload)
+        with m.If(self.clear):
+            m.d.sync += [valid.eq(0), self.plain.payload.last.eq(0)]
+        with m.Elif(take):
+            m.d.sync += [valid.eq(1), self.plain.payload.last.eq(self.locked.payload.last)]
+        with m.Elif(leaves):
+            m.d.sync += valid.eq(0)
         return m

@@ -1,7 +1,7 @@
 """Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array import WeightWrite, kept_if_large, load_span
@@ -93,19 +93,22 @@ class WeightLoader(wiring.Component):
 
         m.d.sync += self.bad.eq(0)
         read = Signal(range(len(LOADER_WORDS) + 2))
-        # the last word is not kept here: the program memory goes on showing it
-        m.d.comb += self.address.eq(Cat(Mux(read[2], 3, read[:2]), Const(0, 2), layer))
+        m.d.comb += self.address.eq(Cat(read[:2], Const(0, 2), layer))
+        next_inferences = Signal.like(self.inferences)
+        ending, all_in = Signal(), Signal()  # this inference is the last one, known a cycle later; no more to come
+        m.d.comb += next_inferences.eq(self.inferences + 1)
+        m.d.sync += ending.eq(next_inferences == self.count)
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(self.run & (self.inferences != self.count)):
+                with m.If(self.run & ~all_in):
                     m.d.sync += [layer.eq(0), read.eq(0)]
                     m.next = "FETCH"
-                m.d.comb += self.idle.eq(self.inferences == self.count)
+                m.d.comb += self.idle.eq(all_in)
 
             with m.State("FETCH"):
                 m.d.sync += read.eq(read + 1)
                 with m.Switch(read):
-                    for index in range(len(LOADER_WORDS) - 1):
+                    for index in range(len(LOADER_WORDS)):
                         with m.Case(index + 1):
                             m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.word)
                 with m.If(read == len(LOADER_WORDS) + 1):
@@ -134,7 +137,7 @@ class WeightLoader(wiring.Component):
 
             with m.State("LAST"):
                 m.d.sync += self.bad.eq(~ended)
-                m.d.sync += [self.inferences.eq(self.inferences + 1), ended.eq(0)]
+                m.d.sync += [self.inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0)]
                 m.next = "IDLE"
 
             with m.State("STOPPED"):
@@ -171,9 +174,6 @@ class WeightLoader(wiring.Component):
             with m.If(enable & take):
                 m.d.sync += ends.eq(~ends)
 
-        last_word = Signal.like(self.word, reset_less=True)
-        m.d.sync += last_word.eq(self.word)
-        shown = data.View(loader_fields, last_word.replicate(len(LOADER_WORDS)))
         biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
         addresses = Signal.like(self.entries.addresses, attrs=kept_if_large(config), reset_less=True)
         m.d["comb" if config.lean else "sync"] += [
@@ -186,9 +186,9 @@ class WeightLoader(wiring.Component):
             part = word.word_select(lane % per_beat, 64)
             entry = self.entries.entries[lane]
             m.d.comb += [
-                entry.bias.eq(Mux(diagonal, shown.bias, part[: config.sum_bits].as_signed())),
+                entry.bias.eq(Mux(diagonal, fields.bias, part[: config.sum_bits].as_signed())),
                 entry.multiplier.eq(Mux(diagonal, fields.multiplier, part[32:47])),
-                entry.shift_1.eq(Mux(diagonal, shown.shift_1, part[48:54])),
+                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part[48:54])),
             ]
         with m.If(enable & diagonal):
             m.d.comb += [biases.eq(-1), scales.eq(-1)]

@@ -130,9 +130,9 @@ def test_the_accelerators_registers_take_a_key_and_latencies_are_as_stated():
         assert await latency(ctx, Command.INFO) == 3 + 17
         ctx.set(dut.s_axis_ofmap_tkeep, -1)
         ctx.set(dut.s_axis_ofmap_tvalid, 1)  # without end; 240 bytes end the answer
-        assert await latency(ctx, Command.RECEIVE) == 3 + 240 // LANES * (LANES + 1) + 1
+        assert await latency(ctx, Command.RECEIVE) == 3 + 240 // LANES * (LANES + 2) + 1
         for items in (1, 5):
-            assert await latency(ctx, Command.READ, items * read_item(0)) <= 3 + items * (2 + 4 + 4)
+            assert await latency(ctx, Command.READ, items * read_item(0)) <= 3 + items * (2 + 5 + 4)
             assert await latency(ctx, Command.WRITE, items * write_item(address("COUNT"), 1)) <= 3 + items * (2 * 5 + 3)
             ctx.set(dut.m_axis_ifmap_tready, 1)
             assert await latency(ctx, Command.SEND, bytes(4 * items)) <= 3 + items * (2 * 4 + 1)

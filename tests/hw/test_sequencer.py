@@ -17,8 +17,9 @@ CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, program_words=128)
 FEEDER = [name for name, _ in feeder_fields]
 POST = [name for name, _ in post_fields]
 NEVER_ZERO = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")
-START_TO_POST = 5
-DRAIN = 12
+LEAN = replace(CONFIG, lanes=1, lean=True)
+START_TO_POST = {CONFIG: 6, LEAN: 5}
+DRAIN = {CONFIG: 13, LEAN: 12}
 
 
 def random_program(rng, layers: int) -> list[dict[str, int]]:
@@ -105,9 +106,10 @@ class Bench:
         return start, done, await self.pulse(ctx, self.dut.layer_done)
 
 
+@pytest.mark.parametrize("config", [CONFIG, LEAN])
 @pytest.mark.parametrize("layers", [1, 2, 8])
-def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, rng, dice):
-    dut = Sequencer(CONFIG)
+def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, config, rng, dice):
+    dut = Sequencer(config)
     bench = Bench(dut, random_program(rng, layers))
     ends = []
 
@@ -140,23 +142,24 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
     assert bench.fields("start") == [{name: fields[name] for name in FEEDER} for fields in program]
     assert bench.fields("post") == [{name: fields[name] for name in POST} for fields in program]
     starts = bench.cycles("start")
-    assert bench.cycles("post") == [start + START_TO_POST for start in starts]
+    assert bench.cycles("post") == [start + START_TO_POST[config] for start in starts]
     assert bench.cycles("take") == starts[::layers]
     assert bench.cycles("bad") == []
     releases = bench.cycles("release")
     lasts = ends[layers - 1 :: layers]
     assert len(releases) == 3
     assert all(
-        done <= release <= max(done, start + START_TO_POST)
+        done <= release <= max(done, start + START_TO_POST[config])
         for release, (start, done, _) in zip(releases, lasts, strict=True)
     )
 
 
-@pytest.mark.parametrize("drain", [DRAIN - 6, DRAIN - 1, DRAIN, DRAIN + 1, 40])
-@pytest.mark.parametrize("feed", [5, 30])
-def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_12_cycles(feed, drain, rng):
-    """With a shorter drain 12 cycles after the feeder's done, and one."""
-    dut = Sequencer(CONFIG)
+@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("drain", [6, 11, 12, 13, 14, 40])
+@pytest.mark.parametrize("feed", [6, 30])
+def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_enough(feed, drain, config, rng):
+    """With a shorter drain as many cycles after the feeder's done, and one."""
+    dut = Sequencer(config)
     bench = Bench(dut, random_program(rng, 3))
 
     async def testbench(ctx):
@@ -166,7 +169,7 @@ def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_12_cycl
         start, *_ = await bench.play_layer(ctx, feed, drain)
         _, done, left = before
         assert left == done + drain
-        assert start == max(left, done + DRAIN) + 1
+        assert start == max(left, done + DRAIN[config]) + 1
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
 
@@ -286,7 +289,7 @@ def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, d
                 await ctx.tick()
             ctx.set(dut.ifmap_ready, 1)
             for _ in range(3):
-                await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST + 1, 40))
+                await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST[CONFIG] + 1, 40))
                 ends.append(len(counted))
         await ctx.tick().repeat(20)
         assert ctx.get(dut.idle)
@@ -326,7 +329,6 @@ def test_nothing_happens_without_run():
     bench = Bench(dut, [descriptor()])
 
     async def testbench(ctx):
-        assert ctx.get(dut.idle)
         ctx.set(dut.layers, 1)
         ctx.set(dut.count, 1)
         for _ in range(30):
