@@ -1,6 +1,6 @@
 """Keeps the locked image in block RAM, so that it comes from the flash only once."""
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,6 +9,10 @@ from hw.axi import axi_stream_members
 from hw.stream_buffers import RegisterSlice
 
 __all__ = ["ImageCache"]
+
+
+_PART = 4
+"""Bytes of a beat, at most, that a memory of its own holds, with an address register of its own."""
 
 
 class State(enum.Enum):
@@ -50,11 +54,25 @@ class ImageCache(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.memory = store = memory.Memory(shape=8 * self._bytes, depth=self._depth, init=[])
-        read, write = store.read_port(), store.write_port()
+        index, next_index = Signal(range(self._depth)), Signal(range(self._depth))  # of the next beat
+        data_read, read, write = Signal(8 * self._bytes), Signal(), Signal()
+        for first in range(0, self._bytes, _PART):  # the memory's blocks are all over the device
+            here = slice(8 * first, 8 * (first + _PART))
+            m.submodules[f"memory_{first}"] = part = memory.Memory(shape=8 * _PART, depth=self._depth, init=[])
+            read_port, write_port = part.read_port(), part.write_port()
+            address = Signal.like(index, name=f"index_{first}", attrs={"keep": 1})
+            m.d.sync += address.eq(next_index)
+            m.d.comb += [
+                read_port.addr.eq(address),
+                read_port.en.eq(read),
+                data_read[here].eq(read_port.data),
+                write_port.addr.eq(address),
+                write_port.data.eq(self.s_axis_image_tdata[here]),
+                write_port.en.eq(write),
+            ]
 
-        # the memory's blocks are all over the device: what they show is in a register before it goes on, and whether they do
-        # does not depend on what happens in the same cycle
+        # what it shows is in a register before it goes on, and whether it does does not depend on what happens in the same
+        # cycle
         beat = data.StructLayout({"data": 8 * self._bytes, "last": 1})
         stopped = Signal()
         output = RegisterSlice(beat)
@@ -62,7 +80,6 @@ class ImageCache(wiring.Component):
         out, beats = output.inlet, output.outlet
 
         state = Signal(State)
-        index = Signal(range(self._depth))  # the next beat
         end = Signal.like(index)  # the last one
         fits = Signal()
         shown, is_last = Signal(), Signal()  # a beat is at the read port's output; it is the range's last
@@ -73,9 +90,7 @@ class ImageCache(wiring.Component):
             self.flash.payload.eq(self.request.payload),
             self.request.ready.eq(self.flash.ready),
             self.stop_flash.eq(self.stop),
-            write.addr.eq(index),
-            write.data.eq(self.s_axis_image_tdata),
-            read.addr.eq(index),
+            next_index.eq(index),
             stopped.eq(accept | self.stop),
             self.m_axis_image_tvalid.eq(beats.valid),
             self.m_axis_image_tdata.eq(beats.payload.data),
@@ -89,26 +104,27 @@ class ImageCache(wiring.Component):
                 out.payload.data.eq(self.s_axis_image_tdata),
                 out.payload.last.eq(self.s_axis_image_tlast),
                 self.s_axis_image_tready.eq(out.ready),
-                write.en.eq(taken & fits),
+                write.eq(taken & fits),
             ]
             with m.If(taken & fits):
-                m.d.sync += index.eq(index + 1)
+                m.d.comb += next_index.eq(index + 1)
                 with m.If(self.s_axis_image_tlast):
-                    m.d.comb += self.stop_flash.eq(1)
-                    m.d.sync += [end.eq(index), index.eq(0), state.eq(State.REPLAY)]
+                    m.d.comb += [self.stop_flash.eq(1), next_index.eq(0)]
+                    m.d.sync += [end.eq(index), state.eq(State.REPLAY)]
         with m.Else():
             advance = ~shown | out.ready
             m.d.comb += [
                 out.valid.eq(shown),
-                out.payload.data.eq(read.data),
+                out.payload.data.eq(data_read),
                 out.payload.last.eq(is_last),
-                read.en.eq(advance),
+                read.eq(advance),
             ]
             with m.If(advance):
-                m.d.sync += [shown.eq(1), is_last.eq(index == end), index.eq(index + 1)]
-                with m.If(index == end):
-                    m.d.sync += index.eq(0)
+                m.d.sync += [shown.eq(1), is_last.eq(index == end)]
+                m.d.comb += next_index.eq(Mux(index == end, 0, index + 1))
         with m.If(stopped):
-            m.d.sync += [state.eq(State.FILL), index.eq(0), shown.eq(0)]
+            m.d.comb += next_index.eq(0)
+            m.d.sync += [state.eq(State.FILL), shown.eq(0)]
             m.d.sync += fits.eq(self.request.payload.length <= self._depth * self._bytes)
+        m.d.sync += index.eq(next_index)
         return m

@@ -89,7 +89,10 @@ class Link(wiring.Component):
         is_final = self._is_final(m, command, step, number)
         with m.If(shift):
             m.d.sync += number.eq(Mux(is_final, 0, number + 1))
-        keep = self._data(m, command, number, word[-32:-24], framer.data.payload)
+        byte = Signal(8)
+        keep = self._data(m, command, number, word[-32:-24], byte)
+        # a cycle later, and still in time: `done` comes after it
+        m.d.sync += [framer.data.payload.eq(byte), framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep)]
 
         address_sent, data_sent = Signal(), Signal()
         m.d.sync += self.s_axis_ofmap_tready.eq(0)
@@ -140,7 +143,7 @@ class Link(wiring.Component):
                     m.d.comb += self.flash.valid.eq(1)
                     m.d.sync += refused.eq(~self.flash.ready)
         with m.Elif(step == Step.EMIT):
-            m.d.comb += [framer.data.valid.eq(keep), shift.eq(1)]
+            m.d.comb += shift.eq(1)
             with m.If(is_final):
                 m.d.sync += step.eq(Step.GATHER)
                 with m.If(command == Command.RECEIVE):

@@ -200,7 +200,9 @@ class Accelerator(wiring.Component):
         # the program asks for what will not come: weights after a group's or the program's last, an ifmap after the last
         no_weights = issue.events.weights & (loader.idle | (loader.waits & ~issue.busy))
         no_ifmap = sequencer.waits_for_ifmap & unfolder.never
-        bad = control.run & (loader.bad | sequencer.bad | no_weights | no_ifmap)
+        stuck = Signal()  # a cycle later, as it stays so
+        m.d.sync += stuck.eq(control.run & (no_weights | no_ifmap))
+        bad = control.run & (loader.bad | sequencer.bad | stuck)
         m.d.comb += [
             control.command.eq(registers.command),
             control.keyed.eq(registers.keyed & ~registers.zeroise),

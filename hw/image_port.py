@@ -113,10 +113,6 @@ class ImagePort(wiring.Component):
                 m.d.comb += image.ready.eq(last_part)
                 with m.If(image.valid):
                     m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), number.eq(number + 1)]
-                    with m.Switch(number):
-                        for index in range(WORDS):
-                            with m.Case(index):
-                                m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(word)
                     m.d.comb += self.program.en.eq(number >= WORDS)
                     with m.If(number == WORDS + 1):
                         for error in reversed(_HEADER_ERRORS):
@@ -143,13 +139,18 @@ class ImagePort(wiring.Component):
                 with m.If(~self.run):
                     m.d.sync += state.eq(State.IDLE)
 
-        # unless the accelerator is lean, rules are checked a cycle later; the flags are looked at later still
+        # unless the accelerator is lean, the header is kept and rules are checked a cycle later; the flags are looked at later
+        # still
         none = (1 << len(number)) - 1
         checked, checked_number = Signal.like(word), Signal.like(number, init=none)
         m.d["comb" if config.lean else "sync"] += [
             checked.eq(word),
             checked_number.eq(Mux((state == State.HEAD) & image.valid, number, none)),
         ]
+        with m.Switch(checked_number):
+            for index in range(WORDS):
+                with m.Case(index):
+                    m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(checked)
         for name, error, breaks in self._rules(checked):
             with m.If((checked_number == HeaderLayout[name].offset // 32) & breaks):
                 m.d.sync += broken[error].eq(1)

@@ -62,7 +62,7 @@ class RegisterFile(wiring.Component):
     key_bytes       one of config.key_sizes, valid while `keyed`
     keyed           a key is in place
     bad_key_size    one-cycle pulse
-    zeroise         clears key and keyed in the next cycle, as the command ZEROISE does
+    zeroise         clears keyed in the next cycle and key in the one after, as the command ZEROISE does
     count           inferences of a run: stable while BUSY
     zeroise_at_end  bit 0 of CONFIG
     profile         layer whose cycles count, from 1; 0: all
@@ -134,16 +134,13 @@ class RegisterFile(wiring.Component):
 
     def _writes(self, m: Module, writable: list[Register]) -> None:
         wdata = self.s_axil_wdata
-        begin, accept, write, taken = Signal(), Signal(), Signal(), Signal()
+        begin, accept, taken = Signal(), Signal(), Signal()
         m.d.comb += [
             begin.eq(self.s_axil_awvalid & self.s_axil_wvalid & ~accept & ~self.s_axil_bvalid),
             self.s_axil_awready.eq(accept),
             self.s_axil_wready.eq(accept),
         ]
-        m.d.sync += [
-            accept.eq(begin),
-            write.eq(begin & self.s_axil_wstrb.all() & (self.s_axil_awaddr[_PAGE] == 0)),
-        ]
+        m.d.sync += accept.eq(begin)
         with m.If(self.s_axil_bready):
             m.d.sync += self.s_axil_bvalid.eq(0)
         with m.If(accept):
@@ -153,9 +150,11 @@ class RegisterFile(wiring.Component):
         idle = Signal(init=1)
         m.d.sync += idle.eq(~(self.status & Status.BUSY).any())
 
+        # while `accept`
         select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
+        whole = begin & self.s_axil_wstrb.all() & (self.s_axil_awaddr[_PAGE] == 0)
         for register in writable:
-            m.d.comb += select[register.name].eq(write & (self.s_axil_awaddr[_INDEX] == register.address >> 2))
+            m.d.sync += select[register.name].eq(whole & (self.s_axil_awaddr[_INDEX] == register.address >> 2))
         m.d.sync += self.command.eq(0)
         with m.If(select["CONTROL"]):
             m.d.comb += taken.eq(1)
@@ -191,11 +190,12 @@ class RegisterFile(wiring.Component):
             m.d.sync += [self.keyed.eq(0), size.eq(0)]
         m.d.comb += self.key_bytes.eq(size if len(sizes) > 1 else Mux(self.keyed, sizes[0], 0))
         for index, written in enumerate(writes):  # each word a clock enable and a synchronous reset, no logic per bit
-            word = self.key.word_select(index, 32)
+            word, cleared = self.key.word_select(index, 32), Signal(name=f"clear_KEY{index}")
+            m.d.sync += cleared.eq((replaces & ~written) | erase)  # a cycle before it is, as the words may be far away
             with m.If(written):
                 m.d.comb += taken.eq(1)
                 m.d.sync += word.eq(wdata)
-            with m.If((replaces & ~written) | erase):
+            with m.If(cleared):
                 m.d.sync += word.eq(0)
 
 

@@ -31,7 +31,7 @@ class Unfolder(wiring.Component):
         ready       an unfolded ifmap is in the activation memory
         take        pulse: a layer begins to read it
         release     pulse: its words may be overwritten
-        bad_length  pulse: `last` came too early or too late
+        bad_length  pulse, a cycle later: `last` came too early or too late
         never       no ifmap will become ready before the next `release`, or none at all
     """
 
@@ -94,13 +94,14 @@ class Unfolder(wiring.Component):
         begin = Signal()
         finished = Signal()
         taken = Signal()
+        m.d.sync += self.bad_length.eq(0)
         with m.FSM():
             with m.State("FILL"):
                 m.d.comb += self.ifmap.ready.eq(self.run & ~all_in)
                 m.d.comb += self.never.eq(~self.ready & all_in)
                 with m.If(accept):
                     m.d.sync += beats.eq(Mux(last_beat, 0, next_beat))
-                    m.d.comb += self.bad_length.eq(last_beat ^ self.ifmap.payload.last)
+                    m.d.sync += self.bad_length.eq(last_beat ^ self.ifmap.payload.last)
                     with m.If(last_beat):
                         m.d.sync += ifmaps.eq(ifmaps + 1)
                         with m.If(batch_ends):

@@ -68,6 +68,8 @@ def test_zeroise_clears_key_and_size_in_one_cycle(way):
             bus.ctx.set(bus.dut.zeroise, 1)
             await bus.tick()
             bus.ctx.set(bus.dut.zeroise, 0)
+        assert not bus.ctx.get(bus.dut.keyed)
+        await bus.tick()
         assert bus.key() == NO_KEY
         await bus.load_key(KEY[:16])
         assert bus.key() == (1, KEY[:16].ljust(32, b"\0"), 16)

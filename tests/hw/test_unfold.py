@@ -346,23 +346,26 @@ def test_nothing_is_taken_before_run_and_after_the_last_ifmap(rng):
 
 
 @pytest.mark.parametrize("last_at", [0, 5, None])
-def test_a_wrong_length_is_told_in_the_cycle_in_which_it_shows(last_at, rng):
+def test_a_wrong_length_is_told_in_the_cycle_after_it_shows(last_at, rng):
     config = config_of(4)
     dut = Unfolder(config)
     case = case_of(rng, config, copy((2, 4, 4)), 1)
     told = []
 
     async def watch(ctx):
+        taken = False
         async for *_, bad, valid, ready in ctx.tick().sample(dut.bad_length, dut.ifmap.valid, dut.ifmap.ready):
-            if valid and ready:
+            if taken:
                 told.append(bad)
             else:
                 assert not bad
+            taken = valid and ready
 
     async def testbench(ctx):
         await begin(ctx, dut, case)
         beats = [{**beat, "last": number == last_at} for number, beat in enumerate(case.beats[0])]
         await send(ctx, dut.ifmap, beats)
+        await ctx.tick()
 
     simulate(dut, testbench, background=[watch])
     wrong = {7} if last_at is None else {7, last_at}
