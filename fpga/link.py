@@ -36,7 +36,7 @@ class Link(wiring.Component):
 
     Members:
         rx, tx      bytes from and to the UART, see Framer
-        flash       what the flash reader shall stream
+        flash       what the flash reader shall stream; its ready must not go away before it is taken
         reset       pulse, for the accelerator and the flash reader
         m_axil_*    to the registers of the accelerator
         m_axis_ifmap_*, s_axis_ofmap_*   to and from its streams
@@ -95,7 +95,7 @@ class Link(wiring.Component):
         m.d.sync += [framer.data.payload.eq(byte), framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep)]
 
         address_sent, data_sent = Signal(), Signal()
-        m.d.sync += self.s_axis_ofmap_tready.eq(0)
+        m.d.sync += [self.s_axis_ofmap_tready.eq(0), self.flash.valid.eq(0), self.reset.eq(0)]
         with m.If(~framer.run):
             has_items = framer.command[3] | ~command.matches(Command.INFO, Command.RECEIVE, Command.RESET)
             m.d.sync += [refused.eq(framer.command[3]), last.eq(0), number.eq(0)]
@@ -120,7 +120,7 @@ class Link(wiring.Component):
                     with m.Elif(self.s_axis_ofmap_tvalid & framer.room & ~last):
                         m.d.sync += step.eq(Step.EMIT)
                 with m.Case(Command.RESET):
-                    m.d.comb += self.reset.eq(1)
+                    m.d.sync += self.reset.eq(1)
                 with m.Case(Command.READ):
                     m.d.comb += [self.m_axil_arvalid.eq(~address_sent), load.eq(self.m_axil_rvalid)]
                     m.d.sync += [
@@ -140,8 +140,8 @@ class Link(wiring.Component):
                     m.d.comb += self.m_axis_ifmap_tvalid.eq(self.m_axis_ifmap_tready)
                     m.d.sync += refused.eq(~self.m_axis_ifmap_tready)
                 with m.Case(Command.STREAM):
-                    m.d.comb += self.flash.valid.eq(1)
-                    m.d.sync += refused.eq(~self.flash.ready)
+                    # its payload is still there in the next cycle
+                    m.d.sync += [self.flash.valid.eq(self.flash.ready), refused.eq(~self.flash.ready)]
         with m.Elif(step == Step.EMIT):
             m.d.comb += shift.eq(1)
             with m.If(is_final):

@@ -68,15 +68,13 @@ class WeightLoader(wiring.Component):
         m = Module()
         fields = Signal(loader_fields)
 
-        layer, group = Signal(8), Signal(8, init=1)
-        next_layer = Signal.like(layer)
+        layer, group = Signal(8), Signal(8, init=1)  # layers that have been fetched; from 1 on
         last_group = group == fields.groups
         held_groups = Signal(2)  # groups whose entries are in a bank
         bank = Signal()
         ended = Signal()  # the last beat of this inference was taken
         loads_entries, entries_loaded = Signal(), Signal()
         loads_tiles, tile_loaded, group_loaded = Signal(), Signal(), Signal()
-        m.d.comb += next_layer.eq(layer + 1)
         m.d.sync += self.full.eq(tile_loaded | (self.full & ~self.swap))
         m.d.sync += held_groups.eq(held_groups + entries_loaded - self.group_done)
 
@@ -101,7 +99,6 @@ class WeightLoader(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.run & ~all_in):
-                    m.d.sync += [layer.eq(0), read.eq(0)]
                     m.next = "FETCH"
                 m.d.comb += self.idle.eq(all_in)
 
@@ -112,6 +109,7 @@ class WeightLoader(wiring.Component):
                         with m.Case(index + 1):
                             m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.word)
                 with m.If(read == len(LOADER_WORDS) + 1):
+                    m.d.sync += [layer.eq(layer + 1), read.eq(0)]
                     with m.If(self._is_bad(fields)):
                         m.d.sync += self.bad.eq(1)
                         m.next = "STOPPED"
@@ -130,14 +128,13 @@ class WeightLoader(wiring.Component):
                     m.d.sync += group.eq(Mux(last_group, 1, group + 1))
                     m.next = "ENTRIES"
                     with m.If(last_group):
-                        m.d.sync += [layer.eq(next_layer), read.eq(0)]
                         m.next = "FETCH"
-                        with m.If(next_layer == self.layers):
+                        with m.If(layer == self.layers):
                             m.next = "LAST"
 
             with m.State("LAST"):
                 m.d.sync += self.bad.eq(~ended)
-                m.d.sync += [self.inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0)]
+                m.d.sync += [self.inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
                 m.next = "IDLE"
 
             with m.State("STOPPED"):
