@@ -91,7 +91,7 @@ class Link(wiring.Component):
             m.d.sync += number.eq(Mux(is_final, 0, number + 1))
         byte = Signal(8)
         keep = self._data(m, command, number, word[-32:-24], byte)
-        # a cycle later, and still in time: `done` comes after it
+        # a cycle later, and still in time: `run` stays up until `done`, which comes no earlier than it
         m.d.sync += [framer.data.payload.eq(byte), framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep)]
 
         address_sent, data_sent = Signal(), Signal()

@@ -15,7 +15,8 @@ __all__ = ["System"]
 
 
 class System(wiring.Component):
-    """The accelerator on a board: the host on a UART, the locked image in a quad SPI flash.
+    """The accelerator on a board: the host on a UART, the locked image in a quad SPI flash. To be simulated as Verilog: the
+    accelerator's clock is the system's, but comes a delta cycle later in Amaranth's simulator.
 
     config         of the accelerator
     clock_hz       of the whole system

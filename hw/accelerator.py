@@ -215,11 +215,11 @@ class Accelerator(wiring.Component):
             image_port.stop.eq(control.stop),
             lock.start.eq(starting),
         ]
-        # a cycle later, as it goes to every bit of the key; until then `keyed` counts no more
+        # a cycle later, as it comes from all over the core; until then `keyed` counts no more
         m.d.sync += registers.zeroise.eq(control.zeroise)
         with m.If(image_port.error.any()):
             m.d.comb += control.errors.eq(image_port.error)
-        with m.Elif(unfolder.bad_length):
+        with m.Elif(control.run & unfolder.bad_length):
             m.d.comb += control.errors.eq(Error.IFMAP_LENGTH)
         with m.Elif(bad):
             m.d.comb += control.errors.eq(Error.BAD_DESCRIPTOR)

@@ -1,6 +1,6 @@
 """Control: commands, errors, and when the data path runs or is cleared."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,8 +58,10 @@ class Control(wiring.Component):
         error = Signal(8)
         done = Signal()
         fault = Signal(8)
-        cause = Signal(8)  # a cycle later, so that no path goes through both a check and what follows from it
-        m.d.sync += cause.eq(self.errors)
+        cause = Signal(
+            8
+        )  # a cycle later, so that no path goes through both a check and what follows from it; just once
+        m.d.sync += cause.eq(Mux(cause.any(), 0, self.errors))
         busy = self.run | self.loading | self.begin | cause.any()
 
         def commanded(command: Command):

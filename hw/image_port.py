@@ -164,8 +164,8 @@ class ImagePort(wiring.Component):
         return m
 
     def _rules(self, word) -> list[tuple]:
-        """Fields of the header, the Error that each can be, and whether it is one; looked at in the cycle of the field's word,
-        so that only fields that are used later are kept."""
+        """Fields of the header, the Error that each can be, and whether it is one; looked at when `word` is the field's, so
+        that only fields that are used later are kept."""
         config = self._config
         field = data.View(HeaderLayout, word.replicate(WORDS))
         right = {

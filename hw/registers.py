@@ -195,7 +195,7 @@ class RegisterFile(wiring.Component):
             with m.If(written):
                 m.d.comb += taken.eq(1)
                 m.d.sync += word.eq(wdata)
-            with m.If(cleared):
+            with m.If(cleared & ~written):  # then the word has been taken after what clears it
                 m.d.sync += word.eq(0)
 
 

@@ -37,7 +37,7 @@ class UnlockUnit(wiring.Component):
     starved : Out(1)
         A beat is inside, without its beat of the key stream.
     clear : In(1)
-        Drop the beat inside and take none in; registers read 0 in the next cycle.
+        Drop the beat inside and take none in; registers, but for the block RAM's, read 0 in the next cycle.
 
     Raises
     ------

@@ -13,11 +13,16 @@ BYTES = 4
 SIZE = 64
 
 
-class Reader:
-    """What fpga.flash.FlashReader gives: beat i of a range is address + i; a new request or `stop` ends the old one."""
+def beat(number: int, size: int) -> int:
+    """A beat of `size` bytes; its 32-bit words differ."""
+    return sum((number + 0x1234567 * word & 0xFFFFFFFF) << 32 * word for word in range(size // 4))
 
-    def __init__(self, dut: ImageCache, pauses: float, dice: Random) -> None:
-        self.dut, self.pauses, self.dice = dut, pauses, dice
+
+class Reader:
+    """What fpga.flash.FlashReader gives: beat i of a range is number address + i; a new request or `stop` ends the old one."""
+
+    def __init__(self, dut: ImageCache, pauses: float, dice: Random, size: int = BYTES) -> None:
+        self.dut, self.pauses, self.dice, self.size = dut, pauses, dice, size
         self.beats = 0
 
     async def serve(self, ctx) -> None:
@@ -37,7 +42,11 @@ class Reader:
             if stop:
                 beats, valid = [], False
             if request:
-                beats, at, valid = [payload.address + i for i in range(payload.length // BYTES)], 0, False
+                beats, at, valid = (
+                    [beat(payload.address + i, self.size) for i in range(payload.length // self.size)],
+                    0,
+                    False,
+                )
 
 
 async def request(ctx, dut: ImageCache, address: int, length: int) -> None:
@@ -66,23 +75,25 @@ async def take(ctx, dut: ImageCache, count: int, pauses: float, dice: Random) ->
     return beats, cycles
 
 
-def expected(address: int, length: int, count: int) -> list[tuple[int, int]]:
-    beats = length // BYTES
-    return [(address + i % beats, int(i % beats == beats - 1)) for i in range(count)]
+def expected(address: int, length: int, count: int, size: int = BYTES) -> list[tuple[int, int]]:
+    beats = length // size
+    return [(beat(address + i % beats, size), int(i % beats == beats - 1)) for i in range(count)]
 
 
+@pytest.mark.parametrize("size", [4, 8, 16])
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
-def test_a_range_comes_once_from_the_flash_and_then_from_memory(pauses, dice):
-    dut = ImageCache(BYTES, SIZE)
-    reader = Reader(dut, pauses, dice)
+def test_a_range_comes_once_from_the_flash_and_then_from_memory(pauses, size, dice):
+    whole = 16 * size
+    dut = ImageCache(size, whole)
+    reader = Reader(dut, pauses, dice, size)
 
     async def testbench(ctx):
-        for length in (SIZE, BYTES, 5 * BYTES, SIZE):
-            before, address, beats = reader.beats, dice.randrange(1 << 24), length // BYTES
+        for length in (whole, size, 5 * size, whole):
+            before, address, beats = reader.beats, dice.randrange(1 << 24), length // size
             await request(ctx, dut, address, length)
             count = beats * 3 + dice.randrange(beats)  # the next request comes in the middle of a range
             found, _ = await take(ctx, dut, count, pauses, dice)
-            assert found == expected(address, length, count)
+            assert found == expected(address, length, count, size)
             assert reader.beats - before == beats
 
     simulate(dut, testbench, background=[reader.serve])

@@ -241,8 +241,21 @@ async def test_an_error_of_the_data_path_goes_before_abort_and_a_bad_start(core)
 
 
 @control_test
+async def test_an_error_that_stays_up_as_long_as_the_run_stops_once(core):
+    """A second stop would tell the packet gates that the sender has given up."""
+    await core.start()
+    for _ in range(2):  # the data path runs on while the error is acted upon
+        assert await core.step(errors=Error.BAD_DESCRIPTOR) >= {"run"}
+    assert "stop" in await core.step()
+    for _ in range(5):
+        assert "stop" not in await core.step()
+    assert core.error() == Error.BAD_DESCRIPTOR
+
+
+@control_test
 async def test_the_last_error_is_kept(core):
     await core.step(errors=Error.BAD_MAGIC)
+    await core.step()
     await core.step(errors=Error.TOO_LARGE)
     for _ in range(10):
         await core.step()

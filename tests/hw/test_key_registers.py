@@ -59,7 +59,7 @@ def test_a_wrong_key_size_clears_the_key_and_pulses(size, keyed):
 
 
 @pytest.mark.parametrize("way", ["command", "core"])
-def test_zeroise_clears_key_and_size_in_one_cycle(way):
+def test_zeroise_clears_size_in_one_cycle_and_key_in_two(way):
     async def testbench(bus):
         await bus.load_key(KEY)
         if way == "command":
@@ -82,6 +82,25 @@ def test_a_write_of_the_key_while_the_core_zeroises_leaves_nothing():
         bus.ctx.set(bus.dut.zeroise, 1)
         await bus.load_key(KEY)
         assert bus.key() == NO_KEY
+
+    run(testbench)
+
+
+def test_a_word_taken_in_the_cycle_after_the_core_zeroised_stays():
+    """Its write began in the cycle of `zeroise`; it answers OKAY."""
+
+    async def testbench(bus):
+        await bus.load_key(KEY)
+        writes = ((bus.awaddr, address("KEY0")), (bus.wdata, 0x0403_0201), (bus.wstrb, 15), (bus.bready, 1))
+        for signal, value in (*writes, (bus.awvalid, 1), (bus.wvalid, 1), (bus.dut.zeroise, 1)):
+            bus.ctx.set(signal, value)
+        await bus.tick()
+        bus.ctx.set(bus.dut.zeroise, 0)
+        await bus.tick()
+        bus.ctx.set(bus.awvalid, 0)
+        bus.ctx.set(bus.wvalid, 0)
+        assert await bus.tick(bus.bvalid, bus.bresp) == (1, Response.OKAY)
+        assert bus.key() == (0, b"\1\2\3\4".ljust(32, b"\0"), 0)
 
     run(testbench)
 

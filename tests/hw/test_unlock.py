@@ -113,6 +113,13 @@ def test_starved_tells_that_only_the_key_stream_is_missing(style):
             await ctx.tick()
         # one beat goes in without its key and waits for three cycles, the next one for one
         assert seen == [(0, 1), (0, 1), (0, 1), (1, 0), (1, 0), (0, 1), (1, 0), (0, 1), (0, 1), (0, 1)]
+        # a beat that has its key waits for the output
+        ctx.set(dut.locked.valid, 1)
+        ctx.set(dut.key_stream.valid, 1)
+        ctx.set(dut.plain.ready, 0)
+        for _ in range(3):
+            await ctx.tick()
+            assert ctx.get(dut.plain.valid) and not ctx.get(dut.starved) and not ctx.get(dut.locked.ready)
 
     simulate(dut, testbench)
 
