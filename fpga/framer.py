@@ -31,7 +31,8 @@ class Framer(wiring.Component):
     answer is on its way is lost.
 
     Latency: `run` rises 2 cycles after the last byte of a request, and an answer is offered in the cycle after `done`.
-    Throughput: requests a byte every 4 cycles, payload a byte every 2, data a byte a cycle, answers a byte every 2.
+    Throughput: requests a byte every 4 cycles, payload a byte every 2, data a byte a cycle, answers a byte every 2, and 2 cycles
+    behind their data.
 
     Members:
         rx        bytes from the UART, at least 4 cycles apart
@@ -81,10 +82,10 @@ class Framer(wiring.Component):
 
         # `at` goes through a payload while a frame passes, and again while a request is executed
         at, next_byte, settled = Signal(8), Signal(), Signal()
-        ended = Signal()
+        ended = Signal()  # the payload has; once `settled`
+        m.d.sync += ended.eq(Mux(answering, at == size, self.at_end))
         m.d.comb += [
             self.at_end.eq(at == length),
-            ended.eq(Mux(answering, at == size, self.at_end)),
             self.room.eq(~size[4:].all()),
             read.addr.eq(Cat(at, answering)),
         ]
@@ -140,7 +141,7 @@ class Framer(wiring.Component):
                 with m.If(advance & ~answering):
                     m.d.sync += length.eq(self.rx.payload)
             with m.Case(Phase.PAYLOAD):
-                m.d.comb += [next_phase.eq(ended), next_byte.eq(advance & ~ended)]
+                m.d.comb += [next_phase.eq(settled & ended), next_byte.eq(advance & ~ended)]
             with m.Case(Phase.CRC_HIGH):
                 with m.If(advance & answering):
                     m.d.comb += [next_phase.eq(0), restart.eq(1)]

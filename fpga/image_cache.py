@@ -75,7 +75,7 @@ class ImageCache(wiring.Component):
         # cycle
         beat = data.StructLayout({"data": 8 * self._bytes, "last": 1})
         stopped = Signal()
-        output = RegisterSlice(beat)
+        output = RegisterSlice(beat, {"keep": 1})
         m.submodules.slice = ResetInserter(stopped)(output)
         out, beats = output.inlet, output.outlet
 

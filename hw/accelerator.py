@@ -100,13 +100,13 @@ class Accelerator(wiring.Component):
         # the key schedule, far away and large, need not know in a cycle what the loader finds out in it, and for large
         # accelerators it is the same with the image port
         beats = lock.plain.payload.shape()
-        plain = cleared("parameter_skid", SkidBuffer(beats))
+        plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
         connect(m, lock.plain, plain.inlet)
         connect(m, plain.outlet, loader.parameters)
         if config.lean:
             connect(m, image_port.parameters, lock.locked)
         else:
-            locked = cleared("parameter_slice", RegisterSlice(beats))
+            locked = cleared("parameter_slice", RegisterSlice(beats, kept_if_large(config)))
             connect(m, image_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
         connect(m, loader.weights, array.weights)

@@ -62,12 +62,14 @@ class Accumulator(wiring.Component):
         def per_span(value: Value, name: str) -> list[Signal]:
             """In the next cycle, in a register for each span of columns."""
             held = [
-                Signal(name=f"{name}_{at}", attrs=kept_if_large(config), reset_less=True) for at in range(0, cols, SPAN)
+                Signal(len(value), name=f"{name}_{at}", attrs=kept_if_large(config), reset_less=True)
+                for at in range(0, cols, SPAN)
             ]
             m.d.sync += [copy.eq(value) for copy in held]
             return held
 
         chooses, first = per_span(self.valid, "chooses"), per_span(self.tag.first, "first")
+        shift = per_span(self.tag.shift, "shift")
         # the same pixel as the adder's, when the memory has answered
         again = per_span(pixel == Mux(valid, read_pixel, write_pixel), "again")
 
@@ -76,7 +78,7 @@ class Accumulator(wiring.Component):
         width = 0 if config.lean else cols // 2
         while width:
             bit = width.bit_length() - 1
-            shifted[:width] = [Mux(tag.shift[bit], shifted[col + width], shifted[col]) for col in range(width)]
+            shifted[:width] = [Mux(shift[col // SPAN][bit], shifted[col + width], shifted[col]) for col in range(width)]
             width //= 2
         with m.If(valid):
             m.d.sync += [write_pixel.eq(read_pixel), out_tag.eq(tag)]

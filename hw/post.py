@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw import ecp5
-from hw.array import kept_if_large
+from hw.array import SPAN, kept_if_large
 from hw.layouts import entry_layout, post_fields, tag_layout
 from hw.requantise import Requantiser, steps_of
 from pymodel.config import Config
@@ -96,10 +96,6 @@ class PostProcessor(wiring.Component):
         next_tag, next_busy = Signal.like(tag), Signal()
         take, ends = Signal(), Signal()
         m.d.comb += [take.eq(busy & advance), ends.eq(take & (chunk == chunks - 1))]
-        with m.If(self.valid | advance):  # what is there while not `busy` does not matter
-            m.d.sync += [hold[col].eq(self.totals[col]) for col in range(cols)]
-            with m.If(~self.valid):  # nor does what is in the last chunk's place
-                m.d.sync += [hold[col].eq(hold[col + lanes]) for col in range(cols - lanes)]
         m.d.comb += [next_tag.eq(Mux(self.valid, self.tag, tag)), next_busy.eq(self.valid | (busy & ~ends))]
         m.d.sync += [tag.eq(next_tag), busy.eq(next_busy)]
 
@@ -108,6 +104,16 @@ class PostProcessor(wiring.Component):
         next_chunk, next_bank = Signal.like(chunk), Signal()
         m.d.comb += [next_chunk.eq(chunk + take), next_bank.eq(bank ^ (ends & tag.pixel_last))]
         m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
+        # in its last chunk, and while not `busy`, it waits for the next pixel's; what there is without one does not matter
+        for first in range(0, cols, SPAN):
+            span, totals = range(first, min(first + SPAN, cols)), self.totals
+            with m.If(~busy | advance):
+                m.d.sync += [hold[col].eq(totals[col]) for col in span]
+            if first < cols - lanes:
+                moves = Signal(name=f"moves_{first}", attrs=kept_if_large(config))
+                m.d.sync += moves.eq(next_busy & (next_chunk != chunks - 1))
+                with m.If(moves & advance):
+                    m.d.sync += [hold[col].eq(hold[col + lanes]) for col in span if col < cols - lanes]
         will_take = next_busy & (cycle == (cycles - 2) % cycles)
         will_end = will_take & (next_chunk == chunks - 1) & next_tag.pixel_last
         next_address = Cat((next_chunk + will_take)[: len(chunk)], next_bank ^ will_end)

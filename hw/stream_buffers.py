@@ -1,10 +1,13 @@
 """Buffers that cut the ways through a stream: one its `ready`, one its `valid` and payload, one all of them."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 __all__ = ["RegisterSlice", "SkidBuffer", "StreamRegister"]
+
+_PART = 32
+"""Bits of a payload that a register reaches."""
 
 
 class _Buffer(wiring.Component):
@@ -23,7 +26,7 @@ class SkidBuffer(_Buffer):
     """Keeps what comes in the cycle in which `outlet` stops: `inlet.ready` comes from a register. While nothing is kept, what
     `inlet` shows is: after a reset nothing of before stays.
 
-    attrs  of the register that tells that something is kept
+    attrs  of the registers that tell that something is kept: one for `ready`, one for every 32 bits of the payload
 
     Latency: 0 cycles. Throughput: one item a cycle.
     """
@@ -36,15 +39,18 @@ class SkidBuffer(_Buffer):
         m = Module()
         inlet, outlet = self.inlet, self.outlet
         full = Signal(attrs=self._attrs)
-        kept = Signal.like(inlet.payload, reset_less=True)
-        m.d.sync += full.eq(outlet.valid & ~outlet.ready)
-        with m.If(~full):
-            m.d.sync += kept.eq(inlet.payload)
-        m.d.comb += [
-            inlet.ready.eq(~full),
-            outlet.valid.eq(full | inlet.valid),
-            outlet.payload.eq(Mux(full, kept, inlet.payload)),
-        ]
+        stays = outlet.valid & ~outlet.ready
+        m.d.sync += full.eq(stays)
+        m.d.comb += [inlet.ready.eq(~full), outlet.valid.eq(full | inlet.valid)]
+        shown, coming = Value.cast(outlet.payload), Value.cast(inlet.payload)
+        for first in range(0, len(shown), _PART):
+            here = slice(first, min(first + _PART, len(shown)))
+            keeps = Signal(name=f"full_{first}", attrs=self._attrs)
+            kept = Signal(len(shown[here]), name=f"kept_{first}", reset_less=True)
+            m.d.sync += keeps.eq(stays)
+            with m.If(~keeps):
+                m.d.sync += kept.eq(coming[here])
+            m.d.comb += shown[here].eq(Mux(keeps, kept, coming[here]))
         return m
 
 
@@ -67,12 +73,18 @@ class StreamRegister(_Buffer):
 class RegisterSlice(_Buffer):
     """`outlet.valid`, `outlet.payload` and `inlet.ready` come from registers.
 
+    attrs  as of SkidBuffer
+
     Latency: 1 cycle. Throughput: one item a cycle.
     """
 
+    def __init__(self, shape, attrs: dict[str, int] | None = None):
+        super().__init__(shape)
+        self._attrs = attrs
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.skid = skid = SkidBuffer(self._shape)
+        m.submodules.skid = skid = SkidBuffer(self._shape, self._attrs)
         m.submodules.register = register = StreamRegister(self._shape)
         connect(m, flipped(self.inlet), skid.inlet)
         connect(m, skid.outlet, register.inlet)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.activation_memory import write_layout
+from hw.array import kept_if_large
 from hw.layouts import HeaderLayout, beat_layout
 from hw.loops import NestedLoops, chosen, counted
 from hw.stream_buffers import SkidBuffer
@@ -146,7 +147,7 @@ class Unfolder(wiring.Component):
             consumed = self._write(m, part, part_valid, begin)
             m.d.comb += [taken.eq(~part_valid | consumed), finished.eq(part_valid & consumed & part.final)]
         else:  # walking does not wait for what packing finds out in the same cycle
-            m.submodules.skid = skid = SkidBuffer(layout)
+            m.submodules.skid = skid = SkidBuffer(layout, kept_if_large(config))
             packed = skid.outlet
             consumed = self._pack(m, packed.payload, packed.valid, begin)
             m.d.comb += [

@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.array import WeightWrite, kept_if_large, load_span
+from hw.array import SPAN, WeightWrite, kept_if_large, load_span
 from hw.layouts import LOADER_WORDS, beat_layout, loader_fields
 from hw.loops import chosen, counted
 from hw.post import EntryWrite
@@ -155,6 +155,14 @@ class WeightLoader(wiring.Component):
             | (self._config.lean & fields.diagonal)
         )
 
+    def _diagonal(self, m: Module, fields, name: str, count: int) -> list[Value]:
+        """fields.diagonal for `count` places, in a register for each."""
+        if self._config.lean:
+            return [Const(0)] * count
+        copies = [Signal(name=f"diagonal_{name}_{at}", attrs=kept_if_large(self._config)) for at in range(count)]
+        m.d.sync += [copy.eq(fields.diagonal) for copy in copies]
+        return copies
+
     def _load_entries(
         self, m: Module, fields, bank: Signal, word: Value, enable: Signal, take: Signal, done: Signal
     ) -> None:
@@ -179,13 +187,13 @@ class WeightLoader(wiring.Component):
             *(address.eq(Cat(column[(lanes - 1).bit_length() :], bank)) for address in addresses),
         ]
         m.d.comb += self.entries.addresses.eq(addresses)
-        for lane in range(lanes):
+        for lane, of_layer in enumerate(self._diagonal(m, fields, "entry", lanes)):
             part = word.word_select(lane % per_beat, 64)
             entry = self.entries.entries[lane]
             m.d.comb += [
-                entry.bias.eq(Mux(diagonal, fields.bias, part[: config.sum_bits].as_signed())),
-                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part[32:47])),
-                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part[48:54])),
+                entry.bias.eq(Mux(of_layer, fields.bias, part[: config.sum_bits].as_signed())),
+                entry.multiplier.eq(Mux(of_layer, fields.multiplier, part[32:47])),
+                entry.shift_1.eq(Mux(of_layer, fields.shift_1, part[48:54])),
             ]
         with m.If(enable & diagonal):
             m.d.comb += [biases.eq(-1), scales.eq(-1)]
@@ -256,9 +264,11 @@ class WeightLoader(wiring.Component):
         column = Cat(row, (block + 1)[: (config.cols // rows - 1).bit_length()])
         weight = Mux(second, fields.diagonal_b, fields.diagonal_a).as_unsigned()
         beat = Signal.like(written)
+        diagonals = self._diagonal(m, fields, "tile", -(-config.bytes_per_beat // SPAN))
         for lane in range(config.bytes_per_beat):
-            here = diagonal & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
-            byte = chosen((here, weight), (~diagonal, self.parameters.payload.data.word_select(lane, 8)))
+            made = diagonals[lane // SPAN]
+            here = made & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
+            byte = chosen((here, weight), (~made, self.parameters.payload.data.word_select(lane, 8)))
             m.d.comb += beat.word_select(lane, 8).eq(byte)
 
         span, load = load_span(config), Signal.like(self.weights.load)

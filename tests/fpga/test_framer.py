@@ -137,7 +137,7 @@ def test_latency_and_throughput(dice):
             *_, valid, byte = await ctx.tick().sample(dut.tx.valid, dut.tx.payload)
             answer += bytes([byte]) * valid
             cycles += 1
-        assert cycles == 3 + 2 * 30 + 1 + 2
+        assert cycles == 3 + 2 * 30 + 2 + 2
         assert Frame.decode(answer, ANSWER_SYNC) == Frame(1, 0, bytes(30))
 
     simulate(dut, testbench)
