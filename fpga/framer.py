@@ -31,8 +31,8 @@ class Framer(wiring.Component):
     answer is on its way is lost.
 
     Latency: `run` rises 2 cycles after the last byte of a request, and an answer is offered in the cycle after `done`.
-    Throughput: requests a byte every 4 cycles, payload a byte every 2, data a byte a cycle, answers a byte every 2, and 2 cycles
-    behind their data.
+    Throughput: requests a byte every 4 cycles, payload a byte every 2, data a byte a cycle, answers a byte every 2 and 2
+    cycles behind their data.
 
     Members:
         rx        bytes from the UART, at least 4 cycles apart

@@ -2,11 +2,11 @@
 
 from amaranth import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from fpga.flash import REQUEST
 from hw.axi import axi_stream_members
-from hw.stream_buffers import RegisterSlice
+from hw.stream_buffers import RegisterSlice, StreamRegister
 
 __all__ = ["ImageCache"]
 
@@ -25,8 +25,8 @@ class ImageCache(wiring.Component):
 
     What it holds is locked, as in the flash. A range longer than the cache always comes from the flash.
 
-    Latency: 1 cycle in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first pass
-    the flash reader's, then a beat a cycle.
+    Latency: 2 cycles in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first
+    pass the flash reader's, then a beat a cycle.
 
     bytes_per_beat   of both streams
     size             bytes, a multiple of that
@@ -71,13 +71,15 @@ class ImageCache(wiring.Component):
                 write_port.en.eq(write),
             ]
 
-        # what it shows is in a register before it goes on, and whether it does does not depend on what happens in the same
+        # what it shows goes into a register at once, and whether that may go on does not depend on what happens in the same
         # cycle
         beat = data.StructLayout({"data": 8 * self._bytes, "last": 1})
         stopped = Signal()
-        output = RegisterSlice(beat, {"keep": 1})
+        stage, output = StreamRegister(beat), RegisterSlice(beat, {"keep": 1})
+        m.submodules.register = ResetInserter(stopped)(stage)
         m.submodules.slice = ResetInserter(stopped)(output)
-        out, beats = output.inlet, output.outlet
+        connect(m, stage.outlet, output.inlet)
+        out, beats = stage.inlet, output.outlet
 
         state = Signal(State)
         end = Signal.like(index)  # the last one
