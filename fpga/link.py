@@ -91,8 +91,11 @@ class Link(wiring.Component):
             m.d.sync += number.eq(Mux(is_final, 0, number + 1))
         byte = Signal(8)
         keep = self._data(m, command, number, word[-32:-24], byte)
-        # a cycle later, and still in time: `run` stays up until `done`, which comes no earlier than it
-        m.d.sync += [framer.data.payload.eq(byte), framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep)]
+        # with many lanes to choose from a cycle later, and still in time: `run` stays up until `done`, which comes no earlier
+        m.d["comb" if self._config.lean else "sync"] += [
+            framer.data.payload.eq(byte),
+            framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep),
+        ]
 
         address_sent, data_sent = Signal(), Signal()
         m.d.sync += [self.s_axis_ofmap_tready.eq(0), self.flash.valid.eq(0), self.reset.eq(0)]

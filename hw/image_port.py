@@ -19,12 +19,10 @@ _HEADER_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BA
 
 
 class State(enum.Enum):
-    """One bit each, as much hangs on a single one of them."""
-
     IDLE = 0
     HEAD = 1
     PARAMETERS = 2
-    DONE = 4  # nothing more to pass, or an error
+    DONE = 3  # nothing more to pass, or an error
 
 
 class ImagePort(wiring.Component):
@@ -93,12 +91,12 @@ class ImagePort(wiring.Component):
         ]
 
         state = Signal(State)
-        outside = ~state[1]
+        outside = state != State.PARAMETERS
         with m.If(outside | accept):
             m.d.sync += beats.eq(counted(beats, outside | last_beat, ~self.header.parameter_beats))
         with m.If(outside | (accept & last_beat)):
             m.d.sync += sections.eq(counted(sections, outside, ~self.count))
-        m.d.comb += self.loading.eq(state[0])
+        m.d.comb += self.loading.eq(state == State.HEAD)
         with m.Switch(state):
             with m.Case(State.IDLE):
                 is_single = beats[2:].all() & (beats[:2] == 2)
@@ -141,19 +139,20 @@ class ImagePort(wiring.Component):
 
         # unless the accelerator is lean, the header is kept and rules are checked a cycle later; the flags are looked at later
         # still
-        none = (1 << len(number)) - 1
-        checked, checked_number = Signal.like(word), Signal.like(number, init=none)
+        checked, checked_number, checks = Signal.like(word), Signal.like(number), Signal()
         m.d["comb" if config.lean else "sync"] += [
             checked.eq(word),
-            checked_number.eq(Mux((state == State.HEAD) & image.valid, number, none)),
+            checked_number.eq(number),
+            checks.eq((state == State.HEAD) & image.valid),
         ]
-        with m.Switch(checked_number):
-            for index in range(WORDS):
-                with m.Case(index):
-                    m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(checked)
-        for name, error, breaks in self._rules(checked):
-            with m.If((checked_number == HeaderLayout[name].offset // 32) & breaks):
-                m.d.sync += broken[error].eq(1)
+        with m.If(checks):
+            with m.Switch(checked_number):
+                for index in range(WORDS):
+                    with m.Case(index):
+                        m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(checked)
+            for name, error, breaks in self._rules(checked):
+                with m.If((checked_number == HeaderLayout[name].offset // 32) & breaks):
+                    m.d.sync += broken[error].eq(1)
 
         with m.If(self.error.any()):
             m.d.sync += [state.eq(State.DONE), self.loaded.eq(self.loaded & ~self.loading)]

@@ -181,6 +181,8 @@ class RegisterFile(wiring.Component):
         erase = Signal()
         m.d.comb += erase.eq(self.zeroise | self.bad_key_size | (select["CONTROL"] & (wdata & Command.ZEROISE).any()))
 
+        erased = Signal()  # a cycle later, as the words may be far away
+        m.d.sync += erased.eq(erase)
         m.d.sync += self.bad_key_size.eq(select["KEY_SIZE"] & idle & ~valid)
         with m.If(select["KEY_SIZE"]):
             m.d.comb += taken.eq(idle & ~(self.keyed & valid))
@@ -190,12 +192,11 @@ class RegisterFile(wiring.Component):
             m.d.sync += [self.keyed.eq(0), size.eq(0)]
         m.d.comb += self.key_bytes.eq(size if len(sizes) > 1 else Mux(self.keyed, sizes[0], 0))
         for index, written in enumerate(writes):  # each word a clock enable and a synchronous reset, no logic per bit
-            word, cleared = self.key.word_select(index, 32), Signal(name=f"clear_KEY{index}")
-            m.d.sync += cleared.eq((replaces & ~written) | erase)  # a cycle before it is, as the words may be far away
+            word = self.key.word_select(index, 32)
             with m.If(written):
                 m.d.comb += taken.eq(1)
                 m.d.sync += word.eq(wdata)
-            with m.If(cleared & ~written):  # then the word has been taken after what clears it
+            with m.If((replaces | erased) & ~written):  # a word that is written now has been taken after what erased
                 m.d.sync += word.eq(0)
 
 
