@@ -91,14 +91,16 @@ class Link(wiring.Component):
             m.d.sync += number.eq(Mux(is_final, 0, number + 1))
         byte = Signal(8)
         keep = self._data(m, command, number, word[-32:-24], byte)
-        # with many lanes to choose from a cycle later, and still in time: `run` stays up until `done`, which comes no earlier
-        m.d["comb" if self._config.lean else "sync"] += [
+        # with an accelerator that is not lean a cycle later, and still in time: `run` stays up until `done`, which comes no
+        # earlier
+        later = "comb" if self._config.lean else "sync"
+        m.d[later] += [
             framer.data.payload.eq(byte),
             framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep),
         ]
 
         address_sent, data_sent = Signal(), Signal()
-        m.d.sync += [self.s_axis_ofmap_tready.eq(0), self.flash.valid.eq(0), self.reset.eq(0)]
+        m.d[later] += [self.s_axis_ofmap_tready.eq(0), self.flash.valid.eq(0), self.reset.eq(0)]
         with m.If(~framer.run):
             has_items = framer.command[3] | ~command.matches(Command.INFO, Command.RECEIVE, Command.RESET)
             m.d.sync += [refused.eq(framer.command[3]), last.eq(0), number.eq(0)]
@@ -123,7 +125,7 @@ class Link(wiring.Component):
                     with m.Elif(self.s_axis_ofmap_tvalid & framer.room & ~last):
                         m.d.sync += step.eq(Step.EMIT)
                 with m.Case(Command.RESET):
-                    m.d.sync += self.reset.eq(1)
+                    m.d[later] += self.reset.eq(1)
                 with m.Case(Command.READ):
                     m.d.comb += [self.m_axil_arvalid.eq(~address_sent), load.eq(self.m_axil_rvalid)]
                     m.d.sync += [
@@ -144,13 +146,15 @@ class Link(wiring.Component):
                     m.d.sync += refused.eq(~self.m_axis_ifmap_tready)
                 with m.Case(Command.STREAM):
                     # its payload is still there in the next cycle
-                    m.d.sync += [self.flash.valid.eq(self.flash.ready), refused.eq(~self.flash.ready)]
+                    m.d[later] += self.flash.valid.eq(self.flash.ready)
+                    m.d.sync += refused.eq(~self.flash.ready)
         with m.Elif(step == Step.EMIT):
             m.d.comb += shift.eq(1)
             with m.If(is_final):
                 m.d.sync += step.eq(Step.GATHER)
                 with m.If(command == Command.RECEIVE):
-                    m.d.sync += [self.s_axis_ofmap_tready.eq(1), last.eq(self.s_axis_ofmap_tlast), step.eq(Step.ACT)]
+                    m.d[later] += self.s_axis_ofmap_tready.eq(1)
+                    m.d.sync += [last.eq(self.s_axis_ofmap_tlast), step.eq(Step.ACT)]
         return m
 
     def _is_final(self, m: Module, command, step, number):

@@ -150,11 +150,13 @@ class RegisterFile(wiring.Component):
         idle = Signal(init=1)
         m.d.sync += idle.eq(~(self.status & Status.BUSY).any())
 
-        # while `accept`
+        # while `accept`; from a register for each, or with `lean` from one for all
         select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
-        whole = begin & self.s_axil_wstrb.all() & (self.s_axil_awaddr[_PAGE] == 0)
+        before, after = ("sync", "comb") if self.config.lean else ("comb", "sync")
+        write = Signal()
+        m.d[before] += write.eq(begin & self.s_axil_wstrb.all() & (self.s_axil_awaddr[_PAGE] == 0))
         for register in writable:
-            m.d.sync += select[register.name].eq(whole & (self.s_axil_awaddr[_INDEX] == register.address >> 2))
+            m.d[after] += select[register.name].eq(write & (self.s_axil_awaddr[_INDEX] == register.address >> 2))
         m.d.sync += self.command.eq(0)
         with m.If(select["CONTROL"]):
             m.d.comb += taken.eq(1)
