@@ -73,7 +73,7 @@ BOARDS = {
             "openFPGALoader -b ulx3s -f {file}", "openFPGALoader -b ulx3s -f -o {address} {file}",
         ),
         Board(
-            "ulx3s-85f", "lfe5u-85f", "ulx3s:ULX3S_85F_Platform", _ECP5_85, 70_000_000, 2_000_000, 2, 192 << 10, 1 << 22,
+            "ulx3s-85f", "lfe5u-85f", "ulx3s:ULX3S_85F_Platform", _ECP5_85, 80_000_000, 2_000_000, 2, 192 << 10, 1 << 22,
             "openFPGALoader -b ulx3s -f {file}", "openFPGALoader -b ulx3s -f -o {address} {file}",
         ),
     )

@@ -86,7 +86,6 @@ class Framer(wiring.Component):
         m.d.sync += ended.eq(Mux(answering, at == size, self.at_end))
         m.d.comb += [
             self.at_end.eq(at == length),
-            self.room.eq(~size[4:].all()),
             read.addr.eq(Cat(at, answering)),
         ]
         m.d.sync += settled.eq(0)  # the byte at `at` has been read
@@ -158,14 +157,16 @@ class Framer(wiring.Component):
         with m.If(answer):
             m.d.sync += answering.eq(1)
         with m.If(begin):
-            m.d.sync += [size.eq(0), last_sequence.eq(sequence)]
+            m.d.sync += last_sequence.eq(sequence)
         with m.If(self.done):
             m.d.sync += state.eq(self.state)
 
         m.d.comb += [self.payload.payload.eq(read_data), self.payload.valid.eq(self.run & settled & ~self.at_end)]
+        next_size = Signal.like(size)
+        m.d.comb += next_size.eq(Mux(begin, 0, size + (self.run & self.data.valid)))
+        m.d.sync += [size.eq(next_size), self.room.eq(~next_size[4:].all())]
         with m.If(self.run):
             m.d.comb += [write.addr.eq(Cat(size, 1)), write.data.eq(self.data.payload), write.en.eq(self.data.valid)]
-            m.d.sync += size.eq(size + self.data.valid)
         with m.Else():
             m.d.comb += [write.addr.eq(at), write.data.eq(self.rx.payload)]
             m.d.comb += write.en.eq(next_byte & ~answering)

@@ -94,6 +94,7 @@ class ImageCache(wiring.Component):
             self.stop_flash.eq(self.stop),
             next_index.eq(index),
             stopped.eq(accept | self.stop),
+            read.eq(~shown | out.ready),
             self.m_axis_image_tvalid.eq(beats.valid),
             self.m_axis_image_tdata.eq(beats.payload.data),
             self.m_axis_image_tlast.eq(beats.payload.last),
@@ -114,14 +115,12 @@ class ImageCache(wiring.Component):
                     m.d.comb += [self.stop_flash.eq(1), next_index.eq(0)]
                     m.d.sync += [end.eq(index), state.eq(State.REPLAY)]
         with m.Else():
-            advance = ~shown | out.ready
             m.d.comb += [
                 out.valid.eq(shown),
                 out.payload.data.eq(data_read),
                 out.payload.last.eq(is_last),
-                read.eq(advance),
             ]
-            with m.If(advance):
+            with m.If(read):
                 m.d.sync += [shown.eq(1), is_last.eq(index == end)]
                 m.d.comb += next_index.eq(Mux(index == end, 0, index + 1))
         with m.If(stopped):

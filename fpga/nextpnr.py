@@ -41,6 +41,10 @@ _FILES = {"ice40": ("pcf", "asc"), "ecp5": ("lpf", "textcfg")}
 def options(device: Device, seed: int, on_pins: bool) -> list[str]:
     """nextpnr's options but for the files; `on_pins`: there are constraints that say where every pin is."""
     found = [*device.part, "-q", "--seed", str(seed), "--freq", str(device.mhz), "--timing-allow-fail"]
+    if device.family == "ice40":
+        # iCEBreaker's system takes more of its device than the density of 0.9 that the placer spreads cells to by default;
+        # it then found no legal place for them all with one seed in two
+        found += ["--placer-heap-beta", "0.98"]
     if device.family == "ecp5":
         found += [] if on_pins else ["--lpf-allow-unconstrained"]
         # router1 takes several times as long; the placer heap left wires of 258,000 at 8x16, static of 199,000

@@ -26,7 +26,8 @@ class Control(wiring.Component):
         load, stop         to the ports: take a program; leave the packet
         begin              pulse: a run begins in the next cycle
         run                to the data path: it works
-        clear              in the next cycle all registers of the data path are to return to their initial values
+        clear              in the next cycle all registers of the data path are to return to their initial values; also with
+                           a START, an ABORT and a ZEROISE that find nothing running
         zeroise            to the key register
         status             as STATUS reads
     """
@@ -58,9 +59,8 @@ class Control(wiring.Component):
         error = Signal(8)
         done = Signal()
         fault = Signal(8)
-        cause = Signal(
-            8
-        )  # a cycle later, so that no path goes through both a check and what follows from it; just once
+        # a cycle later, so that no path goes through both a check and what follows from it; just once
+        cause = Signal(8)
         m.d.sync += cause.eq(Mux(cause.any(), 0, self.errors))
         busy = self.run | self.loading | self.begin | cause.any()
 
@@ -86,17 +86,23 @@ class Control(wiring.Component):
             m.d.comb += self.load.eq(commanded(Command.LOAD))
             with m.If(~commanded(Command.LOAD)):
                 m.d.sync += self.begin.eq(1)
-                m.d.comb += self.clear.eq(1)
         with m.If(self.run & self.finished):
             m.d.sync += [self.run.eq(0), done.eq(1)]
-            m.d.comb += [self.clear.eq(1), self.zeroise.eq(self.zeroise_at_end)]
+            m.d.comb += self.zeroise.eq(self.zeroise_at_end)
         with m.If(fault.any()):
             m.d.sync += [error.eq(fault), self.run.eq(0), self.begin.eq(0), done.eq(0)]
             m.d.comb += self.zeroise.eq(1)
         m.d.sync += self.stop.eq(0)
         with m.If(fault.any() | commanded(Command.ABORT)):
             m.d.sync += self.stop.eq(1)
-            m.d.comb += self.clear.eq(1)
+        # it goes all over the core, so it does not wait for what a command finds: while nothing runs it changes nothing
+        m.d.comb += self.clear.eq(
+            (commanded(Command.START) & ~commanded(Command.LOAD) & ~self.run & ~self.begin)
+            | (self.run & self.finished)
+            | cause.any()
+            | commanded(Command.ABORT)
+            | commanded(Command.ZEROISE)
+        )
 
         bits = {
             Status.BUSY: busy,

@@ -15,12 +15,12 @@ __all__ = ["EntryWrite", "PostProcessor"]
 
 def EntryWrite(config: Config) -> wiring.Signature:
     """Writes requantise entries of a column group: the bias of the lanes in `biases`, multiplier and shift of those in
-    `scales`. `addresses`: chunk, and bank in the highest bit; the same for all lanes, with a signal for each."""
+    `scales`. `address`: chunk, and bank in the highest bit."""
     return wiring.Signature(
         {
             "biases": Out(config.lanes),
             "scales": Out(config.lanes),
-            "addresses": Out(data.ArrayLayout(range(2 * config.cols // config.lanes), config.lanes)),
+            "address": Out(range(2 * config.cols // config.lanes)),
             "entries": Out(data.ArrayLayout(entry_layout(config.sum_bits), config.lanes)),
         }
     )
@@ -37,7 +37,8 @@ class PostProcessor(wiring.Component):
     multiplier_cycles - 1 more: steps begin at multiples of multiplier_cycles after reset.
 
     Members:
-        entries        written by the weight loader
+        entries        written by the weight loader: a cycle later, unless `config.lean`; a group's first pixel must not come
+                       in the cycle after its last entry
         fields         of the layer; `start` in their first cycle
         valid, totals, tag   finished accumulators of one pixel
         out            one chunk: `data`, `word` and `chunk` (position in the word) in the activation memory, `keep` for the
@@ -130,10 +131,17 @@ class PostProcessor(wiring.Component):
             narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
             address = Signal(len(next_address), name=f"address_{lane}", attrs=kept_if_large(config))
             m.d.sync += [narrow.eq(is_narrow), address.eq(next_address)]
+            for port, value in (
+                (write.addr, self.entries.address),
+                (write.data, self.entries.entries[lane].as_value()),
+                (write.en, Cat(self.entries.biases[lane], self.entries.scales[lane])),
+            ):
+                written = port
+                if not config.lean:  # the lanes may be far away from the loader
+                    written = Signal.like(port, name=f"written_{lane}", attrs=kept_if_large(config))
+                    m.d.comb += port.eq(written)
+                m.d["comb" if config.lean else "sync"] += written.eq(value)
             m.d.comb += [
-                write.addr.eq(self.entries.addresses[lane]),
-                write.data.eq(self.entries.entries[lane]),
-                write.en.eq(Cat(self.entries.biases[lane], self.entries.scales[lane])),
                 read.addr.eq(address),
                 requantiser.advance.eq(advance),
                 requantiser.accumulator.eq(hold[lane]),

@@ -23,8 +23,8 @@ class WeightLoader(wiring.Component):
 
     Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
     that have tiles of a single beat, and always with `config.lean`, which has no such register, the next tile's first beat
-    comes a cycle later. Latency: 1 cycle from a beat to its write, with `config.lean` 0; a tile is `full` in the cycle after
-    its last beat. Between layers it takes 6 cycles to read the next descriptor.
+    comes a cycle later. Latency: from a beat to its write 1 cycle, for entries 2, with `config.lean` 0; a tile is `full` in
+    the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
 
     Members:
         run, layers, count  while `run`: `count` inferences of `layers` layers
@@ -155,14 +155,6 @@ class WeightLoader(wiring.Component):
             | (self._config.lean & fields.diagonal)
         )
 
-    def _diagonal(self, m: Module, fields, name: str, count: int) -> list[Value]:
-        """fields.diagonal for `count` places, in a register for each."""
-        if self._config.lean:
-            return [Const(0)] * count
-        copies = [Signal(name=f"diagonal_{name}_{at}", attrs=kept_if_large(self._config)) for at in range(count)]
-        m.d.sync += [copy.eq(fields.diagonal) for copy in copies]
-        return copies
-
     def _load_entries(
         self, m: Module, fields, bank: Signal, word: Value, enable: Signal, take: Signal, done: Signal
     ) -> None:
@@ -179,21 +171,25 @@ class WeightLoader(wiring.Component):
             with m.If(enable & take):
                 m.d.sync += ends.eq(~ends)
 
+        # unless lean they are written a cycle later than weights: what there is to choose from lies far apart
+        entries = Signal.like(self.entries.entries)
         biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
-        addresses = Signal.like(self.entries.addresses, attrs=kept_if_large(config), reset_less=True)
-        m.d["comb" if config.lean else "sync"] += [
-            self.entries.biases.eq(biases),
-            self.entries.scales.eq(scales),
-            *(address.eq(Cat(column[(lanes - 1).bit_length() :], bank)) for address in addresses),
-        ]
-        m.d.comb += self.entries.addresses.eq(addresses)
-        for lane, of_layer in enumerate(self._diagonal(m, fields, "entry", lanes)):
+        address = Cat(column[(lanes - 1).bit_length() :], bank)
+        writes = [(self.entries.biases, biases), (self.entries.scales, scales), (self.entries.address, address)]
+        if config.lean:
+            m.d.comb += [port.eq(value) for port, value in [*writes, (self.entries.entries, entries)]]
+        else:
+            for port, value in writes:
+                taken = Signal.like(port)
+                m.d.sync += [taken.eq(value), port.eq(taken)]
+            m.d.sync += self.entries.entries.eq(entries)
+        for lane in range(lanes):
             part = word.word_select(lane % per_beat, 64)
-            entry = self.entries.entries[lane]
+            entry = entries[lane]
             m.d.comb += [
-                entry.bias.eq(Mux(of_layer, fields.bias, part[: config.sum_bits].as_signed())),
-                entry.multiplier.eq(Mux(of_layer, fields.multiplier, part[32:47])),
-                entry.shift_1.eq(Mux(of_layer, fields.shift_1, part[48:54])),
+                entry.bias.eq(Mux(diagonal, fields.bias, part[: config.sum_bits].as_signed())),
+                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part[32:47])),
+                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part[48:54])),
             ]
         with m.If(enable & diagonal):
             m.d.comb += [biases.eq(-1), scales.eq(-1)]
@@ -231,11 +227,14 @@ class WeightLoader(wiring.Component):
         waiting = Signal()  # the tile before waits in the shadow registers, and the next beat must
 
         todo = Signal(17)  # 2 ** 16 minus the k-blocks to come, minus one
-        in_tile = (Const(1) << fold)[: config.cols.bit_length()]
+        in_tile: Value = Const(1)  # k-blocks; from a register, as only a group's first tile needs it to be new
+        if not config.lean:
+            in_tile = Signal(config.cols.bit_length())
+            m.d.sync += in_tile.eq(Const(1) << fold)
         next_todo = counted(todo, ~enable, ~fields.kblocks, in_tile)
         with m.If(~enable | last_beat):
             m.d.sync += todo.eq(next_todo)
-        with m.If(~enable | (last_beat & (fold == 0))):
+        with m.If(~enable | (last_beat & in_tile[0])):
             m.d.sync += block.eq(counted(block, ~enable | last_block, ~fields.cblocks))
 
         m.d.sync += [
@@ -264,9 +263,11 @@ class WeightLoader(wiring.Component):
         column = Cat(row, (block + 1)[: (config.cols // rows - 1).bit_length()])
         weight = Mux(second, fields.diagonal_b, fields.diagonal_a).as_unsigned()
         beat = Signal.like(written)
-        diagonals = self._diagonal(m, fields, "tile", -(-config.bytes_per_beat // SPAN))
+        made: Value = diagonal
         for lane in range(config.bytes_per_beat):
-            made = diagonals[lane // SPAN]
+            if lane % SPAN == 0 and not config.lean:  # a register for each span
+                made = Signal(name=f"diagonal_{lane}", attrs=kept_if_large(config))
+                m.d.sync += made.eq(diagonal)
             here = made & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
             byte = chosen((here, weight), (~made, self.parameters.payload.data.word_select(lane, 8)))
             m.d.comb += beat.word_select(lane, 8).eq(byte)

@@ -155,7 +155,7 @@ class Array:
             dut.weights.data,
             dut.entries.biases,
             dut.entries.scales,
-            dut.entries.addresses,
+            dut.entries.address,
             dut.entries.entries,
             dut.full,
             dut.swap,
@@ -169,7 +169,7 @@ class Array:
             data,
             biases,
             scales,
-            addresses,
+            address,
             entries,
             full,
             swap,
@@ -195,7 +195,7 @@ class Array:
                 values = np.frombuffer(data.to_bytes(size, "little"), np.int8)
                 self.shadow[row, part * size : part * size + size] = values
             for lane in range(lanes):
-                bank, chunk = divmod(addresses[lane], self.config.cols // lanes)
+                bank, chunk = divmod(address, self.config.cols // lanes)
                 entry, slot = entries[lane], self.banks[bank][chunk * lanes + lane]
                 if biases >> lane & 1:
                     slot[0] = entry.bias

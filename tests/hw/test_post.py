@@ -108,7 +108,7 @@ class Bench:
                     for biases, scales in (some.tolist(), (every - some).tolist()):
                         while self.rng.random() < self.pauses:
                             await ctx.tick()
-                        ctx.set(port.addresses, [number % 2 * (self.config.cols // lanes) + chunk] * lanes)
+                        ctx.set(port.address, number % 2 * (self.config.cols // lanes) + chunk)
                         ctx.set(port.biases, biases)
                         ctx.set(port.scales, scales)
                         for lane in range(lanes):
@@ -123,6 +123,7 @@ class Bench:
                         ctx.set(port.biases, 0)
                         ctx.set(port.scales, 0)
                 number += 1
+                await ctx.tick()  # they are on their way to the lanes
                 self.written = number
 
     async def send_pixels(self, ctx, layers: list[Layer]) -> None:
