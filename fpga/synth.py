@@ -1,12 +1,14 @@
 """A design on a device: resources by module from synthesis; a clock and a bitstream from place and route. All is cached."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from fpga.bitstream import bitstream
 from fpga.cache import cache_folder, digest, made
 from fpga.designs import Design
 from fpga.devices import Device
+from fpga.floorplan import floorplan, write_floorplan
 from fpga.netlist import HARNESS, RESOURCES, Netlist, read_netlist
 from fpga.nextpnr import Placement, options, place_and_route, read_report, routed
 from fpga.sources import Source
@@ -55,7 +57,8 @@ def measure_area(design: Design, device: Device) -> Area:
 
 
 def measure_clock(design: Design, device: Device, seed: int) -> Placement:
-    """Place and route a design with a seed, unless that was done before: the same netlist, constraints, nextpnr and options.
+    """Place and route a design with a seed, unless that was done before: the same netlist, floorplan, constraints, nextpnr and
+    options.
 
     A board's design that reaches device.mhz comes with its bitstream.
 
@@ -68,6 +71,10 @@ def measure_clock(design: Design, device: Device, seed: int) -> Placement:
         raise DeeplockError(f"does not fit {device.name}: {excess}")
     constraints = source.constraints
     chosen = [*options(device, seed, bool(constraints)), *filter(None, [constraints])]
+    if sites := floorplan(netlist.cells, device):
+        chosen.append(repr(sites))
+        placed = path.with_name(f"floorplan-{digest(repr(sites))}.json")
+        path = made(placed, partial(write_floorplan, path, sites))
     report = path.with_name(f"seed-{seed}-{digest(program_version(f'nextpnr-{device.family}'), *chosen)}.json")
     made(report, lambda unfinished: place_and_route(path, device, seed, constraints, unfinished))
     placement = read_report(report, seed, device, bool(constraints), netlist.module_of)
