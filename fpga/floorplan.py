@@ -1,7 +1,7 @@
 """Where the multipliers of an array lie on a device.
 
-Left to itself, nextpnr scatters them over the device, and with them all that is around: at 8x16 on an ECP5 85F its wires become
-half as long again and up to a third slower.
+Left to itself, nextpnr scatters them over the device, and with them all that is around: neighbours in the array come to lie at
+opposite ends, differently with every seed.
 """
 
 import json

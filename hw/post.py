@@ -136,11 +136,12 @@ class PostProcessor(wiring.Component):
                 (write.data, self.entries.entries[lane].as_value()),
                 (write.en, Cat(self.entries.biases[lane], self.entries.scales[lane])),
             ):
-                written = port
-                if not config.lean:  # the lanes may be far away from the loader
+                if config.lean:
+                    m.d.comb += port.eq(value)
+                else:  # the lanes may be far away from the loader
                     written = Signal.like(port, name=f"written_{lane}", attrs=kept_if_large(config))
                     m.d.comb += port.eq(written)
-                m.d["comb" if config.lean else "sync"] += written.eq(value)
+                    m.d.sync += written.eq(value)
             m.d.comb += [
                 read.addr.eq(address),
                 requantiser.advance.eq(advance),
