@@ -32,7 +32,8 @@ class KeySchedule(wiring.Component):
     Holds the Nk oldest unsent words of the stream and makes as many new ones as leave. No two of four consecutive
     aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that
     register is the block RAM's own, its address computed one cycle ahead. All that SubWord is added to for the next input
-    is in a register, too. So every style keeps up: the recurrence is S-box, exclusive or, register.
+    is in a register, too; and the S-boxes are encoded (hw.sbox), so that round the loop `composite` has one linear map, not
+    two. So every style keeps up: the recurrence is S-box, exclusive or, register.
 
     Latency: the first beat is valid in the cycle after `start`. Throughput: a beat a cycle.
 
@@ -73,7 +74,7 @@ class KeySchedule(wiring.Component):
             raise ValueError(f"key_sizes must be some of {KEY_SIZES}, not {tuple(key_sizes)}")
         self._counts = {size: count for size, count in _WORDS.items() if 4 * count in key_sizes}
         self._beat = bytes_per_beat // 4
-        self._sbox = Sbox(4, style)
+        self._sbox = Sbox(4, style, encoded=True)
         super().__init__(
             {
                 "key": In(256),
@@ -137,7 +138,11 @@ class KeySchedule(wiring.Component):
         new = [Signal(32, name=f"new_{i}") for i in range(beat)]
         moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
         rest, next_rest = Signal(32, reset_less=True), Signal(32)
-        before = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0)
+        substitutes = before_first(phase) | before_third(phase)
+        before = rest ^ Mux(substitutes, sbox.output, 0)
+        encoded = sbox.encode(rest) ^ Mux(
+            substitutes, sbox.encoded, 0
+        )  # what comes first round the loop is the S-box's own
         with m.Switch(size):
             for key_size, count in counts.items():
                 with m.Case(key_size):
@@ -164,7 +169,7 @@ class KeySchedule(wiring.Component):
             m.d.comb += word.eq(words[i] ^ (Mux(before_third(phase), substituted, previous) if i == 2 else previous))
 
         to_sbox = Signal(32)
-        m.d.comb += to_sbox.eq(Mux(half_way(next_phase), before, before.rotate_right(8)))
+        m.d.comb += to_sbox.eq(Mux(half_way(next_phase), encoded, encoded.rotate_right(8)))
 
         begins, first_rcon = self.start | self.again, Const(next(rcons()), 8)
         with m.If(self.clear):
@@ -174,7 +179,7 @@ class KeySchedule(wiring.Component):
                 for key_size, count in counts.items():
                     with m.Case(key_size):
                         key = [self.key.word_select(i, 32) for i in range(count)]
-                        m.d.comb += to_sbox.eq(key[-1].rotate_right(8))
+                        m.d.comb += to_sbox.eq(sbox.encode(key[-1].rotate_right(8)))
                         if beat > 1:
                             m.d.comb += next_rest.eq(
                                 rest_of(count, lambda i, key=key: key[i] ^ key[i + 1], Const(0, 3), first_rcon, key[-1])

@@ -1,6 +1,7 @@
 """Every combinational S-box equals its table, proved by SAT: a miter of the circuit and of a Verilog case statement."""
 
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,13 +16,22 @@ from tests.hw.yosys import YOSYS
 CUSTOM = np.random.default_rng(5).permutation(256)
 
 
-def is_equal(circuit: Elaboratable, input: Signal, output: Signal, table: np.ndarray) -> bool:
-    """Whether Yosys proves that output is table[input]; they carry these names."""
+ECP5 = SimpleNamespace(device="LFE5U-85F")
+CELLS = """
+read_verilog +/ecp5/common_sim.vh
+setattr -mod -unset lib_whitebox LUT4 PFUMX L6MUX21
+hierarchy -top circuit
+"""
+
+
+def is_equal(circuit: Elaboratable, input: Signal, output: Signal, table: np.ndarray, platform=None) -> bool:
+    """Whether Yosys proves that output is table[input]; they carry these names. `platform` None or ECP5."""
     cases = "\n".join(f"8'd{x}: \\output = 8'd{y};" for x, y in enumerate(table))
     script = f"""
 read_rtlil <<rtlil
-{rtlil.convert(circuit, name="circuit", ports=[input, output])}
+{rtlil.convert(circuit, name="circuit", ports=[input, output], platform=platform)}
 rtlil
+{CELLS if platform else ""}
 read_verilog <<verilog
 module table_(input [7:0] \\input , output reg [7:0] \\output );
 always @* case (\\input )
@@ -30,6 +40,7 @@ endcase
 endmodule
 verilog
 proc -norom
+memory -nordff
 flatten circuit
 miter -equiv -flatten table_ circuit miter
 sat -verify -prove trigger 0 miter
@@ -43,9 +54,26 @@ sat -verify -prove trigger 0 miter
     return proved
 
 
-def sbox_is_equal(style: str, table: np.ndarray, expected: np.ndarray) -> bool:
+def sbox_is_equal(style: str, table: np.ndarray, expected: np.ndarray, platform=None) -> bool:
     sbox = Sbox(1, style, table)
-    return is_equal(sbox, sbox.input, sbox.output, expected)
+    return is_equal(sbox, sbox.input, sbox.output, expected, platform)
+
+
+class Encoded(Elaboratable):
+    """An encoded composite S-box, its input encoded; its output, or with `again` that of a second one that takes its own
+    encoded output: S[S[input]]."""
+
+    def __init__(self, again: bool):
+        self.input, self.output = Signal(8, name="input"), Signal(8, name="output")
+        self._again = again
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.first = first = Sbox(1, "composite", encoded=True)
+        m.submodules.second = second = Sbox(1, "composite", encoded=True)
+        m.d.comb += [first.input.eq(first.encode(self.input)), second.input.eq(first.encoded)]
+        m.d.comb += self.output.eq(second.output if self._again else first.output)
+        return m
 
 
 @pytest.mark.parametrize("style", ["lut", "composite"])
@@ -62,12 +90,19 @@ def test_shared_sbox_equals_both_tables(inverse, table):
     assert is_equal(m, sbox.input, sbox.output, table)
 
 
-def test_custom_sbox_equals_its_table():
-    assert sbox_is_equal("lut", CUSTOM, CUSTOM)
+@pytest.mark.parametrize("again, table", [(False, SBOX), (True, SBOX[SBOX])], ids=["once", "twice"])
+def test_encoded_sbox_equals_its_table(again, table):
+    circuit = Encoded(again)
+    assert is_equal(circuit, circuit.input, circuit.output, table)
 
 
-@pytest.mark.parametrize("style", ["lut", "composite"])
-def test_one_wrong_entry_fails_the_proof(style):
+@pytest.mark.parametrize("platform", [None, ECP5], ids=["generic", "ecp5"])
+def test_custom_sbox_equals_its_table(platform):
+    assert sbox_is_equal("lut", CUSTOM, CUSTOM, platform)
+
+
+@pytest.mark.parametrize("style, platform", [("lut", None), ("lut", ECP5), ("composite", None)])
+def test_one_wrong_entry_fails_the_proof(style, platform):
     wrong = SBOX.copy()
     wrong[[3, 200]] = wrong[[200, 3]]
-    assert not sbox_is_equal(style, SBOX, wrong)
+    assert not sbox_is_equal(style, SBOX, wrong, platform)
