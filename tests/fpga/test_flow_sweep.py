@@ -1,6 +1,7 @@
 """Sweep files."""
 
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from fpga.boards import BOARDS
 from fpga.designs import Design
 from fpga.devices import Device
 from fpga.sweep import read_sweep
+from hw.sbox import STYLES
 from pymodel.errors import DeeplockError
 
 CORE = "[[core]]\ndevice = 'up5k'\n"
@@ -84,10 +86,10 @@ def test_a_table_may_say_how_many_seeds_its_rows_get(tmp_path):
     assert [list(job.seeds) for job in read_sweep(path, 3)] == [[1, 2, 3], [], [1, 2]]
 
 
-def test_the_sweep_of_the_project_has_every_board():
+def test_the_sweep_of_the_project_has_every_board_plain_and_with_every_style_of_s_box():
     rows = [design.fields for design, _ in _rows_of(AREA)]
-    boards = [(row["board"], row["suite"]) for row in rows if "board" in row]
-    assert sorted(boards) == sorted((name, suite) for name in BOARDS for suite in ("plain", "deep-lock"))
+    boards = [(row["board"], row["sbox"] or row["suite"]) for row in rows if "board" in row]
+    assert sorted(boards) == sorted(product(BOARDS, ("plain", *STYLES)))
 
 
 @pytest.mark.parametrize(
