@@ -199,10 +199,8 @@ class CompositeSbox(wiring.Component):
             inverted[form] = Signal(name=f"inverted_{form:02x}")
             m.d.comb += inverted[form].eq(Const(table, 16).bit_select(norm, 1))
 
-        # a / n and b / n by their forms, and the output, which is linear in them.
-        forward_rows: list[list[Value]] = [[] for _ in range(8)]
-        inverse_rows: list[list[Value]] = [[] for _ in range(8)]
-        summands: list[tuple[Value, int]] = []  # of the forward output: the byte, where the bit is set
+        # a / n and b / n by their forms, and the output, which is linear in them: y where the bit is set
+        summands: list[tuple[Value, int]] = []
         for half, forms in enumerate(choice.products):
             for form, weight in zip(forms, _dual(forms), strict=True):
                 pairs = [Signal(name=f"product_{half}_{form:02x}_{i}") for i in range(2)]
@@ -210,17 +208,14 @@ class CompositeSbox(wiring.Component):
                     ands = [bits[half][j] & inverted[_multiply(form, weights[half][j])] for j in (i, i + 1)]
                     m.d.comb += pair.eq(ands[0] ^ ands[1])
                 y = _multiply(_CONJUGATE[choice.split[half]], weight)
-                summands.append((pairs[0] ^ pairs[1], _AFFINE[y]))
-                for k in range(8):
-                    if _AFFINE[y] >> k & 1:
-                        forward_rows[k].append(pairs[0] ^ pairs[1])
-                    if _multiply(choice.scale, y) >> k & 1:
-                        inverse_rows[k].append(pairs[0] ^ pairs[1])
+                summands.append((pairs[0] ^ pairs[1], y))
         for k in range(8):
+            forward_row = [bit for bit, y in summands if _AFFINE[y] >> k & 1]
+            inverse_row = [bit for bit, y in summands if _multiply(choice.scale, y) >> k & 1]
             m.d.comb += self.output[k].eq(
-                self._select(reduce(xor, forward_rows[k]) ^ (_OFFSET >> k & 1), reduce(xor, inverse_rows[k]))
+                self._select(reduce(xor, forward_row) ^ (_OFFSET >> k & 1), reduce(xor, inverse_row))
             )
         if self._encoded:
-            bits_of, elements = zip(*summands, (Const(1, 1), _OFFSET), strict=True)
-            m.d.comb += self.encoded.eq(_sums(self._direction, Cat(bits_of), list(elements)))
+            outputs = [*((bit, _AFFINE[y]) for bit, y in summands), (Const(1, 1), _OFFSET)]
+            m.d.comb += self.encoded.eq(_sums(self._direction, Cat(bit for bit, _ in outputs), [y for _, y in outputs]))
         return m

@@ -19,9 +19,9 @@ class Sbox(wiring.Component):
     """`lanes` bytes through one S-box, side by side.
 
     Styles: `rom` is block RAM, one for two lanes where it has two ports (ECP5), else one a lane (iCE40); `lut` is a
-    table that synthesis maps to LUTs; both take any 8-bit bijection. `composite` computes inversion in GF((2^4)^2),
-    with the fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom`, 0 for the others.
-    Throughput: `lanes` bytes a cycle.
+    table in LUTs, on ECP5 by `hw.ecp5.looked_up`; both take any 8-bit bijection. `composite` computes inversion in
+    GF((2^4)^2), with the fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom`, 0 for the
+    others. Throughput: `lanes` bytes a cycle.
 
     Arguments
     ---------

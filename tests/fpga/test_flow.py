@@ -8,7 +8,7 @@ import pytest
 
 import fpga.synth
 from fpga import cache, nextpnr
-from fpga.designs import Design, sbox
+from fpga.designs import Design, sbox, unlock_unit
 from fpga.devices import DEVICES, Device, find_device
 from fpga.jobs import Job, processes, run_jobs
 from fpga.report import row_of
@@ -57,6 +57,13 @@ def test_resources_are_those_of_the_modules(device):
     assert area.total["lut4"] == sum(module["lut4"] for module in modules.values())
     assert area.harness["ff"] == INPUTS + 2 * OUTPUTS
     assert area.harness["lut4"] == OUTPUTS
+
+
+@pytest.mark.parametrize("device, luts", [("up5k", range(4 * 250, 4 * 330)), ("lfe5u-25f", range(4 * 136, 4 * 150))])
+def test_s_boxes_in_luts_take_no_block_ram_though_a_register_is_behind_them(device, luts):
+    total = measure_area(unlock_unit(4, "lut"), DEVICES[device]).total
+    assert total["bram"] == 0
+    assert total["lut4"] in luts
 
 
 @pytest.mark.parametrize("device", [DEVICES["hx8k"], DEVICES["lfe5u-25f"]], ids=lambda device: device.name)
