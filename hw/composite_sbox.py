@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import xor
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from pymodel.sbox import SBOX, double
 
-__all__ = ["DIRECTIONS", "CompositeSbox", "encode"]
+__all__ = ["DIRECTIONS", "CompositeSbox"]
 
 DIRECTIONS = ("forward", "inverse", "both")
 
@@ -99,29 +99,6 @@ _CHOICES = {
 }
 
 
-_PARTS = {
-    direction: {
-        _multiply(choice.split[0], a) ^ _multiply(choice.split[1], b): (a, b) for a in _SUBFIELD for b in _SUBFIELD
-    }
-    for direction, choice in _CHOICES.items()
-}
-"""By direction and element: its a and b."""
-
-
-def _sums(direction: str, bits: Value, elements: list[int]) -> Value:
-    """The 8 input forms, those of a first, of the sum of those elements whose bit is set."""
-    rows = []
-    for half, forms in enumerate(_CHOICES[direction].inputs):
-        for form in forms:
-            rows.append([bits[i] for i, y in enumerate(elements) if _form(form, _PARTS[direction][y][half])])
-    return Cat(reduce(xor, row) for row in rows)
-
-
-def encode(byte: Value) -> Value:
-    """A byte, 8 bits, as a forward S-box that is `encoded` takes it; linear, so 0 stays 0 and sums stay sums."""
-    return _sums("forward", byte, [1 << bit for bit in range(8)])
-
-
 class CompositeSbox(wiring.Component):
     """One byte through the AES S-box or its inverse, combinational: latency 0 cycles, throughput a byte a cycle.
 
@@ -129,34 +106,25 @@ class CompositeSbox(wiring.Component):
     ---------
     direction : "forward" | "inverse" | "both"
         Which S-box; `both` shares one inversion.
-    encoded : bool
-        Of direction `forward` only: for a loop through the S-box, which so leaves out the linear map at its input.
 
     Members
     -------
     input : In(8)
-        With `encoded` what `encode` makes of the byte.
     output : Out(8)
-    encoded : Out(8)
-        Only with `encoded`: what `encode` makes of `output`, but sooner.
     inverse : In(1)
         Only with direction `both`: take the inverse S-box.
 
     Raises
     ------
     ValueError
-        For another direction, or one that cannot be encoded.
+        For another direction.
     """
 
-    def __init__(self, direction: str, encoded: bool = False):
+    def __init__(self, direction: str):
         if direction not in DIRECTIONS:
             raise ValueError(f"direction must be forward, inverse or both, not {direction}")
-        if encoded and direction != "forward":
-            raise ValueError(f"direction must be forward for an encoded S-box, not {direction}")
         self._direction = direction
-        self._encoded = encoded
-        more = {"inverse": In(1)} if direction == "both" else {"encoded": Out(8)} if encoded else {}
-        super().__init__({"input": In(8), "output": Out(8)} | more)
+        super().__init__({"input": In(8), "output": Out(8)} | ({"inverse": In(1)} if direction == "both" else {}))
 
     def _select(self, forward: Value, inverse: Value) -> Value:
         if self._direction == "both":
@@ -166,17 +134,26 @@ class CompositeSbox(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         choice = _CHOICES[self._direction]
+        parts = {
+            _multiply(choice.split[0], a) ^ _multiply(choice.split[1], b): (a, b) for a in _SUBFIELD for b in _SUBFIELD
+        }
         undo_affine = [_AFFINE.index(1 << bit) for bit in range(8)]
+
+        def sum_of(bits: Value, elements: list[int], half: int, form: int) -> Value:
+            return reduce(xor, [bits[i] for i, y in enumerate(elements) if _form(form, parts[y][half])])
 
         # y by its forms: y = sum of bits[half][i] * weights[half][i] * split[half].
         bits = [Signal(4, name="a"), Signal(4, name="b")]
         weights = [_dual(forms) for forms in choice.inputs]
         forward = [1 << bit for bit in range(8)]
         inverse = [_multiply(choice.scale, x) for x in undo_affine]
-        taken = self._select(
-            _sums(self._direction, self.input, forward), _sums(self._direction, self.input ^ _OFFSET, inverse)
-        )
-        m.d.comb += Cat(bits).eq(self.input if self._encoded else taken)
+        for half, forms in enumerate(choice.inputs):
+            for i, form in enumerate(forms):
+                m.d.comb += bits[half][i].eq(
+                    self._select(
+                        sum_of(self.input, forward, half, form), sum_of(self.input ^ _OFFSET, inverse, half, form)
+                    )
+                )
 
         # The norm by its forms: y^17 = y * y^16, bit by bit.
         norm = Signal(4)
@@ -207,15 +184,11 @@ class CompositeSbox(wiring.Component):
                 for pair, i in zip(pairs, (0, 2), strict=True):
                     ands = [bits[half][j] & inverted[_multiply(form, weights[half][j])] for j in (i, i + 1)]
                     m.d.comb += pair.eq(ands[0] ^ ands[1])
-                y = _multiply(_CONJUGATE[choice.split[half]], weight)
-                summands.append((pairs[0] ^ pairs[1], y))
+                summands.append((pairs[0] ^ pairs[1], _multiply(_CONJUGATE[choice.split[half]], weight)))
         for k in range(8):
             forward_row = [bit for bit, y in summands if _AFFINE[y] >> k & 1]
             inverse_row = [bit for bit, y in summands if _multiply(choice.scale, y) >> k & 1]
             m.d.comb += self.output[k].eq(
                 self._select(reduce(xor, forward_row) ^ (_OFFSET >> k & 1), reduce(xor, inverse_row))
             )
-        if self._encoded:
-            outputs = [*((bit, _AFFINE[y]) for bit, y in summands), (Const(1, 1), _OFFSET)]
-            m.d.comb += self.encoded.eq(_sums(self._direction, Cat(bit for bit, _ in outputs), [y for _, y in outputs]))
         return m

@@ -1,8 +1,6 @@
 """The endless AES key expansion in hardware: the key stream of suite `deep-lock`, a beat a cycle."""
 
 from collections.abc import Callable, Sequence
-from functools import reduce
-from operator import xor
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
@@ -31,9 +29,12 @@ class KeySchedule(wiring.Component):
 
     Holds the Nk oldest unsent words of the stream and makes as many new ones as leave. No two of four consecutive
     aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that
-    register is the block RAM's own, its address computed one cycle ahead. All that SubWord is added to for the next input
-    is in a register, too; and the S-boxes are encoded (hw.sbox), so that round the loop `composite` has one linear map, not
-    two. So every style keeps up: the recurrence is S-box, exclusive or, register.
+    register is the block RAM's own, its address computed one cycle ahead.
+
+    With beats of one or two words SubWord has two of them: what comes from the S-boxes is registered and added to the new
+    words one beat late, long before they leave. With four words it is due within every beat, and the recurrence is S-box,
+    exclusive or, register: all else that is added for the next input is in a register, too. That is too short a time to
+    compute an S-box in, so there the S-boxes of style `composite` are those of `lut`.
 
     Latency: the first beat is valid in the cycle after `start`. Throughput: a beat a cycle.
 
@@ -74,7 +75,7 @@ class KeySchedule(wiring.Component):
             raise ValueError(f"key_sizes must be some of {KEY_SIZES}, not {tuple(key_sizes)}")
         self._counts = {size: count for size, count in _WORDS.items() if 4 * count in key_sizes}
         self._beat = bytes_per_beat // 4
-        self._sbox = Sbox(4, style, encoded=True)
+        self._sbox = Sbox(4, "lut" if style == "composite" and bytes_per_beat == 16 else style)
         super().__init__(
             {
                 "key": In(256),
@@ -91,6 +92,7 @@ class KeySchedule(wiring.Component):
         m.submodules.sbox = sbox = self._sbox
 
         beat = self._beat
+        hurries = beat == 4  # SubWord is due in every beat
         counts = self._counts
         several = len(counts) > 1
         size = Signal(KeySize) if several else Const(next(iter(counts)), KeySize)
@@ -116,19 +118,18 @@ class KeySchedule(wiring.Component):
             return (phase == 0) | half_way(phase)
 
         def before_third(phase: Value) -> Value:
-            return (size == KeySize.AES_192) & (phase == 4) if beat == 4 else Const(0)
+            return (size == KeySize.AES_192) & (phase == 4) if hurries else Const(0)
 
         next_rcon = Signal.like(rcon)
         m.d.comb += next_rcon.eq(rcon)
         with m.If((phase == 0) | before_third(phase)):
             m.d.comb += next_rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
 
-        # SubWord takes the word before its place: the last new one, or the second of the next beat. That is its own output,
-        # if this beat has some, and `rest`: words, each summand one or two that are next to each other, and Rcon.
+        # Of four words, SubWord takes the last new one or the second of the next beat. That is SubWord's own output, if this
+        # beat has some, and `rest`: words, each summand one or two that are next to each other, and Rcon.
         def rest_of(count: int, summand: Callable[[int], Value], phase: Value, rcon: Value, last: Value) -> Value:
-            first, *others = (summand(i) for i in range(0, beat, 2))
-            total = reduce(xor, others, Mux(before_third(phase), 0, first))
-            if (count, beat) == (_WORDS[KeySize.AES_192], 4):
+            total = Mux(before_third(phase), 0, summand(0)) ^ summand(2)
+            if count == _WORDS[KeySize.AES_192]:
                 total ^= Mux(phase == 0, summand(4), 0)
             return total ^ Mux(before_first(phase) | before_third(phase), Mux(half_way(phase), 0, rcon), last)
 
@@ -137,39 +138,39 @@ class KeySchedule(wiring.Component):
         next_phase = Signal(range(8))
         new = [Signal(32, name=f"new_{i}") for i in range(beat)]
         moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
-        rest, next_rest = Signal(32, reset_less=True), Signal(32)
-        substitutes = before_first(phase) | before_third(phase)
-        before = rest ^ Mux(substitutes, sbox.output, 0)
-        encoded = sbox.encode(rest) ^ Mux(
-            substitutes, sbox.encoded, 0
-        )  # what comes first round the loop is the S-box's own
+        late = Signal(32)  # what the newest words lack of a beat that does not hurry
+        rest, next_rest = Signal(32, reset_less=True), Signal(32)  # of one that does
+        taken = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0) if hurries else new[-1]
         with m.Switch(size):
             for key_size, count in counts.items():
                 with m.Case(key_size):
-
-                    def of_moved(i: int, count=count) -> Value:
-                        """Of two new words only one word's worth is new."""
-                        i += beat
-                        return words[i - count + 1] if i >= count else words[i] ^ words[i + 1]
-
                     # the last new word is what SubWord takes, but where it takes the second of the next beat
-                    newest = new[-1] if (count, beat) == (_WORDS[KeySize.AES_192], 4) else before
-                    m.d.comb += last.eq(words[count - 1])
+                    last_new = new[-1] if (count, beat) == (_WORDS[KeySize.AES_192], 4) else taken
+                    newest = (
+                        words[count - beat : count]
+                        if hurries
+                        else [word ^ late for word in words[count - beat : count]]
+                    )
+                    m.d.comb += last.eq(newest[-1])
                     m.d.comb += next_phase.eq(Mux(phase + beat >= count, phase + beat - count, phase + beat))
-                    m.d.comb += Cat(moved).eq(Cat([*words[:count], *new[:-1], newest][beat:]))
-                    if beat == 1:
-                        m.d.comb += rest.eq(rest_of(count, lambda i: words[0], phase, rcon, last))
-                    else:
-                        m.d.comb += next_rest.eq(rest_of(count, of_moved, next_phase, next_rcon, newest))
+                    m.d.comb += Cat(moved).eq(Cat([*words[: count - beat], *newest, *new[:-1], last_new][beat:]))
+                    if hurries:
+
+                        def of_moved(i: int, count=count) -> Value:
+                            """Of two new words only one word's worth is new."""
+                            i += beat
+                            return words[i - count + 1] if i >= count else words[i] ^ words[i + 1]
+
+                        m.d.comb += next_rest.eq(rest_of(count, of_moved, next_phase, next_rcon, last_new))
 
         substituted = Signal(32)
         m.d.comb += substituted.eq(sbox.output ^ Mux(half_way(phase), 0, rcon))
         for i, word in enumerate(new):
-            previous = new[i - 1] if i else Mux(before_first(phase), substituted, last)
+            previous = new[i - 1] if i else Mux(before_first(phase), substituted if hurries else 0, last)
             m.d.comb += word.eq(words[i] ^ (Mux(before_third(phase), substituted, previous) if i == 2 else previous))
 
         to_sbox = Signal(32)
-        m.d.comb += to_sbox.eq(Mux(half_way(next_phase), encoded, encoded.rotate_right(8)))
+        m.d.comb += to_sbox.eq(Mux(half_way(next_phase), taken, taken.rotate_right(8)))
 
         begins, first_rcon = self.start | self.again, Const(next(rcons()), 8)
         with m.If(self.clear):
@@ -179,8 +180,8 @@ class KeySchedule(wiring.Component):
                 for key_size, count in counts.items():
                     with m.Case(key_size):
                         key = [self.key.word_select(i, 32) for i in range(count)]
-                        m.d.comb += to_sbox.eq(sbox.encode(key[-1].rotate_right(8)))
-                        if beat > 1:
+                        m.d.comb += to_sbox.eq(key[-1].rotate_right(8))
+                        if hurries:
                             m.d.comb += next_rest.eq(
                                 rest_of(count, lambda i, key=key: key[i] ^ key[i + 1], Const(0, 3), first_rcon, key[-1])
                             )
@@ -189,11 +190,9 @@ class KeySchedule(wiring.Component):
             m.d.sync += [Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0)]
             if several:
                 m.d.sync += size.eq(0)
-            if beat > 1:
-                m.d.sync += rest.eq(0)
+            m.d.sync += rest.eq(0) if hurries else late.eq(0)
         with m.Elif(self.start | step):
-            if beat > 1:
-                m.d.sync += rest.eq(next_rest)
+            m.d.sync += rest.eq(next_rest) if hurries else late.eq(Mux(before_first(phase) & ~begins, substituted, 0))
             with m.If(begins):
                 m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(first_rcon), active.eq(1)]
                 if several:

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.composite_sbox import CompositeSbox, encode
+from hw.composite_sbox import CompositeSbox
 from hw.ecp5 import is_ecp5, looked_up
 from pymodel.sbox import INV_SBOX, SBOX, check_bijection
 
@@ -30,9 +30,6 @@ class Sbox(wiring.Component):
     style : "rom" | "lut" | "composite"
     table : uint8 [256]
         The S-box, S[x] at x.
-    encoded : bool
-        `input` is what `encode` makes of the bytes: for a loop through the S-box, which then takes `encoded` from it and so is
-        shorter with style `composite`.
 
     Members
     -------
@@ -47,16 +44,14 @@ class Sbox(wiring.Component):
     ----------
     latency : int
         Cycles.
-    encoded : Value
-        What `encode` makes of `output`; only of an S-box that is encoded.
 
     Raises
     ------
     ValueError
-        For a style, a number of lanes or a table that is none of these; for an inverse composite S-box that is to be encoded.
+        For a style, a number of lanes or a table that is none of these.
     """
 
-    def __init__(self, lanes: int, style: str, table: np.ndarray = SBOX, encoded: bool = False):
+    def __init__(self, lanes: int, style: str, table: np.ndarray = SBOX):
         if lanes < 1:
             raise ValueError(f"lanes must be at least 1, not {lanes}")
         if style not in STYLES:
@@ -64,22 +59,10 @@ class Sbox(wiring.Component):
         self._table = check_bijection(table)
         if style == "composite" and not self._is(SBOX) and not self._is(INV_SBOX):
             raise ValueError("style composite knows only the AES S-box and its inverse; use rom or lut")
-        self._encoded = encoded and style == "composite"
-        if self._encoded and not self._is(SBOX):
-            raise ValueError("a composite S-box that is encoded must be the AES S-box, not its inverse")
         self._lanes = lanes
         self._style = style
         self.latency = int(style == "rom")
-        more = {"encoded": Out(8 * lanes)} if self._encoded else {}
-        super().__init__({"input": In(8 * lanes), "output": Out(8 * lanes), "en": In(1)} | more)
-        if encoded and not self._encoded:
-            self.encoded = self.output
-
-    def encode(self, data: Value) -> Value:
-        """Bytes as the `input` of an encoded S-box; linear, so 0 stays 0 and sums stay sums."""
-        if not self._encoded:
-            return data
-        return Cat(encode(data[bit : bit + 8]) for bit in range(0, len(data), 8))
+        super().__init__({"input": In(8 * lanes), "output": Out(8 * lanes), "en": In(1)})
 
     def _is(self, table: np.ndarray) -> bool:
         return bool((self._table == table).all())
@@ -113,10 +96,8 @@ class Sbox(wiring.Component):
         else:
             for lane, address in enumerate(inputs):
                 direction = "inverse" if self._is(INV_SBOX) else "forward"
-                sbox = m.submodules[f"lane_{lane}"] = CompositeSbox(direction, self._encoded)
+                sbox = m.submodules[f"lane_{lane}"] = CompositeSbox(direction)
                 m.d.comb += sbox.input.eq(address)
                 outputs.append(sbox.output)
-                if self._encoded:
-                    m.d.comb += self.encoded.word_select(lane, 8).eq(sbox.encoded)
         m.d.comb += self.output.eq(Cat(outputs))
         return m

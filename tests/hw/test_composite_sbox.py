@@ -35,6 +35,3 @@ def test_composite_sbox_takes_few_luts(tmp_path, direction, family, most):
 
 def test_faults_of_arguments_are_named():
     assert_refused("direction must be forward, inverse or both, not back", lambda: CompositeSbox("back"))
-    assert_refused(
-        "direction must be forward for an encoded S-box, not inverse", lambda: CompositeSbox("inverse", encoded=True)
-    )

@@ -126,8 +126,8 @@ def test_clear_zeroises_and_stops(bytes_per_beat, style, dice):
     fragment = Fragment.get(dut, None)
     state = registers_of(fragment)
     sbox_output = dut._sbox.output
-    sums = 32 * (style != "rom") + 32 * (bytes_per_beat > 4)
-    assert sum(len(Value.cast(register)) for register in state) == 256 + 2 + 3 + 8 + 1 + sums
+    around_sbox = 32 * (style != "rom") + 32
+    assert sum(len(Value.cast(register)) for register in state) == 256 + 2 + 3 + 8 + 1 + around_sbox
 
     async def testbench(ctx):
         for key_size in KEY_SIZES:

@@ -61,8 +61,4 @@ def test_faults_of_arguments_are_named():
     assert_refused(
         "style composite knows only the AES S-box and its inverse; use rom or lut", lambda: Sbox(1, "composite", CUSTOM)
     )
-    assert_refused(
-        "a composite S-box that is encoded must be the AES S-box, not its inverse",
-        lambda: Sbox(1, "composite", INV_SBOX, encoded=True),
-    )
     assert_refused("S-box must be a bijection: 0x00 appears 256 times", lambda: Sbox(1, "lut", np.zeros(256, int)))

@@ -59,23 +59,6 @@ def sbox_is_equal(style: str, table: np.ndarray, expected: np.ndarray, platform=
     return is_equal(sbox, sbox.input, sbox.output, expected, platform)
 
 
-class Encoded(Elaboratable):
-    """An encoded composite S-box, its input encoded; its output, or with `again` that of a second one that takes its own
-    encoded output: S[S[input]]."""
-
-    def __init__(self, again: bool):
-        self.input, self.output = Signal(8, name="input"), Signal(8, name="output")
-        self._again = again
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        m.submodules.first = first = Sbox(1, "composite", encoded=True)
-        m.submodules.second = second = Sbox(1, "composite", encoded=True)
-        m.d.comb += [first.input.eq(first.encode(self.input)), second.input.eq(first.encoded)]
-        m.d.comb += self.output.eq(second.output if self._again else first.output)
-        return m
-
-
 @pytest.mark.parametrize("style", ["lut", "composite"])
 @pytest.mark.parametrize("table", [SBOX, INV_SBOX], ids=["forward", "inverse"])
 def test_aes_sboxes_equal_their_tables(style, table):
@@ -88,12 +71,6 @@ def test_shared_sbox_equals_both_tables(inverse, table):
     m.submodules.sbox = sbox = CompositeSbox("both")
     m.d.comb += sbox.inverse.eq(inverse)
     assert is_equal(m, sbox.input, sbox.output, table)
-
-
-@pytest.mark.parametrize("again, table", [(False, SBOX), (True, SBOX[SBOX])], ids=["once", "twice"])
-def test_encoded_sbox_equals_its_table(again, table):
-    circuit = Encoded(again)
-    assert is_equal(circuit, circuit.input, circuit.output, table)
 
 
 @pytest.mark.parametrize("platform", [None, ECP5], ids=["generic", "ecp5"])
