@@ -1,6 +1,7 @@
 from functools import partial
 
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Fragment, Value
 
 from hw.key_schedule import KeySchedule, KeySize
@@ -117,6 +118,11 @@ def test_again_begins_anew_behind_the_beat_that_is_taken_and_does_nothing_while_
             ctx.set(dut.again, 0)
 
     simulate(dut, testbench)
+
+
+def test_at_16_bytes_composite_s_boxes_are_tables():
+    assert rtlil.convert(KeySchedule(16, "composite")) == rtlil.convert(KeySchedule(16, "lut"))
+    assert rtlil.convert(KeySchedule(8, "composite")) != rtlil.convert(KeySchedule(8, "lut"))
 
 
 @pytest.mark.parametrize("style", STYLES)
