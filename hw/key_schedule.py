@@ -31,10 +31,11 @@ class KeySchedule(wiring.Component):
     aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that
     register is the block RAM's own, its address computed one cycle ahead.
 
-    With beats of one or two words SubWord has two of them: what comes from the S-boxes is registered and added to the new
-    words one beat late, long before they leave. With four words it is due within every beat, and the recurrence is S-box,
-    exclusive or, register: all else that is added for the next input is in a register, too. That is too short a time to
-    compute an S-box in, so there the S-boxes of style `composite` are those of `lut`.
+    With beats of one or two words SubWord has two beats: what comes from the S-boxes is registered and added to the newest
+    words one beat later, before they are used or leave. With four words it is due in the beat that needs it, and the next
+    beat may need one of what that gives: the recurrence is S-box, exclusive or, register, and all else that is added for the
+    next input is in a register, too. That is too short a time to compute an S-box in, so there the S-boxes of style
+    `composite` are those of `lut`.
 
     Latency: the first beat is valid in the cycle after `start`. Throughput: a beat a cycle.
 
@@ -92,7 +93,7 @@ class KeySchedule(wiring.Component):
         m.submodules.sbox = sbox = self._sbox
 
         beat = self._beat
-        hurries = beat == 4  # SubWord is due in every beat
+        same_beat = beat == 4  # what SubWord gives is due in the beat that needs it
         counts = self._counts
         several = len(counts) > 1
         size = Signal(KeySize) if several else Const(next(iter(counts)), KeySize)
@@ -118,15 +119,15 @@ class KeySchedule(wiring.Component):
             return (phase == 0) | half_way(phase)
 
         def before_third(phase: Value) -> Value:
-            return (size == KeySize.AES_192) & (phase == 4) if hurries else Const(0)
+            return (size == KeySize.AES_192) & (phase == 4) if same_beat else Const(0)
 
         next_rcon = Signal.like(rcon)
         m.d.comb += next_rcon.eq(rcon)
         with m.If((phase == 0) | before_third(phase)):
             m.d.comb += next_rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
 
-        # Of four words, SubWord takes the last new one or the second of the next beat. That is SubWord's own output, if this
-        # beat has some, and `rest`: words, each summand one or two that are next to each other, and Rcon.
+        # With beats of four words SubWord takes next the last new one, or the second of the next beat. That is SubWord's own
+        # output, if this beat has some, and `rest`: words, each summand one or two that are next to each other, and Rcon.
         def rest_of(count: int, summand: Callable[[int], Value], phase: Value, rcon: Value, last: Value) -> Value:
             total = Mux(before_third(phase), 0, summand(0)) ^ summand(2)
             if count == _WORDS[KeySize.AES_192]:
@@ -138,23 +139,21 @@ class KeySchedule(wiring.Component):
         next_phase = Signal(range(8))
         new = [Signal(32, name=f"new_{i}") for i in range(beat)]
         moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
-        late = Signal(32)  # what the newest words lack of a beat that does not hurry
-        rest, next_rest = Signal(32, reset_less=True), Signal(32)  # of one that does
-        taken = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0) if hurries else new[-1]
+        late = Signal(32)  # with beats of one or two words: what SubWord gave, still to be added to the newest words
+        rest, next_rest = Signal(32, reset_less=True), Signal(32)  # with beats of four
+        taken = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0) if same_beat else new[-1]
         with m.Switch(size):
             for key_size, count in counts.items():
                 with m.Case(key_size):
                     # the last new word is what SubWord takes, but where it takes the second of the next beat
                     last_new = new[-1] if (count, beat) == (_WORDS[KeySize.AES_192], 4) else taken
-                    newest = (
-                        words[count - beat : count]
-                        if hurries
-                        else [word ^ late for word in words[count - beat : count]]
-                    )
+                    newest = words[count - beat : count]
+                    if not same_beat:
+                        newest = [word ^ late for word in newest]
                     m.d.comb += last.eq(newest[-1])
                     m.d.comb += next_phase.eq(Mux(phase + beat >= count, phase + beat - count, phase + beat))
                     m.d.comb += Cat(moved).eq(Cat([*words[: count - beat], *newest, *new[:-1], last_new][beat:]))
-                    if hurries:
+                    if same_beat:
 
                         def of_moved(i: int, count=count) -> Value:
                             """Of two new words only one word's worth is new."""
@@ -166,7 +165,7 @@ class KeySchedule(wiring.Component):
         substituted = Signal(32)
         m.d.comb += substituted.eq(sbox.output ^ Mux(half_way(phase), 0, rcon))
         for i, word in enumerate(new):
-            previous = new[i - 1] if i else Mux(before_first(phase), substituted if hurries else 0, last)
+            previous = new[i - 1] if i else Mux(before_first(phase), substituted if same_beat else 0, last)
             m.d.comb += word.eq(words[i] ^ (Mux(before_third(phase), substituted, previous) if i == 2 else previous))
 
         to_sbox = Signal(32)
@@ -181,7 +180,7 @@ class KeySchedule(wiring.Component):
                     with m.Case(key_size):
                         key = [self.key.word_select(i, 32) for i in range(count)]
                         m.d.comb += to_sbox.eq(key[-1].rotate_right(8))
-                        if hurries:
+                        if same_beat:
                             m.d.comb += next_rest.eq(
                                 rest_of(count, lambda i, key=key: key[i] ^ key[i + 1], Const(0, 3), first_rcon, key[-1])
                             )
@@ -190,9 +189,9 @@ class KeySchedule(wiring.Component):
             m.d.sync += [Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0)]
             if several:
                 m.d.sync += size.eq(0)
-            m.d.sync += rest.eq(0) if hurries else late.eq(0)
+            m.d.sync += rest.eq(0) if same_beat else late.eq(0)
         with m.Elif(self.start | step):
-            m.d.sync += rest.eq(next_rest) if hurries else late.eq(Mux(before_first(phase) & ~begins, substituted, 0))
+            m.d.sync += rest.eq(next_rest) if same_beat else late.eq(Mux(before_first(phase) & ~begins, substituted, 0))
             with m.If(begins):
                 m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(first_rcon), active.eq(1)]
                 if several:

@@ -36,7 +36,7 @@ class Config:
     ifmap_bytes        size of the ifmap buffer
     suite              "deep-lock" or "plain"
     key_bits           128, 192 or 256: the accelerator takes master keys of that length only; 0: of all three
-    sbox               style of the inverse S-boxes: "rom", "lut" or "composite"
+    sbox               style of the S-boxes: "rom", "lut" or "composite" (hw/sbox.py, hw/key_schedule.py)
     """
 
     rows: int = 8

@@ -51,9 +51,10 @@ def test_stream_is_the_models_at_one_beat_a_cycle(bytes_per_beat, style, key_siz
 
 
 @pytest.mark.parametrize("key_size", KEY_SIZES)
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
-def test_a_schedule_for_one_size_gives_the_same_stream(bytes_per_beat, key_size, dice):
-    dut = KeySchedule(bytes_per_beat, "rom", [key_size])
+def test_a_schedule_for_one_size_gives_the_same_stream(bytes_per_beat, style, key_size, dice):
+    dut = KeySchedule(bytes_per_beat, style, [key_size])
 
     async def testbench(ctx):
         for _ in range(3):
@@ -87,7 +88,9 @@ def test_start_begins_anew_at_any_time_with_any_key(bytes_per_beat, style, dice)
     async def testbench(ctx):
         for run in range(20):
             key = dice.randbytes(dice.choice(KEY_SIZES))
+            ctx.set(dut.output.ready, dice.randrange(2))  # a beat may be taken in the cycle of `start`
             await start(ctx, dut, key)
+            ctx.set(dut.output.ready, 0)
             count = dice.randrange(12)
             assert await receive(ctx, dut.output, count, 0.2, dice) == expected_beats(key, bytes_per_beat, count), run
 
@@ -122,7 +125,27 @@ def test_again_begins_anew_behind_the_beat_that_is_taken_and_does_nothing_while_
 
 def test_at_16_bytes_composite_s_boxes_are_tables():
     assert rtlil.convert(KeySchedule(16, "composite")) == rtlil.convert(KeySchedule(16, "lut"))
-    assert rtlil.convert(KeySchedule(8, "composite")) != rtlil.convert(KeySchedule(8, "lut"))
+    for bytes_per_beat in (4, 8):
+        assert rtlil.convert(KeySchedule(bytes_per_beat, "composite")) != rtlil.convert(
+            KeySchedule(bytes_per_beat, "lut")
+        )
+
+
+@pytest.mark.parametrize("bytes_per_beat", [4, 8])
+def test_subword_has_two_beats(bytes_per_beat, dice):
+    dut = KeySchedule(bytes_per_beat, "composite", [16])
+    fragment = Fragment.get(dut, None)
+    (late,) = (register for register in registers_of(fragment) if register.name == "late")
+    key = dice.randbytes(16)
+    words = expected_beats(key, 4, 5)
+
+    async def testbench(ctx):
+        await start(ctx, dut, key)
+        assert ctx.get(late) == 0
+        assert await receive(ctx, dut.output, 1) == expected_beats(key, bytes_per_beat, 1)
+        assert ctx.get(late) == words[0] ^ words[4]  # what the S-boxes and Rcon gave, not yet in any word
+
+    simulate(fragment, testbench)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -137,16 +160,19 @@ def test_clear_zeroises_and_stops(bytes_per_beat, style, dice):
 
     async def testbench(ctx):
         for key_size in KEY_SIZES:
-            for ready, restart in [(0, 0), (1, 0), (1, 1)]:
+            for ready, restart, again in [(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 0, 1)]:
                 key = dice.randbytes(key_size)
                 await start(ctx, dut, key)
                 await receive(ctx, dut.output, dice.randrange(1, 20))
                 ctx.set(dut.clear, 1)
                 ctx.set(dut.start, restart)
+                ctx.set(dut.again, again)
+                ctx.set(dut.key, dice.getrandbits(256))
                 ctx.set(dut.output.ready, ready)
                 await ctx.tick()
                 ctx.set(dut.clear, 0)
                 ctx.set(dut.start, 0)
+                ctx.set(dut.again, 0)
                 for _ in range(3):
                     assert not ctx.get(dut.output.valid)
                     assert not any(ctx.get(Value.cast(register)) for register in state)
