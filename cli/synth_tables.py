@@ -14,13 +14,18 @@ Row = dict[str, Any]
 Table = tuple[list[list[object]], list[str]]
 
 
-def _megahertz(row: Row) -> str:
+def _clock(row: Row) -> str:
     """Median and range over the seeds, and what a board needs."""
     clocks = row["fmax_mhz"]
-    if not clocks:
-        return "does not fit" if row["error"] else ""
     text = f"{median(clocks):.1f} ({min(clocks):.1f}..{max(clocks):.1f})"
     return f"{text} of {row['clock_mhz']:g}" if row["board"] else text
+
+
+def _megahertz(row: Row) -> str:
+    """The clock for a table, if there is one, and whether there are seeds without."""
+    if not row["fmax_mhz"]:
+        return "does not fit" if row["error"] else ""
+    return _clock(row) + ("; other seeds do not fit" if row["error"] else "")
 
 
 def _plain(row: Row, rows: Sequence[Row]) -> Row | None:
@@ -89,11 +94,12 @@ def module_table(row: Row) -> Table:
 
 
 def timing_lines(row: Row) -> list[str]:
-    """Clock of each seed, and the way of the slowest path; of a board, how full its FPGA is."""
+    """Clock of each seed and the way of the slowest path; of a board, how full its FPGA is; why a seed has no clock."""
     if not row["fmax_mhz"]:
         return []
     way = ", ".join(f"{module} {delay:.1f}" for module, delay in row["critical_path"])
     clocks = ", ".join(f"{clock:.1f}" for clock in row["fmax_mhz"])
     cells = ", ".join(f"{kind} {used} of {available}" for kind, (used, available) in row["cells"].items())
-    lines = [f"clock: {_megahertz(row)} MHz; seeds: {clocks}", f"critical path (ns): {way}"]
-    return [*lines, f"cells: {cells}"] if row["board"] else lines
+    lines = [f"clock: {_clock(row)} MHz; seeds: {clocks}", f"critical path (ns): {way}"]
+    lines += [f"cells: {cells}"] if row["board"] else []
+    return [*lines, row["error"]] if row["error"] else lines

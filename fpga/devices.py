@@ -38,14 +38,18 @@ def _ecp5(device: str, part: str, lut4: int, bram: int) -> Device:
     return Device(device.lower(), "ecp5", device, "synth_ecp5 -nowidelut", options, 100, True, capacity)
 
 
+# Without -dsp: its blocks are the array's, which takes them by itself. The eight cells of a tile share a clock enable: one of
+# fewer registers becomes a LUT in front of each, where there is one anyway. With all of them nextpnr found no legal place for
+# iCESugar's cells with four seeds in five
+_ICE40 = "synth_ice40 -dffe_min_ce_use 8 -device"
+
 _ALL = (
-    # without -dsp: its blocks are the array's, which takes them by itself
     Device(
-        "up5k", "ice40", "iCE40UP5K", "synth_ice40 -device u", ("--up5k", "--package", "sg48"), 30, False,
+        "up5k", "ice40", "iCE40UP5K", f"{_ICE40} u", ("--up5k", "--package", "sg48"), 30, False,
         {"lut4": 5280, "bram": 30, "dsp": 8, "spram": 4},
     ),
     Device(
-        "hx8k", "ice40", "iCE40HX8K", "synth_ice40 -device hx", ("--hx8k", "--package", "ct256"), 60, False,
+        "hx8k", "ice40", "iCE40HX8K", f"{_ICE40} hx", ("--hx8k", "--package", "ct256"), 60, False,
         {"lut4": 7680, "bram": 32, "dsp": 0},
     ),
     _ecp5("LFE5U-25F", "25k", lut4=24288, bram=56),

@@ -34,7 +34,8 @@ class Job:
 
 @dataclass
 class Result:
-    """What became of a job. placements are in the order of its seeds; error is "" or says in a line why there are none."""
+    """What became of a job. placements are in the order of its seeds; error is "" or says in a line why there are none, or
+    not of all seeds."""
 
     job: Job
     area: Area

@@ -122,6 +122,26 @@ def test_a_board_that_misses_its_clock_leaves_no_bitstream(deeplock, fake, tmp_p
     assert (row["clock_mhz"], row["meets"]) == (80, False)
 
 
+def test_seeds_that_find_no_place_are_told(deeplock, monkeypatch, tmp_path):
+    """The board has a bitstream all the same."""
+
+    def run_jobs(jobs, executor, progress):
+        (result,) = results = [result_of(job) for job in jobs]
+        del result.placements[1]
+        result.error = "does not fit lfe5u-25f with seed 2: place and route found no way"
+        return results
+
+    monkeypatch.setattr("fpga.jobs.run_jobs", run_jobs)
+    output = tmp_path / "board.bit"
+    outcome = deeplock("synth", "--board", "ulx3s-25f", "--suite", "plain", "--seeds", 3, "-o", output)
+    assert outcome.code == 0 and output.read_bytes() == b"bits of seed 3"
+    assert "clock: 82.0 (81.0..83.0) of 50 MHz; seeds: 81.0, 83.0\n" in outcome.out
+    assert "does not fit lfe5u-25f with seed 2: place and route found no way\n" in outcome.out
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text('[[board]]\nboard = "ulx3s-25f"\nsuite = "plain"\nseeds = 3\n')
+    assert "82.0 (81.0..83.0) of 50; other seeds do not fit\n" in deeplock("synth", "--sweep", sweep).out
+
+
 def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
     sweep, path = tmp_path / "sweep.toml", tmp_path / "synth.json"
     sweep.write_text(SWEEP)
