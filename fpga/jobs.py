@@ -34,8 +34,7 @@ class Job:
 
 @dataclass
 class Result:
-    """What became of a job. placements are in the order of its seeds; error is "" or says in a line why there are none, or
-    not of all seeds."""
+    """What became of a job. placements are in the order of its seeds; error is "" or says in a line why seeds have none."""
 
     job: Job
     area: Area
