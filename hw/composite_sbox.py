@@ -10,6 +10,7 @@ Any split (e0, e1) and any sets of forms are right. The ones below were searched
 (-nowidelut) they take 67 and 71 LUT4 forward, 68 and 70 inverse, 79 and 85 both (tests/hw/test_composite_sbox.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import xor
@@ -20,9 +21,10 @@ from amaranth.lib.wiring import In, Out
 
 from pymodel.sbox import SBOX, double
 
-__all__ = ["DIRECTIONS", "CompositeSbox"]
+__all__ = ["CUTS", "DIRECTIONS", "CompositeSbox"]
 
 DIRECTIONS = ("forward", "inverse", "both")
+CUTS = ("forms", "norm")
 
 
 def _multiply(a: int, b: int) -> int:
@@ -100,31 +102,44 @@ _CHOICES = {
 
 
 class CompositeSbox(wiring.Component):
-    """One byte through the AES S-box or its inverse, combinational: latency 0 cycles, throughput a byte a cycle.
+    """One byte through the AES S-box or its inverse. Latency: a cycle for each of its `cuts`. Throughput: a byte a cycle.
 
     Arguments
     ---------
     direction : "forward" | "inverse" | "both"
         Which S-box; `both` shares one inversion.
+    cuts : some of "forms", "norm"
+        Where there are registers: behind the forms of a and b they hold these, 8 bits, behind the norm it and these, 12 bits.
 
     Members
     -------
     input : In(8)
     output : Out(8)
     inverse : In(1)
-        Only with direction `both`: take the inverse S-box.
+        Only with direction `both`: take the inverse S-box, from input to output.
+    en : In(1)
+        Only with cuts: in cycles in which it is low registers keep what they have.
+    clear : In(1)
+        Only with cuts: registers read 0 in the next cycle; goes before `en`.
 
     Raises
     ------
     ValueError
-        For another direction.
+        For another direction, or other cuts.
     """
 
-    def __init__(self, direction: str):
+    def __init__(self, direction: str, cuts: Sequence[str] = ()):
         if direction not in DIRECTIONS:
             raise ValueError(f"direction must be forward, inverse or both, not {direction}")
+        if not set(cuts) <= set(CUTS):
+            raise ValueError(f"cuts must be some of {CUTS}, not {tuple(cuts)}")
         self._direction = direction
-        super().__init__({"input": In(8), "output": Out(8)} | ({"inverse": In(1)} if direction == "both" else {}))
+        self._cuts = cuts
+        super().__init__(
+            {"input": In(8), "output": Out(8)}
+            | ({"inverse": In(1)} if direction == "both" else {})
+            | ({"en": In(1), "clear": In(1)} if cuts else {})
+        )
 
     def _select(self, forward: Value, inverse: Value) -> Value:
         if self._direction == "both":
@@ -138,6 +153,14 @@ class CompositeSbox(wiring.Component):
             _multiply(choice.split[0], a) ^ _multiply(choice.split[1], b): (a, b) for a in _SUBFIELD for b in _SUBFIELD
         }
         undo_affine = [_AFFINE.index(1 << bit) for bit in range(8)]
+
+        def registered(value: Value) -> Signal:
+            register = Signal.like(value, name_suffix="_cut", reset_less=True)
+            with m.If(self.en):
+                m.d.sync += register.eq(value)
+            with m.If(self.clear):
+                m.d.sync += register.eq(0)
+            return register
 
         def sum_of(bits: Value, elements: list[int], half: int, form: int) -> Value:
             return reduce(xor, [bits[i] for i, y in enumerate(elements) if _form(form, parts[y][half])])
@@ -155,6 +178,9 @@ class CompositeSbox(wiring.Component):
                     )
                 )
 
+        if "forms" in self._cuts:
+            bits = [registered(half) for half in bits]
+
         # The norm by its forms: y^17 = y * y^16, bit by bit.
         norm = Signal(4)
         terms = [
@@ -166,6 +192,9 @@ class CompositeSbox(wiring.Component):
                 products.append((bit & other, _multiply(y, _CONJUGATE[z]) ^ _multiply(z, _CONJUGATE[y])))
         for i, form in enumerate(choice.norm):
             m.d.comb += norm[i].eq(reduce(xor, [bit for bit, n in products if _form(form, n)]))
+
+        if "norm" in self._cuts:
+            bits, norm = [registered(half) for half in bits], registered(norm)
 
         # Every form of 1 / n, each a table over the norm's bits.
         inverted = {}

@@ -29,13 +29,15 @@ class KeySchedule(wiring.Component):
 
     Holds the Nk oldest unsent words of the stream and makes as many new ones as leave. No two of four consecutive
     aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that
-    register is the block RAM's own, its address computed one cycle ahead.
+    register is the block RAM's own, its address computed one cycle ahead, and with `composite` what is registered are linear
+    forms of the input, all zero for zero.
 
     With beats of one or two words SubWord has two beats: what comes from the S-boxes is registered and added to the newest
-    words one beat later, before they are used or leave. With four words it is due in the beat that needs it, and the next
-    beat may need one of what that gives: the recurrence is S-box, exclusive or, register, and all else that is added for the
-    next input is in a register, too. That is too short a time to compute an S-box in, so there the S-boxes of style
-    `composite` are those of `lut`.
+    words one beat later, before they are used or leave. With one word it has three if the style is `composite`, whose S-boxes
+    then have a register in the middle. With four words it is due in the beat that needs it, and the next beat may need one of
+    what that gives: the recurrence is S-box, exclusive or, register, and all else that is added for the next input is in a
+    register, too. That is too short a time to compute an S-box in, so there the S-boxes of style `composite` are those of
+    `lut`.
 
     Latency: the first beat is valid in the cycle after `start`. Throughput: a beat a cycle.
 
@@ -76,7 +78,8 @@ class KeySchedule(wiring.Component):
             raise ValueError(f"key_sizes must be some of {KEY_SIZES}, not {tuple(key_sizes)}")
         self._counts = {size: count for size, count in _WORDS.items() if 4 * count in key_sizes}
         self._beat = bytes_per_beat // 4
-        self._sbox = Sbox(4, "lut" if style == "composite" and bytes_per_beat == 16 else style)
+        cuts = ("forms", "norm") if bytes_per_beat == 4 else ("forms",)
+        self._sbox = Sbox(4, "lut" if style == "composite" and bytes_per_beat == 16 else style, cuts=cuts)
         super().__init__(
             {
                 "key": In(256),
@@ -94,6 +97,7 @@ class KeySchedule(wiring.Component):
 
         beat = self._beat
         same_beat = beat == 4  # what SubWord gives is due in the beat that needs it
+        wait = max(sbox.latency - 1, 0)  # beats from the one that needs it to the one in which the S-boxes give it
         counts = self._counts
         several = len(counts) > 1
         size = Signal(KeySize) if several else Const(next(iter(counts)), KeySize)
@@ -121,9 +125,12 @@ class KeySchedule(wiring.Component):
         def before_third(phase: Value) -> Value:
             return (size == KeySize.AES_192) & (phase == 4) if same_beat else Const(0)
 
+        came_half_way = (size == KeySize.AES_256) & (phase == 4 + wait)
+        comes = (phase == wait) | came_half_way
+
         next_rcon = Signal.like(rcon)
         m.d.comb += next_rcon.eq(rcon)
-        with m.If((phase == 0) | before_third(phase)):
+        with m.If((phase == wait) | before_third(phase)):
             m.d.comb += next_rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
 
         # With beats of four words SubWord takes next the last new one, or the second of the next beat. That is SubWord's own
@@ -139,7 +146,8 @@ class KeySchedule(wiring.Component):
         next_phase = Signal(range(8))
         new = [Signal(32, name=f"new_{i}") for i in range(beat)]
         moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
-        late = Signal(32)  # with beats of one or two words: what SubWord gave, still to be added to the newest words
+        # with beats of one or two words: what SubWord gave, still to be added to the words made since
+        late = Signal(32)
         rest, next_rest = Signal(32, reset_less=True), Signal(32)  # with beats of four
         taken = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0) if same_beat else new[-1]
         with m.Switch(size):
@@ -147,12 +155,12 @@ class KeySchedule(wiring.Component):
                 with m.Case(key_size):
                     # the last new word is what SubWord takes, but where it takes the second of the next beat
                     last_new = new[-1] if (count, beat) == (_WORDS[KeySize.AES_192], 4) else taken
-                    newest = words[count - beat : count]
+                    newest = words[count - (1 + wait) * beat : count]
                     if not same_beat:
                         newest = [word ^ late for word in newest]
                     m.d.comb += last.eq(newest[-1])
                     m.d.comb += next_phase.eq(Mux(phase + beat >= count, phase + beat - count, phase + beat))
-                    m.d.comb += Cat(moved).eq(Cat([*words[: count - beat], *newest, *new[:-1], last_new][beat:]))
+                    m.d.comb += Cat(moved).eq(Cat([*words[: count - len(newest)], *newest, *new[:-1], last_new][beat:]))
                     if same_beat:
 
                         def of_moved(i: int, count=count) -> Value:
@@ -163,7 +171,7 @@ class KeySchedule(wiring.Component):
                         m.d.comb += next_rest.eq(rest_of(count, of_moved, next_phase, next_rcon, last_new))
 
         substituted = Signal(32)
-        m.d.comb += substituted.eq(sbox.output ^ Mux(half_way(phase), 0, rcon))
+        m.d.comb += substituted.eq(sbox.output ^ Mux(came_half_way, 0, rcon))
         for i, word in enumerate(new):
             previous = new[i - 1] if i else Mux(before_first(phase), substituted if same_beat else 0, last)
             m.d.comb += word.eq(words[i] ^ (Mux(before_third(phase), substituted, previous) if i == 2 else previous))
@@ -191,7 +199,7 @@ class KeySchedule(wiring.Component):
                 m.d.sync += size.eq(0)
             m.d.sync += rest.eq(0) if same_beat else late.eq(0)
         with m.Elif(self.start | step):
-            m.d.sync += rest.eq(next_rest) if same_beat else late.eq(Mux(before_first(phase) & ~begins, substituted, 0))
+            m.d.sync += rest.eq(next_rest) if same_beat else late.eq(Mux(comes & ~begins, substituted, 0))
             with m.If(begins):
                 m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(first_rcon), active.eq(1)]
                 if several:
@@ -200,7 +208,7 @@ class KeySchedule(wiring.Component):
                 m.d.sync += [Cat(words).eq(Cat(moved)), phase.eq(next_phase), rcon.eq(next_rcon)]
 
         enable = self.clear | self.start | step
-        m.d.comb += sbox.en.eq(enable)
+        m.d.comb += [sbox.en.eq(enable), sbox.clear.eq(self.clear)]
         if sbox.latency:
             m.d.comb += sbox.input.eq(to_sbox)
         else:

@@ -1,5 +1,7 @@
 """Byte substitution in three styles that trade block RAM for LUTs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring
@@ -20,8 +22,8 @@ class Sbox(wiring.Component):
 
     Styles: `rom` is block RAM, one for two lanes where it has two ports (ECP5), else one a lane (iCE40); `lut` is a
     table in LUTs, on ECP5 by `hw.ecp5.looked_up`; both take any 8-bit bijection. `composite` computes inversion in
-    GF((2^4)^2), with the fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom`, 0 for the
-    others. Throughput: `lanes` bytes a cycle.
+    GF((2^4)^2), with the fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom` and for
+    each of the `cuts` of `composite`, else 0. Throughput: `lanes` bytes a cycle.
 
     Arguments
     ---------
@@ -30,6 +32,8 @@ class Sbox(wiring.Component):
     style : "rom" | "lut" | "composite"
     table : uint8 [256]
         The S-box, S[x] at x.
+    cuts : some of "forms", "norm"
+        Where style `composite`, eight LUTs deep, has registers (hw.composite_sbox.CompositeSbox). Other styles ignore it.
 
     Members
     -------
@@ -38,7 +42,9 @@ class Sbox(wiring.Component):
     output : Out(8 * lanes)
         S[byte] of every byte, after `latency` cycles.
     en : In(1)
-        `rom` only looks up in cycles in which it is high and keeps its output in others. Other styles ignore it.
+        With a latency: input is only taken in cycles in which it is high; in others the output stays.
+    clear : In(1)
+        The registers of `composite` read 0 in the next cycle. Other styles ignore it.
 
     Attributes
     ----------
@@ -51,7 +57,7 @@ class Sbox(wiring.Component):
         For a style, a number of lanes or a table that is none of these.
     """
 
-    def __init__(self, lanes: int, style: str, table: np.ndarray = SBOX):
+    def __init__(self, lanes: int, style: str, table: np.ndarray = SBOX, cuts: Sequence[str] = ()):
         if lanes < 1:
             raise ValueError(f"lanes must be at least 1, not {lanes}")
         if style not in STYLES:
@@ -61,8 +67,9 @@ class Sbox(wiring.Component):
             raise ValueError("style composite knows only the AES S-box and its inverse; use rom or lut")
         self._lanes = lanes
         self._style = style
-        self.latency = int(style == "rom")
-        super().__init__({"input": In(8 * lanes), "output": Out(8 * lanes), "en": In(1)})
+        self._cuts = cuts
+        self.latency = {"rom": 1, "lut": 0, "composite": len(cuts)}[style]
+        super().__init__({"input": In(8 * lanes), "output": Out(8 * lanes), "en": In(1), "clear": In(1)})
 
     def _is(self, table: np.ndarray) -> bool:
         return bool((self._table == table).all())
@@ -96,8 +103,10 @@ class Sbox(wiring.Component):
         else:
             for lane, address in enumerate(inputs):
                 direction = "inverse" if self._is(INV_SBOX) else "forward"
-                sbox = m.submodules[f"lane_{lane}"] = CompositeSbox(direction)
+                sbox = m.submodules[f"lane_{lane}"] = CompositeSbox(direction, self._cuts)
                 m.d.comb += sbox.input.eq(address)
+                if self._cuts:
+                    m.d.comb += [sbox.en.eq(self.en), sbox.clear.eq(self.clear)]
                 outputs.append(sbox.output)
         m.d.comb += self.output.eq(Cat(outputs))
         return m

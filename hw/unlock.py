@@ -16,8 +16,8 @@ class UnlockUnit(wiring.Component):
     """Unlocks a parameter stream, byte by byte in parallel (Deep-Lock, arXiv 2008.05966).
 
     Latency 1 cycle, throughput a beat a cycle, whatever the style and the pauses. What is in registers, those of style `rom` in
-    its block RAM, is S^-1 of public bytes and no secret: plain bytes are in none. The key byte is added behind them, and so
-    each beat of the key stream is taken when its plain beat leaves.
+    its block RAM, of `composite` in the middle of its S-boxes, is made of public bytes and no secret: plain bytes are in none.
+    The key byte is added behind them, and so each beat of the key stream is taken when its plain beat leaves.
 
     Arguments
     ---------
@@ -48,7 +48,7 @@ class UnlockUnit(wiring.Component):
     def __init__(self, bytes_per_beat: int, style: str, sbox: np.ndarray = SBOX):
         if bytes_per_beat < 1:
             raise ValueError(f"bytes_per_beat must be at least 1, not {bytes_per_beat}")
-        self._inv_sbox = Sbox(bytes_per_beat, style, invert(sbox))
+        self._inv_sbox = Sbox(bytes_per_beat, style, invert(sbox), cuts=("norm",))
         self._width = 8 * bytes_per_beat
         layout = beat_layout(bytes_per_beat)
         super().__init__(
@@ -76,6 +76,7 @@ class UnlockUnit(wiring.Component):
             self.starved.eq(valid & ~self.key_stream.valid),
             inv_sbox.input.eq(self.locked.payload.data),
             inv_sbox.en.eq(take),
+            inv_sbox.clear.eq(self.clear),
         ]
 
         substituted = inv_sbox.output

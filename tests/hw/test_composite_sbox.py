@@ -35,3 +35,6 @@ def test_composite_sbox_takes_few_luts(tmp_path, direction, family, most):
 
 def test_faults_of_arguments_are_named():
     assert_refused("direction must be forward, inverse or both, not back", lambda: CompositeSbox("back"))
+    assert_refused(
+        "cuts must be some of ('forms', 'norm'), not ('middle',)", lambda: CompositeSbox("forward", ("middle",))
+    )

@@ -40,7 +40,7 @@ def fields(beats: list) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("out_pauses", PAUSES)
 @pytest.mark.parametrize("key_pauses", PAUSES)
 @pytest.mark.parametrize("in_pauses", PAUSES)
-@pytest.mark.parametrize("style", ["rom", "lut"])
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("bytes_per_beat", [1, 8])
 def test_unlock_keeps_order_and_data_under_any_pauses(
     bytes_per_beat, style, in_pauses, key_pauses, out_pauses, seed, rng
@@ -129,9 +129,8 @@ def test_clear_drops_the_beat_inside_and_zeroises(style, rng):
     dut = UnlockUnit(4, style)
     fragment = Fragment.get(dut, None)
     registers = registers_of(fragment)
-    assert {register.name for register in registers} == {"valid", "plain__payload"} | (
-        {"substituted"} if style != "rom" else set()
-    )
+    public = {"rom": set(), "lut": {"substituted"}, "composite": {"a_cut", "b_cut", "norm_cut"}}
+    assert {register.name for register in registers} == {"valid", "plain__payload"} | public[style]
     streams = Streams(4, 5, rng)
 
     async def offer(ctx, number: int) -> None:
@@ -152,8 +151,9 @@ def test_clear_drops_the_beat_inside_and_zeroises(style, rng):
             assert not ctx.get(dut.plain.valid) and not ctx.get(dut.plain.payload.last)
             ctx.set(dut.key_stream.payload, 0)
             # the block RAM keeps what the S-box makes of locked bytes
-            public = bytes(INV_SBOX[list(streams.locked[0]["data"].to_bytes(4, "little"))]) if style == "rom" else b""
-            assert ctx.get(dut.plain.payload.data) == int.from_bytes(public, "little")
+            kept = bytes(INV_SBOX[list(streams.locked[0]["data"].to_bytes(4, "little"))]) if style == "rom" else b""
+            assert ctx.get(dut.plain.payload.data) == int.from_bytes(kept, "little")
+            assert not any(ctx.get(register) for register in registers if register.name in public[style])
             await offer(ctx, 1)
             ctx.set(dut.clear, 0)
             await ctx.tick()
