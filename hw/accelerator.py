@@ -203,13 +203,15 @@ class Accelerator(wiring.Component):
         stuck = Signal()  # a cycle later, as it stays so
         m.d.sync += stuck.eq(control.run & (no_weights | no_ifmap))
         bad = control.run & (loader.bad | sequencer.bad | stuck)
+        finished = Signal()  # a cycle later, as it goes on to all over the core
+        m.d.sync += finished.eq(control.run & sequencer.idle & (ofmap.level == 0))
         m.d.comb += [
             control.command.eq(registers.command),
             control.keyed.eq(registers.keyed & ~registers.zeroise),
             control.zeroise_at_end.eq(registers.zeroise_at_end),
             control.loaded.eq(image_port.loaded),
             control.loading.eq(image_port.loading),
-            control.finished.eq(sequencer.idle & (ofmap.level == 0)),
+            control.finished.eq(finished),
             registers.status.eq(control.status),
             image_port.load.eq(control.load),
             image_port.stop.eq(control.stop),
@@ -227,7 +229,8 @@ class Accelerator(wiring.Component):
             m.d.comb += control.errors.eq(Error.BAD_KEY_SIZE)
 
     def _count(self, m, registers, control, image_port, lock, sequencer, issue, ofmap) -> None:
-        """Every cycle of a run that belongs to a layer of PROFILE counts once in CYCLES and once in one of the others."""
+        """Every cycle of a run that belongs to a layer of PROFILE counts once in CYCLES and once in one of the others, but the
+        one in which Control ends the run."""
         events = issue.events
         delivering = sequencer.idle & (ofmap.level != 0)
         starved = ~lock.starved & ~image_port.image.valid
@@ -249,5 +252,5 @@ class Accelerator(wiring.Component):
         ]
         # a cycle later, as it comes from all over the core
         m.d.sync += registers.events.eq(
-            Mux(control.run & sequencer.counted, Cat(high[name] for name, _ in COUNTERS), 0)
+            Mux(control.run & sequencer.counted & ~control.finished, Cat(high[name] for name, _ in COUNTERS), 0)
         )

@@ -23,7 +23,7 @@ class Control(wiring.Component):
         errors             what the data path reports in this cycle, an Error or Error.NONE
         finished           all inferences have left the core
         zeroise_at_end     of CONFIG
-        load, stop         to the ports: take a program; leave the packet
+        load, stop         to the ports: take a program, ignored by one that is loading; leave the packet
         begin              pulse: a run begins in the next cycle
         run                to the data path: it works
         clear              in the next cycle all registers of the data path are to return to their initial values; also with
@@ -58,50 +58,43 @@ class Control(wiring.Component):
         m = Module()
         error = Signal(8)
         done = Signal()
-        fault = Signal(8)
         # a cycle later, so that no path goes through both a check and what follows from it; just once
-        cause = Signal(8)
-        m.d.sync += cause.eq(Mux(cause.any(), 0, self.errors))
-        busy = self.run | self.loading | self.begin | cause.any()
+        caused, cause = Signal(), Signal(8)
+        m.d.sync += [caused.eq(~caused & self.errors.any()), cause.eq(self.errors)]
+        working = self.run | self.begin | caused
+        busy = working | self.loading
 
         def commanded(command: Command):
             return self.command[command.bit_length() - 1]
 
-        with m.If(cause.any()):
-            m.d.comb += fault.eq(cause)
-        with m.Elif((commanded(Command.ABORT) | commanded(Command.ZEROISE)) & busy):
-            m.d.comb += fault.eq(Error.ABORTED)
-        with m.Elif(commanded(Command.START) & ~busy):
-            if self._locks:
-                with m.If(~self.keyed):
-                    m.d.comb += fault.eq(Error.NO_KEY)
-            with m.If(~self.loaded):
-                m.d.comb += fault.eq(Error.NO_PROGRAM)
+        # what stops a run need not know whether there is one, and that something is wrong is known before what it is
+        halted = caused | commanded(Command.ABORT) | commanded(Command.ZEROISE)
+        starts = commanded(Command.START) & ~busy
+        ready = self.loaded & (self.keyed if self._locks else 1)
+        failed = caused | (halted & busy) | (starts & ~ready)
+        missing = Mux(self.loaded, Error.NO_KEY, Error.NO_PROGRAM)
 
-        m.d.sync += self.begin.eq(0)
+        m.d.sync += self.begin.eq(starts & ready & ~commanded(Command.LOAD))
         with m.If(self.begin):
             m.d.sync += self.run.eq(1)
+        m.d.comb += self.load.eq(commanded(Command.LOAD) & ~working)
         with m.If(~busy & (commanded(Command.LOAD) | commanded(Command.START))):
             m.d.sync += [error.eq(0), done.eq(0)]
-            m.d.comb += self.load.eq(commanded(Command.LOAD))
-            with m.If(~commanded(Command.LOAD)):
-                m.d.sync += self.begin.eq(1)
         with m.If(self.run & self.finished):
             m.d.sync += [self.run.eq(0), done.eq(1)]
             m.d.comb += self.zeroise.eq(self.zeroise_at_end)
-        with m.If(fault.any()):
-            m.d.sync += [error.eq(fault), self.run.eq(0), self.begin.eq(0), done.eq(0)]
+        with m.If(failed):
+            m.d.sync += [error.eq(Mux(caused, cause, Mux(busy, Error.ABORTED, missing))), done.eq(0)]
             m.d.comb += self.zeroise.eq(1)
-        m.d.sync += self.stop.eq(0)
-        with m.If(fault.any() | commanded(Command.ABORT)):
-            m.d.sync += self.stop.eq(1)
+        with m.If(halted):
+            m.d.sync += self.run.eq(0)
+        # no second one for what came with the first: the packet gates would take it that the sender has given up
+        m.d.sync += self.stop.eq((failed & ~self.stop) | commanded(Command.ABORT))
         # it goes all over the core, so it does not wait for what a command finds: while nothing runs it changes nothing
         m.d.comb += self.clear.eq(
             (commanded(Command.START) & ~commanded(Command.LOAD) & ~self.run & ~self.begin)
             | (self.run & self.finished)
-            | cause.any()
-            | commanded(Command.ABORT)
-            | commanded(Command.ZEROISE)
+            | halted
         )
 
         bits = {

@@ -18,9 +18,9 @@ _LOW = 4
 class Counters(wiring.Component):
     """Counts the cycles in which each event is high since the last `clear`, modulo 2**32. Optimises for few LUTs.
 
-    Flip-flops hold the low four bits of each count, and the memory all of it as it was when the scanner last came by. Bits
-    that are less now than they were then have wrapped since. In every cycle that no read takes the scanner brings one word of
-    the memory up to date. A read does the same sum, without writing it back, and so is exact at any time.
+    Flip-flops hold the low four bits of each count and whether they have wrapped since the scanner last came by, and the
+    memory all of it as it was then. In every cycle that no read takes the scanner brings one word of the memory up to date. A
+    read does the same sum, without writing it back, and so is exact at any time.
 
     Latency: a read is granted a cycle later, or two if the scanner is just bringing its word up to date; `word` comes in the
     cycle after `granted`, with the events of all cycles before that of `granted`.
@@ -58,9 +58,8 @@ class Counters(wiring.Component):
         m.submodules.memory = store = memory.Memory(self.words)
         read, write = store.read_port(), store.write_port()
 
-        counts = [Signal(_LOW, name=name.lower()) for name, _ in COUNTERS]
-        for count, event in zip(counts, self.events, strict=True):
-            m.d.sync += count.eq(count + event)
+        # above the low bits, whether they have wrapped since the scanner came by
+        counts = [Signal(_LOW + 1, name=name.lower()) for name, _ in COUNTERS]
 
         position = Signal(range(len(COUNTERS)))
         fresh = Signal(init=1)  # first round since the last clear: no count has wrapped, and the memory is out of date
@@ -71,20 +70,25 @@ class Counters(wiring.Component):
             m.d.sync += position.eq(position + 1)
             with m.If(position == len(COUNTERS) - 1):
                 m.d.sync += [position.eq(0), fresh.eq(0)]
+        for number, (count, event) in enumerate(zip(counts, self.events, strict=True)):
+            scanned = ~self.granted & (position == number)
+            m.d.sync += count.eq(Cat(count[:_LOW], count[_LOW] & ~scanned) + event)
 
         # a cycle later, for the scanner and for a read alike
-        low = Signal(_LOW)
+        low, carry = Signal(_LOW), Signal()
         is_count, is_fresh = Signal(), Signal()
         choices = Array((counts + counts[8:] * 4)[:FIRST_COUNTER])  # where there is no counter, what costs least
+        chosen = choices[read.addr[:-1]]
         m.d.sync += [
-            low.eq(choices[read.addr[:-1]]),
+            low.eq(chosen),
+            carry.eq(chosen[_LOW] & read.addr[-1]),
             is_count.eq(read.addr[-1]),
             is_fresh.eq(read.addr[-1] & fresh),
             write.addr.eq(read.addr),
             write.en.eq(~self.granted),
         ]
         old_low, old_high = read.data[:_LOW], read.data[_LOW:]
-        high = (old_high + (is_count & (low < old_low)))[: len(old_high)]
+        high = (old_high + carry)[: len(old_high)]
         m.d.comb += [
             self.word.eq(Cat(Mux(is_count, low, old_low), Mux(is_fresh, 0, high))),
             write.data.eq(self.word),

@@ -25,7 +25,7 @@ class WindowFeeder(wiring.Component):
     Latency: 2 cycles from `start` to the first word. Throughput: one word a cycle.
 
     Members:
-        start, fields   a layer begins; its fields stay until `done`
+        start, fields   a layer begins; its fields stay from the cycle before to `done`
         done            in the cycle in which the layer's last word is taken
         addresses, read, granted, word   read port of the activation memory, an address for each of its parts: `word` is what
                         `addresses` held in the last cycle with `read` and `granted`
@@ -83,7 +83,7 @@ class WindowFeeder(wiring.Component):
             taken.eq(~valid | skid.inlet.ready),
             self.read.eq(loops.active & taken),
             advance.eq(self.read & self.granted),
-            load.eq(self.start | advance),
+            load.eq(~loops.active | advance),
             loops.begin.eq(self.start),
             loops.advance.eq(advance),
             skid.inlet.valid.eq(valid),
@@ -136,7 +136,7 @@ class WindowFeeder(wiring.Component):
         return m
 
     def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:
-        """A step from the last word, or from the first word of its k-block or group; the layer's first word at `start`."""
+        """A step from the last word, or from the first word of its k-block or group; before `start` the layer's first word."""
         config, fields, ends, goes = self._config, self.fields, loops.ends, loops.goes
         group_source, block_source, address, following = (
             Signal.like(self.addresses[0], name=name, reset_less=True)

@@ -1,6 +1,6 @@
 """Image port: the one entrance of header, program and parameters."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -77,6 +77,7 @@ class ImagePort(wiring.Component):
         last_part = part == words_per_beat - 1
         number = Signal(range(WORDS + config.program_words))  # of the word within header and program
         broken = {error: Signal(name=error.name.lower()) for error in _HEADER_ERRORS}
+        fails = Signal()  # with `error`, but known before it is known what it is
         sections = Signal(16)  # minus those to come, minus one
         beats = Signal.like(self.header.parameter_beats)  # minus those behind this one, minus two
         # much of the hardware waits for `last_beat`, so it is known a cycle ahead, as it is whether there is just one
@@ -113,25 +114,29 @@ class ImagePort(wiring.Component):
                     m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), number.eq(number + 1)]
                     m.d.comb += self.program.en.eq(number >= WORDS)
                     with m.If(number == WORDS + 1):
+                        m.d.comb += fails.eq(Cat(broken.values()).any())
                         for error in reversed(_HEADER_ERRORS):
                             with m.If(broken[error]):
                                 m.d.comb += self.error.eq(error)
                     with m.If((number >= WORDS) & last_word & last_part):
                         m.d.sync += [self.loaded.eq(~image.payload.last), state.eq(State.IDLE)]
                     with m.If(last_part & image.payload.last):
-                        m.d.comb += self.error.eq(Error.IMAGE_TRUNCATED)
+                        m.d.comb += [fails.eq(1), self.error.eq(Error.IMAGE_TRUNCATED)]
 
             with m.Case(State.PARAMETERS):
-                m.d.comb += [image.ready.eq(self.parameters.ready), self.parameters.valid.eq(image.valid)]
+                # a beat that is wrong does not wait for the lock: it is told of, and taken, as soon as it is there
+                wrong = image.payload.last ^ last_beat
+                m.d.comb += [
+                    image.ready.eq(self.parameters.ready | (image.valid & wrong)),
+                    self.parameters.valid.eq(image.valid),
+                ]
+                with m.If(image.valid & wrong & ~self.stop):
+                    m.d.comb += fails.eq(1)
+                    m.d.comb += self.error.eq(Mux(last_beat, Error.IMAGE_TOO_LONG, Error.IMAGE_TRUNCATED))
                 with m.If(accept):
                     m.d.sync += last_beat.eq(Mux(last_beat, single, beats[2:].all() & (beats[:2] == 1)))
-                    with m.If(image.payload.last & ~last_beat):
-                        m.d.comb += self.error.eq(Error.IMAGE_TRUNCATED)
-                    with m.If(~image.payload.last & last_beat):
-                        m.d.comb += self.error.eq(Error.IMAGE_TOO_LONG)
-                    with m.If(last_beat):
-                        with m.If(sections[1:].all()):
-                            m.d.sync += state.eq(State.DONE)
+                    with m.If(last_beat & sections[1:].all()):
+                        m.d.sync += state.eq(State.DONE)
 
             with m.Case(State.DONE):
                 with m.If(~self.run):
@@ -154,7 +159,7 @@ class ImagePort(wiring.Component):
                 with m.If((checked_number == HeaderLayout[name].offset // 32) & breaks):
                     m.d.sync += broken[error].eq(1)
 
-        with m.If(self.error.any()):
+        with m.If(fails):
             m.d.sync += [state.eq(State.DONE), self.loaded.eq(self.loaded & ~self.loading)]
         with m.If(self.stop):
             m.d.sync += state.eq(State.IDLE)

@@ -11,16 +11,16 @@ __all__ = ["NestedLoops", "chosen", "counted"]
 
 
 class NestedLoops(wiring.Component):
-    """Counts the rounds of nested loops. What it says of a round comes from registers: comparisons are done in the round
-    before.
+    """Counts the rounds of nested loops. What it says of a round comes from registers: what follows from comparisons is done in
+    the round before, comparisons in the one before that.
 
-    bits   of each loop's number of rounds, by name, innermost first; 0 stands for 2 ** bits rounds
+    bits   of each loop's number of rounds, at least 1, by name, innermost first; 0 rounds stand for 2 ** bits
 
     Latency: the first round is in the cycle after `begin`. Throughput: one round a cycle.
 
     Members:
         begin    pulse, not while `active`
-        rounds   by loop; they stay from `begin` to the end
+        rounds   by loop; they stay from the cycle before `begin` to the end
         advance  a round of the innermost loop is over; only while `active`
         active   from the first round to the last
         last     by loop: it is in its last round
@@ -45,38 +45,34 @@ class NestedLoops(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         *_, (outermost, _) = self.rounds.shape()
-        # `begin` and `advance` come late in a cycle: what they make of the loops hangs on `active`, which tells them apart
+        # `begin` and `advance` come late in a cycle: what they make of the loops hangs on `active`, which tells them apart, and
+        # but for `goes` all is ready for the first round before `begin`
         goes_on = ~self.active | ~self.ends[outermost]
-        inner, next_inner = Const(1), Const(1)
-        numbers, moves = [], []
+        inner = Const(1)
+        lasts: list[Value] = []  # in the round to come, inner loops first
         for name, shape in self.rounds.shape():
-            number = Signal(shape.shape, init=1, name=f"{name}_number")  # of the round to come
+            rounds, last, ends = self.rounds[name], self.last[name], self.ends[name]
+            number = Signal(shape.shape, name=f"{name}_number")  # of the round after the one to come
+            coming = Signal(name=f"{name}_coming")  # the one to come is the last
             single = Signal(name=f"{name}_single")
-            last, ends = self.last[name], self.ends[name]
-            will_be_last = number == self.rounds[name]
-            next_last = Mux(~self.active | (inner & ~ends), will_be_last, Mux(inner, single, last))
-            moves.append(self.begin | (self.advance & inner))
-            with m.If(moves[-1]):
-                m.d.sync += number.eq(number + 1)
-                with m.If(self.active & ends):
-                    m.d.sync += number.eq(2)
-            with m.If(self.begin | self.advance):
+            m.d.sync += single.eq(rounds == 1)
+            restarts = ~self.active | ends
+            with m.If(~self.active | (self.advance & inner)):
                 m.d.sync += [
-                    last.eq(next_last),
-                    ends.eq(next_inner & next_last),
-                    self.goes[name].eq(goes_on & next_inner & ~next_last),
+                    coming.eq(Mux(restarts, rounds == Const(2, shape.shape), number == rounds)),
+                    number.eq(Mux(restarts, 3, number + 1)),
                 ]
-            with m.If(self.begin):
-                m.d.sync += single.eq(will_be_last)
-            inner, next_inner = ends, next_inner & next_last
-            numbers.append(number)
+            next_last = Mux(~self.active | (inner & ends), single, Mux(inner, coming, last))
+            with m.If(~self.active | self.advance):
+                m.d.sync += [last.eq(next_last), ends.eq(Cat(*lasts, next_last).all())]
+            with m.If(self.begin | self.advance):
+                m.d.sync += self.goes[name].eq(Cat(goes_on, *lasts, ~next_last).all())
+            inner = ends
+            lasts.append(next_last)
         with m.If(self.begin):
             m.d.sync += self.active.eq(1)
         with m.If(self.advance & inner):
             m.d.sync += self.active.eq(0)
-        for number, moved in zip(numbers, moves, strict=True):
-            with m.If(moved & self.active & inner):
-                m.d.sync += number.eq(1)
         return m
 
 

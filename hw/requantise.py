@@ -99,6 +99,11 @@ class Requantiser(wiring.Component):
             | _any([middle[at] for at in (9, 10, 11)], rest[:2])
         )
 
+        if self._cycles > 1:  # a register on the way: what it is made of stays for the cycles of a step
+            low_kept, too_large_kept = Signal(9, reset_less=True), Signal(reset_less=True)
+            m.d.sync += [low_kept.eq(low), too_large_kept.eq(too_large)]
+            low, too_large = low_kept, too_large_kept
+
         # (low + 1) >> 1 is half of it, rounded, whatever the sign
         placed = Signal(signed(10))
         m.d.comb += placed.eq((low + Cat(Const(1), zero_point).as_signed()) >> 1)

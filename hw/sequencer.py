@@ -14,8 +14,9 @@ class Sequencer(wiring.Component):
     """Reads descriptors and starts feeder and post-processor; a layer starts when the one before has left.
 
     Latency: the next layer's feeder fields are read while the last layer drains, so a layer starts in the cycle after
-    `layer_done` if the drain takes 13 cycles or more, with `config.lean` 12; its post-processing fields follow in the next 5
-    cycles, with `config.lean` 4, before the first word can reach the post-processor.
+    `layer_done` if the drain takes 14 cycles or more, with `config.lean` 13, and one more at the end of an inference; its
+    post-processing fields follow in the next 5 cycles, with `config.lean` 4, before the first word can reach the
+    post-processor.
 
     Members:
         run, layers, count     while `run`: `count` inferences of `layers` layers
@@ -30,7 +31,7 @@ class Sequencer(wiring.Component):
         profile, counted       this cycle belongs to the layer `profile`, counted from 1; to any layer if `profile` is 0.
                                A layer's cycles are those after the `layer_done` of the one before, its own included
         idle                   all inferences have left
-        bad                    pulse: a descriptor is wrong
+        bad                    pulse, a cycle later: a descriptor is wrong
     """
 
     def __init__(self, config: Config):
@@ -72,9 +73,14 @@ class Sequencer(wiring.Component):
         ending, ended = Signal(), Signal()  # this inference is the last one, known a cycle later; it is over
         m.d.comb += next_inferences.eq(inferences + 1)
         m.d.sync += ending.eq(next_inferences == self.count)
+        not_ahead = Signal()  # known a cycle later
+        m.d.sync += not_ahead.eq(self.loaded == inferences)
         drained = Signal(init=1)
         with m.If(self.layer_done):
             m.d.sync += drained.eq(1)
+
+        bad = Signal()
+        m.d.sync += self.bad.eq(bad)
 
         words = Array([*FEEDER_WORDS, *POST_WORDS])
         read = Signal(range(len(words) + 1))
@@ -100,7 +106,7 @@ class Sequencer(wiring.Component):
         m.d.sync += self.post_start.eq(arrives & (arriving == len(words) - 1))
         if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
             with m.If(self.post_start & ~self.post_fields.narrow):
-                m.d.comb += self.bad.eq(1)
+                m.d.comb += bad.eq(1)
 
         wrong = Signal()  # a cycle later: the fields are complete a cycle before they are looked at
         m.d.sync += wrong.eq(self._is_bad(fields))
@@ -120,7 +126,7 @@ class Sequencer(wiring.Component):
             with m.State("CHECK"):
                 m.d.comb += self.waits_for_ifmap.eq(drained & fields.wait_input & ~self.ifmap_ready)
                 with m.If(wrong):
-                    m.d.comb += self.bad.eq(1)
+                    m.d.comb += bad.eq(1)
                     m.next = "STOPPED"
                 with m.Elif(ready):
                     m.d.comb += [self.feeder_start.eq(1), self.ifmap_take.eq(fields.wait_input)]
@@ -130,9 +136,9 @@ class Sequencer(wiring.Component):
 
             with m.State("RUN"):
                 m.d.comb += [self.feeding.eq(~fed), reading.eq(read != len(words))]
+                m.d.comb += self.ifmap_release.eq(self.feeder_done & fields.release_input)
                 m.d.sync += fed.eq(fed | self.feeder_done)
-                with m.If((fed | self.feeder_done) & ~fetching):
-                    m.d.comb += self.ifmap_release.eq(fields.release_input)
+                with m.If(fed & ~fetching):
                     m.d.sync += [fed.eq(0), read.eq(0), layer.eq(number)]
                     m.next = "FETCH"
                     with m.If(self.last_layer):
@@ -140,10 +146,13 @@ class Sequencer(wiring.Component):
                         m.next = "LAST"
 
             with m.State("LAST"):
-                # the loader is a tile ahead, unless program and parameters disagree
-                m.d.comb += self.bad.eq(self.loaded == inferences)
+                # the loader is a tile ahead, unless program and parameters disagree. Just: the last weights may have come in
+                # the cycle before `feeder_done`, which is three cycles ago, as `loaded` was looked at in the last one
+                m.d.comb += bad.eq(not_ahead)
                 m.d.sync += [inferences.eq(next_inferences), ended.eq(ending)]
-                m.next = "IDLE"
+                m.next = "FETCH"
+                with m.If(ending):
+                    m.next = "IDLE"
 
             with m.State("STOPPED"):
                 pass

@@ -95,13 +95,14 @@ class Memory:
 
 async def start(ctx, dut: WindowFeeder, fields: dict[str, int]) -> None:
     ctx.set(dut.fields, {name: value for name, value in fields.items() if name in NAMES})
+    await ctx.tick()
     ctx.set(dut.start, 1)
     await ctx.tick()
     ctx.set(dut.start, 0)
 
 
 async def check_layers(ctx, dut: WindowFeeder, memory: Memory, program: list, pauses: float, dice: Random) -> None:
-    """Layer after layer, each started in the cycle after the `done` of the one before."""
+    """Layer after layer, the fields of each in the cycle after the `done` of the one before."""
     for fields in program:
         expected = expected_words(fields, memory.data)
         await start(ctx, dut, fields)

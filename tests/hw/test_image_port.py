@@ -111,6 +111,9 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
 
     async def testbench(ctx):
         await host.load(ctx)
+        ctx.set(dut.load, 1)  # not heeded by a port that is loading
+        await ctx.tick().repeat(3)
+        ctx.set(dut.load, 0)
         await ctx.tick().until(dut.loaded)
         assert not ctx.get(dut.loading)
         assert {name: getattr(ctx.get(dut.header), name) for name in header} == header
@@ -235,8 +238,10 @@ def test_a_head_that_ends_too_early_is_truncated_wherever_it_ends(bytes_per_beat
 
 @pytest.mark.parametrize("section", [0, 1])
 @pytest.mark.parametrize("ends_at", [0, 3, 4, None])
-def test_parameters_that_end_too_early_or_not_at_all(ends_at, section, rng):
-    """The program stays loaded, and after a stop the next run is right."""
+@pytest.mark.parametrize("ready", [0, 1])
+def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rng):
+    """A beat that is wrong is told of and taken whether the lock is ready or not, so that the packet gate knows its packet.
+    The program stays loaded, and after a stop the next run is right."""
     dut = ImagePort(CONFIG)
     host = Host(dut)
     head = pack(HEADER, header_of(CONFIG)) + program_of(rng, 4)
@@ -249,10 +254,15 @@ def test_parameters_that_end_too_early_or_not_at_all(ends_at, section, rng):
         await host.load(ctx)
         await send(ctx, dut.image, beats_of(CONFIG, head, False))
         ctx.set(dut.run, 1)
-        for beat in good * section + bad:
+        right = section * len(good) + (len(bad) - 1 if ends_at is None else ends_at)
+        for number, beat in enumerate(good * section + bad):
+            if number == right:
+                ctx.set(dut.parameters.ready, ready)
+            assert not host.errors
             await send(ctx, dut.image, [beat])
-            if host.errors:
+            if number == right:
                 break
+        ctx.set(dut.parameters.ready, 1)
         assert host.errors == [Error.IMAGE_TOO_LONG if ends_at is None else Error.IMAGE_TRUNCATED]
         assert not ctx.get(dut.image.ready)
         assert ctx.get(dut.loaded)
@@ -266,6 +276,27 @@ def test_parameters_that_end_too_early_or_not_at_all(ends_at, section, rng):
         ctx.set(dut.run, 1)
         await send(ctx, dut.image, good)
         assert len(host.errors) == 1
+
+    simulate(dut, testbench, background=[host.watch])
+
+
+def test_a_beat_that_is_wrong_is_no_error_in_the_cycle_of_a_stop(rng):
+    """So that what an ABORT finds does not stop the port a second time."""
+    dut = ImagePort(CONFIG)
+    host = Host(dut)
+    head = pack(HEADER, header_of(CONFIG)) + program_of(rng, 4)
+
+    async def testbench(ctx):
+        ctx.set(dut.count, 1)
+        await host.load(ctx)
+        await send(ctx, dut.image, beats_of(CONFIG, head, False))
+        ctx.set(dut.run, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.image.payload, {"data": 0, "last": 1})
+        ctx.set(dut.image.valid, 1)
+        await host.stop(ctx)
+        await ctx.tick()
+        assert host.errors == []
 
     simulate(dut, testbench, background=[host.watch])
 

@@ -20,6 +20,7 @@ def flags_of(rounds: tuple, number: int) -> tuple[list, list, list]:
 
 async def begin(ctx, dut: NestedLoops, rounds: tuple) -> None:
     ctx.set(dut.rounds, dict(zip(NAMES, rounds, strict=True)))
+    await ctx.tick()
     ctx.set(dut.begin, 1)
     assert not ctx.get(dut.active) and not ctx.get(dut.goes.as_value())
     await ctx.tick()
