@@ -9,6 +9,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
+export DEEPLOCK_BUILD ?= $(CURDIR)/build
 .DELETE_ON_ERROR:
 .PHONY: demo test test-full lint results clean system .venv
 
@@ -27,7 +28,7 @@ lint: .venv
 	@$(BIN)/pyright
 
 results: .venv
-	@$(BIN)/python docs/results.py build/demo
+	@$(BIN)/python report/results.py build/demo
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.errors import DeeplockError
 
 if TYPE_CHECKING:
-    from pymodel.checkpoint import Checkpoint
-    from pymodel.image import Image
-    from pymodel.network import Network
+    from deeplock.pymodel.lock.checkpoint import Checkpoint
+    from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.loadable import Image
 
     Artefact = Checkpoint | Image | Network
 
@@ -27,22 +27,23 @@ def load(path: Path) -> "Artefact":
     except safetensors.SafetensorError as error:
         raise DeeplockError(f"{path}: truncated, or not a file of deeplock ({error})") from None
     if any(name.startswith("deeplock image") for name in metadata):
-        from pymodel.image import load_image
+        from deeplock.pymodel.spec.loadable import load_image
 
         return load_image(path)
     if any(name.startswith("deeplock network") for name in metadata):
-        from pymodel.network_file import load_network
+        from deeplock.pymodel.network.network_file import load_network
 
         return load_network(path)
-    from pymodel.checkpoint import load as load_checkpoint
+    from deeplock.pymodel.lock.checkpoint import load as load_checkpoint
 
     return load_checkpoint(path)
 
 
 def save(path: Path, artefact: "Checkpoint | Image") -> tuple[str, int]:
     """Write a checkpoint or an image; gives which of them it is, and the file's size in bytes."""
-    from cli.output import make_folder_of
-    from pymodel import checkpoint, image
+    from deeplock.cli.output import make_folder_of
+    from deeplock.pymodel.lock import checkpoint
+    from deeplock.pymodel.spec import loadable as image
 
     make_folder_of(path)
     if isinstance(artefact, image.Image):

@@ -26,7 +26,7 @@ JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": 
 import argparse
 from pathlib import Path
 
-from cli.options import add_data_dir, add_json, positive
+from deeplock.cli.options import add_data_dir, add_json, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from pymodel.errors import DeeplockError
+    from deeplock.pymodel.errors import DeeplockError
 
     if args.all == (args.name is not None):
         raise DeeplockError("give the name of an attack, or --all")
@@ -89,13 +89,13 @@ def run(args: argparse.Namespace) -> None:
     if unknown := [name for name in attacks if name not in _ATTACKS]:
         raise DeeplockError(f"attack must be one of {', '.join(_ATTACKS)}, not {unknown[0]}")
     if args.file is not None:
-        from cli.attack_file import attack_file
+        from deeplock.cli.attack_file import attack_file
 
         if len(attacks) != 1:
             raise DeeplockError("one attack at a time on a FILE")
         attack_file(args, attacks[0])
     else:
-        from cli.attack_lab import run_laboratory
+        from deeplock.bench.attacks import run_laboratory
 
         if args.output or args.known or args.tensor or args.like:
             raise DeeplockError("--known, --tensor, --like and -o need FILE: a locked checkpoint")

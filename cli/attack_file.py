@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cli.output import Progress, make_folder_of, print_table, write_json
-from pymodel import trained
-from pymodel.attacks.byte_models import like, model_of
-from pymodel.attacks.ciphertext_only import locked_stream
-from pymodel.attacks.ciphertext_only import recover_key as recover_by_likelihood
-from pymodel.attacks.known_plaintext import parameter_stream, recover_key
-from pymodel.checkpoint import Checkpoint, load, unlock_checkpoint
-from pymodel.errors import DeeplockError
-from pymodel.keyfile import write_key
-from pymodel.suites import suite
+from deeplock.cli.output import Progress, make_folder_of, print_table, write_json
+from deeplock.pymodel.attacks.byte_models import like, model_of
+from deeplock.pymodel.attacks.ciphertext_only import locked_stream
+from deeplock.pymodel.attacks.ciphertext_only import recover_key as recover_by_likelihood
+from deeplock.pymodel.attacks.known_plaintext import parameter_stream, recover_key
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.checkpoint import Checkpoint, load, unlock_checkpoint
+from deeplock.pymodel.lock.keyfile import write_key
+from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.zoo import trained
 
 __all__ = ["attack_file", "redundancy"]
 

@@ -2,7 +2,7 @@
 
 `bench rtl` runs test images of each network back to back on each array, with the lock and without it, and compares
 every result byte with the golden model under the right key, which is random and kept nowhere. Figures are those of
-the hardware counters. The simulation is Verilator's without Python in the loop; builds are kept in build/.
+the hardware counters. The simulation is Verilator's without Python in the loop; builds are kept.
 Ends with exit code 1 if a byte differs.
 
 `bench board` runs a network on a simulated board, through its pins: the host speaks over the UART, the locked image
@@ -14,7 +14,7 @@ unlocked piece by piece. Every output is compared with the golden model; exit co
 
 examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
-  deeplock bench rtl --data DIR --json docs/results/cycles.json && python docs/results.py docs/results/cycles.json
+  deeplock bench rtl --data DIR --json docs/results/cycles.json && python report/results.py docs/results/cycles.json
   deeplock bench software --networks digits
   deeplock bench board --runs icebreaker:mnist,ulx3s-85f:fashion-mnist --data DIR --json docs/results/board.json
 
@@ -33,7 +33,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cli.options import add_data_dir, add_json, positive
+from deeplock.cli.options import add_data_dir, add_json, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -131,16 +131,18 @@ def run(args: argparse.Namespace) -> None:
     import shlex
     import sys
 
-    from cli import bench_board, bench_rtl, bench_software
-    from cli.bench_rtl import Workload, machine, versions
-    from cli.output import Progress, print_table, write_json
-    from fpga.boards import board
-    from pymodel import datasets, trained
-    from pymodel.errors import DeeplockError
-    from pymodel.network_file import load_network
-    from pymodel.preprocess import quantise_input
-    from sim.riscv.cores import CORES
-    from sim.toolchain import check_simulator
+    from deeplock.bench import board as bench_board
+    from deeplock.bench import rtl as bench_rtl
+    from deeplock.bench import software as bench_software
+    from deeplock.bench.rtl import Workload, machine, versions
+    from deeplock.cli.output import Progress, print_table, write_json
+    from deeplock.fpga.boards import board
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.network.network_file import load_network
+    from deeplock.pymodel.zoo import datasets, trained
+    from deeplock.pymodel.zoo.preprocess import quantise_input
+    from deeplock.sim.riscv.cores import CORES
+    from deeplock.sim.toolchain import check_simulator
 
     simulator = "verilator" if args.kind == "board" else "native"
     if args.kind != "software" or set(args.platforms) & set(CORES):

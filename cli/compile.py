@@ -12,7 +12,7 @@ examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
   deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.image
   deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.image
-  deeplock compile pymodel/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.image
+  deeplock compile pymodel/zoo/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.image
   deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.image
   deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.image
 
@@ -24,10 +24,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.options import SIZES, SUITE, add_accelerator, add_json, add_key_file, positive
+from deeplock.cli.options import SIZES, SUITE, add_accelerator, add_json, add_key_file, positive
 
 if TYPE_CHECKING:
-    from pymodel.network import Network
+    from deeplock.pymodel.network.network import Network
 
 __all__ = ["add_arguments", "run"]
 
@@ -60,10 +60,10 @@ def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std
     """The int8 network of an exported program."""
     import torch
 
-    from cli.images import read_images
-    from cli.training import quieten_torch
-    from pymodel.errors import DeeplockError
-    from pymodel.network import Pixels, output_shapes
+    from deeplock.cli.images import read_images
+    from deeplock.cli.training import quieten_torch
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.network.network import Pixels, output_shapes
 
     if calibration is None:
         raise DeeplockError(f"{path}: an exported program is quantised with images: give --calibration")
@@ -75,7 +75,7 @@ def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std
     if not path.is_file():
         raise DeeplockError(f"{path}: no such file")
     quieten_torch()
-    from pymodel.quantise import quantise
+    from deeplock.pymodel.frontends.quantise import quantise
 
     try:
         program = torch.export.load(path)
@@ -87,14 +87,14 @@ def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std
 
 
 def run(args: argparse.Namespace) -> None:
-    from cli.artefact import load, save
-    from cli.options import config_of
-    from cli.output import write_json
-    from fpga.boards import board
-    from pymodel.compiler import compile_network
-    from pymodel.errors import DeeplockError
-    from pymodel.keyfile import read_key
-    from pymodel.network import Network
+    from deeplock.cli.artefact import load, save
+    from deeplock.cli.options import config_of
+    from deeplock.cli.output import write_json
+    from deeplock.fpga.boards import board
+    from deeplock.pymodel.compiler.compiler import compile_network
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.network.network import Network
 
     sizes = {name: getattr(args, name) for name in (*SIZES, "lean")}
     config = board(args.board).config if args.board else config_of(**sizes)

@@ -14,7 +14,7 @@ JSON: {"dataset", "folder", "files": [{"file", "checked"}]}
 import argparse
 from pathlib import Path
 
-from cli.options import add_data_dir, add_json
+from deeplock.cli.options import add_data_dir, add_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from cli.output import Progress, print_table, write_json
-    from pymodel.datasets import DOWNLOADED
-    from pymodel.errors import DeeplockError
-    from pymodel.fetch import fetch, verify
+    from deeplock.cli.output import Progress, print_table, write_json
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.zoo.datasets import DOWNLOADED
+    from deeplock.pymodel.zoo.fetch import fetch, verify
 
     if args.name not in DOWNLOADED:
         raise DeeplockError(f"no data set to download is named {args.name!r}: must be one of {', '.join(DOWNLOADED)}")

@@ -19,7 +19,7 @@ JSON: {"network", "images", "accuracy": {"float", "int8", "unlocked", "wrong_key
 import argparse
 from pathlib import Path
 
-from cli.options import add_json, positive
+from deeplock.cli.options import add_json, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -40,12 +40,12 @@ def run(args: argparse.Namespace) -> None:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from cli.demo_report import report_rows, write_report
-    from cli.output import Progress, make_folder_of, print_table, write_json
-    from pymodel.config import Config
-    from pymodel.errors import DeeplockError
-    from sim.build import build
-    from sim.toolchain import check_simulator
+    from deeplock.cli.output import Progress, make_folder_of, print_table, write_json
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.spec.config import Config
+    from deeplock.report.demo_report import report_rows, write_report
+    from deeplock.sim.build import build
+    from deeplock.sim.toolchain import check_simulator
 
     check_simulator(args.simulator)
     make_folder_of(args.output / "report.json")
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     with Progress() as progress, ProcessPoolExecutor(2, get_context("spawn")) as pool:
         # C++ compilers and PyTorch take turns on the cores; a build that exists is found and kept
         builds = [pool.submit(build, each, args.simulator) for each in (config, _plain(config))]
-        from cli.demo_run import measure
+        from deeplock.bench.demo import measure
 
         measured = measure(config, args, builds, progress)
         progress("drawing")

@@ -12,7 +12,7 @@ examples:
   deeplock evaluate build/digits.int8.safetensors
   deeplock evaluate build/digits.image --key-file my.key --wrong-keys 20
   deeplock evaluate build/locked.safetensors --key-file my.key --wrong-keys 100 --seed 7 --json build/accuracy.json
-  deeplock evaluate --paper --data DIR && python docs/results.py docs/results/accuracy.json
+  deeplock evaluate --paper --data DIR && python report/results.py docs/results/accuracy.json
 
 JSON: {"file", "kind": "checkpoint" | "network" | "image", "suite", "images", "accuracy" (null without --key-file where
   locked), "wrong_keys": [accuracies], "wrong_key_mean" (null without --wrong-keys)}
@@ -27,12 +27,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.options import add_images, add_json, add_key_file, positive
+from deeplock.cli.options import add_images, add_json, add_key_file, positive
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pymodel.checkpoint import Checkpoint
+    from deeplock.pymodel.lock.checkpoint import Checkpoint
 
 __all__ = ["add_arguments", "run"]
 
@@ -69,9 +69,9 @@ def _float_runner(artefact: "Checkpoint") -> tuple[str, tuple[int, ...], Callabl
     import numpy as np
     import torch
 
-    from pymodel import networks
-    from pymodel.checkpoint import unlock_checkpoint
-    from pymodel.errors import DeeplockError
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.lock.checkpoint import unlock_checkpoint
+    from deeplock.pymodel.zoo import networks
 
     name = artefact.metadata.get("network", "")
     if name not in networks.NAMES:
@@ -92,8 +92,8 @@ def _float_runner(artefact: "Checkpoint") -> tuple[str, tuple[int, ...], Callabl
 
 
 def _run_paper(args: argparse.Namespace) -> None:
-    from cli.evaluate_paper import evaluate_paper
-    from pymodel.errors import DeeplockError
+    from deeplock.bench.accuracy import evaluate_paper
+    from deeplock.pymodel.errors import DeeplockError
 
     for option in ("file", "key_file", "count", "images"):
         if getattr(args, option) is not None:
@@ -104,7 +104,7 @@ def _run_paper(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from pymodel.errors import DeeplockError
+    from deeplock.pymodel.errors import DeeplockError
 
     if args.seed < 0:
         raise DeeplockError(f"--seed must be 0 or more, not {args.seed}")
@@ -117,16 +117,17 @@ def run(args: argparse.Namespace) -> None:
 def _run_file(args: argparse.Namespace) -> None:
     import numpy as np
 
-    from cli.artefact import load
-    from cli.images import labelled_images
-    from cli.options import accelerator_for, read_key_file
-    from cli.output import Progress, percent, print_table, write_json
-    from pymodel import fast_interpreter, golden
-    from pymodel.datasets import CLASSES
-    from pymodel.errors import DeeplockError
-    from pymodel.image import Image
-    from pymodel.network import Network
-    from pymodel.preprocess import quantise
+    from deeplock.cli.artefact import load
+    from deeplock.cli.images import labelled_images
+    from deeplock.cli.options import accelerator_for, read_key_file
+    from deeplock.cli.output import Progress, percent, print_table, write_json
+    from deeplock.pymodel.compiler import fast_interpreter
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.network import golden
+    from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.loadable import Image
+    from deeplock.pymodel.zoo.datasets import CLASSES
+    from deeplock.pymodel.zoo.preprocess import quantise
 
     if args.file is None:
         raise DeeplockError("give FILE or --paper")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.errors import DeeplockError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pymodel.network import Pixels, Quantisation
+    from deeplock.pymodel.network.network import Pixels, Quantisation
 
 __all__ = ["Labelled", "labelled_images", "read_images"]
 
@@ -26,7 +26,7 @@ class Labelled:
 
     def ifmaps(self, quantisation: "Quantisation") -> "np.ndarray":
         """int8 [n, height, width, channels]."""
-        from pymodel.preprocess import quantise
+        from deeplock.pymodel.zoo.preprocess import quantise
 
         return quantise(quantisation, self.real)
 
@@ -54,7 +54,7 @@ def _read_arrays(path: Path) -> "tuple[np.ndarray, np.ndarray | None]":
 
 
 def read_images(path: Path, source: "str | Pixels", classes: tuple[str, ...] = ()) -> Labelled:
-    """Read a folder of PNG files (pymodel.image_folder), or an .npz or .npy file.
+    """Read a folder of PNG files (pymodel.zoo.image_folder), or an .npz or .npy file.
 
     .npz is `images` [n, height, width, channels] and, if there, `labels` [n]; .npy is the images alone. uint8 are raw
     images, like PNG files; floating-point ones are what the network was trained on.
@@ -64,10 +64,10 @@ def read_images(path: Path, source: "str | Pixels", classes: tuple[str, ...] = (
     """
     import numpy as np
 
-    from pymodel.preprocess import to_real
+    from deeplock.pymodel.zoo.preprocess import to_real
 
     if path.is_dir():
-        from pymodel.image_folder import read_folder
+        from deeplock.pymodel.zoo.image_folder import read_folder
 
         found = read_folder(path, classes)
         return Labelled(to_real(source, found.images), found.labels, found.classes)
@@ -96,8 +96,8 @@ def labelled_images(
         found = read_images(args.images, source, classes)
         where = str(args.images)
     else:
-        from pymodel import datasets
-        from pymodel.preprocess import to_real
+        from deeplock.pymodel.zoo import datasets
+        from deeplock.pymodel.zoo.preprocess import to_real
 
         if not isinstance(source, str) or not source:
             raise DeeplockError("the network belongs to no data set that deeplock knows: give --images")

@@ -21,12 +21,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.options import add_json
+from deeplock.cli.options import add_json
 
 if TYPE_CHECKING:
-    from pymodel.checkpoint import Checkpoint
-    from pymodel.image import Image
-    from pymodel.network import Network
+    from deeplock.pymodel.lock.checkpoint import Checkpoint
+    from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.loadable import Image
 
 __all__ = ["add_arguments", "run"]
 
@@ -38,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _sbox(suite: str) -> dict[str, int] | None:
     """Strength of the S-box that a suite locks with; None where it does not lock."""
-    from pymodel.sbox import properties
-    from pymodel.suites import SUITES
+    from deeplock.pymodel.lock.sbox import properties
+    from deeplock.pymodel.lock.suites import SUITES
 
     return asdict(properties(SUITES[suite].sbox)) if SUITES[suite].locks else None
 
 
 def _image(image: "Image") -> dict[str, Any]:
-    from cli.layers import layers_of
+    from deeplock.cli.layers import layers_of
 
     return {
         "kind": "image",
@@ -68,7 +68,7 @@ def _image(image: "Image") -> dict[str, Any]:
 
 
 def _network(network: "Network") -> dict[str, Any]:
-    from pymodel.network import macs, output_shapes, sources
+    from deeplock.pymodel.network.network import macs, output_shapes, sources
 
     shapes, work = output_shapes(network), macs(network)
 
@@ -113,10 +113,10 @@ def _checkpoint(checkpoint: "Checkpoint") -> dict[str, Any]:
 
 
 def run(args: argparse.Namespace) -> None:
-    from cli.artefact import load
-    from cli.output import print_table, readable, write_json
-    from pymodel.image import Image
-    from pymodel.network import Network
+    from deeplock.cli.artefact import load
+    from deeplock.cli.output import print_table, readable, write_json
+    from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.loadable import Image
 
     artefact = load(args.file)
     if isinstance(artefact, Image):

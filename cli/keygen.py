@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from cli.output import make_folder_of
-    from pymodel.keyfile import generate_key, write_key
+    from deeplock.cli.output import make_folder_of
+    from deeplock.pymodel.lock.keyfile import generate_key, write_key
 
     write_key(make_folder_of(args.output), generate_key(args.bits))
     print(f"{args.output}: a {args.bits}-bit key")

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pymodel.image import Image
-from pymodel.parameters import ENTRY_BYTES, tile_rows
-from pymodel.program import pixels_of
+from deeplock.pymodel.compiler.parameters import ENTRY_BYTES, tile_rows
+from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.program import pixels_of
 
 __all__ = ["layers_of"]
 

@@ -14,7 +14,7 @@ JSON: {"kind": "checkpoint" | "image", "suite", "bytes", "file"}
 import argparse
 from pathlib import Path
 
-from cli.options import SUITE, add_json, add_key_file
+from deeplock.cli.options import SUITE, add_json, add_key_file
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,13 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from cli.artefact import load, save
-    from cli.output import write_json
-    from pymodel.checkpoint import Checkpoint, lock_checkpoint
-    from pymodel.errors import DeeplockError
-    from pymodel.image import Image
-    from pymodel.keyfile import read_key
-    from pymodel.suites import suite
+    from deeplock.cli.artefact import load, save
+    from deeplock.cli.output import write_json
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
+    from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.suites import suite
+    from deeplock.pymodel.spec.loadable import Image
 
     key = read_key(args.key_file)
     artefact = load(args.input)

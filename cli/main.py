@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["main"]
 
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("deeplock", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = import_module(f"cli.{name}")
+        module = import_module(f"deeplock.cli.{name}")
         description, _, epilog = (module.__doc__ or "").partition("\nexamples:")
         summary = description.split(".\n")[0].split(": ")[0].strip().rstrip(".")
         command = subparsers.add_parser(

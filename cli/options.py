@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymodel.config import SBOX_STYLES, Config
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.config import SBOX_STYLES, Config
 
 if TYPE_CHECKING:
-    from pymodel.image import Image
+    from deeplock.pymodel.spec.loadable import Image
 
 __all__ = [
     "SIZES",
@@ -127,7 +127,7 @@ def accelerator_for(image: "Image", args: argparse.Namespace | None = None) -> C
 
 def read_key_file(path: Path | None, suite: str) -> bytes:
     """The key for something locked with `suite`, b"" if that is plain; DeeplockError if one is missing or needless."""
-    from pymodel.keyfile import read_key
+    from deeplock.pymodel.lock.keyfile import read_key
 
     if suite == "plain":
         if path is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["Progress", "make_folder_of", "markdown_table", "percent", "print_table", "readable", "write_json"]
 
@@ -64,7 +64,7 @@ def make_folder_of(path: Path) -> Path:
 
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:
     """Write figures for programs to read; the file is whole or the old one. No path: do nothing."""
-    from pymodel.files import replace_file
+    from deeplock.pymodel.files import replace_file
 
     if path is not None:
         replace_file(make_folder_of(path), (json.dumps(figures, indent=2) + "\n").encode())

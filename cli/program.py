@@ -28,9 +28,9 @@ def run(args: argparse.Namespace) -> None:
     import subprocess
     import tempfile
 
-    from fpga.boards import board
-    from pymodel.errors import DeeplockError
-    from pymodel.image import load_image
+    from deeplock.fpga.boards import board
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.spec.loadable import load_image
 
     there = board(args.board)
     if args.bitstream is None and args.image is None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pymodel import interpreter
-from pymodel.config import Config
-from pymodel.image import Image
-from sim.run import simulate
+from deeplock.pymodel.compiler import interpreter
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import Image
+from deeplock.sim.run import simulate
 
 __all__ = ["RtlRun", "run_on_rtl"]
 

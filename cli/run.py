@@ -14,7 +14,7 @@ JSON: {"image", "network", "board", "clock_hz", "images", "mismatches", "accurac
 import argparse
 from pathlib import Path
 
-from cli.options import add_images, add_json, add_key_file, positive
+from deeplock.cli.options import add_images, add_json, add_key_file, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -34,15 +34,15 @@ def run(args: argparse.Namespace) -> None:
 
     import numpy as np
 
-    from cli.images import labelled_images
-    from cli.options import read_key_file
-    from cli.output import Progress, percent, print_table, write_json
-    from fpga.boards import board
-    from fpga.driver import BoardDriver
-    from fpga.host import open_board
-    from pymodel import interpreter
-    from pymodel.errors import DeeplockError
-    from pymodel.image import load_image
+    from deeplock.cli.images import labelled_images
+    from deeplock.cli.options import read_key_file
+    from deeplock.cli.output import Progress, percent, print_table, write_json
+    from deeplock.fpga.boards import board
+    from deeplock.fpga.host.driver import BoardDriver
+    from deeplock.fpga.host.port import open_board
+    from deeplock.pymodel.compiler import interpreter
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.spec.loadable import load_image
 
     there = board(args.board)
     image = load_image(args.image)

@@ -1,7 +1,7 @@
 """Run an image on the accelerator's RTL.
 
 Runs test images back to back and compares every result byte with the golden model. A wrong key is fine: the golden
-model computes with the same one. The first run of a configuration builds the simulation, which is kept in build/.
+model computes with the same one. The first run of a configuration builds the simulation, which is kept.
 Ends with exit code 1 if a byte differs.
 
 --profile says where the cycles of each layer went: it runs the same images once more for each layer, whose cycles alone
@@ -23,7 +23,7 @@ JSON: {"image", "network", "suite", "simulator", "rows", "cols", "bytes_per_beat
 import argparse
 from pathlib import Path
 
-from cli.options import add_accelerator, add_images, add_json, add_key_file, positive
+from deeplock.cli.options import add_accelerator, add_images, add_json, add_key_file, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -66,15 +66,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from cli.images import labelled_images
-    from cli.layers import layers_of
-    from cli.options import accelerator_for, read_key_file
-    from cli.output import Progress, make_folder_of, percent, print_table, write_json
-    from cli.rtl import run_on_rtl
-    from pymodel.errors import DeeplockError
-    from pymodel.image import load_image
-    from sim.profile import profile
-    from sim.toolchain import check_simulator
+    from deeplock.cli.images import labelled_images
+    from deeplock.cli.layers import layers_of
+    from deeplock.cli.options import accelerator_for, read_key_file
+    from deeplock.cli.output import Progress, make_folder_of, percent, print_table, write_json
+    from deeplock.cli.rtl import run_on_rtl
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.spec.loadable import load_image
+    from deeplock.sim.profile import profile
+    from deeplock.sim.toolchain import check_simulator
 
     image = load_image(args.image)
     config = accelerator_for(image, args)
@@ -111,8 +111,8 @@ def run(args: argparse.Namespace) -> None:
         ]
     )
     if args.profile is not None:
-        from cli.profile import draw, table
-        from pymodel.files import replace_file
+        from deeplock.pymodel.files import replace_file
+        from deeplock.report.profile import draw, table
 
         inferences = -(-args.count // image.batch)
         head, cells = table(layers, inferences)

@@ -1,17 +1,17 @@
 """Synthesise accelerators for FPGAs: resources by module, clock frequency, critical path; bitstreams of boards.
 
-Yosys and nextpnr, for one accelerator, for a board or, with --sweep, for a table of them and of components (fpga/sweep.py
-describes the file). An accelerator comes alone, between registers (fpga/harness.py); a board with all that is on it and on
+Yosys and nextpnr, for one accelerator, for a board or, with --sweep, for a table of them and of components (fpga/flow/sweep.py
+describes the file). An accelerator comes alone, between registers (fpga/flow/harness.py); a board with all that is on it and on
 its pins, and if a seed reaches the board's clock, the fastest one's bitstream is written for `deeplock program`. Netlists
-and placements are kept in build/; what was done once with the same RTL and the same tools is not done again. Ends with exit
+and placements are kept; what was done once with the same RTL and the same tools is not done again. Ends with exit
 code 1 if something does not fit, or a board does not reach its clock.
 
 examples:
   deeplock synth --board icebreaker
   deeplock synth --board ulx3s-85f --suite plain --seeds 3 -o build/plain.bit
   deeplock synth --device lfe5u-85f --rows 8 --cols 16 --bytes-per-beat 16 --sbox rom
-  deeplock synth --sweep fpga/area.toml --json docs/results/area.json
-  deeplock synth --sweep fpga/area.toml --scheduler tcp://10.0.0.1:8786 --json docs/results/area.json
+  deeplock synth --sweep fpga/flow/area.toml --json docs/results/area.json
+  deeplock synth --sweep fpga/flow/area.toml --scheduler tcp://10.0.0.1:8786 --json docs/results/area.json
 
 JSON: {"command", "rows": [{"device", "board": its name or null, the fields of the configuration ("rows", "cols",
   "bytes_per_beat", "lanes", "suite", "sbox", ...; "sbox" and "key_bits" null in suite plain), "lut4", "ff", "carry", "bram",
@@ -26,11 +26,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.options import add_json, config_of, positive
-from pymodel.config import SBOX_STYLES, Config
+from deeplock.cli.options import add_json, config_of, positive
+from deeplock.pymodel.spec.config import SBOX_STYLES, Config
 
 if TYPE_CHECKING:
-    from fpga.jobs import Job
+    from deeplock.fpga.flow.jobs import Job
 
 __all__ = ["add_arguments", "run"]
 
@@ -65,12 +65,12 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
     """What the options ask for."""
     from dataclasses import asdict, replace
 
-    from fpga.boards import board
-    from fpga.designs import core, on_board
-    from fpga.devices import find_device
-    from fpga.jobs import Job
-    from fpga.sweep import read_sweep
-    from pymodel.errors import DeeplockError
+    from deeplock.fpga.boards import board
+    from deeplock.fpga.flow.designs import core, on_board
+    from deeplock.fpga.flow.devices import find_device
+    from deeplock.fpga.flow.jobs import Job
+    from deeplock.fpga.flow.sweep import read_sweep
+    from deeplock.pymodel.errors import DeeplockError
 
     seeds = range(1, args.seeds + 1)
     given = {field.name: getattr(args, field.name) for field in fields(Config) if hasattr(args, field.name)}
@@ -91,14 +91,14 @@ def run(args: argparse.Namespace) -> None:
     import shlex
     import sys
 
-    from cli.output import Progress, make_folder_of, print_table, write_json
-    from cli.synth_tables import component_table, core_table, module_table, timing_lines
-    from fpga.bitstream import SUFFIX
-    from fpga.jobs import cluster, processes, run_jobs
-    from fpga.report import fault_of, row_of
-    from fpga.toolchain import versions
-    from pymodel.errors import DeeplockError
-    from pymodel.files import replace_file
+    from deeplock.cli.output import Progress, make_folder_of, print_table, write_json
+    from deeplock.fpga.flow.bitstream import SUFFIX
+    from deeplock.fpga.flow.jobs import cluster, processes, run_jobs
+    from deeplock.fpga.flow.report import fault_of, row_of
+    from deeplock.fpga.flow.toolchain import versions
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import replace_file
+    from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
     tools = versions({"yosys"} | {f"nextpnr-{job.device.family}" for job in jobs})

@@ -4,7 +4,7 @@ PREFIX.float.safetensors holds the float32 parameters under their PyTorch names;
 quantised network, which `deeplock compile` takes. The same seed gives the same parameters.
 
 Networks: digits (handwritten digits, bundled, trains in seconds) and those of the Deep-Lock paper, mnist, fashion-mnist
-and cifar10 (minutes; `deeplock data fetch NAME` gets their images). Trained ones come with deeplock: pymodel/trained.
+and cifar10 (minutes; `deeplock data fetch NAME` gets their images). Trained ones come with deeplock: pymodel/zoo/trained.
 
 examples:
   deeplock train digits -o build/digits
@@ -22,7 +22,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from cli.options import add_data_dir, add_json, positive
+from deeplock.cli.options import add_data_dir, add_json, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -45,12 +45,12 @@ def _machine() -> str:
 
 
 def run(args: argparse.Namespace) -> None:
-    from cli.output import Progress, make_folder_of, percent, print_table, write_json
-    from cli.training import train_and_quantise
-    from pymodel.evaluation import accuracy, golden_ofmaps
-    from pymodel.network_file import save_network
-    from pymodel.preprocess import quantise_input
-    from pymodel.train import precision, save_checkpoint
+    from deeplock.cli.output import Progress, make_folder_of, percent, print_table, write_json
+    from deeplock.cli.training import train_and_quantise
+    from deeplock.pymodel.network.network_file import save_network
+    from deeplock.pymodel.zoo.evaluation import accuracy, golden_ofmaps
+    from deeplock.pymodel.zoo.preprocess import quantise_input
+    from deeplock.pymodel.zoo.train import precision, save_checkpoint
 
     files = [make_folder_of(Path(f"{args.output}.{kind}.safetensors")) for kind in ("float", "int8")]
     with Progress() as progress:

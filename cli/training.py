@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from pymodel import networks, train
-from pymodel.datasets import Dataset, load
-from pymodel.network import Network
-from pymodel.recipes import Recipe, recipe_for
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.zoo import networks, train
+from deeplock.pymodel.zoo.datasets import Dataset, load
+from deeplock.pymodel.zoo.recipes import Recipe, recipe_for
 
 __all__ = ["Trained", "quieten_torch", "train_and_quantise"]
 
@@ -44,7 +44,7 @@ def train_and_quantise(
 ) -> Trained:
     """Train the network `name` on its data set, then quantise it to int8."""
     quieten_torch()
-    from pymodel.quantise import quantise  # after quieten_torch, because it imports torchao
+    from deeplock.pymodel.frontends.quantise import quantise  # after quieten_torch, because it imports torchao
 
     data = load(networks.dataset_of(name), data_dir)
     recipe = recipe_for(name)

@@ -1,6 +1,6 @@
 """The protocol between host and board: the one place where its frames, commands and codes are written.
 
-fpga/framer.py, fpga/link.py, fpga/client.py and the tables of docs/link.md are made from what is here.
+fpga/gateware/framer.py, fpga/gateware/link.py, fpga/host/client.py and the tables of docs/link.md are made from what is here.
 """
 
 import struct

@@ -5,25 +5,25 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.accumulator import Accumulator
-from hw.activation_memory import ActivationMemory
-from hw.array import SystolicArray, kept_if_large
-from hw.axi import axi_lite_members, axi_stream_members
-from hw.control import Control
-from hw.feeder import WindowFeeder
-from hw.image_port import ImagePort
-from hw.issue import IssueStage
-from hw.lock import Lock
-from hw.packet_gate import PacketGate
-from hw.post import PostProcessor
-from hw.registers import ADDRESS_BITS, RegisterFile
-from hw.sequencer import Sequencer
-from hw.stream_buffers import RegisterSlice, SkidBuffer
-from hw.unfold import Unfolder
-from hw.weight_loader import WeightLoader
-from pymodel.config import Config
-from pymodel.registers import COUNTERS, Error
-from pymodel.suites import SUITES
+from deeplock.hw.array.accumulator import Accumulator
+from deeplock.hw.array.array import SystolicArray, kept_if_large
+from deeplock.hw.basics.axi import axi_lite_members, axi_stream_members
+from deeplock.hw.basics.packet_gate import PacketGate
+from deeplock.hw.basics.stream_buffers import RegisterSlice, SkidBuffer
+from deeplock.hw.control.control import Control
+from deeplock.hw.control.loadable_port import ImagePort
+from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
+from deeplock.hw.control.sequencer import Sequencer
+from deeplock.hw.feed.activation_memory import ActivationMemory
+from deeplock.hw.feed.feeder import WindowFeeder
+from deeplock.hw.feed.issue import IssueStage
+from deeplock.hw.feed.unfold import Unfolder
+from deeplock.hw.feed.weight_loader import WeightLoader
+from deeplock.hw.lock.lock import Lock
+from deeplock.hw.post.post import PostProcessor
+from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import COUNTERS, Error
 
 __all__ = ["Accelerator"]
 
@@ -32,7 +32,7 @@ OFMAP_BEATS = 32
 
 
 class Accelerator(wiring.Component):
-    """Image, ifmaps and key in; ofmaps out. docs/architecture.md draws it; pymodel/registers.py lists its registers.
+    """Image, ifmaps and key in; ofmaps out. docs/architecture.md draws it; pymodel/spec/registers.py lists its registers.
 
     Ports: AXI4-Lite `s_axil`; AXI4-Streams `s_axis_image` (bytes_per_beat bytes), `s_axis_ifmap` (rows bytes) and
     `m_axis_ofmap` (lanes bytes, tkeep). Byte 0 of a beat is the first one.

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["replace_file"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from sim.build import TOP
-from sim.results import SimulationError
-from sim.sources import ROOT
-from sim.toolchain import environment
+from deeplock.sim.build import TOP
+from deeplock.sim.results import SimulationError
+from deeplock.sim.sources import ROOT
+from deeplock.sim.toolchain import environment
 
 __all__ = ["run_bench"]
 

@@ -1,16 +1,13 @@
 """Builds the simulation of an accelerator: Amaranth -> Verilog -> Verilator or Icarus, once per configuration."""
 
-import fcntl
-import hashlib
 import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +15,13 @@ from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 from cocotb_tools.runner import get_runner
 
-from pymodel.config import Config
-from sim.native import HOST, RegisteredPorts, constants_header
-from sim.sources import ROOT, source_files
-from sim.toolchain import check_simulator, environment, tool_versions, writes_fst
+from deeplock.hw.accelerator import Accelerator
+from deeplock.pymodel.cache import cache_root, digest, made
+from deeplock.sim.native import HOST, RegisteredPorts, constants_header
+from deeplock.sim.sources import source_files
+from deeplock.sim.toolchain import check_simulator, environment, tool_versions, writes_fst
 
-__all__ = ["TIMESCALE", "TOP", "build", "build_root"]
+__all__ = ["TIMESCALE", "TOP", "build"]
 
 TOP = "accelerator"
 TIMESCALE = ("1ns", "1ps")
@@ -38,33 +36,10 @@ _COCOTB_ARGS = [
 _MAKE_FLAGS = f"OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
 
 
-def build_root() -> Path:
-    """Where builds are kept: DEEPLOCK_BUILD, or build/ in the repository."""
-    return Path(os.environ.get("DEEPLOCK_BUILD") or ROOT / "build").resolve()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the system frees it even if the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _accelerator(config: Config) -> Component:
-    from hw.accelerator import Accelerator
-
-    return Accelerator(config)
-
-
 def _digest(config: Any, simulator: str, waves: bool, module: Path) -> str:
-    digest = hashlib.sha256(repr((config, simulator, waves, _VERILATOR_ARGS, _MAKE_FLAGS)).encode())
-    digest.update(tool_versions(simulator).encode())
     host = [HOST, HOST.with_suffix(".py")] if simulator == "native" else []
-    for path in [*source_files(module), Path(__file__), *host]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    facts = (config, simulator, waves, _VERILATOR_ARGS, _MAKE_FLAGS, tool_versions(simulator))
+    return digest(*facts, files=[*source_files(module), Path(__file__), *host])
 
 
 def _tail(path: Path, lines: int = 15) -> str:
@@ -89,21 +64,16 @@ def build(
     Raises DeeplockError where a program is missing, RuntimeError where the simulator refuses the design.
     """
     check_simulator(simulator)
-    module = Path(inspect.getfile(component)).resolve() if component else ROOT / "hw" / "accelerator.py"
-    folder = build_root() / "sim" / f"{simulator}-{_digest(config, simulator, waves, module)}"
-    done = folder / "done"
-    if done.exists():
-        return folder
-    with _locked(folder.with_suffix(".lock")):
-        if done.exists():  # another process made it while this one waited
-            return folder
+    make = component or Accelerator
+    name = f"{simulator}-{_digest(config, simulator, waves, Path(inspect.getfile(make)))}"
+
+    def build_in(folder: Path) -> None:
         if progress is not None:
-            progress(f"building {folder.name}")
-        shutil.rmtree(folder, ignore_errors=True)
+            progress(f"building {name}")
         folder.mkdir()
-        _build(folder, (component or _accelerator)(config), simulator, waves)
-        done.touch()
-    return folder
+        _build(folder, make(config), simulator, waves)
+
+    return made(cache_root() / "sim" / name, build_in)
 
 
 def _awake(text: str) -> str:
@@ -125,34 +95,26 @@ def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
             top = RegisteredPorts(top)
         text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
         source.write_text(_awake(text))
-        runtime = build_root() / "sim" / f"runtime-{_runtime_digest(simulator, waves)}"
+        facts = (tool_versions(simulator), simulator, waves, _VERILATOR_ARGS, _COCOTB_ARGS, _MAKE_FLAGS)
+        runtime = cache_root() / "sim" / f"runtime-{digest(*facts)}"
         for path in runtime.glob("*.o"):
             shutil.copy2(path, folder)
         if simulator == "native":
             _build_native(folder, source, log)
         else:
             _build_for_cocotb(folder, source, log, simulator, waves)
-        if simulator != "icarus" and not runtime.exists():
-            _keep_runtime(folder, runtime)
+        if simulator != "icarus":
+            made(runtime, partial(_keep_runtime, folder))
     for path in folder.iterdir():  # of Verilator's files only the program is needed
         if path.suffix in (".a", ".cpp", ".d", ".gch", ".h", ".o"):
             path.unlink()
 
 
-def _runtime_digest(simulator: str, waves: bool) -> str:
-    facts = (tool_versions(simulator), simulator, waves, _VERILATOR_ARGS, _COCOTB_ARGS, _MAKE_FLAGS)
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-
-def _keep_runtime(folder: Path, runtime: Path) -> None:
+def _keep_runtime(folder: Path, kept: Path) -> None:
     """Keep the objects of Verilator's run-time library, the same in every build, so that make finds them made."""
-    with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
-        kept = Path(name) / "kept"
-        kept.mkdir()
-        for path in folder.glob("verilated*.o"):
-            shutil.copy2(path, kept)
-        with suppress(OSError):  # another process was quicker
-            kept.rename(runtime)
+    kept.mkdir()
+    for path in folder.glob("verilated*.o"):
+        shutil.copy2(path, kept)
 
 
 def _build_native(folder: Path, source: Path, log: Path) -> None:

@@ -13,11 +13,11 @@ from cocotb.triggers import RisingEdge, Timer
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp, AxiStreamBus, AxiStreamSink
 
-from pymodel import driver
-from pymodel.driver import AcceleratorError, RunResult
-from pymodel.registers import Command, Status, address
-from sim.results import WatchdogError
-from sim.streams import FastSource, random_pauses
+from deeplock.pymodel.spec import driver
+from deeplock.pymodel.spec.driver import AcceleratorError, RunResult
+from deeplock.pymodel.spec.registers import Command, Status, address
+from deeplock.sim.results import WatchdogError
+from deeplock.sim.streams import FastSource, random_pauses
 
 __all__ = ["PERIOD_NS", "Driver"]
 
@@ -33,7 +33,7 @@ class Driver(driver.Driver):
     seed       of the pauses
     watchdog   cycles without a beat on any stream after which a run counts as hung
 
-    The `image` that methods take is a pymodel.image.Image. The streams `driver.image`, `driver.ifmap` (sources) and
+    The `image` that methods take is a pymodel.spec.loadable.Image. The streams `driver.image`, `driver.ifmap` (sources) and
     `driver.ofmap` (sink) are there for tests that send what no driver would.
     """
 
@@ -111,7 +111,7 @@ class Driver(driver.Driver):
         progress: Callable[[int, int], None] | None = None,
         profile: int = 0,
     ) -> RunResult:
-        """As pymodel.driver.Driver; raises WatchdogError too, if the device hangs."""
+        """As pymodel.spec.driver.Driver; raises WatchdogError too, if the device hangs."""
         if self._loaded is not image:
             await self.load_program(image)
         count = -(-len(ifmaps) // image.batch)

@@ -14,8 +14,8 @@ from amaranth import ClockDomain, Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, In
 
-from pymodel.registers import COUNTERS, REGISTERS, Command, Status, address
-from sim.results import SimulationError
+from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Command, Status, address
+from deeplock.sim.results import SimulationError
 
 __all__ = ["HOST", "RegisteredPorts", "constants_header", "run_native"]
 
@@ -68,7 +68,7 @@ def constants_header(ports: wiring.Signature) -> str:
     counters = ", ".join(str(address(name)) for name, _ in COUNTERS)
     return "\n".join(
         [
-            "// made by sim/native.py from pymodel/registers.py and the device's ports",
+            "// made by sim/native.py from pymodel/spec/registers.py and the device's ports",
             "#pragma once",
             "#include <cstdint>",
             "namespace constants {",

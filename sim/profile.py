@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pymodel.config import Config
-from pymodel.errors import DeeplockError
-from pymodel.image import Image
-from sim.run import simulate
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import Image
+from deeplock.sim.run import simulate
 
 __all__ = ["profile"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.driver import RunResult
+from deeplock.pymodel.spec.driver import RunResult
 
 __all__ = ["SimResult", "SimulationError", "WatchdogError"]
 

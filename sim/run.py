@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from amaranth.lib.wiring import Component
 
-from pymodel.config import Config
-from pymodel.driver import AcceleratorError, RunResult
-from pymodel.errors import DeeplockError
-from pymodel.keyfile import write_key
-from sim.bench import run_bench
-from sim.build import TOP, build
-from sim.native import run_native
-from sim.results import SimResult
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.keyfile import write_key
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.driver import AcceleratorError, RunResult
+from deeplock.sim.bench import run_bench
+from deeplock.sim.build import TOP, build
+from deeplock.sim.native import run_native
+from deeplock.sim.results import SimResult
 
 __all__ = ["forwarded", "simulate"]
 
@@ -42,7 +42,7 @@ def simulate(
     watchdog: int = 200_000,
     profile: int = 0,
 ) -> SimResult:
-    """Run `image` (a pymodel.image.Image) on every ifmap, back to back, on the RTL of `config`.
+    """Run `image` (a pymodel.spec.loadable.Image) on every ifmap, back to back, on the RTL of `config`.
 
     simulator  "verilator" or "icarus" under cocotb, or "native": Verilator without Python in the loop, many times
                faster and cycle for cycle the same (pauses come at other times); it starts without a reset
@@ -133,7 +133,7 @@ def _run_cocotb(
     if key:
         write_key(work / "key", key)
     with forwarded(work / "progress", len(job["ifmaps"]) // job["batch"], progress):
-        run_bench("sim.testbench", folder, simulator, work, {"DEEPLOCK_JOB": str(work)}, waves)
+        run_bench("deeplock.sim.testbench", folder, simulator, work, {"DEEPLOCK_JOB": str(work)}, waves)
     return pickle.loads((work / "result").read_bytes())
 
 

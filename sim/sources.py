@@ -1,12 +1,15 @@
-"""Which of our source files a module is made of: the module and, through its imports, every file of the repository."""
+"""Which of our source files a module is made of: the module and, through its imports, every file of the package."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import deeplock
+
 __all__ = ["ROOT", "source_files"]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(deeplock.__file__).parents[1]
+"""The folder that has the package in it: imports are found from there."""
 
 
 def _imports(path: Path) -> Iterator[str]:

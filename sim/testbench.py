@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import cocotb
 
-from pymodel.driver import AcceleratorError
-from pymodel.keyfile import read_key
-from sim.driver import Driver
+from deeplock.pymodel.lock.keyfile import read_key
+from deeplock.pymodel.spec.driver import AcceleratorError
+from deeplock.sim.driver import Driver
 
 __all__ = ["simulate_job"]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["SIMULATORS", "check_simulator", "environment", "tool_versions", "writes_fst"]
 

@@ -11,7 +11,7 @@ __all__ = ["UartModel"]
 
 
 class UartModel:
-    """8 data bits, no parity, one stop bit. Has the methods that fpga.client.LinkClient wants of a pipe.
+    """8 data bits, no parity, one stop bit. Has the methods that fpga.host.client.LinkClient wants of a pipe.
 
     to_board, from_board   the lines, as seen from the host
     baud                   bits per second; a bit is rounded to whole nanoseconds

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from pymodel.errors import DeeplockError
-from sim.toolchain import SIMULATORS, check_simulator
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.sim.toolchain import SIMULATORS, check_simulator
 
 
 @pytest.fixture(params=SIMULATORS)

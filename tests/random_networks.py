@@ -5,7 +5,17 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from pymodel.network import Add, AveragePool, Conv, Layer, MaxPool, Network, Quantisation, Shape, output_shapes
+from deeplock.pymodel.network.network import (
+    Add,
+    AveragePool,
+    Conv,
+    Layer,
+    MaxPool,
+    Network,
+    Quantisation,
+    Shape,
+    output_shapes,
+)
 
 __all__ = ["UNUSED", "adds", "average_pools", "cases", "chains", "convs", "network_of"]
 

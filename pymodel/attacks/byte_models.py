@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pymodel import trained
-from pymodel.network import Conv
+from deeplock.pymodel.network.network import Conv
+from deeplock.pymodel.zoo import trained
 
 __all__ = ["information", "like", "model_of", "other_networks", "weights_of"]
 

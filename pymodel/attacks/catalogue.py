@@ -5,10 +5,18 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import ModuleType
 from typing import Any
 
-from pymodel.attacks import ciphertext_only, fine_tuning, genetic, known_plaintext, pruning, weak_sbox, wrong_key
-from pymodel.attacks.attack import Progress, Result, quiet
-from pymodel.attacks.target import SCRATCH, load_target
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.attacks import (
+    ciphertext_only,
+    fine_tuning,
+    genetic,
+    known_plaintext,
+    pruning,
+    weak_sbox,
+    wrong_key,
+)
+from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.target import SCRATCH, load_target
+from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["ATTACKS", "COLUMNS", "Job", "check_changes", "compare_with_scratch", "jobs", "record", "run_job"]
 

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.attacks.attack import Progress, Result, quiet
-from pymodel.attacks.byte_models import information, like, model_of, other_networks, weights_of
-from pymodel.attacks.key_ranking import best_block
-from pymodel.attacks.schedule_inversion import invert_schedule
-from pymodel.attacks.strand_search import UNIT, Found, merge, search
-from pymodel.attacks.strands import STRANDS, last_word_bytes
-from pymodel.checkpoint import Checkpoint, lock_checkpoint
-from pymodel.errors import DeeplockError
-from pymodel.suites import Suite, suite
+from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.byte_models import information, like, model_of, other_networks, weights_of
+from deeplock.pymodel.attacks.key_ranking import best_block
+from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
+from deeplock.pymodel.attacks.strand_search import UNIT, Found, merge, search
+from deeplock.pymodel.attacks.strands import STRANDS, last_word_bytes
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
+from deeplock.pymodel.lock.suites import Suite, suite
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "Recovered", "locked_stream", "recover_key", "run"]
 

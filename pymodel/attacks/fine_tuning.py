@@ -14,10 +14,10 @@ from math import sqrt
 import torch
 from torch import nn
 
-from pymodel.attacks.attack import Progress, Result, quiet
-from pymodel.attacks.target import SCRATCH, Target, measure
-from pymodel.schemes.fit import fit
-from pymodel.schemes.victim import parameter_layers
+from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.target import SCRATCH, Target, measure
+from deeplock.pymodel.schemes.fit import fit
+from deeplock.pymodel.schemes.victim import parameter_layers
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "reset", "run"]
 

@@ -6,7 +6,7 @@ a list of candidates for each strand, in which the right one need not come first
 
 import numpy as np
 
-from pymodel.attacks.strands import STRANDS, block_of, run_strand
+from deeplock.pymodel.attacks.strands import STRANDS, block_of, run_strand
 
 __all__ = ["best_block"]
 

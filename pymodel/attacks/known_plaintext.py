@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel import trained
-from pymodel.attacks.attack import Progress, Result, quiet
-from pymodel.attacks.schedule_inversion import invert_schedule
-from pymodel.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint
-from pymodel.key_schedule import KEY_SIZES
-from pymodel.schemes.deep_lock import checkpoint_of
-from pymodel.schemes.victim import dequantise
-from pymodel.suites import Suite, suite
+from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
+from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint
+from deeplock.pymodel.lock.key_schedule import KEY_SIZES
+from deeplock.pymodel.lock.suites import Suite, suite
+from deeplock.pymodel.schemes.deep_lock import checkpoint_of
+from deeplock.pymodel.schemes.victim import dequantise
+from deeplock.pymodel.zoo import trained
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "attack_checkpoint", "parameter_stream", "recover_key", "run"]
 

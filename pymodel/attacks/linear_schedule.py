@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from pymodel.key_schedule import rcons
+from deeplock.pymodel.lock.key_schedule import rcons
 
 __all__ = ["Solution", "expand", "solve_key", "stream_matrix"]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pymodel.attacks.attack import Progress, Result, quiet
-from pymodel.attacks.target import Target, measure
-from pymodel.schemes.victim import parameter_layers
+from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.target import Target, measure
+from deeplock.pymodel.schemes.victim import parameter_layers
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "prune", "run"]
 

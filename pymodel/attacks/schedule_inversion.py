@@ -8,9 +8,9 @@ from itertools import islice
 
 import numpy as np
 
-from pymodel.errors import DeeplockError
-from pymodel.key_schedule import check_key_size, rcons
-from pymodel.sbox import SBOX
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.key_schedule import check_key_size, rcons
+from deeplock.pymodel.lock.sbox import SBOX
 
 __all__ = ["invert_schedule"]
 

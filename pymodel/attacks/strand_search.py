@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.attacks.native import compile_library
-from pymodel.attacks.strands import constants
-from pymodel.sbox import SBOX
+from deeplock.pymodel.attacks.native import compile_library
+from deeplock.pymodel.attacks.strands import constants
+from deeplock.pymodel.lock.sbox import SBOX
 
 __all__ = ["UNIT", "Found", "merge", "search"]
 

@@ -17,8 +17,8 @@ from itertools import islice
 
 import numpy as np
 
-from pymodel.key_schedule import rcons
-from pymodel.sbox import SBOX
+from deeplock.pymodel.lock.key_schedule import rcons
+from deeplock.pymodel.lock.sbox import SBOX
 
 __all__ = ["STRANDS", "block_of", "constants", "last_word_bytes", "run_strand", "states_of"]
 

@@ -7,16 +7,16 @@ from functools import cache
 import torch
 from torch import nn
 
-from pymodel import networks
-from pymodel.errors import DeeplockError
-from pymodel.schemes.adv_params import AdvParams
-from pymodel.schemes.deep_lock import DeepLock
-from pymodel.schemes.fit import seeded
-from pymodel.schemes.hpnn import Hpnn
-from pymodel.schemes.scheme import Protected, Scheme
-from pymodel.schemes.secure_net import SecureNet
-from pymodel.schemes.victim import Labelled, Victim, load_victim, parameter_layers
-from pymodel.train import accuracy
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.schemes.adv_params import AdvParams
+from deeplock.pymodel.schemes.deep_lock import DeepLock
+from deeplock.pymodel.schemes.fit import seeded
+from deeplock.pymodel.schemes.hpnn import Hpnn
+from deeplock.pymodel.schemes.scheme import Protected, Scheme
+from deeplock.pymodel.schemes.secure_net import SecureNet
+from deeplock.pymodel.schemes.victim import Labelled, Victim, load_victim, parameter_layers
+from deeplock.pymodel.zoo import networks
+from deeplock.pymodel.zoo.train import accuracy
 
 __all__ = ["SCHEMES", "SCRATCH", "Target", "load_target", "measure", "scheme"]
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.attacks.attack import Progress, Result, quiet
-from pymodel.attacks.linear_schedule import expand, solve_key
-from pymodel.attacks.target import Target, measure
-from pymodel.sbox import SBOX, double, properties
-from pymodel.schemes.deep_lock import DeepLock, checkpoint_of
-from pymodel.suites import suite
+from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.linear_schedule import expand, solve_key
+from deeplock.pymodel.attacks.target import Target, measure
+from deeplock.pymodel.lock.sbox import SBOX, double, properties
+from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.schemes.deep_lock import DeepLock, checkpoint_of
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SBOXES", "SCHEMES", "Budget", "affine_sbox", "run"]
 

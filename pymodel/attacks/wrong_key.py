@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.attacks.attack import Progress, Result, quiet
-from pymodel.attacks.target import Target, measure
+from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.target import Target, measure
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "flip", "run"]
 

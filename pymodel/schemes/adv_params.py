@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pymodel.schemes.scheme import Protected, Scheme
-from pymodel.schemes.victim import Victim
+from deeplock.pymodel.schemes.scheme import Protected, Scheme
+from deeplock.pymodel.schemes.victim import Victim
 
 __all__ = ["ENTRY", "AdvParams"]
 

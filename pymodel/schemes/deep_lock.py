@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from pymodel import networks
-from pymodel.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint, unlock_with_keys
-from pymodel.schemes.scheme import Protected, Scheme
-from pymodel.schemes.victim import Victim
-from pymodel.suites import Suite, suite
+from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint, unlock_with_keys
+from deeplock.pymodel.lock.suites import Suite, suite
+from deeplock.pymodel.schemes.scheme import Protected, Scheme
+from deeplock.pymodel.schemes.victim import Victim
+from deeplock.pymodel.zoo import networks
 
 __all__ = ["DeepLock", "checkpoint_of"]
 

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pymodel.schemes.scheme import Protected, Scheme
-from pymodel.schemes.victim import Victim, parameter_layers
+from deeplock.pymodel.schemes.scheme import Protected, Scheme
+from deeplock.pymodel.schemes.victim import Victim, parameter_layers
 
 __all__ = ["KEY_BITS", "Hpnn", "signs_of"]
 

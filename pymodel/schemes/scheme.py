@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pymodel.schemes.victim import Victim
+from deeplock.pymodel.schemes.victim import Victim
 
 __all__ = ["Protected", "Scheme"]
 

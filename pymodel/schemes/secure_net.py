@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from pymodel.networks import input_shape_of
-from pymodel.preprocess import SCALE
-from pymodel.schemes.fit import fit
-from pymodel.schemes.scheme import Protected, Scheme
-from pymodel.schemes.victim import Labelled, Victim
+from deeplock.pymodel.schemes.fit import fit
+from deeplock.pymodel.schemes.scheme import Protected, Scheme
+from deeplock.pymodel.schemes.victim import Labelled, Victim
+from deeplock.pymodel.zoo.networks import input_shape_of
+from deeplock.pymodel.zoo.preprocess import SCALE
 
 __all__ = ["AMPLITUDE", "LICENCE_BITS", "Licence", "SecureNet"]
 

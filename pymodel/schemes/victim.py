@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from pymodel import datasets, networks, trained
-from pymodel.errors import DeeplockError
-from pymodel.network import Conv, Network
-from pymodel.train import to_input
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.network import Conv, Network
+from deeplock.pymodel.zoo import datasets, networks, trained
+from deeplock.pymodel.zoo.train import to_input
 
 __all__ = ["Labelled", "Victim", "dequantise", "load_victim", "parameter_layers"]
 

@@ -1,24 +1,21 @@
 """Builds what the software baseline runs on: the cores under Verilator, and the C for them and for the host; each once."""
 
-import hashlib
 import importlib.util
 import os
 import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from pymodel.errors import DeeplockError
-from sim.build import build_root
-from sim.riscv.cores import CORES, core_verilog, packaged_verilog
-from sim.riscv.memory import layout_header, tables_header
-from sim.sources import source_files
-from sim.toolchain import check_simulator, environment, tool_versions
+from deeplock.pymodel.cache import cache_root, digest, made
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.sim.riscv.cores import CORES, core_verilog, packaged_verilog
+from deeplock.sim.riscv.memory import layout_header, tables_header
+from deeplock.sim.sources import source_files
+from deeplock.sim.toolchain import check_simulator, environment, tool_versions
 
 __all__ = ["build_core", "build_firmware", "build_host", "check_compiler"]
 
@@ -30,20 +27,12 @@ _C_FLAGS = ["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Werror"]
 
 def _kept(name: str, facts: Sequence[object], files: Sequence[Path], make: Callable[[Path], None]) -> Path:
     """The folder that `make` fills, made once for these facts and files."""
-    digest = hashlib.sha256(repr((name, *facts)).encode())
-    for path in [*files, Path(__file__)]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    folder = build_root() / "sim" / f"riscv-{name}-{digest.hexdigest()[:16]}"
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".riscv-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "made"
-        made.mkdir()
-        make(made)
-        with suppress(OSError):  # another process was quicker
-            made.rename(folder)
-    return folder
+
+    def make_in(folder: Path) -> None:
+        folder.mkdir()
+        make(folder)
+
+    return made(cache_root() / "sim" / f"riscv-{name}-{digest(name, *facts, files=[*files, Path(__file__)])}", make_in)
 
 
 def _call(command: Sequence[str | Path], what: str) -> None:

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.key_schedule import KeySchedule
-from hw.sbox import Sbox
-from pymodel.sbox import INV_SBOX
+from deeplock.hw.lock.key_schedule import KeySchedule
+from deeplock.hw.lock.sbox import Sbox
+from deeplock.pymodel.lock.sbox import INV_SBOX
 
 __all__ = ["Cfu"]
 

@@ -4,7 +4,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymodel.errors import DeeplockError
+from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["CORES", "Core", "core_verilog", "packaged_verilog"]
 
@@ -55,13 +55,13 @@ def packaged_verilog(core: Core) -> Path:
 def core_verilog(core: Core, folder: Path) -> list[Path]:
     """The files of a core, of what is around it and of its custom function unit, which is written to `folder`.
 
-    Simulation (sim/riscv/build.py) and synthesis (fpga/riscv.py) take the same. Raises DeeplockError as `packaged_verilog`.
+    Simulation (build.py) and synthesis (fpga/flow/riscv.py) take the same. Raises DeeplockError as `packaged_verilog`.
     """
     files = [_HERE / core.top, packaged_verilog(core)]
     if core.cfu:
         from amaranth.back import verilog
 
-        from sim.riscv.cfu import Cfu
+        from deeplock.sim.riscv.cfu import Cfu
 
         files.append(folder / "cfu.v")
         files[-1].write_text(verilog.convert(Cfu(), name="cfu", emit_src=False, strip_internal_attrs=True))

@@ -11,10 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.errors import DeeplockError
-from pymodel.network import Add, AveragePool, Conv, Layer, MaxPool, Network, Shape, macs, output_shapes, sources
-from pymodel.sbox import INV_SBOX, SBOX
-from pymodel.suites import SUITES, lock
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
+from deeplock.pymodel.lock.suites import SUITES, lock
+from deeplock.pymodel.network.network import (
+    Add,
+    AveragePool,
+    Conv,
+    Layer,
+    MaxPool,
+    Network,
+    Shape,
+    macs,
+    output_shapes,
+    sources,
+)
 
 __all__ = ["ARENA", "VARIANTS", "Arena", "Results", "arena_of", "layout_header", "low_memory", "tables_header"]
 

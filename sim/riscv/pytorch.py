@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pymodel import networks, reference
-from pymodel.network import Conv, Network
-from pymodel.suites import SUITES, lock, unlock
+from deeplock.pymodel.lock.suites import SUITES, lock, unlock
+from deeplock.pymodel.network import reference
+from deeplock.pymodel.network.network import Conv, Network
+from deeplock.pymodel.zoo import networks
 
 __all__ = ["Timing", "time_float", "time_int8"]
 
@@ -66,7 +67,7 @@ def _unlocked_network(network: Network, locked: np.ndarray, key: bytes) -> Netwo
 
 
 def time_int8(network: Network, ifmap: np.ndarray, key: bytes, expected: np.ndarray) -> Timing:
-    """The quantised network by pymodel.reference on one ifmap [1, height, width, channels]; unlocks weights and biases."""
+    """The quantised network by the reference on one ifmap [1, height, width, channels]; unlocks weights and biases."""
     last = network.layers[-1].name
     parts = [
         part.tobytes() if part.dtype == np.int8 else part.astype("<i4").tobytes()

@@ -5,11 +5,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymodel.errors import DeeplockError
-from sim.results import SimulationError
-from sim.riscv.build import START, build_core, build_firmware, build_host
-from sim.riscv.cores import CORES
-from sim.riscv.memory import ARENA, Arena, Results, low_memory
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.sim.results import SimulationError
+from deeplock.sim.riscv.build import START, build_core, build_firmware, build_host
+from deeplock.sim.riscv.cores import CORES
+from deeplock.sim.riscv.memory import ARENA, Arena, Results, low_memory
 
 __all__ = ["LATENCIES", "HostRun", "run_on_core", "run_on_host"]
 

@@ -1,4 +1,4 @@
-// Unlocking: the endless AES-128 key expansion and the inverse S-box, 16 bytes a step (pymodel/key_schedule.py, suites.py).
+// Unlocking: the endless AES-128 key expansion and the inverse S-box, 16 bytes a step (pymodel/lock/key_schedule.py, suites.py).
 
 #pragma once
 

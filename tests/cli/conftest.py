@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import main
+from deeplock.cli.main import main
 from tests.sim.tiny import ACCUMULATORS_TOO_FEW
 
 SIZES = ("rows", "cols", "bytes_per_beat", "accumulators", "activation_words")

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
-from cli import attack_file, attack_lab
-from cli.attack_report import security_figures, security_tables
-from pymodel.attacks.byte_models import weights_of
-from pymodel.attacks.catalogue import COLUMNS
-from pymodel.attacks.ciphertext_only import recover_key
-from pymodel.attacks.strands import last_word_bytes
-from pymodel.checkpoint import Checkpoint, load, save
-from pymodel.key_schedule import expand_key
-from pymodel.keyfile import read_key
+from deeplock.bench import attacks as attack_lab
+from deeplock.cli import attack_file
+from deeplock.pymodel.attacks.byte_models import weights_of
+from deeplock.pymodel.attacks.catalogue import COLUMNS
+from deeplock.pymodel.attacks.ciphertext_only import recover_key
+from deeplock.pymodel.attacks.strands import last_word_bytes
+from deeplock.pymodel.lock.checkpoint import Checkpoint, load, save
+from deeplock.pymodel.lock.key_schedule import expand_key
+from deeplock.pymodel.lock.keyfile import read_key
+from deeplock.report.attack_report import security_figures, security_tables
 from tests.cli.test_main import ROOT
 
 MARGIN_WITHOUT = 0.08
@@ -70,7 +71,7 @@ def test_processes_and_a_cluster_give_what_this_process_does(laboratory):
 @pytest.fixture(scope="module")
 def locked(files, tmp_path_factory):
     """digits' float checkpoint as `deeplock lock` makes it."""
-    from cli.main import main
+    from deeplock.cli.main import main
 
     path = tmp_path_factory.mktemp("attack") / "locked.safetensors"
     assert main(["lock", str(files.float_checkpoint), "--key-file", str(files.key), "-o", str(path)]) == 0

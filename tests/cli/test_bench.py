@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cli.bench_rtl import config_for, table
-from pymodel.config import Config
-from pymodel.network import Conv, MaxPool
-from pymodel.network_file import load_network, save_network
+from deeplock.bench.rtl import config_for, table
+from deeplock.pymodel.network.network import Conv, MaxPool
+from deeplock.pymodel.network.network_file import load_network, save_network
+from deeplock.pymodel.spec.config import Config
 from tests.cli.test_main import ROOT
 from tests.sim.tiny import tiny_network
 
-RESULTS = ROOT / "docs" / "results.py"
+RESULTS = ROOT / "report" / "results.py"
 
 
 @pytest.fixture(scope="module")
 def measured(files, tmp_path_factory) -> dict:
-    from cli.main import main
+    from deeplock.cli.main import main
 
     found = tmp_path_factory.mktemp("bench") / "cycles.json"
     arguments = ["bench", "rtl", "--networks", files.network, "--arrays", "4x4", "--images", 3, "--json", found]

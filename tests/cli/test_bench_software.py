@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from cli import software_area, software_report
-from cli.bench_software import table
-from pymodel.config import Config
+from deeplock.bench.software import table
+from deeplock.pymodel.spec.config import Config
+from deeplock.report import software_area, software_report
 from tests.cli.test_main import ROOT
 
 
@@ -73,7 +73,7 @@ def test_what_is_missing_is_told_in_one_line(refused, monkeypatch):
 
 
 def test_unknown_platforms_are_refused(capsys):
-    from cli.main import main
+    from deeplock.cli.main import main
 
     with pytest.raises(SystemExit):
         main(["bench", "software", "--platforms", "z80"])
@@ -200,8 +200,8 @@ def test_a_network_that_was_not_run_on_a_core_is_left_out_there():
 
 @pytest.fixture
 def docs(tmp_path, monkeypatch):
-    """docs/results.py on copies; gives its `take_software`, the folder of results, and the page as it is then."""
-    take = runpy.run_path(str(ROOT / "docs" / "results.py"))["take_software"]
+    """report/results.py on copies; gives its `take_software`, the folder of results, and the page as it is then."""
+    take = runpy.run_path(str(ROOT / "report" / "results.py"))["take_software"]
     for name in ("README.md", "docs/benchmarks.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text())
@@ -216,7 +216,7 @@ def docs(tmp_path, monkeypatch):
 
 def test_the_page_says_that_area_is_not_measured_until_it_is(docs):
     take, results, page = docs
-    missing = "Not measured yet: `deeplock synth --sweep fpga/area.toml --json docs/results/area.json`.\n"
+    missing = "Not measured yet: `deeplock synth --sweep fpga/flow/area.toml --json docs/results/area.json`.\n"
     for area in (None, area_of() | {"components": []}):
         if area:
             (results / "area.json").write_text(json.dumps(area))

@@ -5,13 +5,14 @@ import os
 import numpy as np
 import pytest
 
-from cli.board_sim import simulate_board
-from fpga.boards import board
-from pymodel import datasets, interpreter, trained
-from pymodel.compiler import compile_network
-from pymodel.errors import DeeplockError
-from pymodel.image import load_image
-from pymodel.preprocess import quantise_input
+from deeplock.bench.board_sim import simulate_board
+from deeplock.fpga.boards import board
+from deeplock.pymodel.compiler import interpreter
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.loadable import load_image
+from deeplock.pymodel.zoo import datasets, trained
+from deeplock.pymodel.zoo.preprocess import quantise_input
 from tests.fpga.fake_board import INFO, FakeBoard, pseudo_terminal
 
 KEY, WRONG_KEY = bytes(range(16)), bytes(range(1, 17))

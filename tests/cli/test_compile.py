@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from pymodel.image import load_image
-from pymodel.network import Pixels
+from deeplock.pymodel.network.network import Pixels
+from deeplock.pymodel.spec.loadable import load_image
 
 
 @pytest.fixture

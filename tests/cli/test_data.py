@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from pymodel import fetch
+from deeplock.pymodel.zoo import fetch
 
 
 def put_idx(path, array: np.ndarray) -> None:

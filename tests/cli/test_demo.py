@@ -47,7 +47,7 @@ def test_demo(deeplock, tmp_path):
 
 
 def test_the_readme_shows_the_figures_of_docs_results():
-    put_table = runpy.run_path(str(ROOT / "docs" / "results.py"))["put_table"]
+    put_table = runpy.run_path(str(ROOT / "report" / "results.py"))["put_table"]
     report = json.loads((ROOT / "docs" / "results" / "demo.json").read_text())
     readme = (ROOT / "README.md").read_text()
     assert put_table(readme, report) == readme

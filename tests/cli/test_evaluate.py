@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pymodel import evaluation, trained
+from deeplock.pymodel.zoo import evaluation, trained
 from tests.cli.test_main import ROOT
 
 
@@ -76,7 +76,7 @@ def test_paper_repeats_itself_keeps_what_is_measured_and_goes_on(paper, monkeypa
     runs = []
     many = evaluation.ofmaps_of_keys
     monkeypatch.setattr(
-        "cli.evaluate_paper.ofmaps_of_keys", lambda *args, **more: runs.append(len(args[1])) or many(*args, **more)
+        "deeplock.bench.accuracy.ofmaps_of_keys", lambda *args, **more: runs.append(len(args[1])) or many(*args, **more)
     )
 
     def wrong_keys(*arguments: object) -> list[float]:
@@ -105,7 +105,7 @@ def test_paper_tells_no_key(files, deeplock, paper, tmp_path):
 
 def test_paper_stops_where_the_image_is_not_the_network(deeplock, paper, tmp_path, monkeypatch):
     paper("--keys", 1)
-    monkeypatch.setattr("cli.evaluate_paper.golden_ofmaps", lambda *_, **__: np.zeros((360, 1, 1, 10), np.int8))
+    monkeypatch.setattr("deeplock.bench.accuracy.golden_ofmaps", lambda *_, **__: np.zeros((360, 1, 1, 10), np.int8))
     path = tmp_path / "other.json"
     outcome = deeplock("evaluate", "--paper", "--networks", "digits", "--json", path)
     assert outcome.code == 1
@@ -124,7 +124,7 @@ def test_faults_of_paper_are_named(files, refused, tmp_path):
 
 
 def test_a_result_becomes_a_table_and_a_figure(paper, tmp_path):
-    results = runpy.run_path(str(ROOT / "docs" / "results.py"))
+    results = runpy.run_path(str(ROOT / "report" / "results.py"))
     text = results["put_accuracy"]("a\n<!-- accuracy: x -->\nstale\n<!-- /accuracy -->\nb\n", paper("--keys", 2))
     assert text.startswith("a\n<!-- accuracy: x -->\n| network |")
     assert text.endswith("<!-- /accuracy -->\nb\n")
@@ -135,7 +135,7 @@ def test_a_result_becomes_a_table_and_a_figure(paper, tmp_path):
 
 
 def test_accuracy_json_is_of_the_trained_networks_and_the_readme_shows_it():
-    put_accuracy = runpy.run_path(str(ROOT / "docs" / "results.py"))["put_accuracy"]
+    put_accuracy = runpy.run_path(str(ROOT / "report" / "results.py"))["put_accuracy"]
     result = json.loads((ROOT / "docs" / "results" / "accuracy.json").read_text())
     for name, entry in result["networks"].items():
         record = trained.record(name)["accuracy"]

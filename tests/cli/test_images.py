@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pymodel import datasets, trained
-from pymodel.evaluation import accuracy, golden_ofmaps
-from pymodel.preprocess import quantise_input
+from deeplock.pymodel.zoo import datasets, trained
+from deeplock.pymodel.zoo.evaluation import accuracy, golden_ofmaps
+from deeplock.pymodel.zoo.preprocess import quantise_input
 
 COUNT = 30
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pymodel.image import load_image
+from deeplock.pymodel.spec.loadable import load_image
 
 
 @pytest.fixture

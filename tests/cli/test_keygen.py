@@ -1,6 +1,6 @@
 import pytest
 
-from pymodel.keyfile import read_key
+from deeplock.pymodel.lock.keyfile import read_key
 
 
 @pytest.mark.parametrize("bits", [128, 192, 256])

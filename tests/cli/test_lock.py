@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pymodel.image import load_image
-from pymodel.sbox import INV_SBOX
+from deeplock.pymodel.lock.sbox import INV_SBOX
+from deeplock.pymodel.spec.loadable import load_image
 
 FIPS_197 = {  # key, last word of its expansion: appendix A.1 to A.3
     "2b7e151628aed2a6abf7158809cf4f3c": (176, "b6630ca6"),
@@ -59,7 +59,7 @@ def test_the_stream_is_the_expanded_key_of_fips_197(digits, deeplock, tmp_path):
 
 
 def test_one_key_bit_changes_between_a_quarter_and_half_of_the_plaintext_bits(files, deeplock, tmp_path):
-    """Less than half, because the AES key schedule mixes badly: tests/pymodel/test_suites.py says how much, and why."""
+    """Less than half, because the AES key schedule mixes badly: tests/pymodel/lock/test_suites.py says how much, and why."""
     locked = tmp_path / "locked"
     key = bytearray(bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c"))
     right = write_key(tmp_path / "right", key.hex())

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import COMMANDS, main
+from deeplock.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("amaranth", "cocotb", "matplotlib", "numpy", "safetensors", "sklearn", "torch", "torchao")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "cli.main", *arguments]
+    command = [sys.executable, "-m", "deeplock", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_help_imports_nothing_slow():
     code = (
-        "import sys, cli.main\n"
-        "try: cli.main.main(['--help'])\n"
+        "import sys, deeplock.cli.main\n"
+        "try: deeplock.cli.main.main(['--help'])\n"
         "except SystemExit: pass\n"
         f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
     )

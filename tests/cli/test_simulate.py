@@ -103,7 +103,7 @@ def test_simulating_needs_no_torch(files):
         "        if name.split('.')[0] in ('torch', 'torchao'):\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, NoTorch())\n"
-        "from cli.main import main\n"
+        "from deeplock.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     arguments = ["simulate", files.image, *ACCELERATOR, "--key-file", files.key, "--count=1", "--simulator=icarus"]
@@ -125,7 +125,7 @@ def test_a_truncated_image_is_refused(files, refused, tmp_path):
 
 def test_a_missing_verilator_is_named(files, refused, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("sim.toolchain._verilator_bin", lambda: None)
+    monkeypatch.setattr("deeplock.sim.toolchain._verilator_bin", lambda: None)
     line = refused("simulate", files.image, "--key-file", files.key)
     assert line.startswith("verilator needs verilator, which is not on PATH")
 

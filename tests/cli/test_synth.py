@@ -1,16 +1,16 @@
-"""`deeplock synth`: tables, JSON and errors; the programs behind it are tested in tests/fpga/test_flow.py."""
+"""`deeplock synth`: tables, JSON and errors; the programs behind it are tested in tests/fpga/flow/test_flow.py."""
 
 import json
 from dataclasses import replace
 
 import pytest
 
-from cli.synth_report import area_figure, area_summary, area_tables
-from cli.synth_tables import component_table
-from fpga.boards import BOARDS
-from fpga.jobs import Job, Result
-from fpga.nextpnr import Placement
-from fpga.synth import Area
+from deeplock.fpga.boards import BOARDS
+from deeplock.fpga.flow.jobs import Job, Result
+from deeplock.fpga.flow.nextpnr import Placement
+from deeplock.fpga.flow.synth import Area
+from deeplock.report.synth_report import area_figure, area_summary, area_tables
+from deeplock.report.synth_tables import component_table
 from tests.cli.test_main import run as run_process
 
 SWEEP = """
@@ -61,7 +61,7 @@ def fake(monkeypatch) -> list[Job]:
         done.extend(jobs)
         return [result_of(job) for job in jobs]
 
-    monkeypatch.setattr("fpga.jobs.run_jobs", run_jobs)
+    monkeypatch.setattr("deeplock.fpga.flow.jobs.run_jobs", run_jobs)
     return done
 
 
@@ -131,7 +131,7 @@ def test_seeds_that_find_no_place_are_told(deeplock, monkeypatch, tmp_path):
         result.error = "does not fit lfe5u-25f with seed 2: place and route found no way"
         return results
 
-    monkeypatch.setattr("fpga.jobs.run_jobs", run_jobs)
+    monkeypatch.setattr("deeplock.fpga.flow.jobs.run_jobs", run_jobs)
     output = tmp_path / "board.bit"
     outcome = deeplock("synth", "--board", "ulx3s-25f", "--suite", "plain", "--seeds", 3, "-o", output)
     assert outcome.code == 0 and output.read_bytes() == b"bits of seed 3"

@@ -1,7 +1,7 @@
 from safetensors.numpy import load_file, save
 
-from pymodel.network_file import load_network
-from pymodel.train import load_checkpoint
+from deeplock.pymodel.network.network_file import load_network
+from deeplock.pymodel.zoo.train import load_checkpoint
 
 
 def test_both_files_hold_the_network(files):

@@ -7,8 +7,18 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from fpga.frames import ANSWER_SYNC, CRC_BYTES, HEADER_BYTES, REQUEST_SYNC, VERSION, Command, Frame, Info, State
-from pymodel.registers import address
+from deeplock.fpga.frames import (
+    ANSWER_SYNC,
+    CRC_BYTES,
+    HEADER_BYTES,
+    REQUEST_SYNC,
+    VERSION,
+    Command,
+    Frame,
+    Info,
+    State,
+)
+from deeplock.pymodel.spec.registers import address
 
 __all__ = ["FakeBoard", "pseudo_terminal"]
 
@@ -46,7 +56,7 @@ def pseudo_terminal(device: Callable[[bytes], bytes | None]) -> Iterator[str]:
 
 
 class FakeBoard:
-    """Registers, ifmaps and ofmaps as fpga.link has them; `line` may damage an answer, or take it away."""
+    """Registers, ifmaps and ofmaps as fpga.gateware.link has them; `line` may damage an answer, or take it away."""
 
     def __init__(self, info: Info = INFO, line: Callable[[bytes], bytes] = bytes) -> None:
         self._info, self._line = info, line

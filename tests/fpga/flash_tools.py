@@ -2,8 +2,8 @@
 
 from amaranth.sim import SimulatorContext
 
-from fpga.flash import FlashReader
-from sim.flash_model import Flash
+from deeplock.fpga.gateware.flash import FlashReader
+from deeplock.sim.flash_model import Flash
 
 __all__ = ["connect_flash"]
 

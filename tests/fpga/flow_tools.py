@@ -7,9 +7,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.designs import Design
-from fpga.flash import SpiPins
-from fpga.sources import harness_source
+from deeplock.fpga.flow.designs import Design
+from deeplock.fpga.flow.sources import harness_source
+from deeplock.fpga.gateware.flash import SpiPins
 
 __all__ = ["COPIES", "COUNTER_BITS", "SYSTEM_COUNTER_BITS", "TINY", "TinySystem"]
 
@@ -117,7 +117,7 @@ COPIES = Design("copies", {"component": "copies"}, partial(harness_source, Copie
 
 
 class TinySystem(wiring.Component):
-    """For fpga.system.System, with arguments and pins as there: a counter whose carry chain is too long for 96 MHz on UP5K."""
+    """In place of `System`, with arguments and pins as there: a counter whose carry chain is too long for 96 MHz on UP5K."""
 
     def __init__(self, *_):
         super().__init__({"rx": In(1), "tx": Out(1), "spi": Out(SpiPins())})

@@ -5,11 +5,11 @@ from random import Random
 
 from amaranth.sim import SimulatorContext
 
-from fpga.frames import ANSWER_SYNC, REQUEST_SYNC, Frame, State
-from fpga.link import Link
-from hw.axi import Response
-from pymodel.config import Config
-from pymodel.registers import address
+from deeplock.fpga.frames import ANSWER_SYNC, REQUEST_SYNC, Frame, State
+from deeplock.fpga.gateware.link import Link
+from deeplock.hw.basics.axi import Response
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import address
 from tests.hw.stream_tools import check_stable, simulate
 
 __all__ = [
@@ -32,7 +32,7 @@ CLOCK = 5_000
 
 
 class BytePipe:
-    """The bytes of the UART, without the UART. As fpga.client.Pipe wants it; `damage` of them are wrong, and as many lost."""
+    """The bytes of the UART, without the UART. As `Pipe` wants it; `damage` of them are wrong, and as many lost."""
 
     name = "the board"
 

@@ -4,11 +4,11 @@ from amaranth import ClockSignal, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from fpga.flash import FlashReader
-from fpga.link import Link
-from fpga.uart import UartReceiver, UartTransmitter
-from hw.registers import RegisterFile
-from pymodel.config import Config
+from deeplock.fpga.gateware.flash import FlashReader
+from deeplock.fpga.gateware.link import Link
+from deeplock.fpga.gateware.uart import UartReceiver, UartTransmitter
+from deeplock.hw.control.registers import RegisterFile
+from deeplock.pymodel.spec.config import Config
 
 __all__ = ["BAUD", "HALF_PERIOD_NS", "Loop", "divider"]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpga.frames import (
+from deeplock.fpga.frames import (
     ANSWER_SYNC,
     CRC_INIT,
     REQUEST_SYNC,
@@ -94,4 +94,4 @@ def test_codes_fit_their_half_of_the_tag():
 
 def test_docs_are_up_to_date():
     text = (Path(__file__).parents[2] / "docs" / "link.md").read_text()
-    assert markdown_tables() in text, "docs/link.md: put the output of fpga.frames.markdown_tables() in"
+    assert markdown_tables() in text, "docs/link.md: put the output of deeplock.fpga.frames.markdown_tables() in"

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from pymodel.config import Config
-from pymodel.network import Conv, MaxPool, Network, Quantisation, output_shape
-from pymodel.parameters import fold_of
-from pymodel.program import DESCRIPTOR, OPCODE
+from deeplock.pymodel.compiler.parameters import fold_of
+from deeplock.pymodel.network.network import Conv, MaxPool, Network, Quantisation, output_shape
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.program import DESCRIPTOR, OPCODE
 
 __all__ = [
     "ProgramMemory",
@@ -96,7 +96,7 @@ def descriptor(**fields: int) -> dict[str, int]:
 
 
 def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits: int = 32):
-    """A layer with extreme parameters as pymodel.parameters takes it, and its descriptor's loader fields."""
+    """A layer with extreme parameters as pymodel.compiler.parameters takes it, and its descriptor's loader fields."""
     layer = SimpleNamespace(
         weight=rng.integers(-128, 128, (out, positions, channels), dtype=np.int8),
         bias=rng.integers(-(1 << bits - 1), 1 << bits - 1, out).astype(np.int32),

@@ -5,12 +5,12 @@ from random import Random
 
 import numpy as np
 
-from hw.array import load_span
-from hw.weight_loader import WeightLoader
-from pymodel.config import Config
-from pymodel.interpreter import diagonal_weights
-from pymodel.parameters import encode_groups
-from pymodel.program import DESCRIPTOR, pack
+from deeplock.hw.array.array import load_span
+from deeplock.hw.feed.weight_loader import WeightLoader
+from deeplock.pymodel.compiler.interpreter import diagonal_weights
+from deeplock.pymodel.compiler.parameters import encode_groups
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.program import DESCRIPTOR, pack
 from tests.hw.layer_tools import descriptor, layer_of, to_word
 
 __all__ = ["ANY", "Array", "Group", "Program", "diagonal_layer", "groups_of", "program_of", "random_program"]
@@ -132,7 +132,7 @@ def random_program(rng, config: Config) -> Program:
 class Array:
     """Shadow registers and entry banks: checks each row of a tile when the swap reaches it, each group when it is done.
 
-    The swap reaches row r `entry` + r cycles after the array has taken the tile, as in hw/array.py.
+    The swap reaches row r `entry` + r cycles after the array has taken the tile, as in hw/array/array.py.
     """
 
     def __init__(self, dut: WeightLoader, config: Config):

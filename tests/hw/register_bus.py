@@ -5,10 +5,10 @@ from dataclasses import replace
 from amaranth.hdl import ResetInserter
 from amaranth.sim import Simulator
 
-from hw.axi import Response
-from hw.registers import RegisterFile
-from pymodel.config import Config
-from pymodel.registers import address
+from deeplock.hw.basics.axi import Response
+from deeplock.hw.control.registers import RegisterFile
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import address
 
 __all__ = ["CONFIG", "CONFIGS", "FIXED", "KEY", "KEY_REGISTERS", "NO_KEY", "PLAIN", "Bus", "left_out", "run"]
 

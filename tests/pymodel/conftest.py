@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pymodel import datasets, train
+from deeplock.pymodel.zoo import datasets, train
 
 
 @dataclass(frozen=True)

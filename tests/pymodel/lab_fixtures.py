@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pymodel.attacks.target import Target, load_target
+from deeplock.pymodel.attacks.target import Target, load_target
 
 __all__ = ["one_thread", "target"]
 

@@ -7,10 +7,10 @@ import cocotb
 import numpy as np
 from cocotbext.axi import AxiResp
 
-from pymodel.driver import AcceleratorError
-from pymodel.image import Image
-from pymodel.registers import COUNTERS, REGISTERS, Access, Command, Error, Status
-from sim.driver import Driver
+from deeplock.pymodel.spec.driver import AcceleratorError
+from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Access, Command, Error, Status
+from deeplock.sim.driver import Driver
 from tests.sim import tiny
 
 CONFIG = tiny.ACCUMULATORS_TOO_FEW

@@ -5,10 +5,10 @@ import os
 import cocotb
 import numpy as np
 
-from pymodel.driver import AcceleratorError
-from pymodel.registers import Command, Error, Status
-from sim.driver import Driver
-from sim.results import WatchdogError
+from deeplock.pymodel.spec.driver import AcceleratorError
+from deeplock.pymodel.spec.registers import Command, Error, Status
+from deeplock.sim.driver import Driver
+from deeplock.sim.results import WatchdogError
 from tests.sim.fake import FakeImage
 
 KEY = bytes(range(0x71, 0x91))

@@ -11,11 +11,11 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.axi import axi_lite_members, axi_stream_members
-from hw.registers import ADDRESS_BITS, RegisterFile
-from pymodel.config import Config
-from pymodel.registers import COUNTERS, Command, Error
-from pymodel.suites import SUITES
+from deeplock.hw.basics.axi import axi_lite_members, axi_stream_members
+from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
+from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import COUNTERS, Command, Error
 
 __all__ = ["FakeAccelerator", "FakeImage"]
 

@@ -4,7 +4,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from pymodel.config import Config
+from deeplock.pymodel.spec.config import Config
 
 __all__ = ["Small"]
 

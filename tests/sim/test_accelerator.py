@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pymodel import golden, interpreter
-from pymodel.compiler import compile_network
-from pymodel.config import Config
-from pymodel.driver import AcceleratorError
-from pymodel.errors import DeeplockError
-from pymodel.image import Image
-from sim.bench import run_bench
-from sim.build import build
-from sim.run import simulate
+from deeplock.pymodel.compiler import interpreter
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.driver import AcceleratorError
+from deeplock.pymodel.spec.loadable import Image
+from deeplock.sim.bench import run_bench
+from deeplock.sim.build import build
+from deeplock.sim.run import simulate
 from tests.random_networks import chains
 from tests.sim import tiny
 

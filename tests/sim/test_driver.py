@@ -2,9 +2,9 @@
 
 import pytest
 
-from pymodel.config import Config
-from sim.bench import run_bench
-from sim.build import build
+from deeplock.pymodel.spec.config import Config
+from deeplock.sim.bench import run_bench
+from deeplock.sim.build import build
 from tests.sim.fake import FakeAccelerator
 
 

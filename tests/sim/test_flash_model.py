@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.flash_model import Flash, FlashError
+from deeplock.sim.flash_model import Flash, FlashError
 
 CONTENT = bytes(range(1, 200))
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from amaranth.lib.wiring import In, Signature
 
-import sim.native
-import sim.run
-from hw.axi import axi_stream_members
-from pymodel.config import Config
-from pymodel.driver import AcceleratorError
-from pymodel.errors import DeeplockError
-from pymodel.registers import COUNTERS, REGISTERS, Error, Status
-from sim.build import TOP, build
-from sim.native import constants_header
-from sim.results import SimulationError
-from sim.run import simulate
+import deeplock.sim.native
+import deeplock.sim.run
+from deeplock.hw.basics.axi import axi_stream_members
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.driver import AcceleratorError
+from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Error, Status
+from deeplock.sim.build import TOP, build
+from deeplock.sim.native import constants_header
+from deeplock.sim.results import SimulationError
+from deeplock.sim.run import simulate
 from tests.sim import tiny
 from tests.sim.fake import FakeAccelerator, FakeImage
 
@@ -116,22 +116,22 @@ def test_beats_that_are_not_full_come_back_whole():
 
 def test_the_key_is_in_no_file_argument_or_variable(monkeypatch):
     seen = []
-    run_native = sim.run.run_native
+    run_native = deeplock.sim.run.run_native
 
     def look(program, work, key, **job):
-        popen = sim.native.subprocess.Popen
+        popen = deeplock.sim.native.subprocess.Popen
 
         def started(arguments, **options):
             seen.extend([repr(arguments).encode(), repr(options).encode(), repr(dict(os.environ)).encode()])
             return popen(arguments, **options)
 
         with monkeypatch.context() as context:
-            context.setattr(sim.native.subprocess, "Popen", started)
+            context.setattr(deeplock.sim.native.subprocess, "Popen", started)
             result = run_native(program, work, key, **job)
         seen.extend(path.read_bytes() for path in work.iterdir())
         return result
 
-    monkeypatch.setattr(sim.run, "run_native", look)
+    monkeypatch.setattr(deeplock.sim.run, "run_native", look)
     natively(IMAGE, tiny.ifmaps(1))
     text = b"\n".join(seen).lower()
     assert len(seen) == 5

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pymodel.compiler import compile_network
-from pymodel.errors import DeeplockError
-from pymodel.program import pixels_of
-from pymodel.registers import COUNTERS
-from sim.profile import profile
-from sim.run import simulate
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.program import pixels_of
+from deeplock.pymodel.spec.registers import COUNTERS
+from deeplock.sim.profile import profile
+from deeplock.sim.run import simulate
 from tests.random_networks import chains
 from tests.sim import tiny
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from pymodel.suites import SUITES, lock
-from sim.riscv.cfu import Cfu
+from deeplock.pymodel.lock.suites import SUITES, lock
+from deeplock.sim.riscv.cfu import Cfu
 from tests.hw.refusal import assert_refused
 
 KEY = bytes(range(3, 19))

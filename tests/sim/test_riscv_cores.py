@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from pymodel import golden
-from pymodel.network import Conv, MaxPool, Network
-from sim.results import SimulationError
-from sim.riscv import run
-from sim.riscv.cores import CORES
-from sim.riscv.memory import VARIANTS
-from sim.riscv.run import run_on_core
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network import Conv, MaxPool, Network
+from deeplock.sim.results import SimulationError
+from deeplock.sim.riscv import run
+from deeplock.sim.riscv.cores import CORES
+from deeplock.sim.riscv.memory import VARIANTS
+from deeplock.sim.riscv.run import run_on_core
 from tests.random_networks import network_of
 from tests.sim.test_riscv_engine import expected, job
 

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-import sim.riscv.build
-from pymodel import datasets, golden, trained
-from pymodel.errors import DeeplockError
-from pymodel.network import Network
-from pymodel.preprocess import quantise_input
-from pymodel.suites import SUITES, unlock
-from sim.riscv.build import build_core, build_firmware, check_compiler
-from sim.riscv.cores import CORES
-from sim.riscv.memory import VARIANTS, arena_of
-from sim.riscv.run import run_on_host
+import deeplock.sim.riscv.build
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.suites import SUITES, unlock
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.zoo import datasets, trained
+from deeplock.pymodel.zoo.preprocess import quantise_input
+from deeplock.sim.riscv.build import build_core, build_firmware, check_compiler
+from deeplock.sim.riscv.cores import CORES
+from deeplock.sim.riscv.memory import VARIANTS, arena_of
+from deeplock.sim.riscv.run import run_on_host
 from tests.random_networks import cases, chains, convs, network_of
 
 KEY = bytes(range(7, 23))
@@ -96,9 +97,9 @@ def test_faults_of_arguments_are_named():
 
 
 def missing(name: str, monkeypatch) -> None:
-    find = sim.riscv.build.importlib.util.find_spec
+    find = deeplock.sim.riscv.build.importlib.util.find_spec
     monkeypatch.setattr(
-        sim.riscv.build.importlib.util, "find_spec", lambda found: None if found == name else find(found)
+        deeplock.sim.riscv.build.importlib.util, "find_spec", lambda found: None if found == name else find(found)
     )
 
 
@@ -120,7 +121,7 @@ def test_without_the_cores_verilog(core, monkeypatch):
 def test_without_gcc(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda program: None)
     with pytest.raises(DeeplockError, match="^no gcc on PATH: install gcc with the system's package manager$"):
-        sim.riscv.build.build_host()
+        deeplock.sim.riscv.build.build_host()
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is missing: apt-get install valgrind")

@@ -6,13 +6,13 @@ import tempfile
 import numpy as np
 import pytest
 
-import sim.run
-from pymodel.config import Config
-from pymodel.driver import AcceleratorError
-from pymodel.errors import DeeplockError
-from pymodel.registers import Error, Status
-from sim.results import SimulationError
-from sim.run import simulate
+import deeplock.sim.run
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.driver import AcceleratorError
+from deeplock.pymodel.spec.registers import Error, Status
+from deeplock.sim.results import SimulationError
+from deeplock.sim.run import simulate
 from tests.sim.fake import FakeAccelerator, FakeImage
 
 KEY = bytes.fromhex("c0ffee11c0ffee22c0ffee33c0ffee44")
@@ -64,7 +64,7 @@ def test_an_error_of_the_accelerator_comes_back_as_itself(simulator):
 def test_the_key_is_in_a_file_of_mode_0600_only_and_nothing_is_left(simulator, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     seen = []
-    run_bench = sim.run.run_bench
+    run_bench = deeplock.sim.run.run_bench
 
     def look(module, folder, simulator, work, variables, waves):
         assert (work / "key").stat().st_mode & 0o777 == 0o600
@@ -75,7 +75,7 @@ def test_the_key_is_in_a_file_of_mode_0600_only_and_nothing_is_left(simulator, t
         texts += [path.read_bytes() for path in work.rglob("*") if path.is_file()]
         seen.extend(texts)
 
-    monkeypatch.setattr(sim.run, "run_bench", look)
+    monkeypatch.setattr(deeplock.sim.run, "run_bench", look)
     image, ifmaps = make(1)
     simulated(image, ifmaps, simulator)
     text = b"\n".join(seen).lower() + repr(dict(os.environ)).encode().lower()
@@ -100,7 +100,7 @@ def test_a_device_that_hangs_ends_the_simulation_and_shows_the_end_of_its_log(si
 
     image, ifmaps = make(1)
     with pytest.raises(
-        SimulationError, match=f"(?s)^sim.testbench failed with {simulator}:.*WatchdogError: no beat"
+        SimulationError, match=f"(?s)^deeplock.sim.testbench failed with {simulator}:.*WatchdogError: no beat"
     ) as caught:
         simulated(Truncated(image.shape, b""), ifmaps, simulator)
     assert len(str(caught.value).splitlines()) <= 31

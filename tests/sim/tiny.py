@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from pymodel import interpreter
-from pymodel.compiler import compile_network
-from pymodel.config import Config
-from pymodel.image import Image
-from pymodel.network import Conv, MaxPool, Network, Quantisation
+from deeplock.pymodel.compiler import interpreter
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.network.network import Conv, MaxPool, Network, Quantisation
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import Image
 
 __all__ = ["ACCUMULATORS_TOO_FEW", "KEY", "WRONG_KEY", "expected", "ifmaps", "tiny_image", "tiny_network"]
 

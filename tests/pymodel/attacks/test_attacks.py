@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from pymodel.attacks import fine_tuning, genetic, pruning, weak_sbox, wrong_key
-from pymodel.attacks.catalogue import ATTACKS, COLUMNS, compare_with_scratch, jobs, record, run_job
-from pymodel.attacks.linear_schedule import expand, solve_key
-from pymodel.attacks.target import SCHEMES, SCRATCH
-from pymodel.errors import DeeplockError
-from pymodel.key_schedule import expand_key
-from pymodel.sbox import SBOX, properties
-from pymodel.schemes.victim import parameter_layers
+from deeplock.pymodel.attacks import fine_tuning, genetic, pruning, weak_sbox, wrong_key
+from deeplock.pymodel.attacks.catalogue import ATTACKS, COLUMNS, compare_with_scratch, jobs, record, run_job
+from deeplock.pymodel.attacks.linear_schedule import expand, solve_key
+from deeplock.pymodel.attacks.target import SCHEMES, SCRATCH
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.key_schedule import expand_key
+from deeplock.pymodel.lock.sbox import SBOX, properties
+from deeplock.pymodel.schemes.victim import parameter_layers
 
 
 def figures(results) -> dict[str, float]:
@@ -97,7 +97,7 @@ def test_the_sbox_of_the_lock_does_not_matter_and_that_of_the_schedule_does(targ
 
 
 def test_a_wrong_key_unlocks_the_same_with_every_sbox():
-    from pymodel.suites import lock, suite, unlock
+    from deeplock.pymodel.lock.suites import lock, suite, unlock
 
     data = np.random.default_rng(2).integers(0, 256, 999, np.uint8)
     opened = [

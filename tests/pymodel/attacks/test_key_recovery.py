@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from pymodel import trained
-from pymodel.attacks import ciphertext_only, known_plaintext
-from pymodel.attacks.byte_models import information, like, model_of, other_networks, weights_of
-from pymodel.attacks.ciphertext_only import Budget, locked_stream, recover_key
-from pymodel.checkpoint import Checkpoint, load, lock_checkpoint, save
-from pymodel.errors import DeeplockError
-from pymodel.schemes.deep_lock import checkpoint_of
-from pymodel.schemes.victim import dequantise
-from pymodel.suites import suite
+from deeplock.pymodel.attacks import ciphertext_only, known_plaintext
+from deeplock.pymodel.attacks.byte_models import information, like, model_of, other_networks, weights_of
+from deeplock.pymodel.attacks.ciphertext_only import Budget, locked_stream, recover_key
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.checkpoint import Checkpoint, load, lock_checkpoint, save
+from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.schemes.deep_lock import checkpoint_of
+from deeplock.pymodel.schemes.victim import dequantise
+from deeplock.pymodel.zoo import trained
 
 LOCK = suite("deep-lock")
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pymodel.attacks.schedule_inversion import invert_schedule
-from pymodel.errors import DeeplockError
-from pymodel.key_schedule import expand_key
+from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.key_schedule import expand_key
 
 # FIPS-197 appendix A.1: the key and words 40..43 of its expansion
 KEY = "2b7e151628aed2a6abf7158809cf4f3c"

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pymodel.attacks.strand_search import UNIT, merge, search
-from pymodel.attacks.strands import STRANDS, block_of, constants, last_word_bytes, run_strand, states_of
-from pymodel.key_schedule import expand_key
-from pymodel.sbox import SBOX
+from deeplock.pymodel.attacks.strand_search import UNIT, merge, search
+from deeplock.pymodel.attacks.strands import STRANDS, block_of, constants, last_word_bytes, run_strand, states_of
+from deeplock.pymodel.lock.key_schedule import expand_key
+from deeplock.pymodel.lock.sbox import SBOX
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_strands_do_not_meet(blocks):
 
 
 def _key_of(states: np.ndarray) -> bytes:
-    from pymodel.attacks.schedule_inversion import invert_schedule
+    from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
 
     return invert_schedule(block_of(states, 3), 48)
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from pymodel import networks
-from pymodel.schemes.fit import seeded
-from pymodel.schemes.hpnn import KEY_BITS, Hpnn, signs_of
-from pymodel.schemes.victim import load_victim, parameter_layers
+from deeplock.pymodel.schemes.fit import seeded
+from deeplock.pymodel.schemes.hpnn import KEY_BITS, Hpnn, signs_of
+from deeplock.pymodel.schemes.victim import load_victim, parameter_layers
+from deeplock.pymodel.zoo import networks
 
 KEY = np.random.default_rng(21).bytes(KEY_BITS // 8)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from pymodel.attacks.target import SCHEMES, load_target, measure, scheme
-from pymodel.checkpoint import Checkpoint
-from pymodel.errors import DeeplockError
-from pymodel.schemes.adv_params import ENTRY, AdvParams
-from pymodel.schemes.deep_lock import DeepLock
-from pymodel.schemes.secure_net import LICENCE_BITS, Licence, SecureNet
-from pymodel.schemes.victim import load_victim
+from deeplock.pymodel.attacks.target import SCHEMES, load_target, measure, scheme
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.checkpoint import Checkpoint
+from deeplock.pymodel.schemes.adv_params import ENTRY, AdvParams
+from deeplock.pymodel.schemes.deep_lock import DeepLock
+from deeplock.pymodel.schemes.secure_net import LICENCE_BITS, Licence, SecureNet
+from deeplock.pymodel.schemes.victim import load_victim
 
 WITH_KEY = {"deep-lock": 0.0, "hpnn": 0.0, "adv-params": 0.0, "secure-net": 0.08}
 """Accuracy that a scheme may cost whoever has the key."""

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from pymodel import golden, trained
-from pymodel.attacks.target import measure
-from pymodel.preprocess import quantise_input
-from pymodel.schemes.victim import HELD, dequantise, load_victim, parameter_layers
+from deeplock.pymodel.attacks.target import measure
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.schemes.victim import HELD, dequantise, load_victim, parameter_layers
+from deeplock.pymodel.zoo import trained
+from deeplock.pymodel.zoo.preprocess import quantise_input
 
 
 def test_it_answers_as_the_int8_network_does():

@@ -1,0 +1,1 @@
+"""Measurements: each gives the rows of a file in docs/results."""

@@ -1,0 +1,87 @@
+"""Simulates a board through its pins: the host speaks over the UART, the image comes from a model of the flash."""
+
+import pickle
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deeplock.fpga.boards import Board
+from deeplock.fpga.gateware.pins import BoardPins
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.keyfile import write_key
+from deeplock.pymodel.spec.loadable import Image
+from deeplock.sim.bench import run_bench
+from deeplock.sim.build import build
+from deeplock.sim.run import forwarded
+
+__all__ = ["BoardRun", "simulate_board"]
+
+
+@dataclass(frozen=True, eq=False)
+class BoardRun:
+    """ofmaps    int8 [n, h, w, c]
+    counters  of the hardware, in cycles of the board's clock, all inferences together
+    seconds   of simulated time, from power-up to the last result
+    sent, received   bytes on the UART, as the host saw it
+    reads     commands that read the flash
+    """
+
+    ofmaps: np.ndarray
+    counters: dict[str, int]
+    seconds: float
+    sent: int
+    received: int
+    reads: int
+
+
+def simulate_board(
+    board: Board,
+    image: Image,
+    key: bytes,
+    ifmaps: Sequence[np.ndarray],
+    simulator: str = "verilator",
+    dead_flash: bool = False,
+    damage_sent: Collection[int] = (),
+    damage_received: Collection[int] = (),
+    progress: Callable[[str], None] | None = None,
+) -> BoardRun:
+    """Program `image` into the flash of a simulated board, load the key and run the ifmaps.
+
+    key              16, 24 or 32 bytes; b"" loads none
+    dead_flash       the flash answers nothing
+    damage_sent, damage_received   numbers of bytes on the UART, from 0, of which a bit is turned over
+
+    Raises DeeplockError with what the host would have been told, SimulationError if the simulation itself fails.
+    """
+    image.check_fits(board.config)
+    folder = build(board, simulator, progress=progress, component=BoardPins)
+    with tempfile.TemporaryDirectory(prefix="deeplock-board-") as name:
+        work = Path(name)
+        job = {
+            "board": board.name,
+            "image": image,
+            "ifmaps": list(ifmaps),
+            "dead_flash": dead_flash,
+            "damage_sent": list(damage_sent),
+            "damage_received": list(damage_received),
+        }
+        (work / "job").write_bytes(pickle.dumps(job))
+        if key:
+            write_key(work / "key", key)
+        with forwarded(work / "progress", len(ifmaps), progress):
+            run_bench("deeplock.bench.board_testbench", folder, simulator, work, {"DEEPLOCK_JOB": name})
+        result: dict[str, Any] = pickle.loads((work / "result").read_bytes())
+    if "error" in result:
+        raise DeeplockError(result["error"])
+    return BoardRun(
+        np.stack(result["ofmaps"]),
+        result["counters"],
+        result["seconds"],
+        result["sent"],
+        result["received"],
+        result["reads"],
+    )

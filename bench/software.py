@@ -1,0 +1,217 @@
+"""The measurements of `deeplock bench software`: the baseline that a user without an accelerator has."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deeplock.bench.rtl import Workload
+from deeplock.pymodel.lock.keyfile import generate_key
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network import macs
+from deeplock.pymodel.zoo import networks
+from deeplock.sim.riscv.build import build_core, build_firmware, build_host, check_compiler
+from deeplock.sim.riscv.cores import CORES
+from deeplock.sim.riscv.memory import VARIANTS, Arena, arena_of
+from deeplock.sim.riscv.pytorch import Timing, time_float, time_int8
+from deeplock.sim.riscv.run import run_on_core, run_on_host
+
+__all__ = ["PLATFORMS", "measure", "table"]
+
+PLATFORMS = (*CORES, "host", "pytorch")
+_MOST_MACS = {("picorv32", "ideal"): 3_000_000, ("picorv32", "slow"): 1_000_000}
+"""Larger networks are left out there: they would take long, and say nothing new."""
+
+_SECOND_COUNTER = 64  # cycles by which a core's own counter may differ: the instructions between the two reads
+_HOST_MACS = 100_000_000  # repeat for about so much work
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A network on one platform, all variants."""
+
+    workload: Workload
+    platform: str
+    memory: str
+
+    def __str__(self) -> str:
+        return f"{self.workload.network.name} on {self.platform}, {self.memory} memory"
+
+
+def _arenas(workload: Workload, seed: int, flip: int | None) -> Iterator[tuple[str, Arena]]:
+    """The job of each variant, locked with a random key that dies here."""
+    for variant in VARIANTS:
+        key = b"" if variant == "plain" else generate_key(128)
+        yield variant, arena_of(workload.network, workload.ifmaps, variant, key, seed, flip)
+
+
+def _row(job: _Job, variant: str, arena: Arena, equal: bool) -> Row:
+    return {
+        "network": job.workload.network.name,
+        "platform": job.platform,
+        "variant": variant,
+        "memory": job.memory,
+        "images": len(job.workload.ifmaps),
+        "macs": sum(macs(job.workload.network).values()),
+        "param_bytes": arena.parameter_bytes,
+        "unlocked_bytes_in_memory": {"plain": None, "unlock-all": arena.parameter_bytes}.get(
+            variant, arena.scratch_bytes
+        ),
+        "outputs_equal_golden": equal,
+    }
+
+
+def _expected(workload: Workload) -> np.ndarray:
+    return golden.run(workload.network, workload.ifmaps)[workload.network.layers[-1].name]
+
+
+def _on_core(job: _Job, seed: int, flip: int | None) -> list[Row]:
+    expected, rows = _expected(job.workload), []
+    work = macs(job.workload.network)
+    for variant, arena in _arenas(job.workload, seed, flip):
+        results = run_on_core(job.platform, arena, job.memory)
+        for first, second in zip(results.cycles, results.second_cycles, strict=True):
+            if abs(first - second) > _SECOND_COUNTER:
+                raise RuntimeError(f"{job}: {first} cycles by the memory-mapped counter, {second} by the core's")
+        row = _row(job, variant, arena, bool((results.ofmaps == expected).all()))
+        row["cycles"] = round(float(np.mean(results.cycles)), 2)
+        row["unlock_cycles"] = results.unlocking if variant == "unlock-all" else None
+        row["layers"] = [
+            {"name": name, "macs": work[name], "cycles": cycles} for name, cycles in results.layers.items()
+        ]
+        rows.append(row)
+    return rows
+
+
+def _on_host(job: _Job, seed: int, flip: int | None) -> list[Row]:
+    expected, rows = _expected(job.workload), []
+    count = shutil.which("valgrind") is not None
+    for variant, arena in _arenas(job.workload, seed, flip):
+        done = run_on_host(arena, max(3, _HOST_MACS // arena.work), count)
+        row = _row(job, variant, arena, bool((done.results.ofmaps == expected).all()))
+        if done.instructions is not None:
+            row["instructions"] = round(done.instructions / arena.images, 2)
+        row["nanoseconds"] = round(done.nanoseconds / arena.images, 1)
+        rows.append(row)
+    return rows
+
+
+def _pytorch_rows(name: str, platform: str, work: int, timing: Timing) -> list[Row]:
+    equal = bool(np.array_equal(timing.outputs, timing.expected))
+    shared = {"network": name, "platform": platform, "memory": "host", "images": 1, "macs": work}
+    shared |= {"param_bytes": timing.parameter_bytes, "outputs_equal_golden": equal}
+    return [
+        {**shared, "variant": "plain", "nanoseconds": timing.plain},
+        {**shared, "variant": "unlock-all", "nanoseconds": timing.locked},
+    ]
+
+
+def _in_pytorch(workload: Workload) -> list[Row]:
+    network, work = workload.network, sum(macs(workload.network).values())
+    timing = time_int8(network, workload.ifmaps[:1], generate_key(128), _expected(workload)[:1])
+    rows = _pytorch_rows(network.name, "pytorch-int8", work, timing)
+    if network.name in networks.NAMES:
+        rows += _pytorch_rows(network.name, "pytorch-float32", work, time_float(network.name, generate_key(128)))
+    return rows
+
+
+def _core_jobs(workloads: Sequence[Workload], platforms: Sequence[str], memories: Sequence[str]) -> list[_Job]:
+    jobs = [
+        _Job(workload, platform, memory)
+        for workload in workloads
+        for platform in platforms
+        if platform in CORES
+        for memory in memories
+    ]
+    return [
+        job
+        for job in jobs
+        if sum(macs(job.workload.network).values()) <= _MOST_MACS.get((job.platform, job.memory), 1 << 40)
+    ]
+
+
+def measure(
+    workloads: Sequence[Workload],
+    platforms: Sequence[str],
+    memories: Sequence[str],
+    seed: int,
+    flip: int | None,
+    progress: Callable[[str], None],
+) -> list[Row]:
+    """A row for each network, platform, memory and variant, in this order. Host and PyTorch run last, alone.
+
+    flip  a byte of the parameters whose bits are inverted in every job, to see that the comparison notices
+    """
+    cores = [name for name in platforms if name in CORES]
+    jobs = _core_jobs(workloads, platforms, memories)
+    rows: dict[int, list[Row]] = {}
+    if cores:
+        check_compiler()
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            for what in (build_firmware, build_core):
+                building = {pool.submit(what, name): name for name in cores}
+                for count, future in enumerate(as_completed(building), 1):
+                    future.result()
+                    kind = "program" if what is build_firmware else "simulation"
+                    progress(f"{count} of {len(cores)}: {kind} of {building[future]} is built")
+            running = {pool.submit(_on_core, job, seed, flip): index for index, job in enumerate(jobs)}
+            for count, future in enumerate(as_completed(running), 1):
+                rows[running[future]] = future.result()
+                progress(f"{count} of {len(jobs)}: {jobs[running[future]]}")
+    found = [row for index in range(len(jobs)) for row in rows[index]]
+    for workload in workloads:
+        if "host" in platforms:
+            build_host()
+            progress(f"{workload.network.name} on this machine")
+            found += _on_host(_Job(workload, "host", "host"), seed, flip)
+        if "pytorch" in platforms:
+            progress(f"{workload.network.name} in PyTorch")
+            found += _in_pytorch(workload)
+    if "host" in platforms and shutil.which("valgrind") is None:
+        print("no valgrind on PATH: instructions on this machine are left out", file=sys.stderr)
+    order = [workload.network.name for workload in workloads]
+    found.sort(key=lambda row: order.index(row["network"]))
+    return _with_ratios(found)
+
+
+def cost(row: Row) -> float:
+    """Cycles, else instructions, else nanoseconds of an inference."""
+    return next(row[name] for name in ("cycles", "instructions", "nanoseconds") if row.get(name) is not None)
+
+
+def _with_ratios(rows: list[Row]) -> list[Row]:
+    plain = {(row["network"], row["platform"], row["memory"]): row for row in rows if row["variant"] == "plain"}
+    for row in rows:
+        base = plain[row["network"], row["platform"], row["memory"]]
+        row["ratio"] = round(cost(row) / cost(base), 4)
+        if "nanoseconds" in row:
+            row["time_ratio"] = round(row["nanoseconds"] / base["nanoseconds"], 4)
+        if "cycles" in row:
+            row["cycles_per_mac"] = round(row["cycles"] / row["macs"], 4)
+            spent = row["unlock_cycles"] if row["variant"] == "unlock-all" else row["cycles"] - base["cycles"]
+            row["unlock_cycles_per_byte"] = None if row is base else round(spent / row["param_bytes"], 4)
+    return rows
+
+
+def table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
+    """Head and cells of the table of a result's rows."""
+    head = ["network", "platform", "memory", "variant", "cycles", "per MAC", "unlock per byte", "instructions", "µs"]
+    cells: list[list[object]] = []
+    for row in rows:
+        figures: list[object] = [
+            round(row["cycles"]) if "cycles" in row else "-",
+            round(row["cycles_per_mac"], 2) if "cycles" in row else "-",
+            round(row["unlock_cycles_per_byte"], 2) if row.get("unlock_cycles_per_byte") is not None else "-",
+            round(row["instructions"]) if "instructions" in row else "-",
+            round(row["nanoseconds"] / 1000, 1) if "nanoseconds" in row else "-",
+        ]
+        names = [row[name] for name in ("network", "platform", "memory", "variant")]
+        cells.append([*names, *figures, round(row["ratio"], 2), "yes" if row["outputs_equal_golden"] else "NO"])
+    return [*head, "locked / plain", "equal"], cells

@@ -1,0 +1,1 @@
+"""The command `deeplock`: one thin file a subcommand."""

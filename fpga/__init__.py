@@ -1,0 +1,1 @@
+"""FPGA systems: boards, gateware around the accelerator, synthesis flow, host."""

@@ -1,0 +1,75 @@
+"""A harness that takes a component with more ports than an FPGA has pins through place and route."""
+
+from amaranth import Cat, Instance, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Component, In, Out
+
+__all__ = ["BUFFER", "CORE", "SHELL", "Harness"]
+
+SHELL, CORE = "shell", "core"
+"""Names of the submodules that the component is in."""
+
+BUFFER = "output_buffer"
+"""Type of a cell that stands between an output and its port, from A to Y; RTLIL for it is in fpga.flow.yosys."""
+
+
+class _Shell(wiring.Component):
+    """The component, with a buffer behind each of its outputs if `buffered`."""
+
+    def __init__(self, component: Component, buffered: bool):
+        self._component = component
+        self._buffered = buffered
+        super().__init__(component.signature)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules[CORE] = core = self._component
+        ports = zip(core.signature.flatten(core), self.signature.flatten(self), strict=True)
+        for (_, member, inner), (_, _, outer) in ports:
+            inner, outer = Value.cast(inner), Value.cast(outer)
+            if member.flow == In:
+                m.d.comb += inner.eq(outer)
+            elif self._buffered:
+                for a, y in zip(inner, outer, strict=True):
+                    m.submodules += Instance(BUFFER, i_A=a, o_Y=y)
+            else:
+                m.d.comb += outer.eq(inner)
+        return m
+
+
+class Harness(wiring.Component):
+    """The component between registers: its inputs come from a shift register, its outputs go into a signature.
+
+    Four pins (clock, reset and these two), whatever the component. All of its paths start and end in flip-flops, so that
+    no pin's delay is among them. Each of its inputs may change and each of its outputs matters.
+
+    Arguments
+    ---------
+    component : Component
+    buffered : bool
+        Keep its outputs apart from the ports of the shell, by buffers that are no cells in the end. Cells that make an
+        output are then named after the component's own nets, not after the port. It may change what ABC makes of a
+        component by a few LUTs.
+    """
+
+    def __init__(self, component: Component, buffered: bool):
+        self._component = component
+        self._buffered = buffered
+        super().__init__({"scan_in": In(1), "scan_out": Out(1)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules[SHELL] = shell = _Shell(self._component, self._buffered)
+        inputs, outputs = [], []
+        for _, member, port in shell.signature.flatten(shell):
+            (inputs if member.flow == In else outputs).append(Value.cast(port))
+        scan = Signal(sum(map(len, inputs)))
+        captured = Signal(sum(map(len, outputs)))
+        signature = Signal.like(captured)
+        m.d.sync += [
+            scan.eq(Cat(self.scan_in, scan)),
+            captured.eq(Cat(outputs)),
+            signature.eq(captured ^ Cat(scan[-1:], signature)),
+        ]
+        m.d.comb += [Cat(inputs).eq(scan), self.scan_out.eq(signature[-1:])]
+        return m

@@ -1,0 +1,117 @@
+"""Runs many syntheses at a time, in processes on this machine or on a Dask cluster."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any
+
+from deeplock.fpga.flow.designs import Design
+from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.nextpnr import Placement
+from deeplock.fpga.flow.synth import Area, measure_area, measure_clock
+from deeplock.pymodel.errors import DeeplockError
+
+__all__ = ["Job", "Result", "cluster", "processes", "run_jobs"]
+
+_CONNECT_SECONDS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A design on a device, with these seeds of place and route."""
+
+    design: Design
+    device: Device
+    seeds: Sequence[int]
+
+    @property
+    def name(self) -> str:
+        return f"{self.device.name} {self.design.name}"
+
+
+@dataclass
+class Result:
+    """What became of a job. placements are in the order of its seeds; error is "" or says in a line why seeds have none."""
+
+    job: Job
+    area: Area
+    placements: list[Placement] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def best(self) -> Placement | None:
+        """The fastest placement."""
+        return max(self.placements, key=lambda placement: placement.fmax_mhz, default=None)
+
+
+@contextmanager
+def processes(count: int | None = None) -> Iterator[Executor]:
+    """An executor with `count` processes on this machine, by default one a core."""
+    with ProcessPoolExecutor(count or len(os.sched_getaffinity(0)), get_context("spawn")) as executor:
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """An executor that is a Dask cluster; its workers need deeplock installed, as here.
+
+    Raises DeeplockError if no scheduler answers at `address`.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise DeeplockError(f"no Dask scheduler at {address}: {error}") from None
+    with client, client.get_executor() as executor:
+        yield executor
+
+
+def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Callable[[str], None]) -> list[Result]:
+    """Synthesise every job, then place and route it with each seed, as many at a time as the executor runs.
+
+    A design that does not fit gets a result with an error. Raises DeeplockError if a program is missing, RuntimeError if
+    one fails.
+    """
+    areas = {executor.submit(measure_area, job.design, job.device): job for job in jobs}
+    results: dict[Job, Result] = {}
+    clocks: dict[Future[Placement], tuple[Job, int]] = {}
+    total, finished = sum(1 + len(job.seeds) for job in jobs), 0
+    pending: set[Future[Any]] = set(areas)
+    while pending:
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            finished += 1
+            if future in areas:
+                job, area = areas[future], future.result()
+                result = results[job] = Result(job, area)
+                excess = area.excess(job.device)
+                text = f"{area.total['lut4']} LUT4"
+                if excess:
+                    result.error = f"does not fit {job.device.name}: {excess}"
+                    text, finished = result.error, finished + len(job.seeds)
+                else:
+                    new = {
+                        executor.submit(measure_clock, job.design, job.device, seed): (job, seed) for seed in job.seeds
+                    }
+                    clocks |= new
+                    pending |= set(new)
+            else:
+                job, seed = clocks[future]
+                try:
+                    placement = future.result()
+                    results[job].placements.append(placement)
+                    text = f"seed {seed}: {placement.fmax_mhz} MHz"
+                except DeeplockError as error:
+                    results[job].error = text = str(error)
+            progress(f"{finished} of {total}: {job.name}: {text}")
+    for result in results.values():
+        result.placements.sort(key=lambda placement: result.job.seeds.index(placement.seed))
+    return [results[job] for job in jobs]

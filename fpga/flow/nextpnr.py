@@ -1,0 +1,152 @@
+"""Place and route: a netlist to a clock frequency, and to what a bitstream is made of."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.toolchain import run_program
+from deeplock.pymodel.errors import DeeplockError
+
+__all__ = ["Placement", "options", "place_and_route", "read_report", "routed"]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What one seed gave.
+
+    fmax_mhz       clock frequency that every path from register to register meets
+    meets          whether that is the frequency that was asked for
+    critical_path  the slowest of them: modules and ns, in the order of the signal; routing counts for the module that it
+                   leads to
+    used           cells in nextpnr's own terms: used and available
+    bitstream      of a board's design that meets its clock, b"" of any other
+    """
+
+    seed: int
+    fmax_mhz: float
+    meets: bool
+    critical_path: list[tuple[str, float]]
+    used: dict[str, tuple[int, int]]
+    bitstream: bytes = field(default=b"", repr=False)
+
+
+_FILES = {"ice40": ("pcf", "asc"), "ecp5": ("lpf", "textcfg")}
+"""By family: the constraints that it takes, the configuration that it makes. Options and suffixes of the files."""
+
+
+def options(device: Device, seed: int, on_pins: bool) -> list[str]:
+    """nextpnr's options but for the files; `on_pins`: there are constraints that say where every pin is."""
+    found = [*device.part, "-q", "--seed", str(seed), "--freq", str(device.mhz), "--timing-allow-fail"]
+    if device.family == "ice40":
+        # iCEBreaker's system takes more of its device than the density of 0.9 that the placer spreads cells to by default;
+        # it then found no legal place for them all with one seed in two
+        found += ["--placer-heap-beta", "0.98"]
+    if device.family == "ecp5":
+        found += [] if on_pins else ["--lpf-allow-unconstrained"]
+        # router1 takes several times as long; the placer heap left wires of 258,000 at 8x16, static of 199,000
+        found += ["--placer", "static", "--router", "router2"]
+    return found
+
+
+_CLOCK_PIN = 'LOCATE COMP "clk" SITE "G2";\n'
+"""Of a design that may have its pins anywhere: from some the clock finds no way to the global nets of an ECP5."""
+
+_FINISHED = "Program finished normally."
+"""nextpnr's last line: all files are whole. icepack makes a bitstream of half a file, too."""
+
+_FULL = r"^ERROR: (Unable to find legal placement|Failed to route|Routing design failed)"
+"""What nextpnr says where another seed may do better."""
+
+
+def _too_much(log: str) -> list[str]:
+    """What of which there is not enough, from the utilisation in nextpnr's log."""
+    rows = re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%$", log, re.MULTILINE)
+    return [f"{used} {kind} of {available}" for kind, used, available in rows if int(used) > int(available)]
+
+
+def routed(report: Path, device: Device) -> Path:
+    """The configuration that `place_and_route` makes where there are constraints."""
+    return report.with_suffix(f".{_FILES[device.family][1]}")
+
+
+def place_and_route(netlist: Path, device: Device, seed: int, constraints: str, report: Path) -> None:
+    """Place and route a netlist with a seed of nextpnr's. Report and log go to the folder where the netlist is.
+
+    `constraints` is the text of Source.constraints; with one, `routed` comes too.
+
+    Raises DeeplockError where it does not fit or nextpnr is missing, RuntimeError where it fails for another reason.
+    """
+    log = report.with_suffix(".log")
+    log.unlink(missing_ok=True)
+    files = ["--json", netlist.name, "--report", report.name, "--log", log.name]
+    if device.family == "ecp5" and not constraints:
+        clock = report.with_suffix(".lpf")
+        clock.write_text(_CLOCK_PIN)
+        files.append(f"--lpf={clock.name}")
+    if constraints:
+        given, configuration = (report.with_suffix(f".{kind}") for kind in _FILES[device.family])
+        given.write_text(constraints)
+        files += [f"--{path.suffix[1:]}={path.name}" for path in (given, configuration)]
+    chosen = options(device, seed, bool(constraints))
+    printed = run_program(f"nextpnr-{device.family}", [*chosen, *files], netlist.parent)
+    text = log.read_text() if log.exists() else printed
+    if not report.exists() or _FINISHED not in text:
+        if excess := _too_much(text):
+            raise DeeplockError(f"does not fit {device.name}: {', '.join(excess)}")
+        if re.search(_FULL, text, re.MULTILINE):
+            raise DeeplockError(f"does not fit {device.name} with seed {seed}: place and route found no way")
+        raise RuntimeError(f"nextpnr-{device.family} made no {report}: {text[-2000:] or 'it said nothing'}")
+
+
+def _check_pins(report: dict, mhz: float) -> None:
+    """nextpnr does not time the registers in iCE40's pins; the one of the flash's clock works at the falling edge."""
+    paths = [path["path"] for path in report["critical_paths"] if "<async>" in (path["from"], path["to"])]
+    slowest = max((sum(step["delay"] for step in path) for path in paths), default=0.0)
+    if slowest > 500 / mhz:
+        raise DeeplockError(f"paths to pins must take {500 / mhz:.1f} ns at most, half a period, not {slowest:.1f} ns")
+
+
+def _critical_path(report: dict, module_of: Callable[[str], str]) -> list[tuple[str, float]]:
+    paths = [
+        path["path"]
+        for path in report["critical_paths"]
+        if path["from"].startswith("posedge") and path["to"].startswith("posedge")
+    ]
+    slowest = max(paths, key=lambda path: sum(step["delay"] for step in path), default=[])
+    parts: list[tuple[str, float]] = []
+    for step in slowest:
+        cell = step["to"]["cell"]
+        # what nextpnr put in itself belongs to what it serves
+        module = parts[-1][0] if parts and cell.startswith("$nextpnr") else module_of(cell)
+        delay = step["delay"]
+        if parts and parts[-1][0] == module:
+            delay += parts.pop()[1]
+        parts.append((module, delay))
+    return [(module, round(delay, 2)) for module, delay in parts]
+
+
+def read_report(path: Path, seed: int, device: Device, on_pins: bool, module_of: Callable[[str], str]) -> Placement:
+    """Read what nextpnr reported; `on_pins` as for `options`; `module_of` gives the module of a cell.
+
+    Raises RuntimeError unless nextpnr held the design's one clock against device.mhz, DeeplockError if it
+    is reached but for the registers of iCE40's pins.
+    """
+    report = json.loads(path.read_text())
+    clocks = list(report["fmax"].values())
+    if len(clocks) != 1 or not math.isclose(clocks[0]["constraint"], device.mhz, rel_tol=1e-3):
+        raise RuntimeError(f"nextpnr must check one clock at {device.mhz} MHz, not {report['fmax']}: {path}")
+    (clock,) = clocks
+    meets = clock["achieved"] >= max(clock["constraint"], device.mhz)
+    if meets and on_pins and device.family == "ice40":
+        _check_pins(report, device.mhz)
+    return Placement(
+        seed,
+        round(clock["achieved"], 2),
+        meets,
+        _critical_path(report, module_of),
+        {name: (cells["used"], cells["available"]) for name, cells in report["utilization"].items() if cells["used"]},
+    )

@@ -1,0 +1,41 @@
+"""What Yosys and nextpnr are given of a design: a component in the harness, or a board's top with its pins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amaranth import Elaboratable
+from amaranth.back import rtlil
+from amaranth.lib.wiring import Component
+
+from deeplock.fpga.boards import Board
+from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.harness import Harness
+from deeplock.fpga.flow.yosys import TOP
+
+__all__ = ["Source", "board_source", "harness_source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """rtlil of the module TOP and all below; constraints of pins and clocks, PCF for iCE40 and LPF for ECP5, or ""."""
+
+    rtlil: str
+    constraints: str = ""
+
+
+def harness_source(component: Callable[[], Component], by_module: bool, device: Device) -> Source:
+    """What `component` makes, in a harness, on any pins; `by_module`: its modules' resources matter.
+
+    A component that instantiates modules which are not Amaranth's has them in its attribute `rtlil`.
+    """
+    made = component()
+    harness = Harness(made, buffered=by_module)
+    foreign = getattr(made, "rtlil", "")
+    return Source(rtlil.convert(harness, name=TOP, platform=device, emit_src=False) + foreign)
+
+
+def board_source(top: Callable[[Board], Elaboratable], board: Board, device: Device) -> Source:
+    """What `top` makes, on the board's pins."""
+    files = board.make_platform().prepare(top(board), TOP, emit_src=False).files
+    constraints = files[f"{TOP}.lpf" if device.family == "ecp5" else f"{TOP}.pcf"]
+    return Source(files[f"{TOP}.il"], constraints)

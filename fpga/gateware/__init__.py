@@ -1,0 +1,1 @@
+"""What a board has around the accelerator: link, flash, clocks, top."""

@@ -1,0 +1,186 @@
+"""The board's end of the link: does what requests ask."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import ceil_log2
+
+from deeplock.fpga.frames import ITEM_BYTES, VERSION, Command, Info
+from deeplock.fpga.gateware.flash import REQUEST
+from deeplock.fpga.gateware.framer import Framer
+from deeplock.hw.basics.axi import axi_lite_members, axi_stream_members
+from deeplock.hw.control.registers import ADDRESS_BITS
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["Link"]
+
+
+class Step(enum.Enum, shape=2):
+    """Each item of a request's payload is gathered, acts, and may emit bytes of the answer."""
+
+    GATHER = 0
+    ACT = 1
+    EMIT = 2
+
+
+class Link(wiring.Component):
+    """Does the commands of fpga.frames with an accelerator and a flash reader. Optimises for few LUTs: bytes go one by one.
+
+    No command waits for a stream, so each is answered: ifmap beats are offered only while the accelerator is ready (its
+    tready must not wait for tvalid), of the ofmap as many beats are fetched as wait and fit, and what the flash reader is
+    not ready for is refused.
+
+    Latency from the last byte of a request to the first one of its answer: 3 cycles and at most, for each item, 2 a byte and
+    1 to act (READ 5 and 4 to answer, WRITE 3, with hw.control); for each ofmap beat lanes + 2; INFO 17, RECEIVE and RESET
+    1. Throughput: the UART's.
+
+    Members:
+        rx, tx      bytes from and to the UART, see Framer
+        flash       what the flash reader shall stream; its ready must not go away before it is taken
+        reset       pulse, for the accelerator and the flash reader
+        m_axil_*    to the registers of the accelerator
+        m_axis_ifmap_*, s_axis_ofmap_*   to and from its streams
+    """
+
+    def __init__(self, config: Config, clock_hz: int, board: str):
+        self._config, self._clock_hz = config, clock_hz
+        self._info = Info(VERSION, clock_hz, board).encode()
+        registers = {name: member.flip() for name, member in axi_lite_members("m_axil", ADDRESS_BITS).items()}
+        super().__init__(
+            {
+                "rx": In(stream.Signature(8, always_ready=True)),
+                "tx": Out(stream.Signature(8)),
+                "flash": Out(stream.Signature(REQUEST)),
+                "reset": Out(1),
+            }
+            | registers
+            | axi_stream_members("m_axis_ifmap", Out, config.rows)
+            | axi_stream_members("s_axis_ofmap", In, config.lanes, keep=True)
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.framer = framer = Framer(self._clock_hz)
+        connect(m, flipped(self.rx), framer.rx)
+        connect(m, framer.tx, flipped(self.tx))
+        command = framer.command[:3]
+        step, refused, last = Signal(Step), Signal(), Signal()
+        m.d.comb += framer.state.eq(Cat(refused, last, self.s_axis_ofmap_tvalid, self.m_axis_ifmap_tready))
+
+        # the bytes of an item come in at the upper end of `word`; those of a register go out at bit -32
+        rows = self._config.rows
+        word, shift, load = Signal(8 * max(rows, ITEM_BYTES[Command.STREAM])), Signal(), Signal()
+        with m.If(shift | load):
+            m.d.sync += word.eq(Cat(word[8:], framer.payload.payload))
+            with m.If(load):
+                m.d.sync += word[-32:].eq(self.m_axil_rdata)
+        m.d.comb += [
+            self.m_axil_araddr.eq(word[-8:] << 2),
+            self.m_axil_awaddr.eq(word[-40:-32] << 2),
+            self.m_axil_wdata.eq(word[-32:]),
+            self.m_axil_wstrb.eq(0xF),
+            self.m_axil_rready.eq(1),
+            self.m_axil_bready.eq(1),
+            self.m_axis_ifmap_tdata.eq(word[-8 * rows :]),
+            self.m_axis_ifmap_tlast.eq((command == Command.SEND_LAST) & framer.at_end),
+            self.flash.payload.eq(word[-REQUEST.size :]),
+        ]
+        number = Signal(4)  # of the byte that is gathered or emitted
+        is_final = self._is_final(m, command, step, number)
+        with m.If(shift):
+            m.d.sync += number.eq(Mux(is_final, 0, number + 1))
+        byte = Signal(8)
+        keep = self._data(m, command, number, word[-32:-24], byte)
+        # with an accelerator that is not lean a cycle later, and still in time: `run` stays up until `done`, which comes no
+        # earlier
+        later = "comb" if self._config.lean else "sync"
+        m.d[later] += [
+            framer.data.payload.eq(byte),
+            framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep),
+        ]
+
+        address_sent, data_sent = Signal(), Signal()
+        m.d[later] += [self.s_axis_ofmap_tready.eq(0), self.flash.valid.eq(0), self.reset.eq(0)]
+        with m.If(~framer.run):
+            has_items = framer.command[3] | ~command.matches(Command.INFO, Command.RECEIVE, Command.RESET)
+            m.d.sync += [refused.eq(framer.command[3]), last.eq(0), number.eq(0)]
+            m.d.sync += step.eq(Mux(has_items, Step.GATHER, Step.ACT))
+        with m.Elif(step == Step.GATHER):
+            m.d.comb += [
+                framer.done.eq(framer.at_end | refused),
+                framer.payload.ready.eq(~refused),
+                shift.eq(framer.payload.valid & framer.payload.ready),
+            ]
+            m.d.sync += [address_sent.eq(0), data_sent.eq(0)]
+            with m.If(shift & is_final):
+                m.d.sync += step.eq(Step.ACT)
+        with m.Elif(step == Step.ACT):
+            m.d.sync += step.eq(Step.GATHER)
+            with m.Switch(command):
+                with m.Case(Command.INFO):
+                    m.d.sync += step.eq(Step.EMIT)
+                with m.Case(Command.RECEIVE):
+                    with m.If(self.s_axis_ofmap_tready):  # the beat before leaves in this cycle
+                        m.d.sync += step.eq(Step.ACT)
+                    with m.Elif(self.s_axis_ofmap_tvalid & framer.room & ~last):
+                        m.d.sync += step.eq(Step.EMIT)
+                with m.Case(Command.RESET):
+                    m.d[later] += self.reset.eq(1)
+                with m.Case(Command.READ):
+                    m.d.comb += [self.m_axil_arvalid.eq(~address_sent), load.eq(self.m_axil_rvalid)]
+                    m.d.sync += [
+                        address_sent.eq(address_sent | self.m_axil_arready),
+                        refused.eq(self.m_axil_rresp[1]),
+                        step.eq(Mux(self.m_axil_rvalid, Step.EMIT, Step.ACT)),
+                    ]
+                with m.Case(Command.WRITE):
+                    m.d.comb += [self.m_axil_awvalid.eq(~address_sent), self.m_axil_wvalid.eq(~data_sent)]
+                    m.d.sync += [
+                        address_sent.eq(address_sent | self.m_axil_awready),
+                        data_sent.eq(data_sent | self.m_axil_wready),
+                        refused.eq(self.m_axil_bresp[1]),
+                        step.eq(Mux(self.m_axil_bvalid, Step.GATHER, Step.ACT)),
+                    ]
+                with m.Case(Command.SEND, Command.SEND_LAST):
+                    m.d.comb += self.m_axis_ifmap_tvalid.eq(self.m_axis_ifmap_tready)
+                    m.d.sync += refused.eq(~self.m_axis_ifmap_tready)
+                with m.Case(Command.STREAM):
+                    # its payload is still there in the next cycle
+                    m.d[later] += self.flash.valid.eq(self.flash.ready)
+                    m.d.sync += refused.eq(~self.flash.ready)
+        with m.Elif(step == Step.EMIT):
+            m.d.comb += shift.eq(1)
+            with m.If(is_final):
+                m.d.sync += step.eq(Step.GATHER)
+                with m.If(command == Command.RECEIVE):
+                    m.d[later] += self.s_axis_ofmap_tready.eq(1)
+                    m.d.sync += [last.eq(self.s_axis_ofmap_tlast), step.eq(Step.ACT)]
+        return m
+
+    def _is_final(self, m: Module, command, step, number):
+        """Whether byte `number` is the last one to be gathered, or emitted."""
+        gathered = ITEM_BYTES | dict.fromkeys((Command.SEND, Command.SEND_LAST), self._config.rows)
+        emitted = {Command.INFO: len(self._info), Command.READ: 4, Command.RECEIVE: self._config.lanes}
+        is_final = Signal()
+        with m.Switch(Cat(command, step == Step.EMIT)):
+            for sizes, emits in ((gathered, 0), (emitted, 8)):
+                for code, size in sizes.items():
+                    with m.Case(code | emits):
+                        m.d.comb += is_final.eq(number == size - 1)
+        return is_final
+
+    def _data(self, m: Module, command, number, register_byte, byte) -> Signal:
+        """Drive `byte` with byte `number` of what the command emits; gives whether it is one."""
+        keep = Signal()
+        lane = number[: ceil_log2(self._config.lanes)]
+        info = data.ArrayLayout(8, len(self._info)).const(self._info)
+        m.d.comb += keep.eq(1)
+        with m.Switch(command):
+            with m.Case(Command.INFO):
+                m.d.comb += byte.eq(info[number])
+            with m.Case(Command.RECEIVE):
+                m.d.comb += byte.eq(self.s_axis_ofmap_tdata.word_select(lane, 8))
+                m.d.comb += keep.eq(self.s_axis_ofmap_tkeep.bit_select(lane, 1))
+            with m.Default():
+                m.d.comb += byte.eq(register_byte)
+        return keep

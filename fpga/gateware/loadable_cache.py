@@ -1,0 +1,131 @@
+"""Keeps the locked image in block RAM, so that it comes from the flash only once."""
+
+from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, enum, memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from deeplock.fpga.gateware.flash import REQUEST
+from deeplock.hw.basics.axi import axi_stream_members
+from deeplock.hw.basics.stream_buffers import RegisterSlice, StreamRegister
+
+__all__ = ["ImageCache"]
+
+
+_PART = 4
+"""Bytes of a beat, at most, that a memory of its own holds, with an address register of its own."""
+
+
+class State(enum.Enum):
+    FILL = 0
+    REPLAY = 1
+
+
+class ImageCache(wiring.Component):
+    """Between flash reader and accelerator: what a request streams passes through once and is repeated from memory.
+
+    What it holds is locked, as in the flash. A range longer than the cache always comes from the flash.
+
+    Latency: 2 cycles in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first
+    pass the flash reader's, then a beat a cycle.
+
+    bytes_per_beat   of both streams
+    size             bytes, a multiple of that
+
+    Members:
+        request, stop    as the flash reader's
+        flash, stop_flash, s_axis_image_*   to and from the flash reader
+        m_axis_image_*   the stream
+    """
+
+    def __init__(self, bytes_per_beat: int, size: int):
+        if size <= 0 or size % bytes_per_beat:
+            raise ValueError(f"size must be a multiple of {bytes_per_beat} bytes, not {size}")
+        self._bytes, self._depth = bytes_per_beat, size // bytes_per_beat
+        super().__init__(
+            {
+                "request": In(stream.Signature(REQUEST)),
+                "stop": In(1),
+                "flash": Out(stream.Signature(REQUEST)),
+                "stop_flash": Out(1),
+            }
+            | axi_stream_members("s_axis_image", In, bytes_per_beat)
+            | axi_stream_members("m_axis_image", Out, bytes_per_beat)
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        index, next_index = Signal(range(self._depth)), Signal(range(self._depth))  # of the next beat
+        data_read, read, write = Signal(8 * self._bytes), Signal(), Signal()
+        for first in range(0, self._bytes, _PART):  # the memory's blocks are all over the device
+            here = slice(8 * first, 8 * (first + _PART))
+            m.submodules[f"memory_{first}"] = part = memory.Memory(shape=8 * _PART, depth=self._depth, init=[])
+            read_port, write_port = part.read_port(), part.write_port()
+            address = Signal.like(index, name=f"index_{first}", attrs={"keep": 1})
+            m.d.sync += address.eq(next_index)
+            m.d.comb += [
+                read_port.addr.eq(address),
+                read_port.en.eq(read),
+                data_read[here].eq(read_port.data),
+                write_port.addr.eq(address),
+                write_port.data.eq(self.s_axis_image_tdata[here]),
+                write_port.en.eq(write),
+            ]
+
+        # what it shows goes into a register at once, and whether that may go on does not depend on what happens in the same
+        # cycle
+        beat = data.StructLayout({"data": 8 * self._bytes, "last": 1})
+        stopped = Signal()
+        stage, output = StreamRegister(beat), RegisterSlice(beat, {"keep": 1})
+        m.submodules.register = ResetInserter(stopped)(stage)
+        m.submodules.slice = ResetInserter(stopped)(output)
+        connect(m, stage.outlet, output.inlet)
+        out, beats = stage.inlet, output.outlet
+
+        state = Signal(State)
+        end = Signal.like(index)  # the last one
+        fits = Signal()
+        shown, is_last = Signal(), Signal()  # a beat is at the read port's output; it is the range's last
+        accept = Signal()
+        m.d.comb += [
+            accept.eq(self.request.valid & self.request.ready),
+            self.flash.valid.eq(self.request.valid),
+            self.flash.payload.eq(self.request.payload),
+            self.request.ready.eq(self.flash.ready),
+            self.stop_flash.eq(self.stop),
+            next_index.eq(index),
+            stopped.eq(accept | self.stop),
+            read.eq(~shown | out.ready),
+            self.m_axis_image_tvalid.eq(beats.valid),
+            self.m_axis_image_tdata.eq(beats.payload.data),
+            self.m_axis_image_tlast.eq(beats.payload.last),
+            beats.ready.eq(self.m_axis_image_tready),
+        ]
+        with m.If(state == State.FILL):
+            taken = self.s_axis_image_tvalid & out.ready
+            m.d.comb += [
+                out.valid.eq(self.s_axis_image_tvalid),
+                out.payload.data.eq(self.s_axis_image_tdata),
+                out.payload.last.eq(self.s_axis_image_tlast),
+                self.s_axis_image_tready.eq(out.ready),
+                write.eq(taken & fits),
+            ]
+            with m.If(taken & fits):
+                m.d.comb += next_index.eq(index + 1)
+                with m.If(self.s_axis_image_tlast):
+                    m.d.comb += [self.stop_flash.eq(1), next_index.eq(0)]
+                    m.d.sync += [end.eq(index), state.eq(State.REPLAY)]
+        with m.Else():
+            m.d.comb += [
+                out.valid.eq(shown),
+                out.payload.data.eq(data_read),
+                out.payload.last.eq(is_last),
+            ]
+            with m.If(read):
+                m.d.sync += [shown.eq(1), is_last.eq(index == end)]
+                m.d.comb += next_index.eq(Mux(index == end, 0, index + 1))
+        with m.If(stopped):
+            m.d.comb += next_index.eq(0)
+            m.d.sync += [state.eq(State.FILL), shown.eq(0)]
+            m.d.sync += fits.eq(self.request.payload.length <= self._depth * self._bytes)
+        m.d.sync += index.eq(next_index)
+        return m

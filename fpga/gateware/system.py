@@ -1,0 +1,81 @@
+"""What every board has behind its pins: accelerator, host link, flash reader, image cache."""
+
+from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from deeplock.fpga.gateware.flash import FlashReader, SpiPins
+from deeplock.fpga.gateware.link import Link
+from deeplock.fpga.gateware.loadable_cache import ImageCache
+from deeplock.fpga.gateware.uart import UartReceiver, UartTransmitter
+from deeplock.hw.accelerator import Accelerator
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["System"]
+
+
+class System(wiring.Component):
+    """The accelerator on a board: the host on a UART, the locked image in a quad SPI flash. To be simulated as Verilog: the
+    accelerator's clock is the system's, but comes a delta cycle later in Amaranth's simulator.
+
+    config         of the accelerator
+    clock_hz       of the whole system
+    baud           of the UART
+    board          name that the link tells
+    divider        system cycles per flash clock, 1 or 2: see fpga.gateware.flash.SpiPins
+    cache_bytes    block RAM that keeps the range that the flash reader streams, so that only its first pass comes from the
+                   flash; 0 for none
+
+    Members:
+        rx, tx    UART lines
+        spi       the flash
+    """
+
+    def __init__(self, config: Config, clock_hz: int, baud: int, board: str, divider: int, cache_bytes: int):
+        self._config, self._clock_hz, self._baud, self._board = config, clock_hz, baud, board
+        self._divider, self._cache_bytes = divider, cache_bytes
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "spi": Out(SpiPins())})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.receiver = receiver = UartReceiver(self._clock_hz, self._baud)
+        m.submodules.transmitter = transmitter = UartTransmitter(self._clock_hz, self._baud)
+        m.submodules.link = link = Link(config, self._clock_hz, self._board)
+        # a register of its own resets the accelerator, which is large
+        m.domains.core = domain = ClockDomain(local=True)
+        core = Accelerator(config)
+        m.submodules.core = DomainRenamer("core")(core)
+        reset = Signal(init=1)
+        m.d.sync += reset.eq(link.reset)
+        m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(reset)]
+        m.submodules.flash_reader = reader = FlashReader(self._clock_hz, config.bytes_per_beat, self._divider)
+
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        connect(m, receiver.bytes, link.rx)
+        connect(m, link.tx, transmitter.bytes)
+        connect(m, reader.spi, flipped(self.spi))
+
+        _join(m, link, "m_axil", core, "s_axil")
+        _join(m, link, "m_axis_ifmap", core, "s_axis_ifmap")
+        _join(m, core, "m_axis_ofmap", link, "s_axis_ofmap")
+        image = reader
+        if self._cache_bytes:
+            m.submodules.image_cache = image = ImageCache(config.bytes_per_beat, self._cache_bytes)
+            connect(m, link.flash, image.request)
+            connect(m, image.flash, reader.request)
+            m.d.comb += [image.stop.eq(link.reset), reader.stop.eq(image.stop_flash)]
+            _join(m, reader, "m_axis_image", image, "s_axis_image")
+        else:
+            connect(m, link.flash, reader.request)
+            m.d.comb += reader.stop.eq(link.reset)
+        _join(m, image, "m_axis_image", core, "s_axis_image")
+        return m
+
+
+def _join(m: Module, one, prefix: str, other, other_prefix: str) -> None:
+    """Connect the flat AXI members of two components."""
+    for name, member in one.signature.members.items():
+        if name.startswith(f"{prefix}_"):
+            mine, theirs = getattr(one, name), getattr(other, other_prefix + name.removeprefix(prefix))
+            m.d.comb += theirs.eq(mine) if member.flow == Out else mine.eq(theirs)

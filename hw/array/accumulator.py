@@ -1,0 +1,100 @@
+"""Accumulators: one int32 per column and output pixel, summed over the k-blocks of a column group."""
+
+from amaranth import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.array.array import SPAN, kept_if_large
+from deeplock.hw.basics.layouts import tag_layout
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["Accumulator"]
+
+
+class Accumulator(wiring.Component):
+    """Adds the array's sums to the accumulator of their pixel; the last k-block's sums leave.
+
+    Pixels come in the same order in every k-block, so the address is a count that `pixel_last` ends. A folded tile's sums
+    first move left by `shift` columns; with `config.lean` no tile is folded. A pixel may follow itself at once (dense layers
+    have just one): its total is then taken from the adder, not from the memory. It must not come two cycles after itself with
+    another pixel between: then the memory is just being written. The issue stage sees to that.
+
+    Latency: 2 cycles from `valid` to `out_valid`. Throughput: one pixel a cycle.
+
+    Members:
+        valid, tag            from the array
+        sums                  of the word whose tag was there in the last cycle
+        out_valid, totals, out_tag   the finished accumulators of one pixel, for words tagged `last`
+    """
+
+    def __init__(self, config: Config, sum_width: int):
+        self._config = config
+        super().__init__(
+            {
+                "valid": In(1),
+                "tag": In(tag_layout(config)),
+                "sums": In(data.ArrayLayout(signed(sum_width), config.cols)),
+                "out_valid": Out(1),
+                "totals": Out(data.ArrayLayout(signed(config.sum_bits), config.cols)),
+                "out_tag": Out(tag_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        cols = config.cols
+        m.submodules.memory = store = memory.Memory(shape=self.totals.shape(), depth=config.accumulators, init=[])
+        read, write = store.read_port(), store.write_port()
+
+        # look up
+        pixel = Signal(range(config.accumulators))
+        read_pixel, write_pixel = (
+            Signal.like(pixel, name=name, reset_less=True) for name in ("read_pixel", "write_pixel")
+        )
+        valid = Signal()
+        tag, out_tag = (Signal.like(self.tag, name=name, reset_less=True) for name in ("tag", "kept_tag"))
+        m.d.comb += read.addr.eq(pixel)
+        m.d.sync += [valid.eq(self.valid), tag.eq(self.tag), read_pixel.eq(pixel)]
+        with m.If(self.valid):
+            m.d.sync += pixel.eq(Mux(self.tag.pixel_last, 0, pixel + 1))
+
+        def per_span(value: Value, name: str) -> list[Signal]:
+            """In the next cycle, in a register for each span of columns."""
+            held = [
+                Signal(len(value), name=f"{name}_{at}", attrs=kept_if_large(config), reset_less=True)
+                for at in range(0, cols, SPAN)
+            ]
+            m.d.sync += [copy.eq(value) for copy in held]
+            return held
+
+        chooses, first = per_span(self.valid, "chooses"), per_span(self.tag.first, "first")
+        shift = per_span(self.tag.shift, "shift")
+        # the same pixel as the adder's, when the memory has answered
+        again = per_span(pixel == Mux(valid, read_pixel, write_pixel), "again")
+
+        # choose; what the adder has stays there until the next pixel
+        shifted = [self.sums[col] for col in range(cols)]
+        width = 0 if config.lean else cols // 2
+        while width:
+            bit = width.bit_length() - 1
+            shifted[:width] = [Mux(shift[col // SPAN][bit], shifted[col + width], shifted[col]) for col in range(width)]
+            width //= 2
+        with m.If(valid):
+            m.d.sync += [write_pixel.eq(read_pixel), out_tag.eq(tag)]
+
+        # add: with `lean` before the register, which takes fewer, else after it, which is faster
+        kept, sums = (Signal.like(value, reset_less=True) for value in (self.totals, self.sums))
+        for col in range(cols):
+            span = col // SPAN
+            before = Mux(first[span], 0, Mux(again[span], self.totals[col], read.data[col]))
+            with m.If(chooses[span]):
+                if config.lean:
+                    m.d.sync += self.totals[col].eq(before + shifted[col])
+                else:
+                    m.d.sync += [kept[col].eq(before), sums[col].eq(shifted[col])]
+            if not config.lean:
+                m.d.comb += self.totals[col].eq(kept[col] + sums[col])
+        m.d.sync += [write.en.eq(valid), self.out_valid.eq(valid & tag.last)]
+        m.d.comb += [write.addr.eq(write_pixel), write.data.eq(self.totals), self.out_tag.eq(out_tag)]
+        return m

@@ -1,0 +1,57 @@
+"""Processing elements: int8 multiply-accumulate with a double-buffered weight."""
+
+from amaranth import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.array.multiplier import DualMultiplier
+
+__all__ = ["ProcessingPair"]
+
+
+class ProcessingPair(wiring.Component):
+    """Two processing elements side by side: sums_out[i] = sums_in[i] + activation * weight[i].
+
+    Latency: 3 cycles from `activation`, 1 from `sums_in`. Throughput: two products a cycle. Optimised for few flip-flops: no
+    enable, no valid, no reset; whoever feeds it knows which sums count.
+
+    in_blocks   as of hw.array.multiplier.DualMultiplier
+
+    Members:
+        activation  int8, for both
+        load, weights_in  `weights_in` go to the shadow registers at the end of a cycle with `load`
+        swap        the shadow registers become the weights for the activation of this cycle and all later ones; with `load`
+                    in the same cycle the old shadows become the weights and the new ones wait
+        sums_in, sums_out  partial sums, `width` bits
+    """
+
+    def __init__(self, width: int, in_blocks: bool = False):
+        self._in_blocks = in_blocks
+        pair = data.ArrayLayout(signed(8), 2)
+        sums = data.ArrayLayout(signed(width), 2)
+        super().__init__(
+            {
+                "activation": In(signed(8)),
+                "load": In(1),
+                "weights_in": In(pair),
+                "swap": In(1),
+                "sums_in": In(sums),
+                "sums_out": Out(sums),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.multiplier = multiplier = DualMultiplier(self._in_blocks)
+        shadows = Signal.like(self.weights_in, reset_less=True)
+        with m.If(self.load):
+            m.d.sync += shadows.eq(self.weights_in)
+        m.d.comb += [
+            multiplier.activation.eq(self.activation),
+            multiplier.weights.eq(shadows),
+            multiplier.swap.eq(self.swap),
+        ]
+        sums = Signal.like(self.sums_out, reset_less=True)
+        m.d.sync += [sums[i].eq(self.sums_in[i] + multiplier.products[i]) for i in range(2)]
+        m.d.comb += self.sums_out.eq(sums)
+        return m

@@ -1,0 +1,1 @@
+"""What every part of the datapath is built of: layouts, loops, stream buffers, AXI."""

@@ -1,0 +1,1 @@
+"""Registers, counters, the loadable's port, program sequencing."""

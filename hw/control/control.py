@@ -1,0 +1,110 @@
+"""Control: commands, errors, and when the data path runs or is cleared."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.pymodel.spec.registers import Command, Error, Status
+
+__all__ = ["Control"]
+
+
+class Control(wiring.Component):
+    """START clears the data path for one cycle and runs it until `finished`, which clears it again in the next cycle: between
+    runs only the key register holds the key. An error or ABORT stops what runs, clears the data path and zeroises the key; so
+    does ZEROISE, since without its key a run can only go wrong.
+
+    Latency: a command acts in the next cycle, and clears the data path in that cycle; an error does a cycle later.
+
+    Members:
+        command            one-cycle pulses, bits of registers.Command
+        locks, keyed       the suite needs a key; there is one
+        loaded, loading, flushing   of the image port
+        errors             what the data path reports in this cycle, an Error or Error.NONE
+        finished           all inferences have left the core
+        zeroise_at_end     of CONFIG
+        load, stop         to the ports: take a program, ignored by one that is loading; leave the packet
+        begin              pulse: a run begins in the next cycle
+        run                to the data path: it works
+        clear              in the next cycle all registers of the data path are to return to their initial values; also with
+                           a START, an ABORT and a ZEROISE that find nothing running
+        zeroise            to the key register
+        status             as STATUS reads
+    """
+
+    def __init__(self, locks: bool):
+        self._locks = locks
+        super().__init__(
+            {
+                "command": In(4),
+                "keyed": In(1),
+                "loaded": In(1),
+                "loading": In(1),
+                "flushing": In(1),
+                "errors": In(8),
+                "finished": In(1),
+                "zeroise_at_end": In(1),
+                "load": Out(1),
+                "stop": Out(1),
+                "begin": Out(1),
+                "run": Out(1),
+                "clear": Out(1),
+                "zeroise": Out(1),
+                "status": Out(16),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        error = Signal(8)
+        done = Signal()
+        # a cycle later, so that no path goes through both a check and what follows from it; just once
+        caused, cause = Signal(), Signal(8)
+        m.d.sync += [caused.eq(~caused & self.errors.any()), cause.eq(self.errors)]
+        working = self.run | self.begin | caused
+        busy = working | self.loading
+
+        def commanded(command: Command):
+            return self.command[command.bit_length() - 1]
+
+        # what stops a run need not know whether there is one, and that something is wrong is known before what it is
+        halted = caused | commanded(Command.ABORT) | commanded(Command.ZEROISE)
+        starts = commanded(Command.START) & ~busy
+        ready = self.loaded & (self.keyed if self._locks else 1)
+        failed = caused | (halted & busy) | (starts & ~ready)
+        missing = Mux(self.loaded, Error.NO_KEY, Error.NO_PROGRAM)
+
+        m.d.sync += self.begin.eq(starts & ready & ~commanded(Command.LOAD))
+        with m.If(self.begin):
+            m.d.sync += self.run.eq(1)
+        m.d.comb += self.load.eq(commanded(Command.LOAD) & ~working)
+        with m.If(~busy & (commanded(Command.LOAD) | commanded(Command.START))):
+            m.d.sync += [error.eq(0), done.eq(0)]
+        with m.If(self.run & self.finished):
+            m.d.sync += [self.run.eq(0), done.eq(1)]
+            m.d.comb += self.zeroise.eq(self.zeroise_at_end)
+        with m.If(failed):
+            m.d.sync += [error.eq(Mux(caused, cause, Mux(busy, Error.ABORTED, missing))), done.eq(0)]
+            m.d.comb += self.zeroise.eq(1)
+        with m.If(halted):
+            m.d.sync += self.run.eq(0)
+        # no second one for what came with the first: the packet gates would take it that the sender has given up
+        m.d.sync += self.stop.eq((failed & ~self.stop) | commanded(Command.ABORT))
+        # it goes all over the core, so it does not wait for what a command finds: while nothing runs it changes nothing
+        m.d.comb += self.clear.eq(
+            (commanded(Command.START) & ~commanded(Command.LOAD) & ~self.run & ~self.begin)
+            | (self.run & self.finished)
+            | halted
+        )
+
+        bits = {
+            Status.BUSY: busy,
+            Status.LOADED: self.loaded,
+            Status.KEYED: self.keyed,
+            Status.DONE: done,
+            Status.FLUSHING: self.flushing,
+        }
+        m.d.comb += self.status.eq(Cat(*(bits[bit] for bit in sorted(bits)))[: len(bits)] | (error << 8))
+        assert sorted(bits) == [1 << index for index in range(len(bits))], "status bits are contiguous from bit 0"
+        assert Error.NONE == 0
+        return m

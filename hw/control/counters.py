@@ -1,0 +1,99 @@
+"""Performance counters, in a memory that they share with the constants of the register file."""
+
+from collections.abc import Sequence
+
+from amaranth import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.pymodel.spec.registers import COUNTERS
+
+__all__ = ["FIRST_COUNTER", "Counters"]
+
+FIRST_COUNTER = 16
+"""Where the counters begin among the memory's words; the constants begin at 0."""
+_LOW = 4
+
+
+class Counters(wiring.Component):
+    """Counts the cycles in which each event is high since the last `clear`, modulo 2**32. Optimises for few LUTs.
+
+    Flip-flops hold the low four bits of each count and whether they have wrapped since the scanner last came by, and the
+    memory all of it as it was then. In every cycle that no read takes the scanner brings one word of the memory up to date. A
+    read does the same sum, without writing it back, and so is exact at any time.
+
+    Latency: a read is granted a cycle later, or two if the scanner is just bringing its word up to date; `word` comes in the
+    cycle after `granted`, with the events of all cycles before that of `granted`.
+
+    Arguments
+    ---------
+    constants : at most 16 words
+
+    Members
+    -------
+    clear           all counts return to 0, as after a reset
+    events          in the order of registers.COUNTERS
+    read, granted   `read` stays until `granted`, at most in every third cycle, so that the scanner comes by before any bits
+                    can wrap a second time
+    address         0..15: a constant, or 0 behind the last one; from 16 on: a count; as long as `read`
+    word            undefined for an address behind the last count
+    """
+
+    def __init__(self, constants: Sequence[int]):
+        assert 3 * len(COUNTERS) // 2 < 1 << _LOW, "a round of the scanner with a read in every third cycle is too long"
+        self.words = memory.MemoryData(shape=unsigned(32), depth=2 * FIRST_COUNTER, init=constants)
+        super().__init__(
+            {
+                "clear": In(1),
+                "events": In(len(COUNTERS)),
+                "read": In(1),
+                "granted": Out(1),
+                "address": In(range(2 * FIRST_COUNTER)),
+                "word": Out(32),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.memory = store = memory.Memory(self.words)
+        read, write = store.read_port(), store.write_port()
+
+        # above the low bits, whether they have wrapped since the scanner came by
+        counts = [Signal(_LOW + 1, name=name.lower()) for name, _ in COUNTERS]
+
+        position = Signal(range(len(COUNTERS)))
+        fresh = Signal(init=1)  # first round since the last clear: no count has wrapped, and the memory is out of date
+        # what the scanner reads in this cycle it writes in the next one, and only then it can be read
+        m.d.sync += self.granted.eq(self.read & ~self.granted & (self.address != FIRST_COUNTER | position))
+        m.d.comb += read.addr.eq(Mux(self.granted, self.address, FIRST_COUNTER | position))
+        with m.If(~self.granted):
+            m.d.sync += position.eq(position + 1)
+            with m.If(position == len(COUNTERS) - 1):
+                m.d.sync += [position.eq(0), fresh.eq(0)]
+        for number, (count, event) in enumerate(zip(counts, self.events, strict=True)):
+            scanned = ~self.granted & (position == number)
+            m.d.sync += count.eq(Cat(count[:_LOW], count[_LOW] & ~scanned) + event)
+
+        # a cycle later, for the scanner and for a read alike
+        low, carry = Signal(_LOW), Signal()
+        is_count, is_fresh = Signal(), Signal()
+        choices = Array((counts + counts[8:] * 4)[:FIRST_COUNTER])  # where there is no counter, what costs least
+        chosen = choices[read.addr[:-1]]
+        m.d.sync += [
+            low.eq(chosen),
+            carry.eq(chosen[_LOW] & read.addr[-1]),
+            is_count.eq(read.addr[-1]),
+            is_fresh.eq(read.addr[-1] & fresh),
+            write.addr.eq(read.addr),
+            write.en.eq(~self.granted),
+        ]
+        old_low, old_high = read.data[:_LOW], read.data[_LOW:]
+        high = (old_high + carry)[: len(old_high)]
+        m.d.comb += [
+            self.word.eq(Cat(Mux(is_count, low, old_low), Mux(is_fresh, 0, high))),
+            write.data.eq(self.word),
+        ]
+
+        with m.If(self.clear):
+            m.d.sync += [*(count.eq(0) for count in counts), position.eq(0), fresh.eq(1)]
+        return m

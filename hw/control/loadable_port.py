@@ -1,0 +1,194 @@
+"""Image port: the one entrance of header, program and parameters."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
+from deeplock.hw.basics.loops import counted
+from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.program import MAGIC, VERSION, WORDS
+from deeplock.pymodel.spec.registers import Error
+
+__all__ = ["ImagePort"]
+
+
+_HEADER_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
+"""The first that applies is reported."""
+
+
+class State(enum.Enum):
+    IDLE = 0
+    HEAD = 1
+    PARAMETERS = 2
+    DONE = 3  # nothing more to pass, or an error
+
+
+class ImagePort(wiring.Component):
+    """Writes the program memory, checks the header, and passes `parameter_beats` beats on per inference.
+
+    Latency: parameters pass in the same cycle; header and program take a cycle per 32-bit word.
+    Throughput: one beat of parameters a cycle.
+
+    Members:
+        load       pulse: the next beats are header and program
+        run, count after that, while `run`: `count` parameter sections, each the rest of a packet or a packet of its own
+        stop       pulse: whatever is in progress ends here
+        image      the image stream
+        parameters locked beats
+        program    write port of the program memory
+        header     of the program that is loaded, or being loaded
+        loaded     header and program are whole and right
+        loading    between `load` and `loaded`
+        error      Error code, in one cycle; Error.NONE in all others
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        beats = stream.Signature(beat_layout(config.bytes_per_beat))
+        super().__init__(
+            {
+                "load": In(1),
+                "run": In(1),
+                "count": In(16),
+                "stop": In(1),
+                "image": In(beats),
+                "parameters": Out(beats),
+                "program": Out(
+                    wiring.Signature({"en": Out(1), "address": Out(range(config.program_words)), "word": Out(32)})
+                ),
+                "header": Out(HeaderLayout),
+                "loaded": Out(1),
+                "loading": Out(1),
+                "error": Out(8),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        image = self.image
+        words_per_beat = config.bytes_per_beat // 4
+        accept = Signal()
+        m.d.comb += accept.eq(image.valid & image.ready)
+
+        part = Signal(range(max(2, words_per_beat)))
+        last_part = part == words_per_beat - 1
+        number = Signal(range(WORDS + config.program_words))  # of the word within header and program
+        broken = {error: Signal(name=error.name.lower()) for error in _HEADER_ERRORS}
+        fails = Signal()  # with `error`, but known before it is known what it is
+        sections = Signal(16)  # minus those to come, minus one
+        beats = Signal.like(self.header.parameter_beats)  # minus those behind this one, minus two
+        # much of the hardware waits for `last_beat`, so it is known a cycle ahead, as it is whether there is just one
+        last_beat, single = Signal(), Signal()
+        last_word = (number[4:] == self.header.layers) & number[:4].all()
+        word = image.payload.data.word_select(part, 32)
+        m.d.comb += [
+            self.program.address.eq(number - WORDS),
+            self.program.word.eq(word),
+            self.parameters.payload.data.eq(image.payload.data),
+            self.parameters.payload.last.eq(last_beat),
+        ]
+
+        state = Signal(State)
+        outside = state != State.PARAMETERS
+        with m.If(outside | accept):
+            m.d.sync += beats.eq(counted(beats, outside | last_beat, ~self.header.parameter_beats))
+        with m.If(outside | (accept & last_beat)):
+            m.d.sync += sections.eq(counted(sections, outside, ~self.count))
+        m.d.comb += self.loading.eq(state == State.HEAD)
+        with m.Switch(state):
+            with m.Case(State.IDLE):
+                is_single = beats[2:].all() & (beats[:2] == 2)
+                m.d.sync += [single.eq(is_single), last_beat.eq(is_single)]
+                with m.If(self.load):
+                    m.d.sync += [self.loaded.eq(0), number.eq(0), part.eq(0), state.eq(State.HEAD)]
+                    m.d.sync += [flag.eq(0) for flag in broken.values()]
+                with m.Elif(self.run):
+                    m.d.sync += state.eq(State.PARAMETERS)
+
+            with m.Case(State.HEAD):
+                m.d.comb += image.ready.eq(last_part)
+                with m.If(image.valid):
+                    m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), number.eq(number + 1)]
+                    m.d.comb += self.program.en.eq(number >= WORDS)
+                    with m.If(number == WORDS + 1):
+                        m.d.comb += fails.eq(Cat(broken.values()).any())
+                        for error in reversed(_HEADER_ERRORS):
+                            with m.If(broken[error]):
+                                m.d.comb += self.error.eq(error)
+                    with m.If((number >= WORDS) & last_word & last_part):
+                        m.d.sync += [self.loaded.eq(~image.payload.last), state.eq(State.IDLE)]
+                    with m.If(last_part & image.payload.last):
+                        m.d.comb += [fails.eq(1), self.error.eq(Error.IMAGE_TRUNCATED)]
+
+            with m.Case(State.PARAMETERS):
+                # a beat that is wrong does not wait for the lock: it is told of, and taken, as soon as it is there
+                wrong = image.payload.last ^ last_beat
+                m.d.comb += [
+                    image.ready.eq(self.parameters.ready | (image.valid & wrong)),
+                    self.parameters.valid.eq(image.valid),
+                ]
+                with m.If(image.valid & wrong & ~self.stop):
+                    m.d.comb += fails.eq(1)
+                    m.d.comb += self.error.eq(Mux(last_beat, Error.IMAGE_TOO_LONG, Error.IMAGE_TRUNCATED))
+                with m.If(accept):
+                    m.d.sync += last_beat.eq(Mux(last_beat, single, beats[2:].all() & (beats[:2] == 1)))
+                    with m.If(last_beat & sections[1:].all()):
+                        m.d.sync += state.eq(State.DONE)
+
+            with m.Case(State.DONE):
+                with m.If(~self.run):
+                    m.d.sync += state.eq(State.IDLE)
+
+        # unless the accelerator is lean, the header is kept and rules are checked a cycle later; the flags are looked at later
+        # still
+        checked, checked_number, checks = Signal.like(word), Signal.like(number), Signal()
+        m.d["comb" if config.lean else "sync"] += [
+            checked.eq(word),
+            checked_number.eq(number),
+            checks.eq((state == State.HEAD) & image.valid),
+        ]
+        with m.If(checks):
+            with m.Switch(checked_number):
+                for index in range(WORDS):
+                    with m.Case(index):
+                        m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(checked)
+            for name, error, breaks in self._rules(checked):
+                with m.If((checked_number == HeaderLayout[name].offset // 32) & breaks):
+                    m.d.sync += broken[error].eq(1)
+
+        with m.If(fails):
+            m.d.sync += [state.eq(State.DONE), self.loaded.eq(self.loaded & ~self.loading)]
+        with m.If(self.stop):
+            m.d.sync += state.eq(State.IDLE)
+            with m.If(self.loading):
+                m.d.sync += self.loaded.eq(0)
+        return m
+
+    def _rules(self, word) -> list[tuple]:
+        """Fields of the header, the Error that each can be, and whether it is one; looked at when `word` is the field's, so
+        that only fields that are used later are kept."""
+        config = self._config
+        field = data.View(HeaderLayout, word.replicate(WORDS))
+        right = {
+            "version": VERSION,
+            "rows": config.rows,
+            "cols": config.cols,
+            "bytes_per_beat": config.bytes_per_beat,
+            "suite": SUITES[config.suite].id,
+        }
+        most = {
+            "layers": config.program_words // WORDS,
+            "activation_words": config.activation_words,
+            "accumulators": config.accumulators,
+            "ifmap_beats": config.ifmap_bytes // config.rows,
+        }
+        nonzero = "layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y"
+        return [
+            ("magic", Error.BAD_MAGIC, field.magic != MAGIC),
+            *((name, Error.BAD_GEOMETRY, field[name] != value) for name, value in right.items()),
+            *((name, Error.TOO_LARGE, field[name] > value) for name, value in most.items()),
+            *((name, Error.BAD_DESCRIPTOR, field[name] == 0) for name in nonzero),
+        ]

@@ -1,0 +1,208 @@
+"""The register file: pymodel.spec.registers as hardware behind an AXI4-Lite port. Optimises for few LUTs, not for speed."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.basics.axi import Response, axi_lite_members
+from deeplock.hw.control.counters import FIRST_COUNTER, Counters
+from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import COUNTERS, ID, REGISTERS, Access, Command, Register, Status, address
+
+__all__ = ["ADDRESS_BITS", "RegisterFile", "constants"]
+
+ADDRESS_BITS = 12
+_INDEX = slice(2, 8)
+"""The bits of an address that tell registers apart."""
+_PAGE = slice(8, ADDRESS_BITS)
+"""The bits of an address that are 0 for all registers."""
+
+
+def constants(config: Config) -> dict[str, int]:
+    """The registers that tell what device this is, and what they read."""
+    suite = SUITES[config.suite].id
+    return {
+        "ID": ID,
+        "GEOMETRY": config.rows | config.cols << 8 | config.bytes_per_beat << 16 | suite << 24,
+        "LANES": config.lanes,
+        "ACTIVATION_WORDS": config.activation_words,
+        "ACCUMULATORS": config.accumulators,
+        "PROGRAM_WORDS": config.program_words,
+        "IFMAP_BYTES": config.ifmap_bytes,
+        "SUM_BITS": config.sum_bits,
+        "LEAN": int(config.lean),
+    }
+
+
+class RegisterFile(wiring.Component):
+    """AXI4-Lite slave with the registers of pymodel.spec.registers, the counters among them.
+
+    One read and one write are taken at a time. AW and W are taken together in the cycle after the later of them came, and B
+    is valid in the next one. AR is taken two cycles after it came, or that of a counter one cycle later (see `Counters`), and
+    R is valid in the next one. With a master that is always ready, a write goes every 3 cycles and a read every 4.
+
+    - Bits 1..0 of an address are ignored. Unmapped addresses, and those of key registers that `config` has no use for, read
+      as zero with SLVERR. Write-only registers read as zero with OKAY. No path leads from a key register to the bus.
+    - A write that has no effect answers SLVERR: one that does not strobe all four bytes, to an unmapped or read-only
+      register, to COUNT outside 1..65535, to COUNT, KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in
+      place.
+      Unused bits of CONTROL, CONFIG and PROFILE are ignored.
+    - A master key is all or nothing. The first write to KEY0..KEY7 after a key was taken clears the whole key first,
+      and KEY_SIZE cannot be written twice for the same key: who does not know the key can neither keep a part of it nor
+      use a shorter one.
+    - KEY_SIZE with a value that is not in config.key_sizes clears the key and answers OKAY; the error code tells of it.
+    - A counter reads as it was at some time between AR and R.
+
+    Members
+    -------
+    s_axil_*        AXI4-Lite slave, see hw.basics.axi
+    command         one-cycle pulses, bits as in pymodel.spec.registers.Command
+    key             the master key, byte 0 in bits 7..0; live: stable while `keyed` and BUSY
+    key_bytes       one of config.key_sizes, valid while `keyed`
+    keyed           a key is in place
+    bad_key_size    one-cycle pulse
+    zeroise         clears keyed in the next cycle and key in the one after, as the command ZEROISE does
+    count           inferences of a run: stable while BUSY
+    zeroise_at_end  bit 0 of CONFIG
+    profile         layer whose cycles count, from 1; 0: all
+    status          what STATUS reads
+    events          what the counters count, in the order of pymodel.spec.registers.COUNTERS
+    restart         all counters return to 0
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._key_sizes = config.key_sizes if SUITES[config.suite].locks else ()
+        super().__init__(
+            axi_lite_members("s_axil", ADDRESS_BITS)
+            | {
+                "command": Out(len(Command)),
+                "key": Out(256),
+                "key_bytes": Out(6),
+                "keyed": Out(1),
+                "bad_key_size": Out(1),
+                "zeroise": In(1),
+                "count": Out(16, init=1),
+                "zeroise_at_end": Out(1),
+                "profile": Out(8),
+                "status": In(16),
+                "events": In(len(COUNTERS)),
+                "restart": In(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        words = max(self._key_sizes, default=0) // 4
+        left_out = {f"KEY{index}" for index in range(words, 8)} | ({"KEY_SIZE"} if not words else set())
+        mapped = [register for register in REGISTERS if register.name not in left_out]
+        self._reads(m, mapped)
+        self._writes(m, [register for register in mapped if register.access != Access.READ])
+        return m
+
+    def _reads(self, m: Module, mapped: list[Register]) -> None:
+        # the memory has constants and counters where the address' bits 7 and 5..2 say, and 0 for the other registers
+        fixed = {address(name) >> 2: value for name, value in constants(self.config).items()}
+        m.submodules.counters = counters = Counters([fixed.get(index, 0) for index in range(FIRST_COUNTER)])
+        for index, (name, _) in enumerate(COUNTERS, FIRST_COUNTER):
+            assert address(name) == (index & 16) << 3 | (index & 15) << 2, name
+        others = {"STATUS": self.status, "CONFIG": self.zeroise_at_end, "COUNT": self.count, "PROFILE": self.profile}
+
+        araddr = self.s_axil_araddr
+        m.d.comb += [
+            counters.events.eq(self.events),
+            counters.clear.eq(self.restart),
+            counters.address.eq(Cat(araddr[2:6], araddr[7])),
+            counters.read.eq(self.s_axil_arvalid & ~self.s_axil_arready & ~self.s_axil_rvalid),
+        ]
+        m.d.sync += self.s_axil_arready.eq(counters.granted)
+        other = Signal(16)
+        with m.Switch(araddr[_INDEX]):
+            for name, value in others.items():
+                with m.Case(address(name) >> 2):
+                    m.d.comb += other.eq(value)
+        with m.If(self.s_axil_rready):
+            m.d.sync += self.s_axil_rvalid.eq(0)
+        with m.If(self.s_axil_arready):
+            readable = [register for register in mapped if register.access != Access.WRITE]
+            m.d.sync += [
+                self.s_axil_rvalid.eq(1),
+                self.s_axil_rresp.eq(Mux(_is_one_of(mapped, araddr), Response.OKAY, Response.SLVERR)),
+                self.s_axil_rdata.eq(Mux(_is_one_of(readable, araddr), counters.word | other, 0)),
+            ]
+
+    def _writes(self, m: Module, writable: list[Register]) -> None:
+        wdata = self.s_axil_wdata
+        begin, accept, taken = Signal(), Signal(), Signal()
+        m.d.comb += [
+            begin.eq(self.s_axil_awvalid & self.s_axil_wvalid & ~accept & ~self.s_axil_bvalid),
+            self.s_axil_awready.eq(accept),
+            self.s_axil_wready.eq(accept),
+        ]
+        m.d.sync += accept.eq(begin)
+        with m.If(self.s_axil_bready):
+            m.d.sync += self.s_axil_bvalid.eq(0)
+        with m.If(accept):
+            m.d.sync += [self.s_axil_bvalid.eq(1), self.s_axil_bresp.eq(Mux(taken, Response.OKAY, Response.SLVERR))]
+
+        # a cycle later, as it comes from all over the core: no write follows another so soon that it would matter
+        idle = Signal(init=1)
+        m.d.sync += idle.eq(~(self.status & Status.BUSY).any())
+
+        # while `accept`; from a register for each, or with `lean` from one for all
+        select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
+        before, after = ("sync", "comb") if self.config.lean else ("comb", "sync")
+        write = Signal()
+        m.d[before] += write.eq(begin & self.s_axil_wstrb.all() & (self.s_axil_awaddr[_PAGE] == 0))
+        for register in writable:
+            m.d[after] += select[register.name].eq(write & (self.s_axil_awaddr[_INDEX] == register.address >> 2))
+        m.d.sync += self.command.eq(0)
+        with m.If(select["CONTROL"]):
+            m.d.comb += taken.eq(1)
+            m.d.sync += self.command.eq(wdata)
+        with m.If(select["CONFIG"]):
+            m.d.comb += taken.eq(1)
+            m.d.sync += self.zeroise_at_end.eq(wdata)
+        with m.If(select["PROFILE"]):
+            m.d.comb += taken.eq(1)
+            m.d.sync += self.profile.eq(wdata)
+        with m.If(select["COUNT"]):
+            m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & idle)
+            with m.If(taken):
+                m.d.sync += self.count.eq(wdata)
+        if self._key_sizes:
+            self._key(m, select, idle, taken)
+
+    def _key(self, m: Module, select: dict[str, Signal], idle: Signal, taken: Signal) -> None:
+        wdata, sizes = self.s_axil_wdata, self._key_sizes
+        valid = Cat(wdata == size for size in sizes).any()
+        writes = [select[f"KEY{index}"] & idle for index in range(max(sizes) // 4)]
+        replaces = self.keyed & Cat(writes).any()
+        size = Signal(6)
+        erase = Signal()
+        m.d.comb += erase.eq(self.zeroise | self.bad_key_size | (select["CONTROL"] & (wdata & Command.ZEROISE).any()))
+
+        erased = Signal()  # a cycle later, as the words may be far away
+        m.d.sync += erased.eq(erase)
+        m.d.sync += self.bad_key_size.eq(select["KEY_SIZE"] & idle & ~valid)
+        with m.If(select["KEY_SIZE"]):
+            m.d.comb += taken.eq(idle & ~(self.keyed & valid))
+            with m.If(taken & valid):
+                m.d.sync += [self.keyed.eq(1), size.eq(wdata)]
+        with m.If(erase | replaces):
+            m.d.sync += [self.keyed.eq(0), size.eq(0)]
+        m.d.comb += self.key_bytes.eq(size if len(sizes) > 1 else Mux(self.keyed, sizes[0], 0))
+        for index, written in enumerate(writes):  # each word a clock enable and a synchronous reset, no logic per bit
+            word = self.key.word_select(index, 32)
+            with m.If(written):
+                m.d.comb += taken.eq(1)
+                m.d.sync += word.eq(wdata)
+            with m.If((replaces | erased) & ~written):  # a word that is written now has been taken after what erased
+                m.d.sync += word.eq(0)
+
+
+def _is_one_of(registers: list[Register], where):
+    """Whether `where`, an address on the bus, is that of one of the registers."""
+    mask = sum(1 << (register.address >> 2) for register in registers)
+    return Const(mask, 64).bit_select(where[_INDEX], 1) & (where[_PAGE] == 0)

@@ -1,0 +1,1 @@
+"""One file a device family: blocks that only it has."""

@@ -1,0 +1,1 @@
+"""What feeds the array: ifmap unfolding, activation memory, window feeder, weight loader."""

@@ -1,0 +1,140 @@
+"""Activation memory: words of `rows` int8 channels in two banks."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from deeplock.hw.array.array import kept_if_large
+from deeplock.hw.feed.single_port_memory import SinglePortMemory
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["ActivationMemory", "parts_of", "write_layout"]
+
+_PART = 2
+"""Bytes of a word that a memory of its own holds, with registers of its own in front."""
+
+
+def parts_of(config: Config) -> int:
+    """Memories side by side that hold a word; two halves of the words with `config.single_port` count as one."""
+    return 1 if config.single_port else config.rows // min(config.lanes, _PART)
+
+
+def write_layout(config: Config) -> StructLayout:
+    """A write of some of a word's chunks of `lanes` bytes; bit i of `chunks` stands for bytes i * lanes and up."""
+    return StructLayout(
+        {
+            "word": range(config.activation_words),
+            "data": ArrayLayout(8 * config.lanes, config.rows // config.lanes),
+            "chunks": config.rows // config.lanes,
+        }
+    )
+
+
+class ActivationMemory(wiring.Component):
+    """Results go first, then reads, then the ifmap.
+
+    Latency: a read gives its word in the next cycle and keeps it until the next read; a write is seen by reads from the next
+    cycle but one on, with `config.single_port` from the next. Throughput: one read and one write a cycle; with
+    `config.single_port` both only if they go to different halves of the words, so that reads wait for results that go to the
+    same half.
+
+    Members:
+        addresses, read, word  read port; only a read that is `granted` takes place. All addresses are the same, one for each of
+                               the `parts_of(config)` memories
+        granted                no result is in the way, whether there is a `read` or not
+        results                writes of the post-processor, always ready
+        ifmap                  writes of the unfolder
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        write = stream.Signature(write_layout(config))
+        super().__init__(
+            {
+                "addresses": In(ArrayLayout(ceil_log2(config.activation_words), parts_of(config))),
+                "read": In(1),
+                "granted": Out(1),
+                "word": Out(8 * config.rows),
+                "results": In(write),
+                "ifmap": In(write),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.d.comb += self.results.ready.eq(1)
+        if self._config.single_port:
+            self._single_port(m)
+        else:
+            self._dual_port(m)
+        return m
+
+    def _dual_port(self, m: Module) -> None:
+        config = self._config
+        wanted, written = Signal(write_layout(config)), Signal(config.rows // config.lanes)
+        for writer in (self.ifmap, self.results):
+            with m.If(writer.valid & writer.ready):
+                m.d.comb += [
+                    wanted.eq(writer.payload),
+                    written.eq(writer.payload.chunks),
+                ]
+        m.d.comb += [self.granted.eq(1), self.ifmap.ready.eq(~self.results.valid)]
+        size = config.rows // parts_of(config)
+        for address, first in zip(self.addresses, range(0, config.rows, size), strict=True):
+            m.submodules[f"memory_{first}"] = store = memory.Memory(
+                shape=8 * size, depth=config.activation_words, init=[]
+            )
+            read, write = store.read_port(), store.write_port()
+            m.d.comb += [
+                read.addr.eq(address),
+                read.en.eq(self.read),
+                self.word.word_select(first // size, 8 * size).eq(read.data),
+            ]
+            # a cycle later, as the blocks of a large memory are far apart
+            for port, value in (
+                (write.addr, wanted.word),
+                (write.data, wanted.data.as_value().word_select(first // size, 8 * size)),
+                (write.en, written[first // config.lanes]),
+            ):
+                held = Signal.like(
+                    port, name=f"held_{first}", attrs=kept_if_large(config), reset_less=port is not write.en
+                )
+                m.d.sync += held.eq(value)
+                m.d.comb += port.eq(held)
+
+    def _single_port(self, m: Module) -> None:
+        """Each bank takes the read or the write of a cycle; where both want one bank, a read waits, and so does the ifmap."""
+        config = self._config
+        width, half = 8 * config.rows, config.activation_words // 2
+        writer = Signal(write_layout(config))
+        writing, write_bank = Signal(), writer.word[-1]
+        clash, address = Signal(), self.addresses[0]
+        m.d.comb += [
+            writer.eq(Mux(self.results.valid, self.results.payload, self.ifmap.payload)),
+            clash.eq(address[-1] == write_bank),
+            self.granted.eq(~(self.results.valid & clash)),
+            self.ifmap.ready.eq(~self.results.valid & ~(self.read & clash)),
+            writing.eq(self.results.valid | (self.ifmap.valid & self.ifmap.ready)),
+        ]
+        words = []
+        for index in range(2):
+            m.submodules[f"bank_{index}"] = bank = SinglePortMemory(width, half, 8 * config.lanes)
+            written = writing & (write_bank == index)
+            m.d.comb += [
+                bank.address.eq(Mux(written, writer.word, address)),
+                bank.data.eq(writer.data),
+                bank.write.eq(Mux(written, writer.chunks, 0)),
+                bank.read.eq(self.read & self.granted & (address[-1] == index)),
+            ]
+            words.append(bank.word)
+
+        fresh, upper = Signal(), Signal()
+        kept = Signal(width)  # a bank forgets its word at its next write
+        m.d.sync += fresh.eq(self.read & self.granted)
+        with m.If(self.read & self.granted):
+            m.d.sync += upper.eq(address[-1])
+        with m.If(fresh):
+            m.d.sync += kept.eq(self.word)
+        m.d.comb += self.word.eq(Mux(fresh, Mux(upper, words[1], words[0]), kept))

@@ -1,0 +1,109 @@
+"""Issue stage: where activations meet weights. Decides in each cycle whether a word enters the array, and if not, why."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.basics.layouts import word_layout
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["Events", "IssueStage"]
+
+
+class Events(data.Struct):
+    """What became of a cycle: one of these is high. empty: no word, or too soon; weights, post, output_stalled: its wait."""
+
+    compute: 1
+    weights: 1
+    empty: 1
+    post: 1
+    output_stalled: 1
+
+
+class IssueStage(wiring.Component):
+    """Passes a word in the cycle in which it comes, unless
+    - it starts a weight tile that is not full yet,
+    - it finishes accumulators, and the post-processor still has chunks of the ones before to take,
+    - the results inside and this one's might not fit into the ofmap buffer of `room` beats, or
+    - it would be the third in a row in a layer of two pixels: its accumulators are just being written.
+
+    Latency: 0 cycles. Throughput: one word a cycle; one finishing word every cols / lanes * multiplier_cycles cycles.
+
+    Members:
+        words      from the window feeder
+        full, swap a weight tile waits; it is taken
+        issue, word    into the array
+        retired    pulse: a pixel has left the post-processor
+        busy       finishing words are inside
+        held       beats in the ofmap buffer
+        events     this cycle's
+    """
+
+    def __init__(self, config: Config, room: int):
+        self._config = config
+        self._room = room
+        super().__init__(
+            {
+                "words": In(stream.Signature(word_layout(config))),
+                "full": In(1),
+                "swap": Out(1),
+                "issue": Out(1),
+                "word": Out(word_layout(config)),
+                "retired": In(1),
+                "busy": Out(1),
+                "held": In(range(room + 1)),
+                "events": Out(Events),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        chunks = self._config.cols // self._config.lanes
+        word = self.words.payload
+
+        period = chunks * self._config.multiplier_cycles  # of the post-processor: cycles a pixel
+        pause, pauses = Signal(range(period)), Signal()
+        inside = Signal(range(self._room + 1))
+        no_room = Signal()
+        finishes = self.issue & word.tag.last
+        m.d.sync += inside.eq(inside + finishes - self.retired)
+        # decided a cycle ahead, to keep the long way through ofmap level and sums out of `ready`; if this word finishes, the
+        # next one has to wait for the post-processor in any case, but for a period of 1
+        sure = inside + 1 + (finishes if period == 1 else 0)
+        m.d.sync += no_room.eq(sure * chunks + self.held > self._room)
+        m.d.comb += self.busy.eq(inside.any())
+        with m.If(finishes):
+            m.d.sync += [pause.eq(period - 1), pauses.eq(period > 1)]
+        with m.Elif(pauses):
+            m.d.sync += [pause.eq(pause - 1), pauses.eq(pause != 1)]
+
+        first, second = Signal(init=1), Signal()  # of its k-block: the next word
+        pair = Signal()  # the k-block before had two pixels
+        issued, too_soon = Signal(), Signal()
+        m.d.sync += issued.eq(self.issue)
+        with m.If(self.issue):
+            m.d.sync += [first.eq(word.tag.pixel_last), second.eq(first & ~word.tag.pixel_last)]
+            with m.If(word.tag.pixel_last):
+                m.d.sync += pair.eq(second)
+        m.d.sync += too_soon.eq(Mux(word.tag.pixel_last, second, pair) & self.issue & issued)
+
+        waits_for_weights = word.swap & ~self.full
+        waits_for_post = word.tag.last & pauses
+        waits_for_room = word.tag.last & no_room
+        with m.If(~self.words.valid | too_soon):
+            m.d.comb += self.events.empty.eq(1)
+        with m.Elif(waits_for_weights):
+            m.d.comb += self.events.weights.eq(1)
+        with m.Elif(waits_for_post):
+            m.d.comb += self.events.post.eq(1)
+        with m.Elif(waits_for_room):
+            m.d.comb += self.events.output_stalled.eq(1)
+        with m.Else():
+            m.d.comb += self.events.compute.eq(1)
+        m.d.comb += [
+            self.issue.eq(self.events.compute),
+            self.words.ready.eq(self.events.compute),
+            self.swap.eq(self.issue & word.swap),
+            self.word.eq(word),
+        ]
+        return m

@@ -1,0 +1,311 @@
+"""Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.array.array import SPAN, WeightWrite, kept_if_large, load_span
+from deeplock.hw.basics.layouts import LOADER_WORDS, beat_layout, loader_fields
+from deeplock.hw.basics.loops import chosen, counted
+from deeplock.hw.post.post import EntryWrite
+from deeplock.pymodel.compiler.parameters import ENTRY_BYTES
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.program import OPCODE
+
+__all__ = ["WeightLoader"]
+
+
+class WeightLoader(wiring.Component):
+    """Walks the program on its own, one tile ahead of the array: while a tile computes, the next one loads.
+
+    A tile's first beat is taken while the tile before still waits, and stays in the register in front of the array until that
+    has gone: so neither image nor key stream wait for what the array does in the same cycle.
+
+    Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
+    that have tiles of a single beat, and always with `config.lean`, which has no such register, the next tile's first beat
+    comes a cycle later. Latency: from a beat to its write 1 cycle, for entries 2, with `config.lean` 0; a tile is `full` in
+    the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
+
+    Members:
+        run, layers, count  while `run`: `count` inferences of `layers` layers
+        address, word  read port of the program memory: `word` is what `address` was in the last cycle
+        parameters     unlocked beats; `last` marks the last one of an inference
+        weights        shadow register writes
+        entries        requantise entry writes
+        full           a tile waits in the shadow registers
+        swap           the array takes it in this cycle
+        group_done     pulse: the post-processor is done with a group's entries
+        inferences     inferences whose parameters are all loaded
+        idle           all inferences are loaded
+        waits          both banks of entries hold a group that the post-processor is not done with
+        bad            pulse, a cycle later: a descriptor is wrong, or parameters and program disagree
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        beat = beat_layout(config.bytes_per_beat)
+        super().__init__(
+            {
+                "run": In(1),
+                "layers": In(8),
+                "count": In(16),
+                "address": Out(range(config.program_words)),
+                "word": In(32),
+                "parameters": In(stream.Signature(beat)),
+                "weights": Out(WeightWrite(config)),
+                "entries": Out(EntryWrite(config)),
+                "full": Out(1),
+                "swap": In(1),
+                "group_done": In(1),
+                "inferences": Out(16),
+                "idle": Out(1),
+                "waits": Out(1),
+                "bad": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        fields = Signal(loader_fields)
+
+        layer, group = Signal(8), Signal(8, init=1)  # layers that have been fetched; from 1 on
+        last_group = group == fields.groups
+        held_groups = Signal(2)  # groups whose entries are in a bank
+        bank = Signal()
+        ended = Signal()  # the last beat of this inference was taken
+        loads_entries, entries_loaded = Signal(), Signal()
+        loads_tiles, tile_loaded, group_loaded = Signal(), Signal(), Signal()
+        m.d.sync += self.full.eq(tile_loaded | (self.full & ~self.swap))
+        m.d.sync += held_groups.eq(held_groups + entries_loaded - self.group_done)
+
+        beat = self.parameters
+        take = Signal()
+        m.d.comb += take.eq(beat.valid & beat.ready)
+        with m.If(take & beat.payload.last):
+            m.d.sync += ended.eq(1)
+
+        written = Signal.like(beat.payload.data)  # what entries and tiles are written from
+        self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
+        fold = Const(0) if self._config.lean else Mux(last_group, fields.fold, 0)
+        self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
+
+        m.d.sync += self.bad.eq(0)
+        read = Signal(range(len(LOADER_WORDS) + 2))
+        m.d.comb += self.address.eq(Cat(read[:2], Const(0, 2), layer))
+        next_inferences = Signal.like(self.inferences)
+        ending, all_in = Signal(), Signal()  # this inference is the last one, known a cycle later; no more to come
+        m.d.comb += next_inferences.eq(self.inferences + 1)
+        m.d.sync += ending.eq(next_inferences == self.count)
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.run & ~all_in):
+                    m.next = "FETCH"
+                m.d.comb += self.idle.eq(all_in)
+
+            with m.State("FETCH"):
+                m.d.sync += read.eq(read + 1)
+                with m.Switch(read):
+                    for index in range(len(LOADER_WORDS)):
+                        with m.Case(index + 1):
+                            m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.word)
+                with m.If(read == len(LOADER_WORDS) + 1):
+                    m.d.sync += [layer.eq(layer + 1), read.eq(0)]
+                    with m.If(self._is_bad(fields)):
+                        m.d.sync += self.bad.eq(1)
+                        m.next = "STOPPED"
+                    with m.Else():
+                        m.next = "ENTRIES"
+
+            with m.State("ENTRIES"):
+                m.d.comb += [self.waits.eq(held_groups[1]), loads_entries.eq(~held_groups[1])]
+                with m.If(entries_loaded):
+                    m.d.sync += bank.eq(~bank)
+                    m.next = "TILES"
+
+            with m.State("TILES"):
+                m.d.comb += loads_tiles.eq(1)
+                with m.If(group_loaded):
+                    m.d.sync += group.eq(Mux(last_group, 1, group + 1))
+                    m.next = "ENTRIES"
+                    with m.If(last_group):
+                        m.next = "FETCH"
+                        with m.If(layer == self.layers):
+                            m.next = "LAST"
+
+            with m.State("LAST"):
+                m.d.sync += self.bad.eq(~ended)
+                m.d.sync += [self.inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
+                m.next = "IDLE"
+
+            with m.State("STOPPED"):
+                pass
+        with m.If(beat.ready & ended):
+            m.d.sync += self.bad.eq(1)
+        return m
+
+    def _is_bad(self, fields):
+        return (
+            (fields.opcode != OPCODE)
+            | (fields.kblocks == 0)
+            | (fields.groups == 0)
+            | (fields.cblocks == 0)
+            | (fields.rows_last == 0)
+            | (fields.rows_last > self._config.rows)
+            | (fields.fold > (0 if self._config.lean else (self._config.cols - 1).bit_length()))
+            | (self._config.lean & fields.diagonal)
+        )
+
+    def _load_entries(
+        self, m: Module, fields, bank: Signal, word: Value, enable: Signal, take: Signal, done: Signal
+    ) -> None:
+        """One column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
+        config = self._config
+        lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
+        per_beat = max(1, size // ENTRY_BYTES)
+        column = Signal(range(cols), name="entry_column")
+        diagonal = Const(0) if config.lean else fields.diagonal
+        whole = size >= ENTRY_BYTES  # a beat has entries, not half of one
+        ends = Signal(init=int(whole))  # a beat has the last half of its entries
+        if not whole:
+            word = word.replicate(2)
+            with m.If(enable & take):
+                m.d.sync += ends.eq(~ends)
+
+        # unless lean they are written a cycle later than weights: what there is to choose from lies far apart
+        entries = Signal.like(self.entries.entries)
+        biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
+        address = Cat(column[(lanes - 1).bit_length() :], bank)
+        writes = [(self.entries.biases, biases), (self.entries.scales, scales), (self.entries.address, address)]
+        if config.lean:
+            m.d.comb += [port.eq(value) for port, value in [*writes, (self.entries.entries, entries)]]
+        else:
+            for port, value in writes:
+                taken = Signal.like(port)
+                m.d.sync += [taken.eq(value), port.eq(taken)]
+            m.d.sync += self.entries.entries.eq(entries)
+        for lane in range(lanes):
+            part = word.word_select(lane % per_beat, 64)
+            entry = entries[lane]
+            m.d.comb += [
+                entry.bias.eq(Mux(diagonal, fields.bias, part[: config.sum_bits].as_signed())),
+                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part[32:47])),
+                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part[48:54])),
+            ]
+        with m.If(enable & diagonal):
+            m.d.comb += [biases.eq(-1), scales.eq(-1)]
+            m.d.sync += column.eq(column + lanes)
+            m.d.comb += done.eq(column + lanes >= cols)
+        with m.Elif(enable):
+            m.d.comb += self.parameters.ready.eq(1)
+            with m.If(take):
+                for lane in range(lanes):
+                    here = column % lanes == lane - lane % per_beat
+                    m.d.comb += biases[lane].eq(here if whole else here & ~ends)
+                    m.d.comb += scales[lane].eq(here & ends)
+                with m.If(ends):
+                    m.d.sync += column.eq(column + per_beat)
+                    m.d.comb += done.eq(column + per_beat >= cols)
+
+    def _load_tiles(
+        self, m: Module, fields, fold, written: Signal, enable: Signal, last_beat: Signal, done: Signal
+    ) -> None:
+        """One column group's weight tiles, row by row; done with the group's last beat."""
+        config = self._config
+        diagonal = Const(0) if config.lean else fields.diagonal
+        rows, slices = config.rows, config.cols // config.bytes_per_beat
+        # minus the channel blocks to come, minus one; not counted where a tile holds several k-blocks
+        block = Signal(12)
+        last_block = block[1:].all()
+        second = Signal()  # a kernel position that is not the first
+        part, row, next_row = Signal(range(slices)), Signal(range(rows)), Signal(range(rows))
+        last_part = part == slices - 1
+        # what tells a tile's last beat and the group's last tile is known a cycle ahead: a tile of a single beat waits for it
+        height, last_tile, settled, single = Signal(len(row)), Signal(), Signal(), Signal()
+        last_row = next_row == height
+        free = Signal()
+        accept = Signal()
+        waiting = Signal()  # the tile before waits in the shadow registers, and the next beat must
+
+        todo = Signal(17)  # 2 ** 16 minus the k-blocks to come, minus one
+        in_tile: Value = Const(1)  # k-blocks; from a register, as only a group's first tile needs it to be new
+        if not config.lean:
+            in_tile = Signal(config.cols.bit_length())
+            m.d.sync += in_tile.eq(Const(1) << fold)
+        next_todo = counted(todo, ~enable, ~fields.kblocks, in_tile)
+        with m.If(~enable | last_beat):
+            m.d.sync += todo.eq(next_todo)
+        with m.If(~enable | (last_beat & in_tile[0])):
+            m.d.sync += block.eq(counted(block, ~enable | last_block, ~fields.cblocks))
+
+        m.d.sync += [
+            height.eq(Mux(last_block, fields.rows_last, rows)),
+            last_tile.eq(next_todo[-1] | next_todo[:-1].all()),
+            settled.eq(enable),
+            single.eq((slices == 1) & (fields.rows_last == 1)),
+        ]
+        m.d.comb += [
+            free.eq(enable & ~waiting & (settled | ~single)),
+            accept.eq(free & (diagonal | self.parameters.valid)),
+            next_row.eq(row + 1),
+            last_beat.eq(accept & last_part & last_row),
+            done.eq(last_beat & last_tile),
+        ]
+        with m.If(free & ~diagonal):
+            m.d.comb += self.parameters.ready.eq(1)
+        with m.If(accept):
+            m.d.sync += part.eq(part + 1)
+            with m.If(last_part):
+                m.d.sync += row.eq(Mux(last_row, 0, next_row))
+        with m.If(last_beat):
+            m.d.sync += second.eq(~done & (second | last_block))
+
+        # row r of a diagonal tile of channel block b has its weight in column b * rows + r
+        column = Cat(row, (block + 1)[: (config.cols // rows - 1).bit_length()])
+        weight = Mux(second, fields.diagonal_b, fields.diagonal_a).as_unsigned()
+        beat = Signal.like(written)
+        made: Value = diagonal
+        for lane in range(config.bytes_per_beat):
+            if lane % SPAN == 0 and not config.lean:  # a register for each span
+                made = Signal(name=f"diagonal_{lane}", attrs=kept_if_large(config))
+                m.d.sync += made.eq(diagonal)
+            here = made & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
+            byte = chosen((here, weight), (~made, self.parameters.payload.data.word_select(lane, 8)))
+            m.d.comb += beat.word_select(lane, 8).eq(byte)
+
+        span, load = load_span(config), Signal.like(self.weights.load)
+        spans = config.cols // span
+        for at in range(rows):
+            for index in range(spans):
+                here = (row == at) & (part == index * span // config.bytes_per_beat)
+                m.d.comb += load[at * spans + index].eq(accept & here)
+        # after a reset zeros are written everywhere: that clears the shadow registers
+        goes = Const(1) if config.lean else self._hold(m, single, accept, last_beat, waiting)
+        if config.lean:
+            resetting = Signal(init=1)
+            loads = load | resetting.replicate(len(load))
+            m.d.sync += resetting.eq(0)
+            m.d.comb += written.eq(beat & ~resetting.replicate(len(beat)))
+        else:
+            loads = Signal.like(load, attrs=kept_if_large(config), init=(1 << len(load)) - 1)
+            with m.If(goes):
+                m.d.sync += [written.eq(beat), loads.eq(load)]
+        # what stays in the register is a tile's first beat
+        held = config.bytes_per_beat // span
+        m.d.comb += [
+            self.weights.data.eq(written),
+            self.weights.load.eq(Cat(loads[:held] & goes.replicate(held), loads[held:])),
+        ]
+        if config.lean:
+            m.d.comb += waiting.eq(self.full)
+
+    def _hold(self, m: Module, single: Signal, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:
+        """Whether the beat in the register goes on into the array; `waiting`: the next one must not come into the register."""
+        first = Signal(init=1)  # the next beat is the first of its tile
+        early = Signal()  # the beat in the register was taken while the tile before waited
+        goes = ~(early & self.full)
+        m.d.comb += waiting.eq(self.full & (early | (first & single)))
+        with m.If(accept):
+            m.d.sync += first.eq(last_beat)
+        with m.If(goes):
+            m.d.sync += early.eq(accept & self.full)
+        return goes

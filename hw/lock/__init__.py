@@ -1,0 +1,1 @@
+"""The lock: unlock unit, key schedule, S-boxes."""

@@ -1,0 +1,112 @@
+"""Byte substitution in three styles that trade block RAM for LUTs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from amaranth.hdl import Cat, Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.families.ecp5 import is_ecp5, looked_up
+from deeplock.hw.lock.composite_sbox import CompositeSbox
+from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX, check_bijection
+
+__all__ = ["STYLES", "Sbox"]
+
+STYLES = ("rom", "lut", "composite")
+
+
+class Sbox(wiring.Component):
+    """`lanes` bytes through one S-box, side by side.
+
+    Styles: `rom` is block RAM, one for two lanes where it has two ports (ECP5), else one a lane (iCE40); `lut` is a
+    table in LUTs, on ECP5 by `hw.families.ecp5.looked_up`; both take any 8-bit bijection. `composite` computes inversion in
+    GF((2^4)^2), with the fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom` and for
+    each of the `cuts` of `composite`, else 0. Throughput: `lanes` bytes a cycle.
+
+    Arguments
+    ---------
+    lanes : int
+        Bytes a cycle.
+    style : "rom" | "lut" | "composite"
+    table : uint8 [256]
+        The S-box, S[x] at x.
+    cuts : some of "forms", "norm"
+        Where style `composite`, eight LUTs deep, has registers (hw.lock.composite_sbox.CompositeSbox). Other styles ignore it.
+
+    Members
+    -------
+    input : In(8 * lanes)
+        Byte i in bits 8 * i and up.
+    output : Out(8 * lanes)
+        S[byte] of every byte, after `latency` cycles.
+    en : In(1)
+        With a latency: input is only taken in cycles in which it is high; in others the output stays.
+    clear : In(1)
+        The registers of `composite` read 0 in the next cycle. Other styles ignore it.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles.
+
+    Raises
+    ------
+    ValueError
+        For a style, a number of lanes or a table that is none of these.
+    """
+
+    def __init__(self, lanes: int, style: str, table: np.ndarray = SBOX, cuts: Sequence[str] = ()):
+        if lanes < 1:
+            raise ValueError(f"lanes must be at least 1, not {lanes}")
+        if style not in STYLES:
+            raise ValueError(f"style must be {', '.join(STYLES[:-1])} or {STYLES[-1]}, not {style}")
+        self._table = check_bijection(table)
+        if style == "composite" and not self._is(SBOX) and not self._is(INV_SBOX):
+            raise ValueError("style composite knows only the AES S-box and its inverse; use rom or lut")
+        self._lanes = lanes
+        self._style = style
+        self._cuts = cuts
+        self.latency = {"rom": 1, "lut": 0, "composite": len(cuts)}[style]
+        super().__init__({"input": In(8 * lanes), "output": Out(8 * lanes), "en": In(1), "clear": In(1)})
+
+    def _is(self, table: np.ndarray) -> bool:
+        return bool((self._table == table).all())
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        entries = [int(entry) for entry in self._table]
+        inputs = [self.input.word_select(lane, 8) for lane in range(self._lanes)]
+        outputs: list[Value] = []
+        if self._style == "rom":
+            for pair in range(0, self._lanes, 2):
+                memory = m.submodules[f"rom_{pair}"] = Memory(
+                    shape=8, depth=256, init=entries, attrs={"rom_style": "block"}
+                )
+                for address in inputs[pair : pair + 2]:
+                    port = memory.read_port()
+                    m.d.comb += [port.addr.eq(address), port.en.eq(self.en)]
+                    outputs.append(port.data)
+        elif self._style == "lut":
+            if is_ecp5(platform):
+                outputs = [looked_up(m, entries, address) for address in inputs]
+            else:
+                for lane, address in enumerate(inputs):
+                    # a memory, to say that it must not become block RAM
+                    memory = m.submodules[f"table_{lane}"] = Memory(
+                        shape=8, depth=256, init=entries, attrs={"rom_style": "logic"}
+                    )
+                    port = memory.read_port(domain="comb")
+                    m.d.comb += port.addr.eq(address)
+                    outputs.append(port.data)
+        else:
+            for lane, address in enumerate(inputs):
+                direction = "inverse" if self._is(INV_SBOX) else "forward"
+                sbox = m.submodules[f"lane_{lane}"] = CompositeSbox(direction, self._cuts)
+                m.d.comb += sbox.input.eq(address)
+                if self._cuts:
+                    m.d.comb += [sbox.en.eq(self.en), sbox.clear.eq(self.clear)]
+                outputs.append(sbox.output)
+        m.d.comb += self.output.eq(Cat(outputs))
+        return m

@@ -1,0 +1,1 @@
+"""What follows the array: pooling and requantisation."""

@@ -1,0 +1,215 @@
+"""Post-processing: requantise, max-pool and address the accumulators that leave the array."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.array.array import SPAN, kept_if_large
+from deeplock.hw.basics.layouts import entry_layout, post_fields, tag_layout
+from deeplock.hw.families import ecp5
+from deeplock.hw.post.requantise import Requantiser, steps_of
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["EntryWrite", "PostProcessor"]
+
+
+def EntryWrite(config: Config) -> wiring.Signature:
+    """Writes requantise entries of a column group: the bias of the lanes in `biases`, multiplier and shift of those in
+    `scales`. `address`: chunk, and bank in the highest bit."""
+    return wiring.Signature(
+        {
+            "biases": Out(config.lanes),
+            "scales": Out(config.lanes),
+            "address": Out(range(2 * config.cols // config.lanes)),
+            "entries": Out(data.ArrayLayout(entry_layout(config.sum_bits), config.lanes)),
+        }
+    )
+
+
+class PostProcessor(wiring.Component):
+    """Takes the totals of one pixel, `lanes` channels (a chunk) at a time, through requantise and max-pool.
+
+    Pooling keeps the running maximum of a window, whose pixels come one after another. Two banks of entries take turns, one
+    per column group, so that the next group's arrive while this one's are in use.
+
+    Throughput: one chunk a step of `multiplier_cycles` cycles, so cols / lanes * multiplier_cycles cycles a pixel; pixels must
+    not come closer. Latency: `latency` cycles from `valid` to the first `out_valid` of a window's last pixel, and up to
+    multiplier_cycles - 1 more: steps begin at multiples of multiplier_cycles after reset.
+
+    Members:
+        entries        written by the weight loader: a cycle later, unless `config.lean`; a group's first pixel must not come
+                       in the cycle after its last entry
+        fields         of the layer; `start` in their first cycle
+        valid, totals, tag   finished accumulators of one pixel
+        out            one chunk: `data`, `word` and `chunk` (position in the word) in the activation memory, `keep` for the
+                       valid bytes, `last` for the last one of the layer
+        group_done     pulse: a column group has left, its entries are free
+        layer_done     pulse: a layer has left
+        retired        pulse: a pixel has left
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        self._chunks = config.cols // config.lanes
+        self._steps = steps_of(config.multiplier_cycles)
+        self.latency = 2 + config.multiplier_cycles * self._steps
+        out = data.StructLayout(
+            {
+                "data": data.ArrayLayout(signed(8), config.lanes),
+                "word": range(config.activation_words),
+                "chunk": range(max(2, config.rows // config.lanes)),
+                "keep": config.lanes,
+                "last": 1,
+            }
+        )
+        super().__init__(
+            {
+                "entries": In(EntryWrite(config)),
+                "fields": In(post_fields),
+                "start": In(1),
+                "valid": In(1),
+                "totals": In(data.ArrayLayout(signed(config.sum_bits), config.cols)),
+                "tag": In(tag_layout(config)),
+                "out_valid": Out(1),
+                "out": Out(out),
+                "group_done": Out(1),
+                "layer_done": Out(1),
+                "retired": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config, chunks = self._config, self._chunks
+        cols, lanes, cycles = config.cols, config.lanes, config.multiplier_cycles
+
+        advance = Signal()  # a step ends
+        cycle = Signal(range(cycles))
+        m.d.sync += cycle.eq(cycle + 1)
+        m.d.comb += advance.eq(cycle == cycles - 1)
+
+        # one pixel's totals move past the lanes, a chunk a step
+        hold = Signal(data.ArrayLayout(signed(config.sum_bits), cols), reset_less=True)
+        tag = Signal.like(self.tag)
+        busy = Signal()
+        chunk = Signal(range(chunks))
+        bank = Signal()
+        next_tag, next_busy = Signal.like(tag), Signal()
+        take, ends = Signal(), Signal()
+        m.d.comb += [take.eq(busy & advance), ends.eq(take & (chunk == chunks - 1))]
+        m.d.comb += [next_tag.eq(Mux(self.valid, self.tag, tag)), next_busy.eq(self.valid | (busy & ~ends))]
+        m.d.sync += [tag.eq(next_tag), busy.eq(next_busy)]
+
+        # The entry of a chunk is read in the cycle before the lanes take it. Entries of the bank in use are not written, and
+        # what is read before they are is read again. Each lane has its address from a register.
+        next_chunk, next_bank = Signal.like(chunk), Signal()
+        m.d.comb += [next_chunk.eq(chunk + take), next_bank.eq(bank ^ (ends & tag.pixel_last))]
+        m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
+        # in its last chunk, and while not `busy`, it waits for the next pixel's; what there is without one does not matter
+        for first in range(0, cols, SPAN):
+            span, totals = range(first, min(first + SPAN, cols)), self.totals
+            with m.If(~busy | advance):
+                m.d.sync += [hold[col].eq(totals[col]) for col in span]
+            if first < cols - lanes:
+                moves = Signal(name=f"moves_{first}", attrs=kept_if_large(config))
+                m.d.sync += moves.eq(next_busy & (next_chunk != chunks - 1))
+                with m.If(moves & advance):
+                    m.d.sync += [hold[col].eq(hold[col + lanes]) for col in span if col < cols - lanes]
+        will_take = next_busy & (cycle == (cycles - 2) % cycles)
+        will_end = will_take & (next_chunk == chunks - 1) & next_tag.pixel_last
+        next_address = Cat((next_chunk + will_take)[: len(chunk)], next_bank ^ will_end)
+        entry = entry_layout(config.sum_bits)
+        in_blocks = ecp5.has_blocks_for(platform, config)
+        # two cycles later at each lane, before the layer's first word: the lanes may be far away
+        is_narrow = Signal(reset_less=True)
+        m.d.sync += is_narrow.eq(self.fields.narrow)
+        requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
+        for lane, requantiser in enumerate(requantisers):
+            m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=entry.size, depth=2 * chunks, init=[])
+            write, read = store.write_port(granularity=config.sum_bits), store.read_port()
+            m.submodules[f"lane_{lane}"] = requantiser
+            narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
+            address = Signal(len(next_address), name=f"address_{lane}", attrs=kept_if_large(config))
+            m.d.sync += [narrow.eq(is_narrow), address.eq(next_address)]
+            for port, value in (
+                (write.addr, self.entries.address),
+                (write.data, self.entries.entries[lane].as_value()),
+                (write.en, Cat(self.entries.biases[lane], self.entries.scales[lane])),
+            ):
+                if config.lean:
+                    m.d.comb += port.eq(value)
+                else:  # the lanes may be far away from the loader
+                    written = Signal.like(port, name=f"written_{lane}", attrs=kept_if_large(config))
+                    m.d.comb += port.eq(written)
+                    m.d.sync += written.eq(value)
+            m.d.comb += [
+                read.addr.eq(address),
+                requantiser.advance.eq(advance),
+                requantiser.accumulator.eq(hold[lane]),
+                requantiser.entry.eq(read.data),
+                requantiser.narrow.eq(narrow),
+                requantiser.zero_point.eq(self.fields.zero_point),
+                requantiser.hi.eq(self.fields.hi),
+            ]
+
+        beside = Cat(tag, busy)
+        for step in range(self._steps):
+            delayed = Signal(len(beside), name=f"beside_{step}")
+            with m.If(advance):
+                m.d.sync += delayed.eq(beside)
+            beside = delayed
+        done, valid = Signal.like(tag), Signal()
+        m.d.comb += [done.eq(beside), valid.eq(advance & beside[-1])]
+        self._pool_and_write(m, requantisers, valid, done)
+        return m
+
+    def _pool_and_write(self, m: Module, requantisers: list[Requantiser], valid: Signal, tag) -> None:
+        """With `valid` the lanes give a chunk of a pixel with `tag`."""
+        config, chunks = self._config, self._chunks
+        cols, lanes, per_word = config.cols, config.lanes, config.rows // config.lanes
+
+        # the last `chunks` chunks, first the one in `out`: the maximum of the window so far is the floor of the next
+        results = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
+        inside = Signal()  # not the first pixel of its window
+        for lane, requantiser in enumerate(requantisers):
+            m.d.comb += requantiser.floor.eq(Mux(inside, results[chunks - 1][lane], self.fields.lo))
+        m.d.comb += self.out.data.eq(results[0])
+        with m.If(valid):
+            m.d.sync += results.eq(Cat((requantiser.out for requantiser in requantisers), results))
+
+        position = Signal(range(chunks), init=chunks - 1)  # of the chunk in `out`
+        chunk = Signal.like(position)
+        ends = valid & (chunk == chunks - 1)
+        leaves = ends & tag.pixel_last
+        window_ended = Signal()
+        m.d.comb += chunk.eq(position + 1)
+        with m.If(valid):
+            m.d.sync += [position.eq(chunk), window_ended.eq(tag.window_last)]
+        with m.If(ends):
+            m.d.sync += inside.eq(~tag.window_last)
+
+        # addresses move on in the cycle after, when `out` has used them
+        pixel_word = Signal.like(self.out.word)
+        group_word = Signal(range(cols // config.rows << 8))  # there are less than 256 groups
+        restart = self.start | self.group_done
+        with m.If(leaves):  # counts from the layer's destination on
+            m.d.sync += group_word.eq(Mux(tag.final, 0, group_word + cols // config.rows))
+        with m.If(restart | (self.retired & window_ended)):
+            base = Mux(restart, self.fields.destination, pixel_word)
+            m.d.sync += pixel_word.eq(base + Mux(restart, group_word, self.fields.pixel_words))
+
+        first_column = chunk * lanes
+        last_columns = self.fields.last_columns[: cols.bit_length()]
+        keep = Cat(~tag.final | (first_column + lane < last_columns) for lane in range(lanes))
+        m.d.comb += [
+            self.out.word.eq(pixel_word + (position >> (per_word - 1).bit_length())),
+            self.out.chunk.eq(position % per_word),
+        ]
+        m.d.sync += [
+            self.out_valid.eq(valid & tag.window_last & keep.any()),
+            self.out.keep.eq(keep),
+            self.out.last.eq(tag.final & tag.pixel_last & (first_column + lanes >= last_columns)),
+            self.group_done.eq(leaves),
+            self.layer_done.eq(leaves & tag.final),
+            self.retired.eq(ends),
+        ]

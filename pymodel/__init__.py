@@ -1,0 +1,1 @@
+"""The models and the compiler: what is computed, byte for byte, and how a network becomes a loadable."""

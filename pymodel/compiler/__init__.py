@@ -1,0 +1,1 @@
+"""From the int8 network to the loadable; interpreters of loadables."""

@@ -1,0 +1,79 @@
+"""Where tensors lie in the activation memory."""
+
+from deeplock.pymodel.compiler.schedule import Step
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.network import Shape
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["Placement", "allocate", "words_of"]
+
+Placement = dict[str, int]
+"""First word of every tensor."""
+
+
+def words_of(shape: Shape, rows: int) -> int:
+    return shape[0] * shape[1] * -(-shape[2] // rows)
+
+
+def _first_gap(taken: list[tuple[int, int]], size: int, low: int, high: int) -> int | None:
+    """Lowest place for `size` words in low..high beside the ranges that are taken."""
+    at = low
+    for begin, end in sorted(taken):
+        if at + size <= begin:
+            break
+        at = max(at, end)
+    return at if at + size <= high else None
+
+
+def allocate(steps: list[Step], config: Config, gathered: str | None = None) -> tuple[Placement, bool]:
+    """Place the ifmap's words and every step's output; the last one leaves on the stream and has no place.
+
+    A step writes to the other bank than it reads from where that is possible, for memories with one port a bank. A place is
+    free again after the last step that reads it. Tensor `gathered`, which a batch fills ifmap by ifmap for the steps that it
+    shares, has a place for all of them from the start. The ifmap gets words of its own at the end of bank 0 if they fit: then
+    the second value is True, and the next ifmap may arrive while this inference goes on.
+
+    Raises:
+        DeeplockError: a tensor does not fit, by layer.
+    """
+    last_use = {name: index for index, step in enumerate(steps) for name in step.inputs}
+    for own in (True, False):
+        try:
+            return _place(steps, config, last_use, gathered, own), own
+        except DeeplockError:
+            if not own:
+                raise
+    raise AssertionError
+
+
+def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered: str | None, own: bool) -> Placement:
+    rows, half = config.rows, config.activation_words // 2
+    banks = ((0, half), (half, 2 * half))
+    sizes = {"input": words_of(steps[0].shape, rows)} | {step.output: words_of(step.out, rows) for step in steps}
+    if sizes["input"] > half:
+        raise DeeplockError(f"the ifmap takes {sizes['input']} activation words, a bank has {half}")
+    places: Placement = {"input": half - sizes["input"]}
+    live = ["input"]
+
+    def put(step: Step, beside: set[int]) -> None:
+        """A place for what the step writes, if possible in another bank than those `beside`."""
+        taken = [(places[name], places[name] + sizes[name]) for name in live]
+        size = sizes[step.output]
+        for bank in sorted((0, 1), key=lambda bank: bank in beside):
+            place = _first_gap([gap for gap in taken if gap[0] // half == bank], size, *banks[bank])
+            if place is not None:
+                break
+        else:
+            raise DeeplockError(f"layer {step.name}: its output takes {size} activation words, a bank has {half}")
+        places[step.output] = place
+        live.append(step.output)
+
+    if gathered is not None:
+        index = next(index for index, step in enumerate(steps) if step.output == gathered)
+        sizes[gathered] = words_of(steps[index + 1].shape, rows)
+        put(steps[index], {index % 2})  # the bank that its writer reads if banks take turns
+    for index, step in enumerate(steps[:-1]):
+        live = [name for name in live if last_use[name] >= index or (own and name == "input")]
+        if step.output != gathered:
+            put(step, {places[name] // half for name in step.inputs})
+    return places

@@ -1,0 +1,276 @@
+"""The compiler: quantised network -> layer descriptors and parameter stream for one accelerator geometry.
+
+A layer with more pixels than the accumulator memory holds becomes several descriptors, each with the weights again. A batch
+has the layers before its dense ones once for each ifmap, with the weights again, and the dense ones once for all.
+"""
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from deeplock.pymodel.compiler.allocate import Placement, allocate, words_of
+from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
+from deeplock.pymodel.compiler.schedule import Step, plan_input, plan_steps, share
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.network import (
+    Add,
+    AveragePool,
+    Conv,
+    Layer,
+    MaxPool,
+    Network,
+    lower_bound,
+    output_shapes,
+)
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import Image, Interface
+from deeplock.pymodel.spec.program import MAGIC, OPCODE, VERSION, WORDS, pixels_of
+
+__all__ = ["compile_network"]
+
+MODULUS = 1 << 16
+
+
+def _reach(layer: Layer) -> int:
+    """What |accumulator + bias| cannot exceed, whatever the ifmap: 128 * sum of |weights| + |bias|.
+
+    The bias has the input's zero point in it, and padding reads as that zero point: both are in the bound. With the biases of
+    fixed_point.py an addition stays below 2**17, and an average below 2**23 for windows of fewer than 2**15 pixels.
+    """
+    match layer:
+        case Conv():
+            weights = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(axis=1)
+            return int((128 * weights + np.abs(layer.bias.astype(np.int64))).max())
+        case MaxPool():
+            return 128
+        case AveragePool():
+            return 128 * prod(layer.kernel) + abs(layer.bias)
+        case Add():
+            return 128 * sum(layer.weights) + abs(layer.bias)
+
+
+def _checked(step: Step, config: Config) -> Step:
+    """The step with the weights as it runs them, and whether it is narrow; DeeplockError if its sums are too large."""
+    bound, limit = _reach(step.layer), 1 << (config.sum_bits - 1)
+    if bound >= limit:
+        raise DeeplockError(
+            f"layer {step.name}: an accumulator can reach {bound}, sum_bits {config.sum_bits} holds {limit - 1}"
+        )
+    narrow = bound < 1 << 23
+    if isinstance(step.layer, Conv):
+        layer = replace(step.layer, weight=step.weight, accumulator_bits=24 if narrow else 32)
+        step = replace(step, layer=layer)
+    return replace(step, narrow=narrow)
+
+
+def _check_lean(step: Step) -> None:
+    """DeeplockError if the step needs what an accelerator with Config.lean leaves out."""
+    match step.layer:
+        case Conv():
+            if any(step.padding):
+                raise DeeplockError(
+                    f"layer {step.name}: padding must be 0, not {step.padding}: the accelerator is lean, and pads nothing but "
+                    "the ifmap of a first layer that it unfolds"
+                )
+        case MaxPool():
+            raise DeeplockError(
+                f"layer {step.name}: a lean accelerator pools only right behind a convolution that nothing else reads, in "
+                "windows that do not overlap and of which a row fits its accumulators"
+            )
+        case AveragePool() | Add():
+            kind = "average pooling" if isinstance(step.layer, AveragePool) else "addition"
+            raise DeeplockError(f"layer {step.name}: a lean accelerator has no {kind}")
+
+
+def _weights(step: Step, config: Config) -> dict[str, int]:
+    """The fields of the weight loader."""
+    rows, cols = config.rows, config.cols
+    groups = -(-step.out[2] // cols)
+    fields = {"groups": groups, "opcode": OPCODE, "last_columns": step.out[2] - (groups - 1) * cols}
+    if step.weight is not None:
+        depth = step.shape[2]
+        cblocks = -(-depth // rows)
+        return fields | {
+            "kblocks": step.kernel[0] * step.kernel[1] * cblocks,
+            "fold": 0 if config.lean else fold_of(fields["last_columns"], cols),
+            "cblocks": cblocks,
+            "rows_last": depth - (cblocks - 1) * rows,
+            **dict.fromkeys(("diagonal", "diagonal_a", "diagonal_b", "multiplier", "bias", "shift_1", "group_step"), 0),
+        }
+    fields |= {
+        "kblocks": step.kernel[0] * step.kernel[1] * (cols // rows),
+        "fold": 0,
+        "cblocks": cols // rows,
+        "rows_last": rows,
+        "diagonal": 1,
+        "group_step": cols // rows,
+    }
+    layer = step.layer
+    if isinstance(layer, MaxPool):  # 2**15 * q / 2**15
+        return fields | {"diagonal_a": 1, "diagonal_b": 1, "multiplier": 1 << 15, "bias": 0, "shift_1": 14}
+    assert not isinstance(layer, Conv)
+    one, two = layer.weights if isinstance(layer, Add) else (1, 1)
+    scale = {"multiplier": int(layer.multiplier), "bias": int(layer.bias), "shift_1": int(layer.shift) - 1}
+    return fields | {"diagonal_a": one, "diagonal_b": two} | scale
+
+
+def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -> dict[str, int]:
+    """The words that the feeder visits, from row `first` of the output on."""
+    _, width, depth = step.shape
+    words = -(-depth // config.rows)  # of a pixel
+    visited = words if step.weight is not None else config.cols // config.rows  # of a pixel, for one column group
+    window, pool_stride = step.window
+    step_x, step_y = step.stride * words, step.stride * width * words
+    corner = (window - 1) * (step_x + step_y)
+    y0, x0 = first * pool_stride * step.stride - step.padding[0], -step.padding[1]
+    row = width * words
+    if isinstance(step.layer, Add):
+        row = places[step.inputs[1]] - places[step.inputs[0]]
+    column_step = words - visited + 1
+    signed = {
+        "source": places[step.inputs[0]] + (y0 * width + x0) * words,
+        "column_step": column_step,
+        "kernel_step": row - (step.kernel[1] - 1) * words - visited + 1,
+        "step_x": step_x,
+        "step_y": step_y - (window - 1) * step_x,
+        "step_window": pool_stride * step_x - corner,
+        "step_row": pool_stride * (step_y - (step.out[1] - 1) * step_x) - corner,
+    }
+    return {"x0": x0, "y0": y0} | {name: value % MODULUS for name, value in signed.items()}
+
+
+def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> dict[str, int]:
+    """The descriptor for `count` rows of (pooled) output from row `first` on; without wait_input and release_input."""
+    layer = step.layer
+    window, pool_stride = step.window
+    pixel_words = -(-step.out[2] // config.rows)
+    plain = isinstance(layer, MaxPool)
+    return (
+        _weights(step, config)
+        | _addresses(step, config, places, first)
+        | {
+            "kernel_h": step.kernel[0],
+            "kernel_w": step.kernel[1],
+            "pool_w": window,
+            "pool_h": window,
+            "stride": step.stride,
+            "window_stride": pool_stride * step.stride,
+            "out_w": step.out[1],
+            "out_h": count,
+            "in_w": step.shape[1],
+            "in_h": step.shape[0] + isinstance(layer, Add),  # kernel row 1 of an addition is not a row further down
+            "pad_value": layer.input_zero_point if isinstance(layer, Conv) else 0,
+            "destination": (places.get(step.output, 0) + first * step.out[1] * pixel_words) % MODULUS,
+            "pixel_words": pixel_words,
+            "zero_point": 0 if plain else layer.zero_point,
+            "lo": -128 if plain else layer.lo,
+            "hi": 127 if plain else layer.hi,
+            "narrow": int(step.narrow),
+            "to_stream": int(step.output not in places),
+        }
+    )
+
+
+def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
+    """Rows of (pooled) output per descriptor, as (first, count), so that each fits the accumulator memory."""
+    out_h, out_w, _ = step.out
+    per_row = out_w * step.window[0] ** 2
+    rows = config.accumulators // per_row
+    if rows == 0:
+        raise DeeplockError(
+            f"layer {step.name}: one row of output takes {per_row} accumulators, the accelerator has {config.accumulators}"
+        )
+    return [(first, min(rows, out_h - first)) for first in range(0, out_h, rows)]
+
+
+def compile_network(network: Network, config: Config, rng: np.random.Generator | None = None, batch: int = 1) -> Image:
+    """Compile for an accelerator; the image is plain (suite "plain"), `Image.locked` locks it.
+
+    rng    fills the bytes that the network leaves open; None takes entropy from the operating system
+    batch  ifmaps that an inference takes, 1 to 255; the dense layers at the network's end share their weights among them
+
+    Raises:
+        DeeplockError: the network does not fit the accelerator or the program format; the line names layer and limit.
+    """
+    rng = rng or np.random.default_rng()
+    steps, unfold = plan_input(plan_steps(network, config), config)
+    for step in steps if config.lean else []:
+        _check_lean(step)
+    steps = [_checked(step, config) for step in steps]
+    each, shared = share(steps, batch) if batch > 1 else (steps, [])
+    if not 1 <= batch <= 255:
+        raise DeeplockError(f"batch must be 1..255, not {batch}")
+    if batch > 1 and not shared:
+        raise DeeplockError(
+            f"network {network.name}: a batch shares the weights of dense layers at the end, and this network has none "
+            f"behind its first layer: batch must be 1, not {batch}"
+        )
+    gathered = [each[-1].output] if shared else []
+    part = words_of(each[-1].out, config.rows)
+    places, early = allocate(each + shared, config, *gathered)
+    # the first step reads the ifmap; if later ones do too, it is free only at the end
+    early = early and not any("input" in step.inputs for step in steps[1:])
+
+    program: list[dict[str, int]] = []
+    parameters: list[np.ndarray] = []
+
+    def emit(steps: list[Step], places: Placement) -> None:
+        for step in steps:
+            for first, count in _strips(step, config):
+                fields = _descriptor(step, config, places, first, count) | {"wait_input": 0, "release_input": 0}
+                program.append(fields)
+                if isinstance(step.layer, Conv):
+                    parameters.append(encode_groups(step.layer, fields, config, rng))
+
+    for index in range(batch):
+        begin = len(program)
+        emit(each, places | {name: places[name] + index * part for name in gathered})
+        if index == batch - 1:
+            emit(shared, places)
+        program[begin]["wait_input"] = 1
+        program[begin + len(_strips(each[0], config)) - 1 if early else -1]["release_input"] = 1
+    if WORDS * len(program) > config.program_words:
+        raise DeeplockError(
+            f"network {network.name} takes {len(program)} descriptors, program_words {config.program_words} "
+            f"holds {config.program_words // WORDS}"
+        )
+    stream = np.concatenate(parameters).tobytes()
+    header = {
+        "magic": MAGIC,
+        "rows": config.rows,
+        "cols": config.cols,
+        "bytes_per_beat": config.bytes_per_beat,
+        "suite": 0,
+        "version": VERSION,
+        "layers": len(program),
+        "batch": batch,
+        "parameter_beats": len(stream) // config.bytes_per_beat,
+        "activation_words": config.activation_words,
+        "accumulators": max(pixels_of(fields) for fields in program),
+        "ifmap_beats": -(-unfold.ifmap_bytes // config.rows),
+        "run_bytes": unfold.run_bytes,
+        "runs": unfold.runs,
+        "run_pitch": unfold.run_pitch,
+        "x_pitch": unfold.x_pitch,
+        "y_pitch": unfold.y_pitch,
+        "windows_x": unfold.windows_x,
+        "windows_y": unfold.windows_y,
+        "destination": places["input"],
+    }
+    interface = Interface(
+        network=network.name,
+        dataset=network.dataset,
+        classes=network.classes,
+        input_shape=network.input_shape,
+        output_shape=output_shapes(network)[network.layers[-1].name],
+        input=network.input,
+        output=network.output,
+        ifmap_padding=unfold.padding,
+        pad_value=unfold.pad_value,
+        lower_bound=lower_bound(
+            network, config.rows, config.cols, config.bytes_per_beat, [step.name for step in shared], batch
+        ),
+        pixels=network.pixels,
+    )
+    return Image(header, tuple(program), stream, interface)

@@ -1,0 +1,1 @@
+"""From a user's float network to the int8 network."""

@@ -1,0 +1,218 @@
+"""What the operators of a PT2E graph ask of the accelerator: from a node's arguments to a layer, but for its scale."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx
+
+from deeplock.pymodel.frontends.quantizer import CONVS, MEANS, unsupported
+from deeplock.pymodel.network.fixed_point import integer_add, integer_average, integer_conv
+from deeplock.pymodel.network.network import Layer, MaxPool, Quantisation, Shape, output_shape
+
+__all__ = [
+    "Activation",
+    "Pending",
+    "arguments",
+    "clamped",
+    "read_add",
+    "read_average_pool",
+    "read_mac",
+    "read_max_pool",
+]
+
+_DEQUANTISE_WEIGHT = torch.ops.quantized_decomposed.dequantize_per_channel.default
+_RELU6 = frozenset({torch.ops.aten.relu6.default, torch.ops.aten.relu6_.default})
+_HARDTANH = frozenset({torch.ops.aten.hardtanh.default, torch.ops.aten.hardtanh_.default})
+_ADAPTIVE = torch.ops.aten.adaptive_avg_pool2d.default
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Ofmap of the layer `source`, or the ifmap "input"; int8 once it has its quantisation. `flat`: [n, features]."""
+
+    source: str
+    shape: Shape
+    quantisation: Quantisation | None = None
+    flat: bool = False
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Sums on their way to being requantised: a layer but for the scale of its output and its clamp."""
+
+    make: Callable[..., Layer]
+    shape: Shape
+    flat: bool
+    lo: float = -inf
+    hi: float = inf
+
+    def requantised(self, output: Quantisation) -> tuple[Activation, Layer]:
+        layer = self.make(output=output, lo=self.lo, hi=self.hi)
+        return Activation(layer.name, output_shape(layer, self.shape), output, self.flat), layer
+
+
+def arguments(node: fx.Node) -> dict[str, Any]:
+    """The operator's arguments by name, defaults filled in."""
+    schema = node.target._schema.arguments  # pyright: ignore
+    given = dict(zip((argument.name for argument in schema), node.args, strict=False))
+    return {argument.name: argument.default_value for argument in schema} | given | node.kwargs
+
+
+def _pair(values: int | list[int]) -> tuple[int, int]:
+    """For both directions, of one number or two."""
+    values = [values] if isinstance(values, int) else list(values)
+    return values[0], values[-1]
+
+
+def _one(node: fx.Node, what: str, values: int | list[int]) -> int:
+    """The number that holds in both directions."""
+    tall, wide = _pair(values)
+    if tall != wide:
+        raise unsupported(node, f"{what} must be the same in both directions, not {[tall, wide]}")
+    return tall
+
+
+def _spatial(node: fx.Node, value: Activation) -> None:
+    if value.flat:
+        raise unsupported(node, "its input must not be flattened")
+
+
+def _quantised(node: fx.Node, value: Activation) -> Quantisation:
+    if value.quantisation is None:
+        raise unsupported(node, "its input must be int8: quantise with AcceleratorQuantizer")
+    return value.quantisation
+
+
+def _constant(node: fx.Node, attribute: object) -> np.ndarray:
+    """The tensor behind a get_attr node."""
+    if not isinstance(attribute, fx.Node) or attribute.op != "get_attr":
+        raise unsupported(node, f"its parameter {attribute} must be a constant")
+    tensor = node.graph.owning_module
+    for part in str(attribute.target).split("."):
+        tensor = getattr(tensor, part)
+    return tensor.detach().cpu().numpy()  # pyright: ignore
+
+
+def _padding(padding: Any, kernel: tuple[int, int]) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right). "same" puts the odd pixel at the bottom right, as PyTorch does."""
+    if padding == "same":
+        top, left = (kernel[0] - 1) // 2, (kernel[1] - 1) // 2
+        return top, left, kernel[0] - 1 - top, kernel[1] - 1 - left
+    height, width = (0, 0) if padding == "valid" else _pair(padding)
+    return height, width, height, width
+
+
+def read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
+    """Convolution, or dense layer as one."""
+    given = arguments(node)
+    dequantise = given["weight"]
+    if not isinstance(dequantise, fx.Node) or dequantise.target is not _DEQUANTISE_WEIGHT:
+        raise unsupported(node, "its weights must be int8 per output channel: quantise with AcceleratorQuantizer")
+    weight = _constant(node, dequantise.args[0])
+    scale = _constant(node, dequantise.args[1]).astype(np.float64)
+    bias = np.zeros(len(weight)) if given["bias"] is None else _constant(node, given["bias"]).astype(np.float64)
+    stride, padding = 1, (0, 0, 0, 0)
+    if node.target in CONVS:
+        _spatial(node, value)
+        if given["groups"] != 1:
+            raise unsupported(node, f"groups must be 1, not {given['groups']}")
+        if _one(node, "dilation", given["dilation"]) != 1:
+            raise unsupported(node, f"dilation must be 1, not {given['dilation']}")
+        stride = _one(node, "stride", given["stride"])
+        if stride not in (1, 2):
+            raise unsupported(node, f"stride must be 1 or 2, not {stride}")
+        padding = _padding(given["padding"], weight.shape[2:])
+    else:
+        if not value.flat:
+            raise unsupported(node, "its input must be flattened first")
+        height, width, channels = value.shape
+        weight = weight.reshape(-1, channels, height, width)
+    make = partial(
+        integer_conv,
+        name,
+        value.source,
+        weight.transpose(0, 2, 3, 1),
+        scale,
+        bias,
+        _quantised(node, value),
+        stride=stride,
+        padding=padding,
+    )
+    return Pending(make, value.shape, value.flat)
+
+
+def _check_window(node: fx.Node, given: dict[str, Any], **only: int | None) -> None:
+    for argument, value in only.items():
+        found = given[argument]
+        if (found if value is None else _one(node, argument, found)) != value:
+            raise unsupported(node, f"{argument} must be {value}, not {found}")
+    if given["ceil_mode"]:
+        raise unsupported(node, "ceil_mode must be False")
+
+
+def read_max_pool(node: fx.Node, name: str, value: Activation) -> MaxPool:
+    given = arguments(node)
+    _check_window(node, given, padding=0, dilation=1)
+    kernel = _one(node, "kernel", given["kernel_size"])
+    return MaxPool(name, value.source, kernel, _one(node, "stride", given["stride"]) if given["stride"] else kernel)
+
+
+def _average_window(node: fx.Node, given: dict[str, Any], shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Kernel and strides, both (height, width)."""
+    size = shape[:2]
+    if node.target in MEANS:
+        dims = {dim % 4 for dim in given["dim"] or ()}
+        if dims != {2, 3} or given["dtype"] is not None:
+            raise unsupported(node, f"must be over both image dimensions, 2 and 3, not {given['dim']}")
+        return size, size
+    if node.target is _ADAPTIVE:
+        out = _pair(given["output_size"])
+        if size[0] % out[0] or size[1] % out[1]:
+            raise unsupported(node, f"its input {list(size)} must be a multiple of its output {list(out)}")
+        kernel = size[0] // out[0], size[1] // out[1]
+        return kernel, kernel
+    _check_window(node, given, padding=0, divisor_override=None)
+    kernel = _pair(given["kernel_size"])
+    return kernel, _pair(given["stride"]) if given["stride"] else kernel
+
+
+def read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
+    """Average pool, adaptive or not, or mean over both directions."""
+    given = arguments(node)
+    _spatial(node, value)
+    height, width, _ = value.shape
+    kernel, strides = _average_window(node, given, value.shape)
+    # in a direction in which one window fits, the stride does not matter
+    counts = [(size - k) // s + 1 for size, k, s in zip((height, width), kernel, strides, strict=True)]
+    needed = {stride for stride, count in zip(strides, counts, strict=True) if count > 1} or {max(strides)}
+    stride = max(needed)
+    if len(needed) > 1 or counts != [(height - kernel[0]) // stride + 1, (width - kernel[1]) // stride + 1]:
+        raise unsupported(node, f"stride must be the same in both directions, not {list(strides)}")
+    make = partial(integer_average, name, value.source, kernel, stride, _quantised(node, value))
+    return Pending(make, value.shape, node.target in MEANS and not given["keepdim"])
+
+
+def read_add(node: fx.Node, name: str, value: Activation, other: object) -> Pending:
+    if not isinstance(other, Activation):
+        raise unsupported(node, f"both of its inputs must be activations, not {arguments(node)['other']}")
+    if arguments(node)["alpha"] != 1:
+        raise unsupported(node, f"alpha must be 1, not {arguments(node)['alpha']}")
+    if (value.shape, value.flat) != (other.shape, other.flat):
+        raise unsupported(node, f"its inputs must have one shape, not {value.shape} and {other.shape}")
+    quantisations = _quantised(node, value), _quantised(node, other)
+    return Pending(partial(integer_add, name, (value.source, other.source), quantisations), value.shape, value.flat)
+
+
+def clamped(node: fx.Node, value: Pending) -> Pending:
+    """The sums under the node's activation function."""
+    lo, hi = 0.0, inf
+    if node.target in _RELU6:
+        hi = 6.0
+    elif node.target in _HARDTANH:
+        lo, hi = float(arguments(node)["min_val"]), float(arguments(node)["max_val"])
+    return replace(value, lo=lo, hi=hi)

@@ -1,0 +1,136 @@
+"""From the graph that torchao's convert_pt2e makes, float operators between quantise and dequantise, to a `Network`."""
+
+from dataclasses import replace
+from math import prod
+
+import torch
+from torch import fx
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.operators import (
+    Activation,
+    Pending,
+    arguments,
+    clamped,
+    read_add,
+    read_average_pool,
+    read_mac,
+    read_max_pool,
+)
+from deeplock.pymodel.frontends.quantizer import (
+    ADDS,
+    AVERAGES,
+    CLAMPS,
+    DROPOUTS,
+    MACS,
+    POOLS,
+    RESHAPES,
+    SYMBOLS,
+    unsupported,
+)
+from deeplock.pymodel.network.network import Layer, Network, Quantisation, Shape, output_shape
+
+__all__ = ["from_pt2e"]
+
+_quantized = torch.ops.quantized_decomposed
+_QUANTISE = _quantized.quantize_per_tensor.default
+_DEQUANTISE = _quantized.dequantize_per_tensor.default
+_DEQUANTISE_WEIGHT = _quantized.dequantize_per_channel.default
+
+_Value = Activation | Pending
+
+
+def _read_quantisation(node: fx.Node) -> Quantisation:
+    _, scale, zero_point, lowest, highest, dtype = node.args
+    if (lowest, highest, dtype) != (-128, 127, torch.int8):
+        raise unsupported(node, "activations must be int8, -128..127: quantise with AcceleratorQuantizer")
+    return Quantisation(float(scale), int(zero_point))  # pyright: ignore
+
+
+def _name(node: fx.Node, taken: set[str]) -> str:
+    """The path of the module that the node comes from, or the node's own name where that is no name for a layer."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    path = stack[-1][0] if stack else ""
+    if path and node.target in ADDS:
+        path = f"{path}.{node.name}"  # there is no module for it, only the one around it
+    return next(name for name in (path, node.name, f"{node.name}_") if name not in taken)
+
+
+def _input_shape(node: fx.Node) -> Shape:
+    shape = node.meta["val"].shape
+    if len(shape) != 4 or not all(isinstance(size, int) for size in shape[1:]):
+        raise DeeplockError(f"the network's input must be [n, channels, height, width], not {list(shape)}")
+    channels, height, width = shape[1:]
+    return height, width, channels
+
+
+def _output(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> Activation:
+    results = next(node for node in converted.graph.nodes if node.op == "output").args[0]
+    if len(results) != 1 or not isinstance(value := values.get(results[0]), Activation):
+        raise DeeplockError("the network must have one output, an activation")
+    if value.flat and value.shape[0] * value.shape[1] > 1:
+        raise DeeplockError("the network's output must not be flattened: the accelerator gives it in NHWC order")
+    return value
+
+
+def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str) -> tuple[_Value, Layer | None]:
+    """What the node holds, given what its first argument holds, and the layer that it completes."""
+    if node.target is _QUANTISE:
+        quantisation = _read_quantisation(node)
+        if isinstance(value, Pending):
+            return value.requantised(quantisation)
+        if value.quantisation not in (None, quantisation):
+            raise unsupported(node, "an int8 activation cannot be quantised again")
+        return replace(value, quantisation=quantisation), None
+    if node.target in CLAMPS and isinstance(value, Pending):
+        return clamped(node, value), None
+    if node.target in CLAMPS:
+        raise unsupported(node, "must follow conv2d, linear, an average pool or add, and be all that uses it")
+    if isinstance(value, Pending) or value.quantisation is None:
+        raise unsupported(node, "its input must be int8: quantise with AcceleratorQuantizer")
+    if node.target in MACS:
+        return read_mac(node, name, value), None
+    if node.target in AVERAGES:
+        return read_average_pool(node, name, value), None
+    if node.target in ADDS:
+        other = node.args[1]
+        return read_add(node, name, value, values.get(other) if isinstance(other, fx.Node) else None), None
+    if node.target in POOLS:
+        layer = read_max_pool(node, name, value)
+        return Activation(name, output_shape(layer, value.shape), value.quantisation), layer
+    if node.target in RESHAPES:
+        if tuple(node.meta["val"].shape[1:]) != (prod(value.shape),):
+            raise unsupported(node, "must flatten to [n, channels * height * width]")
+        return replace(value, flat=True), None
+    if node.target in DROPOUTS and arguments(node)["train"]:
+        raise unsupported(node, "still in training mode: call move_exported_model_to_eval before convert_pt2e")
+    if node.target in DROPOUTS or node.target is _DEQUANTISE:
+        return value, None
+    raise unsupported(node)
+
+
+def from_pt2e(converted: fx.GraphModule, name: str, *, classes: tuple[str, ...] = (), dataset: str = "") -> Network:
+    """The `Network` of a graph from convert_pt2e, prepared with `AcceleratorQuantizer`, PTQ or QAT.
+
+    Layers are named by the path of their module ("features.conv1"), or by their graph node where there is none.
+    `DeeplockError` names the operator and the node that the accelerator does not have.
+    """
+    values: dict[fx.Node, _Value] = {}
+    layers: list[Layer] = []
+    taken = {"", "input"}
+    for node in converted.graph.nodes:
+        if node.op == "placeholder":
+            values[node] = Activation("input", _input_shape(node))
+        elif node.op == "call_function" and node.users and node.target not in SYMBOLS | {_DEQUANTISE_WEIGHT}:
+            if node.args[0] not in values:
+                raise unsupported(node)
+            layer_name = _name(node, taken) if node.target in MACS | AVERAGES | ADDS | POOLS else ""
+            values[node], layer = _step(node, values[node.args[0]], values, layer_name)
+            taken.add(layer_name)
+            layers += [layer] if layer else []
+    output = _output(converted, values)
+    if not layers or output.source != layers[-1].name:
+        raise DeeplockError(f"the network's output must be its last layer, not {output.source}")
+    ifmap = next(v for v in values.values() if isinstance(v, Activation) and v.source == "input" and v.quantisation)
+    assert ifmap.quantisation and output.quantisation
+    return Network(name, ifmap.shape, ifmap.quantisation, output.quantisation, tuple(layers), classes, dataset)

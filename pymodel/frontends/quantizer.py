@@ -1,0 +1,166 @@
+"""The accelerator's `Quantizer` for PyTorch's PT2E flow: which tensors of an exported graph become int8, and how.
+
+Used with torchao.quantization.pt2e.quantize_pt2e's prepare_pt2e, prepare_qat_pt2e and convert_pt2e. Written after
+PyTorch's "How to Write a Quantizer for PyTorch 2 Export Quantization" and torchao 0.18.
+"""
+
+import torch
+from torch import fx
+from torchao.quantization.pt2e import (
+    FusedMovingAvgObsFakeQuantize,
+    HistogramObserver,
+    MovingAverageMinMaxObserver,
+    MovingAveragePerChannelMinMaxObserver,
+)
+from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver
+from torchao.quantization.pt2e.quantizer import (
+    QuantizationAnnotation,
+    QuantizationSpec,
+    QuantizationSpecBase,
+    Quantizer,
+    SharedQuantizationSpec,
+)
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+from deeplock.pymodel.errors import DeeplockError
+
+__all__ = [
+    "AcceleratorQuantizer",
+    "CONVS",
+    "MACS",
+    "NORMS",
+    "CLAMPS",
+    "ADDS",
+    "AVERAGES",
+    "MEANS",
+    "POOLS",
+    "RESHAPES",
+    "DROPOUTS",
+    "SYMBOLS",
+    "unsupported",
+]
+
+_aten = torch.ops.aten
+
+CONVS = frozenset({_aten.conv2d.default, _aten.conv2d.padding})
+MACS = CONVS | {_aten.linear.default}
+NORMS = frozenset({_aten.batch_norm.default})
+CLAMPS = frozenset(
+    {
+        _aten.relu.default,
+        _aten.relu_.default,
+        _aten.relu6.default,
+        _aten.relu6_.default,
+        _aten.hardtanh.default,
+        _aten.hardtanh_.default,
+    }
+)
+MEANS = frozenset({_aten.mean.dim})
+AVERAGES = MEANS | {_aten.avg_pool2d.default, _aten.adaptive_avg_pool2d.default}
+ADDS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
+POOLS = frozenset({_aten.max_pool2d.default})
+RESHAPES = frozenset({_aten.flatten.using_ints, _aten.view.default, _aten.reshape.default})
+DROPOUTS = frozenset({_aten.dropout.default, _aten.dropout_.default, _aten.feature_dropout.default})
+SYMBOLS = frozenset({_aten.sym_size.int})
+"""Sizes that a dynamic batch brings into the graph: arguments of reshapes, no data."""
+
+_SHARED = POOLS | RESHAPES | DROPOUTS
+"""They act on int8 as on real numbers: what comes out has the quantisation of what goes in."""
+
+_Inputs = dict[fx.Node, QuantizationSpecBase | None]
+
+_EPS = 2.0**-20
+"""Least scale. Keeps the int32 bias of a dead channel in range, and real weights of 1e-4 still use all 8 bits."""
+
+
+def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
+    """The refusal of an operator, or of an argument of it (`why`)."""
+    what = why or (
+        "supported: conv2d, linear, batch_norm after conv2d, avg_pool2d, adaptive_avg_pool2d, mean, add, relu, "
+        "relu6 and hardtanh after them, max_pool2d, flatten, dropout"
+    )
+    return DeeplockError(f"unsupported operator {node.target} at node {node.name}: {what}")
+
+
+def _specs(qat: bool) -> tuple[QuantizationSpec, QuantizationSpec]:
+    """Of activations and of weights."""
+    if qat:
+        fake = FusedMovingAvgObsFakeQuantize
+        activation = fake.with_args(observer=MovingAverageMinMaxObserver, eps=_EPS)
+        weight = fake.with_args(observer=MovingAveragePerChannelMinMaxObserver, eps=_EPS)
+    else:
+        activation = HistogramObserver.with_args(eps=_EPS)
+        weight = PerChannelMinMaxObserver.with_args(eps=_EPS)
+    return (
+        QuantizationSpec(torch.int8, activation, -128, 127, torch.per_tensor_affine),
+        QuantizationSpec(torch.int8, weight, -127, 127, torch.per_channel_symmetric, ch_axis=0),
+    )
+
+
+def _operand(node: fx.Node, index: int) -> fx.Node:
+    operand = node.args[index]
+    assert isinstance(operand, fx.Node)
+    return operand
+
+
+def _only_user(node: fx.Node, targets: frozenset) -> fx.Node | None:
+    """The node's user, if it is the only one and has one of the targets."""
+    users = list(node.users)
+    return users[0] if len(users) == 1 and users[0].target in targets else None
+
+
+class AcceleratorQuantizer(Quantizer):
+    """Activations int8 per tensor with zero point, weights int8 symmetric per output channel, biases float.
+
+    Arguments
+    ---------
+    qat : for prepare_qat_pt2e: fake quantisation with moving averages instead of observers
+    """
+
+    def __init__(self, *, qat: bool = False) -> None:
+        super().__init__()
+        self._activation, self._weight = _specs(qat)
+
+    def transform_for_annotation(self, model: fx.GraphModule) -> fx.GraphModule:
+        """Move every clamp up to what requantises, where it costs nothing: max(clamp(x)) = clamp(max(x)).
+
+        Only a relu6 or hardtanh that comes after a dropout in training feels it: the dropout scales after the clamp.
+        """
+        for node in list(model.graph.nodes):
+            while node.target in CLAMPS and (above := node.args[0]).target in _SHARED and len(above.users) == 1:
+                node.replace_all_uses_with(above)
+                node.replace_input_with(above, above.args[0])
+                above.replace_input_with(above.args[0], node)
+                above.prepend(node)
+        model.recompile()
+        return model
+
+    def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        for node in model.graph.nodes:
+            if node.target in MACS:
+                self._annotate_sum(node, {_operand(node, 0): self._activation, _operand(node, 1): self._weight})
+            elif node.target in AVERAGES | ADDS and node.meta["val"].is_floating_point():  # a batch norm counts batches
+                operands = [operand for operand in node.args[:2] if isinstance(operand, fx.Node)]
+                self._annotate_sum(node, dict.fromkeys(operands, self._activation))
+            elif node.target in _SHARED:
+                shared = SharedQuantizationSpec((_operand(node, 0), node))
+                inputs = _Inputs({_operand(node, 0): self._activation})
+                node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, shared, _annotated=True)
+        return model
+
+    def _annotate_sum(self, node: fx.Node, inputs: _Inputs) -> None:
+        """An operator that requantises, and what it takes along: batch norm and activation function."""
+        last = _only_user(node, NORMS) or node
+        last = _only_user(last, CLAMPS) or last
+        node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, _annotated=True)
+        annotation = last.meta.setdefault(Q_ANNOTATION_KEY, QuantizationAnnotation(_annotated=True))
+        annotation.output_qspec = self._activation
+
+    def validate(self, model: fx.GraphModule) -> None:
+        """`DeeplockError` at the first operator that the accelerator does not have; what nothing uses is no matter."""
+        for node in model.graph.nodes:
+            if node.op != "call_function" or not node.users:
+                continue
+            follows_conv = node.target in NORMS and node.args[0].target in CONVS
+            if not (follows_conv or node.target in MACS | AVERAGES | ADDS | CLAMPS | _SHARED | SYMBOLS):
+                raise unsupported(node)

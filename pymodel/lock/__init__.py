@@ -1,0 +1,1 @@
+"""S-box, key schedule, keys and lock suites; locking of checkpoints."""

@@ -1,0 +1,61 @@
+"""Key files: one line of 32, 48 or 64 hex digits, readable by their owner only.
+
+No message ever holds a digit of a key.
+"""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.key_schedule import KEY_SIZES, check_key_size
+
+__all__ = ["generate_key", "read_key", "write_key"]
+
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
+
+
+def generate_key(bits: int) -> bytes:
+    """A random key of 128, 192 or 256 bits from the operating system's generator."""
+    if bits not in [8 * size for size in KEY_SIZES]:
+        raise DeeplockError(f"key must be 128, 192 or 256 bits, not {bits}")
+    return secrets.token_bytes(bits // 8)
+
+
+def read_key(path: str | os.PathLike[str]) -> bytes:
+    """The key in a file of 32, 48 or 64 hex digits and at most one line end."""
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise DeeplockError(f"key file {path}: {error.strerror}") from None
+    digits = text.removesuffix(b"\n").removesuffix(b"\r")
+    for position, digit in enumerate(digits, 1):
+        if digit not in _HEX_DIGITS:
+            raise DeeplockError(f"key file {path}: needs hex digits only, character {position} is none")
+    if len(digits) not in [2 * size for size in KEY_SIZES]:
+        raise DeeplockError(f"key file {path}: needs 32, 48 or 64 hex digits, has {len(digits)}")
+    return bytes.fromhex(digits.decode())
+
+
+def write_key(path: str | os.PathLike[str], key: bytes, overwrite: bool = False) -> None:
+    """Write a key file of mode 0600 that is either whole or not there; an existing one is kept unless `overwrite`."""
+    check_key_size(len(key))
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # O_EXCL and mode 0600
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(key.hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            if overwrite:
+                os.replace(temporary, path)
+            else:
+                os.link(temporary, path)  # unlike a rename, fails if the file exists
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except FileExistsError:
+        raise DeeplockError(f"key file {path}: exists already, and is kept") from None
+    except OSError as error:
+        raise DeeplockError(f"key file {path}: {error.strerror}") from None

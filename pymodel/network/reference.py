@@ -1,0 +1,77 @@
+"""The PyTorch reference: the arithmetic contract's integers by torch operators only, independent of pymodel.network.golden.
+
+Sums are convolutions in float64, which is exact: no sum of int8 products that fits a layer comes near 2**53.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from deeplock.pymodel.network.network import Add, AveragePool, Conv, Layer, MaxPool, Network
+
+__all__ = ["run", "run_layer"]
+
+
+def _per_channel(values: np.ndarray) -> torch.Tensor:
+    """int64 [1, out, 1, 1], to meet tensors in PyTorch's NCHW order."""
+    return torch.from_numpy(values.astype(np.int64)).reshape(1, -1, 1, 1)
+
+
+def _conv(layer: Conv, ifmaps: torch.Tensor) -> torch.Tensor:
+    """Ofmaps of ifmaps, both float64 [n, channels, height, width] with int8 values."""
+    top, left, bottom, right = layer.padding
+    padded = functional.pad(ifmaps, (left, right, top, bottom), value=layer.input_zero_point)
+    weight = torch.from_numpy(layer.weight).permute(0, 3, 1, 2).double()
+    sums = functional.conv2d(padded, weight, stride=layer.stride).long() + _per_channel(layer.bias)
+    half = 2 ** (layer.accumulator_bits - 1)
+    wrapped = torch.remainder(sums + half, 2 * half) - half  # with a wrong key only: then the bias is any number
+    scaled = _scale(wrapped, _per_channel(layer.multiplier), _per_channel(layer.shift))
+    return (scaled + layer.zero_point).clamp(layer.lo, layer.hi).double()
+
+
+def _scale(sums: torch.Tensor, multiplier: torch.Tensor | int, shift: torch.Tensor | int) -> torch.Tensor:
+    """sums * multiplier / 2**shift, int64, halves up; the two steps keep a shift of 64 defined."""
+    return (((sums * multiplier) >> (shift - 1)) + 1) >> 1
+
+
+def _average_pool(layer: AveragePool, ifmaps: torch.Tensor) -> torch.Tensor:
+    """A depthwise convolution with ones, since a mean would round."""
+    channels = ifmaps.shape[1]
+    ones = torch.ones(channels, 1, *layer.kernel, dtype=torch.float64)
+    sums = functional.conv2d(ifmaps, ones, stride=layer.stride, groups=channels).long() + layer.bias
+    return (_scale(sums, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
+
+
+def _add(layer: Add, ifmaps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    sums = (ifmaps * layer.weights[0] + others * layer.weights[1]).long() + layer.bias
+    return (_scale(sums, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
+
+
+def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
+    return functional.max_pool2d(ifmaps, layer.kernel, layer.stride)
+
+
+def run_layer(layer: Layer, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Ofmaps of one layer, given those that it reads by name; all float64 [n, channels, height, width], int8 values."""
+    ifmaps = values[layer.source]
+    match layer:
+        case Conv():
+            return _conv(layer, ifmaps)
+        case MaxPool():
+            return _max_pool(layer, ifmaps)
+        case AveragePool():
+            return _average_pool(layer, ifmaps)
+        case Add():
+            return _add(layer, ifmaps, values[layer.other])
+
+
+@torch.no_grad()
+def run(network: Network, ifmaps: np.ndarray) -> dict[str, torch.Tensor]:
+    """Ofmaps int8 [n, height, width, channels] of every layer, by name, of ifmaps int8 [n, height, width, channels].
+
+    Takes the parameters that a wrong key gives too: any int8 weight, int32 bias, multiplier of 16 bits, shift 1..64.
+    """
+    values = {"input": torch.from_numpy(ifmaps).permute(0, 3, 1, 2).double()}
+    for layer in network.layers:
+        values[layer.name] = run_layer(layer, values)
+    return {layer.name: values[layer.name].permute(0, 2, 3, 1).to(torch.int8) for layer in network.layers}

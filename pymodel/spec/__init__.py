@@ -1,0 +1,1 @@
+"""What hardware and software share: configuration, register map, program format, loadable file, driver's interface."""

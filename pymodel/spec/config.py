@@ -1,0 +1,102 @@
+"""The accelerator's parameters, shared by compiler, RTL, simulation and synthesis."""
+
+from dataclasses import asdict, dataclass
+
+__all__ = ["Config", "SBOX_STYLES"]
+
+SBOX_STYLES = ("rom", "lut", "composite")
+
+
+def _check(rule: bool, text: str) -> None:
+    if not rule:
+        raise ValueError(text)
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """One accelerator: array geometry, memory depths, lock.
+
+    rows, cols         of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
+    bytes_per_beat     of the image stream and lanes of the unlock unit: 4, 8 or 16, at most cols
+    lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, with lean for 1
+    multiplier_cycles  a lane takes a value every so many cycles: 1 with a multiplier of its own, or 2, 4, 8 or 16 with
+                       16 / multiplier_cycles adders in its place
+    activation_words   depth of the activation memory, in words of `rows` bytes; the lower half is one bank, the upper the other
+    single_port        each bank of the activation memory has one port for reads and writes, as iCE40's SPRAM; else the
+                       memory has a read port and a write port
+    accumulators       depth of the accumulator memory, in output pixels of `cols` channels
+    sum_bits           of accumulators and biases: 32, or 24 for programs whose layers are all narrow (docs/architecture.md)
+    lean               it leaves out padding, folding and layers with diagonal weights, and unfolds byte by byte: for small
+                       FPGAs (docs/architecture.md); only with one lane
+    program_words      depth of the program memory, in 32-bit words (16 per layer)
+    ifmap_bytes        size of the ifmap buffer
+    suite              "deep-lock" or "plain"
+    key_bits           128, 192 or 256: the accelerator takes master keys of that length only; 0: of all three
+    sbox               style of the S-boxes: "rom", "lut" or "composite" (hw/lock/sbox.py, hw/lock/key_schedule.py)
+    """
+
+    rows: int = 8
+    cols: int = 8
+    bytes_per_beat: int = 8
+    lanes: int = 0
+    multiplier_cycles: int = 1
+    activation_words: int = 16384
+    single_port: bool = False
+    accumulators: int = 1024
+    sum_bits: int = 32
+    lean: bool = False
+    program_words: int = 512
+    ifmap_bytes: int = 4096
+    suite: str = "deep-lock"
+    key_bits: int = 0
+    sbox: str = "lut"
+
+    def __post_init__(self) -> None:
+        if self.lanes == 0:
+            object.__setattr__(self, "lanes", 1 if self.lean else self.rows)
+        rows, cols, beat, lanes = self.rows, self.cols, self.bytes_per_beat, self.lanes
+        _check(rows in (4, 8, 16), f"rows must be 4, 8 or 16, not {rows}")
+        _check(
+            _is_power_of_two(cols) and rows <= cols <= 32,
+            f"cols must be a power of two from rows ({rows}) to 32, not {cols}",
+        )
+        _check(
+            beat in (4, 8, 16) and beat <= cols,
+            f"bytes_per_beat must be 4, 8 or 16 and at most cols ({cols}), not {beat}",
+        )
+        _check(
+            _is_power_of_two(lanes) and lanes <= rows, f"lanes must be a power of two up to rows ({rows}), not {lanes}"
+        )
+        _check(lanes >= beat // 8, f"lanes must be at least {beat // 8} with bytes_per_beat {beat}, not {lanes}")
+        _check(
+            self.multiplier_cycles in (1, 2, 4, 8, 16),
+            f"multiplier_cycles must be 1, 2, 4, 8 or 16, not {self.multiplier_cycles}",
+        )
+        for name, least, most in (
+            ("activation_words", 16, 1 << 16),
+            ("accumulators", 16, 1 << 12),
+            ("program_words", 32, 1 << 12),
+            ("ifmap_bytes", 4 * rows, 1 << 15),
+        ):
+            value = getattr(self, name)
+            _check(_is_power_of_two(value) and least <= value <= most,
+                   f"{name} must be a power of two from {least} to {most}, not {value}")  # fmt: skip
+        _check(self.sum_bits in (24, 32), f"sum_bits must be 24 or 32, not {self.sum_bits}")
+        _check(not self.lean or lanes == 1, f"lanes must be 1 with lean, not {lanes}")
+        _check(self.suite in ("deep-lock", "plain"), f"suite must be deep-lock or plain, not {self.suite}")
+        _check(self.key_bits in (0, 128, 192, 256), f"key_bits must be 0, 128, 192 or 256, not {self.key_bits}")
+        _check(self.sbox in SBOX_STYLES, f"sbox must be rom, lut or composite, not {self.sbox}")
+
+    @property
+    def key_sizes(self) -> tuple[int, ...]:
+        """Bytes of the master keys that it takes."""
+        return (self.key_bits // 8,) if self.key_bits else (16, 24, 32)
+
+    @property
+    def name(self) -> str:
+        """Short name that tells one configuration from another, for build folders and reports."""
+        return "-".join(str(value) for value in asdict(self).values())

@@ -1,0 +1,204 @@
+"""The accelerator image: header | program | parameters, and the file that holds it.
+
+The file is a safetensors file with one uint8 tensor, `stream`, the bytes as they enter the accelerator, and metadata that
+only the host needs (shapes, quantisation, class names). Nothing in it comes from the key.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import safetensors
+from safetensors.numpy import save
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.lock.suites import SUITES, lock, unlock
+from deeplock.pymodel.network.network import Pixels, Quantisation, Shape
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, is_lean, pack, unpack
+
+__all__ = ["Image", "Interface", "load_image", "save_image"]
+
+FORMAT = "deeplock image 1"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a host must know to feed an image's network and read its results.
+
+    lower_bound     least cycles for an ifmap, see network.lower_bound
+    pixels          what raw images mean to the network, if no data set says it
+    ifmap_padding   pixels (top, left, bottom, right) of `pad_value` that the host adds around an ifmap
+    """
+
+    network: str
+    dataset: str
+    classes: tuple[str, ...]
+    input_shape: Shape
+    output_shape: Shape
+    input: Quantisation
+    output: Quantisation
+    ifmap_padding: tuple[int, int, int, int]
+    pad_value: int
+    lower_bound: int
+    pixels: Pixels | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A compiled network for one accelerator geometry.
+
+    header      fields of program.HEADER
+    program     one dict of the fields of program.DESCRIPTOR per layer
+    parameters  uint8, locked if the header's suite locks
+    """
+
+    header: dict[str, int]
+    program: tuple[dict[str, int], ...]
+    parameters: bytes
+    interface: Interface
+
+    @property
+    def head(self) -> bytes:
+        """Header and program: what comes before the parameters."""
+        return pack(HEADER, self.header) + b"".join(pack(DESCRIPTOR, fields) for fields in self.program)
+
+    @property
+    def stream(self) -> bytes:
+        """All bytes in the order in which they enter the accelerator."""
+        return self.head + self.parameters
+
+    @property
+    def suite(self) -> str:
+        return next(suite.name for suite in SUITES.values() if suite.id == self.header["suite"])
+
+    @property
+    def batch(self) -> int:
+        """Ifmaps that an inference takes."""
+        return self.header["batch"]
+
+    @property
+    def memory_needs(self) -> dict[str, int]:
+        """The least memories and `sum_bits` that an accelerator must have for this image, by the names in Config."""
+        return {
+            "activation_words": self.header["activation_words"],
+            "accumulators": self.header["accumulators"],
+            "sum_bits": 24 if all(fields["narrow"] for fields in self.program) else 32,
+            "program_words": WORDS * len(self.program),
+            "ifmap_bytes": self.header["ifmap_beats"] * self.header["rows"],
+        }
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether an accelerator with Config.lean can run it."""
+        return all(is_lean(fields) for fields in self.program)
+
+    def locked(self, suite: str, key: bytes) -> "Image":
+        """This plain image locked."""
+        return self._recode(lock, SUITES[suite].name, key)
+
+    def unlocked(self, key: bytes) -> "Image":
+        """This image unlocked with some key: with a wrong one, garbage."""
+        return self._recode(unlock, "plain", key)
+
+    def _recode(self, function, to_suite: str, key: bytes) -> "Image":
+        source = to_suite if function is lock else self.suite
+        data = function(SUITES[source], np.frombuffer(self.parameters, np.uint8), key)
+        return Image({**self.header, "suite": SUITES[to_suite].id}, self.program, data.tobytes(), self.interface)
+
+    def check_fits(self, config: Config) -> None:
+        """Raise DeeplockError, naming the first value that differs, if the accelerator cannot run this image."""
+        for name in ("rows", "cols", "bytes_per_beat"):
+            if self.header[name] != getattr(config, name):
+                raise DeeplockError(
+                    f"image is compiled for {self.header['rows']}x{self.header['cols']} "
+                    f"(B = {self.header['bytes_per_beat']}), the accelerator is {config.rows}x{config.cols} "
+                    f"(B = {config.bytes_per_beat}): compile it for that geometry"
+                )
+        if self.suite != config.suite:
+            raise DeeplockError(f"image is locked with suite {self.suite}, the accelerator has suite {config.suite}")
+        for name, need in self.memory_needs.items():
+            if need > getattr(config, name):
+                raise DeeplockError(f"image needs {name} of {need}, the accelerator has {getattr(config, name)}")
+        if config.lean and not self.is_lean:
+            raise DeeplockError(
+                "image has padding, folded tiles or diagonal layers, which the accelerator, being lean, leaves out: "
+                "compile it for that accelerator"
+            )
+
+    def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
+        """One int8 ifmap [height, width, channels] as the bytes of the ifmap stream: padded, whole beats."""
+        if ifmap.shape != self.interface.input_shape or ifmap.dtype != np.int8:
+            raise DeeplockError(f"ifmap must be int8 {self.interface.input_shape}, not {ifmap.dtype} {ifmap.shape}")
+        top, left, bottom, right = self.interface.ifmap_padding
+        padded = np.pad(
+            ifmap, ((top, bottom), (left, right), (0, 0)), constant_values=np.int8(self.interface.pad_value)
+        )
+        return padded.tobytes().ljust(self.header["ifmap_beats"] * self.header["rows"], b"\0")
+
+    def unpack_ofmaps(self, data: bytes) -> np.ndarray:
+        """The ofmaps [batch, height, width, channels] from the bytes of one ofmap packet."""
+        shape = (self.batch, *self.interface.output_shape)
+        if len(data) != prod(shape):
+            raise DeeplockError(f"an ofmap packet must be {prod(shape)} bytes, not {len(data)}")
+        values = np.frombuffer(data, np.int8)
+        strips, position = [], 0
+        for fields in self.program:
+            if not fields["to_stream"]:
+                continue
+            pixels = fields["out_w"] * fields["out_h"]
+            groups = []
+            for group in range(fields["groups"]):
+                columns = fields["last_columns"] if group == fields["groups"] - 1 else self.header["cols"]
+                groups.append(values[position : position + pixels * columns].reshape(pixels, columns))
+                position += pixels * columns
+            strips.append(np.concatenate(groups, axis=1))
+        return np.concatenate(strips).reshape(shape)
+
+
+def save_image(path: Path | str, image: Image) -> None:
+    """Write the image file; a file that exists is replaced as a whole."""
+    # one key only: safetensors writes several in random order
+    facts = {"interface": asdict(image.interface), "sha256": hashlib.sha256(image.stream).hexdigest()}
+    metadata = {FORMAT: json.dumps(facts)}
+    replace_file(path, save({"stream": np.frombuffer(image.stream, np.uint8)}, metadata))
+
+
+def _read_interface(fields: dict) -> Interface:
+    for name in ("classes", "input_shape", "output_shape", "ifmap_padding"):
+        fields[name] = tuple(fields[name])
+    fields["input"], fields["output"] = Quantisation(**fields["input"]), Quantisation(**fields["output"])
+    fields["pixels"] = Pixels.of(fields.get("pixels"))
+    return Interface(**fields)
+
+
+def load_image(path: Path | str) -> Image:
+    """Read an image file.
+
+    Raises:
+        DeeplockError: the file is missing, truncated, changed, or something else than an image.
+    """
+    if not Path(path).is_file():
+        raise DeeplockError(f"{path}: no such file")
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+            if FORMAT not in metadata:
+                raise DeeplockError(f"{path}: not an accelerator image (compile one with `deeplock compile`)")
+            stream = file.get_tensor("stream").tobytes()
+    except safetensors.SafetensorError as error:
+        raise DeeplockError(f"{path}: truncated or not an accelerator image ({error})") from None
+    facts = json.loads(metadata[FORMAT])
+    if hashlib.sha256(stream).hexdigest() != facts["sha256"]:
+        raise DeeplockError(f"{path}: the stream was changed: its SHA-256 is not the one recorded")
+    header = unpack(HEADER, stream)
+    if header["magic"] != MAGIC or header["version"] != VERSION:
+        raise DeeplockError(f"{path}: image format version must be {VERSION}, not {header['version']}")
+    size = 4 * WORDS
+    end = size * (1 + header["layers"])
+    program = tuple(unpack(DESCRIPTOR, stream[at : at + size]) for at in range(size, end, size))
+    return Image(header, program, stream[end:], _read_interface(facts["interface"]))

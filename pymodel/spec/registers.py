@@ -1,0 +1,152 @@
+"""The register map of the accelerator's AXI4-Lite port: the one place where addresses, fields and codes are written.
+
+hw/control/registers.py, the drivers and docs/registers.md are made from these tables. Addresses are bytes, registers 32 bits.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = [
+    "COUNTERS",
+    "ERROR_TEXTS",
+    "ID",
+    "REGISTERS",
+    "Access",
+    "Command",
+    "Error",
+    "Register",
+    "Status",
+    "address",
+    "markdown_table",
+]  # fmt: skip
+
+ID = 0x314B_4C44
+"""What ID reads: "DLK1" in little-endian ASCII."""
+
+
+class Access(IntEnum):
+    READ = 0
+    WRITE = 1  # reads as zero
+    READ_WRITE = 2
+
+
+@dataclass(frozen=True)
+class Register:
+    name: str
+    address: int
+    access: Access
+    meaning: str
+
+
+class Command(IntEnum):
+    """Bits of CONTROL; a write of one starts the action, several are taken together."""
+
+    LOAD = 1 << 0
+    START = 1 << 1
+    ABORT = 1 << 2
+    ZEROISE = 1 << 3
+
+
+class Status(IntEnum):
+    """Bits of STATUS below the error code in bits 15..8."""
+
+    BUSY = 1 << 0
+    LOADED = 1 << 1
+    KEYED = 1 << 2
+    DONE = 1 << 3
+    FLUSHING = 1 << 4
+
+
+class Error(IntEnum):
+    """Error codes in STATUS bits 15..8. An error stops the core, zeroises the key and leaves the core idle."""
+
+    NONE = 0
+    NO_KEY = 1
+    NO_PROGRAM = 2
+    BAD_MAGIC = 3
+    BAD_GEOMETRY = 4
+    TOO_LARGE = 5
+    BAD_DESCRIPTOR = 6
+    IMAGE_TRUNCATED = 7
+    IMAGE_TOO_LONG = 8
+    IFMAP_LENGTH = 9
+    ABORTED = 10
+    BAD_KEY_SIZE = 11
+
+
+ERROR_TEXTS = {
+    Error.NONE: "no error",
+    Error.NO_KEY: "started without a key",
+    Error.NO_PROGRAM: "started without a program",
+    Error.BAD_MAGIC: "the image does not begin with the magic number",
+    Error.BAD_GEOMETRY: "the image was compiled for another geometry or suite",
+    Error.TOO_LARGE: "the program is larger than the program memory",
+    Error.BAD_DESCRIPTOR: "a layer descriptor is not valid",
+    Error.IMAGE_TRUNCATED: "the image stream ended too early",
+    Error.IMAGE_TOO_LONG: "the image stream did not end where it should",
+    Error.IFMAP_LENGTH: "the ifmap has the wrong length",
+    Error.ABORTED: "aborted",
+    Error.BAD_KEY_SIZE: "the key size is not one that this accelerator takes",
+}
+"""What an error code means, for messages and for docs/registers.md."""
+
+COUNTERS = (
+    ("CYCLES", "cycles from START to the last ofmap beat"),
+    ("COMPUTE", "cycles in which a word of activations entered the array"),
+    ("PARAM_STARVED", "cycles in which the array waited for a parameter that the image stream did not offer"),
+    ("KEY_STARVED", "cycles in which a locked parameter waited for the key stream"),
+    ("LOAD_BOUND", "cycles in which the array waited for weights while parameters arrived"),
+    ("FEEDER", "cycles in which the array waited for the window feeder"),
+    ("POST", "cycles in which the array waited for the requantise lanes"),
+    ("OUTPUT_STALLED", "cycles in which the array waited for room on the ofmap stream"),
+    ("DRAIN", "cycles between a layer's last word and the next layer's first"),
+    ("INPUT_STARVED", "cycles in which a layer waited for the ifmap"),
+)
+
+REGISTERS = (
+    Register("ID", 0x00, Access.READ, 'identification, "DLK1"'),
+    Register("GEOMETRY", 0x04, Access.READ, "rows | cols << 8 | bytes per beat << 16 | suite << 24"),
+    Register("LANES", 0x08, Access.READ, "requantise lanes = bytes per ofmap beat"),
+    Register("ACTIVATION_WORDS", 0x0C, Access.READ, "depth of the activation memory in words of `rows` bytes"),
+    Register("ACCUMULATORS", 0x10, Access.READ, "depth of the accumulator memory in pixels"),
+    Register("PROGRAM_WORDS", 0x14, Access.READ, "depth of the program memory in 32-bit words"),
+    Register("IFMAP_BYTES", 0x18, Access.READ, "bytes that the ifmap buffer holds"),
+    Register("SUM_BITS", 0x1C, Access.READ, "bits of accumulators and biases: 24 or 32"),
+    Register("CONTROL", 0x20, Access.WRITE, "commands: LOAD, START, ABORT, ZEROISE"),
+    Register("STATUS", 0x24, Access.READ, "BUSY, LOADED, KEYED, DONE, FLUSHING | error code << 8"),
+    Register("CONFIG", 0x28, Access.READ_WRITE, "bit 0: zeroise the key at the end of a run"),
+    Register("COUNT", 0x2C, Access.READ_WRITE, "inferences that START runs back to back, 1..65535"),
+    Register("KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: takes the key in KEY0, KEY1, ..."),
+    Register("PROFILE", 0x34, Access.READ_WRITE, "layer whose cycles the counters count, 1..255; 0: all of the run"),
+    Register("LEAN", 0x38, Access.READ, "1: no padding, no folded tiles, no diagonal layers"),
+    *(
+        Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first")
+        for i in range(8)
+    ),
+    *(Register(name, 0x80 + 4 * i, Access.READ, meaning) for i, (name, meaning) in enumerate(COUNTERS)),
+)
+
+
+def address(name: str) -> int:
+    """Byte address of the register `name`."""
+    return next(register.address for register in REGISTERS if register.name == name)
+
+
+def _table(head: tuple[str, ...], rows) -> str:
+    cells = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells)
+
+
+def markdown_table() -> str:
+    """The tables of docs/registers.md: registers, bits of CONTROL and STATUS, error codes."""
+    access = {Access.READ: "read", Access.WRITE: "write", Access.READ_WRITE: "read, write"}
+    registers = [(f"0x{r.address:02X}", r.name, access[r.access], r.meaning) for r in REGISTERS]
+    bits = [("CONTROL", command.value.bit_length() - 1, command.name) for command in Command]
+    bits += [("STATUS", status.value.bit_length() - 1, status.name) for status in Status]
+    errors = [(error.value, error.name, ERROR_TEXTS[error]) for error in Error]
+    tables = (
+        _table(("address", "register", "access", "meaning"), registers),
+        _table(("register", "bit", "name"), bits),
+        _table(("error code", "name", "meaning"), errors),
+    )
+    return "\n\n".join(tables) + "\n"

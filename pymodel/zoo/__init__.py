@@ -1,0 +1,1 @@
+"""Data sets, recipes, trained networks, preprocessing of pictures."""

@@ -1,0 +1,214 @@
+"""The data sets' standard files: where they are on the network, and whether those in a folder are whole.
+
+A download goes to NAME.part, which a later one resumes, and takes its own name once its SHA-256 is right. Hashes of IDX
+files are of their uncompressed content, so that any mirror's gzip file will do.
+"""
+
+import gzip
+import hashlib
+import os
+import tarfile
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.zoo import datasets
+
+__all__ = ["Source", "SOURCES", "fetch", "verify", "download", "digest"]
+
+_CHUNK = 1 << 18
+_TIMEOUT = 30
+"""Seconds without a byte until a mirror counts as dead."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file on the network.
+
+    mirrors  folders that hold it, best first
+    sha256   of its uncompressed content; of an archive as it is
+    members  of an archive: the files that are wanted of it
+    """
+
+    name: str
+    mirrors: tuple[str, ...]
+    sha256: str
+    members: tuple[str, ...] = ()
+
+
+def _idx_sources(mirrors: tuple[str, ...], sha256: dict[str, str]) -> tuple[Source, ...]:
+    return tuple(Source(f"{name}-ubyte.gz", mirrors, digest) for name, digest in sha256.items())
+
+
+SOURCES = {
+    "mnist": _idx_sources(
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist",
+            "https://storage.googleapis.com/cvdf-datasets/mnist",
+            "http://yann.lecun.com/exdb/mnist",
+        ),
+        {
+            "train-images-idx3": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train-labels-idx1": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "t10k-images-idx3": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "t10k-labels-idx1": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+    ),
+    "fashion-mnist": _idx_sources(
+        (
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+        ),
+        {
+            "train-images-idx3": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels-idx1": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images-idx3": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels-idx1": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+    ),
+    "cifar10": (
+        Source(
+            "cifar-10-binary.tar.gz",
+            (
+                "https://www.cs.toronto.edu/~kriz",
+                "https://cave.cs.toronto.edu/kriz",
+                "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10",
+            ),
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            members=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
+        ),
+    ),
+}
+
+
+def digest(path: Path, source: Source) -> str:
+    """SHA-256 as in `Source`, or what is wrong with the gzip file."""
+    sha256 = hashlib.sha256()
+    compressed = path.read_bytes()[:2] == b"\x1f\x8b" if not source.members else False
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                sha256.update(chunk)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        return f"not a whole gzip file ({error})"
+    return sha256.hexdigest()
+
+
+def _receive(url: str, part: Path, progress: Callable[[str], None]) -> None:
+    """Append to `part` what it lacks of the file at `url`. OSError or HTTPException if that breaks off."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416:  # nothing is lacking, or the part is of another file: its hash tells
+            return
+        raise
+    with response, part.open("ab") as file:
+        if response.status != 206:  # the whole file, whatever was asked for
+            have = 0
+            file.truncate(0)
+        length = response.headers.get("Content-Length")
+        whole = have + int(length) if length else None
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            have += len(chunk)
+            progress(f"{url}: {have / 1e6:.1f} MB" + (f" of {whole / 1e6:.1f}" if whole else ""))
+    if whole is not None and have != whole:
+        raise ConnectionError(f"broke off after {have} of {whole} bytes")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code}"
+    return str(error.reason if isinstance(error, urllib.error.URLError) else error) or type(error).__name__
+
+
+def download(source: Source, folder: Path, progress: Callable[[str], None] = lambda text: None) -> None:
+    """Get the file from the first mirror that has it, resuming what is there of it.
+
+    `DeeplockError`, with what each mirror said, if none gives it whole and right.
+    """
+    path, part = folder / source.name, folder / f"{source.name}.part"
+    said = []
+    for mirror in source.mirrors:
+        url = f"{mirror}/{source.name}"
+        for _ in range(1 + part.exists()):  # a part may be of another file: then once more from its beginning
+            try:
+                _receive(url, part, progress)
+            except (OSError, HTTPException) as error:
+                said.append(f"{url}: {_reason(error)}")
+                break
+            if (found := digest(part, source)) == source.sha256:
+                os.replace(part, path)
+                return
+            part.unlink()
+            said.append(f"{url}: wrong content, SHA-256 must be {source.sha256}, not {found}")
+    raise DeeplockError(f"{path}: no mirror gave it ({'; '.join(said)}): is there a network? Run it again to resume")
+
+
+def _extract(archive: Path, members: Sequence[str]) -> None:
+    """Write the members, by the last part of their names, next to the archive, and remove that."""
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                name = Path(member.name).name
+                if name in members and (file := tar.extractfile(member)) is not None:
+                    replace_file(archive.with_name(name), file.read())
+    except tarfile.TarError as error:
+        raise DeeplockError(f"{archive}: not a whole archive ({error})") from None
+    archive.unlink()
+
+
+def _forms(path: Path) -> tuple[Path, Path]:
+    """The file as someone has unpacked it, which readers prefer, and as it is downloaded."""
+    return path.with_suffix(""), path
+
+
+def fetch(name: str, data_dir: str | os.PathLike[str], progress: Callable[[str], None] = lambda text: None) -> None:
+    """Make the data set's folder in `data_dir` whole: download what it lacks or has wrong."""
+    folder = Path(data_dir, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in SOURCES[name]:
+        path = folder / source.name
+        if source.members and all((folder / member).exists() for member in source.members):
+            continue
+        if not source.members and any(p.exists() and digest(p, source) == source.sha256 for p in _forms(path)):
+            continue
+        download(source, folder, progress)
+        if source.members:
+            _extract(path, source.members)
+
+
+def verify(name: str, data_dir: str | os.PathLike[str]) -> list[tuple[Path, str]]:
+    """Every file of the data set and what was checked of it; `DeeplockError` at the first that is missing or wrong.
+
+    Structure (magic numbers, counts, lengths, labels, all classes alike but in MNIST) and, where the standard file's
+    SHA-256 is known, that. CIFAR-10's archive has one, its batches have none: copies differ.
+    """
+    data = datasets.load(name, data_dir)
+    for labels in (data.train_labels, data.test_labels):
+        counts = np.bincount(labels, minlength=len(data.classes))
+        if name != "mnist" and (counts != len(labels) // len(data.classes)).any():
+            raise DeeplockError(f"{Path(data_dir, name)}: every class must have as many images, not {counts.tolist()}")
+    checked = []
+    for source in SOURCES[name]:
+        for file in source.members or (source.name,):
+            path = Path(data_dir, name, file)
+            if source.members:
+                checked.append((path, "structure"))
+                continue
+            path = next(form for form in _forms(path) if form.exists())
+            if (found := digest(path, source)) != source.sha256:
+                raise DeeplockError(f"{path}: SHA-256 of its content must be {source.sha256}, not {found}")
+            checked.append((path, "structure, SHA-256"))
+    return checked

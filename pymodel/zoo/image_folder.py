@@ -1,0 +1,82 @@
+"""A user's own images: a folder of PNG files, or, labelled, one with a folder of PNG files for each class."""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deeplock.pymodel.errors import DeeplockError
+
+__all__ = ["ImageFolder", "read_folder"]
+
+_MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
+"""Of Pillow: those that are read, and what as. Others (16 bits, alpha) would lose something."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """images uint8 [n, height, width, channels], 1 channel if grey, 3 if RGB; labels int64 [n] that index `classes`.
+
+    Without folders of classes, labels is None and classes is empty.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+
+
+def _read_png(path: Path) -> np.ndarray:
+    """uint8 [height, width, channels]."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG",)) as image:
+                if image.mode not in _MODES:
+                    raise DeeplockError(f"{path}: must be 8 bits a channel, grey or RGB, not mode {image.mode}")
+                pixels = np.asarray(image.convert(_MODES[image.mode]))
+    except DeeplockError:
+        raise
+    except UnidentifiedImageError:
+        raise DeeplockError(f"{path}: not a PNG file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
+        raise DeeplockError(f"{path}: not a whole PNG file ({error})") from None
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def _read_alike(paths: list[Path]) -> np.ndarray:
+    """uint8 [n, height, width, channels]."""
+    images = [_read_png(path) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            sizes = ["x".join(map(str, shape)) for shape in (images[0].shape, image.shape)]
+            raise DeeplockError(f"{path}: must be {sizes[0]} like {paths[0]}, not {sizes[1]}")
+    return np.stack(images)
+
+
+def read_folder(folder: str | os.PathLike[str], classes: tuple[str, ...] = ()) -> ImageFolder:
+    """Every FOLDER/CLASS/*.png, or, without classes, FOLDER/*.png, in the order of the names of class and file.
+
+    classes  what the labels index; every folder must be one of them. By default the folders, in order
+
+    `DeeplockError` if there is no image, a folder is no class, a file is no PNG, or two differ in size or in colour.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DeeplockError(f"{folder}: no such folder")
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not found and (loose := sorted(folder.glob("*.png"))):
+        return ImageFolder(_read_alike(loose), None, ())
+    if not found:
+        raise DeeplockError(f"{folder}: must have a folder of PNG files for each class")
+    classes = classes or tuple(found)
+    if foreign := [name for name in found if name not in classes]:
+        raise DeeplockError(f"{folder / foreign[0]}: must be named after a class ({', '.join(classes)})")
+    files = [(path, classes.index(name)) for name in found for path in sorted((folder / name).glob("*.png"))]
+    if not files:
+        raise DeeplockError(f"{folder}: no PNG file in {', '.join(found)}")
+    images = _read_alike([path for path, _ in files])
+    return ImageFolder(images, np.array([label for _, label in files], np.int64), classes)

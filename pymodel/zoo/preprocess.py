@@ -1,0 +1,59 @@
+"""Pixels to real numbers to int8, and back: the same in training, quantised inference, simulation and on the board."""
+
+import numpy as np
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.network import Network, Pixels, Quantisation
+
+__all__ = ["SCALE", "to_real", "quantise", "dequantise", "quantise_input"]
+
+SCALE = {
+    "digits": Pixels(one=(16.0,)),
+    "mnist": Pixels(),
+    "fashion-mnist": Pixels(),
+    "cifar10": Pixels(zero=(128.0,), one=(64.0,)),
+}
+"""What the pixels of a data set mean to the networks that are trained on it."""
+
+
+def to_real(source: str | Pixels, images: np.ndarray) -> np.ndarray:
+    """Real input float32, same shape, from uint8 images [..., channels].
+
+    source  the data set that the network was trained on, or what pixels mean to it
+    """
+    if isinstance(source, str):
+        if source not in SCALE:
+            raise DeeplockError(f"no preprocessing for data set {source!r}: pass real numbers instead of uint8 images")
+        source = SCALE[source]
+    zero, one = (np.array(values, np.float32) for values in (source.zero, source.one))
+    if {len(zero), len(one)} - {1, images.shape[-1]}:
+        raise DeeplockError(
+            f"pixels have {max(len(zero), len(one))} channels to the network, not {images.shape[-1]} as the images"
+        )
+    return (images.astype(np.float32) - zero) / one
+
+
+def quantise(quantisation: Quantisation, real: np.ndarray) -> np.ndarray:
+    """int8, same shape: clamp(round(real / scale) + zero_point, -128, 127), halves to even, in float64."""
+    q = np.rint(real.astype(np.float64) / quantisation.scale) + quantisation.zero_point
+    return np.clip(q, -128, 127).astype(np.int8)
+
+
+def dequantise(quantisation: Quantisation, q: np.ndarray) -> np.ndarray:
+    """Real numbers float64, same shape, from int8."""
+    return quantisation.scale * (q.astype(np.float64) - quantisation.zero_point)
+
+
+def quantise_input(network: Network, images: np.ndarray) -> np.ndarray:
+    """Ifmaps int8 [n, height, width, channels] from images of that shape.
+
+    uint8 images are raw ones: the network's `pixels` or data set says what they mean. Floating-point ones are what it
+    was trained on.
+    """
+    if images.shape[1:] != network.input_shape:
+        raise DeeplockError(f"images must be [n, {', '.join(map(str, network.input_shape))}], not {list(images.shape)}")
+    if images.dtype == np.uint8:
+        images = to_real(network.pixels or network.dataset, images)
+    elif not np.issubdtype(images.dtype, np.floating):
+        raise DeeplockError(f"images must be uint8 or floating point, not {images.dtype}")
+    return quantise(network.input, images)

@@ -1,0 +1,88 @@
+"""The profile of `deeplock simulate`: where the cycles of each layer went, as a table and as a picture.
+
+`layers` are those of cli.layers.layers_of, each with its "counters" of a run of so many `inferences`.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from deeplock.cli.output import readable
+from deeplock.pymodel.spec.registers import COUNTERS
+
+__all__ = ["draw", "table"]
+
+_COLOURS = {
+    "COMPUTE": "#2f6fb0",
+    "PARAM_STARVED": "#d9792b",
+    "KEY_STARVED": "#b3261e",
+    "LOAD_BOUND": "#eec27e",
+    "FEEDER": "#7a5fa6",
+    "POST": "#4b9c8e",
+    "OUTPUT_STALLED": "#cf7fa8",
+    "DRAIN": "#b8b8b8",
+    "INPUT_STARVED": "#9a9a3f",
+}
+
+
+def _present(layers: Sequence[dict[str, Any]]) -> list[str]:
+    """The causes that cost any cycle."""
+    return [cause for cause in _COLOURS if any(layer["counters"][cause] for layer in layers)]
+
+
+def _words(name: str) -> str:
+    return name.lower().replace("_", " ")
+
+
+def table(layers: Sequence[dict[str, Any]], inferences: int) -> tuple[list[str], list[list[object]]]:
+    """Head and cells: cycles per inference of each layer and of all, causes that cost no cycle left out."""
+    causes, shapes = _present(layers), ("input", "output", "kernel", "pool")
+
+    def cells(name: object, what: list[object], bound: int, counters: dict[str, int]) -> list[object]:
+        cycles = counters["CYCLES"] / inferences
+        figures = [round(cycles, 1), bound, round(cycles / bound, 3) if bound else "-"]
+        return [name, *what, *figures, *(round(counters[cause] / inferences, 1) for cause in causes)]
+
+    rows = [
+        cells(number, [readable(layer[shape]) for shape in shapes], layer["lower_bound"], layer["counters"])
+        for number, layer in enumerate(layers, 1)
+    ]
+    sums = {name: sum(layer["counters"][name] for layer in layers) for name, _ in COUNTERS}
+    rows.append(cells("all", [""] * len(shapes), sum(layer["lower_bound"] for layer in layers), sums))
+    return ["layer", *shapes, "cycles", "bound", "ratio", *map(_words, causes)], rows
+
+
+def draw(layers: Sequence[dict[str, Any]], inferences: int, title: str) -> bytes:
+    """A PNG: for each layer its cycles per inference by cause, with its lower bound, and the causes' shares."""
+    names = [
+        f"{number}: {readable(each['input'])} → {readable(each['output'])}" for number, each in enumerate(layers, 1)
+    ]
+    cycles = np.array([layer["counters"]["CYCLES"] for layer in layers]) / inferences
+    bounds = np.array([layer["lower_bound"] for layer in layers])
+    places = np.arange(len(layers))
+    figure = Figure((11, 1.5 + 0.36 * len(layers)), layout="constrained")
+    absolute, share = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    left = np.zeros(len(layers))
+    for cause in _present(layers):
+        part = np.array([layer["counters"][cause] for layer in layers]) / inferences
+        style = {"color": _COLOURS[cause], "height": 0.7, "label": _words(cause)}
+        absolute.barh(places, part, left=left, **style)
+        share.barh(places, 100 * part / cycles, left=100 * left / cycles, **style)
+        left += part
+    absolute.vlines(bounds, places - 0.45, places + 0.45, color="black", linewidth=1.5, label="lower bound")
+    for place, cycle, bound in zip(places, cycles, bounds, strict=True):
+        ratio = f" = {cycle / bound:.2f} x bound" if bound else ""
+        absolute.text(max(cycle, bound), place, f"  {cycle:,.0f}{ratio}", va="center", fontsize=8)
+    absolute.set_yticks(places, names)
+    absolute.invert_yaxis()
+    absolute.set(xlabel="cycles per inference", xlim=(0, 1.35 * max(*cycles, *bounds)))
+    absolute.xaxis.set_major_formatter("{x:,.0f}")
+    share.set(xlabel="share of the layer's cycles (%)", xlim=(0, 100))
+    figure.suptitle(title)
+    figure.legend(*absolute.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
+    return file.getvalue()

@@ -1,0 +1,166 @@
+"""What docs/benchmarks.md and README.md show of software.json: software beside the accelerator of cycles.json."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from deeplock.bench.software import cost
+
+__all__ = [
+    "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "networks_of", "pairs_of", "timings",
+]  # fmt: skip
+
+Row = dict[str, Any]
+NAMES = {
+    "vexriscv": "VexRiscv",
+    "vexriscv-cfu": "VexRiscv + custom instruction",
+    "picorv32": "PicoRV32",
+    "host": "host, C",
+    "pytorch-int8": "host, PyTorch int8",
+    "pytorch-float32": "host, PyTorch float32",
+}
+"""Of the platforms, for people."""
+
+_SOFTWARE = ("vexriscv", "picorv32")
+"""Cores as they are."""
+
+
+def networks_of(rows: Sequence[Row]) -> list[str]:
+    """Their names, in the order of the rows of software.json."""
+    return list(dict.fromkeys(row["network"] for row in rows))
+
+
+def pairs_of(rows: Sequence[Row], network: str) -> list[tuple[Row, Row, Row | None]]:
+    """(plain, the locked variant that costs least, unlock-all) of each platform and memory."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row["network"] == network:
+            found.setdefault((row["platform"], row["memory"]), []).append(row)
+    result = []
+    for variants in found.values():
+        by_name = {row["variant"]: row for row in variants}
+        locked = [row for name, row in by_name.items() if name != "plain"]
+        result.append((by_name["plain"], min(locked, key=cost), by_name.get("unlock-all")))
+    return result
+
+
+def best_software(rows: Sequence[Row], network: str) -> Row:
+    """The locked inference that takes the fewest cycles on a core as it is, with ideal memory."""
+    pairs = pairs_of(rows, network)
+    return min((locked for _, locked, _ in pairs if locked["platform"] in _SOFTWARE), key=cost)
+
+
+def arrays_of(cycles: dict, network: str) -> list[Row]:
+    """The rows of cycles.json that are of this network."""
+    return [row for row in cycles["rows"] if row["network"] == network]
+
+
+def comparison(software: dict, cycles: dict) -> tuple[list[str], list[list[object]]]:
+    """Head and rows: cores and arrays, cycles per image."""
+    rows = software["rows"]
+    head = ["network", "platform", "memory", "plain", "locked", "variant", "locked / plain", "cycles / MAC"]
+    cells: list[list[object]] = []
+    for network in networks_of(rows):
+        best = cost(best_software(rows, network))
+        for plain, locked, whole in pairs_of(rows, network):
+            if "cycles" not in plain:
+                continue
+            unlock = whole and whole.get("unlock_cycles_per_byte")
+            figures = [f"{locked['ratio']:.2f}", f"{plain['cycles_per_mac']:.2f}", f"{unlock:.2f}" if unlock else "-"]
+            counts = [f"{plain['cycles']:,.0f}", f"{locked['cycles']:,.0f}", locked["variant"]]
+            names = [network, NAMES[plain["platform"]], plain["memory"]]
+            cells.append([*names, *counts, *figures, f"{best / cost(locked):.2f}"])
+        work = next(row["macs"] for row in rows if row["network"] == network)
+        for row in arrays_of(cycles, network):
+            plain, locked = row["cycles_plain"], row["cycles_locked"]
+            figures = [f"{locked / plain:.3f}", f"{plain / work:.3f}", "0.00" if locked == plain else "-"]
+            names = [network, f"accelerator {row['rows']}x{row['cols']}", "stream"]
+            cells.append(
+                [*names, f"{plain:,.0f}", f"{locked:,.0f}", "on the way in", *figures, f"{best / locked:,.0f}"]
+            )
+    return [*head, "unlock cycles / byte", "speed-up"], cells
+
+
+def timings(software: dict) -> tuple[list[str], list[list[object]]]:
+    """Head and rows: this machine, by instructions and by time."""
+    head = ["network", "platform", "variant", "instructions", "ratio", "time (µs)", "ratio"]
+    cells: list[list[object]] = []
+    for row in software["rows"]:
+        if "nanoseconds" in row:
+            counted = "instructions" in row
+            instructions = [f"{row['instructions']:,.0f}", f"{row['ratio']:.2f}"] if counted else ["-", "-"]
+            names = [row["network"], NAMES[row["platform"]], row["variant"]]
+            cells.append([*names, *instructions, f"{row['nanoseconds'] / 1000:,.1f}", f"{row['time_ratio']:.2f}"])
+    return head, cells
+
+
+def layer_rows(software: dict) -> tuple[list[str], list[list[object]]]:
+    """Head and rows: cycles of each layer with weights on VexRiscv, ideal memory."""
+    head = ["network", "layer", "multiplications", "plain", "cycles / MAC", "fused", "cycles / MAC"]
+    cells: list[list[object]] = []
+    on_core = [row for row in software["rows"] if (row["platform"], row["memory"]) == ("vexriscv", "ideal")]
+    for plain in on_core:
+        if plain["variant"] != "plain":
+            continue
+        fused = next(row for row in on_core if (row["network"], row["variant"]) == (plain["network"], "fused"))
+        for layer, other in zip(plain["layers"], fused["layers"], strict=True):
+            if work := layer["macs"]:
+                pair = [(f"{each['cycles']:,}", f"{each['cycles'] / work:.2f}") for each in (layer, other)]
+                cells.append([plain["network"], layer["name"], f"{work:,}", *pair[0], *pair[1]])
+    return head, cells
+
+
+def headline(software: dict, cycles: dict) -> tuple[list[str], list[list[object]]]:
+    """Head and rows: what locking costs on each kind of machine, and how much faster the arrays are."""
+    rows = software["rows"]
+    head = ["network", "RISC-V", "RISC-V + custom instruction", "host", "accelerator"]
+    head = [*head, "8x8 over best software", "16x16 over best software"]
+    cells: list[list[object]] = []
+    for network in networks_of(rows):
+        ratios = {
+            plain["platform"]: f"{locked['ratio']:.2f}"
+            for plain, locked, _ in pairs_of(rows, network)
+            if plain["memory"] in ("ideal", "host")
+        }
+        best = cost(best_software(rows, network))
+        arrays = {f"{row['rows']}x{row['cols']}": row for row in arrays_of(cycles, network)}
+        picked = [arrays.get(name) for name in ("8x8", "16x16")]
+        lock = [row["cycles_locked"] / row["cycles_plain"] for row in picked if row]
+        shares = [ratios.get(name, "-") for name in ("vexriscv", "vexriscv-cfu", "host")]
+        gains = [f"{best / row['cycles_locked']:,.0f} x" if row else "-" for row in picked]
+        cells.append([network, *shares, f"{max(lock):.3f}" if lock else "-", *gains])
+    return head, cells
+
+
+def figure(software: dict, cycles: dict) -> bytes:
+    """A PNG: cycles of a locked inference on each platform, and what share of them the lock is."""
+    from matplotlib.figure import Figure
+
+    rows, networks = software["rows"], networks_of(software["rows"])
+    bars: dict[str, dict[str, tuple[float, float]]] = {}
+    for network in networks:
+        for plain, locked, _ in pairs_of(rows, network):
+            if plain["memory"] == "ideal":
+                bars.setdefault(NAMES[plain["platform"]], {})[network] = (cost(plain), cost(locked))
+        for row in arrays_of(cycles, network):
+            if row["rows"] == row["cols"]:
+                name = f"accelerator {row['rows']}x{row['cols']}"
+                bars.setdefault(name, {})[network] = (row["cycles_plain"], row["cycles_locked"])
+    order = sorted(bars, key=lambda name: -max(pair[1] / bars["VexRiscv"][net][1] for net, pair in bars[name].items()))
+    drawn = Figure((9, 4))
+    left, right = drawn.subplots(1, 2)
+    width = 0.8 / len(order)
+    for index, name in enumerate(order):
+        for axes, value in ((left, lambda pair: pair[1]), (right, lambda pair: pair[1] / pair[0])):
+            found = [(place, bars[name][net]) for place, net in enumerate(networks) if net in bars[name]]
+            places = [place + width * (index - (len(order) - 1) / 2) for place, _ in found]
+            axes.bar(places, [value(pair) for _, pair in found], width, label=name, color=f"C{index}")
+    left.set(yscale="log", ylabel="cycles per image, locked")
+    right.set(ylabel="cycles, locked / plain", ylim=(0.9, None))
+    for axes in (left, right):
+        axes.set_xticks(range(len(networks)), networks, fontsize=8)
+    drawn.legend(*left.get_legend_handles_labels(), loc="lower center", ncols=3, frameon=False, fontsize=8)
+    drawn.subplots_adjust(bottom=0.24, wspace=0.25)
+    file = io.BytesIO()
+    drawn.savefig(file, format="png", dpi=130)
+    return file.getvalue()

@@ -1,0 +1,83 @@
+"""What report/results.py makes of area.json: Markdown tables and a figure."""
+
+import io
+from statistics import median
+from typing import Any
+
+from deeplock.cli.output import markdown_table
+from deeplock.report.synth_tables import Table, component_table, core_table
+
+__all__ = ["area_figure", "area_summary", "area_tables"]
+
+_PARTS = ("lock", "array", "accumulator", "post", "feeder", "unfolder", "weight_loader", "registers")
+_REST = "all else"
+
+Row = dict[str, Any]
+
+
+def _markdown(table: Table, words: int) -> str:
+    cells, head = table
+    return markdown_table(head, cells, words)
+
+
+def area_tables(result: dict) -> dict[str, str]:
+    """What goes between the marks of docs/fpga.md, by their names."""
+    tools = ", ".join(f"{name} {version}" for name, version in result["tools"].items())
+    how = f"\nBy `{result['command']}`. {tools}.\n"
+    cores = [row for row in result["rows"] if row["board"] is None]
+    boards = [row for row in result["rows"] if row["board"] is not None]
+    figure = "\n![LUT4 by module, plain and locked; clock frequency of each seed](results/area.png)\n"
+    return {
+        "cores": _markdown(core_table(cores), 7) + figure + how,
+        "boards": _markdown(core_table(boards), 7) if boards else "",
+        "components": _markdown(component_table(result["components"]), 4),
+    }
+
+
+def area_summary(result: dict) -> str:
+    """What the lock costs, for README.md: a line for each locked accelerator whose clock is compared with the plain one's."""
+    cells, head = core_table([row for row in result["rows"] if row["board"] is None])
+    shown = [head.index(name) for name in ("device", "array", "S-box", "key", "LUT4", "LUT4 more", "MHz", "clock")]
+    compared = [[line[index] for index in shown] for line in cells if line[head.index("clock")]]
+    return _markdown((compared, [head[index] for index in shown]), 3)
+
+
+def _label(row: Row) -> str:
+    lock = row["suite"] if row["suite"] == "plain" else f"{row['sbox']}, key {row['key_bits'] or 'any'}"
+    return f"{row['board'] or row['device']} {row['rows']}x{row['cols']} {lock}"
+
+
+def _luts_of(row: Row, part: str) -> int:
+    """LUT4 of a part and all that is in it."""
+    places = [(name.split(".")[0], module["lut4"]) for name, module in row["modules"].items()]
+    return sum(luts for name, luts in places if name == part or (part == _REST and name not in _PARTS))
+
+
+def area_figure(result: dict) -> bytes:
+    """PNG: LUT4 of every accelerator by module, the clock of every seed beside it."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    rows = [row for row in result["rows"] if row["board"] is None]
+    figure = Figure((10, 1.4 + 0.24 * len(rows)))
+    area, clock = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    left = [0] * len(rows)
+    for index, part in enumerate([*_PARTS, _REST]):
+        luts = [_luts_of(row, part) for row in rows]
+        colour = matplotlib.colormaps["tab10"](index)
+        area.barh(range(len(rows)), luts, left=left, label=part.replace("_", " "), color=colour, height=0.75)
+        left = [start + count for start, count in zip(left, luts, strict=True)]
+    for index, row in enumerate(rows):
+        clock.plot(row["fmax_mhz"], [index] * len(row["fmax_mhz"]), "o", color="#2f6fb0", markersize=3, alpha=0.7)
+        if row["fmax_mhz"]:
+            clock.plot([median(row["fmax_mhz"])], [index], "|", color="black", markersize=11)
+    area.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
+    area.invert_yaxis()
+    area.set_xlabel("LUT4")
+    area.legend(fontsize=7, loc="upper right")
+    clock.set_xlabel("MHz; a dot a seed, a bar their median")
+    clock.set_xlim(left=0)
+    clock.grid(axis="x", linewidth=0.4)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
+    return file.getvalue()

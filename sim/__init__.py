@@ -1,0 +1,1 @@
+"""Builds and runs simulations; drivers; models of UART and flash."""

@@ -1,0 +1,1 @@
+"""The software baseline on RISC-V cores."""

@@ -1,0 +1,112 @@
+"""Where the multipliers of arrays come to lie: on sites that nextpnr has, neighbours beside each other."""
+
+import itertools
+import json
+import re
+from collections import defaultdict
+from functools import partial
+
+import pytest
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+
+from deeplock.fpga.boards import BOARDS
+from deeplock.fpga.flow.designs import Design, core
+from deeplock.fpga.flow.devices import DEVICES
+from deeplock.fpga.flow.floorplan import floorplan
+from deeplock.fpga.flow.nextpnr import options
+from deeplock.fpga.flow.sources import harness_source
+from deeplock.fpga.flow.synth import measure_clock
+from deeplock.fpga.flow.toolchain import run_program
+from deeplock.fpga.flow.yosys import TOP
+from deeplock.hw.array.array import SPAN, SystolicArray
+from deeplock.pymodel.spec.config import Config
+
+LARGE = DEVICES["lfe5u-85f"]
+BOARD = BOARDS["ulx3s-85f"].config
+SMALLER = Config(rows=8, cols=8, bytes_per_beat=8, lanes=4, suite="plain")
+SITE = re.compile(r"X(\d+)/Y(\d+)/MULT18_([0145])$")
+
+
+def blocks_of(config: Config) -> list[str]:
+    """Names of the DSP blocks that an accelerator instantiates, as they are in a flat netlist."""
+    names, module = [], ""
+    for line in core(config).source(LARGE).rtlil.splitlines():
+        if found := re.match(r"module \\top\.(\S+)$", line):
+            module = found[1]
+        elif found := re.match(r"\s+cell \\MULT18X18D \\(\S+)$", line):
+            names.append(f"{module}.{found[1]}")
+    return names
+
+
+def groups(sites: dict[str, str]) -> dict[tuple[int, int], set[str]]:
+    """What shares clock enables, by the block that it lies in: x of the first site, and y."""
+    found = defaultdict(set)
+    for name, site in sites.items():
+        x, y, number = map(int, SITE.match(site).groups())
+        numbers = re.findall(r"_(\d+)", name)
+        what = f"row {numbers[0]} span {int(numbers[1]) // SPAN}" if ".pe_" in name else f"lanes {int(numbers[0]) // 2}"
+        found[x - number, y].add(what)
+    return found
+
+
+@pytest.mark.parametrize("config", [BOARD, SMALLER], ids=["8x16", "8x8"])
+def test_each_block_has_a_site_and_shares_enables_with_those_beside_it(config):
+    names = blocks_of(config)
+    assert len(names) == config.rows * config.cols + 2 * config.lanes
+    sites = floorplan([*names, "shell.core.post.lane_0.product", "shell.core.array.pe_0_0.shadows"], LARGE)
+    assert set(sites) == set(names)
+    assert len(set(sites.values())) == len(names)
+    assert all(len(group) == 1 for group in groups(sites).values())
+
+
+def test_rows_follow_each_other_and_then_the_lanes():
+    """Partial sums go from a row to the next one: to the DSP block beside it, or above or below."""
+    where = {next(iter(group)): block for block, group in groups(floorplan(blocks_of(BOARD), LARGE)).items()}
+    for span in range(BOARD.cols // SPAN):
+        chain = [where[f"row {row} span {span}"] for row in range(BOARD.rows)] + [where[f"lanes {span}"]]
+        for (x, y), (next_x, next_y) in itertools.pairwise(chain):
+            assert (abs(next_x - x), abs(next_y - y)) in ((9, 0), (0, 24))
+
+
+@pytest.mark.parametrize(
+    "config, device",
+    [(BOARD, "lfe5u-25f"), (Config(rows=16, cols=16, bytes_per_beat=16, lanes=16), "lfe5u-85f")],
+    ids=["a device of which nothing is known", "more multipliers than there are"],
+)
+def test_nothing_is_placed_by_name_where_it_does_not_fit(config, device):
+    names = [f"shell.core.array.pe_{row}_{col}.multiplier.block_{half}" for row in range(config.rows)
+             for col in range(0, config.cols, 2) for half in range(2)]  # fmt: skip
+    assert floorplan(names, DEVICES[device]) == {}
+
+
+def test_a_design_without_an_array_has_no_floorplan():
+    assert floorplan(["shell.core.multiplier.block_0", "shell.core.post.lane_0.low.block"], LARGE) == {}
+
+
+class Array(wiring.Component):
+    """An array inside a component, as it is in an accelerator."""
+
+    def __init__(self):
+        self.array = SystolicArray(Config(rows=4, cols=4, bytes_per_beat=4, lanes=4, suite="plain"))
+        super().__init__(self.array.signature)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.array = self.array
+        connect(m, flipped(self), self.array)
+        return m
+
+
+def test_nextpnr_puts_the_blocks_where_the_floorplan_says(monkeypatch, tmp_path):
+    """It refuses sites that it does not have, or whose block has too many enables."""
+    monkeypatch.setenv("DEEPLOCK_BUILD", str(tmp_path))
+    design = Design("array", {"component": "array"}, partial(harness_source, Array, True))
+    assert measure_clock(design, LARGE, 1).used["MULT18X18D"][0] == 16
+    (netlist,) = tmp_path.glob("synth/*/floorplan-*.json")
+    files = ["--json", netlist.name, "--write", "placed.json", "--lpf-allow-unconstrained", "--no-route"]
+    run_program("nextpnr-ecp5", [*options(LARGE, 1, True), *files], netlist.parent)
+    cells = json.loads(netlist.with_name("placed.json").read_text())["modules"][TOP]["cells"]
+    placed = {name: cell["attributes"]["NEXTPNR_BEL"] for name, cell in cells.items() if cell["type"] == "MULT18X18D"}
+    assert placed == floorplan(placed, LARGE)

@@ -1,0 +1,30 @@
+"""Jobs on a Dask cluster: the same results as in processes on this machine."""
+
+import pytest
+from distributed import LocalCluster
+
+from deeplock.fpga.flow.designs import sbox
+from deeplock.fpga.flow.devices import DEVICES
+from deeplock.fpga.flow.jobs import Job, cluster, run_jobs
+from deeplock.fpga.flow.synth import measure_area, measure_clock
+from deeplock.pymodel.errors import DeeplockError
+
+
+def test_a_cluster_gives_the_same_as_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPLOCK_BUILD", str(tmp_path))
+    device = DEVICES["up5k"]
+    job = Job(sbox("inverse", "composite"), device, [3])
+    lines: list[str] = []
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as workers:
+        with cluster(workers.scheduler_address) as executor:
+            (result,) = run_jobs([job], executor, lines.append)
+    assert result.area == measure_area(job.design, device)
+    assert result.placements == [measure_clock(job.design, device, 3)]
+    assert lines[-1] == f"2 of 2: up5k {job.design.name}: seed 3: {result.placements[0].fmax_mhz} MHz"
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere"])
+def test_a_scheduler_that_does_not_answer_is_named(address, monkeypatch):
+    monkeypatch.setattr("deeplock.fpga.flow.jobs._CONNECT_SECONDS", 1)
+    with pytest.raises(DeeplockError, match=f"^no Dask scheduler at {address}: "), cluster(address):
+        pass

@@ -1,0 +1,174 @@
+"""The image cache between a model of the flash reader and whoever takes the stream."""
+
+from random import Random
+
+import pytest
+from amaranth.hdl import ResetInserter, Signal
+
+from deeplock.fpga.gateware.loadable_cache import ImageCache
+from tests.hw.refusal import assert_refused
+from tests.hw.stream_tools import simulate
+
+BYTES = 4
+SIZE = 64
+
+
+def beat(number: int, size: int) -> int:
+    """A beat of `size` bytes; its 32-bit words differ."""
+    return sum((number + 0x1234567 * word & 0xFFFFFFFF) << 32 * word for word in range(size // 4))
+
+
+class Reader:
+    """What `FlashReader` gives: beat i of a range is number address + i; a new request or `stop` ends the old one."""
+
+    def __init__(self, dut: ImageCache, pauses: float, dice: Random, size: int = BYTES) -> None:
+        self.dut, self.pauses, self.dice, self.size = dut, pauses, dice, size
+        self.beats = 0
+
+    async def serve(self, ctx) -> None:
+        dut, beats, at, valid = self.dut, [], 0, False
+        ctx.set(dut.flash.ready, 1)
+        while True:
+            valid = bool(beats) and (valid or self.dice.random() >= self.pauses)
+            ctx.set(dut.s_axis_image_tvalid, valid)
+            ctx.set(dut.s_axis_image_tdata, beats[at] if beats else 0)
+            ctx.set(dut.s_axis_image_tlast, bool(beats) and at == len(beats) - 1)
+            *_, request, payload, stop, ready = await ctx.tick().sample(
+                dut.flash.valid, dut.flash.payload, dut.stop_flash, dut.s_axis_image_tready
+            )
+            if valid and ready:
+                at, valid = (at + 1) % len(beats), False
+                self.beats += 1
+            if stop:
+                beats, valid = [], False
+            if request:
+                beats, at, valid = (
+                    [beat(payload.address + i, self.size) for i in range(payload.length // self.size)],
+                    0,
+                    False,
+                )
+
+
+async def request(ctx, dut: ImageCache, address: int, length: int) -> None:
+    ctx.set(dut.request.payload, {"address": address, "length": length})
+    ctx.set(dut.request.valid, 1)
+    await ctx.tick()
+    assert ctx.get(dut.request.ready)
+    ctx.set(dut.request.valid, 0)
+
+
+async def take(ctx, dut: ImageCache, count: int, pauses: float, dice: Random) -> tuple[list, int]:
+    """`count` beats as (data, last), and the cycles that they took; what is offered stays until it is taken."""
+    beats, cycles, offered = [], 0, None
+    while len(beats) < count:
+        ready = dice.random() >= pauses
+        ctx.set(dut.m_axis_image_tready, ready)
+        *_, valid, data, last = await ctx.tick().sample(
+            dut.m_axis_image_tvalid, dut.m_axis_image_tdata, dut.m_axis_image_tlast
+        )
+        cycles += 1
+        assert offered is None or (valid and (data, last) == offered)
+        offered = (data, last) if valid and not ready else None
+        if valid and ready:
+            beats.append((data, last))
+    ctx.set(dut.m_axis_image_tready, 0)
+    return beats, cycles
+
+
+def expected(address: int, length: int, count: int, size: int = BYTES) -> list[tuple[int, int]]:
+    beats = length // size
+    return [(beat(address + i % beats, size), int(i % beats == beats - 1)) for i in range(count)]
+
+
+@pytest.mark.parametrize("size", [4, 8, 16])
+@pytest.mark.parametrize("pauses", [0.0, 0.5])
+def test_a_range_comes_once_from_the_flash_and_then_from_memory(pauses, size, dice):
+    whole = 16 * size
+    dut = ImageCache(size, whole)
+    reader = Reader(dut, pauses, dice, size)
+
+    async def testbench(ctx):
+        for length in (whole, size, 5 * size, whole):
+            before, address, beats = reader.beats, dice.randrange(1 << 24), length // size
+            await request(ctx, dut, address, length)
+            count = beats * 3 + dice.randrange(beats)  # the next request comes in the middle of a range
+            found, _ = await take(ctx, dut, count, pauses, dice)
+            assert found == expected(address, length, count, size)
+            assert reader.beats - before == beats
+
+    simulate(dut, testbench, background=[reader.serve])
+
+
+def test_a_replay_gives_a_beat_a_cycle_from_the_second_cycle_on(dice):
+    dut = ImageCache(BYTES, SIZE)
+    reader = Reader(dut, 0.0, dice)
+
+    async def testbench(ctx):
+        await request(ctx, dut, 7, SIZE)
+        await take(ctx, dut, SIZE // BYTES, 0.0, dice)
+        found, cycles = await take(ctx, dut, 100, 0.0, dice)
+        assert found == expected(7, SIZE, 100)
+        assert cycles == 101
+
+    simulate(dut, testbench, background=[reader.serve])
+
+
+def test_a_range_longer_than_the_cache_always_comes_from_the_flash(dice):
+    dut = ImageCache(BYTES, SIZE)
+    reader = Reader(dut, 0.3, dice)
+
+    async def testbench(ctx):
+        length = SIZE + BYTES
+        await request(ctx, dut, 0, length)
+        found, _ = await take(ctx, dut, 60, 0.3, dice)
+        assert found == expected(0, length, 60)
+        assert 60 <= reader.beats <= 62  # up to two wait in registers
+
+    simulate(dut, testbench, background=[reader.serve])
+
+
+@pytest.mark.parametrize("taken", [3, 20])
+def test_stop_ends_the_stream_from_the_flash_and_from_memory(taken, dice):
+    dut = ImageCache(BYTES, SIZE)
+    reader = Reader(dut, 0.0, dice)
+
+    async def testbench(ctx):
+        await request(ctx, dut, 0, SIZE)
+        await take(ctx, dut, taken, 0.0, dice)
+        ctx.set(dut.stop, 1)
+        await ctx.tick()
+        ctx.set(dut.stop, 0)
+        for _ in range(10):
+            assert not ctx.get(dut.m_axis_image_tvalid)
+            await ctx.tick()
+        await request(ctx, dut, 9, SIZE)
+        found, _ = await take(ctx, dut, 40, 0.0, dice)
+        assert found == expected(9, SIZE, 40)
+
+    simulate(dut, testbench, background=[reader.serve])
+
+
+def test_reset_in_the_middle(dice):
+    dut = ImageCache(BYTES, SIZE)
+    reader = Reader(dut, 0.0, dice)
+    reset = Signal()
+
+    async def testbench(ctx):
+        for taken in (3, 20):
+            await request(ctx, dut, 0, SIZE)
+            await take(ctx, dut, taken, 0.0, dice)
+            ctx.set(dut.stop, 1)  # the system resets the reader together with the cache
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(dut.stop, 0)
+            ctx.set(reset, 0)
+            await request(ctx, dut, 5, SIZE)
+            found, _ = await take(ctx, dut, 40, 0.0, dice)
+            assert found == expected(5, SIZE, 40)
+
+    simulate(ResetInserter(reset)(dut), testbench, background=[reader.serve])
+
+
+@pytest.mark.parametrize("size", [0, 65])
+def test_a_size_that_is_no_number_of_beats_is_refused(size):
+    assert_refused(f"size must be a multiple of 4 bytes, not {size}", lambda: ImageCache(BYTES, size))

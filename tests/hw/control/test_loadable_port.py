@@ -1,0 +1,367 @@
+from functools import partial
+from random import Random
+
+import numpy as np
+import pytest
+from amaranth.hdl import ResetInserter, Signal
+
+from deeplock.hw.control.loadable_port import ImagePort
+from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, pack
+from deeplock.pymodel.spec.registers import Error
+from tests.hw.layer_tools import descriptor, to_word
+from tests.hw.stream_tools import check_stable, receive, send, simulate
+
+CONFIG = Config(
+    rows=4, cols=16, bytes_per_beat=8, activation_words=256, accumulators=32, program_words=64, ifmap_bytes=128
+)
+LEAN = Config(**{**vars(CONFIG), "lanes": 1, "lean": True})
+BEATS = (4, 8, 16)
+
+
+def config_of(bytes_per_beat: int) -> Config:
+    return Config(**{**vars(CONFIG), "bytes_per_beat": bytes_per_beat})
+
+
+def header_of(config: Config, **fields: int) -> dict[str, int]:
+    """The largest header that the accelerator takes."""
+    return {
+        "magic": MAGIC,
+        "rows": config.rows,
+        "cols": config.cols,
+        "bytes_per_beat": config.bytes_per_beat,
+        "suite": SUITES[config.suite].id,
+        "version": VERSION,
+        "layers": config.program_words // WORDS,
+        "batch": 1,
+        "parameter_beats": 6,
+        "activation_words": config.activation_words,
+        "accumulators": config.accumulators,
+        "ifmap_beats": config.ifmap_bytes // config.rows,
+        "run_bytes": 3,
+        "runs": 3,
+        "run_pitch": 7,
+        "x_pitch": 1,
+        "y_pitch": 7,
+        "windows_x": 5,
+        "windows_y": 5,
+        "destination": 9,
+    } | fields
+
+
+def program_of(rng, layers: int) -> bytes:
+    return b"".join(pack(DESCRIPTOR, descriptor(source=int(rng.integers(0, 1 << 16)))) for _ in range(layers))
+
+
+def beats_of(config: Config, data: bytes, last: bool) -> list[dict[str, int]]:
+    """One packet, or its beginning."""
+    rows = np.frombuffer(data, np.uint8).reshape(-1, config.bytes_per_beat)
+    return [{"data": to_word(row), "last": int(last and number == len(rows) - 1)} for number, row in enumerate(rows)]
+
+
+class Host:
+    """Watches the program port and the error pulses, and drives the commands."""
+
+    def __init__(self, dut: ImagePort):
+        self.dut = dut
+        self.program: dict[int, int] = {}
+        self.errors: list[Error] = []
+        self.cycles: list[int] = []
+        self.now = 0
+
+    async def watch(self, ctx) -> None:
+        port = self.dut.program
+        async for *_, en, address, word, error in ctx.tick().sample(port.en, port.address, port.word, self.dut.error):
+            if en:
+                self.program[address] = word
+            if error:
+                self.errors.append(Error(error))
+                self.cycles.append(self.now)
+            self.now += 1
+
+    async def load(self, ctx) -> None:
+        ctx.set(self.dut.load, 1)
+        await ctx.tick()
+        ctx.set(self.dut.load, 0)
+        assert ctx.get(self.dut.loading) and not ctx.get(self.dut.loaded)
+
+    async def stop(self, ctx) -> None:
+        """As Control does after an error: the run ends, and one cycle of stop."""
+        ctx.set(self.dut.run, 0)
+        ctx.set(self.dut.stop, 1)
+        await ctx.tick()
+        ctx.set(self.dut.stop, 0)
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.5])
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pauses, rng, dice):
+    """Header, program and first section are one packet, each further section is one; then the port takes nothing."""
+    config, count = config_of(bytes_per_beat), 3
+    dut = ImagePort(config)
+    host = Host(dut)
+    header = header_of(config)
+    head = pack(HEADER, header) + program_of(rng, header["layers"])
+    sections = [rng.bytes(6 * bytes_per_beat) for _ in range(count)]
+    beats = beats_of(config, head + sections[0], True)
+    for section in sections[1:]:
+        beats += beats_of(config, section, True)
+    parameters = [beat for section in sections for beat in beats_of(config, section, True)]
+
+    async def testbench(ctx):
+        await host.load(ctx)
+        ctx.set(dut.load, 1)  # not heeded by a port that is loading
+        await ctx.tick().repeat(3)
+        ctx.set(dut.load, 0)
+        await ctx.tick().until(dut.loaded)
+        assert not ctx.get(dut.loading)
+        assert {name: getattr(ctx.get(dut.header), name) for name in header} == header
+        ctx.set(dut.count, count)
+        ctx.set(dut.run, 1)
+        got = await receive(ctx, dut.parameters, len(parameters), pauses, Random(dice.random()))
+        assert [{"data": beat.data, "last": beat.last} for beat in got] == parameters
+        ctx.set(dut.parameters.ready, 1)
+        ctx.set(dut.image.valid, 1)
+        for _ in range(3):
+            assert not ctx.get(dut.image.ready) and not ctx.get(dut.parameters.valid)
+            await ctx.tick()
+
+    async def write(ctx):
+        await ctx.tick().until(dut.loading)
+        await send(ctx, dut.image, beats, pauses, Random(dice.random()))
+
+    simulate(dut, testbench, write, background=[host.watch, partial(check_stable, stream=dut.parameters)])
+    words = np.frombuffer(head[4 * WORDS :], "<u4").tolist()
+    assert host.program == dict(enumerate(words))
+    assert host.errors == []
+
+
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_head_takes_a_cycle_a_word_and_parameters_pass_in_the_same_cycle(bytes_per_beat, rng):
+    config = config_of(bytes_per_beat)
+    dut = ImagePort(config)
+    host = Host(dut)
+    head = beats_of(config, pack(HEADER, header_of(config, layers=2)) + program_of(rng, 2), False)
+
+    async def testbench(ctx):
+        await host.load(ctx)
+        start = host.now
+        await send(ctx, dut.image, head)
+        assert host.now - start == 3 * WORDS
+        assert ctx.get(dut.loaded)
+        ctx.set(dut.count, 1)
+        ctx.set(dut.run, 1)
+        await ctx.tick()
+        ctx.set(dut.parameters.ready, 1)
+        for number in range(6):
+            ctx.set(dut.image.valid, 1)
+            ctx.set(dut.image.payload, {"data": number, "last": number == 5})
+            assert ctx.get(dut.image.ready) and ctx.get(dut.parameters.valid)
+            assert ctx.get(dut.parameters.payload.data) == number
+            assert ctx.get(dut.parameters.payload.last) == (number == 5)
+            await ctx.tick()
+
+    simulate(dut, testbench, background=[host.watch])
+    assert host.errors == []
+
+
+WRONG_HEADERS = [
+    ({"magic": MAGIC ^ 1}, Error.BAD_MAGIC),
+    ({"magic": MAGIC ^ 1 << 31, "version": 0, "layers": 255, "runs": 0}, Error.BAD_MAGIC),
+    ({"version": VERSION + 1}, Error.BAD_GEOMETRY),
+    ({"rows": 8}, Error.BAD_GEOMETRY),
+    ({"cols": 8}, Error.BAD_GEOMETRY),
+    ({"bytes_per_beat": 16}, Error.BAD_GEOMETRY),
+    ({"suite": 0}, Error.BAD_GEOMETRY),
+    ({"suite": 2, "layers": 255, "runs": 0}, Error.BAD_GEOMETRY),
+    ({"layers": CONFIG.program_words // WORDS + 1}, Error.TOO_LARGE),
+    ({"layers": 255}, Error.TOO_LARGE),
+    ({"activation_words": CONFIG.activation_words + 1}, Error.TOO_LARGE),
+    ({"activation_words": 1 << 16}, Error.TOO_LARGE),
+    ({"accumulators": CONFIG.accumulators + 1}, Error.TOO_LARGE),
+    ({"ifmap_beats": CONFIG.ifmap_bytes // CONFIG.rows + 1, "runs": 0}, Error.TOO_LARGE),
+    *(
+        ({name: 0}, Error.BAD_DESCRIPTOR)
+        for name in ("layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y")
+    ),
+]
+
+
+@pytest.mark.parametrize("config", [CONFIG, LEAN], ids=["", "lean"])
+@pytest.mark.parametrize(("fields", "error"), WRONG_HEADERS, ids=lambda value: getattr(value, "name", str(value)))
+def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
+    """Told with the second word after the header; the program is not loaded, and the next one is taken."""
+    dut = ImagePort(config)
+    host = Host(dut)
+    right = beats_of(CONFIG, pack(HEADER, header_of(CONFIG)) + program_of(rng, 4), False)
+
+    async def testbench(ctx):
+        await host.load(ctx)
+        start = host.now
+        data = pack(HEADER, header_of(CONFIG, **fields)) + bytes(CONFIG.bytes_per_beat)
+        await send(ctx, dut.image, beats_of(CONFIG, data, False)[:-1])
+        ctx.set(dut.image.valid, 1)
+        await ctx.tick().until(dut.error.any())
+        ctx.set(dut.image.valid, 0)
+        assert host.errors == [error] and host.cycles == [start + WORDS + 1]
+        assert not ctx.get(dut.loaded) and not ctx.get(dut.loading) and not ctx.get(dut.image.ready)
+        await host.stop(ctx)
+        await host.load(ctx)
+        await send(ctx, dut.image, right)
+        assert ctx.get(dut.loaded) and host.errors == [error]
+
+    simulate(dut, testbench, background=[host.watch])
+
+
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_a_head_that_ends_too_early_is_truncated_wherever_it_ends(bytes_per_beat, rng):
+    """Also with its own last beat, since parameters must follow."""
+    config = config_of(bytes_per_beat)
+    dut = ImagePort(config)
+    host = Host(dut)
+    head = pack(HEADER, header_of(config, layers=1)) + program_of(rng, 1)
+
+    async def testbench(ctx):
+        for beats in range(1, len(head) // bytes_per_beat + 1):
+            await host.load(ctx)
+            await send(ctx, dut.image, beats_of(config, head[: beats * bytes_per_beat], True))
+            assert host.errors == [Error.IMAGE_TRUNCATED] * beats
+            assert not ctx.get(dut.loaded) and not ctx.get(dut.loading)
+            await host.stop(ctx)
+        await host.load(ctx)
+        await send(ctx, dut.image, beats_of(config, head, False))
+        assert ctx.get(dut.loaded)
+
+    simulate(dut, testbench, background=[host.watch])
+
+
+@pytest.mark.parametrize("section", [0, 1])
+@pytest.mark.parametrize("ends_at", [0, 3, 4, None])
+@pytest.mark.parametrize("ready", [0, 1])
+def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rng):
+    """A beat that is wrong is told of and taken whether the lock is ready or not, so that the packet gate knows its packet.
+    The program stays loaded, and after a stop the next run is right."""
+    dut = ImagePort(CONFIG)
+    host = Host(dut)
+    head = pack(HEADER, header_of(CONFIG)) + program_of(rng, 4)
+    good = beats_of(CONFIG, rng.bytes(6 * CONFIG.bytes_per_beat), True)
+    bad = [{**beat, "last": int(number == ends_at)} for number, beat in enumerate(good)]
+
+    async def testbench(ctx):
+        ctx.set(dut.parameters.ready, 1)
+        ctx.set(dut.count, 2)
+        await host.load(ctx)
+        await send(ctx, dut.image, beats_of(CONFIG, head, False))
+        ctx.set(dut.run, 1)
+        right = section * len(good) + (len(bad) - 1 if ends_at is None else ends_at)
+        for number, beat in enumerate(good * section + bad):
+            if number == right:
+                ctx.set(dut.parameters.ready, ready)
+            assert not host.errors
+            await send(ctx, dut.image, [beat])
+            if number == right:
+                break
+        ctx.set(dut.parameters.ready, 1)
+        assert host.errors == [Error.IMAGE_TOO_LONG if ends_at is None else Error.IMAGE_TRUNCATED]
+        assert not ctx.get(dut.image.ready)
+        assert ctx.get(dut.loaded)
+        await host.stop(ctx)
+        ctx.set(dut.run, 1)
+        await send(ctx, dut.image, good * 2)
+        assert len(host.errors) == 1
+        ctx.set(dut.run, 0)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.count, 1)
+        ctx.set(dut.run, 1)
+        await send(ctx, dut.image, good)
+        assert len(host.errors) == 1
+
+    simulate(dut, testbench, background=[host.watch])
+
+
+def test_a_beat_that_is_wrong_is_no_error_in_the_cycle_of_a_stop(rng):
+    """So that what an ABORT finds does not stop the port a second time."""
+    dut = ImagePort(CONFIG)
+    host = Host(dut)
+    head = pack(HEADER, header_of(CONFIG)) + program_of(rng, 4)
+
+    async def testbench(ctx):
+        ctx.set(dut.count, 1)
+        await host.load(ctx)
+        await send(ctx, dut.image, beats_of(CONFIG, head, False))
+        ctx.set(dut.run, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.image.payload, {"data": 0, "last": 1})
+        ctx.set(dut.image.valid, 1)
+        await host.stop(ctx)
+        await ctx.tick()
+        assert host.errors == []
+
+    simulate(dut, testbench, background=[host.watch])
+
+
+def test_nothing_is_taken_while_idle():
+    dut = ImagePort(CONFIG)
+
+    async def testbench(ctx):
+        ctx.set(dut.image.valid, 1)
+        ctx.set(dut.parameters.ready, 1)
+        for _ in range(3):
+            assert not ctx.get(dut.image.ready) and not ctx.get(dut.parameters.valid)
+            await ctx.tick()
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("words", range(1, 2 * WORDS, 5))
+def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(words, rng):
+    """Also in the middle of a beat."""
+    config = config_of(16)
+    dut = ImagePort(config)
+    host = Host(dut)
+    head = pack(HEADER, header_of(config, layers=1)) + program_of(rng, 1)
+
+    async def testbench(ctx):
+        for _ in range(2):
+            await host.load(ctx)
+            ctx.set(dut.image.valid, 1)
+            for number in range(words):
+                ctx.set(dut.image.payload, beats_of(config, head, False)[number // 4])
+                await ctx.tick()
+            ctx.set(dut.image.valid, 0)
+            await host.stop(ctx)
+            assert not ctx.get(dut.loaded) and not ctx.get(dut.loading)
+            host.program.clear()
+            await host.load(ctx)
+            await send(ctx, dut.image, beats_of(config, head, False))
+            assert ctx.get(dut.loaded)
+            assert host.program == dict(enumerate(np.frombuffer(head, "<u4")[WORDS:].tolist()))
+
+    simulate(dut, testbench, background=[host.watch])
+    assert host.errors == []
+
+
+def test_reset_in_the_middle_of_the_parameters(rng):
+    dut = ImagePort(CONFIG)
+    host = Host(dut)
+    reset = Signal()
+    head = beats_of(CONFIG, pack(HEADER, header_of(CONFIG)) + program_of(rng, 4), False)
+    section = beats_of(CONFIG, rng.bytes(6 * CONFIG.bytes_per_beat), True)
+
+    async def testbench(ctx):
+        ctx.set(dut.parameters.ready, 1)
+        ctx.set(dut.count, 1)
+        for number in (3, 6):
+            await host.load(ctx)
+            await send(ctx, dut.image, head)
+            ctx.set(dut.run, 1)
+            await send(ctx, dut.image, section[:number])
+            ctx.set(dut.run, 0)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            assert not ctx.get(dut.loaded)
+
+    simulate(ResetInserter(reset)(dut), testbench, background=[host.watch])
+    assert host.errors == []

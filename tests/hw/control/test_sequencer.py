@@ -1,0 +1,367 @@
+"""The sequencer with feeder, post-processor, unfolder and loader played by the test."""
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from random import Random
+
+import pytest
+from amaranth.hdl import ResetInserter, Signal
+
+from deeplock.hw.basics.layouts import feeder_fields, post_fields
+from deeplock.hw.control.sequencer import Sequencer
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.program import DESCRIPTOR, pack
+from tests.hw.layer_tools import ProgramMemory, descriptor
+from tests.hw.stream_tools import simulate
+
+CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, program_words=128)
+FEEDER = [name for name, _ in feeder_fields]
+POST = [name for name, _ in post_fields]
+NEVER_ZERO = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")
+LEAN = replace(CONFIG, lanes=1, lean=True)
+START_TO_POST = {CONFIG: 6, LEAN: 5}
+DRAIN = {CONFIG: 14, LEAN: 13}
+
+
+def random_program(rng, layers: int) -> list[dict[str, int]]:
+    """Descriptors with random fields; those that must not be zero are not; the last layer writes the stream."""
+    program = []
+    for number in range(layers):
+        fields = {}
+        for spec in (spec for word in DESCRIPTOR.words for spec in word):
+            low = -(1 << spec.bits - 1) if spec.signed else 0
+            fields[spec.name] = int(rng.integers(low, low + (1 << spec.bits)))
+        fields |= {name: fields[name] or 1 for name in NEVER_ZERO}
+        last = number == layers - 1
+        program.append(fields | {"wait_input": int(number == 0), "release_input": int(last), "to_stream": int(last)})
+    return program
+
+
+@dataclass
+class Bench:
+    """Notes every pulse as (name, cycle, what went with it)."""
+
+    dut: Sequencer
+    program: list[dict[str, int]]
+    now: int = 0
+    seen: list[tuple] = field(default_factory=list)
+
+    @property
+    def memory(self):
+        return ProgramMemory(self.dut, b"".join(pack(DESCRIPTOR, fields) for fields in self.program)).serve
+
+    async def watch(self, ctx) -> None:
+        dut = self.dut
+        signals = (
+            dut.feeder_start,
+            dut.feeder_fields,
+            dut.post_start,
+            dut.post_fields,
+            dut.ifmap_take,
+            dut.ifmap_release,
+            dut.bad,
+        )
+        async for *_, start, feeder, post_start, post, take, release, bad in ctx.tick().sample(*signals):
+            if start:
+                self.seen.append(("start", self.now, {name: feeder[name] for name in FEEDER}))
+            if post_start:
+                self.seen.append(("post", self.now, {name: post[name] for name in POST}))
+            for name, pulse in (("take", take), ("release", release), ("bad", bad)):
+                if pulse:
+                    self.seen.append((name, self.now, None))
+            self.now += 1
+
+    def cycles(self, name: str) -> list[int]:
+        return [cycle for kind, cycle, _ in self.seen if kind == name]
+
+    def fields(self, name: str) -> list[dict[str, int]]:
+        return [fields for kind, _, fields in self.seen if kind == name]
+
+    async def run(self, ctx, count: int) -> None:
+        ctx.set(self.dut.layers, len(self.program))
+        ctx.set(self.dut.count, count)
+        ctx.set(self.dut.run, 1)
+
+    async def pulse(self, ctx, signal) -> int:
+        ctx.set(signal, 1)
+        await ctx.tick()
+        ctx.set(signal, 0)
+        return self.now - 1
+
+    async def play_layer(self, ctx, feed: int, drain: int) -> tuple[int, int, int]:
+        """From the layer's start on: the feeder takes `feed` cycles, the drain `drain`. Gives start, done and left."""
+        starts = len(self.cycles("start"))
+        while len(self.cycles("start")) == starts:
+            await ctx.tick()
+        start = self.now - 1
+        assert ctx.get(self.dut.feeding)
+        for _ in range(feed - 1):
+            await ctx.tick()
+        done = await self.pulse(ctx, self.dut.feeder_done)
+        for _ in range(drain - 1):
+            assert not ctx.get(self.dut.feeding)
+            await ctx.tick()
+        assert (
+            ctx.get(self.dut.to_stream) == self.program[len(self.cycles("start")) % len(self.program) - 1]["to_stream"]
+        )
+        return start, done, await self.pulse(ctx, self.dut.layer_done)
+
+
+@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("layers", [1, 2, 8])
+def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, config, rng, dice):
+    dut = Sequencer(config)
+    bench = Bench(dut, random_program(rng, layers))
+    ends = []
+
+    async def testbench(ctx):
+        for _ in range(3):
+            assert not ctx.get(dut.feeding)
+            await ctx.tick()
+        await bench.run(ctx, 3)
+        assert not ctx.get(dut.idle)
+        for inference in range(3):
+            for layer in range(layers):
+                if layer == 0:
+                    for _ in range(dice.randrange(30)):
+                        await ctx.tick()
+                    ctx.set(dut.ifmap_ready, 1)
+                if layer == layers - 1:
+                    ctx.set(dut.loaded, inference + 1)
+                ends.append(await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(1, 40)))
+                if layer == 0:
+                    ctx.set(dut.ifmap_ready, 0)
+                if layer < layers - 1:
+                    assert not ctx.get(dut.idle)
+                assert ctx.get(dut.last_layer) == (layer == layers - 1)
+        for _ in range(20):
+            await ctx.tick()
+        assert ctx.get(dut.idle) and not ctx.get(dut.feeding)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+    program = bench.program * 3
+    assert bench.fields("start") == [{name: fields[name] for name in FEEDER} for fields in program]
+    assert bench.fields("post") == [{name: fields[name] for name in POST} for fields in program]
+    starts = bench.cycles("start")
+    assert bench.cycles("post") == [start + START_TO_POST[config] for start in starts]
+    assert bench.cycles("take") == starts[::layers]
+    assert bench.cycles("bad") == []
+    releases = bench.cycles("release")
+    lasts = ends[layers - 1 :: layers]
+    assert releases == [done for _, done, _ in lasts]
+
+
+@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("drain", [6, 12, 13, 14, 15, 40])
+@pytest.mark.parametrize("feed", [6, 30])
+def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_enough(feed, drain, config, rng):
+    """With a shorter drain as many cycles after the feeder's done, and one; between inferences one more."""
+    dut = Sequencer(config)
+    bench = Bench(dut, random_program(rng, 3))
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.loaded, 2)
+        await bench.run(ctx, 2)
+        layers = [await bench.play_layer(ctx, feed, drain) for _ in range(6)]
+        for number, ((_, done, left), (start, *_)) in enumerate(pairwise(layers)):
+            assert left == done + drain
+            assert start == max(left, done + DRAIN[config] + (number == 2)) + 1
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+
+
+def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
+    """Only once the layer before has left: until then it is not the ifmap that it waits for."""
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, random_program(rng, 1))
+
+    async def testbench(ctx):
+        ctx.set(dut.loaded, 1)
+        await bench.run(ctx, 2)
+        for _ in range(20):
+            await ctx.tick()
+        for inference in range(2):
+            for _ in range(10):
+                assert ctx.get(dut.waits_for_ifmap) and not ctx.get(dut.feeder_start)
+                await ctx.tick()
+            ctx.set(dut.ifmap_ready, 1)
+            await ctx.tick()
+            assert not ctx.get(dut.waits_for_ifmap)
+            ctx.set(dut.ifmap_ready, 0)
+            if inference:
+                break
+            for _ in range(10):
+                await ctx.tick()
+            await bench.pulse(ctx, dut.feeder_done)
+            for _ in range(30):
+                assert not ctx.get(dut.waits_for_ifmap)
+                await ctx.tick()
+            await bench.pulse(ctx, dut.layer_done)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+    assert len(bench.cycles("take")) == 2
+
+
+@pytest.mark.parametrize("name", NEVER_ZERO)
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_size_of_zero_is_a_bad_descriptor(name, layer, rng):
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, random_program(rng, 2))
+    bench.program[layer][name] = 0
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.loaded, 1)
+        await bench.run(ctx, 1)
+        for _ in range(layer):
+            await bench.play_layer(ctx, 5, 20)
+        for _ in range(40):
+            await ctx.tick()
+        assert not ctx.get(dut.idle) and not ctx.get(dut.feeding)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+    assert len(bench.cycles("bad")) == 1
+    assert len(bench.cycles("start")) == layer
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("sum_bits", [24, 32])
+def test_a_layer_that_is_not_narrow_is_a_bad_descriptor_where_sums_have_24_bits(sum_bits, layer, rng):
+    """In the cycle after `post_start`, so before its first word can have left the array."""
+    dut = Sequencer(replace(CONFIG, sum_bits=sum_bits))
+    bench = Bench(dut, random_program(rng, 2))
+    for number, fields in enumerate(bench.program):
+        fields["narrow"] = int(number != layer)
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.loaded, 1)
+        await bench.run(ctx, 1)
+        for _ in range(2):
+            await bench.play_layer(ctx, 5, 20)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+    starts = bench.cycles("post")
+    assert len(starts) == 2
+    assert bench.cycles("bad") == ([starts[layer] + 1] if sum_bits == 24 else [])
+
+
+@pytest.mark.parametrize("loaded", [0, 1])
+def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, random_program(rng, 1))
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.loaded, loaded)
+        await bench.run(ctx, 1)
+        await bench.play_layer(ctx, 10, 20)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+    assert len(bench.cycles("bad")) == 1 - loaded
+
+
+@pytest.mark.parametrize("profile", range(5))
+def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, dice):
+    """The wait for the ifmap is the first layer's, what comes after the last layer_done the last layer's; layer 4 has none."""
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, random_program(rng, 3))
+    counted: list[int] = []
+    ends: list[int] = []
+
+    async def watch(ctx):
+        async for *_, run, high in ctx.tick().sample(dut.run, dut.counted):
+            if run:
+                counted.append(high)
+
+    async def testbench(ctx):
+        ctx.set(dut.profile, profile)
+        await ctx.tick().repeat(3)
+        await bench.run(ctx, 3)
+        for inference in range(3):
+            ctx.set(dut.loaded, inference + 1)
+            ctx.set(dut.ifmap_ready, 0)
+            for _ in range(dice.randrange(60)):
+                await ctx.tick()
+            ctx.set(dut.ifmap_ready, 1)
+            for _ in range(3):
+                await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST[CONFIG] + 1, 40))
+                ends.append(len(counted))
+        await ctx.tick().repeat(20)
+        assert ctx.get(dut.idle)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory, watch])
+    lengths = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+    lengths[-1] += len(counted) - ends[-1]
+    layers = [1 + index % 3 for index, length in enumerate(lengths) for _ in range(length)]
+    assert counted == [profile in (0, layer) for layer in layers]
+
+
+def test_a_profile_written_in_mid_layer_counts_from_the_next_layer_on(rng):
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, random_program(rng, 2))
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.profile, 2)
+        await bench.run(ctx, 1)
+        while not ctx.get(dut.feeding):
+            assert not ctx.get(dut.counted)
+            await ctx.tick()
+        for profile in (1, 0):
+            ctx.set(dut.profile, profile)
+            assert not ctx.get(dut.counted)
+        await bench.pulse(ctx, dut.feeder_done)
+        await ctx.tick().repeat(20)
+        assert not ctx.get(dut.counted)
+        await bench.pulse(ctx, dut.layer_done)
+        assert ctx.get(dut.counted)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+
+
+def test_nothing_happens_without_run():
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, [descriptor()])
+
+    async def testbench(ctx):
+        ctx.set(dut.layers, 1)
+        ctx.set(dut.count, 1)
+        for _ in range(30):
+            await ctx.tick()
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+    assert bench.seen == []
+
+
+def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
+    dut = Sequencer(CONFIG)
+    bench = Bench(dut, random_program(rng, 2))
+    reset = Signal()
+
+    async def testbench(ctx):
+        for _ in range(6):
+            ctx.set(dut.ifmap_ready, 1)
+            await bench.run(ctx, 1)
+            for _ in range(dice.randrange(1, 30)):
+                await ctx.tick()
+            if dice.random() < 0.5:
+                await bench.pulse(ctx, dut.feeder_done)
+            ctx.set(dut.run, 0)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+        bench.seen.clear()
+        await bench.run(ctx, 1)
+        ctx.set(dut.loaded, 1)
+        for _ in range(2):
+            await bench.play_layer(ctx, dice.randrange(2, 9), dice.randrange(1, 20))
+        for _ in range(10):
+            await ctx.tick()
+        assert ctx.get(dut.idle)
+
+    simulate(ResetInserter(reset)(dut), testbench, background=[bench.watch, bench.memory])
+    assert bench.fields("start") == [{name: fields[name] for name in FEEDER} for fields in bench.program]
+    assert bench.fields("post") == [{name: fields[name] for name in POST} for fields in bench.program]
+    assert bench.cycles("bad") == []

@@ -1,0 +1,277 @@
+"""The weight loader against the layers whose parameters pymodel.compiler.parameters encodes."""
+
+from functools import partial
+from random import Random
+
+import pytest
+from amaranth.hdl import ResetInserter, Signal
+
+from deeplock.hw.feed.weight_loader import WeightLoader
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.program import DESCRIPTOR, pack
+from tests.hw.layer_tools import ProgramMemory, descriptor
+from tests.hw.loader_tools import Array, program_of, random_program
+from tests.hw.stream_tools import send, simulate
+
+CONFIGS = [
+    Config(rows=4, cols=4, bytes_per_beat=4),
+    Config(rows=4, cols=8, bytes_per_beat=4, lanes=2),
+    Config(rows=8, cols=8, bytes_per_beat=8),
+    Config(rows=4, cols=8, bytes_per_beat=8, lanes=1),
+    Config(rows=4, cols=16, bytes_per_beat=16),
+    Config(rows=8, cols=16, bytes_per_beat=4, lanes=4),
+    Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, sum_bits=24),
+    Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sum_bits=24),
+    Config(rows=4, cols=16, bytes_per_beat=16, lanes=4, sum_bits=24),
+    Config(rows=4, cols=8, bytes_per_beat=4, lean=True),
+]
+
+
+def name(config: Config) -> str:
+    lean = "-lean" * config.lean
+    return f"{config.rows}x{config.cols}-{config.bytes_per_beat}-{config.lanes}-{config.sum_bits}{lean}"
+
+
+async def begin(ctx, dut: WeightLoader, layers: int, count: int) -> None:
+    ctx.set(dut.layers, layers)
+    ctx.set(dut.count, count)
+    ctx.set(dut.run, 1)
+
+
+@pytest.mark.parametrize(("in_pauses", "swap_pauses"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7), (0.3, 0.3)])
+@pytest.mark.parametrize("config", CONFIGS, ids=name)
+def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, swap_pauses, rng, dice):
+    """Two inferences of partial, folded and diagonal layers."""
+    dut = WeightLoader(config)
+    program = random_program(rng, config)
+    array = Array(dut, config)
+
+    async def testbench(ctx):
+        await begin(ctx, dut, len(program.descriptors), 2)
+        assert not ctx.get(dut.idle)
+        await array.take(ctx, program.groups * 2, swap_pauses, dice)
+        for _ in range(3):
+            await ctx.tick()
+        assert ctx.get(dut.idle) and ctx.get(dut.inferences) == 2 and not ctx.get(dut.full)
+        ctx.set(dut.parameters.valid, 1)
+        assert not ctx.get(dut.parameters.ready)
+
+    simulate(
+        dut,
+        testbench,
+        partial(
+            send, stream=dut.parameters, items=program.beats(config) * 2, pauses=in_pauses, rng=Random(dice.random())
+        ),
+        background=[array.watch, ProgramMemory(dut, program.data).serve],
+    )
+    assert array.bad == []
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name)
+def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
+    """If each tile is taken as soon as it is full, no cycle is lost within a layer, but one before each tile with lean, and
+    where a layer has tiles of one beat."""
+    dut = WeightLoader(config)
+    program = program_of(rng, config, (2 * config.cols, 3, config.rows), (config.cols, 2, config.rows + 1))
+    array = Array(dut, config)
+    beats = program.beats(config)
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 2, 1)
+        await array.take(ctx, program.groups, 0.0, dice)
+
+    simulate(
+        dut,
+        testbench,
+        partial(send, stream=dut.parameters, items=beats),
+        background=[array.watch, ProgramMemory(dut, program.data).serve],
+    )
+    entries = 8 * config.cols // config.bytes_per_beat
+    row = config.cols // config.bytes_per_beat
+    at, expected, ends = array.beats[0], [], []
+    for heights, groups in (([config.rows] * 3, 2), ([config.rows, 1] * 2, 1)):
+        for _ in range(groups):
+            expected += range(at, at + entries)
+            at += entries
+            for number, height in enumerate(heights):
+                at += (config.lean and number > 0) or min(heights) * row == 1
+                expected += range(at, at + height * row)
+                at += height * row
+                ends.append(at)
+        at += 6
+    assert array.beats == expected
+    assert array.full_at[:6] == ends[:6], "full in the cycle after a tile's last beat"
+
+
+@pytest.mark.parametrize(("fold", "kblocks", "tiles"), [(3, 65_535, 8192), (3, 65_529, 8192), (3, 65_528, 8191)])
+def test_the_largest_number_of_k_blocks(fold, kblocks, tiles):
+    """A layer of one group: so many tiles, of one row each, then the next layer's entries."""
+    config = CONFIGS[1]
+    dut = WeightLoader(config)
+    fields = descriptor(kblocks=kblocks, fold=fold)
+    program = [pack(DESCRIPTOR, fields)] * 2
+    full = []
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 2, 1)
+        ctx.set(dut.parameters.valid, 1)
+        ctx.set(dut.swap, 1)
+        async for *_, tile, lanes in ctx.tick().sample(dut.full, dut.entries.biases):
+            full.append(tile)
+            if any(full) and lanes:
+                break
+
+    simulate(dut, testbench, background=[ProgramMemory(dut, b"".join(program)).serve])
+    assert sum(full) == tiles
+
+
+def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
+    config = CONFIGS[0]
+    dut = WeightLoader(config)
+    program = program_of(rng, config, (12, 1, 4))
+    array = Array(dut, config)
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 1, 1)
+        for number in range(2):
+            await ctx.tick().until(dut.full)
+            array.expected.append(program.groups[number].tiles[0])
+            ctx.set(dut.swap, 1)
+            await ctx.tick()
+            ctx.set(dut.swap, 0)
+        for _ in range(20):
+            assert not ctx.get(dut.parameters.ready) and ctx.get(dut.waits)
+            await ctx.tick()
+        array.check_entries(0, program.groups[0])
+        array.check_entries(1, program.groups[1])
+        ctx.set(dut.group_done, 1)
+        await ctx.tick()
+        ctx.set(dut.group_done, 0)
+        assert ctx.get(dut.parameters.ready) and not ctx.get(dut.waits)
+        await ctx.tick().until(dut.full)
+        array.check_entries(1, program.groups[1])
+        array.check_entries(2, program.groups[2])
+        array.expected.append(program.groups[2].tiles[0])
+        ctx.set(dut.swap, 1)
+        await ctx.tick()
+        ctx.set(dut.swap, 0)
+        await array.settle(ctx)
+
+    simulate(
+        dut,
+        testbench,
+        partial(send, stream=dut.parameters, items=program.beats(config)),
+        background=[array.watch, ProgramMemory(dut, program.data).serve],
+    )
+    assert array.bad == []
+
+
+BAD_FIELDS = [
+    {"opcode": 0},
+    {"opcode": 2},
+    {"opcode": 15},
+    {"kblocks": 0},
+    {"groups": 0},
+    {"cblocks": 0},
+    {"rows_last": 0},
+    {"rows_last": 5},
+    {"rows_last": 255},
+    {"fold": 4},
+    {"fold": 15},
+]
+
+
+@pytest.mark.parametrize("fields", BAD_FIELDS, ids=str)
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_bad_descriptor_is_told_and_nothing_more_is_taken(layer, fields, rng, dice):
+    check_bad_descriptor(CONFIGS[1], layer, fields, rng)
+
+
+@pytest.mark.parametrize("fields", [{"diagonal": 1}, *({"fold": fold} for fold in (1, 2, 3, 4, 15))], ids=str)
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_layer_that_is_not_lean_is_a_bad_descriptor_where_there_are_only_lean_ones(layer, fields, rng):
+    check_bad_descriptor(CONFIGS[-1], layer, fields, rng)
+
+
+def check_bad_descriptor(config: Config, layer: int, fields: dict[str, int], rng) -> None:
+    dut = WeightLoader(config)
+    program = program_of(rng, config, (8, 1, 4), (8, 1, 4))
+    program.descriptors[layer] |= fields
+    array = Array(dut, config)
+    beats = program.beats(config)
+    layer_beats = len(beats) // 2
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 2, 1)
+        ctx.set(dut.parameters.valid, 1)
+        ctx.set(dut.swap, 1)
+        for _ in range(layer_beats * 2 + 30):
+            await ctx.tick()
+        assert not ctx.get(dut.parameters.ready) and not ctx.get(dut.idle)
+
+    simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
+    assert len(array.bad) == 1
+    assert len(array.beats) == layer * layer_beats
+
+
+@pytest.mark.parametrize("wrong", ["early", "late"])
+def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, rng):
+    """Early: the beat after `last` would be needed. Late: the last layer is loaded without it."""
+    config = CONFIGS[0]
+    dut = WeightLoader(config)
+    program = program_of(rng, config, (4, 2, 4))
+    array = Array(dut, config)
+    beats = program.beats(config)
+    for number, beat in enumerate(beats):
+        beat["last"] = int(wrong == "early" and number == len(beats) - 3)
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 1, 1)
+        ctx.set(dut.swap, 1)
+        await send(ctx, dut.parameters, beats)
+        await ctx.tick().repeat(2)
+
+    simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
+    assert array.bad
+    assert array.bad[0] == array.beats[-2] + 1 if wrong == "early" else array.beats[-1] + 2
+
+
+@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[-1]], ids=name)
+def test_reset_at_any_time_clears_the_shadow_registers_and_is_followed_by_a_right_run(config, rng, dice):
+    dut = WeightLoader(config)
+    program = program_of(rng, config, (9, 2, 5), None, (3, 3, 4))
+    reset = Signal()
+    array = Array(dut, config)
+
+    async def testbench(ctx):
+        for _ in range(6):
+            await begin(ctx, dut, len(program.descriptors), 1)
+            ctx.set(dut.parameters.valid, 1)
+            for _ in range(dice.randrange(1, 120)):
+                ctx.set(dut.swap, ctx.get(dut.full))
+                await ctx.tick()
+            ctx.set(dut.swap, 0)
+            ctx.set(dut.parameters.valid, 0)
+            ctx.set(dut.run, 0)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            assert not ctx.get(dut.full)
+            await ctx.tick()
+        array.bad.clear()
+        go.append(True)
+        await begin(ctx, dut, len(program.descriptors), 1)
+        await array.take(ctx, program.groups, 0.2, dice)
+
+    go: list[bool] = []
+
+    async def write(ctx):
+        while not go:
+            await ctx.tick()
+        await send(ctx, dut.parameters, program.beats(config), 0.2, Random(dice.random()))
+
+    simulate(
+        ResetInserter(reset)(dut), testbench, write, background=[array.watch, ProgramMemory(dut, program.data).serve]
+    )
+    assert array.bad == []
+    assert array.zeroed == 1 + 6

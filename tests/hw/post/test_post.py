@@ -1,0 +1,300 @@
+"""The post-processor against the golden model's requantiser and NumPy's maximum, cycle by cycle."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from amaranth.hdl import ResetInserter, Signal
+
+from deeplock.hw.post.post import PostProcessor
+from deeplock.pymodel.network.golden import requantise
+from deeplock.pymodel.spec.config import Config
+from tests.hw.stream_tools import simulate
+
+CONFIGS = [
+    Config(rows=4, cols=4, bytes_per_beat=4, activation_words=256),  # one chunk a pixel
+    Config(rows=4, cols=8, bytes_per_beat=4, activation_words=256),
+    Config(rows=4, cols=8, bytes_per_beat=4, lanes=1, activation_words=256),
+    Config(rows=8, cols=8, bytes_per_beat=8, lanes=2, activation_words=256),
+    Config(rows=4, cols=4, bytes_per_beat=4, activation_words=256, multiplier_cycles=2),
+    Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, activation_words=256, multiplier_cycles=4),
+    Config(rows=4, cols=8, bytes_per_beat=4, lanes=2, activation_words=256, multiplier_cycles=8),
+    Config(rows=4, cols=8, bytes_per_beat=4, lanes=2, activation_words=256, sum_bits=24),
+    Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, activation_words=256, multiplier_cycles=4, sum_bits=24),
+]
+
+
+def name(config: Config) -> str:
+    return f"{config.rows}x{config.cols}-{config.lanes}x{config.multiplier_cycles}-{config.sum_bits}"
+
+
+@dataclass
+class Layer:
+    """Random totals int64 [groups, windows, window size, cols], entries, and post fields."""
+
+    fields: dict[str, int]
+    totals: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+
+def random_layer(rng, config: Config) -> Layer:
+    groups, windows, size = int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.choice([1, 4, 9]))
+    lo = int(rng.integers(-128, 1))
+    fields = {
+        "destination": int(rng.integers(0, config.activation_words // 2)),
+        "pixel_words": int(rng.integers(1, 9)),
+        "zero_point": int(rng.integers(-128, 128)),
+        "lo": lo,
+        "hi": int(rng.integers(lo, 128)),
+        "last_columns": int(rng.integers(1, config.cols + 1)),
+        "narrow": 1 if config.sum_bits == 24 else int(rng.integers(0, 2)),
+    }
+    half = 1 << config.sum_bits - 1
+    totals = rng.integers(-half, half, (groups, windows, size, config.cols))
+    return Layer(
+        fields,
+        totals >> rng.integers(0, config.sum_bits - 4, totals.shape),
+        rng.integers(-(1 << 20), 1 << 20, (groups, config.cols)),
+        rng.integers(1 << 15, 1 << 16, (groups, config.cols)),
+        rng.integers(1, 40, (groups, config.cols)),
+    )
+
+
+@dataclass
+class Bench:
+    """Plays layers. `due` and `pulses` say what must be seen in which cycle; `seen` is what was."""
+
+    dut: PostProcessor
+    config: Config
+    rng: np.random.Generator
+    pauses: float
+    now: int = 0
+    written: int = 0  # column groups whose entries are in a bank
+    done: int = 0  # column groups that have left
+    due: dict[int, tuple] = field(default_factory=dict)
+    pulses: dict[int, tuple] = field(default_factory=dict)
+    outputs: int = 0
+    layers_done: int = 0
+
+    async def check(self, ctx) -> None:
+        dut = self.dut
+        async for *_, valid, out, group_done, layer_done, retired in ctx.tick().sample(
+            dut.out_valid, dut.out, dut.group_done, dut.layer_done, dut.retired
+        ):
+            assert bool(valid) == (self.now in self.due), self.now
+            if valid:
+                word, chunk, data, keep, last = self.due[self.now]
+                kept = [value for lane, value in enumerate(out.data) if keep >> lane & 1]
+                assert (out.word, out.chunk, kept, out.keep, out.last) == (word, chunk, data, keep, last), self.now
+            assert (retired, group_done, layer_done) == self.pulses.get(self.now, (0, 0, 0)), self.now
+            self.outputs += valid
+            self.done += group_done
+            self.layers_done += layer_done
+            self.now += 1
+
+    async def write_entries(self, ctx, layers: list[Layer]) -> None:
+        """As early as two banks allow. Of a chunk some lanes' biases and some lanes' scales in a write, the rest in another."""
+        lanes, port = self.config.lanes, self.dut.entries
+        number = 0
+        for layer in layers:
+            for group in range(len(layer.totals)):
+                while self.done < number - 1:
+                    await ctx.tick()
+                for chunk in range(self.config.cols // lanes):
+                    every = (1 << lanes) - 1
+                    some = self.rng.integers(0, 1 << lanes, 2)
+                    for biases, scales in (some.tolist(), (every - some).tolist()):
+                        while self.rng.random() < self.pauses:
+                            await ctx.tick()
+                        ctx.set(port.address, number % 2 * (self.config.cols // lanes) + chunk)
+                        ctx.set(port.biases, biases)
+                        ctx.set(port.scales, scales)
+                        for lane in range(lanes):
+                            at = group, chunk * lanes + lane
+                            bias, multiplier, shift_1 = 1, 1, 1
+                            if biases >> lane & 1:
+                                bias = int(layer.bias[at])
+                            if scales >> lane & 1:
+                                multiplier, shift_1 = int(layer.multiplier[at]) - (1 << 15), int(layer.shift[at]) - 1
+                            ctx.set(port.entries[lane], {"bias": bias, "multiplier": multiplier, "shift_1": shift_1})
+                        await ctx.tick()
+                        ctx.set(port.biases, 0)
+                        ctx.set(port.scales, 0)
+                number += 1
+                await ctx.tick()  # they are on their way to the lanes
+                self.written = number
+
+    async def send_pixels(self, ctx, layers: list[Layer]) -> None:
+        """A pixel every cols / lanes steps, or later; the next layer's fields follow when the last one has left."""
+        dut, number = self.dut, 0
+        period = self.config.cols // self.config.lanes * self.config.multiplier_cycles
+        for index, layer in enumerate(layers):
+            while self.layers_done < index:
+                await ctx.tick()
+            ctx.set(dut.fields, layer.fields)
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            groups, windows, size, _ = layer.totals.shape
+            for group in range(groups):
+                number += 1
+                while self.written < number:
+                    await ctx.tick()
+                for window, pixel in np.ndindex(windows, size):
+                    while self.rng.random() < self.pauses:
+                        await ctx.tick()
+                    self._expect(layer, group, window, pixel)
+                    for col, total in enumerate(layer.totals[group, window, pixel].tolist()):
+                        ctx.set(dut.totals[col], total)
+                    ctx.set(
+                        dut.tag,
+                        {
+                            "first": int(self.rng.integers(0, 2)),
+                            "last": 1,
+                            "final": group == groups - 1,
+                            "window_last": pixel == size - 1,
+                            "pixel_last": (window, pixel) == (windows - 1, size - 1),
+                        },
+                    )
+                    ctx.set(dut.valid, 1)
+                    await ctx.tick()
+                    ctx.set(dut.valid, 0)
+                    ctx.set(dut.totals.as_value(), 0)
+                    for _ in range(period - 1):
+                        await ctx.tick()
+        while self.now <= max(self.pulses):
+            await ctx.tick()
+
+    def _expect(self, layer: Layer, group: int, window: int, pixel: int) -> None:
+        config, fields = self.config, layer.fields
+        lanes, chunks = config.lanes, config.cols // config.lanes
+        groups, windows, size, _ = layer.totals.shape
+        cycles = config.multiplier_cycles
+        first = self.now + self.dut.latency + (-self.now - 2) % cycles  # from the step on that begins next
+        final, last_pixel = group == groups - 1, (window, pixel) == (windows - 1, size - 1)
+        done = int(last_pixel)
+        self.pulses[first + (chunks - 1) * cycles] = (1, done, int(done and final))
+        if pixel != size - 1:
+            return
+        values = requantise(
+            layer.totals[group, window],
+            layer.bias[group],
+            layer.multiplier[group],
+            layer.shift[group],
+            fields["zero_point"],
+            fields["lo"],
+            fields["hi"],
+            24 if fields["narrow"] else 32,
+        ).max(axis=0)
+        columns = fields["last_columns"] if final else config.cols
+        for chunk in range(-(-columns // lanes)):
+            data = values[chunk * lanes : min(columns, chunk * lanes + lanes)].tolist()
+            word = fields["destination"] + window * fields["pixel_words"] + group * config.cols // config.rows
+            byte = chunk * lanes
+            last = final and last_pixel and byte + lanes >= columns
+            self.due[first + chunk * cycles] = (
+                (word + byte // config.rows) % config.activation_words,
+                byte % config.rows // lanes,
+                data,
+                (1 << len(data)) - 1,
+                int(last),
+            )
+
+
+def run(config: Config, rng, pauses: float, count: int) -> Bench:
+    dut = PostProcessor(config)
+    bench = Bench(dut, config, rng, pauses)
+    layers = [random_layer(rng, config) for _ in range(count)]
+
+    async def entries(ctx):
+        await bench.write_entries(ctx, layers)
+
+    async def pixels(ctx):
+        await bench.send_pixels(ctx, layers)
+
+    simulate(dut, entries, pixels, background=[bench.check])
+    assert bench.outputs == len(bench.due) and bench.layers_done == count
+    return bench
+
+
+@pytest.mark.parametrize(("cycles", "latency"), [(1, 7), (2, 8), (4, 14), (8, 26), (16, 50)])
+def test_latency_is_what_others_build_on(cycles, latency, rng):
+    config = replace(CONFIGS[0], multiplier_cycles=cycles)
+    assert run(config, rng, 0.2, 1).dut.latency == latency
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.4])
+@pytest.mark.parametrize("config", CONFIGS, ids=name)
+def test_random_layers(config, pauses, rng):
+    """Pooled and not, partial last groups, any clamp; every chunk in its cycle, at its address, with keep and last."""
+    run(config, rng, pauses, 5)
+
+
+def test_words_of_one_chunk_are_addressed_like_those_of_many():
+    """By hand: 8 columns are 2 words of 4 channels; 3 words a pixel; the second group is 2 words further."""
+    config = CONFIGS[1]
+    dut = PostProcessor(config)
+    words = []
+
+    async def watch(ctx):
+        async for *_, valid, out in ctx.tick().sample(dut.out_valid, dut.out):
+            if valid:
+                words.append((out.word, out.keep, out.last))
+
+    async def testbench(ctx):
+        ctx.set(dut.fields, {"destination": 20, "pixel_words": 3, "lo": -128, "hi": 127, "last_columns": 3})
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        for final in (0, 1):
+            for last in (0, 1):
+                ctx.set(dut.tag, {"last": 1, "final": final, "window_last": 1, "pixel_last": last})
+                ctx.set(dut.valid, 1)
+                await ctx.tick()
+                ctx.set(dut.valid, 0)
+                await ctx.tick()
+        await ctx.tick().repeat(dut.latency)
+
+    simulate(dut, testbench, background=[watch])
+    assert words == [(20, 15, 0), (21, 15, 0), (23, 15, 0), (24, 15, 0), (22, 7, 0), (25, 7, 1)]
+
+
+@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[5]], ids=name)
+def test_reset_in_mid_layer_followed_by_a_right_one(config, rng):
+    dut = PostProcessor(config)
+    reset = Signal()
+    bench = Bench(dut, config, rng, 0.1)
+    layers = [random_layer(rng, config) for _ in range(2)]
+    period = config.cols // config.lanes * config.multiplier_cycles
+    duration = 6 * period + 3
+
+    async def disturb(ctx) -> None:
+        """The bank turns, and a window begins; the reset comes while its pixels are inside."""
+        ctx.set(dut.fields, {"lo": 127, "hi": 127})
+        for number in range(6):
+            ctx.set(dut.tag, {"last": 1, "pixel_last": number == 0})
+            ctx.set(dut.valid, 1)
+            await ctx.tick()
+            ctx.set(dut.valid, 0)
+            await ctx.tick().repeat(period - 1)
+        await ctx.tick().repeat(2)
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+
+    async def check(ctx):
+        await ctx.tick().repeat(duration)
+        await bench.check(ctx)
+
+    async def entries(ctx):
+        await ctx.tick().repeat(duration)
+        await bench.write_entries(ctx, layers)
+
+    async def pixels(ctx):
+        await disturb(ctx)
+        await bench.send_pixels(ctx, layers)
+
+    simulate(ResetInserter(reset)(dut), entries, pixels, background=[check])
+    assert bench.outputs == len(bench.due) and bench.layers_done == 2

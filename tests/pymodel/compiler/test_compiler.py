@@ -1,0 +1,220 @@
+"""The compiler against the golden model, through the interpreter, on random networks and geometries."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from deeplock.pymodel.compiler import fast_interpreter, interpreter
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, output_shapes
+from deeplock.pymodel.spec.config import Config
+from tests.random_networks import chains, convs, network_of
+
+CONFIGS = [
+    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048),
+    Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, accumulators=32),
+    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64),
+    Config(rows=4, cols=4, bytes_per_beat=4, sum_bits=24),
+    Config(rows=4, cols=8, bytes_per_beat=4, lean=True),
+    Config(),
+    Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32),
+    Config(rows=16, cols=16, bytes_per_beat=16),
+]
+
+LIMITS = ("one row of output takes", "program_words", "sum_bits", "lean")
+
+
+def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) -> Conv:
+    out = shape[0]
+    fixed = {"stride": 1, "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
+    return Conv(
+        name, source, np.ones(shape, np.int8), np.zeros(out, np.int32), np.full(out, 1 << 15), np.full(out, 15),
+        **(fixed | options),
+    )  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chains(), st.sampled_from(CONFIGS), st.integers(0, 2**32))
+def test_a_compiled_network_computes_what_the_network_computes(case, config, seed):
+    network, ifmaps = case
+    try:
+        image = compile_network(network, config, np.random.default_rng(seed))
+    except DeeplockError as error:
+        assume(not any(limit in str(error) for limit in LIMITS))
+        raise
+    if config.lean:
+        image.check_fits(replace(config, suite="plain"))
+    expected = golden.run(network, ifmaps)[network.layers[-1].name]
+    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
+    key = np.random.default_rng(seed).bytes(16)
+    locked = image.locked("deep-lock", key)
+    assert np.array_equal(interpreter.run(locked, key, ifmaps, config), expected)
+    assert locked.unlocked(key).stream == image.stream
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    chains(most_channels=9, most_pixels=7), st.sampled_from(CONFIGS), st.integers(2, 5), st.integers(1, 3), st.data()
+)
+def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, data):
+    """With 1..3 dense layers at the end, and 2 ifmaps times anything, so that the last batch may not be full."""
+    network, ifmaps = case
+    for index in range(depth):
+        source = network.layers[-1].name
+        height, width, channels = output_shapes(network)[source]
+        layer = data.draw(convs(f"dense{index}", source, channels, (height, width), False, 20))
+        layer = replace(layer, stride=1, padding=(0, 0, 0, 0))
+        network = replace(network, layers=(*network.layers, layer))
+    config = replace(config, program_words=4096, activation_words=1 << 14, accumulators=max(config.accumulators, 64))
+    ifmaps = ifmaps.repeat(data.draw(st.integers(1, 3)), axis=0)
+    ifmaps ^= np.arange(len(ifmaps), dtype=np.int8)[:, None, None, None]
+    try:
+        image = compile_network(network, config, np.random.default_rng(0), batch)
+    except DeeplockError as error:
+        assume(not any(limit in str(error) for limit in LIMITS))
+        raise
+    expected = golden.run(network, ifmaps)[network.layers[-1].name]
+    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
+    stream = np.frombuffer(image.parameters, np.uint8)
+    assert np.array_equal(fast_interpreter.run(image, stream, ifmaps, config), expected)
+
+
+def test_a_batch_takes_dense_weights_once():
+    first, second = conv("a", "input", (4, 3, 3, 1)), conv("b", "a", (16, 4, 4, 4))
+    network, config = network_of((6, 6, 1), first, second), Config(rows=4, cols=4, bytes_per_beat=4)
+    alone, batch = (compile_network(network, config, batch=count) for count in (1, 10))
+    weights = first.weight.size + 4 * 8  # and an entry for each channel
+    assert len(batch.parameters) - len(alone.parameters) == 9 * weights
+    bounds = [image.interface.lower_bound for image in (alone, batch)]
+    assert bounds == [36 + 256, 36 + 64]  # 16 pixels x 36 MACs / 16; 1024 bytes / 4; 1024 MACs / 16
+
+
+@pytest.mark.parametrize("batch, message", [
+    (0, "batch must be 1..255, not 0"),
+    (256, "batch must be 1..255, not 256"),
+    (2, "network test: a batch shares the weights of dense layers at the end, and this network has none"),
+])  # fmt: skip
+def test_a_batch_that_cannot_be_is_refused(batch, message):
+    network = network_of((6, 6, 1), conv("a", "input", (4, 3, 3, 1)), conv("b", "a", (16, 3, 3, 4)))
+    with pytest.raises(DeeplockError, match=message):
+        compile_network(network, Config(), batch=batch)
+
+
+def test_no_byte_of_the_parameters_follows_from_the_architecture():
+    """Whatever the weights do not decide is random: over many compilations only weights, biases and scales stay the same."""
+    config = Config(rows=8, cols=16, bytes_per_beat=16)
+    network = network_of((3, 3, 3), conv("a", "input", (5, 3, 3, 3)), conv("b", "a", (18, 1, 1, 5)))
+    streams = [
+        np.frombuffer(compile_network(network, config, np.random.default_rng(seed)).parameters, np.uint8)
+        for seed in range(40)
+    ]
+    fixed = np.ptp(np.stack(streams), axis=0) == 0
+    weights = sum(layer.weight.size for layer in network.layers if isinstance(layer, Conv))
+    channels = 5 + 18
+    # a bias counts three bytes where 24 bits hold the accumulator, a multiplier two but for the top bit, a shift shares a byte
+    # with random bits: bytes that never changed in 40 compilations are those of weights, biases and low multiplier bytes
+    assert int(fixed.sum()) == weights + channels * (3 + 1)
+
+
+def test_folding_spares_the_beats_of_padding_columns():
+    config = Config(rows=16, cols=16, bytes_per_beat=16)
+    network = network_of((1, 1, 800), conv("dense", "input", (100, 1, 1, 800)))
+    image = compile_network(network, config)
+    entries = 7 * config.cols * 8
+    assert (
+        len(image.parameters) - entries == 96 * 800 + 13 * 16 * 16
+    )  # 4 columns x 800 rows, folded 4 times, in whole tiles
+
+
+def test_a_layer_that_nothing_reads_is_refused():
+    network = network_of((4, 4, 1), conv("a", "input", (4, 1, 1, 1)), conv("b", "input", (4, 1, 1, 1)))
+    with pytest.raises(DeeplockError, match="layer a: nothing reads it, and it is not the last"):
+        compile_network(network, Config())
+
+
+def refusals():
+    wide = network_of((40, 40, 1), conv("a", "input", (4, 3, 3, 1)))
+    small = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16)
+    yield wide, small, "layer a: one row of output takes 38 accumulators, the accelerator has 16"
+    yield wide, replace(Config(), ifmap_bytes=1024), r"ifmap takes 1600 bytes, the ifmap buffer has 1024"
+    deep = network_of((8, 8, 8), conv("a", "input", (64, 1, 1, 8)), conv("b", "a", (8, 1, 1, 64)))
+    yield (
+        deep,
+        replace(Config(), activation_words=512),
+        "layer a: its output takes 512 activation words, a bank has 256",
+    )
+    long = [conv(f"l{i}", f"l{i - 1}" if i else "input", (4, 1, 1, 4)) for i in range(9)]
+    yield (
+        network_of((1, 1, 4), *long),
+        replace(Config(), program_words=128),
+        "takes 9 descriptors, program_words 128 holds 8",
+    )
+    heavy = replace(conv("a", "input", (1, 1, 1, 1)), bias=np.array([2**31 - 100], np.int32))
+    yield (
+        network_of((1, 1, 1), heavy),
+        Config(),
+        "layer a: an accumulator can reach 2147483676, sum_bits 32 holds 2147483647",
+    )
+    short = replace(Config(), sum_bits=24)
+    wide = replace(heavy, bias=np.array([128 - 2**23], np.int32))
+    yield network_of((1, 1, 1), wide), short, "layer a: an accumulator can reach 8388608, sum_bits 24 holds 8388607"
+    one = conv("a", "input", (1, 1, 1, 1))
+    mean = AveragePool("mean", "a", (2, 2), 2, 2**23 - 512, 1 << 15, 17, 0, -128, 127)
+    yield (
+        network_of((2, 2, 1), one, mean),
+        short,
+        "layer mean: an accumulator can reach 8388608, sum_bits 24 holds 8388607",
+    )
+    lean = Config(lean=True)
+    for layer, what in (
+        (conv("b", "a", (1, 3, 3, 1), padding=(0, 0, 1, 0)), r"padding must be 0, not \(0, 0, 1, 0\)"),
+        (MaxPool("b", "a", 2, 1), "a lean accelerator pools only right behind a convolution"),
+        (AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no average pooling"),
+        (Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no addition"),
+    ):
+        yield network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), lean, f"layer b: {what}"
+    yield network_of((4, 4, 1)), Config(), "network test has no layers"
+    yield network_of((4, 4, 1), MaxPool("p", "input", 2, 2)), Config(), "network test has no parameters"
+
+
+@pytest.mark.parametrize(("network", "config", "message"), list(refusals()))
+def test_what_does_not_fit_is_refused_by_layer_and_limit(network, config, message):
+    with pytest.raises(DeeplockError, match=message):
+        compile_network(network, config)
+
+
+def diagonal_networks():
+    """Layers, and whether they are narrow."""
+    scales = {"multiplier": 1 << 15, "shift": 30, "zero_point": 0, "lo": -128, "hi": 127}
+    yield MaxPool("l", "a", 2, 1), True
+    yield Add("l", "a", "a", (127, 1), bias=2 * 127 * 128, **scales), True
+    for bias, narrow in ((-(2**23), False), (512 - 2**23, False), (513 - 2**23, True), (2**23 - 513, True)):
+        yield AveragePool("l", "a", (2, 2), 2, bias=bias, **scales), narrow
+
+
+@pytest.mark.parametrize(("layer", "narrow"), list(diagonal_networks()))
+def test_a_diagonal_layer_is_narrow_where_its_sums_have_24_bits(layer, narrow):
+    """And at the ends of its range the interpreters say what the network computes."""
+    network, config = network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), Config()
+    image = compile_network(network, config)
+    assert [fields["narrow"] for fields in image.program] == [1, int(narrow)]
+    assert image.memory_needs["sum_bits"] == (24 if narrow else 32)
+    ifmaps = np.stack([np.full((4, 4, 1), value, np.int8) for value in (-128, -1, 0, 127)])
+    expected = golden.run(network, ifmaps)["l"]
+    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
+    stream = np.frombuffer(image.parameters, np.uint8)
+    assert np.array_equal(fast_interpreter.run(image, stream, ifmaps, config), expected)
+    if narrow:
+        assert compile_network(network, replace(config, sum_bits=24)).head == image.head
+
+
+def test_layers_that_do_not_fit_the_accumulators_repeat_their_weights():
+    config = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16)
+    network = network_of((8, 8, 4), conv("a", "input", (4, 1, 1, 4)))
+    image = compile_network(network, config)
+    assert len(image.program) == 4 and len(image.parameters) == 4 * (4 * 8 + 16)

@@ -1,0 +1,342 @@
+import numpy as np
+import pytest
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+from torchao.quantization.pt2e import move_exported_model_to_eval
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.pt2e import from_pt2e
+from deeplock.pymodel.frontends.quantise import convert, export, quantise
+from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CLAMPS, MACS, POOLS, AcceleratorQuantizer
+from deeplock.pymodel.network import reference
+from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, Network, output_shapes, sources
+from deeplock.pymodel.zoo import preprocess, train
+
+LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS
+QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+
+
+class LeNet(nn.Module):
+    """ReLU after the pool, convolution without bias, size in numbers: as users write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 6, 5, bias=False)
+        self.conv2 = nn.Conv2d(6, 16, (3, 4))
+        self.drop = nn.Dropout2d()
+        self.fc1 = nn.Linear(16 * 5 * 4, 40)
+        self.fc2 = nn.Linear(40, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.relu(F.max_pool2d(self.drop(self.conv2(x)), 2))
+        x = x.view(-1, 16 * 5 * 4)
+        return self.fc2(F.dropout(F.relu(self.fc1(x)), training=self.training))
+
+
+def _strided() -> nn.Module:
+    """Strides of 2, overlapping pools, batch norm with and without ReLU6, an output that is no vector."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU6(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(8, 8, (2, 4), padding="same"),
+        nn.BatchNorm2d(8),
+        nn.Conv2d(8, 5, 1, padding="valid"),
+        nn.Hardtanh(-0.5, 0.75),
+    )
+
+
+class Block(nn.Module):
+    """As torchvision's BasicBlock: batch norms, an addition in place, its ReLU after it."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.downsample = None
+        if stride != 1 or channels != out:
+            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
+
+
+def _residual() -> nn.Module:
+    return nn.Sequential(
+        Block(3, 8, 1), Block(8, 8, 1), Block(8, 12, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 5)
+    )
+
+
+class Averages(nn.Module):
+    """Average pools in every way in which torch.export writes them, ReLU6 after one, sums of a tensor and itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 6, 3)
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(F.avg_pool2d(x, (2, 1), stride=1))
+        x = F.relu6(F.avg_pool2d(x, (1, 2), stride=2))
+        x = x + x + F.adaptive_avg_pool2d(x, (x.shape[2], x.shape[3]))
+        x = F.relu(F.max_pool2d(torch.add(x, x), 2, 1))
+        x = F.avg_pool2d(x, (x.shape[2], 1)).mean((-1, -2))
+        return self.fc(x) + self.fc(x)
+
+
+def _trained_norms(module: nn.Module) -> nn.Module:
+    """Batch norms whose folding shows: statistics and factors far from the initial ones."""
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for tensor in (norm.weight, norm.running_var, norm.bias, norm.running_mean):
+                assert tensor is not None
+                nn.init.uniform_(tensor, 0.3, 1.7)
+    return module.eval()
+
+
+def _inputs(shape: tuple[int, int, int], n: int = 64) -> torch.Tensor:
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(3))
+
+
+class _Integers(fx.Interpreter):
+    """Runs PT2E's graph and keeps the int8 tensors that its convolutions and pools give, NHWC, in order."""
+
+    def __init__(self, converted: fx.GraphModule) -> None:
+        super().__init__(converted)
+        self.kept: list[np.ndarray] = []
+
+    def run_node(self, n: fx.Node):
+        result = super().run_node(n)
+        made_by = n.args[0] if n.target is QUANTISE else None
+        if isinstance(made_by, fx.Node) and (made_by.op == "placeholder" or made_by.target in LAYERS):
+            result4d = result.reshape(*result.shape, *[1] * (4 - result.dim()))
+            self.kept.append(result4d.permute(0, 2, 3, 1).numpy())
+        return result
+
+
+def _differences(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) -> list[tuple[int, float]]:
+    """Of every layer, given the integers that PT2E's float model gives it: largest difference in LSB, share of them."""
+    interpreter = _Integers(converted)
+    with torch.no_grad():
+        interpreter.run(inputs)
+    names = ["input", *(layer.name for layer in network.layers)]
+    integers = dict(zip(names, interpreter.kept, strict=True))
+    found = []
+    for layer in network.layers:
+        given = {name: torch.from_numpy(integers[name]).permute(0, 3, 1, 2).double() for name in sources(layer)}
+        ofmaps = reference.run_layer(layer, given).permute(0, 2, 3, 1)
+        lsb = np.abs(ofmaps.numpy().astype(int) - integers[layer.name])
+        found.append((int(lsb.max()), float((lsb > 0).mean())))
+    return found
+
+
+def _agree(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) -> bool:
+    """To the LSB: what is left is halves (PyTorch rounds to even), the bias in whole units, 16 bits of multiplier."""
+    found = _differences(network, converted, inputs)
+    return all(most <= 1 and share < 0.01 for most, share in found)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")  # of PyTorch, about its speed
+@pytest.mark.parametrize(
+    ("build", "shape", "kinds"),
+    [
+        (LeNet, (1, 28, 28), [Conv, MaxPool, Conv, MaxPool, Conv, Conv]),
+        (_strided, (3, 19, 16), [Conv, MaxPool, Conv, Conv]),
+        (
+            _residual,
+            (3, 9, 10),
+            [*[Conv, Conv, Conv, Add], *[Conv, Conv, Add], *[Conv, Conv, Conv, Add], AveragePool, Conv],
+        ),
+        (
+            Averages,
+            (2, 9, 11),
+            [AveragePool, Conv, AveragePool, Add, AveragePool, Add, Add, MaxPool, *[AveragePool] * 2, *[Conv] * 2, Add],
+        ),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 7), nn.ReLU(), nn.Linear(7, 3)), (2, 3, 4), [Conv, Conv]),
+    ],
+)
+def test_network_agrees_with_pytorchs_quantised_model(build, shape, kinds):
+    torch.manual_seed(1)
+    module, inputs = _trained_norms(build()), _inputs(shape)
+    network = quantise(module, inputs, "net")
+    assert [type(layer) for layer in network.layers] == kinds
+    assert _agree(network, convert(module, inputs), inputs)
+    with torch.no_grad():
+        expected = module(inputs)
+    assert output_shapes(network)[network.layers[-1].name][2] == expected.shape[1]
+
+
+def test_digits_in_int8_is_within_a_point_of_float(digits):
+    network = quantise(digits.module, digits.calibration, "digits", classes=digits.data.classes, dataset="digits")
+    assert [layer.name for layer in network.layers] == ["conv1", "pool1", "conv2", "pool2", "dense"]
+    assert network.input_shape == (8, 8, 1) and network.classes == digits.data.classes
+    ifmaps = preprocess.quantise_input(network, digits.data.test_images)
+    guesses = reference.run(network, ifmaps)["dense"].flatten(1).argmax(1).numpy()
+    accuracy = (guesses == digits.data.test_labels).mean()
+    assert accuracy >= 0.97 and abs(accuracy - digits.history[-1].accuracy) <= 0.01
+    assert _agree(network, convert(digits.module, digits.calibration), digits.calibration)
+
+
+def test_digits_agrees_with_float_to_a_few_lsb(digits):
+    """Not to the arithmetic contract's bits, but to what 8 bits are worth: mean error of the outputs under 1 LSB."""
+    network = quantise(digits.module, digits.calibration, "digits", dataset="digits")
+    ifmaps = preprocess.quantise_input(network, digits.data.test_images)
+    found = preprocess.dequantise(network.output, reference.run(network, ifmaps)["dense"].numpy()[:, 0, 0])
+    with torch.no_grad():
+        expected = digits.module(train.to_input("digits", digits.data.test_images)).numpy()
+    inside = np.abs(found) < 0.99 * np.abs(found).max()  # calibration clips the largest on purpose
+    assert np.abs(found - expected)[inside].mean() < network.output.scale
+
+
+def test_same_calibration_gives_the_same_network_and_leaves_the_module_alone(digits):
+    before = {key: value.clone() for key, value in digits.module.state_dict().items()}
+    digits.module.train()
+    first, second = (quantise(digits.module, digits.calibration, "digits") for _ in range(2))
+    assert digits.module.training
+    digits.module.eval()
+    assert all(torch.equal(value, before[key]) for key, value in digits.module.state_dict().items())
+    assert (first.input, first.output) == (second.input, second.output)
+    for a, b in zip(first.layers, second.layers, strict=True):
+        assert str(a) == str(b)
+        if isinstance(a, Conv) and isinstance(b, Conv):
+            assert all(np.array_equal(getattr(a, k), getattr(b, k)) for k in ("weight", "bias", "multiplier", "shift"))
+
+
+def test_weights_are_symmetric_and_use_the_range():
+    conv = quantise(nn.Sequential(nn.Conv2d(2, 8, 3)), _inputs((2, 5, 5)), "net").layers[0]
+    assert isinstance(conv, Conv)
+    assert conv.weight.min() >= -127 and (np.abs(conv.weight).max((1, 2, 3)) == 127).all()
+
+
+def test_exported_program_with_a_fixed_batch_is_taken(digits):
+    program = torch.export.export(digits.module, (digits.calibration[:32],))
+    network = quantise(program, digits.calibration, "digits")
+    ifmaps = preprocess.quantise_input(network, train.to_input("digits", digits.data.test_images).movedim(1, 3).numpy())
+    guesses = reference.run(network, ifmaps)["dense"].flatten(1).argmax(1).numpy()
+    assert (guesses == digits.data.test_labels).mean() >= 0.97
+
+
+def test_dead_channel_gives_its_bias():
+    """All weights 0: the scale has nothing to go by, yet the bias must come out."""
+    conv = nn.Conv2d(1, 2, 3)
+    conv.weight.data[0] = 0
+    nn.init.constant_(conv.bias, 0.8)  # pyright: ignore
+    inputs = _inputs((1, 6, 6))
+    assert _agree(quantise(conv, inputs, "net"), convert(conv, inputs), inputs)
+
+
+def test_quantisation_aware_training_lowers_the_loss_and_reads_back():
+    torch.manual_seed(2)
+    module = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Conv2d(6, 6, 3, stride=2),
+        nn.BatchNorm2d(6),
+        nn.Dropout(0.1),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(6, 4),
+    )
+    inputs = _inputs((1, 7, 7))
+    labels = inputs.mean((1, 2, 3)).mul(10).long().clamp(-1, 2) + 1
+    prepared = prepare_qat_pt2e(export(module.train(), (1, 7, 7)), AcceleratorQuantizer(qat=True))
+    optimiser = torch.optim.Adam(prepared.parameters(), lr=0.01)
+    losses = []
+    for _ in range(40):
+        optimiser.zero_grad()
+        loss = F.cross_entropy(prepared(inputs), labels)
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+    move_exported_model_to_eval(prepared)
+    converted = convert_pt2e(prepared)
+    network = from_pt2e(converted, "qat")
+    assert [type(layer) for layer in network.layers] == [Conv, Conv, MaxPool, Conv]
+    assert _agree(network, converted, inputs)
+
+
+class _Applied(nn.Module):
+    """A convolution, then a function of its result."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(self.conv(x))
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (_Applied(torch.sigmoid), "unsupported operator aten.sigmoid.default at node sigmoid: supported: conv2d"),
+        (_Applied(lambda x: x * x), "unsupported operator aten.mul.Tensor at node mul: supported: "),
+        (_Applied(lambda x: x + 1.0), "operator aten.add.Tensor at node add: both of its inputs must be activations"),
+        (_Applied(lambda x: torch.add(x, x, alpha=2)), "aten.add.Tensor at node add: alpha must be 1, not 2"),
+        (_Applied(lambda x: x + F.avg_pool2d(x, 6)), "node add: its inputs must have one shape, not "),
+        (_Applied(lambda x: F.relu(x) + x), "operator aten.relu.default at node relu: must follow conv2d, linear, "),
+        (_Applied(lambda x: F.log_softmax(x, 1)), "unsupported operator aten.log_softmax.int at node log_softmax: "),
+        (_Applied(lambda x: F.avg_pool2d(x, 2, padding=1)), r"node avg_pool2d: padding must be 0, not \[1, 1\]"),
+        (_Applied(lambda x: F.avg_pool2d(x, 2, ceil_mode=True)), "node avg_pool2d: ceil_mode must be False"),
+        (_Applied(lambda x: F.avg_pool2d(x, 2, divisor_override=3)), "divisor_override must be None, not 3"),
+        (_Applied(lambda x: F.avg_pool2d(x, 2, (1, 2))), "stride must be the same in both directions"),
+        (_Applied(nn.AdaptiveAvgPool2d(4)), r"its input \[6, 6\] must be a multiple of its output \[4, 4\]"),
+        (_Applied(lambda x: x.mean(1, keepdim=True)), r"node mean: must be over both image dimensions.*, not \[1\]"),
+        (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3)), "operator aten.batch_norm.default at node batch_norm: "),
+        (nn.Conv2d(2, 4, 3, groups=2), "operator aten.conv2d.default at node conv2d: groups must be 1, not 2"),
+        (nn.Conv2d(2, 4, 3, dilation=2), r"node conv2d: dilation must be 1, not \[2, 2\]"),
+        (nn.Conv2d(2, 4, 3, stride=3), "node conv2d: stride must be 1 or 2, not 3"),
+        (nn.Conv2d(2, 4, 3, stride=(1, 2)), r"node conv2d: stride must be the same in both directions, not \[1, 2\]"),
+        (nn.ConvTranspose2d(2, 4, 3), "unsupported operator aten.conv_transpose2d.input at node conv_transpose2d: "),
+        (_Applied(lambda x: F.max_pool2d(x, (1, 2))), "node max_pool2d: kernel must be the same in both directions"),
+        (_Applied(lambda x: F.max_pool2d(x, 2, padding=1)), r"node max_pool2d: padding must be 0, not \[1, 1\]"),
+        (_Applied(lambda x: F.max_pool2d(x, 2, dilation=2)), r"node max_pool2d: dilation must be 1, not \[2, 2\]"),
+        (_Applied(lambda x: F.max_pool2d(x, 2, ceil_mode=True)), "node max_pool2d: ceil_mode must be False"),
+        (_Applied(nn.Linear(6, 3)), "aten.linear.default at node linear: its input must be flattened first"),
+        (_Applied(lambda x: x.view(x.shape[0], 4, 36)), r"node view: must flatten to \[n, channels \* height"),
+        (nn.Sequential(nn.ReLU(), nn.Conv2d(2, 4, 3)), "aten.relu.default at node relu: must follow conv2d, linear,"),
+        (nn.Identity(), "output must be its last layer, not input"),
+        (_Applied(nn.Flatten()), "output must not be flattened"),
+        (_Applied(lambda x: (F.relu(x),) * 2), "must have one output"),
+    ],
+)  # fmt: skip
+def test_unsupported_network_is_refused_by_operator_and_node(module, message):
+    with pytest.raises(DeeplockError, match=message) as error:
+        quantise(module, _inputs((2, 8, 8)), "net")
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_to_quantise_is_told():
+    with pytest.raises(DeeplockError, match=r"calibration must be \[n, channels, height, width\], not \[2, 8\]"):
+        quantise(nn.Linear(8, 2), torch.zeros(2, 8), "net")
+    with pytest.raises(DeeplockError, match=r"not \[0, 1, 8, 8\]"):
+        quantise(nn.Conv2d(1, 1, 3), torch.zeros(0, 1, 8, 8), "net")
+    conv = nn.Conv2d(1, 1, 3)
+    nn.init.constant_(conv.weight, float("nan"))
+    with pytest.raises(DeeplockError, match="must be finite"):
+        quantise(conv, torch.zeros(1, 1, 8, 8), "net")
+
+
+@pytest.mark.filterwarnings("ignore:torch.inf detected:UserWarning")  # of torchao, before the NaN
+def test_calibration_that_fails_is_told_in_one_line():
+    """As with a network unlocked with a wrong key, whose numbers overflow."""
+    huge = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3))
+    for parameter in huge.parameters():
+        nn.init.constant_(parameter, 3e38)
+    for inputs in (_inputs((1, 8, 8)), _inputs((1, 8, 8)).double()):
+        with pytest.raises(DeeplockError, match="the network does not take the calibration inputs: ") as error:
+            quantise(huge, inputs, "net")
+        assert "\n" not in str(error.value)

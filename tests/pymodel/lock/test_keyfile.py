@@ -1,0 +1,86 @@
+import os
+import re
+import stat
+
+import pytest
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.keyfile import generate_key, read_key, write_key
+
+KEY = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+
+
+@pytest.mark.parametrize("bits", [128, 192, 256])
+def test_generated_key_comes_back_from_its_file(tmp_path, bits):
+    key = generate_key(bits)
+    write_key(tmp_path / "key", key)
+    assert len(key) == bits // 8 and key != generate_key(bits)
+    assert read_key(tmp_path / "key") == key
+    assert os.listdir(tmp_path) == ["key"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_only_the_owner_can_read(tmp_path, overwrite, umask):
+    path = tmp_path / "key"
+    if overwrite:
+        path.write_text("old")
+        path.chmod(0o644)
+    before = os.umask(umask)
+    try:
+        write_key(path, KEY, overwrite)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_existing_file_is_kept_unless_told_otherwise(tmp_path):
+    path = tmp_path / "key"
+    path.write_text("precious")
+    with pytest.raises(DeeplockError, match=f"^key file {re.escape(str(path))}: exists already, and is kept$"):
+        write_key(path, KEY)
+    assert path.read_text() == "precious" and os.listdir(tmp_path) == ["key"]
+    write_key(path, KEY, overwrite=True)
+    assert path.read_text() == KEY.hex() + "\n" and os.listdir(tmp_path) == ["key"]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_line_end_and_case_do_not_matter(tmp_path, end):
+    path = tmp_path / "key"
+    path.write_bytes((KEY.hex().upper() + end).encode())
+    assert read_key(path) == KEY
+
+
+@pytest.mark.parametrize(
+    "text, fault",
+    [
+        (KEY.hex()[:31], "needs 32, 48 or 64 hex digits, has 31"),
+        (KEY.hex() + "0", "needs 32, 48 or 64 hex digits, has 33"),
+        ("", "needs 32, 48 or 64 hex digits, has 0"),
+        (KEY.hex()[:9] + "g" + KEY.hex()[10:], "needs hex digits only, character 10 is none"),
+        (KEY.hex() + "\n\n", "needs hex digits only, character 33 is none"),
+        ("0x" + KEY.hex(), "needs hex digits only, character 2 is none"),
+        ("\xff", "needs hex digits only, character 1 is none"),
+    ],
+)
+def test_bad_file_is_named_in_one_line_that_holds_no_key(tmp_path, text, fault):
+    path = tmp_path / "key"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DeeplockError) as caught:
+        read_key(path)
+    assert str(caught.value) == f"key file {path}: {fault}"
+
+
+def test_missing_file_and_folder_are_named(tmp_path):
+    with pytest.raises(DeeplockError, match=r"^key file .*/none: No such file or directory$"):
+        read_key(tmp_path / "none")
+    with pytest.raises(DeeplockError, match=r"^key file .*/none/key: No such file or directory$"):
+        write_key(tmp_path / "none" / "key", KEY)
+
+
+def test_other_key_sizes_are_refused(tmp_path):
+    with pytest.raises(DeeplockError, match="^key must be 128, 192 or 256 bits, not 100$"):
+        generate_key(100)
+    with pytest.raises(DeeplockError, match="^key must be 16, 24 or 32 bytes, not 15$"):
+        write_key(tmp_path / "key", KEY[:15])
+    assert os.listdir(tmp_path) == []

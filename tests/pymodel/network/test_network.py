@@ -1,0 +1,54 @@
+"""Shapes, work and lower bound of a network, by hand."""
+
+import numpy as np
+
+from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, lower_bound, macs, output_shapes
+from tests.random_networks import network_of
+
+
+def _conv(name: str, source: str, shape: tuple[int, int, int, int], stride: int = 1, pad: int = 0) -> Conv:
+    numbers = np.zeros(shape[0], np.int32)
+    return Conv(name, source, np.zeros(shape, np.int8), numbers, numbers, numbers, stride, (pad,) * 4, 0, 0, -128, 127)
+
+
+def _mnist():
+    return network_of(
+        (28, 28, 1),
+        _conv("conv1", "input", (16, 5, 5, 1)),
+        MaxPool("pool1", "conv1", 2, 2),
+        _conv("conv2", "pool1", (32, 3, 3, 16)),
+        MaxPool("pool2", "conv2", 2, 2),
+        _conv("dense1", "pool2", (100, 5, 5, 32)),
+        _conv("dense2", "dense1", (10, 1, 1, 100)),
+    )
+
+
+def test_shapes():
+    assert output_shapes(_mnist()) == {
+        "input": (28, 28, 1),
+        "conv1": (24, 24, 16),
+        "pool1": (12, 12, 16),
+        "conv2": (10, 10, 32),
+        "pool2": (5, 5, 32),
+        "dense1": (1, 1, 100),
+        "dense2": (1, 1, 10),
+    }
+    network = network_of(
+        (9, 7, 3),
+        _conv("strided", "input", (4, 3, 3, 3), 2, 1),
+        Add("add", "strided", "strided", (1, 1), 0, 1 << 15, 1, 0, -128, 127),
+        AveragePool("mean", "add", (5, 4), 1, 0, 1 << 15, 1, 0, -128, 127),
+    )
+    assert list(output_shapes(network).values()) == [(9, 7, 3), (5, 4, 4), (5, 4, 4), (1, 1, 4)]
+
+
+def test_work():
+    assert list(macs(_mnist()).values()) == [24 * 24 * 16 * 25, 0, 10 * 10 * 32 * 144, 0, 80_000, 1_000]
+
+
+def test_lower_bound_is_the_larger_of_work_and_bytes_layer_by_layer():
+    # 8x8, B = 8: 230400/64, 460800/64, 80000/8, 1000/8
+    assert lower_bound(_mnist(), 8, 8, 8) == 3600 + 7200 + 10_000 + 125
+    # 4x4, B = 4: bytes of the dense layers still weigh more than their 80000/16 and 1000/16 cycles of work
+    assert lower_bound(_mnist(), 4, 4, 4) == 14_400 + 28_800 + 20_000 + 250
+    assert lower_bound(_mnist(), 16, 16, 16) == 900 + 1800 + 5000 + 63  # 62.5 rounded up

@@ -1,0 +1,34 @@
+"""What a Config refuses."""
+
+import re
+
+import pytest
+
+from deeplock.pymodel.spec.config import Config
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rows": 5}, "rows must be 4, 8 or 16, not 5"),
+        ({"cols": 4}, "cols must be a power of two from rows (8) to 32, not 4"),
+        ({"bytes_per_beat": 16}, "bytes_per_beat must be 4, 8 or 16 and at most cols (8), not 16"),
+        ({"lanes": 3}, "lanes must be a power of two up to rows (8), not 3"),
+        ({"multiplier_cycles": 3}, "multiplier_cycles must be 1, 2, 4, 8 or 16, not 3"),
+        ({"accumulators": 100}, "accumulators must be a power of two from 16 to 4096, not 100"),
+        ({"sum_bits": 16}, "sum_bits must be 24 or 32, not 16"),
+        ({"sum_bits": 25}, "sum_bits must be 24 or 32, not 25"),
+        ({"lean": True, "lanes": 2}, "lanes must be 1 with lean, not 2"),
+        ({"suite": "none"}, "suite must be deep-lock or plain, not none"),
+        ({"key_bits": 64}, "key_bits must be 0, 128, 192 or 256, not 64"),
+        ({"sbox": "ram"}, "sbox must be rom, lut or composite, not ram"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Config(**fields)
+
+
+def test_every_field_is_in_the_name():
+    assert Config(sum_bits=24).name != Config().name
+    assert Config(lean=True).name != Config(lanes=1).name
