@@ -68,16 +68,16 @@ def _measure(
     keys = rng.integers(0, 256, (1 + settings["wrong_keys"], 16), np.uint8)
     ifmaps = quantise_input(network, data.test_images)
     few, labels = ifmaps[: settings["wrong_key_images"]], data.test_labels
-    image = compile_network(network, config, rng).locked(SUITE, keys[0].tobytes())
+    loadable = compile_network(network, config, rng).locked(SUITE, keys[0].tobytes())
 
     expected = golden_ofmaps(network, ifmaps, progress=_timed(progress, f"{name}, int8"))
     say = _timed(progress, f"{name}, locked, right key")
-    (unlocked,) = ofmaps_of_keys(image, keys[:1], ifmaps, config, progress=say)
+    (unlocked,) = ofmaps_of_keys(loadable, keys[:1], ifmaps, config, progress=say)
     if not np.array_equal(unlocked, expected):
-        raise DeeplockError(f"{name}: unlocked with the right key, the image is not the int8 network")
+        raise DeeplockError(f"{name}: unlocked with the right key, the loadable is not the int8 network")
     say = _timed(progress, f"{name}, locked, {settings['wrong_keys']} wrong keys")
-    garbage = ofmaps_of_keys(image, keys[1:], few, config, progress=say)
-    checked = interpreter.run(image, keys[1].tobytes(), few[:_CHECKED], config)
+    garbage = ofmaps_of_keys(loadable, keys[1:], few, config, progress=say)
+    checked = interpreter.run(loadable, keys[1].tobytes(), few[:_CHECKED], config)
     if not np.array_equal(garbage[0][:_CHECKED], checked):
         raise DeeplockError(f"{name}: the fast interpreter is not exact on this machine")
     wrong = [accuracy(ofmaps, labels[: len(few)]) for ofmaps in garbage]

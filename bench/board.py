@@ -18,11 +18,13 @@ __all__ = ["measure", "table"]
 def measure(board: Board, workload: Workload, seed: int, progress: Callable[[str], None]) -> list[dict[str, Any]]:
     """Run a network on a simulated board with the right key and with a wrong one: a row for each."""
     key, wrong = generate_key(board.config.key_bits or 128), generate_key(board.config.key_bits or 128)
-    image = compile_network(workload.network, board.config, np.random.default_rng(seed)).locked(board.config.suite, key)
+    loadable = compile_network(workload.network, board.config, np.random.default_rng(seed)).locked(
+        board.config.suite, key
+    )
     rows = []
     for name, used in (("right", key), ("wrong", wrong)):
-        run = simulate_board(board, image, used, list(workload.ifmaps), progress=progress)
-        expected = interpreter.run(image, used, workload.ifmaps, board.config)
+        run = simulate_board(board, loadable, used, list(workload.ifmaps), progress=progress)
+        expected = interpreter.run(loadable, used, workload.ifmaps, board.config)
         images = len(workload.ifmaps)
         per_image = {counter: round(cycles / images, 1) for counter, cycles in run.counters.items()}
         rows.append(

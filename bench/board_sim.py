@@ -1,4 +1,4 @@
-"""Simulates a board through its pins: the host speaks over the UART, the image comes from a model of the flash."""
+"""Simulates a board through its pins: the host speaks over the UART, the loadable comes from a model of the flash."""
 
 import pickle
 import tempfile
@@ -13,7 +13,7 @@ from deeplock.fpga.boards import Board
 from deeplock.fpga.gateware.pins import BoardPins
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import write_key
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.bench import run_bench
 from deeplock.sim.build import build
 from deeplock.sim.run import forwarded
@@ -40,7 +40,7 @@ class BoardRun:
 
 def simulate_board(
     board: Board,
-    image: Image,
+    loadable: Loadable,
     key: bytes,
     ifmaps: Sequence[np.ndarray],
     simulator: str = "verilator",
@@ -49,7 +49,7 @@ def simulate_board(
     damage_received: Collection[int] = (),
     progress: Callable[[str], None] | None = None,
 ) -> BoardRun:
-    """Program `image` into the flash of a simulated board, load the key and run the ifmaps.
+    """Program `loadable` into the flash of a simulated board, load the key and run the ifmaps.
 
     key              16, 24 or 32 bytes; b"" loads none
     dead_flash       the flash answers nothing
@@ -57,13 +57,13 @@ def simulate_board(
 
     Raises DeeplockError with what the host would have been told, SimulationError if the simulation itself fails.
     """
-    image.check_fits(board.config)
+    loadable.check_fits(board.config)
     folder = build(board, simulator, progress=progress, component=BoardPins)
     with tempfile.TemporaryDirectory(prefix="deeplock-board-") as name:
         work = Path(name)
         job = {
             "board": board.name,
-            "image": image,
+            "loadable": loadable,
             "ifmaps": list(ifmaps),
             "dead_flash": dead_flash,
             "damage_sent": list(damage_sent),

@@ -25,10 +25,10 @@ async def run_board(dut) -> None:
     """Do the job that DEEPLOCK_JOB describes and leave the result, or the error that the host saw, beside it."""
     folder = Path(os.environ["DEEPLOCK_JOB"])
     job = pickle.loads((folder / "job").read_bytes())
-    image, there = job["image"], board(job["board"])
+    loadable, there = job["loadable"], board(job["board"])
     half_period = round(5e11 / there.clock_hz)
     dut.rst.value = 1
-    flash = Flash(bytes(there.image_address) + image.stream, dead=job["dead_flash"])
+    flash = Flash(bytes(there.loadable_address) + loadable.stream, dead=job["dead_flash"])
     cocotb.start_soon(Clock(dut.clk, 2 * half_period, unit="ps", impl="gpi").start())
     cocotb.start_soon(run_flash(flash, dut.cs, dut.sck, dut.o, dut.oe, dut.i))
     uart = UartModel(dut.rx, dut.tx, there.baud)
@@ -38,14 +38,14 @@ async def run_board(dut) -> None:
     await Timer(1, unit="ms")  # what a host takes at the least to open its port: the flash has woken
 
     client = LinkClient(uart, timeout=0.025)
-    driver = BoardDriver(client, there.image_address, now=lambda: get_sim_time("sec"), patience=1.0)
+    driver = BoardDriver(client, there.loadable_address, now=lambda: get_sim_time("sec"), patience=1.0)
     result = {}
     with (folder / "progress").open("a", buffering=1) as progress:
         try:
             info = await client.connect(there.name)
             if (folder / "key").exists():
                 await driver.load_key(read_key(folder / "key"))
-            run = await driver.run(image, job["ifmaps"], lambda done, _: print(done, file=progress))
+            run = await driver.run(loadable, job["ifmaps"], lambda done, _: print(done, file=progress))
             result = {"info": tuple(info), "ofmaps": run.ofmaps, "counters": run.counters}
         except DeeplockError as error:
             result = {"error": str(error)}

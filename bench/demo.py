@@ -18,7 +18,7 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.network import golden, reference
 from deeplock.pymodel.network.network_file import save_network
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import save_image
+from deeplock.pymodel.spec.loadable import write_loadable
 from deeplock.pymodel.zoo.preprocess import to_real
 from deeplock.pymodel.zoo.train import save_checkpoint
 
@@ -61,12 +61,12 @@ def measure(
     first = ifmaps[: args.count]
 
     rng = np.random.default_rng(args.seed)  # keys that protect nothing, so that the figures come out the same again
-    plain_image = compile_network(network, config, rng)
+    plain_loadable = compile_network(network, config, rng)
     key = rng.bytes(16)
-    image = plain_image.locked(SUITE, key)
+    loadable = plain_loadable.locked(SUITE, key)
     save_checkpoint(args.output / "digits.float.safetensors", trained.module, network.name, args.seed)
     save_network(args.output / "digits.int8.safetensors", network)
-    save_image(args.output / "digits.locked.image", image)
+    write_loadable(args.output / "digits.locked.loadable", loadable)
 
     progress("golden model and PyTorch reference")
     last = network.layers[-1].name
@@ -77,16 +77,16 @@ def measure(
     wrong_ofmaps = []
     for number, wrong_key in enumerate(wrong_keys, 1):
         progress(f"wrong key {number} of {WRONG_KEYS} on {len(ifmaps)} images")
-        wrong_ofmaps.append(interpreter.run(image, wrong_key, ifmaps, config))
+        wrong_ofmaps.append(interpreter.run(loadable, wrong_key, ifmaps, config))
     wrong = [float((_classes(ofmaps) == test.labels).mean()) for ofmaps in wrong_ofmaps]
-    unlocked = interpreter.run(image, key, ifmaps, config)
+    unlocked = interpreter.run(loadable, key, ifmaps, config)
 
     progress(f"building the accelerator for {args.simulator}, with and without unlock unit")
     for build in builds:
         build.result()
-    locked = run_on_rtl(image, config, key, first, args.simulator, progress=progress)
-    plain = run_on_rtl(plain_image, replace(config, suite="plain"), b"", first, args.simulator, progress=progress)
-    garbage = run_on_rtl(image, config, wrong_keys[0], first[:WRONG_KEY_IMAGES], args.simulator, progress=progress)
+    locked = run_on_rtl(loadable, config, key, first, args.simulator, progress=progress)
+    plain = run_on_rtl(plain_loadable, replace(config, suite="plain"), b"", first, args.simulator, progress=progress)
+    garbage = run_on_rtl(loadable, config, wrong_keys[0], first[:WRONG_KEY_IMAGES], args.simulator, progress=progress)
     mismatches = locked.mismatches + plain.mismatches + garbage.mismatches
     for run in (locked, plain):
         mismatches += int((run.ofmaps != expected[: len(first)]).sum()) + int((run.ofmaps != by_torch).sum())
@@ -114,7 +114,7 @@ def measure(
             "cycles_locked": locked.cycles_per_image,
             "key_starved_cycles": locked.per_image("KEY_STARVED"),
             "param_starved_cycles": locked.per_image("PARAM_STARVED"),
-            "lower_bound": image.interface.lower_bound,
+            "lower_bound": loadable.interface.lower_bound,
         },
     }
     return Measured(
@@ -125,6 +125,6 @@ def measure(
         data.test_images[: len(first)],
         data.test_labels[: len(first)],
         (_classes(locked.ofmaps), with_wrong_key),
-        np.frombuffer(plain_image.parameters, np.uint8),
-        np.frombuffer(image.parameters, np.uint8),
+        np.frombuffer(plain_loadable.parameters, np.uint8),
+        np.frombuffer(loadable.parameters, np.uint8),
     )

@@ -55,11 +55,11 @@ def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1
 
 def _run(workload: Workload, config: Config, batch: int, seed: int) -> tuple[RtlRun, int]:
     """Compile, lock with a random key that dies here, and run; gives the lower bound too."""
-    image = compile_network(workload.network, config, np.random.default_rng(seed), batch)
+    loadable = compile_network(workload.network, config, np.random.default_rng(seed), batch)
     key = b"" if config.suite == _PLAIN else generate_key(128)
     if key:
-        image = image.locked(config.suite, key)
-    return run_on_rtl(image, config, key, workload.ifmaps, "native"), image.interface.lower_bound
+        loadable = loadable.locked(config.suite, key)
+    return run_on_rtl(loadable, config, key, workload.ifmaps, "native"), loadable.interface.lower_bound
 
 
 def measure(

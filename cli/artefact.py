@@ -8,15 +8,15 @@ from deeplock.pymodel.errors import DeeplockError
 if TYPE_CHECKING:
     from deeplock.pymodel.lock.checkpoint import Checkpoint
     from deeplock.pymodel.network.network import Network
-    from deeplock.pymodel.spec.loadable import Image
+    from deeplock.pymodel.spec.loadable import Loadable
 
-    Artefact = Checkpoint | Image | Network
+    Artefact = Checkpoint | Loadable | Network
 
 __all__ = ["load", "save"]
 
 
 def load(path: Path) -> "Artefact":
-    """The image, the quantised network or, if it is neither, the checkpoint in a safetensors file."""
+    """The loadable, the quantised network or, if it is neither, the checkpoint in a safetensors file."""
     import safetensors
 
     try:
@@ -26,10 +26,10 @@ def load(path: Path) -> "Artefact":
         raise DeeplockError(f"{path}: {error.strerror}") from None
     except safetensors.SafetensorError as error:
         raise DeeplockError(f"{path}: truncated, or not a file of deeplock ({error})") from None
-    if any(name.startswith("deeplock image") for name in metadata):
-        from deeplock.pymodel.spec.loadable import load_image
+    if any(name.startswith(("deeplock loadable", "deeplock image")) for name in metadata):
+        from deeplock.pymodel.spec.loadable import read_loadable
 
-        return load_image(path)
+        return read_loadable(path)
     if any(name.startswith("deeplock network") for name in metadata):
         from deeplock.pymodel.network.network_file import load_network
 
@@ -39,15 +39,15 @@ def load(path: Path) -> "Artefact":
     return load_checkpoint(path)
 
 
-def save(path: Path, artefact: "Checkpoint | Image") -> tuple[str, int]:
-    """Write a checkpoint or an image; gives which of them it is, and the file's size in bytes."""
+def save(path: Path, artefact: "Checkpoint | Loadable") -> tuple[str, int]:
+    """Write a checkpoint or a loadable; gives which of them it is, and the file's size in bytes."""
     from deeplock.cli.output import make_folder_of
     from deeplock.pymodel.lock import checkpoint
-    from deeplock.pymodel.spec import loadable as image
+    from deeplock.pymodel.spec import loadable
 
     make_folder_of(path)
-    if isinstance(artefact, image.Image):
-        image.save_image(path, artefact)
-        return "image", path.stat().st_size
+    if isinstance(artefact, loadable.Loadable):
+        loadable.write_loadable(path, artefact)
+        return "loadable", path.stat().st_size
     checkpoint.save(path, artefact)
     return "checkpoint", path.stat().st_size

@@ -5,7 +5,7 @@ every result byte with the golden model under the right key, which is random and
 the hardware counters. The simulation is Verilator's without Python in the loop; builds are kept.
 Ends with exit code 1 if a byte differs.
 
-`bench board` runs a network on a simulated board, through its pins: the host speaks over the UART, the locked image
+`bench board` runs a network on a simulated board, through its pins: the host speaks over the UART, the locked loadable
 comes from a model of the flash; once with the right key and once with a wrong one.
 
 `bench software` is what a user without the accelerator has: int8 inference in C on RISC-V cores (simulated RTL; one of them

@@ -1,20 +1,20 @@
-"""Compile a quantised network to an accelerator image.
+"""Compile a quantised network to a loadable.
 
-With --key-file the image is locked, else plain. NETWORK is the int8 network file that `deeplock train` writes, or any
+With --key-file the loadable is locked, else plain. NETWORK is the int8 network file that `deeplock train` writes, or any
 PyTorch network as torch.export saves it (.pt2), which is quantised on the way with the images of --calibration: see
 docs/bring-your-own-network.md. Such a network takes float [n, channels, height, width], (pixel / 255 - mean) / std of
-raw pixels 0..255. The image fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least
-these memories. The bytes that pad the array are random, so two images of a network differ.
+raw pixels 0..255. The loadable fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least
+these memories. The bytes that pad the array are random, so two loadables of a network differ.
 
 With --batch an inference takes N ifmaps, and the dense layers at the network's end take their weights once for all N.
 
 examples:
-  deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
-  deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.image
-  deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.image
-  deeplock compile pymodel/zoo/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.image
-  deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.image
-  deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.image
+  deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.loadable
+  deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.loadable
+  deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.loadable
+  deeplock compile pymodel/zoo/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.loadable
+  deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.loadable
+  deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.loadable
 
 JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers", "parameter_bytes", "lower_bound", "file"}
 """
@@ -38,8 +38,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
-    parser.add_argument("-o", "--output", type=Path, metavar="IMAGE", required=True, help="the image file")
-    add_key_file(parser, "lock the image with this master key; without, it is plain")
+    parser.add_argument("-o", "--output", type=Path, metavar="LOADABLE", required=True, help="the loadable file")
+    add_key_file(parser, "lock the loadable with this master key; without, it is plain")
     parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
     group = parser.add_argument_group("exported program (.pt2)")
     group.add_argument(
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--mean", type=_numbers, metavar="M[,M...]", default=(0.0,), help="of all or each channel (0)")
     group.add_argument("--std", type=_numbers, metavar="S[,S...]", default=(1.0,), help="of all or each channel (1)")
-    add_accelerator(parser, from_image=False)
+    add_accelerator(parser, from_loadable=False)
     parser.add_argument("--board", metavar="B", help="for the accelerator of this board (see `deeplock synth --help`)")
     add_json(parser)
 
@@ -105,26 +105,28 @@ def run(args: argparse.Namespace) -> None:
         network = load(args.network)
     if not isinstance(network, Network):
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
-    image = compile_network(network, config, batch=args.batch)
+    loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
-        image = image.locked(SUITE, key)
-    save(args.output, image)
-    locked = f"locked by suite {image.suite}" if key is not None else "plain"
+        loadable = loadable.locked(SUITE, key)
+    save(args.output, loadable)
+    locked = f"locked by suite {loadable.suite}" if key is not None else "plain"
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
-    print(f"{len(image.program)} layers, {len(image.parameters)} parameter bytes, ", end="")
-    print(f"at least {image.interface.lower_bound} cycles an image" + f" in batches of {args.batch}" * (args.batch > 1))
+    print(f"{len(loadable.program)} layers, {len(loadable.parameters)} parameter bytes, ", end="")
+    print(
+        f"at least {loadable.interface.lower_bound} cycles an image" + f" in batches of {args.batch}" * (args.batch > 1)
+    )
     write_json(
         args.json,
         {
             "network": network.name,
-            "suite": image.suite,
+            "suite": loadable.suite,
             "rows": config.rows,
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,
-            "batch": image.batch,
-            "layers": len(image.program),
-            "parameter_bytes": len(image.parameters),
-            "lower_bound": image.interface.lower_bound,
+            "batch": loadable.batch,
+            "layers": len(loadable.program),
+            "parameter_bytes": len(loadable.parameters),
+            "lower_bound": loadable.interface.lower_bound,
             "file": str(args.output),
         },
     )

@@ -3,7 +3,7 @@
 Trains `digits`, quantises it to int8, compiles it for an 8x8 array with 8 parameter bytes a cycle and locks it with
 a key made from the seed. Test images go through the RTL with the right key, with a wrong one, and on the
 accelerator without unlock unit; every byte is compared with the golden model, the PyTorch reference and the
-interpreter of images. Then 20 wrong keys meet the whole test set. All figures are measured in this run; only the
+interpreter of loadables. Then 20 wrong keys meet the whole test set. All figures are measured in this run; only the
 builds of the simulation are kept from earlier ones.
 
 examples:

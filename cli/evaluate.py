@@ -1,6 +1,6 @@
-"""Measure the accuracy of a checkpoint, a quantised network or an image.
+"""Measure the accuracy of a checkpoint, a quantised network or a loadable.
 
-Runs all test images of the data set through the float network (checkpoint) or the golden model (network file, image).
+Runs all test images of the data set through the float network (checkpoint) or the golden model (network file, loadable).
 Something locked takes --key-file, --wrong-keys N for the accuracy under N random keys, or both.
 
 --paper, instead of FILE, measures the trained networks that come with deeplock as the paper does: int8; locked with a
@@ -10,11 +10,11 @@ the same each time. Networks that the result file has already, from the same net
 
 examples:
   deeplock evaluate build/digits.int8.safetensors
-  deeplock evaluate build/digits.image --key-file my.key --wrong-keys 20
+  deeplock evaluate build/digits.loadable --key-file my.key --wrong-keys 20
   deeplock evaluate build/locked.safetensors --key-file my.key --wrong-keys 100 --seed 7 --json build/accuracy.json
   deeplock evaluate --paper --data DIR && python report/results.py docs/results/accuracy.json
 
-JSON: {"file", "kind": "checkpoint" | "network" | "image", "suite", "images", "accuracy" (null without --key-file where
+JSON: {"file", "kind": "checkpoint" | "network" | "loadable", "suite", "images", "accuracy" (null without --key-file where
   locked), "wrong_keys": [accuracies], "wrong_key_mean" (null without --wrong-keys)}
 JSON with --paper: {"command", "networks": {NAME: {"parameters", "float" (recorded in training), "int8", "unlocked",
   "wrong_key_mean", "wrong_key_std" (of these keys), "wrong_key_accuracies", "wrong_keys": how many, "images": for the
@@ -46,7 +46,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", nargs="?", help="checkpoint, quantised network or image")
+    parser.add_argument("file", type=Path, metavar="FILE", nargs="?", help="checkpoint, quantised network or loadable")
     add_key_file(parser, "the master key")
     parser.add_argument("--wrong-keys", "--keys", type=positive, metavar="N", help="try N random keys as well")
     parser.add_argument("--seed", type=int, default=0, help="of the random keys (0)")
@@ -125,7 +125,7 @@ def _run_file(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.network import golden
     from deeplock.pymodel.network.network import Network
-    from deeplock.pymodel.spec.loadable import Image
+    from deeplock.pymodel.spec.loadable import Loadable
     from deeplock.pymodel.zoo.datasets import CLASSES
     from deeplock.pymodel.zoo.preprocess import quantise
 
@@ -134,8 +134,8 @@ def _run_file(args: argparse.Namespace) -> None:
     wrong_keys = args.wrong_keys or 0
     artefact = load(args.file)
     suite = "plain"
-    if isinstance(artefact, Image):
-        kind, suite, interface = "image", artefact.suite, artefact.interface
+    if isinstance(artefact, Loadable):
+        kind, suite, interface = "loadable", artefact.suite, artefact.interface
         source, shape, classes = interface.pixels or interface.dataset, interface.input_shape, interface.classes
         config = accelerator_for(artefact)
 

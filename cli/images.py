@@ -1,4 +1,4 @@
-"""The labelled images that a network or an image file is run on."""
+"""The labelled images that a network or a loadable is run on."""
 
 import argparse
 import zipfile

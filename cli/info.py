@@ -1,14 +1,14 @@
-"""Say what is in a checkpoint, a quantised network or an image.
+"""Say what is in a checkpoint, a quantised network or a loadable.
 
-An image: whether it is locked, its geometry, the memories that it needs, the least cycles of an inference, and its
+A loadable: whether it is locked, its geometry, the memories that it needs, the least cycles of an inference, and its
 layers as the accelerator runs them. A network: its layers, parameters and multiply-accumulates. A checkpoint: its
 tensors.
 
 examples:
-  deeplock info build/digits.image
+  deeplock info build/digits.loadable
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
-JSON: image: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
+JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
   "batch", "needs", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
   "parameter_bytes", "lower_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
@@ -26,13 +26,13 @@ from deeplock.cli.options import add_json
 if TYPE_CHECKING:
     from deeplock.pymodel.lock.checkpoint import Checkpoint
     from deeplock.pymodel.network.network import Network
-    from deeplock.pymodel.spec.loadable import Image
+    from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network or image")
+    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network or loadable")
     add_json(parser)
 
 
@@ -44,26 +44,26 @@ def _sbox(suite: str) -> dict[str, int] | None:
     return asdict(properties(SUITES[suite].sbox)) if SUITES[suite].locks else None
 
 
-def _image(image: "Image") -> dict[str, Any]:
+def _loadable(loadable: "Loadable") -> dict[str, Any]:
     from deeplock.cli.layers import layers_of
 
     return {
-        "kind": "image",
-        "network": image.interface.network,
-        "dataset": image.interface.dataset,
-        "classes": list(image.interface.classes),
-        "suite": image.suite,
-        "locked": image.suite != "plain",
-        "sbox": _sbox(image.suite),
-        "rows": image.header["rows"],
-        "cols": image.header["cols"],
-        "bytes_per_beat": image.header["bytes_per_beat"],
-        "batch": image.batch,
-        "needs": image.memory_needs,
-        "lean": image.is_lean,
-        "parameter_bytes": len(image.parameters),
-        "lower_bound": image.interface.lower_bound,
-        "layers": layers_of(image),
+        "kind": "loadable",
+        "network": loadable.interface.network,
+        "dataset": loadable.interface.dataset,
+        "classes": list(loadable.interface.classes),
+        "suite": loadable.suite,
+        "locked": loadable.suite != "plain",
+        "sbox": _sbox(loadable.suite),
+        "rows": loadable.header["rows"],
+        "cols": loadable.header["cols"],
+        "bytes_per_beat": loadable.header["bytes_per_beat"],
+        "batch": loadable.batch,
+        "needs": loadable.memory_needs,
+        "lean": loadable.is_lean,
+        "parameter_bytes": len(loadable.parameters),
+        "lower_bound": loadable.interface.lower_bound,
+        "layers": layers_of(loadable),
     }
 
 
@@ -116,11 +116,11 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.cli.artefact import load
     from deeplock.cli.output import print_table, readable, write_json
     from deeplock.pymodel.network.network import Network
-    from deeplock.pymodel.spec.loadable import Image
+    from deeplock.pymodel.spec.loadable import Loadable
 
     artefact = load(args.file)
-    if isinstance(artefact, Image):
-        figures, table = _image(artefact), "layers"
+    if isinstance(artefact, Loadable):
+        figures, table = _loadable(artefact), "layers"
     elif isinstance(artefact, Network):
         figures, table = _network(artefact), "layers"
     else:

@@ -1,15 +1,15 @@
-"""The layers of an image as the accelerator runs them."""
+"""The layers of a loadable as the accelerator runs them."""
 
 from typing import Any
 
 from deeplock.pymodel.compiler.parameters import ENTRY_BYTES, tile_rows
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.spec.program import pixels_of
 
 __all__ = ["layers_of"]
 
 
-def layers_of(image: Image) -> list[dict[str, Any]]:
+def layers_of(loadable: Loadable) -> list[dict[str, Any]]:
     """For each descriptor of the program, as JSON has it: shapes [height, width, channels] of what it reads and writes,
     kernel, stride, pooling window, and
 
@@ -17,7 +17,7 @@ def layers_of(image: Image) -> list[dict[str, Any]]:
     lower_bound       least cycles that it can take: the larger of MACs / (rows * cols) and weight bytes /
                       bytes_per_beat. The MACs are those of the pixels that it computes; diagonal weights count as none
     """
-    rows, cols, beat = (image.header[name] for name in ("rows", "cols", "bytes_per_beat"))
+    rows, cols, beat = (loadable.header[name] for name in ("rows", "cols", "bytes_per_beat"))
 
     def layer(fields: dict[str, int]) -> dict[str, Any]:
         channels = (fields["groups"] - 1) * cols + fields["last_columns"]
@@ -38,4 +38,4 @@ def layers_of(image: Image) -> list[dict[str, Any]]:
             "lower_bound": lower_bound,
         }
 
-    return [layer(fields) for fields in image.program]
+    return [layer(fields) for fields in loadable.program]

@@ -1,14 +1,14 @@
-"""Lock a checkpoint or an image with a master key.
+"""Lock a checkpoint or a loadable with a master key.
 
 A checkpoint (safetensors, float32 or int8 tensors) keeps its names, shapes, types and size, so any framework still
-loads it; it just classifies no better than by chance. An image keeps header and program in clear and locks its
+loads it; it just classifies no better than by chance. A loadable keeps header and program in clear and locks its
 parameters. A quantised network file is not locked itself: compile it.
 
 examples:
   deeplock lock build/digits.float.safetensors --key-file my.key -o build/locked.safetensors
-  deeplock lock build/plain.image --key-file my.key -o build/locked.image
+  deeplock lock build/plain.loadable --key-file my.key -o build/locked.loadable
 
-JSON: {"kind": "checkpoint" | "image", "suite", "bytes", "file"}
+JSON: {"kind": "checkpoint" | "loadable", "suite", "bytes", "file"}
 """
 
 import argparse
@@ -20,7 +20,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=Path, metavar="FILE", help="checkpoint or image")
+    parser.add_argument("input", type=Path, metavar="FILE", help="checkpoint or loadable")
     add_key_file(parser, "the master key", required=True)
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", required=True, help="the locked file")
     add_json(parser)
@@ -33,14 +33,14 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.suites import suite
-    from deeplock.pymodel.spec.loadable import Image
+    from deeplock.pymodel.spec.loadable import Loadable
 
     key = read_key(args.key_file)
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
         locked = lock_checkpoint(artefact, key, suite(SUITE))
-    elif not isinstance(artefact, Image):
-        raise DeeplockError(f"{args.input}: is a quantised network: lock its image (deeplock compile --key-file)")
+    elif not isinstance(artefact, Loadable):
+        raise DeeplockError(f"{args.input}: is a quantised network: lock its loadable (deeplock compile --key-file)")
     elif artefact.suite != "plain":
         raise DeeplockError(f"{args.input}: is locked already, by suite {artefact.suite}")
     else:

@@ -40,8 +40,8 @@ _EPILOG = """\
 the usual way:
   deeplock keygen -o my.key
   deeplock train digits -o build/digits
-  deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.image
-  deeplock simulate build/digits.image --key-file my.key --count 5
+  deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.loadable
+  deeplock simulate build/digits.loadable --key-file my.key --count 5
 
 exit codes: 0 done, 1 fault of the input (one line on stderr), 2 wrong usage"""
 

@@ -9,7 +9,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import SBOX_STYLES, Config
 
 if TYPE_CHECKING:
-    from deeplock.pymodel.spec.loadable import Image
+    from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = [
     "SIZES",
@@ -31,7 +31,7 @@ SUITE = "deep-lock"
 SIZES = {
     "rows": "rows of the array",
     "cols": "columns of the array",
-    "bytes_per_beat": "bytes per beat of the image stream",
+    "bytes_per_beat": "bytes per beat of the loadable stream",
     "activation_words": "depth of the activation memory in words of ROWS bytes",
     "accumulators": "depth of the accumulator memory in pixels",
     "sum_bits": "bits of the accumulators: 24 or 32",
@@ -79,23 +79,23 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_accelerator(parser: argparse.ArgumentParser, from_image: bool) -> None:
-    """--rows, --cols and so on; without a value they are the image's (`from_image`) or those of `Config`."""
+def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> None:
+    """--rows, --cols and so on; without a value they are the loadable's (`from_loadable`) or those of `Config`."""
     group = parser.add_argument_group(
-        "accelerator", "by default what the image was compiled for" if from_image else None
+        "accelerator", "by default what the loadable was compiled for" if from_loadable else None
     )
     for name, meaning in SIZES.items():
-        default = None if from_image else getattr(Config, name)
+        default = None if from_loadable else getattr(Config, name)
         group.add_argument(
             f"--{name.replace('_', '-')}",
             type=positive,
             metavar="N",
             default=default,
-            help=meaning if from_image else f"{meaning} ({default})",
+            help=meaning if from_loadable else f"{meaning} ({default})",
         )
     text = "without padding, folded tiles and diagonal layers, for small FPGAs"
-    group.add_argument("--lean", action="store_true", default=None if from_image else False, help=text)
-    if from_image:
+    group.add_argument("--lean", action="store_true", default=None if from_loadable else False, help=text)
+    if from_loadable:
         group.add_argument("--lanes", type=positive, metavar="N", help="requantise lanes (as many as rows)")
         group.add_argument("--sbox", choices=SBOX_STYLES, default=Config.sbox, help=f"inverse S-boxes ({Config.sbox})")
 
@@ -108,20 +108,20 @@ def config_of(**fields) -> Config:
         raise DeeplockError(str(error)) from None
 
 
-def accelerator_for(image: "Image", args: argparse.Namespace | None = None) -> Config:
-    """The accelerator that the options of `add_accelerator` describe; DeeplockError if it cannot run the image.
+def accelerator_for(loadable: "Loadable", args: argparse.Namespace | None = None) -> Config:
+    """The accelerator that the options of `add_accelerator` describe; DeeplockError if it cannot run the loadable.
 
-    What they leave open is the image's geometry and the usual memories, larger where the image needs more.
+    What they leave open is the loadable's geometry and the usual memories, larger where the loadable needs more.
     """
     given = {name: getattr(args, name, None) for name in (*SIZES, "lean", "lanes", "sbox")}
-    needs, fields = image.memory_needs, {"rows": image.header["rows"], "cols": image.header["cols"]}
+    needs, fields = loadable.memory_needs, {"rows": loadable.header["rows"], "cols": loadable.header["cols"]}
     for name, need in needs.items():
         fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())
     fields["activation_words"] = needs["activation_words"]
     fields |= {name: value for name, value in given.items() if value is not None}
-    fields.setdefault("bytes_per_beat", min(image.header["bytes_per_beat"], fields["cols"]))
-    config = config_of(**fields, suite=image.suite)
-    image.check_fits(config)
+    fields.setdefault("bytes_per_beat", min(loadable.header["bytes_per_beat"], fields["cols"]))
+    config = config_of(**fields, suite=loadable.suite)
+    loadable.check_fits(config)
     return config
 
 

@@ -1,12 +1,12 @@
-"""Write bitstream and locked image into a board's flash.
+"""Write bitstream and locked loadable into a board's flash.
 
 Uses the programmer that the board's makers recommend (iceprog, openFPGALoader), which must be installed; with --dry-run
-it only says what it would run. The bitstream comes from `deeplock synth --board`, the image from `deeplock compile
+it only says what it would run. The bitstream comes from `deeplock synth --board`, the loadable from `deeplock compile
 --board`. The key is not part of either.
 
 examples:
-  deeplock program --board icebreaker --bitstream build/icebreaker.bin --image build/mnist.image
-  deeplock program --board ulx3s-85f --image build/fashion.image --dry-run
+  deeplock program --board icebreaker --bitstream build/icebreaker.bin --loadable build/mnist.loadable
+  deeplock program --board ulx3s-85f --loadable build/fashion.loadable --dry-run
 """
 
 import argparse
@@ -18,7 +18,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", metavar="B", required=True, help="its name: see `deeplock synth --help`")
     parser.add_argument("--bitstream", type=Path, metavar="FILE", help="write this bitstream")
-    parser.add_argument("--image", type=Path, metavar="IMAGE", help="write this image")
+    parser.add_argument("--loadable", type=Path, metavar="LOADABLE", help="write this loadable")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be run")
 
 
@@ -30,23 +30,25 @@ def run(args: argparse.Namespace) -> None:
 
     from deeplock.fpga.boards import board
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.spec.loadable import load_image
+    from deeplock.pymodel.spec.loadable import read_loadable
 
     there = board(args.board)
-    if args.bitstream is None and args.image is None:
-        raise DeeplockError("nothing to write: give --bitstream, --image or both")
+    if args.bitstream is None and args.loadable is None:
+        raise DeeplockError("nothing to write: give --bitstream, --loadable or both")
     if args.bitstream is not None and not args.bitstream.is_file():
         raise DeeplockError(f"{args.bitstream}: no such file")
     with tempfile.TemporaryDirectory(prefix="deeplock-program-") as folder:
         commands = []
         if args.bitstream is not None:
             commands.append(there.program.format(file=shlex.quote(str(args.bitstream))))
-        if args.image is not None:
-            image = load_image(args.image)
-            image.check_fits(there.config)
-            stream = Path(folder) / "image.bin"
-            stream.write_bytes(image.stream)
-            commands.append(there.program_image.format(file=shlex.quote(str(stream)), address=there.image_address))
+        if args.loadable is not None:
+            loadable = read_loadable(args.loadable)
+            loadable.check_fits(there.config)
+            stream = Path(folder) / "loadable.bin"
+            stream.write_bytes(loadable.stream)
+            commands.append(
+                there.program_loadable.format(file=shlex.quote(str(stream)), address=there.loadable_address)
+            )
         for command in commands:
             words = shlex.split(command)
             print(command)

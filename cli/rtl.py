@@ -1,4 +1,4 @@
-"""Runs an image on the RTL and holds the result against the golden model. Imports cocotb, no PyTorch."""
+"""Runs a loadable on the RTL and holds the result against the golden model. Imports cocotb, no PyTorch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.run import simulate
 
 __all__ = ["RtlRun", "run_on_rtl"]
@@ -37,7 +37,7 @@ class RtlRun:
 
 
 def run_on_rtl(
-    image: Image,
+    loadable: Loadable,
     config: Config,
     key: bytes,
     ifmaps: np.ndarray,
@@ -48,7 +48,7 @@ def run_on_rtl(
     progress: Callable[[str], None] | None = None,
 ) -> RtlRun:
     """Run int8 ifmaps [n, height, width, channels] back to back; arguments as of sim.run.simulate."""
-    result = simulate(image, config, key, list(ifmaps), simulator, pauses, seed, waves, progress)
+    result = simulate(loadable, config, key, list(ifmaps), simulator, pauses, seed, waves, progress)
     ofmaps = np.stack(result.ofmaps)
-    mismatches = int((ofmaps != interpreter.run(image, key, ifmaps, config)).sum())
+    mismatches = int((ofmaps != interpreter.run(loadable, key, ifmaps, config)).sum())
     return RtlRun(ofmaps, mismatches, result.counters, round(result.seconds, 2))

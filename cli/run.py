@@ -1,13 +1,13 @@
-"""Run an image on a board: load the key, send images, get their classes and the hardware's counters.
+"""Run a loadable on a board: load the key, send images, get their classes and the hardware's counters.
 
-The board's flash must hold the bitstream of `deeplock synth --board` and this image: `deeplock program` writes both.
+The board's flash must hold the bitstream of `deeplock synth --board` and this loadable: `deeplock program` writes both.
 Every result byte is compared with the golden model under the same key. Ends with exit code 1 if a byte differs.
 
 examples:
-  deeplock run build/mnist.image --board icebreaker --port /dev/ttyUSB1 --key-file my.key --data DIR --count 20
-  deeplock run build/mine.image --board ulx3s-85f --port /dev/ttyUSB0 --key-file my.key --images my-images
+  deeplock run build/mnist.loadable --board icebreaker --port /dev/ttyUSB1 --key-file my.key --data DIR --count 20
+  deeplock run build/mine.loadable --board ulx3s-85f --port /dev/ttyUSB0 --key-file my.key --images my-images
 
-JSON: {"image", "network", "board", "clock_hz", "images", "mismatches", "accuracy" (null without labels), "classes":
+JSON: {"loadable", "network", "board", "clock_hz", "images", "mismatches", "accuracy" (null without labels), "classes":
   [one an image], "cycles_per_image", "images_per_second": at the board's clock, "counters": {cycles by cause}}
 """
 
@@ -20,10 +20,10 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="image file, as it is in the board's flash")
+    parser.add_argument("loadable", type=Path, metavar="LOADABLE", help="loadable file, as it is in the board's flash")
     parser.add_argument("--port", metavar="P", required=True, help="serial port of the board, as /dev/ttyUSB1")
     parser.add_argument("--board", metavar="B", required=True, help="its name: see `deeplock synth --help`")
-    add_key_file(parser, "the master key, if the image is locked")
+    add_key_file(parser, "the master key, if the loadable is locked")
     parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
     add_images(parser)
     add_json(parser)
@@ -42,31 +42,31 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.fpga.host.port import open_board
     from deeplock.pymodel.compiler import interpreter
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.spec.loadable import load_image
+    from deeplock.pymodel.spec.loadable import read_loadable
 
     there = board(args.board)
-    image = load_image(args.image)
-    image.check_fits(there.config)
-    key = read_key_file(args.key_file, image.suite)
-    interface = image.interface
+    loadable = read_loadable(args.loadable)
+    loadable.check_fits(there.config)
+    key = read_key_file(args.key_file, loadable.suite)
+    interface = loadable.interface
     source = interface.pixels or interface.dataset
     images = labelled_images(args, source, interface.input_shape, args.count, interface.classes)
     ifmaps = images.ifmaps(interface.input)
 
     async def work(progress: Progress):
         async with open_board(args.port, there.baud, there.name) as client:
-            driver = BoardDriver(client, there.image_address)
+            driver = BoardDriver(client, there.loadable_address)
             await driver.reset()
             await driver.load_key(key)
             try:
-                return await driver.run(image, list(ifmaps), lambda done, of: progress(f"{done} of {of} inferences"))
+                return await driver.run(loadable, list(ifmaps), lambda done, of: progress(f"{done} of {of} inferences"))
             finally:
                 await driver.zeroise()
 
     with Progress() as progress:
         result = asyncio.run(work(progress))
     ofmaps = np.stack(result.ofmaps)
-    mismatches = int((ofmaps != interpreter.run(image, key, ifmaps, there.config)).sum())
+    mismatches = int((ofmaps != interpreter.run(loadable, key, ifmaps, there.config)).sum())
     accuracy = images.accuracy(ofmaps)
     best = ofmaps.reshape(len(ofmaps), -1).argmax(axis=1)
     classes = [interface.classes[index] if interface.classes else str(index) for index in best]
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     write_json(
         args.json,
         {
-            "image": str(args.image),
+            "loadable": str(args.loadable),
             "network": interface.network,
             "board": there.name,
             "clock_hz": there.clock_hz,

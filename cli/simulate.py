@@ -1,4 +1,4 @@
-"""Run an image on the accelerator's RTL.
+"""Run a loadable on the accelerator's RTL.
 
 Runs test images back to back and compares every result byte with the golden model. A wrong key is fine: the golden
 model computes with the same one. The first run of a configuration builds the simulation, which is kept.
@@ -9,12 +9,12 @@ the counters then count, and checks that the layers add up to the whole run. A l
 multiplications / PEs and weight bytes / bytes per beat; it does not count pixels that its pooling leaves out.
 
 examples:
-  deeplock simulate build/digits.image --key-file my.key --count 5
-  deeplock simulate build/digits.image --key-file my.key --count 5 --pauses 0.3 --seed 7
-  deeplock simulate build/digits.image --key-file my.key --simulator native --profile build/profile.png
-  deeplock simulate build/plain-4x4.image --simulator icarus --waves build/run.fst --json build/run.json
+  deeplock simulate build/digits.loadable --key-file my.key --count 5
+  deeplock simulate build/digits.loadable --key-file my.key --count 5 --pauses 0.3 --seed 7
+  deeplock simulate build/digits.loadable --key-file my.key --simulator native --profile build/profile.png
+  deeplock simulate build/plain-4x4.loadable --simulator icarus --waves build/run.fst --json build/run.json
 
-JSON: {"image", "network", "suite", "simulator", "rows", "cols", "bytes_per_beat", "pauses", "seed", "images",
+JSON: {"loadable", "network", "suite", "simulator", "rows", "cols", "bytes_per_beat", "pauses", "seed", "images",
   "mismatches", "accuracy" (null without labels), "cycles_per_image", "lower_bound", "seconds",
   "counters": {cycles of the whole run by cause}, "layers": without --profile [], else [{"input", "output", "kernel",
   "stride", "pool", "parameter_bytes", "lower_bound": cycles per inference, "counters": as above}]}
@@ -36,8 +36,8 @@ def _probability(text: str) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="image file")
-    add_key_file(parser, "the master key, if the image is locked")
+    parser.add_argument("loadable", type=Path, metavar="LOADABLE", help="loadable file")
+    add_key_file(parser, "the master key, if the loadable is locked")
     parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
     parser.add_argument(
         "--simulator",
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_images(parser)
     add_json(parser)
-    add_accelerator(parser, from_image=True)
+    add_accelerator(parser, from_loadable=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -72,30 +72,30 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.cli.output import Progress, make_folder_of, percent, print_table, write_json
     from deeplock.cli.rtl import run_on_rtl
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.spec.loadable import load_image
+    from deeplock.pymodel.spec.loadable import read_loadable
     from deeplock.sim.profile import profile
     from deeplock.sim.toolchain import check_simulator
 
-    image = load_image(args.image)
-    config = accelerator_for(image, args)
-    key = read_key_file(args.key_file, image.suite)
+    loadable = read_loadable(args.loadable)
+    config = accelerator_for(loadable, args)
+    key = read_key_file(args.key_file, loadable.suite)
     check_simulator(args.simulator)
-    interface = image.interface
+    interface = loadable.interface
     source = interface.pixels or interface.dataset
     images = labelled_images(args, source, interface.input_shape, args.count, interface.classes)
     for path in (args.waves, args.profile):
         if path is not None:
             make_folder_of(path)
-    ifmaps = images.ifmaps(image.interface.input)
+    ifmaps = images.ifmaps(loadable.interface.input)
     how = {"simulator": args.simulator, "pauses": args.pauses, "seed": args.seed}
     layers = []
     with Progress() as progress:
-        rtl = run_on_rtl(image, config, key, ifmaps, **how, waves=args.waves, progress=progress)
+        rtl = run_on_rtl(loadable, config, key, ifmaps, **how, waves=args.waves, progress=progress)
         if args.profile is not None:
-            counters = profile(image, config, key, list(ifmaps), rtl.counters, **how, progress=progress)
-            layers = [{**layer, "counters": each} for layer, each in zip(layers_of(image), counters, strict=True)]
+            counters = profile(loadable, config, key, list(ifmaps), rtl.counters, **how, progress=progress)
+            layers = [{**layer, "counters": each} for layer, each in zip(layers_of(loadable), counters, strict=True)]
     accuracy = images.accuracy(rtl.ofmaps)
-    lower_bound = image.interface.lower_bound
+    lower_bound = loadable.interface.lower_bound
     print_table(
         [
             (
@@ -114,17 +114,19 @@ def run(args: argparse.Namespace) -> None:
         from deeplock.pymodel.files import replace_file
         from deeplock.report.profile import draw, table
 
-        inferences = -(-args.count // image.batch)
+        inferences = -(-args.count // loadable.batch)
         head, cells = table(layers, inferences)
         print("\ncycles per inference by layer")
         print_table(cells, head)
         title = f"{interface.network} on {config.rows}x{config.cols}, B = {config.bytes_per_beat}"
-        replace_file(args.profile, draw(layers, inferences, title + f", batches of {image.batch}" * (image.batch > 1)))
+        replace_file(
+            args.profile, draw(layers, inferences, title + f", batches of {loadable.batch}" * (loadable.batch > 1))
+        )
     write_json(
         args.json,
         {
-            "image": str(args.image),
-            "network": image.interface.network,
+            "loadable": str(args.loadable),
+            "network": loadable.interface.network,
             "suite": config.suite,
             "simulator": args.simulator,
             "rows": config.rows,

@@ -1,13 +1,13 @@
-"""Unlock a checkpoint or an image with a master key.
+"""Unlock a checkpoint or a loadable with a master key.
 
 With the key that locked it, every parameter byte is what it was. With another key the result is as valid a file, full
 of garbage: nothing in a locked file tells whether a key is right.
 
 examples:
   deeplock unlock build/locked.safetensors --key-file my.key -o build/unlocked.safetensors
-  deeplock unlock build/locked.image --key-file my.key -o build/plain.image
+  deeplock unlock build/locked.loadable --key-file my.key -o build/plain.loadable
 
-JSON: {"kind": "checkpoint" | "image", "bytes", "file"}
+JSON: {"kind": "checkpoint" | "loadable", "bytes", "file"}
 """
 
 import argparse
@@ -19,7 +19,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=Path, metavar="FILE", help="locked checkpoint or image")
+    parser.add_argument("input", type=Path, metavar="FILE", help="locked checkpoint or loadable")
     add_key_file(parser, "the master key", required=True)
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", required=True, help="the unlocked file")
     add_json(parser)
@@ -31,13 +31,13 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
-    from deeplock.pymodel.spec.loadable import Image
+    from deeplock.pymodel.spec.loadable import Loadable
 
     key = read_key(args.key_file)
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
         unlocked = unlock_checkpoint(artefact, key)
-    elif not isinstance(artefact, Image) or artefact.suite == "plain":
+    elif not isinstance(artefact, Loadable) or artefact.suite == "plain":
         raise DeeplockError(f"{args.input}: is not locked")
     else:
         unlocked = artefact.unlocked(key)

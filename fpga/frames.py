@@ -70,7 +70,7 @@ COMMANDS = {
     Command.STREAM: (
         "address and length in bytes, 3 bytes each",
         "none",
-        "from now on give this range of the flash to the image stream, over and over, `last` at its end; whole beats",
+        "from now on give this range of the flash to the loadable stream, over and over, `last` at its end; whole beats",
     ),
 }
 """Item of the request's payload, data of the answer, meaning."""

@@ -11,7 +11,7 @@ from deeplock.hw.basics.axi import axi_lite_members, axi_stream_members
 from deeplock.hw.basics.packet_gate import PacketGate
 from deeplock.hw.basics.stream_buffers import RegisterSlice, SkidBuffer
 from deeplock.hw.control.control import Control
-from deeplock.hw.control.loadable_port import ImagePort
+from deeplock.hw.control.loadable_port import LoadablePort
 from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
 from deeplock.hw.control.sequencer import Sequencer
 from deeplock.hw.feed.activation_memory import ActivationMemory
@@ -32,9 +32,9 @@ OFMAP_BEATS = 32
 
 
 class Accelerator(wiring.Component):
-    """Image, ifmaps and key in; ofmaps out. docs/architecture.md draws it; pymodel/spec/registers.py lists its registers.
+    """Loadable, ifmaps and key in; ofmaps out. docs/architecture.md draws it; pymodel/spec/registers.py lists its registers.
 
-    Ports: AXI4-Lite `s_axil`; AXI4-Streams `s_axis_image` (bytes_per_beat bytes), `s_axis_ifmap` (rows bytes) and
+    Ports: AXI4-Lite `s_axil`; AXI4-Streams `s_axis_loadable` (bytes_per_beat bytes), `s_axis_ifmap` (rows bytes) and
     `m_axis_ofmap` (lanes bytes, tkeep). Byte 0 of a beat is the first one.
     """
 
@@ -42,7 +42,7 @@ class Accelerator(wiring.Component):
         self._config = config
         super().__init__(
             axi_lite_members("s_axil", ADDRESS_BITS)
-            | axi_stream_members("s_axis_image", In, config.bytes_per_beat)
+            | axi_stream_members("s_axis_loadable", In, config.bytes_per_beat)
             | axi_stream_members("s_axis_ifmap", In, config.rows)
             | axi_stream_members("m_axis_ofmap", Out, config.lanes, keep=True)
         )
@@ -56,7 +56,7 @@ class Accelerator(wiring.Component):
             driver, driven = (outer, inner) if self.signature.members[name].flow == In else (inner, outer)
             m.d.comb += driven.eq(driver)
         m.submodules.control = control = Control(SUITES[config.suite].locks)
-        m.submodules.image_port = image_port = ImagePort(config)
+        m.submodules.loadable_port = loadable_port = LoadablePort(config)
 
         # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own;
         # after a reset, too, for registers that have none
@@ -86,28 +86,28 @@ class Accelerator(wiring.Component):
         m.submodules.program = program = memory.Memory(shape=32, depth=config.program_words, init=[])
         write = program.write_port()
         m.d.comb += [
-            write.en.eq(image_port.program.en),
-            write.addr.eq(image_port.program.address),
-            write.data.eq(image_port.program.word),
+            write.en.eq(loadable_port.program.en),
+            write.addr.eq(loadable_port.program.address),
+            write.data.eq(loadable_port.program.word),
         ]
         for user in (loader, sequencer):
             read = program.read_port()
             m.d.comb += [read.addr.eq(user.address), user.word.eq(read.data)]
 
-        self._connect_ports(m, control, image_port, unfolder, ofmap, beat)
+        self._connect_ports(m, control, loadable_port, unfolder, ofmap, beat)
 
         # parameters
         # the key schedule, far away and large, need not know in a cycle what the loader finds out in it, and for large
-        # accelerators it is the same with the image port
+        # accelerators it is the same with the loadable port
         beats = lock.plain.payload.shape()
         plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
         connect(m, lock.plain, plain.inlet)
         connect(m, plain.outlet, loader.parameters)
         if config.lean:
-            connect(m, image_port.parameters, lock.locked)
+            connect(m, loadable_port.parameters, lock.locked)
         else:
             locked = cleared("parameter_slice", RegisterSlice(beats, kept_if_large(config)))
-            connect(m, image_port.parameters, locked.inlet)
+            connect(m, loadable_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
@@ -159,20 +159,20 @@ class Accelerator(wiring.Component):
             unfolder.take.eq(sequencer.ifmap_take),
             unfolder.release.eq(sequencer.ifmap_release),
             sequencer.loaded.eq(loader.inferences),
-            unfolder.header.eq(image_port.header),
+            unfolder.header.eq(loadable_port.header),
         ]
-        for part in (image_port, loader, sequencer, unfolder):
+        for part in (loadable_port, loader, sequencer, unfolder):
             m.d.comb += [part.run.eq(control.run), part.count.eq(registers.count)]
         for part in (loader, sequencer):
-            m.d.comb += part.layers.eq(image_port.header.layers)
+            m.d.comb += part.layers.eq(loadable_port.header.layers)
 
-        self._control(m, registers, control, image_port, lock, loader, sequencer, unfolder, issue, ofmap)
-        self._count(m, registers, control, image_port, lock, sequencer, issue, ofmap)
+        self._control(m, registers, control, loadable_port, lock, loader, sequencer, unfolder, issue, ofmap)
+        self._count(m, registers, control, loadable_port, lock, sequencer, issue, ofmap)
         return m
 
-    def _connect_ports(self, m: Module, control, image_port, unfolder, ofmap, beat: data.StructLayout) -> None:
+    def _connect_ports(self, m: Module, control, loadable_port, unfolder, ofmap, beat: data.StructLayout) -> None:
         flushing = []
-        for inner, prefix in ((image_port.image, "s_axis_image"), (unfolder.ifmap, "s_axis_ifmap")):
+        for inner, prefix in ((loadable_port.loadable, "s_axis_loadable"), (unfolder.ifmap, "s_axis_ifmap")):
             m.submodules[f"{prefix}_gate"] = gate = PacketGate(inner.payload.shape())
             connect(m, gate.outlet, inner)
             m.d.comb += [
@@ -193,7 +193,7 @@ class Accelerator(wiring.Component):
             ofmap.r_en.eq(self.m_axis_ofmap_tready),
         ]
 
-    def _control(self, m, registers, control, image_port, lock, loader, sequencer, unfolder, issue, ofmap) -> None:
+    def _control(self, m, registers, control, loadable_port, lock, loader, sequencer, unfolder, issue, ofmap) -> None:
         """Commands, errors, status."""
         starting = Signal()  # the first cycle of a run
         m.d.sync += starting.eq(control.begin)
@@ -209,18 +209,18 @@ class Accelerator(wiring.Component):
             control.command.eq(registers.command),
             control.keyed.eq(registers.keyed & ~registers.zeroise),
             control.zeroise_at_end.eq(registers.zeroise_at_end),
-            control.loaded.eq(image_port.loaded),
-            control.loading.eq(image_port.loading),
+            control.loaded.eq(loadable_port.loaded),
+            control.loading.eq(loadable_port.loading),
             control.finished.eq(finished),
             registers.status.eq(control.status),
-            image_port.load.eq(control.load),
-            image_port.stop.eq(control.stop),
+            loadable_port.load.eq(control.load),
+            loadable_port.stop.eq(control.stop),
             lock.start.eq(starting),
         ]
         # a cycle later, as it comes from all over the core; until then `keyed` counts no more
         m.d.sync += registers.zeroise.eq(control.zeroise)
-        with m.If(image_port.error.any()):
-            m.d.comb += control.errors.eq(image_port.error)
+        with m.If(loadable_port.error.any()):
+            m.d.comb += control.errors.eq(loadable_port.error)
         with m.Elif(control.run & unfolder.bad_length):
             m.d.comb += control.errors.eq(Error.IFMAP_LENGTH)
         with m.Elif(bad):
@@ -228,12 +228,12 @@ class Accelerator(wiring.Component):
         with m.Elif(registers.bad_key_size):
             m.d.comb += control.errors.eq(Error.BAD_KEY_SIZE)
 
-    def _count(self, m, registers, control, image_port, lock, sequencer, issue, ofmap) -> None:
+    def _count(self, m, registers, control, loadable_port, lock, sequencer, issue, ofmap) -> None:
         """Every cycle of a run that belongs to a layer of PROFILE counts once in CYCLES and once in one of the others, but the
         one in which Control ends the run."""
         events = issue.events
         delivering = sequencer.idle & (ofmap.level != 0)
-        starved = ~lock.starved & ~image_port.image.valid
+        starved = ~lock.starved & ~loadable_port.loadable.valid
         high = {
             "CYCLES": 1,
             "COMPUTE": events.compute,

@@ -1,4 +1,4 @@
-"""Drives the accelerator in a cocotb simulation: registers, key, image, ifmaps and ofmaps."""
+"""Drives the accelerator in a cocotb simulation: registers, key, loadable, ifmaps and ofmaps."""
 
 import itertools
 import logging
@@ -27,25 +27,25 @@ _QUEUED_PACKETS = 2
 
 
 class Driver(driver.Driver):
-    """One accelerator with the ports clk, rst, s_axil_*, s_axis_image_*, s_axis_ifmap_*, m_axis_ofmap_*.
+    """One accelerator with the ports clk, rst, s_axil_*, s_axis_loadable_*, s_axis_ifmap_*, m_axis_ofmap_*.
 
     pauses     probability of a pause in each cycle of each stream, 0 to below 1
     seed       of the pauses
     watchdog   cycles without a beat on any stream after which a run counts as hung
 
-    The `image` that methods take is a pymodel.spec.loadable.Image. The streams `driver.image`, `driver.ifmap` (sources) and
+    Methods take a `Loadable`. The streams `driver.loadable`, `driver.ifmap` (sources) and
     `driver.ofmap` (sink) are there for tests that send what no driver would.
     """
 
     def __init__(self, dut, pauses: float = 0.0, seed: int = 0, watchdog: int = 200_000) -> None:
         self.dut, self.watchdog = dut, watchdog
-        for port in ("s_axil", "s_axis_image", "s_axis_ifmap", "m_axis_ofmap"):
+        for port in ("s_axil", "s_axis_loadable", "s_axis_ifmap", "m_axis_ofmap"):
             # cocotbext-axi logs every byte that it moves, those of the key too
             logging.getLogger(f"cocotb.{dut._name}.{port}").setLevel(logging.CRITICAL)
         self._clock = Clock(dut.clk, PERIOD_NS, unit="ns", impl="gpi")
         dut.rst.value = 1
         self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
-        self.image = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_image"), dut.clk, dut.rst)
+        self.loadable = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_loadable"), dut.clk, dut.rst)
         self.ifmap = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_ifmap"), dut.clk, dut.rst)
         self.ofmap = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_ofmap"), dut.clk, dut.rst)
         self._feeders: list[Task] = []
@@ -53,7 +53,7 @@ class Driver(driver.Driver):
         self._loaded = None
         self._offered = False  # the parameters of the next inference follow the program in its packet
         if pauses:
-            for name in ("image", "ifmap", "ofmap"):
+            for name in ("loadable", "ifmap", "ofmap"):
                 getattr(self, name).set_pause_generator(random_pauses(pauses, f"{seed} {name}"))
 
     @property
@@ -69,7 +69,7 @@ class Driver(driver.Driver):
         """Reset the device and forget what was sent."""
         self.dut.rst.value = 1
         self._stop_feeding()
-        for stream in (self.image, self.ifmap, self.ofmap):
+        for stream in (self.loadable, self.ifmap, self.ofmap):
             stream.clear()
         await self.wait(1)  # the first values settle before the first edge
         if not self._running:
@@ -97,29 +97,29 @@ class Driver(driver.Driver):
         await self.write("CONTROL", Command.ABORT)
         await self._recover()
 
-    async def load_program(self, image) -> None:
+    async def load_program(self, loadable) -> None:
         """Send header and program and wait for LOADED; the parameters of the first inference wait behind them."""
         await self.write("CONTROL", Command.LOAD)
-        self.image.send_nowait(image.head + image.parameters)
-        await self._until(Status.LOADED, lambda: "the image's header and program")
-        self._loaded, self._offered = image, True
+        self.loadable.send_nowait(loadable.head + loadable.parameters)
+        await self._until(Status.LOADED, lambda: "the loadable's header and program")
+        self._loaded, self._offered = loadable, True
 
     async def run(
         self,
-        image,
+        loadable,
         ifmaps: Sequence[np.ndarray],
         progress: Callable[[int, int], None] | None = None,
         profile: int = 0,
     ) -> RunResult:
         """As pymodel.spec.driver.Driver; raises WatchdogError too, if the device hangs."""
-        if self._loaded is not image:
-            await self.load_program(image)
-        count = -(-len(ifmaps) // image.batch)
+        if self._loaded is not loadable:
+            await self.load_program(loadable)
+        count = -(-len(ifmaps) // loadable.batch)
         await self.write("COUNT", count)
         await self.write("PROFILE", profile)
-        surplus = count * image.batch - len(ifmaps)
-        self._feed(self.ifmap, map(image.pack_ifmap, itertools.chain(ifmaps, itertools.repeat(ifmaps[-1], surplus))))
-        self._feed(self.image, itertools.repeat(image.parameters, count - self._offered))
+        surplus = count * loadable.batch - len(ifmaps)
+        self._feed(self.ifmap, map(loadable.pack_ifmap, itertools.chain(ifmaps, itertools.repeat(ifmaps[-1], surplus))))
+        self._feed(self.loadable, itertools.repeat(loadable.parameters, count - self._offered))
         self._offered = False
         begin, reported = self.cycle, 0
         await self.write("CONTROL", Command.START)
@@ -145,7 +145,9 @@ class Driver(driver.Driver):
         else:
             raise WatchdogError(f"DONE, but {self.ofmap.count()} of {count} ofmap packets came")
         report()
-        ofmaps = [ofmap for _ in range(count) for ofmap in image.unpack_ofmaps(bytes(self.ofmap.recv_nowait().tdata))]
+        ofmaps = [
+            ofmap for _ in range(count) for ofmap in loadable.unpack_ofmaps(bytes(self.ofmap.recv_nowait().tdata))
+        ]
         return RunResult(ofmaps[: len(ifmaps)], await self.counters(), cycles)
 
     def _feed(self, stream: FastSource, packets: Iterable[bytes]) -> None:
@@ -176,12 +178,12 @@ class Driver(driver.Driver):
                 raise AcceleratorError(status >> 8)
             if status & bit:
                 return status
-            if (now := self.image.beats + self.ifmap.beats + self.ofmap.count()) != beats:
+            if (now := self.loadable.beats + self.ifmap.beats + self.ofmap.count()) != beats:
                 beats, since = now, self.cycle
             elif self.cycle - since > self.watchdog:
                 raise WatchdogError(
                     f"no beat on any stream for {self.cycle - since} cycles, waiting for {what()}: "
-                    f"STATUS 0x{status:04x}, {self.image.beats} image beats and {self.ifmap.beats} ifmap beats taken"
+                    f"STATUS 0x{status:04x}, {self.loadable.beats} loadable beats and {self.ifmap.beats} ifmap beats taken"
                 )
             await self.wait(poll)
             poll = min(poll * 3 // 2, _LAST_POLL)
@@ -189,14 +191,14 @@ class Driver(driver.Driver):
     async def _recover(self) -> None:
         """Wait until the device has flushed its streams, then drop what was not sent and not read."""
         self._stop_feeding()
-        self.image.clear()
+        self.loadable.clear()
         self.ifmap.clear()
         begin = self.cycle
         while (status := await self.status()) & (Status.BUSY | Status.FLUSHING):
             if self.cycle - begin > self.watchdog:
                 raise WatchdogError(f"the device does not become idle after an error: STATUS 0x{status:04x}")
             await self.wait(_FIRST_POLL)
-        for stream in (self.image, self.ifmap, self.ofmap):
+        for stream in (self.loadable, self.ifmap, self.ofmap):
             stream.assert_reset()
             stream.clear()
         self._loaded, self._offered = None, False

@@ -128,8 +128,8 @@ class Host {
    public:
     explicit Host(const Job& job)
         : job(job),
-          image(top.s_axis_image_tdata, top.s_axis_image_tvalid, top.s_axis_image_tlast, top.s_axis_image_tready,
-                constants::IMAGE_BEAT, Pauses(job.pauses, job.seed, 0)),
+          loadable(top.s_axis_loadable_tdata, top.s_axis_loadable_tvalid, top.s_axis_loadable_tlast, top.s_axis_loadable_tready,
+                constants::LOADABLE_BEAT, Pauses(job.pauses, job.seed, 0)),
           ifmap(top.s_axis_ifmap_tdata, top.s_axis_ifmap_tvalid, top.s_axis_ifmap_tlast, top.s_axis_ifmap_tready,
                 constants::IFMAP_BEAT, Pauses(job.pauses, job.seed, 1)),
           pause_ofmap(job.pauses, job.seed, 2) {
@@ -144,7 +144,7 @@ class Host {
    private:
     const Job& job;
     Vtop top;
-    Source<decltype(Vtop::s_axis_image_tdata)> image;
+    Source<decltype(Vtop::s_axis_loadable_tdata)> loadable;
     Source<decltype(Vtop::s_axis_ifmap_tdata)> ifmap;
     Pauses pause_ofmap;
     std::vector<Bytes> ofmaps{1};  // the last one is not complete
@@ -158,7 +158,7 @@ class Host {
 };
 
 void Host::tick() {
-    image.step();
+    loadable.step();
     ifmap.step();
     if (top.m_axis_ofmap_tvalid && top.m_axis_ofmap_tready) {
         ++beats;
@@ -212,14 +212,14 @@ uint32_t Host::poll_until(uint32_t mask, uint32_t value, bool stop_at_error, con
         const uint32_t status = read(constants::STATUS);
         if (const uint64_t done = ofmaps.size() - 1; done != reported) std::cout << (reported = done) << std::endl;
         if ((stop_at_error && status >> constants::ERROR_SHIFT) || (status & mask) == value) return status;
-        if (const uint64_t now = image.beats + ifmap.beats + beats; now != seen) {
+        if (const uint64_t now = loadable.beats + ifmap.beats + beats; now != seen) {
             seen = now;
             since = cycle;
         } else if (cycle - since > job.watchdog) {
             char text[32];
             std::snprintf(text, sizeof text, "0x%04x", status);
             fail("watchdog: no beat on any stream for " + std::to_string(cycle - since) + " cycles, waiting for " + what +
-                 ": STATUS " + text + ", " + std::to_string(image.beats) + " image beats and " +
+                 ": STATUS " + text + ", " + std::to_string(loadable.beats) + " loadable beats and " +
                  std::to_string(ifmap.beats) + " ifmap beats taken, " + std::to_string(ofmaps.size() - 1) + " of " +
                  std::to_string(job.inferences) + " ofmap packets came");
         }
@@ -241,20 +241,20 @@ void Host::run(Bytes& key, std::ofstream& result) {
     write(constants::CONTROL, constants::LOAD);
     Bytes first(job.head);
     first.insert(first.end(), job.parameters.begin(), job.parameters.end());
-    image.send(first);
-    uint32_t status = poll_until(constants::LOADED, constants::LOADED, true, "the image's header and program");
+    loadable.send(first);
+    uint32_t status = poll_until(constants::LOADED, constants::LOADED, true, "the loadable's header and program");
     if (!(status >> constants::ERROR_SHIFT)) {
         write(constants::COUNT, job.inferences);
         write(constants::PROFILE, job.profile);
         for (const Bytes& packet : job.ifmaps) ifmap.send(packet);
-        for (size_t i = 1; i < job.inferences; ++i) image.send(job.parameters);
+        for (size_t i = 1; i < job.inferences; ++i) loadable.send(job.parameters);
         const uint64_t begin = cycle;
         write(constants::CONTROL, constants::START);
         status = poll_until(constants::DONE, constants::DONE, true, "DONE");
         cycles = cycle - begin;
     }
     if (status >> constants::ERROR_SHIFT) {
-        image.clear();
+        loadable.clear();
         ifmap.clear();
         poll_until(constants::BUSY | constants::FLUSHING, 0, false, "an idle device after an error");
     } else {

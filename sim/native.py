@@ -60,7 +60,7 @@ def constants_header(ports: wiring.Signature) -> str:
     pairs += [("ERROR_SHIFT", _ERROR_SHIFT)]
     pairs += [
         (f"{name}_BEAT", widths[f"{port}_tdata"] // 8)
-        for name, port in (("IMAGE", "s_axis_image"), ("IFMAP", "s_axis_ifmap"), ("OFMAP", "m_axis_ofmap"))
+        for name, port in (("LOADABLE", "s_axis_loadable"), ("IFMAP", "s_axis_ifmap"), ("OFMAP", "m_axis_ofmap"))
     ]
     values = dict(pairs)
     assert len(values) == len(pairs), "names must differ"

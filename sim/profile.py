@@ -6,14 +6,14 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.run import simulate
 
 __all__ = ["profile"]
 
 
 def profile(
-    image: Image,
+    loadable: Loadable,
     config: Config,
     key: bytes,
     ifmaps: Sequence[np.ndarray],
@@ -23,7 +23,7 @@ def profile(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> list[dict[str, int]]:
-    """The hardware counters of each layer of the image's program, in cycles, all inferences of a run together.
+    """The hardware counters of each layer of the loadable's program, in cycles, all inferences of a run together.
 
     A layer's cycles are those after the layer before has left the core, until it has left itself: so waiting for the
     ifmap belongs to the layer that waits, and sending the last results to the last layer.
@@ -34,13 +34,13 @@ def profile(
     Raises DeeplockError if the counters of the layers do not add up to `whole`; else what simulate raises.
     """
     layers = []
-    for number in range(1, len(image.program) + 1):
+    for number in range(1, len(loadable.program) + 1):
 
         def report(line: str, number: int = number) -> None:
             if progress is not None:
-                progress(f"layer {number} of {len(image.program)}: {line}")
+                progress(f"layer {number} of {len(loadable.program)}: {line}")
 
-        run = simulate(image, config, key, ifmaps, simulator, pauses, seed, progress=report, profile=number)
+        run = simulate(loadable, config, key, ifmaps, simulator, pauses, seed, progress=report, profile=number)
         layers.append(run.counters)
     for name, cycles in whole.items():
         if (found := sum(counters[name] for counters in layers)) != cycles:

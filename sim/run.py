@@ -1,4 +1,4 @@
-"""Simulates a whole image on the RTL: build, run it in processes of its own, collect."""
+"""Simulates a whole loadable on the RTL: build, run it in processes of its own, collect."""
 
 import pickle
 import tempfile
@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.2
 
 
 def simulate(
-    image,
+    loadable,
     config: Config,
     key: bytes,
     ifmaps: Sequence[np.ndarray],
@@ -42,7 +42,7 @@ def simulate(
     watchdog: int = 200_000,
     profile: int = 0,
 ) -> SimResult:
-    """Run `image` (a pymodel.spec.loadable.Image) on every ifmap, back to back, on the RTL of `config`.
+    """Run `loadable` (a pymodel.spec.loadable.Loadable) on every ifmap, back to back, on the RTL of `config`.
 
     simulator  "verilator" or "icarus" under cocotb, or "native": Verilator without Python in the loop, many times
                faster and cycle for cycle the same (pauses come at other times); it starts without a reset
@@ -69,15 +69,15 @@ def simulate(
     folder = build(config, simulator, waves is not None, progress, component)
     with tempfile.TemporaryDirectory(prefix="deeplock-sim-") as name:
         job: dict[str, Any] = {
-            "head": bytes(image.head),
-            "parameters": bytes(image.parameters),
-            "batch": image.batch,
+            "head": bytes(loadable.head),
+            "parameters": bytes(loadable.parameters),
+            "batch": loadable.batch,
             "pauses": pauses,
             "seed": seed,
         }
         job |= {"watchdog": watchdog, "profile": profile}
-        packed = [bytes(image.pack_ifmap(ifmap)) for ifmap in ifmaps]
-        job["ifmaps"] = packed + packed[-1:] * (-len(packed) % image.batch)
+        packed = [bytes(loadable.pack_ifmap(ifmap)) for ifmap in ifmaps]
+        job["ifmaps"] = packed + packed[-1:] * (-len(packed) % loadable.batch)
         begin = time.monotonic()
         if simulator == "native":
             results = _run_natively(folder / TOP, Path(name), key, job, jobs, progress)
@@ -89,7 +89,7 @@ def simulate(
             raise AcceleratorError(code)
     left, runs = len(ifmaps), []
     for result in results:
-        ofmaps = [ofmap for packet in result["ofmaps"] for ofmap in image.unpack_ofmaps(packet)][:left]
+        ofmaps = [ofmap for packet in result["ofmaps"] for ofmap in loadable.unpack_ofmaps(packet)][:left]
         runs.append(RunResult(ofmaps, result["counters"], result["cycles"]))
         left -= len(ofmaps)
     return SimResult(tuple(runs), results[-1]["status"], seconds)

@@ -23,7 +23,7 @@ async def simulate_job(dut) -> None:
     if key_file.exists():
         key = read_key(key_file)
         key_file.unlink()
-    image = SimpleNamespace(
+    loadable = SimpleNamespace(
         head=job["head"],
         parameters=job["parameters"],
         batch=job["batch"],
@@ -37,8 +37,8 @@ async def simulate_job(dut) -> None:
         try:
             if key:
                 await driver.load_key(key)
-            await driver.load_program(image)
-            run = await driver.run(image, job["ifmaps"], lambda done, _: print(done, file=progress), job["profile"])
+            await driver.load_program(loadable)
+            run = await driver.run(loadable, job["ifmaps"], lambda done, _: print(done, file=progress), job["profile"])
             result = {"ofmaps": run.ofmaps, "counters": run.counters, "cycles": run.cycles}
         except AcceleratorError:
             result = {"ofmaps": [], "counters": {}, "cycles": 0}  # the code is in STATUS

@@ -20,10 +20,10 @@ class Board:
     clock_hz        of the system; a multiple that a PLL can make of the oscillator
     baud            of the host link
     divider         system cycles per clock of the flash
-    cache_bytes     block RAM that keeps the locked image: fpga.gateware.loadable_cache
-    image_address   where `deeplock program` puts the image in the flash, behind the bitstream
+    cache_bytes     block RAM that keeps the locked loadable: fpga.gateware.loadable_cache
+    loadable_address   where `deeplock program` puts the loadable in the flash, behind the bitstream
     program         command line that writes a bitstream to the flash, {file} stands for it
-    program_image   the same for the image, at {address}
+    program_loadable   the same for the loadable, at {address}
     """
 
     name: str
@@ -34,9 +34,9 @@ class Board:
     baud: int
     divider: int
     cache_bytes: int
-    image_address: int
+    loadable_address: int
     program: str
-    program_image: str
+    program_loadable: str
 
     def make_platform(self):
         """An instance of its platform."""

@@ -1,4 +1,4 @@
-"""Reads a range of a quad SPI flash, again and again, into the image stream."""
+"""Reads a range of a quad SPI flash, again and again, into the loadable stream."""
 
 from amaranth import Array, C, Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
@@ -66,7 +66,7 @@ class FlashReader(wiring.Component):
         request         ready once the flash has been found; length must be a multiple of bytes_per_beat, and not 0
         stop            pulse
         spi             to the flash
-        m_axis_image_*  the stream
+        m_axis_loadable_*  the stream
     """
 
     def __init__(self, clock_hz: float, bytes_per_beat: int, divider: int = 2, quad_enable: bytes = b"\x31\x02"):
@@ -91,12 +91,12 @@ class FlashReader(wiring.Component):
         self._recovery_bits = ceil_log2(max(8, int(clock_hz * _RECOVERY)))
         super().__init__(
             {"request": In(stream.Signature(REQUEST)), "stop": In(1), "spi": Out(SpiPins())}
-            | axi_stream_members("m_axis_image", Out, bytes_per_beat)
+            | axi_stream_members("m_axis_loadable", Out, bytes_per_beat)
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        spi, image_valid = self.spi, self.m_axis_image_tvalid
+        spi, loadable_valid = self.spi, self.m_axis_loadable_tvalid
         state, number, running = Signal(State), Signal(range(len(self._script))), Signal()
         address, length = Signal(24), Signal(24)
         accept, cancel = Signal(), Signal()
@@ -161,7 +161,7 @@ class FlashReader(wiring.Component):
                 with m.If(tick & (count == _ADDRESS_NIBBLES + _MODE_NIBBLES + _DUMMY_CLOCKS - 1)):
                     m.d.sync += [count.eq(0), state.eq(State.DATA)]
             with m.Case(State.DATA):
-                m.d.comb += [clock.eq(position.any() | ~image_valid), wanted.eq(clock)]
+                m.d.comb += [clock.eq(position.any() | ~loadable_valid), wanted.eq(clock)]
                 with m.If(tick & position.all()):
                     m.d.sync += beats.eq(beats + 1)
                     with m.If(beats == length[position_bits - 1 :]):
@@ -180,16 +180,16 @@ class FlashReader(wiring.Component):
         beat = Cat(Cat(byte[4:], byte[:4]) for byte in (nibbles.word_select(i, 8) for i in range(self._bytes)))
         with m.If(arrives):
             m.d.sync += [nibbles.eq(Cat(nibbles[4:], self.spi.i)), count.eq(count + 1)]
-        with m.If(self.m_axis_image_tready):
-            m.d.sync += self.m_axis_image_tvalid.eq(0)
-        with m.If(full & ~self.m_axis_image_tvalid):
+        with m.If(self.m_axis_loadable_tready):
+            m.d.sync += self.m_axis_loadable_tvalid.eq(0)
+        with m.If(full & ~self.m_axis_loadable_tvalid):
             m.d.sync += [
                 full.eq(0),
-                self.m_axis_image_tvalid.eq(1),
-                self.m_axis_image_tdata.eq(beat),
-                self.m_axis_image_tlast.eq(full_last),
+                self.m_axis_loadable_tvalid.eq(1),
+                self.m_axis_loadable_tdata.eq(beat),
+                self.m_axis_loadable_tlast.eq(full_last),
             ]
         with m.If(arrives & count.all()):
             m.d.sync += [full.eq(1), full_last.eq(is_last)]
         with m.If(cancel):
-            m.d.sync += [count.eq(0), full.eq(0), self.m_axis_image_tvalid.eq(0)]
+            m.d.sync += [count.eq(0), full.eq(0), self.m_axis_loadable_tvalid.eq(0)]

@@ -1,4 +1,4 @@
-"""Keeps the locked image in block RAM, so that it comes from the flash only once."""
+"""Keeps the locked loadable in block RAM, so that it comes from the flash only once."""
 
 from amaranth import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
@@ -8,7 +8,7 @@ from deeplock.fpga.gateware.flash import REQUEST
 from deeplock.hw.basics.axi import axi_stream_members
 from deeplock.hw.basics.stream_buffers import RegisterSlice, StreamRegister
 
-__all__ = ["ImageCache"]
+__all__ = ["LoadableCache"]
 
 
 _PART = 4
@@ -20,7 +20,7 @@ class State(enum.Enum):
     REPLAY = 1
 
 
-class ImageCache(wiring.Component):
+class LoadableCache(wiring.Component):
     """Between flash reader and accelerator: what a request streams passes through once and is repeated from memory.
 
     What it holds is locked, as in the flash. A range longer than the cache always comes from the flash.
@@ -33,8 +33,8 @@ class ImageCache(wiring.Component):
 
     Members:
         request, stop    as the flash reader's
-        flash, stop_flash, s_axis_image_*   to and from the flash reader
-        m_axis_image_*   the stream
+        flash, stop_flash, s_axis_loadable_*   to and from the flash reader
+        m_axis_loadable_*   the stream
     """
 
     def __init__(self, bytes_per_beat: int, size: int):
@@ -48,8 +48,8 @@ class ImageCache(wiring.Component):
                 "flash": Out(stream.Signature(REQUEST)),
                 "stop_flash": Out(1),
             }
-            | axi_stream_members("s_axis_image", In, bytes_per_beat)
-            | axi_stream_members("m_axis_image", Out, bytes_per_beat)
+            | axi_stream_members("s_axis_loadable", In, bytes_per_beat)
+            | axi_stream_members("m_axis_loadable", Out, bytes_per_beat)
         )
 
     def elaborate(self, platform) -> Module:
@@ -67,7 +67,7 @@ class ImageCache(wiring.Component):
                 read_port.en.eq(read),
                 data_read[here].eq(read_port.data),
                 write_port.addr.eq(address),
-                write_port.data.eq(self.s_axis_image_tdata[here]),
+                write_port.data.eq(self.s_axis_loadable_tdata[here]),
                 write_port.en.eq(write),
             ]
 
@@ -95,23 +95,23 @@ class ImageCache(wiring.Component):
             next_index.eq(index),
             stopped.eq(accept | self.stop),
             read.eq(~shown | out.ready),
-            self.m_axis_image_tvalid.eq(beats.valid),
-            self.m_axis_image_tdata.eq(beats.payload.data),
-            self.m_axis_image_tlast.eq(beats.payload.last),
-            beats.ready.eq(self.m_axis_image_tready),
+            self.m_axis_loadable_tvalid.eq(beats.valid),
+            self.m_axis_loadable_tdata.eq(beats.payload.data),
+            self.m_axis_loadable_tlast.eq(beats.payload.last),
+            beats.ready.eq(self.m_axis_loadable_tready),
         ]
         with m.If(state == State.FILL):
-            taken = self.s_axis_image_tvalid & out.ready
+            taken = self.s_axis_loadable_tvalid & out.ready
             m.d.comb += [
-                out.valid.eq(self.s_axis_image_tvalid),
-                out.payload.data.eq(self.s_axis_image_tdata),
-                out.payload.last.eq(self.s_axis_image_tlast),
-                self.s_axis_image_tready.eq(out.ready),
+                out.valid.eq(self.s_axis_loadable_tvalid),
+                out.payload.data.eq(self.s_axis_loadable_tdata),
+                out.payload.last.eq(self.s_axis_loadable_tlast),
+                self.s_axis_loadable_tready.eq(out.ready),
                 write.eq(taken & fits),
             ]
             with m.If(taken & fits):
                 m.d.comb += next_index.eq(index + 1)
-                with m.If(self.s_axis_image_tlast):
+                with m.If(self.s_axis_loadable_tlast):
                     m.d.comb += [self.stop_flash.eq(1), next_index.eq(0)]
                     m.d.sync += [end.eq(index), state.eq(State.REPLAY)]
         with m.Else():

@@ -1,4 +1,4 @@
-"""What every board has behind its pins: accelerator, host link, flash reader, image cache."""
+"""What every board has behind its pins: accelerator, host link, flash reader, loadable cache."""
 
 from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, Signal
 from amaranth.lib import wiring
@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from deeplock.fpga.gateware.flash import FlashReader, SpiPins
 from deeplock.fpga.gateware.link import Link
-from deeplock.fpga.gateware.loadable_cache import ImageCache
+from deeplock.fpga.gateware.loadable_cache import LoadableCache
 from deeplock.fpga.gateware.uart import UartReceiver, UartTransmitter
 from deeplock.hw.accelerator import Accelerator
 from deeplock.pymodel.spec.config import Config
@@ -15,7 +15,7 @@ __all__ = ["System"]
 
 
 class System(wiring.Component):
-    """The accelerator on a board: the host on a UART, the locked image in a quad SPI flash. To be simulated as Verilog: the
+    """The accelerator on a board: the host on a UART, the locked loadable in a quad SPI flash. To be simulated as Verilog: the
     accelerator's clock is the system's, but comes a delta cycle later in Amaranth's simulator.
 
     config         of the accelerator
@@ -59,17 +59,17 @@ class System(wiring.Component):
         _join(m, link, "m_axil", core, "s_axil")
         _join(m, link, "m_axis_ifmap", core, "s_axis_ifmap")
         _join(m, core, "m_axis_ofmap", link, "s_axis_ofmap")
-        image = reader
+        loadable = reader
         if self._cache_bytes:
-            m.submodules.image_cache = image = ImageCache(config.bytes_per_beat, self._cache_bytes)
-            connect(m, link.flash, image.request)
-            connect(m, image.flash, reader.request)
-            m.d.comb += [image.stop.eq(link.reset), reader.stop.eq(image.stop_flash)]
-            _join(m, reader, "m_axis_image", image, "s_axis_image")
+            m.submodules.loadable_cache = loadable = LoadableCache(config.bytes_per_beat, self._cache_bytes)
+            connect(m, link.flash, loadable.request)
+            connect(m, loadable.flash, reader.request)
+            m.d.comb += [loadable.stop.eq(link.reset), reader.stop.eq(loadable.stop_flash)]
+            _join(m, reader, "m_axis_loadable", loadable, "s_axis_loadable")
         else:
             connect(m, link.flash, reader.request)
             m.d.comb += reader.stop.eq(link.reset)
-        _join(m, image, "m_axis_image", core, "s_axis_image")
+        _join(m, loadable, "m_axis_loadable", core, "s_axis_loadable")
         return m
 
 

@@ -104,15 +104,15 @@ class LinkClient:
             raise OSError(f"write of {name}: refused")
 
     async def reset(self) -> None:
-        """Reset the accelerator, which forgets key and program, and stop what `stream_image` began."""
+        """Reset the accelerator, which forgets key and program, and stop what `stream_loadable` began."""
         await self._ask(Command.RESET)
         self._ofmap, self.state = b"", State(0)  # what that answer said was before the reset
 
-    async def stream_image(self, address: int, length: int) -> None:
-        """From now on, the image stream gets these bytes of the flash, over and over, as packets of `length` bytes.
+    async def stream_loadable(self, address: int, length: int) -> None:
+        """From now on, the loadable stream gets these bytes of the flash, over and over, as packets of `length` bytes.
 
         What it got before ends at once, in mid-packet, where the accelerator does not take it. `length` is a multiple of
-        the image stream's beats. DeeplockError if the flash does not answer.
+        the loadable stream's beats. DeeplockError if the flash does not answer.
         """
         if length <= 0 or address < 0 or address + length > _FLASH_BYTES:
             raise ValueError(f"address and length must lie within {_FLASH_BYTES} bytes, not {address} and {length}")
@@ -121,7 +121,7 @@ class LinkClient:
             raise DeeplockError(f"{self._pipe.name}: the board's flash does not answer")
 
     async def send_ifmap(self, ifmap: bytes) -> bool:
-        """Send one ifmap, as Image.pack_ifmap gives it; False if the accelerator does not take it now.
+        """Send one ifmap, as Loadable.pack_ifmap gives it; False if the accelerator does not take it now.
 
         An accelerator that stops in the middle of an ifmap does so with an error, which is in STATUS then.
         """

@@ -16,10 +16,10 @@ __all__ = ["BoardDriver"]
 
 
 class BoardDriver(driver.Driver):
-    """Drives a board whose flash holds the image.
+    """Drives a board whose flash holds the loadable.
 
     client    connected to it
-    address   of the image in the flash
+    address   of the loadable in the flash
     now       seconds since any fixed time: of the simulation in a simulation
     patience  seconds without progress after which a run counts as hung
     """
@@ -45,29 +45,29 @@ class BoardDriver(driver.Driver):
         await self._client.reset()
         self._loaded = None
 
-    async def load_program(self, image) -> None:
+    async def load_program(self, loadable) -> None:
         """Let the accelerator take header and program from the flash; DeeplockError if the flash does not answer."""
-        await self._client.stream_image(self._address, len(image.head) + len(image.parameters))
+        await self._client.stream_loadable(self._address, len(loadable.head) + len(loadable.parameters))
         await self.write("CONTROL", Command.LOAD)  # after that: what streamed before is not taken for the head
-        await self._until(Status.LOADED, "the image in the board's flash; has it been programmed?")
+        await self._until(Status.LOADED, "the loadable in the board's flash; has it been programmed?")
         # the accelerator has taken all before the parameters; from now on only these come, over and over
-        await self._client.stream_image(self._address + len(image.head), len(image.parameters))
-        self._loaded = image
+        await self._client.stream_loadable(self._address + len(loadable.head), len(loadable.parameters))
+        self._loaded = loadable
 
     async def run(
         self,
-        image,
+        loadable,
         ifmaps: Sequence[np.ndarray],
         progress: Callable[[int, int], None] | None = None,
         profile: int = 0,
     ) -> RunResult:
-        if self._loaded is not image:
-            await self.load_program(image)
-        count = -(-len(ifmaps) // image.batch)
+        if self._loaded is not loadable:
+            await self.load_program(loadable)
+        count = -(-len(ifmaps) // loadable.batch)
         await self.write("COUNT", count)
         await self.write("PROFILE", profile)
-        surplus = count * image.batch - len(ifmaps)
-        left = map(image.pack_ifmap, itertools.chain(ifmaps, itertools.repeat(ifmaps[-1], surplus)))
+        surplus = count * loadable.batch - len(ifmaps)
+        left = map(loadable.pack_ifmap, itertools.chain(ifmaps, itertools.repeat(ifmaps[-1], surplus)))
         packets: list[bytes] = []
         await self.write("CONTROL", Command.START)
         ifmap, since = next(left, None), self._now()
@@ -86,7 +86,7 @@ class BoardDriver(driver.Driver):
             else:
                 await self._check(since, f"{len(packets)} of {count} results came")
         await self._until(Status.DONE, "DONE")
-        ofmaps = [ofmap for packet in packets for ofmap in image.unpack_ofmaps(packet)]
+        ofmaps = [ofmap for packet in packets for ofmap in loadable.unpack_ofmaps(packet)]
         return RunResult(ofmaps[: len(ifmaps)], await self.counters(), 0)
 
     async def _until(self, bit: Status, what: str) -> None:

@@ -19,7 +19,7 @@ class Control(wiring.Component):
     Members:
         command            one-cycle pulses, bits of registers.Command
         locks, keyed       the suite needs a key; there is one
-        loaded, loading, flushing   of the image port
+        loaded, loading, flushing   of the loadable port
         errors             what the data path reports in this cycle, an Error or Error.NONE
         finished           all inferences have left the core
         zeroise_at_end     of CONFIG

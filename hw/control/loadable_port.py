@@ -1,4 +1,4 @@
-"""Image port: the one entrance of header, program and parameters."""
+"""Loadable port: the one entrance of header, program and parameters."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
@@ -11,7 +11,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.program import MAGIC, VERSION, WORDS
 from deeplock.pymodel.spec.registers import Error
 
-__all__ = ["ImagePort"]
+__all__ = ["LoadablePort"]
 
 
 _HEADER_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
@@ -25,7 +25,7 @@ class State(enum.Enum):
     DONE = 3  # nothing more to pass, or an error
 
 
-class ImagePort(wiring.Component):
+class LoadablePort(wiring.Component):
     """Writes the program memory, checks the header, and passes `parameter_beats` beats on per inference.
 
     Latency: parameters pass in the same cycle; header and program take a cycle per 32-bit word.
@@ -35,7 +35,7 @@ class ImagePort(wiring.Component):
         load       pulse: the next beats are header and program
         run, count after that, while `run`: `count` parameter sections, each the rest of a packet or a packet of its own
         stop       pulse: whatever is in progress ends here
-        image      the image stream
+        loadable      the loadable stream
         parameters locked beats
         program    write port of the program memory
         header     of the program that is loaded, or being loaded
@@ -53,7 +53,7 @@ class ImagePort(wiring.Component):
                 "run": In(1),
                 "count": In(16),
                 "stop": In(1),
-                "image": In(beats),
+                "loadable": In(beats),
                 "parameters": Out(beats),
                 "program": Out(
                     wiring.Signature({"en": Out(1), "address": Out(range(config.program_words)), "word": Out(32)})
@@ -68,10 +68,10 @@ class ImagePort(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
-        image = self.image
+        loadable = self.loadable
         words_per_beat = config.bytes_per_beat // 4
         accept = Signal()
-        m.d.comb += accept.eq(image.valid & image.ready)
+        m.d.comb += accept.eq(loadable.valid & loadable.ready)
 
         part = Signal(range(max(2, words_per_beat)))
         last_part = part == words_per_beat - 1
@@ -83,11 +83,11 @@ class ImagePort(wiring.Component):
         # much of the hardware waits for `last_beat`, so it is known a cycle ahead, as it is whether there is just one
         last_beat, single = Signal(), Signal()
         last_word = (number[4:] == self.header.layers) & number[:4].all()
-        word = image.payload.data.word_select(part, 32)
+        word = loadable.payload.data.word_select(part, 32)
         m.d.comb += [
             self.program.address.eq(number - WORDS),
             self.program.word.eq(word),
-            self.parameters.payload.data.eq(image.payload.data),
+            self.parameters.payload.data.eq(loadable.payload.data),
             self.parameters.payload.last.eq(last_beat),
         ]
 
@@ -109,8 +109,8 @@ class ImagePort(wiring.Component):
                     m.d.sync += state.eq(State.PARAMETERS)
 
             with m.Case(State.HEAD):
-                m.d.comb += image.ready.eq(last_part)
-                with m.If(image.valid):
+                m.d.comb += loadable.ready.eq(last_part)
+                with m.If(loadable.valid):
                     m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), number.eq(number + 1)]
                     m.d.comb += self.program.en.eq(number >= WORDS)
                     with m.If(number == WORDS + 1):
@@ -119,20 +119,20 @@ class ImagePort(wiring.Component):
                             with m.If(broken[error]):
                                 m.d.comb += self.error.eq(error)
                     with m.If((number >= WORDS) & last_word & last_part):
-                        m.d.sync += [self.loaded.eq(~image.payload.last), state.eq(State.IDLE)]
-                    with m.If(last_part & image.payload.last):
-                        m.d.comb += [fails.eq(1), self.error.eq(Error.IMAGE_TRUNCATED)]
+                        m.d.sync += [self.loaded.eq(~loadable.payload.last), state.eq(State.IDLE)]
+                    with m.If(last_part & loadable.payload.last):
+                        m.d.comb += [fails.eq(1), self.error.eq(Error.LOADABLE_TRUNCATED)]
 
             with m.Case(State.PARAMETERS):
                 # a beat that is wrong does not wait for the lock: it is told of, and taken, as soon as it is there
-                wrong = image.payload.last ^ last_beat
+                wrong = loadable.payload.last ^ last_beat
                 m.d.comb += [
-                    image.ready.eq(self.parameters.ready | (image.valid & wrong)),
-                    self.parameters.valid.eq(image.valid),
+                    loadable.ready.eq(self.parameters.ready | (loadable.valid & wrong)),
+                    self.parameters.valid.eq(loadable.valid),
                 ]
-                with m.If(image.valid & wrong & ~self.stop):
+                with m.If(loadable.valid & wrong & ~self.stop):
                     m.d.comb += fails.eq(1)
-                    m.d.comb += self.error.eq(Mux(last_beat, Error.IMAGE_TOO_LONG, Error.IMAGE_TRUNCATED))
+                    m.d.comb += self.error.eq(Mux(last_beat, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))
                 with m.If(accept):
                     m.d.sync += last_beat.eq(Mux(last_beat, single, beats[2:].all() & (beats[:2] == 1)))
                     with m.If(last_beat & sections[1:].all()):
@@ -148,7 +148,7 @@ class ImagePort(wiring.Component):
         m.d["comb" if config.lean else "sync"] += [
             checked.eq(word),
             checked_number.eq(number),
-            checks.eq((state == State.HEAD) & image.valid),
+            checks.eq((state == State.HEAD) & loadable.valid),
         ]
         with m.If(checks):
             with m.Switch(checked_number):

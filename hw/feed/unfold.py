@@ -80,7 +80,7 @@ class Unfolder(wiring.Component):
         with m.If(self.release):
             m.d.sync += free.eq(1)
 
-        beats = Signal(range(words))  # that are in; the image port has checked header.ifmap_beats
+        beats = Signal(range(words))  # that are in; the loadable port has checked header.ifmap_beats
         next_beat = Signal.like(beats)
         last_beat = next_beat == header.ifmap_beats[: len(beats)]
         accept = Signal()

@@ -19,7 +19,7 @@ class WeightLoader(wiring.Component):
     """Walks the program on its own, one tile ahead of the array: while a tile computes, the next one loads.
 
     A tile's first beat is taken while the tile before still waits, and stays in the register in front of the array until that
-    has gone: so neither image nor key stream wait for what the array does in the same cycle.
+    has gone: so neither loadable nor key stream wait for what the array does in the same cycle.
 
     Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
     that have tiles of a single beat, and always with `config.lean`, which has no such register, the next tile's first beat

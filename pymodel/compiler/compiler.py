@@ -24,7 +24,7 @@ from deeplock.pymodel.network.network import (
     output_shapes,
 )
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import Image, Interface
+from deeplock.pymodel.spec.loadable import Interface, Loadable
 from deeplock.pymodel.spec.program import MAGIC, OPCODE, VERSION, WORDS, pixels_of
 
 __all__ = ["compile_network"]
@@ -184,8 +184,10 @@ def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
     return [(first, min(rows, out_h - first)) for first in range(0, out_h, rows)]
 
 
-def compile_network(network: Network, config: Config, rng: np.random.Generator | None = None, batch: int = 1) -> Image:
-    """Compile for an accelerator; the image is plain (suite "plain"), `Image.locked` locks it.
+def compile_network(
+    network: Network, config: Config, rng: np.random.Generator | None = None, batch: int = 1
+) -> Loadable:
+    """Compile for an accelerator; the loadable is plain (suite "plain"), `Loadable.locked` locks it.
 
     rng    fills the bytes that the network leaves open; None takes entropy from the operating system
     batch  ifmaps that an inference takes, 1 to 255; the dense layers at the network's end share their weights among them
@@ -273,4 +275,4 @@ def compile_network(network: Network, config: Config, rng: np.random.Generator |
         ),
         pixels=network.pixels,
     )
-    return Image(header, tuple(program), stream, interface)
+    return Loadable(header, tuple(program), stream, interface)

@@ -15,7 +15,7 @@ import numpy as np
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.parameters import ENTRY_BYTES, decode_groups, tile_rows
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = ["EXACT", "run"]
 
@@ -153,31 +153,31 @@ def _run_layer(parts: list[_Part], fields: dict[str, int], memory: np.ndarray) -
     return np.concatenate(chunks)
 
 
-def run(image: Image, parameters: np.ndarray, ifmaps: np.ndarray, config: Config) -> np.ndarray:
+def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: Config) -> np.ndarray:
     """The ofmaps, int8 [n, height, width, channels], that the accelerator gives for int8 ifmaps [n, h, w, c].
 
-    parameters  uint8, the image's parameters as some key unlocks them: right or garbage
+    parameters  uint8, the loadable's parameters as some key unlocks them: right or garbage
     """
     layers, stream = [], parameters
-    for fields in image.program:
+    for fields in loadable.program:
         parts, taken = _parts(fields, stream, config, config.activation_words)
         layers.append((fields, parts))
         stream = stream[taken:]
     ofmaps = []
-    at_once = -(-_AT_ONCE // image.batch) * image.batch
+    at_once = -(-_AT_ONCE // loadable.batch) * loadable.batch
     for start in range(0, len(ifmaps), at_once):
-        part = interpreter.unfold_ifmaps(image, ifmaps[start : start + at_once])
-        batches = interpreter.batched(part, image.batch)
+        part = interpreter.unfold_ifmaps(loadable, ifmaps[start : start + at_once])
+        batches = interpreter.batched(part, loadable.batch)
         memory = np.zeros((len(batches), config.activation_words + 1, config.rows), np.int8)
         arriving = iter(batches.swapaxes(0, 1))
         results = []
         for fields, parts in layers:
             if fields["wait_input"]:
                 words = next(arriving)
-                at = image.header["destination"]
+                at = loadable.header["destination"]
                 memory[:, at : at + words.shape[1]] = words
             result = _run_layer(parts, fields, memory)
             if fields["to_stream"]:
                 results.append(result)
-        ofmaps.append(np.concatenate(results, axis=1).reshape(-1, *image.interface.output_shape)[: len(part)])
+        ofmaps.append(np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(part)])
     return np.concatenate(ofmaps)

@@ -1,4 +1,4 @@
-"""The golden model of an image: runs program and parameters as the accelerator does, on the accelerator's memory.
+"""The golden model of a loadable: runs program and parameters as the accelerator does, on the accelerator's memory.
 
 Unlike golden.py, which runs the network that was compiled, it sees only what the hardware sees, so it is right for any
 key. Values, not cycles; a whole batch of ifmaps at once.
@@ -8,16 +8,16 @@ import numpy as np
 
 from deeplock.pymodel.compiler.parameters import decode_groups
 from deeplock.pymodel.network.golden import accumulate, requantise
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.spec.program import pixels_of
 
 __all__ = ["batched", "diagonal_weights", "gather_words", "pixel_order", "run", "unfold_ifmaps"]
 
 
-def unfold_ifmaps(image: Image, ifmaps: np.ndarray) -> np.ndarray:
+def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
     """Words [n, words, rows] that the ifmap becomes on its way into the activation memory."""
-    header, rows = image.header, image.header["rows"]
-    data = np.stack([np.frombuffer(image.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps])
+    header, rows = loadable.header, loadable.header["rows"]
+    data = np.stack([np.frombuffer(loadable.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps])
     y = np.arange(header["windows_y"])[:, None, None, None] * header["y_pitch"]
     x = np.arange(header["windows_x"])[:, None, None] * header["x_pitch"]
     run = np.arange(header["runs"])[:, None] * header["run_pitch"]
@@ -86,19 +86,19 @@ def diagonal_weights(fields: dict[str, int], rows: int, cols: int):
     )
 
 
-def run(image: Image, key: bytes, ifmaps: np.ndarray, config) -> np.ndarray:
+def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config) -> np.ndarray:
     """The ofmaps, int8 [n, height, width, channels], that the accelerator gives with `key` for int8 ifmaps [n, h, w, c]."""
-    stream = np.frombuffer(image.unlocked(key).parameters, np.uint8)
+    stream = np.frombuffer(loadable.unlocked(key).parameters, np.uint8)
     rows, cols = config.rows, config.cols
-    batches = batched(unfold_ifmaps(image, ifmaps), image.batch)
+    batches = batched(unfold_ifmaps(loadable, ifmaps), loadable.batch)
     count = len(batches)
     memory = np.zeros((count, config.activation_words, rows), np.int8)
     arriving = iter(batches.swapaxes(0, 1))
     results = []
-    for fields in image.program:
+    for fields in loadable.program:
         if fields["wait_input"]:
             words = next(arriving)
-            at = image.header["destination"]
+            at = loadable.header["destination"]
             memory[:, at : at + words.shape[1]] = words
         if fields["diagonal"]:
             weights, bias, multiplier, shift, taken = diagonal_weights(fields, rows, cols)
@@ -125,4 +125,4 @@ def run(image: Image, key: bytes, ifmaps: np.ndarray, config) -> np.ndarray:
         words = padded.reshape(count, -1, rows)
         at = fields["destination"]
         memory[:, at : at + words.shape[1]] = words
-    return np.concatenate(results, axis=1).reshape(-1, *image.interface.output_shape)[: len(ifmaps)]
+    return np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(ifmaps)]

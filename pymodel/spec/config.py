@@ -21,7 +21,7 @@ class Config:
     """One accelerator: array geometry, memory depths, lock.
 
     rows, cols         of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
-    bytes_per_beat     of the image stream and lanes of the unlock unit: 4, 8 or 16, at most cols
+    bytes_per_beat     of the loadable stream and lanes of the unlock unit: 4, 8 or 16, at most cols
     lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, with lean for 1
     multiplier_cycles  a lane takes a value every so many cycles: 1 with a multiplier of its own, or 2, 4, 8 or 16 with
                        16 / multiplier_cycles adders in its place

@@ -39,7 +39,7 @@ class RunResult:
 
 
 class Driver(ABC):
-    """Keys, programs and runs. The `image` that methods take is a pymodel.spec.loadable.Image."""
+    """Keys, programs and runs. The `loadable` that methods take is a pymodel.spec.loadable.Loadable."""
 
     @abstractmethod
     async def read(self, name: str) -> int:
@@ -50,18 +50,18 @@ class Driver(ABC):
         """Write a register; OSError if the device refuses."""
 
     @abstractmethod
-    async def load_program(self, image) -> None:
+    async def load_program(self, loadable) -> None:
         """Send header and program and wait for LOADED."""
 
     @abstractmethod
     async def run(
         self,
-        image,
+        loadable,
         ifmaps: Sequence[np.ndarray],
         progress: Callable[[int, int], None] | None = None,
         profile: int = 0,
     ) -> RunResult:
-        """Run inferences back to back; loads the image's program first if it is not the one loaded last.
+        """Run inferences back to back; loads the loadable's program first if it is not the one loaded last.
 
         ifmaps     int8 [h, w, c] each; they make 1 to 65535 inferences, the last one filled up with the last ifmap
         progress   called with (inferences done, of all)

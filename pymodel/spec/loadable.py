@@ -1,4 +1,4 @@
-"""The accelerator image: header | program | parameters, and the file that holds it.
+"""The loadable: header | program | parameters, and the file that holds it.
 
 The file is a safetensors file with one uint8 tensor, `stream`, the bytes as they enter the accelerator, and metadata that
 only the host needs (shapes, quantisation, class names). Nothing in it comes from the key.
@@ -21,14 +21,16 @@ from deeplock.pymodel.network.network import Pixels, Quantisation, Shape
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, is_lean, pack, unpack
 
-__all__ = ["Image", "Interface", "load_image", "save_image"]
+__all__ = ["Loadable", "Interface", "read_loadable", "write_loadable"]
 
-FORMAT = "deeplock image 1"
+FORMAT = "deeplock loadable 1"
+_OLDER = "deeplock image 1"
+"""What version 0.1's development called a loadable."""
 
 
 @dataclass(frozen=True)
 class Interface:
-    """What a host must know to feed an image's network and read its results.
+    """What a host must know to feed a loadable's network and read its results.
 
     lower_bound     least cycles for an ifmap, see network.lower_bound
     pixels          what raw images mean to the network, if no data set says it
@@ -49,7 +51,7 @@ class Interface:
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Loadable:
     """A compiled network for one accelerator geometry.
 
     header      fields of program.HEADER
@@ -83,7 +85,7 @@ class Image:
 
     @property
     def memory_needs(self) -> dict[str, int]:
-        """The least memories and `sum_bits` that an accelerator must have for this image, by the names in Config."""
+        """The least memories and `sum_bits` that an accelerator must have for this loadable, by the names in Config."""
         return {
             "activation_words": self.header["activation_words"],
             "accumulators": self.header["accumulators"],
@@ -97,36 +99,36 @@ class Image:
         """Whether an accelerator with Config.lean can run it."""
         return all(is_lean(fields) for fields in self.program)
 
-    def locked(self, suite: str, key: bytes) -> "Image":
-        """This plain image locked."""
+    def locked(self, suite: str, key: bytes) -> "Loadable":
+        """This plain loadable locked."""
         return self._recode(lock, SUITES[suite].name, key)
 
-    def unlocked(self, key: bytes) -> "Image":
-        """This image unlocked with some key: with a wrong one, garbage."""
+    def unlocked(self, key: bytes) -> "Loadable":
+        """This loadable unlocked with some key: with a wrong one, garbage."""
         return self._recode(unlock, "plain", key)
 
-    def _recode(self, function, to_suite: str, key: bytes) -> "Image":
+    def _recode(self, function, to_suite: str, key: bytes) -> "Loadable":
         source = to_suite if function is lock else self.suite
         data = function(SUITES[source], np.frombuffer(self.parameters, np.uint8), key)
-        return Image({**self.header, "suite": SUITES[to_suite].id}, self.program, data.tobytes(), self.interface)
+        return Loadable({**self.header, "suite": SUITES[to_suite].id}, self.program, data.tobytes(), self.interface)
 
     def check_fits(self, config: Config) -> None:
-        """Raise DeeplockError, naming the first value that differs, if the accelerator cannot run this image."""
+        """Raise DeeplockError, naming the first value that differs, if the accelerator cannot run this loadable."""
         for name in ("rows", "cols", "bytes_per_beat"):
             if self.header[name] != getattr(config, name):
                 raise DeeplockError(
-                    f"image is compiled for {self.header['rows']}x{self.header['cols']} "
+                    f"loadable is compiled for {self.header['rows']}x{self.header['cols']} "
                     f"(B = {self.header['bytes_per_beat']}), the accelerator is {config.rows}x{config.cols} "
                     f"(B = {config.bytes_per_beat}): compile it for that geometry"
                 )
         if self.suite != config.suite:
-            raise DeeplockError(f"image is locked with suite {self.suite}, the accelerator has suite {config.suite}")
+            raise DeeplockError(f"loadable is locked with suite {self.suite}, the accelerator has suite {config.suite}")
         for name, need in self.memory_needs.items():
             if need > getattr(config, name):
-                raise DeeplockError(f"image needs {name} of {need}, the accelerator has {getattr(config, name)}")
+                raise DeeplockError(f"loadable needs {name} of {need}, the accelerator has {getattr(config, name)}")
         if config.lean and not self.is_lean:
             raise DeeplockError(
-                "image has padding, folded tiles or diagonal layers, which the accelerator, being lean, leaves out: "
+                "loadable has padding, folded tiles or diagonal layers, which the accelerator, being lean, leaves out: "
                 "compile it for that accelerator"
             )
 
@@ -160,12 +162,12 @@ class Image:
         return np.concatenate(strips).reshape(shape)
 
 
-def save_image(path: Path | str, image: Image) -> None:
-    """Write the image file; a file that exists is replaced as a whole."""
+def write_loadable(path: Path | str, loadable: Loadable) -> None:
+    """Write the loadable file; a file that exists is replaced as a whole."""
     # one key only: safetensors writes several in random order
-    facts = {"interface": asdict(image.interface), "sha256": hashlib.sha256(image.stream).hexdigest()}
+    facts = {"interface": asdict(loadable.interface), "sha256": hashlib.sha256(loadable.stream).hexdigest()}
     metadata = {FORMAT: json.dumps(facts)}
-    replace_file(path, save({"stream": np.frombuffer(image.stream, np.uint8)}, metadata))
+    replace_file(path, save({"stream": np.frombuffer(loadable.stream, np.uint8)}, metadata))
 
 
 def _read_interface(fields: dict) -> Interface:
@@ -176,29 +178,33 @@ def _read_interface(fields: dict) -> Interface:
     return Interface(**fields)
 
 
-def load_image(path: Path | str) -> Image:
-    """Read an image file.
+def read_loadable(path: Path | str) -> Loadable:
+    """Read a loadable file.
 
     Raises:
-        DeeplockError: the file is missing, truncated, changed, or something else than an image.
+        DeeplockError: the file is missing, truncated, changed, or something else than a loadable.
     """
     if not Path(path).is_file():
         raise DeeplockError(f"{path}: no such file")
     try:
         with safetensors.safe_open(path, "np") as file:
             metadata = file.metadata() or {}
+            if _OLDER in metadata:
+                raise DeeplockError(
+                    f"{path}: has the older format {_OLDER!r}, not {FORMAT!r}: compile the network anew"
+                )
             if FORMAT not in metadata:
-                raise DeeplockError(f"{path}: not an accelerator image (compile one with `deeplock compile`)")
+                raise DeeplockError(f"{path}: not a loadable (compile one with `deeplock compile`)")
             stream = file.get_tensor("stream").tobytes()
     except safetensors.SafetensorError as error:
-        raise DeeplockError(f"{path}: truncated or not an accelerator image ({error})") from None
+        raise DeeplockError(f"{path}: truncated or not a loadable ({error})") from None
     facts = json.loads(metadata[FORMAT])
     if hashlib.sha256(stream).hexdigest() != facts["sha256"]:
         raise DeeplockError(f"{path}: the stream was changed: its SHA-256 is not the one recorded")
     header = unpack(HEADER, stream)
     if header["magic"] != MAGIC or header["version"] != VERSION:
-        raise DeeplockError(f"{path}: image format version must be {VERSION}, not {header['version']}")
+        raise DeeplockError(f"{path}: loadable format version must be {VERSION}, not {header['version']}")
     size = 4 * WORDS
     end = size * (1 + header["layers"])
     program = tuple(unpack(DESCRIPTOR, stream[at : at + size]) for at in range(size, end, size))
-    return Image(header, program, stream[end:], _read_interface(facts["interface"]))
+    return Loadable(header, program, stream[end:], _read_interface(facts["interface"]))

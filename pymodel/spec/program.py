@@ -1,4 +1,4 @@
-"""The program format: the header and layer descriptors that precede the parameters in an image.
+"""The program format: the header and layer descriptors that precede the parameters in a loadable.
 
 The one place where their layout is written; hw/ makes its structures from the same tables. Header and descriptors are
 `WORDS` little-endian 32-bit words; every field lies inside one word.

@@ -67,8 +67,8 @@ class Error(IntEnum):
     BAD_GEOMETRY = 4
     TOO_LARGE = 5
     BAD_DESCRIPTOR = 6
-    IMAGE_TRUNCATED = 7
-    IMAGE_TOO_LONG = 8
+    LOADABLE_TRUNCATED = 7
+    LOADABLE_TOO_LONG = 8
     IFMAP_LENGTH = 9
     ABORTED = 10
     BAD_KEY_SIZE = 11
@@ -78,12 +78,12 @@ ERROR_TEXTS = {
     Error.NONE: "no error",
     Error.NO_KEY: "started without a key",
     Error.NO_PROGRAM: "started without a program",
-    Error.BAD_MAGIC: "the image does not begin with the magic number",
-    Error.BAD_GEOMETRY: "the image was compiled for another geometry or suite",
+    Error.BAD_MAGIC: "the loadable does not begin with the magic number",
+    Error.BAD_GEOMETRY: "the loadable was compiled for another geometry or suite",
     Error.TOO_LARGE: "the program is larger than the program memory",
     Error.BAD_DESCRIPTOR: "a layer descriptor is not valid",
-    Error.IMAGE_TRUNCATED: "the image stream ended too early",
-    Error.IMAGE_TOO_LONG: "the image stream did not end where it should",
+    Error.LOADABLE_TRUNCATED: "the loadable stream ended too early",
+    Error.LOADABLE_TOO_LONG: "the loadable stream did not end where it should",
     Error.IFMAP_LENGTH: "the ifmap has the wrong length",
     Error.ABORTED: "aborted",
     Error.BAD_KEY_SIZE: "the key size is not one that this accelerator takes",
@@ -93,7 +93,7 @@ ERROR_TEXTS = {
 COUNTERS = (
     ("CYCLES", "cycles from START to the last ofmap beat"),
     ("COMPUTE", "cycles in which a word of activations entered the array"),
-    ("PARAM_STARVED", "cycles in which the array waited for a parameter that the image stream did not offer"),
+    ("PARAM_STARVED", "cycles in which the array waited for a parameter that the loadable stream did not offer"),
     ("KEY_STARVED", "cycles in which a locked parameter waited for the key stream"),
     ("LOAD_BOUND", "cycles in which the array waited for weights while parameters arrived"),
     ("FEEDER", "cycles in which the array waited for the window feeder"),

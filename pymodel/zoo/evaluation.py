@@ -1,4 +1,4 @@
-"""Whole test sets through an accelerator image under many keys, on all cores.
+"""Whole test sets through a loadable under many keys, on all cores.
 
 About 1,100 CIFAR-10 images a second and core; byte for byte what the interpreter and the golden model give.
 """
@@ -16,7 +16,7 @@ from deeplock.pymodel.lock.suites import SUITES, unlock_many
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = ["accuracy", "golden_ofmaps", "ofmaps_of_keys"]
 
@@ -67,7 +67,7 @@ def golden_ofmaps(
 
 
 def ofmaps_of_keys(
-    image: Image,
+    loadable: Loadable,
     keys: np.ndarray,
     ifmaps: np.ndarray,
     config: Config,
@@ -79,13 +79,13 @@ def ofmaps_of_keys(
     keys     uint8 [k, 16 | 24 | 32]
     workers  threads; None: as many as there are cores
     """
-    locked = np.frombuffer(image.parameters, np.uint8)
+    locked = np.frombuffer(loadable.parameters, np.uint8)
     parts = _parts(ifmaps, _PART)
     at_once = max(1, _STREAMS // len(locked))
     found, done = [], 0
     for start in range(0, len(keys), at_once):
-        streams = unlock_many(SUITES[image.suite], locked, keys[start : start + at_once])
-        tasks = [(image, stream, part, config) for stream in streams for part in parts]
+        streams = unlock_many(SUITES[loadable.suite], locked, keys[start : start + at_once])
+        tasks = [(loadable, stream, part, config) for stream in streams for part in parts]
         results = []
         for result in _map(fast_interpreter.run, tasks, workers or _cores()):
             results.append(result)

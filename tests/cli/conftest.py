@@ -1,4 +1,4 @@
-"""Runs `deeplock` in this process, and what most of its tests need: keys, a trained network, images of it."""
+"""Runs `deeplock` in this process, and what most of its tests need: keys, a trained network, loadables of it."""
 
 import json
 from collections.abc import Callable
@@ -50,15 +50,15 @@ def refused(deeplock) -> Callable[..., str]:
 
 @dataclass(frozen=True)
 class Files:
-    """Two keys, the digits network and images of it for ACCELERATOR and, on paper, for 8x8."""
+    """Two keys, the digits network and loadables of it for ACCELERATOR and, on paper, for 8x8."""
 
     key: Path
     wrong_key: Path
     float_checkpoint: Path
     network: Path
-    image: Path
-    plain_image: Path
-    image_8x8: Path
+    loadable: Path
+    plain_loadable: Path
+    loadable_8x8: Path
     figures: dict
 
 
@@ -66,7 +66,7 @@ class Files:
 def files(tmp_path_factory) -> Files:
     folder = tmp_path_factory.mktemp("digits")
     key, wrong_key, network = folder / "my.key", folder / "wrong.key", folder / "digits.int8.safetensors"
-    image, plain, image_8x8 = folder / "4x4.image", folder / "4x4.plain.image", folder / "8x8.image"
+    loadable, plain, loadable_8x8 = folder / "4x4.loadable", folder / "4x4.plain.loadable", folder / "8x8.loadable"
     figures = folder / "train.json"
 
     def run(*arguments: object) -> None:
@@ -75,16 +75,16 @@ def files(tmp_path_factory) -> Files:
     run("keygen", "-o", key)
     run("keygen", "--bits", 256, "-o", wrong_key)
     run("train", "digits", "-o", folder / "digits", "--json", figures)
-    run("compile", network, *ACCELERATOR, "--key-file", key, "-o", image)
+    run("compile", network, *ACCELERATOR, "--key-file", key, "-o", loadable)
     run("compile", network, *ACCELERATOR, "-o", plain)
-    run("compile", network, "--key-file", key, "-o", image_8x8)
+    run("compile", network, "--key-file", key, "-o", loadable_8x8)
     return Files(
         key,
         wrong_key,
         folder / "digits.float.safetensors",
         network,
-        image,
+        loadable,
         plain,
-        image_8x8,
+        loadable_8x8,
         json.loads(figures.read_text()),
     )

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from deeplock.pymodel.network.network import Pixels
-from deeplock.pymodel.spec.loadable import load_image
+from deeplock.pymodel.spec.loadable import read_loadable
 
 
 @pytest.fixture
@@ -25,50 +25,50 @@ def exported(tmp_path):
     return export
 
 
-def test_figures_and_image_agree(files, deeplock, tmp_path):
-    path, figures = tmp_path / "an.image", tmp_path / "compile.json"
+def test_figures_and_loadable_agree(files, deeplock, tmp_path):
+    path, figures = tmp_path / "an.loadable", tmp_path / "compile.json"
     geometry = ("--rows", 8, "--cols", 16, "--bytes-per-beat", 16)
     arguments = ("compile", files.network, *geometry, "--key-file", files.key, "-o", path, "--json", figures)
     assert deeplock(*arguments).code == 0
-    image, found = load_image(path), json.loads(figures.read_text())
+    loadable, found = read_loadable(path), json.loads(figures.read_text())
     assert found == {
         "network": "digits",
-        "suite": image.suite,
+        "suite": loadable.suite,
         "rows": 8,
         "cols": 16,
         "bytes_per_beat": 16,
         "batch": 1,
-        "layers": len(image.program),
-        "parameter_bytes": len(image.parameters),
-        "lower_bound": image.interface.lower_bound,
+        "layers": len(loadable.program),
+        "parameter_bytes": len(loadable.parameters),
+        "lower_bound": loadable.interface.lower_bound,
         "file": str(path),
     }
-    assert image.suite == "deep-lock"
+    assert loadable.suite == "deep-lock"
 
 
 @pytest.mark.parametrize("lean", [False, True])
-def test_a_lean_image_is_one_that_lean_accelerators_run(lean, files, deeplock, tmp_path):
+def test_a_lean_loadable_is_one_that_lean_accelerators_run(lean, files, deeplock, tmp_path):
     """The last layer of digits has 10 channels, which are else folded."""
-    path = tmp_path / "an.image"
+    path = tmp_path / "an.loadable"
     assert deeplock("compile", files.network, *["--lean"] * lean, "-o", path).code == 0
-    assert load_image(path).is_lean == lean
+    assert read_loadable(path).is_lean == lean
 
 
 def test_an_exported_program_is_quantised_and_compiled(exported, files, deeplock, tmp_path):
     program, inputs = exported(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
-    image = tmp_path / "mine.image"
-    assert deeplock("compile", program, "--calibration", inputs, "--key-file", files.key, "-o", image).code == 0
-    assert load_image(image).interface.input_shape == (6, 6, 2)
-    assert deeplock("evaluate", image, "--key-file", files.key, "--images", inputs).code == 0
+    loadable = tmp_path / "mine.loadable"
+    assert deeplock("compile", program, "--calibration", inputs, "--key-file", files.key, "-o", loadable).code == 0
+    assert read_loadable(loadable).interface.input_shape == (6, 6, 2)
+    assert deeplock("evaluate", loadable, "--key-file", files.key, "--images", inputs).code == 0
 
 
 def test_raw_images_calibrate_and_keep_their_meaning(exported, deeplock, refused, tmp_path):
     program, _ = exported(nn.Conv2d(2, 4, 3), nn.AvgPool2d(4))
-    images, image = tmp_path / "raw.npy", tmp_path / "mine.image"
+    images, loadable = tmp_path / "raw.npy", tmp_path / "mine.loadable"
     np.save(images, np.random.default_rng(2).integers(0, 256, (8, 6, 6, 2), np.uint8))
-    arguments = ("compile", program, "--calibration", images, "-o", image)
+    arguments = ("compile", program, "--calibration", images, "-o", loadable)
     assert deeplock(*arguments, "--mean", "0.2,0.4", "--std", "0.5").code == 0
-    assert load_image(image).interface.pixels == Pixels((0.2 * 255, 0.4 * 255), (0.5 * 255,))
+    assert read_loadable(loadable).interface.pixels == Pixels((0.2 * 255, 0.4 * 255), (0.5 * 255,))
     assert refused(*arguments, "--std", "0.5,0") == "--std must be above 0, not 0.0"
     assert refused(*arguments, "--mean", "1,2,3") == "pixels have 3 channels to the network, not 2 as the images"
 
@@ -81,7 +81,7 @@ def test_an_unsupported_operator_is_named(exported, refused, tmp_path):
 
 def test_what_cannot_be_compiled_is_refused(files, exported, refused, tmp_path):
     out = ("-o", tmp_path / "x")
-    assert "not a quantised network" in refused("compile", files.image, *out)
+    assert "not a quantised network" in refused("compile", files.loadable, *out)
     assert refused("compile", files.network, "--rows", 5, *out) == "rows must be 4, 8 or 16, not 5"
     assert "activation words, a bank has 8" in refused("compile", files.network, "--activation-words", 16, *out)
     program, inputs = exported(nn.Conv2d(2, 4, 3))

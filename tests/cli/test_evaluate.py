@@ -27,26 +27,26 @@ def test_a_network_and_its_images_have_one_accuracy(files, evaluate):
     assert evaluate(files.float_checkpoint)["accuracy"] == accuracy["float"]
     found = evaluate(files.network)
     assert (found["kind"], found["images"], found["accuracy"]) == ("network", 360, accuracy["int8"])
-    assert evaluate(files.plain_image)["accuracy"] == accuracy["int8"]
-    assert evaluate(files.image, "--key-file", files.key)["accuracy"] == accuracy["int8"]
+    assert evaluate(files.plain_loadable)["accuracy"] == accuracy["int8"]
+    assert evaluate(files.loadable, "--key-file", files.key)["accuracy"] == accuracy["int8"]
 
 
 def test_wrong_keys_guess(files, evaluate, deeplock, tmp_path):
     locked = tmp_path / "locked"
     deeplock("lock", files.float_checkpoint, "--key-file", files.key, "-o", locked)
-    for path, right in ((files.image, "int8"), (locked, "float")):
+    for path, right in ((files.loadable, "int8"), (locked, "float")):
         found = evaluate(path, "--key-file", files.key, "--wrong-keys", 8)
         assert found["accuracy"] == files.figures["accuracy"][right]
         assert len(found["wrong_keys"]) == 8
         assert 0.05 < found["wrong_key_mean"] < 0.2
         assert evaluate(path, "--wrong-keys", 8)["wrong_keys"] == found["wrong_keys"]
-    assert evaluate(files.image, "--wrong-keys", 1)["accuracy"] is None
+    assert evaluate(files.loadable, "--wrong-keys", 1)["accuracy"] is None
 
 
 def test_needless_and_missing_keys_are_named(files, refused):
     assert "it is not locked" in refused("evaluate", files.network, "--key-file", files.key)
     assert "it is not locked" in refused("evaluate", files.float_checkpoint, "--wrong-keys", 2)
-    assert "give --key-file" in refused("evaluate", files.image)
+    assert "give --key-file" in refused("evaluate", files.loadable)
     assert "give FILE or --paper" in refused("evaluate")
 
 
@@ -103,13 +103,13 @@ def test_paper_tells_no_key(files, deeplock, paper, tmp_path):
         assert ", ".join(map(str, key[:4])) not in told
 
 
-def test_paper_stops_where_the_image_is_not_the_network(deeplock, paper, tmp_path, monkeypatch):
+def test_paper_stops_where_the_loadable_is_not_the_network(deeplock, paper, tmp_path, monkeypatch):
     paper("--keys", 1)
     monkeypatch.setattr("deeplock.bench.accuracy.golden_ofmaps", lambda *_, **__: np.zeros((360, 1, 1, 10), np.int8))
     path = tmp_path / "other.json"
     outcome = deeplock("evaluate", "--paper", "--networks", "digits", "--json", path)
     assert outcome.code == 1
-    assert outcome.err.endswith("unlocked with the right key, the image is not the int8 network\n")
+    assert outcome.err.endswith("unlocked with the right key, the loadable is not the int8 network\n")
     assert not path.exists()
 
 
@@ -118,9 +118,9 @@ def test_faults_of_paper_are_named(files, refused, tmp_path):
     foreign.write_text("[1]")
     assert "no trained network 'nets'" in refused("evaluate", "--paper", "--networks", "nets", "--json", tmp_path / "j")
     assert "not a result of" in refused("evaluate", "--paper", "--networks", "digits", "--json", foreign)
-    assert "--paper takes no FILE" in refused("evaluate", files.image, "--paper")
+    assert "--paper takes no FILE" in refused("evaluate", files.loadable, "--paper")
     assert "--paper takes no --key-file" in refused("evaluate", "--paper", "--key-file", files.key)
-    assert "--seed must be 0 or more, not -1" in refused("evaluate", files.image, "--wrong-keys", 1, "--seed", -1)
+    assert "--seed must be 0 or more, not -1" in refused("evaluate", files.loadable, "--wrong-keys", 1, "--seed", -1)
 
 
 def test_a_result_becomes_a_table_and_a_figure(paper, tmp_path):

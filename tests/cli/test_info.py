@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from deeplock.pymodel.spec.loadable import load_image
+from deeplock.pymodel.spec.loadable import read_loadable
 
 
 @pytest.fixture
@@ -17,19 +17,23 @@ def info(deeplock, tmp_path):
     return run
 
 
-def test_an_image(files, info):
-    text, found = info(files.image)
-    image = load_image(files.image)
-    assert (found["kind"], found["suite"], found["locked"]) == ("image", "deep-lock", True)
+def test_a_loadable(files, info):
+    text, found = info(files.loadable)
+    loadable = read_loadable(files.loadable)
+    assert (found["kind"], found["suite"], found["locked"]) == ("loadable", "deep-lock", True)
     assert (
-        sum(layer["parameter_bytes"] for layer in found["layers"]) == found["parameter_bytes"] == len(image.parameters)
+        sum(layer["parameter_bytes"] for layer in found["layers"])
+        == found["parameter_bytes"]
+        == len(loadable.parameters)
     )
     assert found["layers"][-1]["output"] == [1, 1, 10]
-    assert found["lower_bound"] == image.interface.lower_bound == sum(layer["lower_bound"] for layer in found["layers"])
+    assert (
+        found["lower_bound"] == loadable.interface.lower_bound == sum(layer["lower_bound"] for layer in found["layers"])
+    )
     assert found["needs"]["activation_words"] == 512
     assert found["sbox"] == {"nonlinearity": 112, "differential_uniformity": 4, "algebraic_degree": 7}
     assert "0 1 2 3 4 5 6 7 8 9" in text
-    assert info(files.plain_image)[1]["locked"] is False
+    assert info(files.plain_loadable)[1]["locked"] is False
 
 
 def test_a_network(files, info):

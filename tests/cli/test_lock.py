@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from deeplock.pymodel.lock.sbox import INV_SBOX
-from deeplock.pymodel.spec.loadable import load_image
+from deeplock.pymodel.spec.loadable import read_loadable
 
 FIPS_197 = {  # key, last word of its expansion: appendix A.1 to A.3
     "2b7e151628aed2a6abf7158809cf4f3c": (176, "b6630ca6"),
@@ -37,12 +37,12 @@ def test_a_float_checkpoint_comes_back_byte_for_byte(files, deeplock, tmp_path):
     assert found == {"kind": "checkpoint", "suite": "deep-lock", "bytes": locked.stat().st_size, "file": str(locked)}
 
 
-def test_an_image_comes_back_byte_for_byte_and_hides_its_parameters(files, deeplock, tmp_path):
+def test_a_loadable_comes_back_byte_for_byte_and_hides_its_parameters(files, deeplock, tmp_path):
     locked, unlocked = tmp_path / "locked", tmp_path / "unlocked"
-    assert deeplock("lock", files.plain_image, "--key-file", files.key, "-o", locked).code == 0
+    assert deeplock("lock", files.plain_loadable, "--key-file", files.key, "-o", locked).code == 0
     assert deeplock("unlock", locked, "--key-file", files.key, "-o", unlocked).code == 0
-    assert unlocked.read_bytes() == files.plain_image.read_bytes()
-    plain, other = (np.frombuffer(load_image(path).parameters, np.uint8) for path in (files.plain_image, locked))
+    assert unlocked.read_bytes() == files.plain_loadable.read_bytes()
+    plain, other = (np.frombuffer(read_loadable(path).parameters, np.uint8) for path in (files.plain_loadable, locked))
     assert 0 < (plain == other).mean() < 0.02  # 1 of 256 by chance
 
 
@@ -86,8 +86,8 @@ def test_a_key_of_31_digits_is_refused(files, refused, tmp_path):
 
 def test_what_cannot_be_locked_or_unlocked_is_refused(files, refused, tmp_path):
     out = ("-o", tmp_path / "out")
-    assert "is locked already, by suite deep-lock" in refused("lock", files.image, "--key-file", files.key, *out)
-    assert "lock its image" in refused("lock", files.network, "--key-file", files.key, *out)
-    for path in (files.plain_image, files.float_checkpoint, files.network):
+    assert "is locked already, by suite deep-lock" in refused("lock", files.loadable, "--key-file", files.key, *out)
+    assert "lock its loadable" in refused("lock", files.network, "--key-file", files.key, *out)
+    for path in (files.plain_loadable, files.float_checkpoint, files.network):
         assert "is not locked" in refused("unlock", path, "--key-file", files.key, *out)
     assert not (tmp_path / "out").exists()

@@ -27,7 +27,16 @@ def simulate(deeplock, tmp_path):
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
 def test_every_byte_is_golden_with_the_right_key(simulate, simulator, files, pauses):
     found = simulate(
-        files.image, *ACCELERATOR, "--key-file", files.key, "--count", 5, "--simulator", simulator, "--pauses", pauses
+        files.loadable,
+        *ACCELERATOR,
+        "--key-file",
+        files.key,
+        "--count",
+        5,
+        "--simulator",
+        simulator,
+        "--pauses",
+        pauses,
     )
     assert found["mismatches"] == 0
     assert (found["images"], found["simulator"], found["suite"]) == (5, simulator, "deep-lock")
@@ -39,14 +48,16 @@ def test_every_byte_is_golden_with_the_right_key(simulate, simulator, files, pau
 
 
 def test_a_wrong_key_gives_what_golden_gives_with_it(simulate, simulator, files):
-    found = simulate(files.image, *ACCELERATOR, "--key-file", files.wrong_key, "--count", 3, "--simulator", simulator)
+    found = simulate(
+        files.loadable, *ACCELERATOR, "--key-file", files.wrong_key, "--count", 3, "--simulator", simulator
+    )
     assert found["mismatches"] == 0
 
 
 def test_a_profile_is_printed_and_drawn_and_adds_up(deeplock, files, tmp_path):
     picture, figures = tmp_path / "folder" / "profile.png", tmp_path / "run.json"
     outcome = deeplock(
-        "simulate", files.image, *ACCELERATOR, "--key-file", files.key, "--count", 3, "--simulator", "native",
+        "simulate", files.loadable, *ACCELERATOR, "--key-file", files.key, "--count", 3, "--simulator", "native",
         "--profile", picture, "--json", figures,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
@@ -64,14 +75,14 @@ def test_a_profile_is_printed_and_drawn_and_adds_up(deeplock, files, tmp_path):
 
 
 def test_without_a_profile_there_are_no_layers(simulate, files):
-    found = simulate(files.image, *ACCELERATOR, "--key-file", files.key, "--count", 1, "--simulator", "native")
+    found = simulate(files.loadable, *ACCELERATOR, "--key-file", files.key, "--count", 1, "--simulator", "native")
     assert found["layers"] == []
 
 
 def test_a_profile_that_cannot_be_written_is_refused_before_the_run(files, refused, tmp_path):
     (tmp_path / "file").touch()
     line = refused(
-        "simulate", files.image, *ACCELERATOR, "--key-file", files.key, "--profile", tmp_path / "file" / "x.png"
+        "simulate", files.loadable, *ACCELERATOR, "--key-file", files.key, "--profile", tmp_path / "file" / "x.png"
     )
     assert line in (f"{tmp_path}/file: File exists", f"{tmp_path}/file/x.png: File exists")
 
@@ -79,7 +90,7 @@ def test_a_profile_that_cannot_be_written_is_refused_before_the_run(files, refus
 def test_waves_are_written(simulate, files, tmp_path):
     waves = tmp_path / "folder" / "run.fst"
     simulate(
-        files.image, *ACCELERATOR, "--key-file", files.key, "--count", 1, "--simulator", "icarus", "--waves", waves
+        files.loadable, *ACCELERATOR, "--key-file", files.key, "--count", 1, "--simulator", "icarus", "--waves", waves
     )
     assert waves.stat().st_size > 1000
 
@@ -87,11 +98,11 @@ def test_waves_are_written(simulate, files, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("rows", "cols", "beat"), [(4, 4, 4), (8, 16, 16)])
 def test_geometries_with_the_usual_memories(simulate, deeplock, files, tmp_path, rows, cols, beat):
-    image = tmp_path / "an.image"
+    loadable = tmp_path / "an.loadable"
     geometry = ("--rows", rows, "--cols", cols, "--bytes-per-beat", beat)
-    assert deeplock("compile", files.network, *geometry, "--key-file", files.key, "-o", image).code == 0
+    assert deeplock("compile", files.network, *geometry, "--key-file", files.key, "-o", loadable).code == 0
     for pauses in (0, 0.3):
-        found = simulate(image, "--key-file", files.key, "--count", 5, "--pauses", pauses)
+        found = simulate(loadable, "--key-file", files.key, "--count", 5, "--pauses", pauses)
         assert (found["mismatches"], found["rows"], found["cols"]) == (0, rows, cols)
 
 
@@ -106,42 +117,44 @@ def test_simulating_needs_no_torch(files):
         "from deeplock.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    arguments = ["simulate", files.image, *ACCELERATOR, "--key-file", files.key, "--count=1", "--simulator=icarus"]
+    arguments = ["simulate", files.loadable, *ACCELERATOR, "--key-file", files.key, "--count=1", "--simulator=icarus"]
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_an_image_for_another_geometry_is_refused(files, refused):
-    line = refused("simulate", files.image_8x8, "--key-file", files.key, "--rows", 4, "--cols", 4)
-    assert line == ("image is compiled for 8x8 (B = 8), the accelerator is 4x4 (B = 4): compile it for that geometry")
+def test_a_loadable_for_another_geometry_is_refused(files, refused):
+    line = refused("simulate", files.loadable_8x8, "--key-file", files.key, "--rows", 4, "--cols", 4)
+    assert line == (
+        "loadable is compiled for 8x8 (B = 8), the accelerator is 4x4 (B = 4): compile it for that geometry"
+    )
 
 
-def test_a_truncated_image_is_refused(files, refused, tmp_path):
-    short = tmp_path / "short.image"
-    short.write_bytes(files.image.read_bytes()[:-1])
+def test_a_truncated_loadable_is_refused(files, refused, tmp_path):
+    short = tmp_path / "short.loadable"
+    short.write_bytes(files.loadable.read_bytes()[:-1])
     assert "truncated" in refused("simulate", short, "--key-file", files.key)
 
 
 def test_a_missing_verilator_is_named(files, refused, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("deeplock.sim.toolchain._verilator_bin", lambda: None)
-    line = refused("simulate", files.image, "--key-file", files.key)
+    line = refused("simulate", files.loadable, "--key-file", files.key)
     assert line.startswith("verilator needs verilator, which is not on PATH")
 
 
 def test_keys_that_are_missing_or_of_no_use_are_named(files, refused):
-    assert refused("simulate", files.image) == "it is locked with suite deep-lock: give --key-file"
-    assert "it is not locked" in refused("simulate", files.plain_image, "--key-file", files.key)
+    assert refused("simulate", files.loadable) == "it is locked with suite deep-lock: give --key-file"
+    assert "it is not locked" in refused("simulate", files.plain_loadable, "--key-file", files.key)
 
 
 def test_more_images_than_there_are_is_a_fault(files, refused):
-    line = refused("simulate", files.image, "--key-file", files.key, "--count", 361)
+    line = refused("simulate", files.loadable, "--key-file", files.key, "--count", 361)
     assert line == "data set digits: has 360 images, not 361"
 
 
 def test_images_of_the_user_must_fit(files, refused, tmp_path):
     images = tmp_path / "images.npz"
     np.savez(images, images=np.zeros((2, 5, 5, 1), np.float32))
-    line = refused("simulate", files.image, "--key-file", files.key, "--images", images)
+    line = refused("simulate", files.loadable, "--key-file", files.key, "--images", images)
     assert line == f"{images}: images must be [n, 8, 8, 1], not [2, 5, 5, 1]"

@@ -47,11 +47,11 @@ class Loop(wiring.Component):
                 ours, theirs = getattr(link, f"m_{name[2:]}"), getattr(registers, name)
                 m.d.comb += theirs.eq(ours) if member.flow == In else ours.eq(theirs)
         m.d.comb += [
-            link.s_axis_ofmap_tvalid.eq(reader.m_axis_image_tvalid),
-            link.s_axis_ofmap_tdata.eq(reader.m_axis_image_tdata),
-            link.s_axis_ofmap_tlast.eq(reader.m_axis_image_tlast),
+            link.s_axis_ofmap_tvalid.eq(reader.m_axis_loadable_tvalid),
+            link.s_axis_ofmap_tdata.eq(reader.m_axis_loadable_tdata),
+            link.s_axis_ofmap_tlast.eq(reader.m_axis_loadable_tlast),
             link.s_axis_ofmap_tkeep.eq(-1),
-            reader.m_axis_image_tready.eq(link.s_axis_ofmap_tready),
+            reader.m_axis_loadable_tready.eq(link.s_axis_ofmap_tready),
         ]
         spi, sck = reader.spi, Signal()
         m.d.sync += [self.cs_n.eq(~spi.cs), self.o.eq(spi.o), self.oe.eq(spi.oe), spi.i.eq(self.i), sck.eq(spi.sck)]

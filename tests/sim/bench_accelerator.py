@@ -8,7 +8,7 @@ import numpy as np
 from cocotbext.axi import AxiResp
 
 from deeplock.pymodel.spec.driver import AcceleratorError
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Access, Command, Error, Status
 from deeplock.sim.driver import Driver
 from tests.sim import tiny
@@ -17,7 +17,7 @@ CONFIG = tiny.ACCUMULATORS_TOO_FEW
 PAUSES = float(os.environ["DEEPLOCK_TEST_PAUSES"])
 THOROUGH = bool(os.environ.get("DEEPLOCK_TEST_THOROUGH"))
 """Check after every single fault that the next run is right; else, on a slow simulator, now and then."""
-IMAGE = tiny.tiny_image(CONFIG)
+LOADABLE = tiny.tiny_loadable(CONFIG)
 
 
 async def started(dut) -> Driver:
@@ -30,17 +30,17 @@ async def works(driver: Driver, count: int = 2, key: bytes = tiny.KEY) -> dict[s
     """A run from the key on is right, and its counters add up."""
     ifmaps = tiny.ifmaps(count, seed=count)
     await driver.load_key(key)
-    run = await driver.run(IMAGE, list(ifmaps))
-    assert np.array_equal(np.stack(run.ofmaps), tiny.expected(IMAGE, CONFIG, ifmaps, key))
+    run = await driver.run(LOADABLE, list(ifmaps))
+    assert np.array_equal(np.stack(run.ofmaps), tiny.expected(LOADABLE, CONFIG, ifmaps, key))
     assert run.counters["CYCLES"] == sum(run.counters[name] for name, _ in COUNTERS if name != "CYCLES")
     return run.counters
 
 
-async def fails(driver: Driver, image: Image, code: Error, ifmaps=None) -> None:
+async def fails(driver: Driver, loadable: Loadable, code: Error, ifmaps=None) -> None:
     """The run stops with the code and without key; the next one is right."""
     await driver.load_key(tiny.KEY)
     try:
-        await driver.run(image, list(tiny.ifmaps(2) if ifmaps is None else ifmaps))
+        await driver.run(loadable, list(tiny.ifmaps(2) if ifmaps is None else ifmaps))
     except AcceleratorError as error:
         assert error.code == code, f"{error}, not {code.name}"
     else:
@@ -51,11 +51,11 @@ async def fails(driver: Driver, image: Image, code: Error, ifmaps=None) -> None:
         await works(driver)
 
 
-def edited(index: int, **fields: int) -> Image:
-    """The image with other values in one descriptor."""
-    program = list(IMAGE.program)
+def edited(index: int, **fields: int) -> Loadable:
+    """The loadable with other values in one descriptor."""
+    program = list(LOADABLE.program)
     program[index] = {**program[index], **fields}
-    return replace(IMAGE, program=tuple(program))
+    return replace(LOADABLE, program=tuple(program))
 
 
 @cocotb.test()
@@ -64,8 +64,8 @@ async def runs_follow_runs(dut):
     for key in (tiny.KEY, tiny.WRONG_KEY):
         await works(driver, 3, key)
     ifmaps = tiny.ifmaps(4)
-    run = await driver.run(IMAGE, list(ifmaps))  # key and program are still there
-    assert np.array_equal(np.stack(run.ofmaps), tiny.expected(IMAGE, CONFIG, ifmaps, tiny.WRONG_KEY))
+    run = await driver.run(LOADABLE, list(ifmaps))  # key and program are still there
+    assert np.array_equal(np.stack(run.ofmaps), tiny.expected(LOADABLE, CONFIG, ifmaps, tiny.WRONG_KEY))
 
 
 @cocotb.test()
@@ -81,9 +81,9 @@ async def a_start_without_key_or_program(dut):
     await driver.load_key(tiny.KEY)
     await driver.write("CONTROL", Command.START)
     assert (await driver.status()) >> 8 == Error.NO_PROGRAM
-    await driver.load_program(IMAGE)
+    await driver.load_program(LOADABLE)
     try:
-        await driver.run(IMAGE, list(tiny.ifmaps(1)))
+        await driver.run(LOADABLE, list(tiny.ifmaps(1)))
     except AcceleratorError as error:
         assert error.code == Error.NO_KEY  # the error before zeroised it
     else:
@@ -105,9 +105,9 @@ async def a_key_of_another_size(dut):
 async def parameters_too_few_or_too_many(dut):
     driver = await started(dut)
     beat = CONFIG.bytes_per_beat
-    await fails(driver, replace(IMAGE, parameters=IMAGE.parameters[:-beat]), Error.IMAGE_TRUNCATED)
-    await fails(driver, replace(IMAGE, parameters=IMAGE.parameters[:beat]), Error.IMAGE_TRUNCATED)
-    await fails(driver, replace(IMAGE, parameters=IMAGE.parameters + bytes(9 * beat)), Error.IMAGE_TOO_LONG)
+    await fails(driver, replace(LOADABLE, parameters=LOADABLE.parameters[:-beat]), Error.LOADABLE_TRUNCATED)
+    await fails(driver, replace(LOADABLE, parameters=LOADABLE.parameters[:beat]), Error.LOADABLE_TRUNCATED)
+    await fails(driver, replace(LOADABLE, parameters=LOADABLE.parameters + bytes(9 * beat)), Error.LOADABLE_TOO_LONG)
 
 
 @cocotb.test()
@@ -115,7 +115,7 @@ async def headers_of_something_else(dut):
     driver = await started(dut)
     for fields, code in (
         ({"magic": 0x12345678}, Error.BAD_MAGIC),
-        ({"version": IMAGE.header["version"] - 1}, Error.BAD_GEOMETRY),
+        ({"version": LOADABLE.header["version"] - 1}, Error.BAD_GEOMETRY),
         ({"rows": 8}, Error.BAD_GEOMETRY),
         ({"cols": 8}, Error.BAD_GEOMETRY),
         ({"bytes_per_beat": 8}, Error.BAD_GEOMETRY),
@@ -129,26 +129,26 @@ async def headers_of_something_else(dut):
         ({"parameter_beats": 0}, Error.BAD_DESCRIPTOR),
         ({"runs": 0}, Error.BAD_DESCRIPTOR),
     ):
-        await fails(driver, replace(IMAGE, header={**IMAGE.header, **fields}), code)
+        await fails(driver, replace(LOADABLE, header={**LOADABLE.header, **fields}), code)
 
 
 @cocotb.test()
 async def a_program_cut_short(dut):
     driver = await started(dut)
 
-    class Short(Image):
+    class Short(Loadable):
         @property
         def head(self) -> bytes:
             return super().head[:-64]
 
-    short = Short(IMAGE.header, IMAGE.program, b"", IMAGE.interface)
-    await fails(driver, short, Error.IMAGE_TRUNCATED)
+    short = Short(LOADABLE.header, LOADABLE.program, b"", LOADABLE.interface)
+    await fails(driver, short, Error.LOADABLE_TRUNCATED)
 
 
 @cocotb.test()
 async def descriptors_that_are_wrong_end_in_an_error(dut):
     driver = await started(dut)
-    last = len(IMAGE.program) - 1
+    last = len(LOADABLE.program) - 1
     for index, fields in (
         (0, {"opcode": 2}),
         (0, {"kblocks": 0}),
@@ -161,12 +161,12 @@ async def descriptors_that_are_wrong_end_in_an_error(dut):
         (1, {"kernel_h": 0}),
         (last, {"pool_w": 0}),
         # loader and feeder disagree about the number of tiles
-        (last, {"kernel_h": IMAGE.program[last]["kernel_h"] + 1}),
-        (last, {"kernel_w": IMAGE.program[last]["kernel_w"] - 1}),
+        (last, {"kernel_h": LOADABLE.program[last]["kernel_h"] + 1}),
+        (last, {"kernel_w": LOADABLE.program[last]["kernel_w"] - 1}),
         # program and stream disagree about the number of bytes
-        (last, {"kblocks": IMAGE.program[last]["kblocks"] + 1}),
-        (last, {"groups": IMAGE.program[last]["groups"] + 1}),
-        (last, {"groups": IMAGE.program[last]["groups"] - 1}),
+        (last, {"kblocks": LOADABLE.program[last]["kblocks"] + 1}),
+        (last, {"groups": LOADABLE.program[last]["groups"] + 1}),
+        (last, {"groups": LOADABLE.program[last]["groups"] - 1}),
         # an ifmap that never comes
         (last, {"wait_input": 1}),
         (last, {"wait_input": 1, "release_input": 1}),
@@ -179,7 +179,7 @@ async def descriptors_that_are_wrong_end_in_an_error(dut):
 async def ifmaps_too_short_or_too_long(dut):
     driver = await started(dut)
 
-    class Other(Image):
+    class Other(Loadable):
         bytes_more = 0
 
         def pack_ifmap(self, ifmap) -> bytes:
@@ -187,7 +187,7 @@ async def ifmaps_too_short_or_too_long(dut):
             return (data + bytes(8 * CONFIG.rows))[: len(data) + self.bytes_more]
 
     for Other.bytes_more in (-CONFIG.rows, 5 * CONFIG.rows):
-        other = Other(IMAGE.header, IMAGE.program, IMAGE.parameters, IMAGE.interface)
+        other = Other(LOADABLE.header, LOADABLE.program, LOADABLE.parameters, LOADABLE.interface)
         await fails(driver, other, Error.IFMAP_LENGTH)
 
 
@@ -196,9 +196,9 @@ async def abort_at_any_time(dut):
     driver = await started(dut)
     for cycles, command in ((0, Command.ABORT), (40, Command.ZEROISE), (150, Command.ABORT), (400, Command.ZEROISE)):
         await driver.load_key(tiny.KEY)
-        await driver.load_program(IMAGE)
+        await driver.load_program(LOADABLE)
         for ifmap in tiny.ifmaps(3):
-            driver.ifmap.send_nowait(IMAGE.pack_ifmap(ifmap))
+            driver.ifmap.send_nowait(LOADABLE.pack_ifmap(ifmap))
         await driver.write("COUNT", 3)
         await driver.write("CONTROL", Command.START)
         if cycles:
@@ -219,8 +219,8 @@ async def no_start_finds_the_key_that_an_error_takes(dut):
     await driver.write("COUNT", 1)
     for phase in range(8):
         await driver.load_key(tiny.KEY)
-        await driver.load_program(IMAGE)
-        driver.ifmap.send_nowait(IMAGE.pack_ifmap(tiny.ifmaps(1)[0])[: -CONFIG.rows])
+        await driver.load_program(LOADABLE)
+        driver.ifmap.send_nowait(LOADABLE.pack_ifmap(tiny.ifmaps(1)[0])[: -CONFIG.rows])
         await driver.write("CONTROL", Command.START)
         await driver.wait(1 + phase)
         for _ in range(100):
@@ -236,8 +236,8 @@ async def reset_in_mid_operation(dut):
     driver = await started(dut)
     for cycles in (3, 100, 333, 777):
         await driver.load_key(tiny.KEY)
-        await driver.load_program(IMAGE)
-        driver.ifmap.send_nowait(IMAGE.pack_ifmap(tiny.ifmaps(1)[0]))
+        await driver.load_program(LOADABLE)
+        driver.ifmap.send_nowait(LOADABLE.pack_ifmap(tiny.ifmaps(1)[0]))
         await driver.write("CONTROL", Command.START)
         await driver.wait(cycles)
         await driver.reset()
@@ -260,7 +260,7 @@ async def neither_key_nor_weights_can_be_read(dut):
     driver = await started(dut)
     await works(driver)
     ifmaps = tiny.ifmaps(1)
-    run = await driver.run(IMAGE, list(ifmaps))
+    run = await driver.run(LOADABLE, list(ifmaps))
     seen = {"ofmap": np.stack(run.ofmaps).tobytes()}
     readable = {register.address for register in REGISTERS if register.access != Access.WRITE}
     for at in range(0, 0x1000, 4):
@@ -269,7 +269,7 @@ async def neither_key_nor_weights_can_be_read(dut):
             seen[f"register 0x{at:03x}"] = bytes(answer.data)
         else:
             assert bytes(answer.data) == bytes(4), f"0x{at:03x}"
-    plain = IMAGE.unlocked(tiny.KEY).parameters
+    plain = LOADABLE.unlocked(tiny.KEY).parameters
     # four bytes in a row are no accident: 2**-32 for each of the places
     secrets = {data[at : at + 4] for data in (tiny.KEY, plain) for at in range(len(data) - 3)}
     secrets |= {word[::-1] for word in secrets}

@@ -17,14 +17,14 @@ from deeplock.pymodel.lock.suites import SUITES
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import COUNTERS, Command, Error
 
-__all__ = ["FakeAccelerator", "FakeImage"]
+__all__ = ["FakeAccelerator", "FakeLoadable"]
 
 BEAT = 8
 
 
 @dataclass(frozen=True)
-class FakeImage:
-    """An image of `beats` parameter beats for ifmaps of `shape`."""
+class FakeLoadable:
+    """A loadable of `beats` parameter beats for ifmaps of `shape`."""
 
     shape: tuple[int, int, int]
     parameters: bytes
@@ -57,7 +57,7 @@ class FakeAccelerator(wiring.Component):
         self.config = config
         super().__init__(
             axi_lite_members("s_axil", ADDRESS_BITS)
-            | axi_stream_members("s_axis_image", In, BEAT)
+            | axi_stream_members("s_axis_loadable", In, BEAT)
             | axi_stream_members("s_axis_ifmap", In, BEAT)
             | axi_stream_members("m_axis_ofmap", Out, BEAT, keep=True)
         )
@@ -69,20 +69,20 @@ class FakeAccelerator(wiring.Component):
             inner, outer = getattr(registers, name), getattr(self, name)
             m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
 
-        image_beat = self.s_axis_image_tvalid & self.s_axis_image_tready
+        loadable_beat = self.s_axis_loadable_tvalid & self.s_axis_loadable_tready
         ifmap_beat = self.s_axis_ifmap_tvalid & self.s_axis_ifmap_tready
         ofmap_beat = self.m_axis_ofmap_tvalid & self.m_axis_ofmap_tready
         count, left = Signal(16), Signal(32)
         parameter_beats, ifmap_beats, last_bytes = Signal(32), Signal(32), Signal(32)
         mask = Signal(64)
         loaded, done, error = Signal(), Signal(), Signal(8)
-        in_image, in_ifmap = Signal(), Signal()
+        in_loadable, in_ifmap = Signal(), Signal()
         busy, flushing = Signal(), Signal()
         m.d.comb += registers.status.eq(
             busy | loaded << 1 | registers.keyed << 2 | done << 3 | flushing << 4 | error << 8
         )
-        with m.If(image_beat):
-            m.d.sync += in_image.eq(~self.s_axis_image_tlast)
+        with m.If(loadable_beat):
+            m.d.sync += in_loadable.eq(~self.s_axis_loadable_tlast)
         with m.If(ifmap_beat):
             m.d.sync += in_ifmap.eq(~self.s_axis_ifmap_tlast)
 
@@ -115,22 +115,22 @@ class FakeAccelerator(wiring.Component):
                     with m.If(~loaded):
                         stop(Error.NO_PROGRAM)
             with m.State("flush"):
-                m.d.comb += [self.s_axis_image_tready.eq(in_image), self.s_axis_ifmap_tready.eq(in_ifmap)]
-                with m.If(~in_image & ~in_ifmap):
+                m.d.comb += [self.s_axis_loadable_tready.eq(in_loadable), self.s_axis_ifmap_tready.eq(in_ifmap)]
+                with m.If(~in_loadable & ~in_ifmap):
                     m.next = "idle"
             with m.State("head"):
-                m.d.comb += self.s_axis_image_tready.eq(1)
-                with m.If(image_beat):
-                    m.d.sync += parameter_beats.eq(self.s_axis_image_tdata[32:])
+                m.d.comb += self.s_axis_loadable_tready.eq(1)
+                with m.If(loadable_beat):
+                    m.d.sync += parameter_beats.eq(self.s_axis_loadable_tdata[32:])
                     m.next = "head2"
-                    with m.If(self.s_axis_image_tdata[:32] != 2):
+                    with m.If(self.s_axis_loadable_tdata[:32] != 2):
                         stop(Error.BAD_MAGIC)
                 stop_on_abort()
             with m.State("head2"):
-                m.d.comb += self.s_axis_image_tready.eq(1)
-                with m.If(image_beat):
-                    m.d.sync += [ifmap_beats.eq(self.s_axis_image_tdata[:32]), loaded.eq(1)]
-                    m.d.sync += last_bytes.eq(self.s_axis_image_tdata[32:])
+                m.d.comb += self.s_axis_loadable_tready.eq(1)
+                with m.If(loadable_beat):
+                    m.d.sync += [ifmap_beats.eq(self.s_axis_loadable_tdata[:32]), loaded.eq(1)]
+                    m.d.sync += last_bytes.eq(self.s_axis_loadable_tdata[32:])
                     m.next = "idle"
                 stop_on_abort()
             with m.State("start"):
@@ -138,16 +138,16 @@ class FakeAccelerator(wiring.Component):
                 m.next = "parameters"
                 stop_on_abort()
             with m.State("parameters"):
-                m.d.comb += self.s_axis_image_tready.eq(1)
-                with m.If(image_beat):
-                    m.d.sync += [mask.eq(mask ^ self.s_axis_image_tdata), left.eq(left - 1)]
+                m.d.comb += self.s_axis_loadable_tready.eq(1)
+                with m.If(loadable_beat):
+                    m.d.sync += [mask.eq(mask ^ self.s_axis_loadable_tdata), left.eq(left - 1)]
                     with m.If(left == 0):
                         m.d.sync += left.eq(ifmap_beats - 1)
                         m.next = "echo"
-                        with m.If(~self.s_axis_image_tlast):
-                            stop(Error.IMAGE_TOO_LONG)
-                    with m.Elif(self.s_axis_image_tlast):
-                        stop(Error.IMAGE_TRUNCATED)
+                        with m.If(~self.s_axis_loadable_tlast):
+                            stop(Error.LOADABLE_TOO_LONG)
+                    with m.Elif(self.s_axis_loadable_tlast):
+                        stop(Error.LOADABLE_TRUNCATED)
                 stop_on_abort()
             with m.State("echo"):
                 m.d.comb += [

@@ -14,7 +14,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.driver import AcceleratorError
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.bench import run_bench
 from deeplock.sim.build import build
 from deeplock.sim.run import simulate
@@ -51,27 +51,27 @@ def test_accelerator(simulator, pauses, tmp_path):
 )
 @pytest.mark.parametrize("key", [tiny.KEY, tiny.WRONG_KEY], ids=["right", "wrong"])
 def test_geometries(config, key):
-    image, ifmaps = tiny.tiny_image(config), tiny.ifmaps(4)
+    loadable, ifmaps = tiny.tiny_loadable(config), tiny.ifmaps(4)
     for pauses in (0.0, 0.3):
-        found = simulate(image, config, key, list(ifmaps), pauses=pauses, seed=5).ofmaps
-        assert np.array_equal(np.stack(found), tiny.expected(image, config, ifmaps, key))
+        found = simulate(loadable, config, key, list(ifmaps), pauses=pauses, seed=5).ofmaps
+        assert np.array_equal(np.stack(found), tiny.expected(loadable, config, ifmaps, key))
 
 
 def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
-    image = tiny.tiny_image(NARROW)
-    for layer in (0, len(image.program) - 1):
-        program = [{**fields, "narrow": int(index != layer)} for index, fields in enumerate(image.program)]
+    loadable = tiny.tiny_loadable(NARROW)
+    for layer in (0, len(loadable.program) - 1):
+        program = [{**fields, "narrow": int(index != layer)} for index, fields in enumerate(loadable.program)]
         with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
-            simulate(replace(image, program=tuple(program)), NARROW, tiny.KEY, list(tiny.ifmaps(1)))
+            simulate(replace(loadable, program=tuple(program)), NARROW, tiny.KEY, list(tiny.ifmaps(1)))
 
 
 @pytest.mark.parametrize("fields", [{"fold": 1}, {"diagonal": 1}], ids=str)
 def test_a_layer_that_is_not_lean_stops_a_lean_accelerator(fields, monkeypatch):
-    image = tiny.tiny_image(LEAN)
-    monkeypatch.setattr(Image, "check_fits", lambda self, config: None)
-    program = (*image.program[:-1], image.program[-1] | fields)
+    loadable = tiny.tiny_loadable(LEAN)
+    monkeypatch.setattr(Loadable, "check_fits", lambda self, config: None)
+    program = (*loadable.program[:-1], loadable.program[-1] | fields)
     with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
-        simulate(replace(image, program=program), LEAN, tiny.KEY, list(tiny.ifmaps(1)))
+        simulate(replace(loadable, program=program), LEAN, tiny.KEY, list(tiny.ifmaps(1)))
 
 
 def test_the_lock_costs_at_most_32_cycles(simulator):
@@ -79,8 +79,8 @@ def test_the_lock_costs_at_most_32_cycles(simulator):
     config = tiny.ACCUMULATORS_TOO_FEW
     plain_config = replace(config, suite="plain")
     ifmaps = tiny.ifmaps(3)
-    locked = simulate(tiny.tiny_image(config), config, tiny.KEY, list(ifmaps), simulator)
-    plain = simulate(tiny.tiny_image(plain_config), plain_config, b"", list(ifmaps), simulator)
+    locked = simulate(tiny.tiny_loadable(config), config, tiny.KEY, list(ifmaps), simulator)
+    plain = simulate(tiny.tiny_loadable(plain_config), plain_config, b"", list(ifmaps), simulator)
     assert np.array_equal(np.stack(locked.ofmaps), np.stack(plain.ofmaps))
     assert 0 <= locked.counters["CYCLES"] - plain.counters["CYCLES"] <= 32
     assert locked.counters["KEY_STARVED"] == 0
@@ -90,14 +90,14 @@ def test_the_lock_costs_at_most_32_cycles(simulator):
 def test_a_batch_shares_its_dense_weights(simulator, pauses):
     """5 ifmaps in batches of 3, so one too many; the second layer takes several descriptors for each."""
     config, ifmaps = tiny.ACCUMULATORS_TOO_FEW, tiny.ifmaps(5)
-    image = tiny.tiny_image(config, batch=3)
+    loadable = tiny.tiny_loadable(config, batch=3)
     dense = tiny.tiny_network().layers[-1].weight.size
-    single = tiny.tiny_image(config)
-    saved = 3 * len(single.parameters) - len(image.parameters)
+    single = tiny.tiny_loadable(config)
+    saved = 3 * len(single.parameters) - len(loadable.parameters)
     assert 2 * dense <= saved < 2 * (dense + 200)
-    result = simulate(image, config, tiny.KEY, list(ifmaps), simulator, pauses=pauses)
+    result = simulate(loadable, config, tiny.KEY, list(ifmaps), simulator, pauses=pauses)
     assert np.array_equal(np.stack(result.ofmaps), tiny.expected(single, config, ifmaps))
-    native = simulate(image, config, tiny.KEY, list(ifmaps), "native", pauses=pauses, jobs=2)
+    native = simulate(loadable, config, tiny.KEY, list(ifmaps), "native", pauses=pauses, jobs=2)
     assert np.array_equal(np.stack(native.ofmaps), tiny.expected(single, config, ifmaps))
 
 
@@ -107,11 +107,11 @@ def test_a_batch_shares_its_dense_weights(simulator, pauses):
 def test_random_networks(config, case):
     network, ifmaps = case
     try:
-        image = compile_network(network, config, np.random.default_rng(0)).locked(config.suite, tiny.KEY)
+        loadable = compile_network(network, config, np.random.default_rng(0)).locked(config.suite, tiny.KEY)
     except DeeplockError:
         return  # does not fit: test_compiler.py looks after that
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
-    assert np.array_equal(np.stack(simulate(image, config, tiny.KEY, list(ifmaps)).ofmaps), expected)
-    wrong = interpreter.run(image, tiny.WRONG_KEY, ifmaps, config)
-    found = simulate(image, config, tiny.WRONG_KEY, list(ifmaps), pauses=0.2, seed=3).ofmaps
+    assert np.array_equal(np.stack(simulate(loadable, config, tiny.KEY, list(ifmaps)).ofmaps), expected)
+    wrong = interpreter.run(loadable, tiny.WRONG_KEY, ifmaps, config)
+    found = simulate(loadable, config, tiny.WRONG_KEY, list(ifmaps), pauses=0.2, seed=3).ofmaps
     assert np.array_equal(np.stack(found), wrong)

@@ -16,23 +16,23 @@ from tests.random_networks import chains
 from tests.sim import tiny
 
 CONFIG = tiny.ACCUMULATORS_TOO_FEW
-IMAGE = tiny.tiny_image(CONFIG)
+LOADABLE = tiny.tiny_loadable(CONFIG)
 IFMAPS = list(tiny.ifmaps(3))
 CAUSES = [name for name, _ in COUNTERS if name != "CYCLES"]
 
 
-def measured(image, ifmaps, simulator: str, pauses: float = 0.0) -> tuple[dict[str, int], list[dict[str, int]]]:
+def measured(loadable, ifmaps, simulator: str, pauses: float = 0.0) -> tuple[dict[str, int], list[dict[str, int]]]:
     """Counters of the whole run and of its layers."""
-    whole = simulate(image, CONFIG, tiny.KEY, ifmaps, simulator, pauses, seed=5).counters
-    return whole, profile(image, CONFIG, tiny.KEY, ifmaps, whole, simulator, pauses, seed=5)
+    whole = simulate(loadable, CONFIG, tiny.KEY, ifmaps, simulator, pauses, seed=5).counters
+    return whole, profile(loadable, CONFIG, tiny.KEY, ifmaps, whole, simulator, pauses, seed=5)
 
 
-native = cache(lambda: measured(IMAGE, IFMAPS, "native"))
+native = cache(lambda: measured(LOADABLE, IFMAPS, "native"))
 
 
-def check(image, count: int, whole: dict[str, int], layers: list[dict[str, int]]) -> None:
-    assert len(layers) == len(image.program)
-    for fields, counters in zip(image.program, layers, strict=True):
+def check(loadable, count: int, whole: dict[str, int], layers: list[dict[str, int]]) -> None:
+    assert len(layers) == len(loadable.program)
+    for fields, counters in zip(loadable.program, layers, strict=True):
         assert counters["CYCLES"] == sum(counters[cause] for cause in CAUSES)
         assert counters["COMPUTE"] == count * fields["groups"] * fields["kblocks"] * pixels_of(fields)
         assert fields["wait_input"] or not counters["INPUT_STARVED"]
@@ -43,15 +43,15 @@ def check(image, count: int, whole: dict[str, int], layers: list[dict[str, int]]
 
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
 def test_layers_add_up_to_the_run(simulator, pauses):
-    whole, layers = measured(IMAGE, IFMAPS, simulator, pauses)
-    check(IMAGE, len(IFMAPS), whole, layers)
+    whole, layers = measured(LOADABLE, IFMAPS, simulator, pauses)
+    check(LOADABLE, len(IFMAPS), whole, layers)
     if not pauses:
         assert (whole, layers) == native()
 
 
 def test_layers_add_up_to_the_run_without_cocotb():
     whole, layers = native()
-    check(IMAGE, len(IFMAPS), whole, layers)
+    check(LOADABLE, len(IFMAPS), whole, layers)
     assert layers[0]["INPUT_STARVED"] and layers[-1]["LOAD_BOUND"]
 
 
@@ -60,25 +60,25 @@ def test_layers_add_up_to_the_run_without_cocotb():
 def test_layers_of_random_networks_add_up(case):
     network, ifmaps = case
     try:
-        image = compile_network(network, CONFIG, np.random.default_rng(0)).locked(CONFIG.suite, tiny.KEY)
+        loadable = compile_network(network, CONFIG, np.random.default_rng(0)).locked(CONFIG.suite, tiny.KEY)
     except DeeplockError:
         return  # does not fit: test_compiler.py looks after that
-    check(image, len(ifmaps), *measured(image, list(ifmaps), "native", pauses=0.2))
+    check(loadable, len(ifmaps), *measured(loadable, list(ifmaps), "native", pauses=0.2))
 
 
 def test_a_layer_that_the_program_does_not_have_counts_nothing():
-    run = simulate(IMAGE, CONFIG, tiny.KEY, IFMAPS, "native", profile=len(IMAGE.program) + 1)
+    run = simulate(LOADABLE, CONFIG, tiny.KEY, IFMAPS, "native", profile=len(LOADABLE.program) + 1)
     assert set(run.counters.values()) == {0}
 
 
 def test_progress_names_the_layer():
     lines = []
-    profile(IMAGE, CONFIG, tiny.KEY, IFMAPS, native()[0], "native", progress=lines.append)
-    assert lines[-1] == f"layer {len(IMAGE.program)} of {len(IMAGE.program)}: 3 of 3 inferences"
+    profile(LOADABLE, CONFIG, tiny.KEY, IFMAPS, native()[0], "native", progress=lines.append)
+    assert lines[-1] == f"layer {len(LOADABLE.program)} of {len(LOADABLE.program)}: 3 of 3 inferences"
 
 
 def test_layers_that_do_not_add_up_are_told_in_a_line():
     whole, _ = native()
     text = f"the layers' DRAIN add up to {whole['DRAIN']} cycles, those of the whole run are {whole['DRAIN'] + 1}"
     with pytest.raises(DeeplockError, match=f"^{text}$"):
-        profile(IMAGE, CONFIG, tiny.KEY, IFMAPS, {**whole, "DRAIN": whole["DRAIN"] + 1}, "native")
+        profile(LOADABLE, CONFIG, tiny.KEY, IFMAPS, {**whole, "DRAIN": whole["DRAIN"] + 1}, "native")

@@ -6,9 +6,9 @@ from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.network.network import Conv, MaxPool, Network, Quantisation
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["ACCUMULATORS_TOO_FEW", "KEY", "WRONG_KEY", "expected", "ifmaps", "tiny_image", "tiny_network"]
+__all__ = ["ACCUMULATORS_TOO_FEW", "KEY", "WRONG_KEY", "expected", "ifmaps", "tiny_loadable", "tiny_network"]
 
 KEY = bytes(range(0x31, 0x41))
 WRONG_KEY = bytes(range(0x61, 0x79))
@@ -49,15 +49,15 @@ def tiny_network(seed: int = 0, lean: bool = False) -> Network:
     return Network("tiny", (9, 9, 1), Quantisation(1 / 16, -5), Quantisation(1 / 8, -5), layers)
 
 
-def tiny_image(config: Config, seed: int = 0, batch: int = 1) -> Image:
+def tiny_loadable(config: Config, seed: int = 0, batch: int = 1) -> Loadable:
     """Locked with KEY if the configuration locks."""
-    image = compile_network(tiny_network(seed, config.lean), config, np.random.default_rng(seed), batch)
-    return image if config.suite == "plain" else image.locked(config.suite, KEY)
+    loadable = compile_network(tiny_network(seed, config.lean), config, np.random.default_rng(seed), batch)
+    return loadable if config.suite == "plain" else loadable.locked(config.suite, KEY)
 
 
 def ifmaps(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(-128, 128, (count, 9, 9, 1)).astype(np.int8)
 
 
-def expected(image: Image, config: Config, ifmaps: np.ndarray, key: bytes = KEY) -> np.ndarray:
-    return interpreter.run(image, b"" if image.suite == "plain" else key, ifmaps, config)
+def expected(loadable: Loadable, config: Config, ifmaps: np.ndarray, key: bytes = KEY) -> np.ndarray:
+    return interpreter.run(loadable, b"" if loadable.suite == "plain" else key, ifmaps, config)

@@ -47,13 +47,13 @@ def test_an_unknown_board_is_named_with_those_that_there_are():
 
 @EVERY
 def test_a_board_fits_together(there):
-    """Its device is known, its UART within 2 % of 1 Mbaud or more, its image behind any bitstream, digits fit."""
+    """Its device is known, its UART within 2 % of 1 Mbaud or more, its loadable behind any bitstream, digits fit."""
     assert there.device in DEVICES
     assert there.baud >= 1_000_000
     divisor(there.clock_hz, there.baud)
-    assert there.image_address >= 1 << 20
-    image = compile_network(trained.load("digits"), there.config)
-    assert there.image_address + len(image.stream) < 1 << 24
+    assert there.loadable_address >= 1 << 20
+    loadable = compile_network(trained.load("digits"), there.config)
+    assert there.loadable_address + len(loadable.stream) < 1 << 24
 
 
 @EVERY

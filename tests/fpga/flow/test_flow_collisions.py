@@ -30,9 +30,9 @@ def test_an_accelerator_whose_collisions_read_x_is_right(config, tmp_path, monke
 
     monkeypatch.setenv("DEEPLOCK_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(deeplock.sim.build.verilog, "convert", convert)
-    image, ifmaps = tiny.tiny_image(config), tiny.ifmaps(3)
+    loadable, ifmaps = tiny.tiny_loadable(config), tiny.ifmaps(3)
     key = tiny.KEY if config.suite != "plain" else b""
-    found = simulate(image, config, key, list(ifmaps), "icarus", pauses=0.2, seed=7).ofmaps
-    assert np.array_equal(np.stack(found), tiny.expected(image, config, ifmaps, key))
+    found = simulate(loadable, config, key, list(ifmaps), "icarus", pauses=0.2, seed=7).ofmaps
+    assert np.array_equal(np.stack(found), tiny.expected(loadable, config, ifmaps, key))
     (text,) = texts
     assert text.count("'hx") >= 8, "of accumulators, activations, program, entries, ifmap buffers, results"

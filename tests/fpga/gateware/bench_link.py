@@ -42,7 +42,7 @@ async def registers_and_flash_are_read_through_the_pins(dut):
     await client.write("COUNT", 1234)
     assert await client.read("COUNT") == 1234
     for start, length in ((0x123, 256), (4064, 64)):
-        await client.stream_image(start, length)
+        await client.stream_loadable(start, length)
         expected = (CONTENT + b"\xff" * 32)[start : start + length]
         for _ in range(2):
             got = None
@@ -63,7 +63,7 @@ async def damaged_bytes_are_sent_again_and_nothing_is_done_twice(dut):
         value = rng.randrange(1, 1 << 16)
         await client.write("COUNT", value)
         assert await client.read("COUNT") == value
-    await client.stream_image(0, 64)
+    await client.stream_loadable(0, 64)
     got = b""
     while len(got) < 64:
         got += await client.receive_ofmap() or b""
@@ -89,7 +89,7 @@ async def a_line_that_damages_everything_is_an_error(dut):
 async def a_dead_flash_is_an_error(dut):
     client, _ = await connected(dut, Flash(CONTENT, dead=True))
     try:
-        await client.stream_image(0, 64)
+        await client.stream_loadable(0, 64)
     except DeeplockError as error:
         assert str(error) == "uart: the board's flash does not answer"
     else:

@@ -219,15 +219,15 @@ def test_the_flash_reader_gets_its_ranges_or_the_host_an_error(dice):
         client = LinkClient(BytePipe(ctx, dut))
         await client.connect()
         with pytest.raises(DeeplockError, match="^the board: the board's flash does not answer$"):
-            await client.stream_image(0, 4)
+            await client.stream_loadable(0, 4)
         ctx.set(dut.flash.ready, 1)
         wanted = [(0x123456, 0xABCDE8), (0, 1 << 20), (0xFFFFF0, 16)]
         for start, length in wanted:
-            await client.stream_image(start, length)
+            await client.stream_loadable(start, length)
         assert ranges == wanted
         for start, length in ((0, 0), (-4, 4), (0xFFFFF0, 20)):
             with pytest.raises(ValueError, match=f"must lie within 16777216 bytes, not {start} and {length}"):
-                await client.stream_image(start, length)
+                await client.stream_loadable(start, length)
 
     run(dut, testbench, registers.work, take)
 

@@ -14,4 +14,4 @@ FULL_RATE = Config(rows=4, cols=4, bytes_per_beat=4, lanes=4)
 @pytest.mark.parametrize("config", [HALF_RATE, FULL_RATE], ids=["half_rate", "full_rate"])
 def test_the_link_through_its_pins(config, simulator, seed, tmp_path):
     folder = build(config, simulator, component=Loop)
-    assert run_bench("tests.fpga.bench_link", folder, simulator, tmp_path, {"DEEPLOCK_SEED": str(seed)}) == 5
+    assert run_bench("tests.fpga.gateware.bench_link", folder, simulator, tmp_path, {"DEEPLOCK_SEED": str(seed)}) == 5

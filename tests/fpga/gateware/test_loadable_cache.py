@@ -1,11 +1,11 @@
-"""The image cache between a model of the flash reader and whoever takes the stream."""
+"""The loadable cache between a model of the flash reader and whoever takes the stream."""
 
 from random import Random
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from deeplock.fpga.gateware.loadable_cache import ImageCache
+from deeplock.fpga.gateware.loadable_cache import LoadableCache
 from tests.hw.refusal import assert_refused
 from tests.hw.stream_tools import simulate
 
@@ -21,7 +21,7 @@ def beat(number: int, size: int) -> int:
 class Reader:
     """What `FlashReader` gives: beat i of a range is number address + i; a new request or `stop` ends the old one."""
 
-    def __init__(self, dut: ImageCache, pauses: float, dice: Random, size: int = BYTES) -> None:
+    def __init__(self, dut: LoadableCache, pauses: float, dice: Random, size: int = BYTES) -> None:
         self.dut, self.pauses, self.dice, self.size = dut, pauses, dice, size
         self.beats = 0
 
@@ -30,11 +30,11 @@ class Reader:
         ctx.set(dut.flash.ready, 1)
         while True:
             valid = bool(beats) and (valid or self.dice.random() >= self.pauses)
-            ctx.set(dut.s_axis_image_tvalid, valid)
-            ctx.set(dut.s_axis_image_tdata, beats[at] if beats else 0)
-            ctx.set(dut.s_axis_image_tlast, bool(beats) and at == len(beats) - 1)
+            ctx.set(dut.s_axis_loadable_tvalid, valid)
+            ctx.set(dut.s_axis_loadable_tdata, beats[at] if beats else 0)
+            ctx.set(dut.s_axis_loadable_tlast, bool(beats) and at == len(beats) - 1)
             *_, request, payload, stop, ready = await ctx.tick().sample(
-                dut.flash.valid, dut.flash.payload, dut.stop_flash, dut.s_axis_image_tready
+                dut.flash.valid, dut.flash.payload, dut.stop_flash, dut.s_axis_loadable_tready
             )
             if valid and ready:
                 at, valid = (at + 1) % len(beats), False
@@ -49,7 +49,7 @@ class Reader:
                 )
 
 
-async def request(ctx, dut: ImageCache, address: int, length: int) -> None:
+async def request(ctx, dut: LoadableCache, address: int, length: int) -> None:
     ctx.set(dut.request.payload, {"address": address, "length": length})
     ctx.set(dut.request.valid, 1)
     await ctx.tick()
@@ -57,21 +57,21 @@ async def request(ctx, dut: ImageCache, address: int, length: int) -> None:
     ctx.set(dut.request.valid, 0)
 
 
-async def take(ctx, dut: ImageCache, count: int, pauses: float, dice: Random) -> tuple[list, int]:
+async def take(ctx, dut: LoadableCache, count: int, pauses: float, dice: Random) -> tuple[list, int]:
     """`count` beats as (data, last), and the cycles that they took; what is offered stays until it is taken."""
     beats, cycles, offered = [], 0, None
     while len(beats) < count:
         ready = dice.random() >= pauses
-        ctx.set(dut.m_axis_image_tready, ready)
+        ctx.set(dut.m_axis_loadable_tready, ready)
         *_, valid, data, last = await ctx.tick().sample(
-            dut.m_axis_image_tvalid, dut.m_axis_image_tdata, dut.m_axis_image_tlast
+            dut.m_axis_loadable_tvalid, dut.m_axis_loadable_tdata, dut.m_axis_loadable_tlast
         )
         cycles += 1
         assert offered is None or (valid and (data, last) == offered)
         offered = (data, last) if valid and not ready else None
         if valid and ready:
             beats.append((data, last))
-    ctx.set(dut.m_axis_image_tready, 0)
+    ctx.set(dut.m_axis_loadable_tready, 0)
     return beats, cycles
 
 
@@ -84,7 +84,7 @@ def expected(address: int, length: int, count: int, size: int = BYTES) -> list[t
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
 def test_a_range_comes_once_from_the_flash_and_then_from_memory(pauses, size, dice):
     whole = 16 * size
-    dut = ImageCache(size, whole)
+    dut = LoadableCache(size, whole)
     reader = Reader(dut, pauses, dice, size)
 
     async def testbench(ctx):
@@ -100,7 +100,7 @@ def test_a_range_comes_once_from_the_flash_and_then_from_memory(pauses, size, di
 
 
 def test_a_replay_gives_a_beat_a_cycle_from_the_second_cycle_on(dice):
-    dut = ImageCache(BYTES, SIZE)
+    dut = LoadableCache(BYTES, SIZE)
     reader = Reader(dut, 0.0, dice)
 
     async def testbench(ctx):
@@ -114,7 +114,7 @@ def test_a_replay_gives_a_beat_a_cycle_from_the_second_cycle_on(dice):
 
 
 def test_a_range_longer_than_the_cache_always_comes_from_the_flash(dice):
-    dut = ImageCache(BYTES, SIZE)
+    dut = LoadableCache(BYTES, SIZE)
     reader = Reader(dut, 0.3, dice)
 
     async def testbench(ctx):
@@ -129,7 +129,7 @@ def test_a_range_longer_than_the_cache_always_comes_from_the_flash(dice):
 
 @pytest.mark.parametrize("taken", [3, 20])
 def test_stop_ends_the_stream_from_the_flash_and_from_memory(taken, dice):
-    dut = ImageCache(BYTES, SIZE)
+    dut = LoadableCache(BYTES, SIZE)
     reader = Reader(dut, 0.0, dice)
 
     async def testbench(ctx):
@@ -139,7 +139,7 @@ def test_stop_ends_the_stream_from_the_flash_and_from_memory(taken, dice):
         await ctx.tick()
         ctx.set(dut.stop, 0)
         for _ in range(10):
-            assert not ctx.get(dut.m_axis_image_tvalid)
+            assert not ctx.get(dut.m_axis_loadable_tvalid)
             await ctx.tick()
         await request(ctx, dut, 9, SIZE)
         found, _ = await take(ctx, dut, 40, 0.0, dice)
@@ -149,7 +149,7 @@ def test_stop_ends_the_stream_from_the_flash_and_from_memory(taken, dice):
 
 
 def test_reset_in_the_middle(dice):
-    dut = ImageCache(BYTES, SIZE)
+    dut = LoadableCache(BYTES, SIZE)
     reader = Reader(dut, 0.0, dice)
     reset = Signal()
 
@@ -171,4 +171,4 @@ def test_reset_in_the_middle(dice):
 
 @pytest.mark.parametrize("size", [0, 65])
 def test_a_size_that_is_no_number_of_beats_is_refused(size):
-    assert_refused(f"size must be a multiple of 4 bytes, not {size}", lambda: ImageCache(BYTES, size))
+    assert_refused(f"size must be a multiple of 4 bytes, not {size}", lambda: LoadableCache(BYTES, size))

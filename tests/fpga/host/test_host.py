@@ -44,7 +44,7 @@ def test_a_board_is_used_over_a_serial_port(dice):
         assert await client.read("CYCLES") == 0xFFFFFFFF
         assert await client.read_all(["ID", "CYCLES"] * 60) == [0x1234, 0xFFFFFFFF] * 60
         await client.write("COUNT", 7)
-        await client.stream_image(0x100000, 4096)
+        await client.stream_loadable(0x100000, 4096)
         assert await client.send_ifmap(ifmap)
         assert await client.receive_ofmap() == board.ofmap
         await client.reset()
@@ -160,7 +160,7 @@ def test_a_flash_that_does_not_answer():
     board = FakeBoard()
     board.flash = False
     with pseudo_terminal(board) as port:
-        assert fault(port, lambda client: client.stream_image(0, 4)) == "the board's flash does not answer"
+        assert fault(port, lambda client: client.stream_loadable(0, 4)) == "the board's flash does not answer"
 
 
 def test_a_board_that_falls_silent_or_is_unplugged():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from deeplock.hw.control.loadable_port import ImagePort
+from deeplock.hw.control.loadable_port import LoadablePort
 from deeplock.pymodel.lock.suites import SUITES
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, pack
@@ -63,7 +63,7 @@ def beats_of(config: Config, data: bytes, last: bool) -> list[dict[str, int]]:
 class Host:
     """Watches the program port and the error pulses, and drives the commands."""
 
-    def __init__(self, dut: ImagePort):
+    def __init__(self, dut: LoadablePort):
         self.dut = dut
         self.program: dict[int, int] = {}
         self.errors: list[Error] = []
@@ -99,7 +99,7 @@ class Host:
 def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pauses, rng, dice):
     """Header, program and first section are one packet, each further section is one; then the port takes nothing."""
     config, count = config_of(bytes_per_beat), 3
-    dut = ImagePort(config)
+    dut = LoadablePort(config)
     host = Host(dut)
     header = header_of(config)
     head = pack(HEADER, header) + program_of(rng, header["layers"])
@@ -122,14 +122,14 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
         got = await receive(ctx, dut.parameters, len(parameters), pauses, Random(dice.random()))
         assert [{"data": beat.data, "last": beat.last} for beat in got] == parameters
         ctx.set(dut.parameters.ready, 1)
-        ctx.set(dut.image.valid, 1)
+        ctx.set(dut.loadable.valid, 1)
         for _ in range(3):
-            assert not ctx.get(dut.image.ready) and not ctx.get(dut.parameters.valid)
+            assert not ctx.get(dut.loadable.ready) and not ctx.get(dut.parameters.valid)
             await ctx.tick()
 
     async def write(ctx):
         await ctx.tick().until(dut.loading)
-        await send(ctx, dut.image, beats, pauses, Random(dice.random()))
+        await send(ctx, dut.loadable, beats, pauses, Random(dice.random()))
 
     simulate(dut, testbench, write, background=[host.watch, partial(check_stable, stream=dut.parameters)])
     words = np.frombuffer(head[4 * WORDS :], "<u4").tolist()
@@ -140,14 +140,14 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
 def test_head_takes_a_cycle_a_word_and_parameters_pass_in_the_same_cycle(bytes_per_beat, rng):
     config = config_of(bytes_per_beat)
-    dut = ImagePort(config)
+    dut = LoadablePort(config)
     host = Host(dut)
     head = beats_of(config, pack(HEADER, header_of(config, layers=2)) + program_of(rng, 2), False)
 
     async def testbench(ctx):
         await host.load(ctx)
         start = host.now
-        await send(ctx, dut.image, head)
+        await send(ctx, dut.loadable, head)
         assert host.now - start == 3 * WORDS
         assert ctx.get(dut.loaded)
         ctx.set(dut.count, 1)
@@ -155,9 +155,9 @@ def test_head_takes_a_cycle_a_word_and_parameters_pass_in_the_same_cycle(bytes_p
         await ctx.tick()
         ctx.set(dut.parameters.ready, 1)
         for number in range(6):
-            ctx.set(dut.image.valid, 1)
-            ctx.set(dut.image.payload, {"data": number, "last": number == 5})
-            assert ctx.get(dut.image.ready) and ctx.get(dut.parameters.valid)
+            ctx.set(dut.loadable.valid, 1)
+            ctx.set(dut.loadable.payload, {"data": number, "last": number == 5})
+            assert ctx.get(dut.loadable.ready) and ctx.get(dut.parameters.valid)
             assert ctx.get(dut.parameters.payload.data) == number
             assert ctx.get(dut.parameters.payload.last) == (number == 5)
             await ctx.tick()
@@ -192,7 +192,7 @@ WRONG_HEADERS = [
 @pytest.mark.parametrize(("fields", "error"), WRONG_HEADERS, ids=lambda value: getattr(value, "name", str(value)))
 def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
     """Told with the second word after the header; the program is not loaded, and the next one is taken."""
-    dut = ImagePort(config)
+    dut = LoadablePort(config)
     host = Host(dut)
     right = beats_of(CONFIG, pack(HEADER, header_of(CONFIG)) + program_of(rng, 4), False)
 
@@ -200,15 +200,15 @@ def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
         await host.load(ctx)
         start = host.now
         data = pack(HEADER, header_of(CONFIG, **fields)) + bytes(CONFIG.bytes_per_beat)
-        await send(ctx, dut.image, beats_of(CONFIG, data, False)[:-1])
-        ctx.set(dut.image.valid, 1)
+        await send(ctx, dut.loadable, beats_of(CONFIG, data, False)[:-1])
+        ctx.set(dut.loadable.valid, 1)
         await ctx.tick().until(dut.error.any())
-        ctx.set(dut.image.valid, 0)
+        ctx.set(dut.loadable.valid, 0)
         assert host.errors == [error] and host.cycles == [start + WORDS + 1]
-        assert not ctx.get(dut.loaded) and not ctx.get(dut.loading) and not ctx.get(dut.image.ready)
+        assert not ctx.get(dut.loaded) and not ctx.get(dut.loading) and not ctx.get(dut.loadable.ready)
         await host.stop(ctx)
         await host.load(ctx)
-        await send(ctx, dut.image, right)
+        await send(ctx, dut.loadable, right)
         assert ctx.get(dut.loaded) and host.errors == [error]
 
     simulate(dut, testbench, background=[host.watch])
@@ -218,19 +218,19 @@ def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
 def test_a_head_that_ends_too_early_is_truncated_wherever_it_ends(bytes_per_beat, rng):
     """Also with its own last beat, since parameters must follow."""
     config = config_of(bytes_per_beat)
-    dut = ImagePort(config)
+    dut = LoadablePort(config)
     host = Host(dut)
     head = pack(HEADER, header_of(config, layers=1)) + program_of(rng, 1)
 
     async def testbench(ctx):
         for beats in range(1, len(head) // bytes_per_beat + 1):
             await host.load(ctx)
-            await send(ctx, dut.image, beats_of(config, head[: beats * bytes_per_beat], True))
-            assert host.errors == [Error.IMAGE_TRUNCATED] * beats
+            await send(ctx, dut.loadable, beats_of(config, head[: beats * bytes_per_beat], True))
+            assert host.errors == [Error.LOADABLE_TRUNCATED] * beats
             assert not ctx.get(dut.loaded) and not ctx.get(dut.loading)
             await host.stop(ctx)
         await host.load(ctx)
-        await send(ctx, dut.image, beats_of(config, head, False))
+        await send(ctx, dut.loadable, beats_of(config, head, False))
         assert ctx.get(dut.loaded)
 
     simulate(dut, testbench, background=[host.watch])
@@ -242,7 +242,7 @@ def test_a_head_that_ends_too_early_is_truncated_wherever_it_ends(bytes_per_beat
 def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rng):
     """A beat that is wrong is told of and taken whether the lock is ready or not, so that the packet gate knows its packet.
     The program stays loaded, and after a stop the next run is right."""
-    dut = ImagePort(CONFIG)
+    dut = LoadablePort(CONFIG)
     host = Host(dut)
     head = pack(HEADER, header_of(CONFIG)) + program_of(rng, 4)
     good = beats_of(CONFIG, rng.bytes(6 * CONFIG.bytes_per_beat), True)
@@ -252,29 +252,29 @@ def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rn
         ctx.set(dut.parameters.ready, 1)
         ctx.set(dut.count, 2)
         await host.load(ctx)
-        await send(ctx, dut.image, beats_of(CONFIG, head, False))
+        await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
         ctx.set(dut.run, 1)
         right = section * len(good) + (len(bad) - 1 if ends_at is None else ends_at)
         for number, beat in enumerate(good * section + bad):
             if number == right:
                 ctx.set(dut.parameters.ready, ready)
             assert not host.errors
-            await send(ctx, dut.image, [beat])
+            await send(ctx, dut.loadable, [beat])
             if number == right:
                 break
         ctx.set(dut.parameters.ready, 1)
-        assert host.errors == [Error.IMAGE_TOO_LONG if ends_at is None else Error.IMAGE_TRUNCATED]
-        assert not ctx.get(dut.image.ready)
+        assert host.errors == [Error.LOADABLE_TOO_LONG if ends_at is None else Error.LOADABLE_TRUNCATED]
+        assert not ctx.get(dut.loadable.ready)
         assert ctx.get(dut.loaded)
         await host.stop(ctx)
         ctx.set(dut.run, 1)
-        await send(ctx, dut.image, good * 2)
+        await send(ctx, dut.loadable, good * 2)
         assert len(host.errors) == 1
         ctx.set(dut.run, 0)
         await ctx.tick().repeat(2)
         ctx.set(dut.count, 1)
         ctx.set(dut.run, 1)
-        await send(ctx, dut.image, good)
+        await send(ctx, dut.loadable, good)
         assert len(host.errors) == 1
 
     simulate(dut, testbench, background=[host.watch])
@@ -282,18 +282,18 @@ def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rn
 
 def test_a_beat_that_is_wrong_is_no_error_in_the_cycle_of_a_stop(rng):
     """So that what an ABORT finds does not stop the port a second time."""
-    dut = ImagePort(CONFIG)
+    dut = LoadablePort(CONFIG)
     host = Host(dut)
     head = pack(HEADER, header_of(CONFIG)) + program_of(rng, 4)
 
     async def testbench(ctx):
         ctx.set(dut.count, 1)
         await host.load(ctx)
-        await send(ctx, dut.image, beats_of(CONFIG, head, False))
+        await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
         ctx.set(dut.run, 1)
         await ctx.tick().repeat(2)
-        ctx.set(dut.image.payload, {"data": 0, "last": 1})
-        ctx.set(dut.image.valid, 1)
+        ctx.set(dut.loadable.payload, {"data": 0, "last": 1})
+        ctx.set(dut.loadable.valid, 1)
         await host.stop(ctx)
         await ctx.tick()
         assert host.errors == []
@@ -302,13 +302,13 @@ def test_a_beat_that_is_wrong_is_no_error_in_the_cycle_of_a_stop(rng):
 
 
 def test_nothing_is_taken_while_idle():
-    dut = ImagePort(CONFIG)
+    dut = LoadablePort(CONFIG)
 
     async def testbench(ctx):
-        ctx.set(dut.image.valid, 1)
+        ctx.set(dut.loadable.valid, 1)
         ctx.set(dut.parameters.ready, 1)
         for _ in range(3):
-            assert not ctx.get(dut.image.ready) and not ctx.get(dut.parameters.valid)
+            assert not ctx.get(dut.loadable.ready) and not ctx.get(dut.parameters.valid)
             await ctx.tick()
 
     simulate(dut, testbench)
@@ -318,23 +318,23 @@ def test_nothing_is_taken_while_idle():
 def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(words, rng):
     """Also in the middle of a beat."""
     config = config_of(16)
-    dut = ImagePort(config)
+    dut = LoadablePort(config)
     host = Host(dut)
     head = pack(HEADER, header_of(config, layers=1)) + program_of(rng, 1)
 
     async def testbench(ctx):
         for _ in range(2):
             await host.load(ctx)
-            ctx.set(dut.image.valid, 1)
+            ctx.set(dut.loadable.valid, 1)
             for number in range(words):
-                ctx.set(dut.image.payload, beats_of(config, head, False)[number // 4])
+                ctx.set(dut.loadable.payload, beats_of(config, head, False)[number // 4])
                 await ctx.tick()
-            ctx.set(dut.image.valid, 0)
+            ctx.set(dut.loadable.valid, 0)
             await host.stop(ctx)
             assert not ctx.get(dut.loaded) and not ctx.get(dut.loading)
             host.program.clear()
             await host.load(ctx)
-            await send(ctx, dut.image, beats_of(config, head, False))
+            await send(ctx, dut.loadable, beats_of(config, head, False))
             assert ctx.get(dut.loaded)
             assert host.program == dict(enumerate(np.frombuffer(head, "<u4")[WORDS:].tolist()))
 
@@ -343,7 +343,7 @@ def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(wo
 
 
 def test_reset_in_the_middle_of_the_parameters(rng):
-    dut = ImagePort(CONFIG)
+    dut = LoadablePort(CONFIG)
     host = Host(dut)
     reset = Signal()
     head = beats_of(CONFIG, pack(HEADER, header_of(CONFIG)) + program_of(rng, 4), False)
@@ -354,9 +354,9 @@ def test_reset_in_the_middle_of_the_parameters(rng):
         ctx.set(dut.count, 1)
         for number in (3, 6):
             await host.load(ctx)
-            await send(ctx, dut.image, head)
+            await send(ctx, dut.loadable, head)
             ctx.set(dut.run, 1)
-            await send(ctx, dut.image, section[:number])
+            await send(ctx, dut.loadable, section[:number])
             ctx.set(dut.run, 0)
             ctx.set(reset, 1)
             await ctx.tick()

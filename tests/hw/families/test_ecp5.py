@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 from amaranth.back import verilog
-from tests.hw.families.test_ice40 import BENCH, CYCLES, Multipliers
 
 from deeplock.hw.families.ecp5 import BLOCKS, has_blocks_for
 from deeplock.pymodel.spec.config import Config
 from deeplock.sim.toolchain import environment
+from tests.hw.families.test_ice40 import BENCH, CYCLES, Multipliers
 
 BITS = range(18)
 PORTS = [*(f"input {name}{bit}" for name in "AB" for bit in BITS), *(f"output P{bit}" for bit in range(36))]

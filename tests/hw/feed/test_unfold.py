@@ -87,8 +87,8 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int 
         "batch": batch,
     }
     ifmaps = rng.integers(-128, 128, (count, beats * rows), dtype=np.int8)
-    image = SimpleNamespace(header=header, pack_ifmap=lambda ifmap: ifmap.tobytes())
-    unfolded = unfold_ifmaps(image, ifmaps)
+    loadable = SimpleNamespace(header=header, pack_ifmap=lambda ifmap: ifmap.tobytes())
+    unfolded = unfold_ifmaps(loadable, ifmaps)
     taps = fields["run_bytes"] * fields["runs"]
     per_window = -(-taps // rows)
     sizes = [min(rows, taps - rows * part) for part in range(per_window)]

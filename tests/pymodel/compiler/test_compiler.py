@@ -43,18 +43,18 @@ def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) ->
 def test_a_compiled_network_computes_what_the_network_computes(case, config, seed):
     network, ifmaps = case
     try:
-        image = compile_network(network, config, np.random.default_rng(seed))
+        loadable = compile_network(network, config, np.random.default_rng(seed))
     except DeeplockError as error:
         assume(not any(limit in str(error) for limit in LIMITS))
         raise
     if config.lean:
-        image.check_fits(replace(config, suite="plain"))
+        loadable.check_fits(replace(config, suite="plain"))
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
-    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
     key = np.random.default_rng(seed).bytes(16)
-    locked = image.locked("deep-lock", key)
+    locked = loadable.locked("deep-lock", key)
     assert np.array_equal(interpreter.run(locked, key, ifmaps, config), expected)
-    assert locked.unlocked(key).stream == image.stream
+    assert locked.unlocked(key).stream == loadable.stream
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,14 +74,14 @@ def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, d
     ifmaps = ifmaps.repeat(data.draw(st.integers(1, 3)), axis=0)
     ifmaps ^= np.arange(len(ifmaps), dtype=np.int8)[:, None, None, None]
     try:
-        image = compile_network(network, config, np.random.default_rng(0), batch)
+        loadable = compile_network(network, config, np.random.default_rng(0), batch)
     except DeeplockError as error:
         assume(not any(limit in str(error) for limit in LIMITS))
         raise
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
-    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
-    stream = np.frombuffer(image.parameters, np.uint8)
-    assert np.array_equal(fast_interpreter.run(image, stream, ifmaps, config), expected)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
+    stream = np.frombuffer(loadable.parameters, np.uint8)
+    assert np.array_equal(fast_interpreter.run(loadable, stream, ifmaps, config), expected)
 
 
 def test_a_batch_takes_dense_weights_once():
@@ -90,7 +90,7 @@ def test_a_batch_takes_dense_weights_once():
     alone, batch = (compile_network(network, config, batch=count) for count in (1, 10))
     weights = first.weight.size + 4 * 8  # and an entry for each channel
     assert len(batch.parameters) - len(alone.parameters) == 9 * weights
-    bounds = [image.interface.lower_bound for image in (alone, batch)]
+    bounds = [loadable.interface.lower_bound for loadable in (alone, batch)]
     assert bounds == [36 + 256, 36 + 64]  # 16 pixels x 36 MACs / 16; 1024 bytes / 4; 1024 MACs / 16
 
 
@@ -124,10 +124,10 @@ def test_no_byte_of_the_parameters_follows_from_the_architecture():
 def test_folding_spares_the_beats_of_padding_columns():
     config = Config(rows=16, cols=16, bytes_per_beat=16)
     network = network_of((1, 1, 800), conv("dense", "input", (100, 1, 1, 800)))
-    image = compile_network(network, config)
+    loadable = compile_network(network, config)
     entries = 7 * config.cols * 8
     assert (
-        len(image.parameters) - entries == 96 * 800 + 13 * 16 * 16
+        len(loadable.parameters) - entries == 96 * 800 + 13 * 16 * 16
     )  # 4 columns x 800 rows, folded 4 times, in whole tiles
 
 
@@ -201,20 +201,20 @@ def diagonal_networks():
 def test_a_diagonal_layer_is_narrow_where_its_sums_have_24_bits(layer, narrow):
     """And at the ends of its range the interpreters say what the network computes."""
     network, config = network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), Config()
-    image = compile_network(network, config)
-    assert [fields["narrow"] for fields in image.program] == [1, int(narrow)]
-    assert image.memory_needs["sum_bits"] == (24 if narrow else 32)
+    loadable = compile_network(network, config)
+    assert [fields["narrow"] for fields in loadable.program] == [1, int(narrow)]
+    assert loadable.memory_needs["sum_bits"] == (24 if narrow else 32)
     ifmaps = np.stack([np.full((4, 4, 1), value, np.int8) for value in (-128, -1, 0, 127)])
     expected = golden.run(network, ifmaps)["l"]
-    assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
-    stream = np.frombuffer(image.parameters, np.uint8)
-    assert np.array_equal(fast_interpreter.run(image, stream, ifmaps, config), expected)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
+    stream = np.frombuffer(loadable.parameters, np.uint8)
+    assert np.array_equal(fast_interpreter.run(loadable, stream, ifmaps, config), expected)
     if narrow:
-        assert compile_network(network, replace(config, sum_bits=24)).head == image.head
+        assert compile_network(network, replace(config, sum_bits=24)).head == loadable.head
 
 
 def test_layers_that_do_not_fit_the_accumulators_repeat_their_weights():
     config = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16)
     network = network_of((8, 8, 4), conv("a", "input", (4, 1, 1, 4)))
-    image = compile_network(network, config)
-    assert len(image.program) == 4 and len(image.parameters) == 4 * (4 * 8 + 16)
+    loadable = compile_network(network, config)
+    assert len(loadable.program) == 4 and len(loadable.parameters) == 4 * (4 * 8 + 16)

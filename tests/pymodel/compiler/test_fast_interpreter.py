@@ -12,7 +12,7 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.network import Conv
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import Image
+from deeplock.pymodel.spec.loadable import Loadable
 from tests.random_networks import chains, network_of
 
 CONFIGS = [
@@ -23,11 +23,11 @@ CONFIGS = [
 ]
 
 
-def agree(image: Image, key: bytes, ifmaps: np.ndarray, config: Config) -> np.ndarray:
+def agree(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> np.ndarray:
     """The ofmaps, on which both interpreters agree."""
-    expected = interpreter.run(image, key, ifmaps, config)
-    parameters = np.frombuffer(image.unlocked(key).parameters, np.uint8)
-    found = fast_interpreter.run(image, parameters, ifmaps, config)
+    expected = interpreter.run(loadable, key, ifmaps, config)
+    parameters = np.frombuffer(loadable.unlocked(key).parameters, np.uint8)
+    found = fast_interpreter.run(loadable, parameters, ifmaps, config)
     assert found.dtype == expected.dtype
     assert np.array_equal(found, expected)
     return found
@@ -40,12 +40,12 @@ def test_any_key_gives_the_interpreters_bytes_on_any_network(case, config, seed)
     network, ifmaps = case
     rng = np.random.default_rng(seed)
     try:
-        image = compile_network(network, config, rng).locked("deep-lock", bytes(16))
+        loadable = compile_network(network, config, rng).locked("deep-lock", bytes(16))
     except DeeplockError as error:  # too large for this accelerator
         assert "one row of output takes" in str(error) or "program_words" in str(error)
         return
     for key in (bytes(16), rng.bytes(16), rng.bytes(32)):
-        agree(image, key, ifmaps, config)
+        agree(loadable, key, ifmaps, config)
 
 
 def dense(depth: int, channels: int, rng: np.random.Generator, **options) -> Conv:
@@ -66,16 +66,16 @@ def test_long_sums_of_extreme_products_are_exact(depth, extreme):
     network = network_of((1, 1, depth), dense(depth, 8, rng, weight=np.full((8, 1, 1, depth), extreme, np.int8)))
     ifmaps = np.stack([np.full((1, 1, depth), value, np.int8) for value in (-128, 127, 1)])
     config = Config()
-    image = compile_network(network, config, rng).locked("deep-lock", bytes(16))
-    assert image.program[0]["narrow"] == 0
+    loadable = compile_network(network, config, rng).locked("deep-lock", bytes(16))
+    assert loadable.program[0]["narrow"] == 0
     for key in (bytes(16), bytes(15) + b"\1"):
-        agree(image, key, ifmaps, config)
+        agree(loadable, key, ifmaps, config)
 
 
 @pytest.mark.parametrize("shift", range(1, 65))
 @pytest.mark.parametrize("narrow", [0, 1])
 def test_every_shift_rounds_and_every_bias_wraps_as_it_should(narrow, shift):
-    """Parameters that only a wrong key makes are written into a plain image: any bias, any shift, sums near a tie."""
+    """Parameters that only a wrong key makes are written into a plain loadable: any bias, any shift, sums near a tie."""
     rng = np.random.default_rng(shift)
     config = Config()
     network = network_of((1, 1, 8), dense(8, 8, rng, lo=-128, hi=127))
@@ -87,15 +87,15 @@ def test_every_shift_rounds_and_every_bias_wraps_as_it_should(narrow, shift):
     words[:, 1] = (shift - 1) << 16  # multiplier 2**15
     words[4:, 1] |= 0x7FFF  # 2**16 - 1
     program = ({**plain.program[0], "narrow": narrow},)
-    image = replace(plain, program=program, parameters=entries.tobytes())
+    loadable = replace(plain, program=program, parameters=entries.tobytes())
     ifmaps = np.concatenate([np.zeros((1, 1, 1, 8), np.int8), rng.integers(-128, 128, (200, 1, 1, 8), np.int8)])
-    agree(image, b"", ifmaps, config)
+    agree(loadable, b"", ifmaps, config)
 
 
 def test_more_ifmaps_than_a_batch_keep_their_order():
     rng = np.random.default_rng(0)
     config = Config()
     layer = dense(8, 8, rng, bias=np.zeros(8, np.int32), shift=np.full(8, 24))
-    image = compile_network(network_of((1, 1, 8), layer), config, rng)
-    ofmaps = agree(image, b"", rng.integers(-128, 128, (150, 1, 1, 8), np.int8), config)
+    loadable = compile_network(network_of((1, 1, 8), layer), config, rng)
+    ofmaps = agree(loadable, b"", rng.integers(-128, 128, (150, 1, 1, 8), np.int8), config)
     assert len(np.unique(ofmaps.reshape(150, -1), axis=0)) > 100

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from deeplock.pymodel.zoo.loadable_folder import read_folder
 from torch import fx
 
 from deeplock.cli.main import main
@@ -18,9 +19,8 @@ from deeplock.pymodel.frontends.quantise import convert
 from deeplock.pymodel.network import golden, reference
 from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, Network, Pixels
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import load_image
+from deeplock.pymodel.spec.loadable import read_loadable
 from deeplock.pymodel.zoo import preprocess
-from deeplock.pymodel.zoo.image_folder import read_folder
 from deeplock.sim.run import simulate
 
 PAGE = Path(__file__).parents[3] / "docs" / "bring-your-own-network.md"
@@ -109,13 +109,13 @@ def test_the_pages_commands_work(folder, networks, monkeypatch):
     monkeypatch.chdir(folder)
     _run(lambda subcommand: subcommand != "simulate")
     for name, pixels in PIXELS.items():
-        image = load_image(f"{name}.image")
-        assert image.interface.pixels == pixels and image.interface.classes == tuple("0123456789")
+        loadable = read_loadable(f"{name}.loadable")
+        assert loadable.interface.pixels == pixels and loadable.interface.classes == tuple("0123456789")
         network, _ = networks[name]
         ifmaps = preprocess.quantise_input(network, _real(folder, name, "test")[0])
         expected = golden.run(network, ifmaps)[network.layers[-1].name]
         config = Config(rows=4, cols=4, bytes_per_beat=4)
-        assert np.array_equal(interpreter.run(image, b"", ifmaps, config), expected)
+        assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
 
 
 @pytest.mark.slow
@@ -124,8 +124,8 @@ def test_the_rtl_computes_the_same(folder, networks, name):
     network, _ = networks[name]
     ifmaps = preprocess.quantise_input(network, _real(folder, name, "test")[0][:3])
     key = bytes(range(16))
-    image = compile_network(network, SMALL).locked(SMALL.suite, key)
-    found = np.stack(simulate(image, SMALL, key, list(ifmaps)).ofmaps)
+    loadable = compile_network(network, SMALL).locked(SMALL.suite, key)
+    found = np.stack(simulate(loadable, SMALL, key, list(ifmaps)).ofmaps)
     assert np.array_equal(found, golden.run(network, ifmaps)[network.layers[-1].name])
 
 

@@ -1,36 +1,38 @@
-"""The image file and what the host does with an image."""
+"""The loadable file and what the host does with a loadable."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from deeplock.cli.artefact import load
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import lock, suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import load_image, save_image
+from deeplock.pymodel.spec.loadable import read_loadable, write_loadable
 from tests.hw.layer_tools import descriptor
 from tests.sim import tiny
 
 CONFIG = tiny.ACCUMULATORS_TOO_FEW
-IMAGE = tiny.tiny_image(CONFIG)
+LOADABLE = tiny.tiny_loadable(CONFIG)
 
 
 @pytest.fixture
 def path(tmp_path):
-    path = tmp_path / "image"
-    save_image(path, IMAGE)
+    path = tmp_path / "loadable"
+    write_loadable(path, LOADABLE)
     return path
 
 
-def test_a_saved_image_loads_again(path):
-    image = load_image(path)
-    assert image.stream == IMAGE.stream
-    assert image.interface == IMAGE.interface
-    assert image.program == IMAGE.program and image.header == IMAGE.header
+def test_a_saved_loadable_loads_again(path):
+    loadable = read_loadable(path)
+    assert loadable.stream == LOADABLE.stream
+    assert loadable.interface == LOADABLE.interface
+    assert loadable.program == LOADABLE.program and loadable.header == LOADABLE.header
     first = path.read_bytes()
-    save_image(path, image)
-    assert path.read_bytes() == first, "the same image gives the same file"
+    write_loadable(path, loadable)
+    assert path.read_bytes() == first, "the same loadable gives the same file"
 
 
 def test_the_file_holds_no_part_of_the_key(path):
@@ -40,18 +42,18 @@ def test_the_file_holds_no_part_of_the_key(path):
 
 
 def test_locking_uses_byte_i_of_the_key_stream_for_byte_i():
-    plain = tiny.tiny_image(replace(CONFIG, suite="plain"))
+    plain = tiny.tiny_loadable(replace(CONFIG, suite="plain"))
     expected = lock(suite("deep-lock"), np.frombuffer(plain.parameters, np.uint8), tiny.KEY)
-    assert IMAGE.parameters == expected.tobytes()
-    assert IMAGE.head == replace(plain, header={**plain.header, "suite": 1}).head
-    assert IMAGE.unlocked(tiny.KEY).parameters == plain.parameters
+    assert LOADABLE.parameters == expected.tobytes()
+    assert LOADABLE.head == replace(plain, header={**plain.header, "suite": 1}).head
+    assert LOADABLE.unlocked(tiny.KEY).parameters == plain.parameters
 
 
 @pytest.mark.parametrize("cut", [1, 100, 1000])
 def test_a_truncated_file_is_refused(path, cut):
     path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(DeeplockError, match=r"truncated or not an accelerator image") as error:
-        load_image(path)
+    with pytest.raises(DeeplockError, match=r"truncated or not a loadable") as error:
+        read_loadable(path)
     assert "\n" not in str(error.value)
 
 
@@ -60,41 +62,52 @@ def test_a_changed_file_is_refused(path):
     content[-5] ^= 1
     path.write_bytes(content)
     with pytest.raises(DeeplockError, match="the stream was changed"):
-        load_image(path)
+        read_loadable(path)
+
+
+def test_a_file_of_the_older_format_is_refused_by_name(tmp_path):
+    old = tmp_path / "digits.image"
+    save_file({"stream": np.zeros(64, np.uint8)}, old, {"deeplock image 1": "{}"})
+    line = (
+        r"digits\.image: has the older format 'deeplock image 1', not 'deeplock loadable 1': compile the network anew$"
+    )
+    for reader in (read_loadable, load):
+        with pytest.raises(DeeplockError, match=line):
+            reader(old)
 
 
 def test_a_foreign_or_missing_file_is_refused(tmp_path):
     foreign = tmp_path / "foreign"
     foreign.write_bytes(b"\x89PNG" + bytes(100))
-    with pytest.raises(DeeplockError, match="truncated or not an accelerator image"):
-        load_image(foreign)
+    with pytest.raises(DeeplockError, match="truncated or not a loadable"):
+        read_loadable(foreign)
     with pytest.raises(DeeplockError, match="no such file"):
-        load_image(tmp_path / "missing")
+        read_loadable(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (Config(), r"image is compiled for 4x4 \(B = 4\), the accelerator is 8x8 \(B = 8\)"),
-        (replace(CONFIG, suite="plain"), "image is locked with suite deep-lock, the accelerator has suite plain"),
-        (replace(CONFIG, activation_words=256), "image needs activation_words of 512, the accelerator has 256"),
-        (replace(CONFIG, accumulators=16), "image needs accumulators of 32, the accelerator has 16"),
-        (replace(CONFIG, program_words=64), "image needs program_words of"),
-        (replace(CONFIG, ifmap_bytes=32), "image needs ifmap_bytes of"),
+        (Config(), r"loadable is compiled for 4x4 \(B = 4\), the accelerator is 8x8 \(B = 8\)"),
+        (replace(CONFIG, suite="plain"), "loadable is locked with suite deep-lock, the accelerator has suite plain"),
+        (replace(CONFIG, activation_words=256), "loadable needs activation_words of 512, the accelerator has 256"),
+        (replace(CONFIG, accumulators=16), "loadable needs accumulators of 32, the accelerator has 16"),
+        (replace(CONFIG, program_words=64), "loadable needs program_words of"),
+        (replace(CONFIG, ifmap_bytes=32), "loadable needs ifmap_bytes of"),
     ],
 )
-def test_an_image_for_another_accelerator_is_refused(config, message):
-    IMAGE.check_fits(CONFIG)
+def test_a_loadable_for_another_accelerator_is_refused(config, message):
+    LOADABLE.check_fits(CONFIG)
     with pytest.raises(DeeplockError, match=message):
-        IMAGE.check_fits(config)
+        LOADABLE.check_fits(config)
 
 
-def test_an_image_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
+def test_a_loadable_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
     narrow = replace(CONFIG, sum_bits=24)
-    IMAGE.check_fits(narrow)
-    wide = replace(IMAGE, program=(*IMAGE.program[:-1], {**IMAGE.program[-1], "narrow": 0}))
+    LOADABLE.check_fits(narrow)
+    wide = replace(LOADABLE, program=(*LOADABLE.program[:-1], {**LOADABLE.program[-1], "narrow": 0}))
     wide.check_fits(CONFIG)
-    with pytest.raises(DeeplockError, match="^image needs sum_bits of 32, the accelerator has 24$"):
+    with pytest.raises(DeeplockError, match="^loadable needs sum_bits of 32, the accelerator has 24$"):
         wide.check_fits(narrow)
 
 
@@ -114,23 +127,23 @@ def test_an_image_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
     ],
     ids=str,
 )
-def test_an_image_with_what_a_lean_accelerator_leaves_out_is_refused(fields):
+def test_a_loadable_with_what_a_lean_accelerator_leaves_out_is_refused(fields):
     """A layer whose kernel is its whole input, and one thing more."""
     base = descriptor(in_w=1, in_h=1) | dict.fromkeys(("window_stride", "stride"), 1)
     lean = replace(CONFIG, lean=True, lanes=1)
-    image = replace(IMAGE, program=(base | {"narrow": 1},))
-    image.check_fits(lean)
-    other = replace(image, program=(*image.program, base | fields))
+    loadable = replace(LOADABLE, program=(base | {"narrow": 1},))
+    loadable.check_fits(lean)
+    other = replace(loadable, program=(*loadable.program, base | fields))
     other.check_fits(CONFIG)
-    with pytest.raises(DeeplockError, match="^image has padding, folded tiles or diagonal layers"):
+    with pytest.raises(DeeplockError, match="^loadable has padding, folded tiles or diagonal layers"):
         other.check_fits(lean)
 
 
 def test_an_ifmap_of_another_shape_is_refused():
     with pytest.raises(DeeplockError, match=r"ifmap must be int8 \(9, 9, 1\), not int8 \(8, 9, 1\)"):
-        IMAGE.pack_ifmap(np.zeros((8, 9, 1), np.int8))
+        LOADABLE.pack_ifmap(np.zeros((8, 9, 1), np.int8))
 
 
 def test_an_ofmap_of_another_length_is_refused():
     with pytest.raises(DeeplockError, match="an ofmap packet must be 10 bytes, not 9"):
-        IMAGE.unpack_ofmaps(bytes(9))
+        LOADABLE.unpack_ofmaps(bytes(9))

@@ -47,8 +47,8 @@ def test_a_value_beyond_its_field_is_refused(name, value, rule):
 
 
 def test_the_page_in_docs_is_up_to_date():
-    text = (Path(__file__).parents[3] / "docs" / "image-format.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "loadable-format.md").read_text()
     for layout in (HEADER, DESCRIPTOR):
         assert describe(layout) in text, (
-            "docs/image-format.md: put the output of deeplock.pymodel.spec.program.describe() in"
+            "docs/loadable-format.md: put the output of deeplock.pymodel.spec.program.describe() in"
         )

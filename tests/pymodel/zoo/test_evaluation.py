@@ -43,17 +43,17 @@ def case() -> tuple[Network, np.ndarray]:
 
 @pytest.mark.parametrize("size", [16, 24, 32])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_every_key_and_image_in_order(case, monkeypatch, workers, size):
+def test_every_key_and_loadable_in_order(case, monkeypatch, workers, size):
     network, ifmaps = case
     rng = np.random.default_rng(size)
     keys = rng.integers(0, 256, (5, size), np.uint8)
-    image = compile_network(network, CONFIG, rng).locked("deep-lock", keys[2].tobytes())
-    monkeypatch.setattr(evaluation, "_STREAMS", 2 * len(image.parameters))  # two keys at a time
+    loadable = compile_network(network, CONFIG, rng).locked("deep-lock", keys[2].tobytes())
+    monkeypatch.setattr(evaluation, "_STREAMS", 2 * len(loadable.parameters))  # two keys at a time
     told = []
-    found = evaluation.ofmaps_of_keys(image, keys, ifmaps, CONFIG, workers, lambda *state: told.append(state))
+    found = evaluation.ofmaps_of_keys(loadable, keys, ifmaps, CONFIG, workers, lambda *state: told.append(state))
     assert len(found) == 5
     for key, ofmaps in zip(keys, found, strict=True):
-        assert np.array_equal(ofmaps, interpreter.run(image, key.tobytes(), ifmaps, CONFIG))
+        assert np.array_equal(ofmaps, interpreter.run(loadable, key.tobytes(), ifmaps, CONFIG))
     expected = golden.run(network, ifmaps)["b"]
     assert len(np.unique(expected)) > 50
     assert [np.array_equal(ofmaps, expected) for ofmaps in found] == [False, False, True, False, False]
@@ -74,7 +74,7 @@ def test_accuracy_counts_the_first_of_equal_largest_values():
     assert evaluation.accuracy(ofmaps, np.array([1, 0, 2, 0])) == 0.75
 
 
-def test_a_plain_image_takes_no_keys(case):
+def test_a_plain_loadable_takes_no_keys(case):
     network, ifmaps = case
     with pytest.raises(DeeplockError, match="suite plain takes no key"):
         evaluation.ofmaps_of_keys(compile_network(network, CONFIG), np.zeros((1, 16), np.uint8), ifmaps, CONFIG)
