@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.byte_models import information, like, model_of, other_networks, weights_of
 from deeplock.pymodel.attacks.key_ranking import best_block
 from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
@@ -25,6 +25,7 @@ from deeplock.pymodel.attacks.strands import STRANDS, last_word_bytes
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
 from deeplock.pymodel.lock.suites import Suite, suite
+from deeplock.pymodel.progress import Progress, quiet, within
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "Recovered", "locked_stream", "recover_key", "run"]
 
@@ -127,7 +128,7 @@ def recover_key(
                 zip(tasks, pool.map(lambda task: search(*task), tasks), strict=True), 1
             ):
                 found[task[1]].append(part)
-                progress(f"searched {100 * number / len(tasks):.0f} % of {STRANDS} strands")
+                progress("searching for the states of the strands", number, len(tasks))
         finally:
             pool.shutdown(cancel_futures=True)
     strands: list[Found] = [merge(found[j], keep) for j in range(STRANDS)]
@@ -158,12 +159,9 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
         data, position = locked_stream(lock_checkpoint(Checkpoint(weights), key, lock), tensor)
         data = data[: budget.bytes - budget.bytes % 16 + -position % 16]
         given = _given(key, lock, budget.first)
-
-        def say(text: str, number: int = number) -> None:
-            progress(f"key {number + 1} of {budget.keys}: {text}")
-
+        said = within(progress, f"key {number + 1} of {budget.keys}")
         try:
-            found = recover_key(data, position, model, lock, budget.keep, given, say)
+            found = recover_key(data, position, model, lock, budget.keep, given, said)
         except DeeplockError:  # with too few bytes the right state may lag: no key then
             bits.append(0.0)
             continue
