@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from deeplock.pymodel.errors import DeeplockError
+
 __all__ = ["Config", "SBOX_STYLES"]
 
 SBOX_STYLES = ("rom", "lut", "composite")
@@ -9,7 +11,7 @@ SBOX_STYLES = ("rom", "lut", "composite")
 
 def _check(rule: bool, text: str) -> None:
     if not rule:
-        raise ValueError(text)
+        raise DeeplockError(text)
 
 
 def _is_power_of_two(value: int) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from deeplock.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("amaranth", "cocotb", "matplotlib", "numpy", "safetensors", "sklearn", "torch", "torchao")
+HEAVY = ("amaranth", "cocotb", "matplotlib", "numpy", "safetensors", "sklearn", "torch", "torchao", "rich")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

@@ -20,14 +20,9 @@ JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers", 
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deeplock.cli.options import SIZES, SUITE, add_accelerator, add_json, add_key_file, positive
-
-if TYPE_CHECKING:
-    from deeplock.pymodel.network.network import Network
 
 __all__ = ["add_arguments", "run"]
 
@@ -56,51 +51,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std: tuple[float, ...]) -> "Network":
-    """The int8 network of an exported program."""
-    import torch
-
-    from deeplock.cli.images import read_images
-    from deeplock.cli.training import quieten_torch
-    from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.network.network import Pixels, output_shapes
-
-    if calibration is None:
-        raise DeeplockError(f"{path}: an exported program is quantised with images: give --calibration")
-    if not all(value > 0 for value in std):
-        raise DeeplockError(f"--std must be above 0, not {min(std)}")
-    pixels = Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))
-    found = read_images(calibration, pixels)
-    images = torch.from_numpy(found.real).float().permute(0, 3, 1, 2).contiguous()
-    if not path.is_file():
-        raise DeeplockError(f"{path}: no such file")
-    quieten_torch()
-    from deeplock.pymodel.frontends.quantise import quantise
-
-    try:
-        program = torch.export.load(path)
-    except Exception as error:  # torch raises whatever a foreign file makes it stumble over
-        raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
-    network = quantise(program, images, path.stem)
-    outputs = output_shapes(network)[network.layers[-1].name][2]
-    return replace(network, pixels=pixels, classes=found.classes if len(found.classes) == outputs else ())
-
-
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.artefact import load, save
-    from deeplock.cli.options import config_of
-    from deeplock.cli.output import write_json
     from deeplock.fpga.boards import board
     from deeplock.pymodel.compiler.compiler import compile_network
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.config import Config
 
     sizes = {name: getattr(args, name) for name in (*SIZES, "lean")}
-    config = board(args.board).config if args.board else config_of(**sizes)
+    config = board(args.board).config if args.board else Config(**sizes)
     key = read_key(args.key_file) if args.key_file else None
     if args.network.suffix == ".pt2":
-        network = _quantise(args.network, args.calibration, args.mean, args.std)
+        if args.calibration is None:
+            raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
+        from deeplock.pymodel.zoo.pipeline import quantise_program
+
+        network = quantise_program(args.network, args.calibration, args.mean, args.std)
     else:
         network = load(args.network)
     if not isinstance(network, Network):

@@ -26,7 +26,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deeplock.cli.options import add_json, config_of, positive
+from deeplock.cli.options import add_json, positive
 from deeplock.pymodel.spec.config import SBOX_STYLES, Config
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:
         there = board(args.board)
-        return [Job(*on_board(replace(there, config=config_of(**asdict(there.config) | given))), seeds)]
+        return [Job(*on_board(replace(there, config=Config(**asdict(there.config) | given))), seeds)]
     if args.device is not None:
-        return [Job(core(config_of(**given)), find_device(args.device), seeds)]
+        return [Job(core(Config(**given)), find_device(args.device), seeds)]
     if given:
         option = min(given).replace("_", "-")
         raise DeeplockError(f"--{option} goes with --device and --board: a sweep says what it synthesises")
@@ -91,13 +91,14 @@ def run(args: argparse.Namespace) -> None:
     import shlex
     import sys
 
-    from deeplock.cli.output import Progress, make_folder_of, print_table, write_json
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
     from deeplock.fpga.flow.bitstream import SUFFIX
     from deeplock.fpga.flow.jobs import cluster, processes, run_jobs
     from deeplock.fpga.flow.report import fault_of, row_of
     from deeplock.fpga.flow.toolchain import versions
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import replace_file
+    from deeplock.pymodel.files import make_folder_of, replace_file, write_json
     from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
@@ -105,18 +106,18 @@ def run(args: argparse.Namespace) -> None:
     output = args.output or Path("build", f"{args.board}{SUFFIX[jobs[0].device.family]}")
     if args.board is not None:
         make_folder_of(output).unlink(missing_ok=True)  # so that no old one is taken for what failed to come
-    with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, Progress() as progress:
+    with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, progress_shown() as progress:
         results = run_jobs(jobs, executor, progress)
     every = [row_of(result) for result in results]
     rows = [row for row in every if "component" not in row]
     components = [row for row in every if "component" in row]
     if args.sweep is None:
-        print_table(*module_table(rows[0]))
+        print_table(module_table(rows[0]))
         print(*timing_lines(rows[0]), sep="\n")
     else:
         for part, table in ((rows, core_table), (components, component_table)):
             if part:
-                print_table(*table(part))
+                print_table(table(part))
                 print()
     command = shlex.join(["deeplock", *sys.argv[1:]])
     write_json(args.json, {"command": command, "rows": rows, "components": components, "tools": tools})
