@@ -1,7 +1,8 @@
 """Take measured figures into README.md and docs/results: python -m deeplock.report.results [DEMO|FILE ...]
 
 DEMO is the folder of a `deeplock demo`, FILE a file of docs/results: accuracy, cycles, cycles-batch, board, area,
-software or security.json; by default build/demo, if it is there, and every such file that is.
+software or security.json; by default build/demo, if it is there, and every such file that is. Each time it also draws
+docs/datapath.svg.
 """
 
 import json
@@ -15,6 +16,7 @@ from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
 from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
 from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table
+from deeplock.report.datapath import draw
 from deeplock.report.demo_report import report_rows
 from deeplock.report.synth_report import area_figure, area_summary, area_tables
 from deeplock.report.tables import markdown
@@ -133,6 +135,7 @@ TAKE: dict[str, Callable[[Path], None]] = {
 
 if __name__ == "__main__":
     RESULTS.mkdir(exist_ok=True)
+    (DOCS / "datapath.svg").write_text(draw())
     found = [path for path in (Path("build/demo"), *(RESULTS / name for name in TAKE)) if path.exists()]
     for path in [Path(argument) for argument in sys.argv[1:]] or found:
         TAKE.get(path.name, take_demo)(path)
