@@ -28,15 +28,15 @@ class Workload:
 
 
 def load_workload(
-    network: str, images: int | Callable[[str], int], data_dir: str | os.PathLike[str] | None = None
+    network: Path, images: int | Callable[[str], int], data_dir: str | os.PathLike[str] | None = None
 ) -> Workload:
     """The first test images for a network.
 
-    network   name of a trained one that comes with deeplock, or a network file
+    network   network file, or as if it were one the name of a trained network that comes with deeplock
     images    how many, or what says it of the network's name
     data_dir  where data sets lie that are not bundled
     """
-    found = trained.load(network) if network in trained.NAMES else load_network(Path(network))
+    found = trained.load(str(network)) if str(network) in trained.NAMES else load_network(network)
     if not found.dataset:
         raise DeeplockError(f"{network}: belongs to no data set that deeplock knows")
     count = images if isinstance(images, int) else images(found.name)

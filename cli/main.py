@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from deeplock import __version__
+from deeplock.cli.options import check_paths
 from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["main"]
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("torchao", "torch.utils._pytree"):  # what they log when they are imported says nothing to our users
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
+        check_paths(parsed)
         parsed.run(parsed)
         sys.stdout.flush()
     except DeeplockError as error:

@@ -26,7 +26,7 @@ JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": 
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_data_dir, add_json, positive
+from deeplock.cli.options import add_data_dir, add_json, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -75,9 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tensor", metavar="NAME", help="the tensor under attack")
     group.add_argument("--bytes", type=positive, metavar="N", default=1024, help="of it, for ciphertext-only (1024)")
     group.add_argument("--like", type=Path, metavar="CHECKPOINT", help="an unlocked one of a network of the same kind")
-    group.add_argument(
-        "-o", "--output", type=Path, metavar="KEY", help="write the key that is found (a new file, mode 0600)"
-    )
+    add_output(group, "-o", "--output", metavar="KEY", help="write the key that is found (a new file, mode 0600)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -115,6 +113,7 @@ def _in_laboratory(args: argparse.Namespace, attacks: tuple[str, ...]) -> None:
 
 
 def _on_file(args: argparse.Namespace, attack: str) -> None:
+    import os
     import time
 
     from deeplock.cli.output import print_pairs
@@ -128,6 +127,8 @@ def _on_file(args: argparse.Namespace, attack: str) -> None:
     checkpoint = load(args.file)
     if checkpoint.locked_by is None:
         raise DeeplockError(f"{args.file}: is not locked")
+    if args.output and os.path.lexists(args.output):
+        raise DeeplockError(f"{args.output}: exists already: give a new file for the key")
     start = time.monotonic()
     if attack == "known-plaintext":
         if args.known is None:

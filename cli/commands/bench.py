@@ -31,6 +31,7 @@ JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deeplock.cli.options import add_data_dir, add_json, positive
@@ -55,11 +56,16 @@ def _arrays(text: str) -> list[tuple[int, int]]:
     return [_array(part) for part in text.split(",")]
 
 
-def _runs(text: str) -> list[tuple[str, str]]:
+def _networks(text: str) -> list[Path]:
+    """Names and files alike: which of them is a file is known when the names are."""
+    return [Path(part) for part in text.split(",")]
+
+
+def _runs(text: str) -> list[tuple[str, Path]]:
     runs = [part.partition(":") for part in text.split(",")]
     if not all(board and network for board, _, network in runs):
         raise argparse.ArgumentTypeError(f"must be BOARD:NETWORK, not {text!r}")
-    return [(board, network) for board, _, network in runs]
+    return [(board, Path(network)) for board, _, network in runs]
 
 
 _PLATFORMS = ("vexriscv", "vexriscv-cfu", "picorv32", "host", "pytorch")
@@ -82,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rtl.add_argument(
         "--networks",
         metavar="NAME,...",
-        type=lambda text: text.split(","),
+        type=_networks,
         help="trained networks that come with deeplock, or network files (digits,mnist,fashion-mnist,cifar10)",
     )
     rtl.add_argument(
@@ -107,8 +113,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--networks",
         "--network",
         metavar="NAME,...",
-        type=lambda text: text.split(","),
-        default=["digits"],
+        type=_networks,
+        default=_networks("digits"),
         help="trained networks that come with deeplock, or network files (digits)",
     )
     for name, choices in (("platforms", _PLATFORMS), ("memories", _MEMORIES)):
@@ -139,7 +145,7 @@ def _rtl(args: argparse.Namespace) -> "Measured":
     from deeplock.sim.toolchain import check_simulator
 
     check_simulator("native")
-    names = args.networks or trained.NAMES
+    names = args.networks or map(Path, trained.NAMES)
     workloads = [load_workload(name, args.images or usual_images, args.data_dir) for name in names]
     with progress_shown() as progress:
         rows = measure(workloads, args.arrays, args.batch, args.seed, args.jobs, progress)

@@ -19,13 +19,21 @@ JSON: {"network", "images", "accuracy": {"float", "int8", "unlocked", "wrong_key
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_json, positive
+from deeplock.cli.options import add_json, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
 
+def _files(args: argparse.Namespace) -> list[Path]:
+    from deeplock.bench.demo import FILES as MEASURED
+    from deeplock.report.demo_report import FILES as REPORTED
+
+    return [args.output / name for name in (*MEASURED, *REPORTED)]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", default=Path("build/demo"), help="(build/demo)")
+    folder = Path("build/demo")
+    add_output(parser, "-o", "--output", metavar="DIR", default=folder, files=_files, help=f"({folder})")
     parser.add_argument("--count", type=positive, metavar="N", default=20, help="images for the RTL (20)")
     parser.add_argument("--seed", type=int, default=0, help="of the training and of the keys (0)")
     parser.add_argument("--simulator", choices=("verilator", "icarus"), default="verilator", help="(verilator)")

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from deeplock.bench import demo
+from deeplock.report import demo_report
 
 def keys_of(figures: dict) -> dict:
     return {name: keys_of(value) if isinstance(value, dict) else None for name, value in figures.items()}
@@ -45,6 +47,7 @@ def test_demo(deeplock, tmp_path):
     assert rtl["mismatches"] == rtl["key_starved_cycles"] == 0
     assert 0 <= rtl["cycles_locked"] - rtl["cycles_plain"] <= 32
     assert "cycles per image, locked" in outcome.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*demo.FILES, *demo_report.FILES))
     page = (tmp_path / "report.html").read_text()
     assert len(re.findall(r'src="data:image/png;base64,', page)) == len(list(tmp_path.glob("*.png"))) == 4
     assert not re.search(r'(src|href)="(?!data:)', page)
