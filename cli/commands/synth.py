@@ -41,8 +41,8 @@ def _bitstreams(args: argparse.Namespace) -> list[Path]:
     """Where a board's bitstream goes; none without a board."""
     if args.board is None:
         return []
-    from deeplock.fpga.flow.bitstream import SUFFIX
     from deeplock.fpga.boards import board
+    from deeplock.fpga.flow.bitstream import SUFFIX
     from deeplock.fpga.flow.devices import find_device
 
     suffix = SUFFIX[find_device(board(args.board).device).family]

@@ -8,6 +8,7 @@ import pytest
 from deeplock.bench import demo
 from deeplock.report import demo_report
 
+
 def keys_of(figures: dict) -> dict:
     return {name: keys_of(value) if isinstance(value, dict) else None for name, value in figures.items()}
 

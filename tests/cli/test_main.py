@@ -34,7 +34,9 @@ def test_every_file_of_the_folder_is_a_command():
 
 
 def test_nothing_below_imports_the_command():
-    rooms = [path for room in ("bench", "report", "fpga", "sim", "hw", "pymodel") for path in (ROOT / room).rglob("*.py")]
+    rooms = [
+        path for room in ("bench", "report", "fpga", "sim", "hw", "pymodel") for path in (ROOT / room).rglob("*.py")
+    ]
     assert len(rooms) > 100
     assert [path for path in rooms if "deeplock.cli" in path.read_text()] == []
 

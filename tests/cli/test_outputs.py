@@ -147,7 +147,9 @@ def test_files_in_a_folder_of_inputs_are_kept(folder, refused):
     (folder / "mnist" / "labels").touch()
     for out, options in (("class/0.png", ("--images", ".")), ("mnist/labels", ("--data", "."))):
         assert "is an input of this command too" in refused("simulate", "loadable", *options, "--json", out)
-    assert refused("simulate", "loadable", "--images", ".", "--json", "key") == "key file key: exists already, and is kept"
+    assert (
+        refused("simulate", "loadable", "--images", ".", "--json", "key") == "key file key: exists already, and is kept"
+    )
 
 
 @pytest.mark.parametrize("same", ["out", "new/../out", "link"])
