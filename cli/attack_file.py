@@ -1,8 +1,8 @@
 """`deeplock attack` on a locked checkpoint: known plaintext and ciphertext only. No message holds a digit of a key."""
 
 import argparse
+import os
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -78,6 +78,8 @@ def attack_file(args: argparse.Namespace, attack: str) -> None:
     checkpoint = load(args.file)
     if checkpoint.locked_by is None:
         raise DeeplockError(f"{args.file}: is not locked")
+    if args.output and os.path.lexists(args.output):
+        raise DeeplockError(f"{args.output}: exists already: give a new file for the key")
     start = time.monotonic()
     with Progress() as progress:
         if attack == "known-plaintext":
@@ -113,5 +115,5 @@ def attack_file(args: argparse.Namespace, attack: str) -> None:
     if not unlocks:
         raise DeeplockError(f"{args.file}: the key that was found does not unlock it")
     if args.output:
-        write_key(make_folder_of(Path(args.output)), key)
+        write_key(make_folder_of(args.output), key)
         print(f"{args.output}: the key")

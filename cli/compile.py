@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deeplock.cli.options import SIZES, SUITE, add_accelerator, add_json, add_key_file, positive
+from deeplock.cli.options import SIZES, SUITE, add_accelerator, add_json, add_key_file, add_output, positive
 
 if TYPE_CHECKING:
     from deeplock.pymodel.network.network import Network
@@ -38,7 +38,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
-    parser.add_argument("-o", "--output", type=Path, metavar="LOADABLE", required=True, help="the loadable file")
+    add_output(parser, "-o", "--output", metavar="LOADABLE", required=True, help="the loadable file")
     add_key_file(parser, "lock the loadable with this master key; without, it is plain")
     parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
     group = parser.add_argument_group("exported program (.pt2)")

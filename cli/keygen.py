@@ -10,13 +10,13 @@ examples:
 import argparse
 from pathlib import Path
 
+from deeplock.cli.options import add_output
+
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", default=Path("deeplock.key"), help="(deeplock.key)"
-    )
+    add_output(parser, "-o", "--output", metavar="FILE", default=Path("deeplock.key"), help="(deeplock.key)")
     parser.add_argument("--bits", type=int, choices=(128, 192, 256), default=128, help="size of the key (128)")
 
 

@@ -14,7 +14,7 @@ JSON: {"kind": "checkpoint" | "loadable", "suite", "bytes", "file"}
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import SUITE, add_json, add_key_file
+from deeplock.cli.options import SUITE, add_json, add_key_file, add_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -22,7 +22,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="FILE", help="checkpoint or loadable")
     add_key_file(parser, "the master key", required=True)
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", required=True, help="the locked file")
+    add_output(parser, "-o", "--output", metavar="OUT", required=True, help="the locked file")
     add_json(parser)
 
 

@@ -2,8 +2,9 @@
 
 import argparse
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import SBOX_STYLES, Config
@@ -20,6 +21,8 @@ __all__ = [
     "add_images",
     "add_json",
     "add_key_file",
+    "add_output",
+    "check_paths",
     "config_of",
     "positive",
     "read_key_file",
@@ -48,8 +51,48 @@ def positive(text: str) -> int:
     return value
 
 
+def add_output(
+    parser: argparse._ActionsContainer,
+    *names: str,
+    files: Callable[[argparse.Namespace], Iterable[Path]] | None = None,
+    **more: Any,
+) -> None:
+    """An option that says where the command writes. Every other option whose value is a Path is an input.
+
+    files  which files it writes, of all options; by default the one that the option names
+    """
+    dest = parser.add_argument(*names, **{"type": Path, **more}).dest
+
+    def named(args: argparse.Namespace) -> Iterable[Path]:
+        return filter(None, [getattr(args, dest)])
+
+    parser.set_defaults(outputs={**(parser.get_default("outputs") or {}), dest: files or named})
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """The paths in an option's value."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _paths(item)
+
+
+def check_paths(args: argparse.Namespace) -> None:
+    """DeeplockError if the command would write what it may not (pymodel/files.py), before it does anything."""
+    from deeplock.pymodel.files import check_outputs
+    from deeplock.pymodel.zoo.datasets import DOWNLOADED
+
+    outputs = vars(args).get("outputs", {})
+    given = {name: list(_paths(value)) for name, value in vars(args).items() if name not in outputs}
+    data = [file for folder in given.pop("data_dir", []) for name in DOWNLOADED for file in (folder / name).glob("*")]
+    inputs = [path for paths in given.values() for path in paths]
+    images = [file for path in inputs for pattern in ("*.png", "*/*.png") for file in path.glob(pattern)]
+    check_outputs([file for files in outputs.values() for file in files(args)], [*inputs, *images, *data])
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    add_output(parser, "--json", metavar="FILE", help="write the figures to FILE as well")
 
 
 def add_key_file(parser: argparse.ArgumentParser, text: str, required: bool = False) -> None:

@@ -26,7 +26,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deeplock.cli.options import add_json, config_of, positive
+from deeplock.cli.options import add_json, add_output, config_of, positive
 from deeplock.pymodel.spec.config import SBOX_STYLES, Config
 
 if TYPE_CHECKING:
@@ -35,6 +35,18 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _CHOICES = {"suite": ("plain", "deep-lock"), "sbox": SBOX_STYLES}
+
+
+def _bitstreams(args: argparse.Namespace) -> list[Path]:
+    """Where a board's bitstream goes; none without a board."""
+    if args.board is None:
+        return []
+    from deeplock.fpga.boards import board
+    from deeplock.fpga.flow.bitstream import SUFFIX
+    from deeplock.fpga.flow.devices import find_device
+
+    suffix = SUFFIX[find_device(board(args.board).device).family]
+    return [args.output or Path("build", f"{args.board}{suffix}")]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--jobs", type=positive, metavar="N", help="programs at a time on this machine (one a core)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster: tcp://HOST:PORT of its scheduler")
     text = "where a board's bitstream goes (build/B.bin, of ECP5 build/B.bit)"
-    parser.add_argument("-o", "--output", type=Path, metavar="BITSTREAM", help=text)
+    add_output(parser, "-o", "--output", metavar="BITSTREAM", files=_bitstreams, help=text)
     add_json(parser)
     group = parser.add_argument_group("accelerator", "with --device, default in brackets, or instead of the board's")
     for field in fields(Config):
@@ -92,7 +104,6 @@ def run(args: argparse.Namespace) -> None:
     import sys
 
     from deeplock.cli.output import Progress, make_folder_of, print_table, write_json
-    from deeplock.fpga.flow.bitstream import SUFFIX
     from deeplock.fpga.flow.jobs import cluster, processes, run_jobs
     from deeplock.fpga.flow.report import fault_of, row_of
     from deeplock.fpga.flow.toolchain import versions
@@ -102,9 +113,9 @@ def run(args: argparse.Namespace) -> None:
 
     jobs = _jobs(args)
     tools = versions({"yosys"} | {f"nextpnr-{job.device.family}" for job in jobs})
-    output = args.output or Path("build", f"{args.board}{SUFFIX[jobs[0].device.family]}")
-    if args.board is not None:
-        make_folder_of(output).unlink(missing_ok=True)  # so that no old one is taken for what failed to come
+    outputs = [make_folder_of(output) for output in _bitstreams(args)]
+    for output in outputs:
+        output.resolve().unlink(missing_ok=True)  # so that no old one is taken for what failed to come
     with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, Progress() as progress:
         results = run_jobs(jobs, executor, progress)
     every = [row_of(result) for result in results]
@@ -122,6 +133,7 @@ def run(args: argparse.Namespace) -> None:
     write_json(args.json, {"command": command, "rows": rows, "components": components, "tools": tools})
     if failed := [f"{result.job.name}: {fault}" for result in results if (fault := fault_of(result))]:
         raise DeeplockError("; ".join(failed))
-    if args.board is not None and (best := results[0].best):
-        replace_file(output, best.bitstream)
-        print(f"bitstream: {output}, of seed {best.seed}")
+    for output in outputs:
+        if best := results[0].best:
+            replace_file(output, best.bitstream)
+            print(f"bitstream: {output}, of seed {best.seed}")

@@ -26,7 +26,18 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
 from deeplock.pymodel.lock.suites import Suite, suite
 
-__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "Recovered", "locked_stream", "recover_key", "run"]
+__all__ = [
+    "FULL",
+    "NEEDS",
+    "QUICK",
+    "SCHEMES",
+    "Budget",
+    "NoLikelyState",
+    "Recovered",
+    "locked_stream",
+    "recover_key",
+    "run",
+]
 
 NEEDS = "a locked file (about 1 KB of int8 weights, or of float32), and networks of the same kind; minutes of one core"
 SCHEMES = ("deep-lock",)
@@ -57,6 +68,10 @@ class Budget:
 
 QUICK = Budget(bytes=4096, first=1)
 FULL = (Budget(), Budget(bytes=512, keys=20, first=1), Budget(bytes=256, keys=20, first=1))
+
+
+class NoLikelyState(DeeplockError):
+    """The search came to nothing: the one fault that is a result of the attack."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +122,8 @@ def recover_key(
     locked    uint8 [n], at byte `position` of the locked stream; at least 16 whole blocks of 16 bytes
     model     float64 [period, 256] (byte_models.py); byte 0 of `locked` has position 0 in it
     first     (strand, block) -> values of the first byte of the state to try
+
+    Raises NoLikelyState where no key fits, DeeplockError with too few bytes or without g++.
     """
     skipped = -position % 16
     blocks, start = (len(locked) - skipped) // 16, (position + skipped) // 16
@@ -132,7 +149,7 @@ def recover_key(
             pool.shutdown(cancel_futures=True)
     strands: list[Found] = [merge(found[j], keep) for j in range(STRANDS)]
     if lost := [j for j in range(STRANDS) if not len(strands[j].states)]:
-        raise DeeplockError(f"no state of strand {lost[0]} is likely: not such parameters, or not AES-128")
+        raise NoLikelyState(f"no state of strand {lost[0]} is likely: not such parameters, or not AES-128")
     block, index, bits, runner_up = best_block(scores, [strand.states for strand in strands], start, keep)
     return Recovered(
         invert_schedule(block, 16 * index),
@@ -164,7 +181,7 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
 
         try:
             found = recover_key(data, position, model, lock, budget.keep, given, say)
-        except DeeplockError:  # with too few bytes the right state may lag: no key then
+        except NoLikelyState:  # with too few bytes the right state may lag: no key then
             bits.append(0.0)
             continue
         right += found.key == key

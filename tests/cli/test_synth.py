@@ -201,7 +201,7 @@ def test_faults_of_the_options_are_one_line(refused, tmp_path):
     boards = "icebreaker, icesugar, ulx3s-25f, ulx3s-85f"
     assert refused("synth", "--board", "arty") == f"board must be {boards}, not arty"
     assert refused("synth", "--board", "icebreaker", "--rows", 5) == "rows must be 4, 8 or 16, not 5"
-    assert refused("synth", "--board", "icebreaker", "-o", tmp_path) == f"{tmp_path}: Is a directory"
+    assert refused("synth", "--board", "icebreaker", "-o", tmp_path).startswith(f"{tmp_path}: is not a regular file")
     message = "-o goes with --board: only boards have bitstreams"
     assert refused("synth", "--device", "up5k", "-o", tmp_path / "up5k.bin") == message
     assert refused("synth", "--sweep", sweep, "-o", tmp_path / "up5k.bin") == message

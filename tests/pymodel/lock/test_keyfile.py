@@ -19,29 +19,23 @@ def test_generated_key_comes_back_from_its_file(tmp_path, bits):
     assert os.listdir(tmp_path) == ["key"]
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_only_the_owner_can_read(tmp_path, overwrite, umask):
+def test_only_the_owner_can_read(tmp_path, umask):
     path = tmp_path / "key"
-    if overwrite:
-        path.write_text("old")
-        path.chmod(0o644)
     before = os.umask(umask)
     try:
-        write_key(path, KEY, overwrite)
+        write_key(path, KEY)
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_existing_file_is_kept_unless_told_otherwise(tmp_path):
+def test_existing_file_is_kept(tmp_path):
     path = tmp_path / "key"
     path.write_text("precious")
     with pytest.raises(DeeplockError, match=f"^key file {re.escape(str(path))}: exists already, and is kept$"):
         write_key(path, KEY)
     assert path.read_text() == "precious" and os.listdir(tmp_path) == ["key"]
-    write_key(path, KEY, overwrite=True)
-    assert path.read_text() == KEY.hex() + "\n" and os.listdir(tmp_path) == ["key"]
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
