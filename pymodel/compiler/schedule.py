@@ -43,7 +43,7 @@ def _readers(network: Network) -> dict[str, list[str]]:
 
 
 def plan_steps(network: Network, config: Config) -> list[Step]:
-    """The steps in order. A pooling is fused if it alone reads a layer with weights, its windows don't overlap and a row fits."""
+    """The steps in order. A pooling is fused if it alone reads a layer with weights, its windows lie apart and a row fits."""
     if not network.layers:
         raise DeeplockError(f"network {network.name} has no layers")
     if not any(layer.weight_bytes for layer in network.layers):

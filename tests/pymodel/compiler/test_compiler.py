@@ -11,7 +11,11 @@ from deeplock.pymodel.compiler import fast_interpreter, interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
-from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, output_shapes
+from deeplock.pymodel.network.network import output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from tests.random_networks import chains, convs, network_of
 

@@ -6,14 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.fixed_point import (
-    integer_add,
-    integer_average,
-    integer_conv,
-    multiplier_and_shift,
-    ratio_weights,
-)
-from deeplock.pymodel.network.network import Conv, Quantisation
+from deeplock.pymodel.network.fixed_point import multiplier_and_shift
+from deeplock.pymodel.network.operators.add import integer_add, ratio_weights
+from deeplock.pymodel.network.operators.average_pool import integer_average
+from deeplock.pymodel.network.operators.conv import Conv, integer_conv
+from deeplock.pymodel.spec.tensor import Quantisation
 
 REAL = Quantisation(1.0, 0)
 
