@@ -48,9 +48,7 @@ class AveragePool(Layer):
 
     def lower(self) -> Lowered:
         ones = Diagonal(1, 1, self.bias, self.multiplier, self.shift)
-        return Lowered(
-            ones, kernel=self.kernel, stride=self.stride, zero_point=self.zero_point, lo=self.lo, hi=self.hi
-        )
+        return Lowered(ones, kernel=self.kernel, stride=self.stride, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
 
 
 OPERATOR = AveragePool
