@@ -17,7 +17,7 @@ from deeplock.cli.output import Progress, percent, print_table, write_json
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Conv, Network
+from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.zoo import datasets, trained
 from deeplock.pymodel.zoo.evaluation import accuracy, golden_ofmaps, ofmaps_of_keys
@@ -44,7 +44,7 @@ def _settings(name: str, args: argparse.Namespace, images: int) -> dict[str, Any
 
 
 def _parameters(network: Network) -> int:
-    return sum(layer.weight.size + layer.bias.size for layer in network.layers if isinstance(layer, Conv))
+    return sum(layer.parameters for layer in network.layers)
 
 
 def _timed(progress: Callable[[str], None], text: str) -> Callable[[int, int], None]:

@@ -63,7 +63,8 @@ def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std
     from deeplock.cli.images import read_images
     from deeplock.cli.training import quieten_torch
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.network.network import Pixels, output_shapes
+    from deeplock.pymodel.network.network import output_shapes
+    from deeplock.pymodel.spec.tensor import Pixels
 
     if calibration is None:
         raise DeeplockError(f"{path}: an exported program is quantised with images: give --calibration")

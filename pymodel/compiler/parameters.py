@@ -8,6 +8,7 @@ are random: a byte that an attacker can predict gives its key byte away.
 
 import numpy as np
 
+from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.spec import entry
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
@@ -21,13 +22,13 @@ def fold_of(columns: int, cols: int) -> int:
     return (cols // (1 << (columns - 1).bit_length())).bit_length() - 1
 
 
-def encode_groups(layer, descriptor: Descriptor, config: Config, rng: np.random.Generator) -> np.ndarray:
-    """All parameters of one layer (weight int8 [out, positions, channels]) in stream order, as uint8."""
+def encode_groups(weights: Streamed, descriptor: Descriptor, config: Config, rng: np.random.Generator) -> np.ndarray:
+    """All parameters of one layer in stream order, as uint8."""
     rows, cols = config.rows, config.cols
-    out, positions, channels = layer.weight.shape
+    out, positions, channels = weights.weight.shape
     cblocks = descriptor.cblocks
     blocks = np.zeros((out, positions, cblocks * rows), np.int8)
-    blocks[:, :, :channels] = layer.weight
+    blocks[:, :, :channels] = weights.weight
     valid = np.zeros((positions, cblocks * rows), bool)
     valid[:, :channels] = True
     blocks = blocks.reshape(out, positions * cblocks, rows)
@@ -37,8 +38,8 @@ def encode_groups(layer, descriptor: Descriptor, config: Config, rng: np.random.
         first = group * cols
         count = min(cols, out - first)
         here = slice(first, first + count)
-        entries = Entries(layer.bias[here], layer.multiplier[here], layer.shift[here])
-        parts.append(entry.encode(entries, layer.accumulator_bits, cols, rng).ravel())
+        entries = Entries(*(values[here] for values in weights.entries))
+        parts.append(entry.encode(entries, descriptor.sum_bits, cols, rng).ravel())
         sides, heights = descriptor.sides(group), descriptor.tile_rows(group, rows)
         tiles = rng.integers(0, 256, (len(heights), rows, cols), dtype=np.uint8)
         width = cols // sides

@@ -17,11 +17,11 @@ from safetensors.numpy import save
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
 from deeplock.pymodel.lock.suites import SUITES, lock, unlock
-from deeplock.pymodel.network.network import Pixels, Quantisation, Shape
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.record import WORDS
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
 __all__ = ["Loadable", "Interface", "read_loadable", "write_loadable"]
 

@@ -7,26 +7,22 @@ block's channels side by side: [kernel row, column, input channel, channel]. Cha
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
 from deeplock.pymodel.lock.suites import SUITES, lock
-from deeplock.pymodel.network.network import (
-    Add,
-    AveragePool,
-    Conv,
-    Layer,
-    MaxPool,
-    Network,
-    Shape,
-    macs,
-    output_shapes,
-    sources,
-)
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.network import Network, macs, output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec import entry
 from deeplock.pymodel.spec.entry import Entries
+from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["ARENA", "VARIANTS", "Arena", "Results", "arena_of", "layout_header", "low_memory", "tables_header"]
 
@@ -166,7 +162,7 @@ def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, i
     """Rows of the layer table with the names of the layers that they belong to, and where every tensor lies."""
     shapes = output_shapes(network)
     place = {"input": space.take(int(np.prod(network.input_shape)))}
-    readers = [name for layer in network.layers for name in sources(layer)]
+    readers = [name for layer in network.layers for name in layer.sources]
     rows: list[tuple[str, dict[str, int]]] = []
     layers = list(network.layers)
     while layers:
@@ -187,11 +183,9 @@ def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, i
                 rows.append((name, row))
         if name not in place:
             place[name] = space.take(int(np.prod(shapes[name])))
-        row = {**_row(layer, (height, width, channels), shapes[name], pool), "source": source}
-        rows.append((name, row))
-        row["destination"] = place[name]
-        if isinstance(layer, Add):
-            row["other"] = place[layer.other]
+        row = _row(layer, (height, width, channels), shapes[name])
+        places = {"source": source, "other": place[layer.sources[-1]], "destination": place[name]}
+        rows.append((name, {**row, **places, "pool": int(pool)}))
     return rows, place
 
 
@@ -210,28 +204,45 @@ def _pad(layer: Conv, shape: Shape, source: int, space: _Space) -> tuple[dict[st
     return row, to, (tall, wide)
 
 
-def _row(layer: Layer, shape: Shape, out: Shape, pool: bool) -> dict[str, int]:
-    height, width, channels = shape
-    if isinstance(layer, Add):
-        weights = dict(zip(("weight_a", "weight_b"), layer.weights, strict=True))
-        return {"kind": _KINDS.index("ADD"), "bytes": height * width * channels, **weights, **_scaled(layer)}
-    if isinstance(layer, Conv):
-        kernel = layer.weight.shape[1:3]
-        rest = {"kind": _KINDS.index("WEIGHTED"), "pool": int(pool), "wrap": 32 - layer.accumulator_bits}
-        rest |= {name: getattr(layer, name) for name in ("zero_point", "lo", "hi")}
-    elif isinstance(layer, MaxPool):
-        kernel, rest = (layer.kernel, layer.kernel), {"kind": _KINDS.index("MAX_POOL")}
-    else:
-        kernel, rest = layer.kernel, {"kind": _KINDS.index("AVERAGE_POOL"), **_scaled(layer)}
-    tall, wide = kernel
-    run = wide * channels
-    if wide == width:  # kernel rows follow each other without a gap
-        tall, run = 1, tall * run
-    steps = {"pixel_step": layer.stride * channels, "row_step": layer.stride * width * channels}
-    if isinstance(layer, MaxPool | AveragePool):
-        tall, run = kernel[0], wide * channels
-    shapes = {"out_h": out[0], "out_w": out[1], "channels": out[2], "kernel_h": tall, "run": run}
-    return {**rest, **steps, **shapes, "row_pitch": width * channels}
+@singledispatch
+def _row(layer: Layer, shape: Shape, out: Shape) -> dict[str, int]:
+    """A layer's row of the table, but for where its tensors lie, given the shapes of what it reads and writes."""
+    raise DeeplockError(f"layer {layer.name}: the software has no operator {layer.kind}")
+
+
+@_row.register
+def _add(layer: Add, shape: Shape, out: Shape) -> dict[str, int]:
+    weights = dict(zip(("weight_a", "weight_b"), layer.weights, strict=True))
+    return {"kind": _KINDS.index("ADD"), "bytes": int(np.prod(shape)), **weights, **_scaled(layer)}
+
+
+@_row.register
+def _conv(layer: Conv, shape: Shape, out: Shape) -> dict[str, int]:
+    _, tall, wide, channels = layer.weight.shape
+    row = {"kind": _KINDS.index("WEIGHTED"), "wrap": 32 - layer.accumulator_bits}
+    row |= {name: getattr(layer, name) for name in ("zero_point", "lo", "hi")}
+    row |= _windows((tall, wide), layer.stride, shape, out)
+    if wide == shape[1]:  # kernel rows follow each other without a gap
+        row |= {"kernel_h": 1, "run": tall * wide * channels}
+    return row
+
+
+@_row.register
+def _max_pool(layer: MaxPool, shape: Shape, out: Shape) -> dict[str, int]:
+    return {"kind": _KINDS.index("MAX_POOL"), **_windows((layer.kernel, layer.kernel), layer.stride, shape, out)}
+
+
+@_row.register
+def _average_pool(layer: AveragePool, shape: Shape, out: Shape) -> dict[str, int]:
+    row = {"kind": _KINDS.index("AVERAGE_POOL"), **_scaled(layer)}
+    return row | _windows(layer.kernel, layer.stride, shape, out)
+
+
+def _windows(kernel: tuple[int, int], stride: int, shape: Shape, out: Shape) -> dict[str, int]:
+    _, width, channels = shape
+    steps = {"pixel_step": stride * channels, "row_step": stride * width * channels, "row_pitch": width * channels}
+    sizes = {"out_h": out[0], "out_w": out[1], "channels": out[2]}
+    return {**steps, **sizes, "kernel_h": kernel[0], "run": kernel[1] * channels}
 
 
 def _scratch_bytes(rows: Sequence[dict[str, int]]) -> int:

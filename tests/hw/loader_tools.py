@@ -44,9 +44,9 @@ def groups_of(layer, fields: Descriptor, config: Config) -> list[Group]:
             ].T
             left = kblock % sides * (cols // sides)
             tiles[kblock // sides][: len(weights), left : left + count] = weights
+        channels_here = (tuple(int(values[c]) for values in layer.entries) for c in range(first, first + count))
         entries = [
-            (int(layer.bias[c]), int(layer.multiplier[c]) - (1 << 15), int(layer.shift[c]) - 1, layer.accumulator_bits)
-            for c in range(first, first + count)
+            (bias, multiplier - (1 << 15), shift - 1, fields.sum_bits) for bias, multiplier, shift in channels_here
         ]
         groups.append(Group(entries, tiles))
     return groups

@@ -58,16 +58,16 @@ def test_entry_is_the_word_that_pymodel_encodes(sum_bits, bits, rng):
     layout = entry_layout(sum_bits)
     assert layout.size == 2 * sum_bits
     config = Config(rows=4, cols=4, bytes_per_beat=4)
-    layer, fields = layer_of(rng, config, 4, 1, 1, bits)
-    stream = encode_groups(layer, fields, config, rng)
+    weights, fields = layer_of(rng, config, 4, 1, 1, bits)
+    stream, entries = encode_groups(weights, fields, config, rng), weights.entries
     for channel in range(4):
         low, high = np.frombuffer(stream[8 * channel : 8 * channel + 8].tobytes(), "<u4").tolist()
         scale = high & 0x7FFF | (high >> 16 & 0x3F) << 15
         entry = layout.from_bits(low & (1 << sum_bits) - 1 | scale << sum_bits)
-        known = Const(int(layer.bias[channel]), bits).value
+        known = Const(int(entries.bias[channel]), bits).value
         assert entry.bias & (1 << bits) - 1 == known & (1 << bits) - 1
-        assert entry.multiplier + (1 << 15) == layer.multiplier[channel]
-        assert entry.shift_1 + 1 == layer.shift[channel]
+        assert entry.multiplier + (1 << 15) == entries.multiplier[channel]
+        assert entry.shift_1 + 1 == entries.shift[channel]
 
 
 @pytest.mark.parametrize("cols", [4, 8, 16, 32])

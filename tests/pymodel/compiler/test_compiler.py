@@ -11,7 +11,11 @@ from deeplock.pymodel.compiler import fast_interpreter, interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
-from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, output_shapes
+from deeplock.pymodel.network.network import output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from tests.random_networks import chains, convs, network_of
 
@@ -174,8 +178,11 @@ def refusals():
     for layer, what in (
         (conv("b", "a", (1, 3, 3, 1), padding=(0, 0, 1, 0)), r"padding must be 0, not \(0, 0, 1, 0\)"),
         (MaxPool("b", "a", 2, 1), "a lean accelerator pools only right behind a convolution"),
-        (AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no average pooling"),
-        (Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no addition"),
+        (
+            AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127),
+            "a lean accelerator has no operator average_pool",
+        ),
+        (Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no operator add"),
     ):
         yield network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), lean, f"layer b: {what}"
     far = replace(conv("b", "a", (1, 1, 1, 1)), stride=16)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from deeplock.pymodel.compiler import fast_interpreter, interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Conv
+from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
 from tests.random_networks import chains, network_of
