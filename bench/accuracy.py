@@ -17,7 +17,7 @@ from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import write_json
-from deeplock.pymodel.network.network import Conv, Network
+from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.progress import Progress, quiet, within
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.zoo import datasets, trained
@@ -57,7 +57,7 @@ def _settings(name: str, trial: Trial, images: int) -> dict[str, Any]:
 
 
 def _parameters(network: Network) -> int:
-    return sum(layer.weight.size + layer.bias.size for layer in network.layers if isinstance(layer, Conv))
+    return sum(layer.parameters for layer in network.layers)
 
 
 def _measure(

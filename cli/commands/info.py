@@ -45,7 +45,7 @@ def _sbox(suite: str) -> dict[str, int] | None:
 
 
 def _loadable(loadable: "Loadable") -> dict[str, Any]:
-    from deeplock.pymodel.compiler.layers import layers_of
+    from deeplock.pymodel.spec.layers import layers_of
 
     return {
         "kind": "loadable",
@@ -55,9 +55,9 @@ def _loadable(loadable: "Loadable") -> dict[str, Any]:
         "suite": loadable.suite,
         "locked": loadable.suite != "plain",
         "sbox": _sbox(loadable.suite),
-        "rows": loadable.header["rows"],
-        "cols": loadable.header["cols"],
-        "bytes_per_beat": loadable.header["bytes_per_beat"],
+        "rows": loadable.header.rows,
+        "cols": loadable.header.cols,
+        "bytes_per_beat": loadable.header.bytes_per_beat,
         "batch": loadable.batch,
         "needs": loadable.memory_needs,
         "lean": loadable.is_lean,
@@ -68,27 +68,24 @@ def _loadable(loadable: "Loadable") -> dict[str, Any]:
 
 
 def _network(network: "Network") -> dict[str, Any]:
-    from deeplock.pymodel.network.network import macs, output_shapes, sources
+    from deeplock.pymodel.network.network import macs, output_shapes
 
     shapes, work = output_shapes(network), macs(network)
-
-    def weights(layer) -> int:
-        return layer.weight.size + layer.bias.size if hasattr(layer, "weight") else 0
 
     return {
         "kind": "network",
         "network": network.name,
         "dataset": network.dataset,
         "classes": list(network.classes),
-        "parameters": sum(weights(layer) for layer in network.layers),
+        "parameters": sum(layer.parameters for layer in network.layers),
         "macs": sum(work.values()),
         "layers": [
             {
                 "name": layer.name,
                 "kind": type(layer).__name__,
-                "source": ", ".join(sources(layer)),
+                "source": ", ".join(layer.sources),
                 "output": list(shapes[layer.name]),
-                "weights": weights(layer),
+                "weights": layer.parameters,
                 "macs": work[layer.name],
             }
             for layer in network.layers

@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.cli.options import accelerator_given, read_key_file
     from deeplock.cli.output import print_pairs, print_table
     from deeplock.cli.progress import progress_shown
-    from deeplock.pymodel.compiler.layers import layers_of
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import make_folder_of, replace_file, write_json
     from deeplock.pymodel.spec.accelerator import accelerator_for
+    from deeplock.pymodel.spec.layers import layers_of
     from deeplock.pymodel.spec.loadable import read_loadable
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import percent

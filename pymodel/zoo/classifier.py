@@ -9,9 +9,10 @@ from deeplock.pymodel.compiler import fast_interpreter
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
 from deeplock.pymodel.network import golden
-from deeplock.pymodel.network.network import Network, Pixels
+from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.accelerator import accelerator_for
 from deeplock.pymodel.spec.loadable import Loadable
+from deeplock.pymodel.spec.tensor import Pixels
 from deeplock.pymodel.zoo.datasets import CLASSES
 from deeplock.pymodel.zoo.preprocess import quantise
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Pixels, Quantisation
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 from deeplock.pymodel.zoo import datasets, evaluation
 from deeplock.pymodel.zoo.image_folder import read_folder
 from deeplock.pymodel.zoo.preprocess import quantise, to_real

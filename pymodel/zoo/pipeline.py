@@ -11,8 +11,9 @@ from torch import nn
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.quantise import quantise
-from deeplock.pymodel.network.network import Network, Pixels, output_shapes
+from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.progress import Progress, quiet
+from deeplock.pymodel.spec.tensor import Pixels
 from deeplock.pymodel.zoo import networks, train
 from deeplock.pymodel.zoo.datasets import Dataset, load
 from deeplock.pymodel.zoo.images import read_images

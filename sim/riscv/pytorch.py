@@ -10,7 +10,8 @@ import torch
 
 from deeplock.pymodel.lock.suites import SUITES, lock, unlock
 from deeplock.pymodel.network import reference
-from deeplock.pymodel.network.network import Conv, Network
+from deeplock.pymodel.network.layer import Weighted
+from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.zoo import networks
 
 __all__ = ["Timing", "time_float", "time_int8"]
@@ -56,7 +57,7 @@ def _fastest(function: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
 def _unlocked_network(network: Network, locked: np.ndarray, key: bytes) -> Network:
     stream, at, layers = bytearray(unlock(_SUITE, locked, key)), 0, []
     for layer in network.layers:
-        if isinstance(layer, Conv):
+        if isinstance(layer, Weighted):
             weight = np.frombuffer(stream, np.int8, layer.weight.size, at).reshape(layer.weight.shape)
             at += weight.size
             bias = np.frombuffer(stream, "<i4", layer.bias.size, at)
@@ -72,7 +73,7 @@ def time_int8(network: Network, ifmap: np.ndarray, key: bytes, expected: np.ndar
     parts = [
         part.tobytes() if part.dtype == np.int8 else part.astype("<i4").tobytes()
         for layer in network.layers
-        if isinstance(layer, Conv)
+        if isinstance(layer, Weighted)
         for part in (layer.weight, layer.bias)
     ]
     locked = lock(_SUITE, np.frombuffer(b"".join(parts), np.uint8), key)

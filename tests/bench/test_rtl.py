@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 
 from deeplock.bench.rtl import config_for
-from deeplock.pymodel.network.network import Conv, MaxPool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from tests.sim.tiny import tiny_network
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from deeplock.pymodel.network.network import Pixels
 from deeplock.pymodel.spec.loadable import read_loadable
+from deeplock.pymodel.spec.tensor import Pixels
 
 
 @pytest.fixture

@@ -4,9 +4,12 @@ import numpy as np
 
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
-from deeplock.pymodel.network.network import Conv, MaxPool, Network, Quantisation
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
+from deeplock.pymodel.spec.tensor import Quantisation
 
 __all__ = ["ACCUMULATORS_TOO_FEW", "KEY", "WRONG_KEY", "expected", "ifmaps", "tiny_loadable", "tiny_network"]
 
