@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deeplock.cli.options import SIZES, SUITE, add_accelerator, add_json, add_key_file, positive
+from deeplock.cli.options import SIZES, add_accelerator, add_json, add_key_file, add_suite, positive
 
 if TYPE_CHECKING:
     from deeplock.pymodel.network.network import Network
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
     parser.add_argument("-o", "--output", type=Path, metavar="LOADABLE", required=True, help="the loadable file")
     add_key_file(parser, "lock the loadable with this master key; without, it is plain")
+    add_suite(parser)
     parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
     group = parser.add_argument_group("exported program (.pt2)")
     group.add_argument(
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
-        loadable = loadable.locked(SUITE, key)
+        loadable = loadable.locked(args.suite, key)
     save(args.output, loadable)
     locked = f"locked by suite {loadable.suite}" if key is not None else "plain"
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")

@@ -4,7 +4,7 @@ The key itself is never printed, and a key file that exists is kept. Keep it awa
 
 examples:
   deeplock keygen -o my.key
-  deeplock keygen --bits 256 -o my-256.key
+  deeplock keygen --size 32 -o longer.key
 """
 
 import argparse
@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", default=Path("deeplock.key"), help="(deeplock.key)"
     )
-    parser.add_argument("--bits", type=int, choices=(128, 192, 256), default=128, help="size of the key (128)")
+    parser.add_argument("--size", type=int, choices=(16, 24, 32), default=16, help="bytes of the key (16)")
 
 
 def run(args: argparse.Namespace) -> None:
     from deeplock.cli.output import make_folder_of
     from deeplock.pymodel.lock.keyfile import generate_key, write_key
 
-    write_key(make_folder_of(args.output), generate_key(args.bits))
-    print(f"{args.output}: a {args.bits}-bit key")
+    write_key(make_folder_of(args.output), generate_key(args.size))
+    print(f"{args.output}: a key of {args.size} bytes")

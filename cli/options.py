@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.suites import names, suite
 from deeplock.pymodel.spec.config import SBOX_STYLES, Config
 
 if TYPE_CHECKING:
@@ -13,20 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SIZES",
-    "SUITE",
     "accelerator_for",
     "add_accelerator",
     "add_data_dir",
     "add_images",
     "add_json",
     "add_key_file",
+    "add_suite",
     "config_of",
     "positive",
     "read_key_file",
 ]
-
-SUITE = "deep-lock"
-"""The suite that a key file locks with."""
 
 SIZES = {
     "rows": "rows of the array",
@@ -54,6 +52,10 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_key_file(parser: argparse.ArgumentParser, text: str, required: bool = False) -> None:
     parser.add_argument("--key-file", type=Path, metavar="FILE", required=required, help=text)
+
+
+def add_suite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", choices=names(), default=Config.suite, help=f"lock suite ({Config.suite})")
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
@@ -125,14 +127,14 @@ def accelerator_for(loadable: "Loadable", args: argparse.Namespace | None = None
     return config
 
 
-def read_key_file(path: Path | None, suite: str) -> bytes:
-    """The key for something locked with `suite`, b"" if that is plain; DeeplockError if one is missing or needless."""
+def read_key_file(path: Path | None, locked_by: str) -> bytes:
+    """The key for what is locked with a suite, b"" if that does not lock; DeeplockError if one is missing or needless."""
     from deeplock.pymodel.lock.keyfile import read_key
 
-    if suite == "plain":
+    if not suite(locked_by).locks:
         if path is not None:
             raise DeeplockError("it is not locked: leave --key-file out, or lock it first")
         return b""
     if path is None:
-        raise DeeplockError(f"it is locked with suite {suite}: give --key-file")
+        raise DeeplockError(f"it is locked with suite {locked_by}: give --key-file")
     return read_key(path)

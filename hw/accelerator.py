@@ -19,9 +19,9 @@ from deeplock.hw.feed.feeder import WindowFeeder
 from deeplock.hw.feed.issue import IssueStage
 from deeplock.hw.feed.unfold import Unfolder
 from deeplock.hw.feed.weight_loader import WeightLoader
-from deeplock.hw.lock.lock import Lock
+from deeplock.hw.lock.lock import lock_of
 from deeplock.hw.post.post import PostProcessor
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import COUNTERS, Error
 
@@ -55,7 +55,7 @@ class Accelerator(wiring.Component):
             inner, outer = getattr(registers, name), getattr(self, name)
             driver, driven = (outer, inner) if self.signature.members[name].flow == In else (inner, outer)
             m.d.comb += driven.eq(driver)
-        m.submodules.control = control = Control(SUITES[config.suite].locks)
+        m.submodules.control = control = Control(suite(config.suite).locks)
         m.submodules.loadable_port = loadable_port = LoadablePort(config)
 
         # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own;
@@ -69,7 +69,7 @@ class Accelerator(wiring.Component):
             m.submodules[name] = ResetInserter(clear_of(name))(component)
             return component
 
-        m.submodules.lock = lock = Lock(config)
+        m.submodules.lock = lock = lock_of(config)
         m.submodules.array = array = SystolicArray(config)
         m.d.comb += [lock.clear.eq(clear_of("lock")), array.clear.eq(clear_of("array"))]
         loader = cleared("weight_loader", WeightLoader(config))

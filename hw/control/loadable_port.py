@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import counted
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.program import MAGIC, VERSION, WORDS
 from deeplock.pymodel.spec.registers import Error
@@ -177,7 +177,7 @@ class LoadablePort(wiring.Component):
             "rows": config.rows,
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,
-            "suite": SUITES[config.suite].id,
+            "suite": suite(config.suite).id,
         }
         most = {
             "layers": config.program_words // WORDS,

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.axi import Response, axi_lite_members
 from deeplock.hw.control.counters import FIRST_COUNTER, Counters
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import COUNTERS, ID, REGISTERS, Access, Command, Register, Status, address
 
@@ -21,10 +21,9 @@ _PAGE = slice(8, ADDRESS_BITS)
 
 def constants(config: Config) -> dict[str, int]:
     """The registers that tell what device this is, and what they read."""
-    suite = SUITES[config.suite].id
     return {
         "ID": ID,
-        "GEOMETRY": config.rows | config.cols << 8 | config.bytes_per_beat << 16 | suite << 24,
+        "GEOMETRY": config.rows | config.cols << 8 | config.bytes_per_beat << 16 | suite(config.suite).id << 24,
         "LANES": config.lanes,
         "ACTIVATION_WORDS": config.activation_words,
         "ACCUMULATORS": config.accumulators,
@@ -73,7 +72,6 @@ class RegisterFile(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._key_sizes = config.key_sizes if SUITES[config.suite].locks else ()
         super().__init__(
             axi_lite_members("s_axil", ADDRESS_BITS)
             | {
@@ -94,7 +92,7 @@ class RegisterFile(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        words = max(self._key_sizes, default=0) // 4
+        words = max(self.config.key_sizes, default=0) // 4
         left_out = {f"KEY{index}" for index in range(words, 8)} | ({"KEY_SIZE"} if not words else set())
         mapped = [register for register in REGISTERS if register.name not in left_out]
         self._reads(m, mapped)
@@ -171,11 +169,11 @@ class RegisterFile(wiring.Component):
             m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & idle)
             with m.If(taken):
                 m.d.sync += self.count.eq(wdata)
-        if self._key_sizes:
+        if self.config.key_sizes:
             self._key(m, select, idle, taken)
 
     def _key(self, m: Module, select: dict[str, Signal], idle: Signal, taken: Signal) -> None:
-        wdata, sizes = self.s_axil_wdata, self._key_sizes
+        wdata, sizes = self.s_axil_wdata, self.config.key_sizes
         valid = Cat(wdata == size for size in sizes).any()
         writes = [select[f"KEY{index}"] & idle for index in range(max(sizes) // 4)]
         replaces = self.keyed & Cat(writes).any()

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from deeplock.pymodel.lock.suites import names, suite
+
 __all__ = ["Config", "SBOX_STYLES"]
 
 SBOX_STYLES = ("rom", "lut", "composite")
@@ -34,8 +36,9 @@ class Config:
                        FPGAs (docs/architecture.md); only with one lane
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer
-    suite              "deep-lock" or "plain"
-    key_bits           128, 192 or 256: the accelerator takes master keys of that length only; 0: of all three
+    suite              name of the lock suite: pymodel/lock/suites/
+    key_sizes          bytes of the master keys that it takes, some of the suite's, ascending; () stands for all of them, and a
+                       suite that does not lock has none
     sbox               style of the S-boxes: "rom", "lut" or "composite" (hw/lock/sbox.py, hw/lock/key_schedule.py)
     """
 
@@ -52,7 +55,7 @@ class Config:
     program_words: int = 512
     ifmap_bytes: int = 4096
     suite: str = "deep-lock"
-    key_bits: int = 0
+    key_sizes: tuple[int, ...] = ()
     sbox: str = "lut"
 
     def __post_init__(self) -> None:
@@ -87,16 +90,20 @@ class Config:
                    f"{name} must be a power of two from {least} to {most}, not {value}")  # fmt: skip
         _check(self.sum_bits in (24, 32), f"sum_bits must be 24 or 32, not {self.sum_bits}")
         _check(not self.lean or lanes == 1, f"lanes must be 1 with lean, not {lanes}")
-        _check(self.suite in ("deep-lock", "plain"), f"suite must be deep-lock or plain, not {self.suite}")
-        _check(self.key_bits in (0, 128, 192, 256), f"key_bits must be 0, 128, 192 or 256, not {self.key_bits}")
+        _check(self.suite in names(), f"suite must be one of {', '.join(names())}, not {self.suite}")
+        sizes = suite(self.suite).key_sizes
+        if not (self.key_sizes and sizes):
+            object.__setattr__(self, "key_sizes", sizes)
+        _check(
+            isinstance(self.key_sizes, tuple) and self.key_sizes == tuple(s for s in sizes if s in self.key_sizes),
+            f"key_sizes must be some of {sizes}, ascending, not {self.key_sizes}",
+        )
         _check(self.sbox in SBOX_STYLES, f"sbox must be rom, lut or composite, not {self.sbox}")
-
-    @property
-    def key_sizes(self) -> tuple[int, ...]:
-        """Bytes of the master keys that it takes."""
-        return (self.key_bits // 8,) if self.key_bits else (16, 24, 32)
 
     @property
     def name(self) -> str:
         """Short name that tells one configuration from another, for build folders and reports."""
-        return "-".join(str(value) for value in asdict(self).values())
+        texts = (
+            "+".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in asdict(self).values()
+        )
+        return "-".join(texts)

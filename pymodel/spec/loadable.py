@@ -6,7 +6,7 @@ only the host needs (shapes, quantisation, class names). Nothing in it comes fro
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
-from deeplock.pymodel.lock.suites import SUITES, lock, unlock
+from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suites import suite, suite_of_id
 from deeplock.pymodel.network.network import Pixels, Quantisation, Shape
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, is_lean, pack, unpack
@@ -76,7 +77,8 @@ class Loadable:
 
     @property
     def suite(self) -> str:
-        return next(suite.name for suite in SUITES.values() if suite.id == self.header["suite"])
+        """Name of the suite that it is locked with."""
+        return suite_of_id(self.header["suite"]).name
 
     @property
     def batch(self) -> int:
@@ -99,18 +101,16 @@ class Loadable:
         """Whether an accelerator with Config.lean can run it."""
         return all(is_lean(fields) for fields in self.program)
 
-    def locked(self, suite: str, key: bytes) -> "Loadable":
-        """This plain loadable locked."""
-        return self._recode(lock, SUITES[suite].name, key)
+    def locked(self, name: str, key: bytes) -> "Loadable":
+        """This plain loadable locked with the suite of that name."""
+        return self._with(suite(name), suite(name).lock(np.frombuffer(self.parameters, np.uint8), key))
 
     def unlocked(self, key: bytes) -> "Loadable":
         """This loadable unlocked with some key: with a wrong one, garbage."""
-        return self._recode(unlock, "plain", key)
+        return self._with(suite("plain"), suite(self.suite).unlock(np.frombuffer(self.parameters, np.uint8), key))
 
-    def _recode(self, function, to_suite: str, key: bytes) -> "Loadable":
-        source = to_suite if function is lock else self.suite
-        data = function(SUITES[source], np.frombuffer(self.parameters, np.uint8), key)
-        return Loadable({**self.header, "suite": SUITES[to_suite].id}, self.program, data.tobytes(), self.interface)
+    def _with(self, suite: Suite, parameters: np.ndarray) -> "Loadable":
+        return replace(self, header={**self.header, "suite": suite.id}, parameters=parameters.tobytes())
 
     def check_fits(self, config: Config) -> None:
         """Raise DeeplockError, naming the first value that differs, if the accelerator cannot run this loadable."""

@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.control.loadable_port import LoadablePort
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, pack
 from deeplock.pymodel.spec.registers import Error
@@ -31,7 +31,7 @@ def header_of(config: Config, **fields: int) -> dict[str, int]:
         "rows": config.rows,
         "cols": config.cols,
         "bytes_per_beat": config.bytes_per_beat,
-        "suite": SUITES[config.suite].id,
+        "suite": suite(config.suite).id,
         "version": VERSION,
         "layers": config.program_words // WORDS,
         "batch": 1,

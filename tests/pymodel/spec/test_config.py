@@ -19,8 +19,10 @@ from deeplock.pymodel.spec.config import Config
         ({"sum_bits": 16}, "sum_bits must be 24 or 32, not 16"),
         ({"sum_bits": 25}, "sum_bits must be 24 or 32, not 25"),
         ({"lean": True, "lanes": 2}, "lanes must be 1 with lean, not 2"),
-        ({"suite": "none"}, "suite must be deep-lock or plain, not none"),
-        ({"key_bits": 64}, "key_bits must be 0, 128, 192 or 256, not 64"),
+        ({"suite": "none"}, "suite must be one of deep-lock, plain, not none"),
+        ({"key_sizes": (8,)}, "key_sizes must be some of (16, 24, 32), ascending, not (8,)"),
+        ({"key_sizes": (32, 16)}, "key_sizes must be some of (16, 24, 32), ascending, not (32, 16)"),
+        ({"key_sizes": 16}, "key_sizes must be some of (16, 24, 32), ascending, not 16"),
         ({"sbox": "ram"}, "sbox must be rom, lut or composite, not ram"),
     ],
 )

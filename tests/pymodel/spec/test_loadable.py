@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from deeplock.cli.artefact import load
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.lock.suites import lock, suite
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import read_loadable, write_loadable
 from tests.hw.layer_tools import descriptor
@@ -43,7 +43,7 @@ def test_the_file_holds_no_part_of_the_key(path):
 
 def test_locking_uses_byte_i_of_the_key_stream_for_byte_i():
     plain = tiny.tiny_loadable(replace(CONFIG, suite="plain"))
-    expected = lock(suite("deep-lock"), np.frombuffer(plain.parameters, np.uint8), tiny.KEY)
+    expected = suite("deep-lock").lock(np.frombuffer(plain.parameters, np.uint8), tiny.KEY)
     assert LOADABLE.parameters == expected.tobytes()
     assert LOADABLE.head == replace(plain, header={**plain.header, "suite": 1}).head
     assert LOADABLE.unlocked(tiny.KEY).parameters == plain.parameters
