@@ -116,12 +116,12 @@ def accelerator_for(loadable: "Loadable", args: argparse.Namespace | None = None
     What they leave open is the loadable's geometry and the usual memories, larger where the loadable needs more.
     """
     given = {name: getattr(args, name, None) for name in (*SIZES, "lean", "lanes", "sbox")}
-    needs, fields = loadable.memory_needs, {"rows": loadable.header["rows"], "cols": loadable.header["cols"]}
+    needs, fields = loadable.memory_needs, {"rows": loadable.header.rows, "cols": loadable.header.cols}
     for name, need in needs.items():
         fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())
     fields["activation_words"] = needs["activation_words"]
     fields |= {name: value for name, value in given.items() if value is not None}
-    fields.setdefault("bytes_per_beat", min(loadable.header["bytes_per_beat"], fields["cols"]))
+    fields.setdefault("bytes_per_beat", min(loadable.header.bytes_per_beat, fields["cols"]))
     config = config_of(**fields, suite=loadable.suite)
     loadable.check_fits(config)
     return config

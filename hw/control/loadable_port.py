@@ -8,7 +8,8 @@ from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import counted
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import MAGIC, VERSION, WORDS
+from deeplock.pymodel.spec.header import MAGIC, VERSION
+from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 
 __all__ = ["LoadablePort"]

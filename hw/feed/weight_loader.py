@@ -1,16 +1,16 @@
 """Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.array.array import SPAN, WeightWrite, kept_if_large, load_span
-from deeplock.hw.basics.layouts import LOADER_WORDS, beat_layout, loader_fields
+from deeplock.hw.basics.layouts import LOADER_WORDS, EntryLayout, beat_layout, loader_fields
 from deeplock.hw.basics.loops import chosen, counted
 from deeplock.hw.post.post import EntryWrite
-from deeplock.pymodel.compiler.parameters import ENTRY_BYTES
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import OPCODE
+from deeplock.pymodel.spec.descriptor import OPCODE
+from deeplock.pymodel.spec.entry import ENTRY
 
 __all__ = ["WeightLoader"]
 
@@ -161,10 +161,10 @@ class WeightLoader(wiring.Component):
         """One column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
         config = self._config
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
-        per_beat = max(1, size // ENTRY_BYTES)
+        per_beat = max(1, size // ENTRY.size)
         column = Signal(range(cols), name="entry_column")
         diagonal = Const(0) if config.lean else fields.diagonal
-        whole = size >= ENTRY_BYTES  # a beat has entries, not half of one
+        whole = size >= ENTRY.size  # a beat has entries, not half of one
         ends = Signal(init=int(whole))  # a beat has the last half of its entries
         if not whole:
             word = word.replicate(2)
@@ -184,12 +184,12 @@ class WeightLoader(wiring.Component):
                 m.d.sync += [taken.eq(value), port.eq(taken)]
             m.d.sync += self.entries.entries.eq(entries)
         for lane in range(lanes):
-            part = word.word_select(lane % per_beat, 64)
+            part = data.View(EntryLayout, word.word_select(lane % per_beat, EntryLayout.size))
             entry = entries[lane]
             m.d.comb += [
-                entry.bias.eq(Mux(diagonal, fields.bias, part[: config.sum_bits].as_signed())),
-                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part[32:47])),
-                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part[48:54])),
+                entry.bias.eq(Mux(diagonal, fields.bias, part.bias[: config.sum_bits].as_signed())),
+                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part.multiplier)),
+                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part.shift_1)),
             ]
         with m.If(enable & diagonal):
             m.d.comb += [biases.eq(-1), scales.eq(-1)]

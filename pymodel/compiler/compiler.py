@@ -24,12 +24,12 @@ from deeplock.pymodel.network.network import (
     output_shapes,
 )
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
+from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.loadable import Interface, Loadable
-from deeplock.pymodel.spec.program import MAGIC, OPCODE, VERSION, WORDS, pixels_of
+from deeplock.pymodel.spec.record import WORDS
 
 __all__ = ["compile_network"]
-
-MODULUS = 1 << 16
 
 
 def _reach(layer: Layer) -> int:
@@ -87,7 +87,7 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
     """The fields of the weight loader."""
     rows, cols = config.rows, config.cols
     groups = -(-step.out[2] // cols)
-    fields = {"groups": groups, "opcode": OPCODE, "last_columns": step.out[2] - (groups - 1) * cols}
+    fields = {"groups": groups, "last_columns": step.out[2] - (groups - 1) * cols}
     if step.weight is not None:
         depth = step.shape[2]
         cblocks = -(-depth // rows)
@@ -96,11 +96,9 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
             "fold": 0 if config.lean else fold_of(fields["last_columns"], cols),
             "cblocks": cblocks,
             "rows_last": depth - (cblocks - 1) * rows,
-            **dict.fromkeys(("diagonal", "diagonal_a", "diagonal_b", "multiplier", "bias", "shift_1", "group_step"), 0),
         }
     fields |= {
         "kblocks": step.kernel[0] * step.kernel[1] * (cols // rows),
-        "fold": 0,
         "cblocks": cols // rows,
         "rows_last": rows,
         "diagonal": 1,
@@ -108,7 +106,7 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
     }
     layer = step.layer
     if isinstance(layer, MaxPool):  # 2**15 * q / 2**15
-        return fields | {"diagonal_a": 1, "diagonal_b": 1, "multiplier": 1 << 15, "bias": 0, "shift_1": 14}
+        return fields | {"diagonal_a": 1, "diagonal_b": 1, "multiplier": 1 << 15, "shift_1": 14}
     assert not isinstance(layer, Conv)
     one, two = layer.weights if isinstance(layer, Add) else (1, 1)
     scale = {"multiplier": int(layer.multiplier), "bias": int(layer.bias), "shift_1": int(layer.shift) - 1}
@@ -140,36 +138,36 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
     return {"x0": x0, "y0": y0} | {name: value % MODULUS for name, value in signed.items()}
 
 
-def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> dict[str, int]:
+def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> Descriptor:
     """The descriptor for `count` rows of (pooled) output from row `first` on; without wait_input and release_input."""
     layer = step.layer
     window, pool_stride = step.window
     pixel_words = -(-step.out[2] // config.rows)
     plain = isinstance(layer, MaxPool)
-    return (
-        _weights(step, config)
-        | _addresses(step, config, places, first)
-        | {
-            "kernel_h": step.kernel[0],
-            "kernel_w": step.kernel[1],
-            "pool_w": window,
-            "pool_h": window,
-            "stride": step.stride,
-            "window_stride": pool_stride * step.stride,
-            "out_w": step.out[1],
-            "out_h": count,
-            "in_w": step.shape[1],
-            "in_h": step.shape[0] + isinstance(layer, Add),  # kernel row 1 of an addition is not a row further down
-            "pad_value": layer.input_zero_point if isinstance(layer, Conv) else 0,
-            "destination": (places.get(step.output, 0) + first * step.out[1] * pixel_words) % MODULUS,
-            "pixel_words": pixel_words,
-            "zero_point": 0 if plain else layer.zero_point,
-            "lo": -128 if plain else layer.lo,
-            "hi": 127 if plain else layer.hi,
-            "narrow": int(step.narrow),
-            "to_stream": int(step.output not in places),
-        }
-    )
+    fields = {
+        "kernel_h": step.kernel[0],
+        "kernel_w": step.kernel[1],
+        "pool_w": window,
+        "pool_h": window,
+        "stride": step.stride,
+        "window_stride": pool_stride * step.stride,
+        "out_w": step.out[1],
+        "out_h": count,
+        "in_w": step.shape[1],
+        "in_h": step.shape[0] + isinstance(layer, Add),  # kernel row 1 of an addition is not a row further down
+        "pad_value": layer.input_zero_point if isinstance(layer, Conv) else 0,
+        "destination": (places.get(step.output, 0) + first * step.out[1] * pixel_words) % MODULUS,
+        "pixel_words": pixel_words,
+        "zero_point": 0 if plain else layer.zero_point,
+        "lo": -128 if plain else layer.lo,
+        "hi": 127 if plain else layer.hi,
+        "narrow": int(step.narrow),
+        "to_stream": int(step.output not in places),
+    }
+    try:
+        return Descriptor(**_weights(step, config), **_addresses(step, config, places, first), **fields)
+    except DeeplockError as error:
+        raise DeeplockError(f"layer {step.name} is too large for the loadable format: {error}") from None
 
 
 def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
@@ -193,7 +191,7 @@ def compile_network(
     batch  ifmaps that an inference takes, 1 to 255; the dense layers at the network's end share their weights among them
 
     Raises:
-        DeeplockError: the network does not fit the accelerator or the program format; the line names layer and limit.
+        DeeplockError: the network does not fit the accelerator or the loadable format; the line names layer and limit.
     """
     rng = rng or np.random.default_rng()
     steps, unfold = plan_input(plan_steps(network, config), config)
@@ -214,52 +212,53 @@ def compile_network(
     # the first step reads the ifmap; if later ones do too, it is free only at the end
     early = early and not any("input" in step.inputs for step in steps[1:])
 
-    program: list[dict[str, int]] = []
+    program: list[Descriptor] = []
     parameters: list[np.ndarray] = []
 
     def emit(steps: list[Step], places: Placement) -> None:
         for step in steps:
             for first, count in _strips(step, config):
-                fields = _descriptor(step, config, places, first, count) | {"wait_input": 0, "release_input": 0}
-                program.append(fields)
+                program.append(_descriptor(step, config, places, first, count))
                 if isinstance(step.layer, Conv):
-                    parameters.append(encode_groups(step.layer, fields, config, rng))
+                    parameters.append(encode_groups(step.layer, program[-1], config, rng))
 
     for index in range(batch):
         begin = len(program)
         emit(each, places | {name: places[name] + index * part for name in gathered})
         if index == batch - 1:
             emit(shared, places)
-        program[begin]["wait_input"] = 1
-        program[begin + len(_strips(each[0], config)) - 1 if early else -1]["release_input"] = 1
+        program[begin] = replace(program[begin], wait_input=1)
+        last = begin + len(_strips(each[0], config)) - 1 if early else -1
+        program[last] = replace(program[last], release_input=1)
     if WORDS * len(program) > config.program_words:
         raise DeeplockError(
             f"network {network.name} takes {len(program)} descriptors, program_words {config.program_words} "
             f"holds {config.program_words // WORDS}"
         )
     stream = np.concatenate(parameters).tobytes()
-    header = {
-        "magic": MAGIC,
-        "rows": config.rows,
-        "cols": config.cols,
-        "bytes_per_beat": config.bytes_per_beat,
-        "suite": 0,
-        "version": VERSION,
-        "layers": len(program),
-        "batch": batch,
-        "parameter_beats": len(stream) // config.bytes_per_beat,
-        "activation_words": config.activation_words,
-        "accumulators": max(pixels_of(fields) for fields in program),
-        "ifmap_beats": -(-unfold.ifmap_bytes // config.rows),
-        "run_bytes": unfold.run_bytes,
-        "runs": unfold.runs,
-        "run_pitch": unfold.run_pitch,
-        "x_pitch": unfold.x_pitch,
-        "y_pitch": unfold.y_pitch,
-        "windows_x": unfold.windows_x,
-        "windows_y": unfold.windows_y,
-        "destination": places["input"],
-    }
+    try:
+        header = Header(
+            rows=config.rows,
+            cols=config.cols,
+            bytes_per_beat=config.bytes_per_beat,
+            suite=0,
+            layers=len(program),
+            batch=batch,
+            parameter_beats=len(stream) // config.bytes_per_beat,
+            activation_words=config.activation_words,
+            accumulators=max(descriptor.pixels for descriptor in program),
+            ifmap_beats=-(-unfold.ifmap_bytes // config.rows),
+            run_bytes=unfold.run_bytes,
+            runs=unfold.runs,
+            run_pitch=unfold.run_pitch,
+            x_pitch=unfold.x_pitch,
+            y_pitch=unfold.y_pitch,
+            windows_x=unfold.windows_x,
+            windows_y=unfold.windows_y,
+            destination=places["input"],
+        )
+    except DeeplockError as error:
+        raise DeeplockError(f"network {network.name} is too large for the loadable format: {error}") from None
     interface = Interface(
         network=network.name,
         dataset=network.dataset,

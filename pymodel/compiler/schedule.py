@@ -122,7 +122,7 @@ def _is_dense(step: Step) -> bool:
 
 @dataclass(frozen=True)
 class Unfold:
-    """How the ifmap becomes activation words: see program.HEADER."""
+    """How the ifmap becomes activation words: see spec/header.py."""
 
     run_bytes: int
     runs: int

@@ -1,8 +1,7 @@
 """What the software runs on: a network as a layer table and a parameter stream in the order that is best for a processor.
 
-The stream holds, for each block of `CHANNELS` output channels of a layer, an entry of 8 bytes a channel (bias int32;
-multiplier's low 15 bits; shift - 1 in bits 16..21) and the weights, the block's channels side by side: [kernel row, column,
-input channel, channel]. Channels that do not exist and bits that no entry defines are random, as in the accelerator's stream.
+The stream holds, for each block of `CHANNELS` output channels of a layer, the accelerator's entries and the weights, the
+block's channels side by side: [kernel row, column, input channel, channel]. Channels that do not exist are random.
 """
 
 import struct
@@ -26,6 +25,8 @@ from deeplock.pymodel.network.network import (
     output_shapes,
     sources,
 )
+from deeplock.pymodel.spec import entry
+from deeplock.pymodel.spec.entry import Entries
 
 __all__ = ["ARENA", "VARIANTS", "Arena", "Results", "arena_of", "layout_header", "low_memory", "tables_header"]
 
@@ -52,7 +53,7 @@ _PIECE = 256  # bytes of a dense layer's weights that are unlocked at a time: PI
 
 
 def layout_header() -> str:
-    """layout.h for engine.c: the structures that `arena_of` fills, and the addresses."""
+    """layout.h for engine.c: the structures that `arena_of` fills, the addresses, and the fields of an entry."""
     fields = "\n".join(f"    int32_t {name};" for name in _LAYER)
     job = "\n".join(f"    int32_t {name};" for name in _JOB)
     variants = ", ".join(name.replace("-", "_").upper() for name in VARIANTS)
@@ -60,7 +61,7 @@ def layout_header() -> str:
         "// made by sim/riscv/memory.py\n#pragma once\n#include <stdint.h>\n"
         f"enum {{ {', '.join(_KINDS)} }};\nenum {{ {variants} }};\n"
         f"#define ARENA {ARENA:#x}\n#define SBOX_ADDRESS {_SBOX:#x}\n#define INV_SBOX_ADDRESS {_INV_SBOX:#x}\n"
-        f"struct layer {{\n{fields}\n}};\nstruct job {{\n{job}\n    uint32_t key[4];\n}};\n"
+        f"struct layer {{\n{fields}\n}};\nstruct job {{\n{job}\n    uint32_t key[4];\n}};\n" + entry.c_functions()
     )
 
 
@@ -128,18 +129,6 @@ class Arena:
         return Results(ofmaps, tuple(map(int, runs[:, 0])), tuple(map(int, runs[:, 1])), int(runs[-1, 2]), layers)
 
 
-def _entries(layer: Conv, channels: slice, rng: np.random.Generator) -> np.ndarray:
-    words = rng.integers(0, 1 << 32, (CHANNELS, 2), dtype=np.uint32)
-    bias = layer.bias[channels].astype(np.int64).astype(np.uint32)
-    known = np.uint32(0xFFFFFFFF >> 32 - layer.accumulator_bits)
-    words[: len(bias), 0] = (words[: len(bias), 0] & ~known) | (bias & known)
-    scale = (layer.multiplier[channels].astype(np.uint32) & 0x7FFF) | (
-        layer.shift[channels].astype(np.uint32) - 1
-    ) << 16
-    words[: len(bias), 1] = (words[: len(bias), 1] & ~np.uint32(0x003F_7FFF)) | scale
-    return words.astype("<u4").view(np.uint8).ravel()
-
-
 def _stream(layer: Conv, rng: np.random.Generator) -> np.ndarray:
     """The parameters of one layer: uint8."""
     weights = layer.weight.reshape(len(layer.weight), -1)
@@ -148,7 +137,8 @@ def _stream(layer: Conv, rng: np.random.Generator) -> np.ndarray:
         channels = slice(first, first + CHANNELS)
         block = rng.integers(-128, 128, (CHANNELS, weights.shape[1]), np.int8)
         block[: len(weights[channels])] = weights[channels]
-        parts += [_entries(layer, channels, rng), block.T.ravel().view(np.uint8)]
+        entries = Entries(layer.bias[channels], layer.multiplier[channels], layer.shift[channels])
+        parts += [entry.encode(entries, layer.accumulator_bits, CHANNELS, rng).ravel(), block.T.ravel().view(np.uint8)]
     return np.concatenate(parts)
 
 

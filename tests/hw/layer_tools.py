@@ -8,7 +8,7 @@ import numpy as np
 from deeplock.pymodel.compiler.parameters import fold_of
 from deeplock.pymodel.network.network import Conv, MaxPool, Network, Quantisation, output_shape
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, OPCODE
+from deeplock.pymodel.spec.descriptor import Descriptor
 
 __all__ = [
     "ProgramMemory",
@@ -86,17 +86,17 @@ def random_chain(rng, config: Config, count: int) -> Network:
     return chain(rng, shape, *makers)
 
 
-def descriptor(**fields: int) -> dict[str, int]:
+def descriptor(**fields: int) -> Descriptor:
     """A descriptor of the smallest layer there is, with some fields set."""
-    every = {field.name: 0 for word in DESCRIPTOR.words for field in word}
+    every = dict.fromkeys((name for name in Descriptor.layout.fields if name != "opcode"), 0)
     every |= dict.fromkeys(("kblocks", "groups", "cblocks", "rows_last", "kernel_w", "kernel_h", "column_step"), 1)
     every |= dict.fromkeys(("pool_w", "pool_h", "stride", "out_w", "out_h", "in_w", "in_h", "window_stride"), 1)
-    every |= {"opcode": OPCODE, "pixel_words": 1, "last_columns": 1, "hi": 127, "lo": -128}
-    return every | fields
+    every |= {"pixel_words": 1, "last_columns": 1, "hi": 127, "lo": -128}
+    return Descriptor(**every | fields)
 
 
 def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits: int = 32):
-    """A layer with extreme parameters as pymodel.compiler.parameters takes it, and its descriptor's loader fields."""
+    """A layer with extreme parameters as pymodel.compiler.parameters takes it, and its descriptor."""
     layer = SimpleNamespace(
         weight=rng.integers(-128, 128, (out, positions, channels), dtype=np.int8),
         bias=rng.integers(-(1 << bits - 1), 1 << bits - 1, out).astype(np.int32),

@@ -60,7 +60,7 @@ def test_geometries(config, key):
 def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
     loadable = tiny.tiny_loadable(NARROW)
     for layer in (0, len(loadable.program) - 1):
-        program = [{**fields, "narrow": int(index != layer)} for index, fields in enumerate(loadable.program)]
+        program = [replace(fields, narrow=int(index != layer)) for index, fields in enumerate(loadable.program)]
         with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
             simulate(replace(loadable, program=tuple(program)), NARROW, tiny.KEY, list(tiny.ifmaps(1)))
 
@@ -69,7 +69,7 @@ def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
 def test_a_layer_that_is_not_lean_stops_a_lean_accelerator(fields, monkeypatch):
     loadable = tiny.tiny_loadable(LEAN)
     monkeypatch.setattr(Loadable, "check_fits", lambda self, config: None)
-    program = (*loadable.program[:-1], loadable.program[-1] | fields)
+    program = (*loadable.program[:-1], replace(loadable.program[-1], **fields))
     with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
         simulate(replace(loadable, program=program), LEAN, tiny.KEY, list(tiny.ifmaps(1)))
 

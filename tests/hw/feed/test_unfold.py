@@ -87,7 +87,7 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int 
         "batch": batch,
     }
     ifmaps = rng.integers(-128, 128, (count, beats * rows), dtype=np.int8)
-    loadable = SimpleNamespace(header=header, pack_ifmap=lambda ifmap: ifmap.tobytes())
+    loadable = SimpleNamespace(header=SimpleNamespace(**header), pack_ifmap=lambda ifmap: ifmap.tobytes())
     unfolded = unfold_ifmaps(loadable, ifmaps)
     taps = fields["run_bytes"] * fields["runs"]
     per_window = -(-taps // rows)

@@ -1,5 +1,6 @@
 """The weight loader against the layers whose parameters pymodel.compiler.parameters encodes."""
 
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -8,7 +9,6 @@ from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, pack
 from tests.hw.layer_tools import ProgramMemory, descriptor
 from tests.hw.loader_tools import Array, program_of, random_program
 from tests.hw.stream_tools import send, simulate
@@ -109,7 +109,7 @@ def test_the_largest_number_of_k_blocks(fold, kblocks, tiles):
     config = CONFIGS[1]
     dut = WeightLoader(config)
     fields = descriptor(kblocks=kblocks, fold=fold)
-    program = [pack(DESCRIPTOR, fields)] * 2
+    program = [fields.pack()] * 2
     full = []
 
     async def testbench(ctx):
@@ -196,7 +196,7 @@ def test_a_layer_that_is_not_lean_is_a_bad_descriptor_where_there_are_only_lean_
 def check_bad_descriptor(config: Config, layer: int, fields: dict[str, int], rng) -> None:
     dut = WeightLoader(config)
     program = program_of(rng, config, (8, 1, 4), (8, 1, 4))
-    program.descriptors[layer] |= fields
+    program.descriptors[layer] = replace(program.descriptors[layer], **fields)
     array = Array(dut, config)
     beats = program.beats(config)
     layer_beats = len(beats) // 2

@@ -178,6 +178,18 @@ def refusals():
         (Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no addition"),
     ):
         yield network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), lean, f"layer b: {what}"
+    far = replace(conv("b", "a", (1, 1, 1, 1)), stride=16)
+    yield (
+        network_of((17, 17, 1), one, far),
+        Config(),
+        r"layer b is too large for the loadable format: descriptor: stride must be 0\.\.15 \(4 bits\), not 16",
+    )
+    many = [conv(f"l{i}", f"l{i - 1}" if i else "input", (4, 1, 1, 4)) for i in range(256)]
+    yield (
+        network_of((1, 1, 4), *many),
+        replace(Config(), program_words=4096),
+        r"network test is too large for the loadable format: header: layers must be 0\.\.255 \(8 bits\), not 256",
+    )
     yield network_of((4, 4, 1)), Config(), "network test has no layers"
     yield network_of((4, 4, 1), MaxPool("p", "input", 2, 2)), Config(), "network test has no parameters"
 
@@ -202,7 +214,7 @@ def test_a_diagonal_layer_is_narrow_where_its_sums_have_24_bits(layer, narrow):
     """And at the ends of its range the interpreters say what the network computes."""
     network, config = network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), Config()
     loadable = compile_network(network, config)
-    assert [fields["narrow"] for fields in loadable.program] == [1, int(narrow)]
+    assert [fields.narrow for fields in loadable.program] == [1, int(narrow)]
     assert loadable.memory_needs["sum_bits"] == (24 if narrow else 32)
     ifmaps = np.stack([np.full((4, 4, 1), value, np.int8) for value in (-128, -1, 0, 127)])
     expected = golden.run(network, ifmaps)["l"]
