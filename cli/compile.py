@@ -96,8 +96,9 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.config import FEATURES
 
-    sizes = {name: getattr(args, name) for name in (*SIZES, "lean")}
+    sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
     config = board(args.board).config if args.board else config_of(**sizes)
     key = read_key(args.key_file) if args.key_file else None
     if args.network.suffix == ".pt2":

@@ -9,7 +9,7 @@ examples:
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
 JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
-  "batch", "needs", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
+  "batch", "needs", "features", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
   "parameter_bytes", "lower_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
@@ -63,7 +63,7 @@ def _loadable(loadable: "Loadable") -> dict[str, Any]:
         "bytes_per_beat": loadable.header.bytes_per_beat,
         "batch": loadable.batch,
         "needs": loadable.memory_needs,
-        "lean": loadable.is_lean,
+        "features": list(loadable.features),
         "parameter_bytes": len(loadable.parameters),
         "lower_bound": loadable.interface.lower_bound,
         "layers": layers_of(loadable),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
-from deeplock.pymodel.spec.config import SBOX_STYLES, Config
+from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 if TYPE_CHECKING:
     from deeplock.pymodel.spec.loadable import Loadable
@@ -95,8 +95,9 @@ def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> Non
             default=default,
             help=meaning if from_loadable else f"{meaning} ({default})",
         )
-    text = "without padding, folded tiles and diagonal layers, for small FPGAs"
-    group.add_argument("--lean", action="store_true", default=None if from_loadable else False, help=text)
+    for name, meaning in FEATURES.items():
+        option, default = f"--{name.replace('_', '-')}", getattr(Config, name)
+        group.add_argument(option, action=argparse.BooleanOptionalAction, default=default, help=meaning)
     if from_loadable:
         group.add_argument("--lanes", type=positive, metavar="N", help="requantise lanes (as many as rows)")
         group.add_argument("--sbox", choices=SBOX_STYLES, default=Config.sbox, help=f"inverse S-boxes ({Config.sbox})")
@@ -115,7 +116,7 @@ def accelerator_for(loadable: "Loadable", args: argparse.Namespace | None = None
 
     What they leave open is the loadable's geometry and the usual memories, larger where the loadable needs more.
     """
-    given = {name: getattr(args, name, None) for name in (*SIZES, "lean", "lanes", "sbox")}
+    given = {name: getattr(args, name, None) for name in (*SIZES, *FEATURES, "lanes", "sbox")}
     needs, fields = loadable.memory_needs, {"rows": loadable.header.rows, "cols": loadable.header.cols}
     for name, need in needs.items():
         fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())

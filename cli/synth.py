@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from deeplock.cli.options import add_json, config_of, positive
 from deeplock.pymodel.lock.suites import names
-from deeplock.pymodel.spec.config import SBOX_STYLES, Config
+from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 if TYPE_CHECKING:
     from deeplock.fpga.flow.jobs import Job
@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for field in fields(Config):
         option, default = f"--{field.name.replace('_', '-')}", field.default
         if field.type is bool:
-            group.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
+            group.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=FEATURES.get(field.name)
+            )
         elif field.type is int:
             group.add_argument(option, type=int, metavar="N", default=argparse.SUPPRESS, help=f"({default})")
         elif field.name == "key_sizes":

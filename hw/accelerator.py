@@ -48,8 +48,9 @@ class Accelerator(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        m = Module()
         config = self._config
+        lock = lock_of(config)  # before all else, as the suite may have no hardware
+        m = Module()
         m.submodules.registers = registers = RegisterFile(config)
         for name in axi_lite_members("s_axil", ADDRESS_BITS):
             inner, outer = getattr(registers, name), getattr(self, name)
@@ -69,7 +70,7 @@ class Accelerator(wiring.Component):
             m.submodules[name] = ResetInserter(clear_of(name))(component)
             return component
 
-        m.submodules.lock = lock = lock_of(config)
+        m.submodules.lock = lock
         m.submodules.array = array = SystolicArray(config)
         m.d.comb += [lock.clear.eq(clear_of("lock")), array.clear.eq(clear_of("array"))]
         loader = cleared("weight_loader", WeightLoader(config))
@@ -103,12 +104,12 @@ class Accelerator(wiring.Component):
         plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
         connect(m, lock.plain, plain.inlet)
         connect(m, plain.outlet, loader.parameters)
-        if config.lean:
-            connect(m, loadable_port.parameters, lock.locked)
-        else:
+        if config.pipeline_registers:
             locked = cleared("parameter_slice", RegisterSlice(beats, kept_if_large(config)))
             connect(m, loadable_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
+        else:
+            connect(m, loadable_port.parameters, lock.locked)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
         m.d.comb += [

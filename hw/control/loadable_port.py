@@ -143,10 +143,9 @@ class LoadablePort(wiring.Component):
                 with m.If(~self.run):
                     m.d.sync += state.eq(State.IDLE)
 
-        # unless the accelerator is lean, the header is kept and rules are checked a cycle later; the flags are looked at later
-        # still
+        # with `pipeline_registers` the header is kept and rules are checked a cycle later; the flags are looked at later still
         checked, checked_number, checks = Signal.like(word), Signal.like(number), Signal()
-        m.d["comb" if config.lean else "sync"] += [
+        m.d["sync" if config.pipeline_registers else "comb"] += [
             checked.eq(word),
             checked_number.eq(number),
             checks.eq((state == State.HEAD) & loadable.valid),

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from deeplock.hw.basics.axi import Response, axi_lite_members
 from deeplock.hw.control.counters import FIRST_COUNTER, Counters
 from deeplock.pymodel.lock.suites import suite
-from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.config import FEATURES, Config
 from deeplock.pymodel.spec.registers import COUNTERS, ID, REGISTERS, Access, Command, Register, Status, address
 
 __all__ = ["ADDRESS_BITS", "RegisterFile", "constants"]
@@ -30,7 +30,7 @@ def constants(config: Config) -> dict[str, int]:
         "PROGRAM_WORDS": config.program_words,
         "IFMAP_BYTES": config.ifmap_bytes,
         "SUM_BITS": config.sum_bits,
-        "LEAN": int(config.lean),
+        "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate(FEATURES)),
     }
 
 
@@ -148,9 +148,9 @@ class RegisterFile(wiring.Component):
         idle = Signal(init=1)
         m.d.sync += idle.eq(~(self.status & Status.BUSY).any())
 
-        # while `accept`; from a register for each, or with `lean` from one for all
+        # while `accept`; from one register for all, or with `pipeline_registers` from one for each
         select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
-        before, after = ("sync", "comb") if self.config.lean else ("comb", "sync")
+        before, after = ("comb", "sync") if self.config.pipeline_registers else ("sync", "comb")
         write = Signal()
         m.d[before] += write.eq(begin & self.s_axil_wstrb.all() & (self.s_axil_awaddr[_PAGE] == 0))
         for register in writable:

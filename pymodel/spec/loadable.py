@@ -19,7 +19,7 @@ from deeplock.pymodel.files import replace_file
 from deeplock.pymodel.lock.suite import Suite
 from deeplock.pymodel.lock.suites import suite, suite_of_id
 from deeplock.pymodel.network.network import Pixels, Quantisation, Shape
-from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.config import FEATURES, Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.record import WORDS
@@ -97,9 +97,9 @@ class Loadable:
         }
 
     @property
-    def is_lean(self) -> bool:
-        """Whether an accelerator with Config.lean can run it."""
-        return not any(layer.diagonal or layer.fold or layer.pads for layer in self.program)
+    def features(self) -> tuple[str, ...]:
+        """The FEATURES that an accelerator must have for it."""
+        return tuple(name for name in FEATURES if any(name in layer.features for layer in self.program))
 
     def locked(self, name: str, key: bytes) -> "Loadable":
         """This plain loadable locked with the suite of that name."""
@@ -126,11 +126,11 @@ class Loadable:
         for name, need in self.memory_needs.items():
             if need > getattr(config, name):
                 raise DeeplockError(f"loadable needs {name} of {need}, the accelerator has {getattr(config, name)}")
-        if config.lean and not self.is_lean:
-            raise DeeplockError(
-                "loadable has padding, folded tiles or diagonal layers, which the accelerator, being lean, leaves out: "
-                "compile it for that accelerator"
-            )
+        for name in self.features:
+            if not getattr(config, name):
+                raise DeeplockError(
+                    f"loadable needs {name}, which the accelerator leaves out: compile it for that accelerator"
+                )
 
     def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
         """One int8 ifmap [height, width, channels] as the bytes of the ifmap stream: padded, whole beats."""

@@ -17,7 +17,7 @@ from tests.hw.stream_tools import check_stable, receive, send, simulate
 CONFIG = Config(
     rows=4, cols=16, bytes_per_beat=8, activation_words=256, accumulators=32, program_words=64, ifmap_bytes=128
 )
-LEAN = Config(**{**vars(CONFIG), "lanes": 1, "lean": True})
+SHORT = Config(**{**vars(CONFIG), "pipeline_registers": False})
 BEATS = (4, 8, 16)
 
 
@@ -189,7 +189,7 @@ WRONG_HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN], ids=["", "lean"])
+@pytest.mark.parametrize("config", [CONFIG, SHORT], ids=["", "no_pipeline_registers"])
 @pytest.mark.parametrize(("fields", "error"), WRONG_HEADERS, ids=lambda value: getattr(value, "name", str(value)))
 def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
     """Told with the second word after the header; the program is not loaded, and the next one is taken."""

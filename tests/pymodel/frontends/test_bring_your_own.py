@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deeplock.pymodel.zoo.image_folder import read_folder
 from torch import fx
 
 from deeplock.cli.main import main
@@ -21,6 +20,7 @@ from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, Ne
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import read_loadable
 from deeplock.pymodel.zoo import preprocess
+from deeplock.pymodel.zoo.image_folder import read_folder
 from deeplock.sim.run import simulate
 
 PAGE = Path(__file__).parents[3] / "docs" / "bring-your-own-network.md"
