@@ -14,11 +14,12 @@ examples:
   deeplock synth --sweep fpga/flow/area.toml --scheduler tcp://10.0.0.1:8786 --json docs/results/area.json
 
 JSON: {"command", "rows": [{"device", "board": its name or null, the fields of the configuration ("rows", "cols",
-  "bytes_per_beat", "lanes", "suite", "sbox", ...; "sbox" and "key_bits" null in suite plain), "lut4", "ff", "carry", "bram",
-  "dsp", "spram", "lutram", "fmax_mhz": [one per seed, from 1], "critical_path": [[module, ns]] of the slowest, "cells": {by
-  nextpnr's names: [used, available], harness included}, "modules": {name: {resources}}, "harness": {resources}, "error": ""
-  or why there is no clock; of a board also "clock_mhz": what it needs, "meets": whether a seed reaches that}],
-  "components": [the same, but "component" and its arguments for the configuration], "tools": {program: version}}
+  "bytes_per_beat", "lanes", "suite", "key_sizes", "sbox", ...; "sbox" null where the suite does not lock), "lut4", "ff",
+  "carry", "bram", "dsp", "spram", "lutram", "fmax_mhz": [one per seed, from 1], "critical_path": [[module, ns]] of the
+  slowest, "cells": {by nextpnr's names: [used, available], harness included}, "modules": {name: {resources}}, "harness":
+  {resources}, "error": "" or why there is no clock; of a board also "clock_mhz": what it needs, "meets": whether a seed
+  reaches that}], "components": [the same, but "component" and its arguments for the configuration], "tools": {program:
+  version}}
 """
 
 import argparse
@@ -27,14 +28,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deeplock.cli.options import add_json, add_output, config_of, positive
-from deeplock.pymodel.spec.config import SBOX_STYLES, Config
+from deeplock.pymodel.lock.suites import names
+from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 if TYPE_CHECKING:
     from deeplock.fpga.flow.jobs import Job
 
 __all__ = ["add_arguments", "run"]
 
-_CHOICES = {"suite": ("plain", "deep-lock"), "sbox": SBOX_STYLES}
+_CHOICES = {"suite": names(), "sbox": SBOX_STYLES}
 
 
 def _bitstreams(args: argparse.Namespace) -> list[Path]:
@@ -65,9 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for field in fields(Config):
         option, default = f"--{field.name.replace('_', '-')}", field.default
         if field.type is bool:
-            group.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
+            group.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=FEATURES.get(field.name)
+            )
         elif field.type is int:
             group.add_argument(option, type=int, metavar="N", default=argparse.SUPPRESS, help=f"({default})")
+        elif field.name == "key_sizes":
+            text = "bytes of the master keys that it takes (all of the suite's)"
+            group.add_argument(option, type=int, nargs="+", metavar="N", default=argparse.SUPPRESS, help=text)
         else:
             choices = _CHOICES[field.name]
             group.add_argument(option, choices=choices, default=argparse.SUPPRESS, help=f"({default})")
@@ -86,6 +93,8 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
 
     seeds = range(1, args.seeds + 1)
     given = {field.name: getattr(args, field.name) for field in fields(Config) if hasattr(args, field.name)}
+    if "key_sizes" in given:
+        given["key_sizes"] = tuple(given["key_sizes"])
     if args.output is not None and args.board is None:
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:
