@@ -19,9 +19,9 @@ from deeplock.hw.feed.feeder import WindowFeeder
 from deeplock.hw.feed.issue import IssueStage
 from deeplock.hw.feed.unfold import Unfolder
 from deeplock.hw.feed.weight_loader import WeightLoader
-from deeplock.hw.lock.lock import Lock
+from deeplock.hw.lock.lock import lock_of
 from deeplock.hw.post.post import PostProcessor
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import COUNTERS, Error
 
@@ -48,14 +48,15 @@ class Accelerator(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        m = Module()
         config = self._config
+        lock = lock_of(config)  # before all else, as the suite may have no hardware
+        m = Module()
         m.submodules.registers = registers = RegisterFile(config)
         for name in axi_lite_members("s_axil", ADDRESS_BITS):
             inner, outer = getattr(registers, name), getattr(self, name)
             driver, driven = (outer, inner) if self.signature.members[name].flow == In else (inner, outer)
             m.d.comb += driven.eq(driver)
-        m.submodules.control = control = Control(SUITES[config.suite].locks)
+        m.submodules.control = control = Control(suite(config.suite).locks)
         m.submodules.loadable_port = loadable_port = LoadablePort(config)
 
         # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own;
@@ -69,7 +70,7 @@ class Accelerator(wiring.Component):
             m.submodules[name] = ResetInserter(clear_of(name))(component)
             return component
 
-        m.submodules.lock = lock = Lock(config)
+        m.submodules.lock = lock
         m.submodules.array = array = SystolicArray(config)
         m.d.comb += [lock.clear.eq(clear_of("lock")), array.clear.eq(clear_of("array"))]
         loader = cleared("weight_loader", WeightLoader(config))
@@ -103,12 +104,12 @@ class Accelerator(wiring.Component):
         plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
         connect(m, lock.plain, plain.inlet)
         connect(m, plain.outlet, loader.parameters)
-        if config.lean:
-            connect(m, loadable_port.parameters, lock.locked)
-        else:
+        if config.pipeline_registers:
             locked = cleared("parameter_slice", RegisterSlice(beats, kept_if_large(config)))
             connect(m, loadable_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
+        else:
+            connect(m, loadable_port.parameters, lock.locked)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
         m.d.comb += [

@@ -13,7 +13,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
-from deeplock.pymodel.lock.suites import SUITES, lock
+from deeplock.pymodel.lock.suites.deep_lock import SUITE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network, macs, output_shapes
 from deeplock.pymodel.network.operators.add import Add
@@ -275,7 +275,7 @@ def arena_of(
     stream = np.concatenate([*parts, np.zeros(0, np.uint8)])
     stream = np.concatenate([stream, rng.integers(0, 256, -len(stream) % _STEP, np.uint8)])
     if locked:
-        stream = lock(SUITES["deep-lock"], stream, key)
+        stream = SUITE.lock(stream, key)
     if flip is not None:
         if not 0 <= flip < len(stream):
             raise DeeplockError(f"there are {len(stream)} bytes of parameters, and no byte {flip}")

@@ -111,7 +111,7 @@ def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits:
     fields = descriptor(
         kblocks=positions * cblocks,
         groups=groups,
-        fold=0 if config.lean else fold_of(out - (groups - 1) * config.cols, config.cols),
+        fold=fold_of(out - (groups - 1) * config.cols, config.cols) if config.folding else 0,
         cblocks=cblocks,
         rows_last=channels - (cblocks - 1) * config.rows,
         narrow=int(bits == 24),

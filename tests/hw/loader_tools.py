@@ -90,10 +90,10 @@ class Program:
 
 
 def program_of(rng, config: Config, *layers: tuple[int, int, int] | None) -> Program:
-    """Each layer (output channels, kernel positions, channels); None is a diagonal one, which lean accelerators don't have."""
+    """Each layer (output channels, kernel positions, channels); None is a diagonal one, if the accelerator has those."""
     program = Program()
     for shape in layers:
-        if shape is None and config.lean:
+        if shape is None and not config.diagonal:
             continue
         if shape is None:
             fields, groups = diagonal_layer(rng, config)
@@ -131,7 +131,7 @@ class Array:
         self.shadow = np.full((config.rows, config.cols), ANY)
         self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
         self.zeroed = 0  # times that all shadow registers were cleared
-        self.entry = int(not config.lean)
+        self.entry = int(config.pipeline_registers)
         self.expected: list[np.ndarray] = []  # tiles that are to be taken
         self._reached: list[tuple[int, np.ndarray]] = []  # when the swap reaches row 0 of those that are
         self.beats: list[int] = []  # cycles in which a beat was taken

@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.control.loadable_port import LoadablePort
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.record import WORDS
@@ -17,7 +17,7 @@ from tests.hw.stream_tools import check_stable, receive, send, simulate
 CONFIG = Config(
     rows=4, cols=16, bytes_per_beat=8, activation_words=256, accumulators=32, program_words=64, ifmap_bytes=128
 )
-LEAN = Config(**{**vars(CONFIG), "lanes": 1, "lean": True})
+SHORT = Config(**{**vars(CONFIG), "pipeline_registers": False})
 BEATS = (4, 8, 16)
 
 
@@ -31,7 +31,7 @@ def header_of(config: Config, **fields: int) -> Header:
         "rows": config.rows,
         "cols": config.cols,
         "bytes_per_beat": config.bytes_per_beat,
-        "suite": SUITES[config.suite].id,
+        "suite": suite(config.suite).id,
         "layers": config.program_words // WORDS,
         "batch": 1,
         "parameter_beats": 6,
@@ -189,7 +189,7 @@ WRONG_HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN], ids=["", "lean"])
+@pytest.mark.parametrize("config", [CONFIG, SHORT], ids=["", "no_pipeline_registers"])
 @pytest.mark.parametrize(("fields", "error"), WRONG_HEADERS, ids=lambda value: getattr(value, "name", str(value)))
 def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
     """Told with the second word after the header; the program is not loaded, and the next one is taken."""

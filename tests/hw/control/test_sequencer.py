@@ -18,9 +18,9 @@ CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, program_words=128)
 FEEDER = [name for name, _ in feeder_fields]
 POST = [name for name, _ in post_fields]
 NEVER_ZERO = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")
-LEAN = replace(CONFIG, lanes=1, lean=True)
-START_TO_POST = {CONFIG: 6, LEAN: 5}
-DRAIN = {CONFIG: 14, LEAN: 13}
+SHORT = replace(CONFIG, pipeline_registers=False)
+START_TO_POST = {CONFIG: 6, SHORT: 5}
+DRAIN = {CONFIG: 14, SHORT: 13}
 
 
 def random_program(rng, layers: int) -> list[Descriptor]:
@@ -106,7 +106,7 @@ class Bench:
         return start, done, await self.pulse(ctx, self.dut.layer_done)
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("config", [CONFIG, SHORT])
 @pytest.mark.parametrize("layers", [1, 2, 8])
 def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, config, rng, dice):
     dut = Sequencer(config)
@@ -150,7 +150,7 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
     assert releases == [done for _, done, _ in lasts]
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("config", [CONFIG, SHORT])
 @pytest.mark.parametrize("drain", [6, 12, 13, 14, 15, 40])
 @pytest.mark.parametrize("feed", [6, 30])
 def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_enough(feed, drain, config, rng):

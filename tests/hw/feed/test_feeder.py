@@ -14,11 +14,12 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.interpreter import gather_words
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
+from tests.features import LEAN
 from tests.hw.layer_tools import chain, conv, dense, descriptor, random_chain, to_word
 from tests.hw.stream_tools import check_stable, receive, simulate
 
 CONFIG = Config(rows=4, cols=8, bytes_per_beat=4, activation_words=1024, accumulators=64)
-LEAN = replace(CONFIG, lean=True, lanes=1)
+SIMPLE = replace(CONFIG, lanes=1, **LEAN)
 NAMES = {name for name, _ in feeder_fields}
 
 LAYERS = {
@@ -135,10 +136,10 @@ def test_words_and_tags_of_every_kind_of_layer(name, pauses, rng, dice):
 @pytest.mark.parametrize("name", LEAN_LAYERS)
 def test_words_and_tags_of_lean_layers(name, pauses, rng, dice):
     """The same words as the full feeder has, and the interpreter, without padding and folding."""
-    dut = WindowFeeder(LEAN)
+    dut = WindowFeeder(SIMPLE)
     memory = Memory(rng, dut, refusals=pauses / 2)
-    program = descriptors(rng, LEAN_LAYERS[name], LEAN)
-    assert not any(fields.diagonal or fields.fold or fields.pads for fields in program)
+    program = descriptors(rng, LEAN_LAYERS[name], SIMPLE)
+    assert not any(fields.features for fields in program)
 
     async def testbench(ctx):
         await check_layers(ctx, dut, memory, program, pauses, dice)
