@@ -11,7 +11,19 @@ from deeplock.pymodel.lock.key_schedule import KEY_SIZES
 from deeplock.pymodel.lock.suites import SUITES
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["Lock"]
+__all__ = ["Lock", "MasterKey"]
+
+
+class MasterKey(wiring.Signature):
+    """A master key on its way into the lock.
+
+    Members:
+        value  byte 0 in bits 7..0
+        size   in bytes: 16, 24 or 32
+    """
+
+    def __init__(self):
+        super().__init__({"value": Out(256), "size": Out(6)})
 
 
 class Lock(wiring.Component):
@@ -22,11 +34,11 @@ class Lock(wiring.Component):
     Latency: 1 cycle, `plain` 0. Throughput: one beat a cycle, also from one section to the next.
 
     Members:
-        key, key_bytes  master key, sampled with `start` and at the end of every section; 16, 24 or 32 bytes
-        start           pulse: a run begins
-        clear           drop and zeroise what is inside
-        locked, plain   the parameters
-        starved         a locked beat is inside and waits for the key stream
+        key            sampled with `start` and at the end of every section
+        start          pulse: a run begins
+        clear          drop and zeroise what is inside
+        locked, plain  the parameters
+        starved        a locked beat is inside and waits for the key stream
     """
 
     def __init__(self, config: Config):
@@ -35,8 +47,7 @@ class Lock(wiring.Component):
         beats = stream.Signature(beat_layout(config.bytes_per_beat))
         super().__init__(
             {
-                "key": In(256),
-                "key_bytes": In(6),
+                "key": In(MasterKey()),
                 "start": In(1),
                 "clear": In(1),
                 "locked": In(beats),
@@ -57,14 +68,14 @@ class Lock(wiring.Component):
         connect(m, schedule.output, unit.key_stream)
         connect(m, unit.plain, flipped(self.plain))
         m.d.comb += [
-            schedule.key.eq(self.key),
+            schedule.key.eq(self.key.value),
             schedule.start.eq(self.start),
             schedule.again.eq(unit.plain.payload.last),
             schedule.clear.eq(self.clear),
             unit.clear.eq(self.clear),
             self.starved.eq(unit.starved),
         ]
-        with m.Switch(self.key_bytes):
+        with m.Switch(self.key.size):
             for size, key_bytes in zip(KeySize, KEY_SIZES, strict=True):
                 with m.Case(key_bytes):
                     m.d.comb += schedule.key_size.eq(size)
