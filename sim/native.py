@@ -44,7 +44,9 @@ class RegisteredPorts(wiring.Component):
         m.d.comb += sync.clk.eq(getattr(self, "clk"))  # noqa: B009
         m.submodules.device = self._device
         signature = self._device.signature
-        for (_, member, inner), (_, _, outer) in zip(signature.flatten(self._device), signature.flatten(self), strict=True):
+        for (_, member, inner), (_, _, outer) in zip(
+            signature.flatten(self._device), signature.flatten(self), strict=True
+        ):
             if member.flow == In:
                 m.d.sync += inner.eq(outer)
             else:

@@ -2,7 +2,7 @@
 
 from amaranth import Cat, Module, Mux
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from deeplock.hw.control.registers import CounterRegisters
 from deeplock.hw.control.sequencer import Profiling, SequencerReport

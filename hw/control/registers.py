@@ -130,92 +130,100 @@ class RegisterFile(wiring.Component):
         m.submodules.counters = counters = Counters([fixed.get(index, 0) for index in range(FIRST_COUNTER)])
         for index, (name, _) in enumerate(COUNTERS, FIRST_COUNTER):
             assert address(name) == (index & 16) << 3 | (index & 15) << 2, name
-        others = {"STATUS": self.control.status, "CONFIG": self.control.zeroise_at_end, "COUNT": self.control.count, "PROFILE": self.counters.profile}
+        bus, control = self.s_axil, self.control
+        others = {
+            "STATUS": control.status,
+            "CONFIG": control.zeroise_at_end,
+            "COUNT": control.count,
+            "PROFILE": self.counters.profile,
+        }
 
-        araddr = self.s_axil.araddr
+        araddr = bus.araddr
         m.d.comb += [
             counters.events.eq(self.counters.events),
             counters.clear.eq(self.counters.restart),
             counters.address.eq(Cat(araddr[2:6], araddr[7])),
-            counters.read.eq(self.s_axil.arvalid & ~self.s_axil.arready & ~self.s_axil.rvalid),
+            counters.read.eq(bus.arvalid & ~bus.arready & ~bus.rvalid),
         ]
-        m.d.sync += self.s_axil.arready.eq(counters.granted)
+        m.d.sync += bus.arready.eq(counters.granted)
         other = Signal(16)
         with m.Switch(araddr[_INDEX]):
             for name, value in others.items():
                 with m.Case(address(name) >> 2):
                     m.d.comb += other.eq(value)
-        with m.If(self.s_axil.rready):
-            m.d.sync += self.s_axil.rvalid.eq(0)
-        with m.If(self.s_axil.arready):
+        with m.If(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+        with m.If(bus.arready):
             readable = [register for register in mapped if register.access != Access.WRITE]
             m.d.sync += [
-                self.s_axil.rvalid.eq(1),
-                self.s_axil.rresp.eq(Mux(_is_one_of(mapped, araddr), Response.OKAY, Response.SLVERR)),
-                self.s_axil.rdata.eq(Mux(_is_one_of(readable, araddr), counters.word | other, 0)),
+                bus.rvalid.eq(1),
+                bus.rresp.eq(Mux(_is_one_of(mapped, araddr), Response.OKAY, Response.SLVERR)),
+                bus.rdata.eq(Mux(_is_one_of(readable, araddr), counters.word | other, 0)),
             ]
 
     def _writes(self, m: Module, writable: list[Register]) -> None:
-        wdata = self.s_axil.wdata
+        bus, control, wdata = self.s_axil, self.control, self.s_axil.wdata
         begin, accept, taken = Signal(), Signal(), Signal()
         m.d.comb += [
-            begin.eq(self.s_axil.awvalid & self.s_axil.wvalid & ~accept & ~self.s_axil.bvalid),
-            self.s_axil.awready.eq(accept),
-            self.s_axil.wready.eq(accept),
+            begin.eq(bus.awvalid & bus.wvalid & ~accept & ~bus.bvalid),
+            bus.awready.eq(accept),
+            bus.wready.eq(accept),
         ]
         m.d.sync += accept.eq(begin)
-        with m.If(self.s_axil.bready):
-            m.d.sync += self.s_axil.bvalid.eq(0)
+        with m.If(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
         with m.If(accept):
-            m.d.sync += [self.s_axil.bvalid.eq(1), self.s_axil.bresp.eq(Mux(taken, Response.OKAY, Response.SLVERR))]
+            m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(taken, Response.OKAY, Response.SLVERR))]
 
         # a cycle later, as it comes from all over the core: no write follows another so soon that it would matter
         idle = Signal(init=1)
-        m.d.sync += idle.eq(~(self.control.status & Status.BUSY).any())
+        m.d.sync += idle.eq(~(control.status & Status.BUSY).any())
 
         # while `accept`; from a register for each, or with `lean` from one for all
         select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
         before, after = ("sync", "comb") if self.config.lean else ("comb", "sync")
         write = Signal()
-        m.d[before] += write.eq(begin & self.s_axil.wstrb.all() & (self.s_axil.awaddr[_PAGE] == 0))
+        m.d[before] += write.eq(begin & bus.wstrb.all() & (bus.awaddr[_PAGE] == 0))
         for register in writable:
-            m.d[after] += select[register.name].eq(write & (self.s_axil.awaddr[_INDEX] == register.address >> 2))
-        m.d.sync += self.control.command.eq(0)
+            m.d[after] += select[register.name].eq(write & (bus.awaddr[_INDEX] == register.address >> 2))
+        m.d.sync += control.command.eq(0)
         with m.If(select["CONTROL"]):
             m.d.comb += taken.eq(1)
-            m.d.sync += self.control.command.eq(wdata)
+            m.d.sync += control.command.eq(wdata)
         with m.If(select["CONFIG"]):
             m.d.comb += taken.eq(1)
-            m.d.sync += self.control.zeroise_at_end.eq(wdata)
+            m.d.sync += control.zeroise_at_end.eq(wdata)
         with m.If(select["PROFILE"]):
             m.d.comb += taken.eq(1)
             m.d.sync += self.counters.profile.eq(wdata)
         with m.If(select["COUNT"]):
             m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & idle)
             with m.If(taken):
-                m.d.sync += self.control.count.eq(wdata)
+                m.d.sync += control.count.eq(wdata)
         if self._key_sizes:
             self._key(m, select, idle, taken)
 
     def _key(self, m: Module, select: dict[str, Signal], idle: Signal, taken: Signal) -> None:
-        wdata, sizes = self.s_axil.wdata, self._key_sizes
+        control, wdata, sizes = self.control, self.s_axil.wdata, self._key_sizes
         valid = Cat(wdata == size for size in sizes).any()
         writes = [select[f"KEY{index}"] & idle for index in range(max(sizes) // 4)]
-        replaces = self.control.keyed & Cat(writes).any()
+        replaces = control.keyed & Cat(writes).any()
         size = Signal(6)
         erase = Signal()
-        m.d.comb += erase.eq(self.control.zeroise | self.control.bad_key_size | (select["CONTROL"] & (wdata & Command.ZEROISE).any()))
+        m.d.comb += erase.eq(
+            control.zeroise | control.bad_key_size | (select["CONTROL"] & (wdata & Command.ZEROISE).any())
+        )
 
         erased = Signal()  # a cycle later, as the words may be far away
         m.d.sync += erased.eq(erase)
-        m.d.sync += self.control.bad_key_size.eq(select["KEY_SIZE"] & idle & ~valid)
+        m.d.sync += control.bad_key_size.eq(select["KEY_SIZE"] & idle & ~valid)
         with m.If(select["KEY_SIZE"]):
-            m.d.comb += taken.eq(idle & ~(self.control.keyed & valid))
+            m.d.comb += taken.eq(idle & ~(control.keyed & valid))
             with m.If(taken & valid):
-                m.d.sync += [self.control.keyed.eq(1), size.eq(wdata)]
+                m.d.sync += [control.keyed.eq(1), size.eq(wdata)]
         with m.If(erase | replaces):
-            m.d.sync += [self.control.keyed.eq(0), size.eq(0)]
-        m.d.comb += self.key.size.eq(size if len(sizes) > 1 else Mux(self.control.keyed, sizes[0], 0))
+            m.d.sync += [control.keyed.eq(0), size.eq(0)]
+        m.d.comb += self.key.size.eq(size if len(sizes) > 1 else Mux(control.keyed, sizes[0], 0))
         for index, written in enumerate(writes):  # each word a clock enable and a synchronous reset, no logic per bit
             word = self.key.value.word_select(index, 32)
             with m.If(written):

@@ -96,7 +96,8 @@ class PostProcessor(wiring.Component):
         next_tag, next_busy = Signal.like(tag), Signal()
         take, ends = Signal(), Signal()
         m.d.comb += [take.eq(busy & advance), ends.eq(take & (chunk == chunks - 1))]
-        m.d.comb += [next_tag.eq(Mux(self.totals.valid, self.totals.payload.tag, tag)), next_busy.eq(self.totals.valid | (busy & ~ends))]
+        comes = self.totals.valid
+        m.d.comb += [next_tag.eq(Mux(comes, self.totals.payload.tag, tag)), next_busy.eq(comes | (busy & ~ends))]
         m.d.sync += [tag.eq(next_tag), busy.eq(next_busy)]
 
         # The entry of a chunk is read in the cycle before the lanes take it. Entries of the bank in use are not written, and
