@@ -1,4 +1,7 @@
+import re
+
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,11 +12,12 @@ from deeplock.hw.basics.axi import AxiStream, flat_ports, receive, transmit
 from deeplock.hw.basics.layouts import beat_layout
 from deeplock.pymodel.spec.config import Config
 
-CONFIG = Config(rows=8, cols=16, bytes_per_beat=16, lanes=4)
-AXI_LITE = (
-    "awaddr awprot awvalid awready wdata wstrb wvalid wready bresp bvalid bready "
-    "araddr arprot arvalid arready rdata rresp rvalid rready"
-).split()
+CONFIG = Config(rows=4, cols=8, bytes_per_beat=8, lanes=1)
+AXI_LITE = {
+    "input": "awaddr awprot awvalid wdata wstrb wvalid bready araddr arprot arvalid rready",
+    "output": "awready wready bresp bvalid arready rdata rresp rvalid",
+}
+WIDTHS = {"addr": 12, "prot": 3, "data": 32, "strb": 4, "resp": 2}
 
 
 class Ends(wiring.Component):
@@ -56,10 +60,17 @@ def test_a_beat_goes_field_by_field_with_its_handshake(keep):
 
 def test_ports_of_the_accelerator_are_named_as_axi_names_them():
     """What users' designs, cocotbext-axi and sim/native.cpp connect to."""
-    ports = {name: len(port) for name, (port, _) in flat_ports(Accelerator(CONFIG)).items()}
-    streams = {"s_axis_loadable": 16, "s_axis_ifmap": 8, "m_axis_ofmap": 4}
-    assert set(ports) == {f"s_axil_{name}" for name in AXI_LITE} | {
-        f"{prefix}_t{name}" for prefix in streams for name in ("data", "valid", "ready", "last")
-    } | {"m_axis_ofmap_tkeep"}
-    assert {prefix: ports[f"{prefix}_tdata"] // 8 for prefix in streams} == streams
-    assert ports["s_axil_awaddr"] == ports["s_axil_araddr"] == 12
+    top = Accelerator(CONFIG)
+    text = rtlil.convert(top, name="top", ports=flat_ports(top), emit_src=False)
+    module = text.partition("\nmodule \\top\n")[2].partition("\nend\n")[0]
+    found = re.findall(r"^  wire width (\d+) (input|output) \d+ +\\(\w+)$", module, re.MULTILINE)
+    ports = {name: (direction, int(width)) for width, direction, name in found}
+    streams = {"s_axis_loadable": 8, "s_axis_ifmap": 4, "m_axis_ofmap": 1}
+    expected = {"clk": ("input", 1), "rst": ("input", 1), "m_axis_ofmap_tkeep": ("output", 1)}
+    for prefix, size in streams.items():
+        to, back = ("output", "input") if prefix[0] == "m" else ("input", "output")
+        expected |= {f"{prefix}_tdata": (to, 8 * size), f"{prefix}_tready": (back, 1)}
+        expected |= {f"{prefix}_t{name}": (to, 1) for name in ("valid", "last")}
+    for direction, names in AXI_LITE.items():
+        expected |= {f"s_axil_{name}": (direction, WIDTHS.get(name[-4:], 1)) for name in names.split()}
+    assert ports == expected
