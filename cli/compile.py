@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deeplock.cli.options import SIZES, SUITE, add_accelerator, add_json, add_key_file, positive
+from deeplock.cli.options import SIZES, add_accelerator, add_json, add_key_file, add_output, add_suite, positive
 
 if TYPE_CHECKING:
     from deeplock.pymodel.network.network import Network
@@ -38,8 +38,9 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
-    parser.add_argument("-o", "--output", type=Path, metavar="LOADABLE", required=True, help="the loadable file")
+    add_output(parser, "-o", "--output", metavar="LOADABLE", required=True, help="the loadable file")
     add_key_file(parser, "lock the loadable with this master key; without, it is plain")
+    add_suite(parser)
     parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
     group = parser.add_argument_group("exported program (.pt2)")
     group.add_argument(
@@ -63,7 +64,8 @@ def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std
     from deeplock.cli.images import read_images
     from deeplock.cli.training import quieten_torch
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.network.network import Pixels, output_shapes
+    from deeplock.pymodel.network.network import output_shapes
+    from deeplock.pymodel.spec.tensor import Pixels
 
     if calibration is None:
         raise DeeplockError(f"{path}: an exported program is quantised with images: give --calibration")
@@ -95,8 +97,9 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.config import FEATURES
 
-    sizes = {name: getattr(args, name) for name in (*SIZES, "lean")}
+    sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
     config = board(args.board).config if args.board else config_of(**sizes)
     key = read_key(args.key_file) if args.key_file else None
     if args.network.suffix == ".pt2":
@@ -107,7 +110,7 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
-        loadable = loadable.locked(SUITE, key)
+        loadable = loadable.locked(args.suite, key)
     save(args.output, loadable)
     locked = f"locked by suite {loadable.suite}" if key is not None else "plain"
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")

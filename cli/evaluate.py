@@ -123,6 +123,7 @@ def _run_file(args: argparse.Namespace) -> None:
     from deeplock.cli.output import Progress, percent, print_table, write_json
     from deeplock.pymodel.compiler import fast_interpreter
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network import golden
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.loadable import Loadable
@@ -133,9 +134,9 @@ def _run_file(args: argparse.Namespace) -> None:
         raise DeeplockError("give FILE or --paper")
     wrong_keys = args.wrong_keys or 0
     artefact = load(args.file)
-    suite = "plain"
+    locked_by = "plain"
     if isinstance(artefact, Loadable):
-        kind, suite, interface = "loadable", artefact.suite, artefact.interface
+        kind, locked_by, interface = "loadable", artefact.suite, artefact.interface
         source, shape, classes = interface.pixels or interface.dataset, interface.input_shape, interface.classes
         config = accelerator_for(artefact)
 
@@ -151,14 +152,15 @@ def _run_file(args: argparse.Namespace) -> None:
             return golden.run(artefact, quantise(artefact.input, real))[artefact.layers[-1].name]
 
     else:
-        kind, suite = "checkpoint", artefact.locked_by or "plain"
+        kind, locked_by = "checkpoint", artefact.locked_by or "plain"
         source, shape, outputs = _float_runner(artefact)
         classes = CLASSES[source]
 
-    if suite == "plain" and wrong_keys:
+    locked = suite(locked_by).locks
+    if wrong_keys and not locked:
         raise DeeplockError("it is not locked: leave --wrong-keys out, or lock it first")
     only_wrong = args.key_file is None and wrong_keys
-    key = None if only_wrong else read_key_file(args.key_file, suite)
+    key = None if only_wrong else read_key_file(args.key_file, locked_by)
     images = labelled_images(args, source, shape, args.count, classes)
     if images.labels is None:
         raise DeeplockError(f"{args.images}: has no `labels` to compare with")
@@ -172,7 +174,7 @@ def _run_file(args: argparse.Namespace) -> None:
     mean = float(np.mean(wrong)) if wrong else None
     rows: list[tuple[str, object]] = [("images", len(images.real))]
     if accuracy is not None:
-        rows.append(("accuracy" if suite == "plain" else "accuracy with this key", percent(accuracy)))
+        rows.append(("accuracy with this key" if locked else "accuracy", percent(accuracy)))
     if mean is not None:
         spread = f"{percent(min(wrong))} .. {percent(max(wrong))}"
         rows.append((f"mean of {len(wrong)} random keys", f"{percent(mean)} ({spread})"))
@@ -182,7 +184,7 @@ def _run_file(args: argparse.Namespace) -> None:
         {
             "file": str(args.file),
             "kind": kind,
-            "suite": suite,
+            "suite": locked_by,
             "images": len(images.real),
             "accuracy": accuracy,
             "wrong_keys": wrong,

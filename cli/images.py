@@ -11,7 +11,7 @@ from deeplock.pymodel.errors import DeeplockError
 if TYPE_CHECKING:
     import numpy as np
 
-    from deeplock.pymodel.network.network import Pixels, Quantisation
+    from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 
 __all__ = ["Labelled", "labelled_images", "read_images"]
 

@@ -19,10 +19,10 @@ from deeplock.hw.feed.feeder import WindowFeeder
 from deeplock.hw.feed.issue import IssueStage
 from deeplock.hw.feed.unfold import Unfolder
 from deeplock.hw.feed.weight_loader import WeightLoader
-from deeplock.hw.lock.lock import Lock
+from deeplock.hw.lock.lock import lock_of
 from deeplock.hw.post.ofmap_buffer import OFMAP_BEATS, OfmapBuffer
 from deeplock.hw.post.post import PostProcessor
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["Accelerator"]
@@ -47,10 +47,11 @@ class Accelerator(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        m = Module()
         config = self._config
+        lock = lock_of(config)  # before all else, as the suite may have no hardware
+        m = Module()
         m.submodules.registers = registers = RegisterFile(config)
-        m.submodules.supervisor = supervisor = Supervisor(SUITES[config.suite].locks)
+        m.submodules.supervisor = supervisor = Supervisor(suite(config.suite).locks)
         m.submodules.events = events = CycleEvents()
         m.submodules.loadable_port = loadable_port = LoadablePort(config)
 
@@ -65,7 +66,7 @@ class Accelerator(wiring.Component):
             m.submodules[name] = ResetInserter(clear_of(name))(component)
             return component
 
-        m.submodules.lock = lock = Lock(config)
+        m.submodules.lock = lock
         m.submodules.array = array = SystolicArray(config)
         m.d.comb += [lock.clear.eq(clear_of("lock")), array.clear.eq(clear_of("array"))]
         loader = cleared("weight_loader", WeightLoader(config))
@@ -80,13 +81,13 @@ class Accelerator(wiring.Component):
 
         # ports
         flushing = []
-        for name, port, beats in (
+        for name, port, inlet in (
             ("s_axis_loadable", self.s_axis_loadable, loadable_port.loadable),
             ("s_axis_ifmap", self.s_axis_ifmap, unfolder.ifmap),
         ):
-            m.submodules[f"{name}_gate"] = gate = PacketGate(beats.payload.shape())
+            m.submodules[f"{name}_gate"] = gate = PacketGate(inlet.payload.shape())
             receive(m, port, gate.inlet)
-            connect(m, gate.outlet, beats)
+            connect(m, gate.outlet, inlet)
             m.d.comb += gate.stop.eq(supervisor.stop)
             flushing.append(gate.flushing)
         transmit(m, ofmap.ofmap, self.m_axis_ofmap)
@@ -99,12 +100,12 @@ class Accelerator(wiring.Component):
         plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
         connect(m, lock.plain, plain.inlet)
         connect(m, plain.outlet, loader.parameters)
-        if config.lean:
-            connect(m, loadable_port.parameters, lock.locked)
-        else:
+        if config.pipeline_registers:
             locked = cleared("parameter_slice", RegisterSlice(beats, kept_if_large(config)))
             connect(m, loadable_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
+        else:
+            connect(m, loadable_port.parameters, lock.locked)
         connect(m, registers.key, lock.key)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)

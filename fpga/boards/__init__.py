@@ -46,15 +46,16 @@ class Board:
 
 _UP5K = Config(
     rows=4, cols=4, bytes_per_beat=4, lanes=1, multiplier_cycles=8, activation_words=8192, single_port=True,
-    accumulators=256, sum_bits=24, lean=True, program_words=256, ifmap_bytes=1024, key_bits=128, sbox="rom",
+    accumulators=256, sum_bits=24, padding=False, folding=False, diagonal=False, word_unfolding=False,
+    pipeline_registers=False, program_words=256, ifmap_bytes=1024, key_sizes=(16,), sbox="rom",
 )  # fmt: skip
 _ECP5_85 = Config(
     rows=8, cols=16, bytes_per_beat=16, lanes=8, activation_words=8192, accumulators=512, program_words=512,
-    ifmap_bytes=4096, key_bits=128, sbox="rom",
+    ifmap_bytes=4096, key_sizes=(16,), sbox="rom",
 )  # fmt: skip
 _ECP5_25 = Config(
     rows=8, cols=8, bytes_per_beat=8, lanes=4, activation_words=4096, accumulators=512, program_words=512,
-    ifmap_bytes=1024, key_bits=128, sbox="rom",
+    ifmap_bytes=1024, key_sizes=(16,), sbox="rom",
 )  # fmt: skip
 
 BOARDS = {

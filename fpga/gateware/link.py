@@ -91,9 +91,9 @@ class Link(wiring.Component):
             m.d.sync += number.eq(Mux(is_final, 0, number + 1))
         byte = Signal(8)
         keep = self._data(m, command, number, word[-32:-24], byte)
-        # with an accelerator that is not lean a cycle later, and still in time: `run` stays up until `done`, which comes no
+        # with `pipeline_registers` a cycle later, and still in time: `run` stays up until `done`, which comes no
         # earlier
-        later = "comb" if self._config.lean else "sync"
+        later = "sync" if self._config.pipeline_registers else "comb"
         m.d[later] += [
             framer.data.payload.eq(byte),
             framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep),

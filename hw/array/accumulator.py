@@ -22,7 +22,7 @@ class Accumulator(wiring.Component):
     """Adds the array's sums to the accumulator of their pixel; the last k-block's sums leave.
 
     Pixels come in the same order in every k-block, so the address is a count that `pixel_last` ends. A folded tile's sums
-    first move left by `shift` columns; with `config.lean` no tile is folded. A pixel may follow itself at once (dense layers
+    first move left by `shift` columns; without `config.folding` none is folded. A pixel may follow itself at once (dense layers
     have just one): its total is then taken from the adder, not from the memory. It must not come two cycles after itself with
     another pixel between: then the memory is just being written. The issue stage sees to that.
 
@@ -77,7 +77,7 @@ class Accumulator(wiring.Component):
 
         # choose; what the adder has stays there until the next pixel
         shifted = [self.sums.columns[col] for col in range(cols)]
-        width = 0 if config.lean else cols // 2
+        width = cols // 2 if config.folding else 0
         while width:
             bit = width.bit_length() - 1
             shifted[:width] = [Mux(shift[col // SPAN][bit], shifted[col + width], shifted[col]) for col in range(width)]
@@ -85,17 +85,17 @@ class Accumulator(wiring.Component):
         with m.If(valid):
             m.d.sync += [write_pixel.eq(read_pixel), out_tag.eq(tag)]
 
-        # add: with `lean` before the register, which takes fewer, else after it, which is faster
+        # add: before the register, which takes fewer, or with `pipeline_registers` after it, which is faster
         kept, sums = (Signal.like(value, reset_less=True) for value in (totals, self.sums.columns))
         for col in range(cols):
             span = col // SPAN
             before = Mux(first[span], 0, Mux(again[span], totals[col], read.data[col]))
             with m.If(chooses[span]):
-                if config.lean:
-                    m.d.sync += totals[col].eq(before + shifted[col])
-                else:
+                if config.pipeline_registers:
                     m.d.sync += [kept[col].eq(before), sums[col].eq(shifted[col])]
-            if not config.lean:
+                else:
+                    m.d.sync += totals[col].eq(before + shifted[col])
+            if config.pipeline_registers:
                 m.d.comb += totals[col].eq(kept[col] + sums[col])
         m.d.sync += [write.en.eq(valid), self.totals.valid.eq(valid & tag.last)]
         m.d.comb += [write.addr.eq(write_pixel), write.data.eq(totals), self.totals.payload.tag.eq(out_tag)]

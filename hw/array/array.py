@@ -60,8 +60,8 @@ class SystolicArray(wiring.Component):
     tile moves down with it: both reach row r `entry` + r cycles after they enter. So no column skew is needed on either side,
     and tiles can follow each other without a gap.
 
-    Latency: `latency` cycles from a word to its sums, rows + 2 + `entry`. `entry` is 1, because the far ends of an array are a
-    cycle away, and 0 with `config.lean`. Throughput: one word a cycle; it cannot be stalled.
+    Latency: `latency` cycles from a word to its sums, rows + 2 + `entry`. `entry` is 1 with `config.pipeline_registers`, as the
+    far ends of an array are a cycle away, else 0. Throughput: one word a cycle; it cannot be stalled.
 
     Members:
         clear       no word inside comes out; in the next cycle zeros must be written to all shadow registers, as the weight
@@ -75,7 +75,7 @@ class SystolicArray(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        self.entry = int(not config.lean)
+        self.entry = int(config.pipeline_registers)
         self.latency = config.rows + 2 + self.entry
         self.sum_width = 16 + (config.rows - 1).bit_length()
         super().__init__(

@@ -8,9 +8,10 @@ from amaranth.utils import ceil_log2
 from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import counted
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import MAGIC, VERSION, WORDS
+from deeplock.pymodel.spec.header import MAGIC, VERSION
+from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 
 __all__ = ["LoadControl", "LoadablePort"]
@@ -149,10 +150,9 @@ class LoadablePort(wiring.Component):
                 with m.If(~self.run.active):
                     m.d.sync += state.eq(State.IDLE)
 
-        # unless the accelerator is lean, the header is kept and rules are checked a cycle later; the flags are looked at later
-        # still
+        # with `pipeline_registers` the header is kept and rules are checked a cycle later; the flags are looked at later still
         checked, checked_number, checks = Signal.like(word), Signal.like(number), Signal()
-        m.d["comb" if config.lean else "sync"] += [
+        m.d["sync" if config.pipeline_registers else "comb"] += [
             checked.eq(word),
             checked_number.eq(number),
             checks.eq((state == State.HEAD) & loadable.valid),
@@ -184,7 +184,7 @@ class LoadablePort(wiring.Component):
             "rows": config.rows,
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,
-            "suite": SUITES[config.suite].id,
+            "suite": suite(config.suite).id,
         }
         most = {
             "layers": config.program_words // WORDS,

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from deeplock.hw.basics.axi import AxiLite, Response
 from deeplock.hw.control.counters import FIRST_COUNTER, Counters
 from deeplock.hw.lock.lock import MasterKey
-from deeplock.pymodel.lock.suites import SUITES
-from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.spec.config import FEATURES, Config
 from deeplock.pymodel.spec.registers import COUNTERS, ID, REGISTERS, Access, Command, Register, Status, address
 
 __all__ = ["ADDRESS_BITS", "ControlRegisters", "CounterRegisters", "RegisterFile", "constants"]
@@ -22,17 +22,16 @@ _PAGE = slice(8, ADDRESS_BITS)
 
 def constants(config: Config) -> dict[str, int]:
     """The registers that tell what device this is, and what they read."""
-    suite = SUITES[config.suite].id
     return {
         "ID": ID,
-        "GEOMETRY": config.rows | config.cols << 8 | config.bytes_per_beat << 16 | suite << 24,
+        "GEOMETRY": config.rows | config.cols << 8 | config.bytes_per_beat << 16 | suite(config.suite).id << 24,
         "LANES": config.lanes,
         "ACTIVATION_WORDS": config.activation_words,
         "ACCUMULATORS": config.accumulators,
         "PROGRAM_WORDS": config.program_words,
         "IFMAP_BYTES": config.ifmap_bytes,
         "SUM_BITS": config.sum_bits,
-        "LEAN": int(config.lean),
+        "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate(FEATURES)),
     }
 
 
@@ -105,7 +104,6 @@ class RegisterFile(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._key_sizes = config.key_sizes if SUITES[config.suite].locks else ()
         super().__init__(
             {
                 "s_axil": In(AxiLite(ADDRESS_BITS)),
@@ -117,7 +115,7 @@ class RegisterFile(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        words = max(self._key_sizes, default=0) // 4
+        words = max(self.config.key_sizes, default=0) // 4
         left_out = {f"KEY{index}" for index in range(words, 8)} | ({"KEY_SIZE"} if not words else set())
         mapped = [register for register in REGISTERS if register.name not in left_out]
         self._reads(m, mapped)
@@ -179,9 +177,9 @@ class RegisterFile(wiring.Component):
         idle = Signal(init=1)
         m.d.sync += idle.eq(~(control.status & Status.BUSY).any())
 
-        # while `accept`; from a register for each, or with `lean` from one for all
+        # while `accept`; from one register for all, or with `pipeline_registers` from one for each
         select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
-        before, after = ("sync", "comb") if self.config.lean else ("comb", "sync")
+        before, after = ("comb", "sync") if self.config.pipeline_registers else ("sync", "comb")
         write = Signal()
         m.d[before] += write.eq(begin & bus.wstrb.all() & (bus.awaddr[_PAGE] == 0))
         for register in writable:
@@ -200,11 +198,11 @@ class RegisterFile(wiring.Component):
             m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & idle)
             with m.If(taken):
                 m.d.sync += control.count.eq(wdata)
-        if self._key_sizes:
+        if self.config.key_sizes:
             self._key(m, select, idle, taken)
 
     def _key(self, m: Module, select: dict[str, Signal], idle: Signal, taken: Signal) -> None:
-        control, wdata, sizes = self.control, self.s_axil.wdata, self._key_sizes
+        control, wdata, sizes = self.control, self.s_axil.wdata, self.config.key_sizes
         valid = Cat(wdata == size for size in sizes).any()
         writes = [select[f"KEY{index}"] & idle for index in range(max(sizes) // 4)]
         replaces = control.keyed & Cat(writes).any()

@@ -43,9 +43,9 @@ class Sequencer(wiring.Component):
     """Reads descriptors and starts feeder and post-processor; a layer starts when the one before has left.
 
     Latency: the next layer's feeder fields are read while the last layer drains, so a layer starts in the cycle after
-    `post.done` if the drain takes 14 cycles or more, with `config.lean` 13, and one more at the end of an inference; its
-    post-processing fields follow in the next 5 cycles, with `config.lean` 4, before the first word can reach the
-    post-processor.
+    `post.done` if the drain takes 14 cycles or more, and one more at the end of an inference; its post-processing fields
+    follow in the next 5 cycles, before the first word can reach the post-processor. Without `config.pipeline_registers` these
+    are 13 and 4 cycles.
 
     Members:
         run, layers            inferences of `layers` layers
@@ -103,7 +103,7 @@ class Sequencer(wiring.Component):
         arrives, arriving = Signal(), Signal.like(read)  # `word` is one that was asked for; which one
         m.d.sync += [arrives.eq(reading), arriving.eq(read)]
         fetching, word = reading | arrives, self.program.data
-        if not self._config.lean:  # the fields of a large accelerator are far from the program memory
+        if self._config.pipeline_registers:  # the fields of a large accelerator are far from the program memory
             arrived, arrived_as, held = Signal(), Signal.like(arriving), Signal.like(word, reset_less=True)
             m.d.sync += [arrived.eq(arrives), arrived_as.eq(arriving), held.eq(word)]
             fetching, arrives, arriving, word = fetching | arrived, arrived, arrived_as, held

@@ -20,8 +20,8 @@ class WindowFeeder(wiring.Component):
     """Runs the loops of one layer: column group, kernel row, kernel column, channel block, output row, output column,
     row and column of the pooling window; one word of activations for each.
 
-    Words outside the input read as the padding value; channels that the input does not have read as zero. With `config.lean`
-    there is neither padding nor folding: every word is taken to lie inside the input, and every tile holds one k-block.
+    Words outside the input read as the padding value; channels that the input does not have read as zero. Without
+    `config.padding` every word is taken to lie inside the input, without `config.folding` every tile holds one k-block.
 
     Latency: 2 cycles from `layer.start` to the first word. Throughput: one word a cycle.
 
@@ -95,7 +95,7 @@ class WindowFeeder(wiring.Component):
         ]
 
         self._address(m, load, loops)
-        inside = Const(1) if config.lean else self._inside(m, load, advance, loops)
+        inside = self._inside(m, load, advance, loops) if config.padding else Const(1)
 
         first_pixel, first_block = Signal(init=1), Signal(init=1)
         shift = Signal.like(tag.shift)
@@ -120,11 +120,11 @@ class WindowFeeder(wiring.Component):
             ]
             with m.If(ends.py):
                 # a folded tile: the next k-block's weights are `cols >> fold` columns further right
-                further = 0 if config.lean else Mux(last.group, config.cols >> fields.fold, 0)
+                further = Mux(last.group, config.cols >> fields.fold, 0) if config.folding else 0
                 m.d.sync += [first_block.eq(ends.ky), shift.eq(Mux(ends.ky, 0, shift + further))]
         for row in range(config.rows):
             value = self.memory.word.word_select(row, 8)
-            if not config.lean:
+            if config.padding:
                 value = Mux(held.inside, value, fields.pad_value)
             m.d.comb += data_skid.inlet.payload.word_select(row, 8).eq(Mux(held.exists[row], value, 0))
         return m
@@ -149,9 +149,9 @@ class WindowFeeder(wiring.Component):
             (goes.px, fields.step_window),
             (goes.py, fields.step_row),
             (goes.block, 1),
-            (goes.kx, 1 if config.lean else fields.column_step),
+            (goes.kx, fields.column_step if config.diagonal else 1),
             (goes.ky, fields.kernel_step),
-            (goes.group, 0 if config.lean else fields.group_step),
+            (goes.group, fields.group_step if config.diagonal else 0),
         )
         # the parts of a large memory are far apart
         addresses = Signal.like(self.memory.addresses, attrs=kept_if_large(config), reset_less=True)

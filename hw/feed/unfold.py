@@ -45,10 +45,11 @@ class Unfolder(wiring.Component):
     """Buffers one ifmap, then writes the bytes of every window, `runs` runs of `run_bytes` contiguous bytes, packed into
     words of `rows` bytes; the last word of a window is filled up with anything.
 
-    It moves a run in parts of up to `width` bytes: `rows`, or with config.lean 1, each of which is a write of its own.
+    It moves a run in parts of up to `width` bytes: `rows`, or without config.word_unfolding 1, each of which is
+    a write of its own.
 
     Latency: ifmap beats, then one cycle per part, and 3. Throughput: one part a cycle, less one cycle where a window's last
-    bytes cross into a further word; with config.lean a part every second cycle.
+    bytes cross into a further word; without config.word_unfolding a part every second cycle.
 
     Members:
         run, header  batches of header.batch ifmaps of the network that `header` describes, which stays as `run.count` does
@@ -60,7 +61,7 @@ class Unfolder(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        self.width = 1 if config.lean else config.rows
+        self.width = config.rows if config.word_unfolding else 1
         super().__init__(
             {
                 "run": In(Run()),

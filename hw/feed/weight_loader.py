@@ -1,18 +1,18 @@
 """Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from deeplock.hw.array.array import SPAN, WeightWrite, kept_if_large, load_span
 from deeplock.hw.basics.bundles import Run
-from deeplock.hw.basics.layouts import LOADER_WORDS, beat_layout, loader_fields
+from deeplock.hw.basics.layouts import LOADER_WORDS, EntryLayout, beat_layout, loader_fields
 from deeplock.hw.basics.loops import chosen, counted
 from deeplock.hw.post.post import EntryWrite
-from deeplock.pymodel.compiler.parameters import ENTRY_BYTES
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import OPCODE
+from deeplock.pymodel.spec.descriptor import OPCODE
+from deeplock.pymodel.spec.entry import ENTRY
 
 __all__ = ["LoaderReport", "TileHandover", "WeightLoader"]
 
@@ -49,9 +49,9 @@ class WeightLoader(wiring.Component):
     has gone: so neither loadable nor key stream wait for what the array does in the same cycle.
 
     Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
-    that have tiles of a single beat, and always with `config.lean`, which has no such register, the next tile's first beat
-    comes a cycle later. Latency: from a beat to its write 1 cycle, for entries 2, with `config.lean` 0; a tile is `full` in
-    the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
+    that have tiles of a single beat, and always without `config.pipeline_registers`, one of which that register is, the next
+    tile's first beat comes a cycle later. Latency: from a beat to its write 1 cycle, for entries 2, or without these registers
+    0; a tile is `full` in the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
 
     Members:
         run, layers  inferences of `layers` layers
@@ -103,7 +103,7 @@ class WeightLoader(wiring.Component):
 
         written = Signal.like(beat.payload.data)  # what entries and tiles are written from
         self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
-        fold = Const(0) if self._config.lean else Mux(last_group, fields.fold, 0)
+        fold = Mux(last_group, fields.fold, 0) if self._config.folding else Const(0)
         self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
 
         m.d.sync += self.report.bad.eq(0)
@@ -168,8 +168,8 @@ class WeightLoader(wiring.Component):
             | (fields.cblocks == 0)
             | (fields.rows_last == 0)
             | (fields.rows_last > self._config.rows)
-            | (fields.fold > (0 if self._config.lean else (self._config.cols - 1).bit_length()))
-            | (self._config.lean & fields.diagonal)
+            | (fields.fold > ((self._config.cols - 1).bit_length() if self._config.folding else 0))
+            | (fields.diagonal & (not self._config.diagonal))
         )
 
     def _load_entries(
@@ -178,35 +178,35 @@ class WeightLoader(wiring.Component):
         """One column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
         config = self._config
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
-        per_beat = max(1, size // ENTRY_BYTES)
+        per_beat = max(1, size // ENTRY.size)
         column = Signal(range(cols), name="entry_column")
-        diagonal = Const(0) if config.lean else fields.diagonal
-        whole = size >= ENTRY_BYTES  # a beat has entries, not half of one
+        diagonal = fields.diagonal if config.diagonal else Const(0)
+        whole = size >= ENTRY.size  # a beat has entries, not half of one
         ends = Signal(init=int(whole))  # a beat has the last half of its entries
         if not whole:
             word = word.replicate(2)
             with m.If(enable & take):
                 m.d.sync += ends.eq(~ends)
 
-        # unless lean they are written a cycle later than weights: what there is to choose from lies far apart
+        # with `pipeline_registers` a cycle later than weights: what there is to choose from lies far apart
         entries = Signal.like(self.entries.entries)
         biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
         address = Cat(column[(lanes - 1).bit_length() :], bank)
         writes = [(self.entries.biases, biases), (self.entries.scales, scales), (self.entries.address, address)]
-        if config.lean:
-            m.d.comb += [port.eq(value) for port, value in [*writes, (self.entries.entries, entries)]]
-        else:
+        if config.pipeline_registers:
             for port, value in writes:
                 taken = Signal.like(port)
                 m.d.sync += [taken.eq(value), port.eq(taken)]
             m.d.sync += self.entries.entries.eq(entries)
+        else:
+            m.d.comb += [port.eq(value) for port, value in [*writes, (self.entries.entries, entries)]]
         for lane in range(lanes):
-            part = word.word_select(lane % per_beat, 64)
+            part = data.View(EntryLayout, word.word_select(lane % per_beat, EntryLayout.size))
             entry = entries[lane]
             m.d.comb += [
-                entry.bias.eq(Mux(diagonal, fields.bias, part[: config.sum_bits].as_signed())),
-                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part[32:47])),
-                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part[48:54])),
+                entry.bias.eq(Mux(diagonal, fields.bias, part.bias[: config.sum_bits].as_signed())),
+                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part.multiplier)),
+                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part.shift_1)),
             ]
         with m.If(enable & diagonal):
             m.d.comb += [biases.eq(-1), scales.eq(-1)]
@@ -228,7 +228,7 @@ class WeightLoader(wiring.Component):
     ) -> None:
         """One column group's weight tiles, row by row; done with the group's last beat."""
         config = self._config
-        diagonal = Const(0) if config.lean else fields.diagonal
+        diagonal = fields.diagonal if config.diagonal else Const(0)
         rows, slices = config.rows, config.cols // config.bytes_per_beat
         # minus the channel blocks to come, minus one; not counted where a tile holds several k-blocks
         block = Signal(12)
@@ -245,7 +245,7 @@ class WeightLoader(wiring.Component):
 
         todo = Signal(17)  # 2 ** 16 minus the k-blocks to come, minus one
         in_tile: Value = Const(1)  # k-blocks; from a register, as only a group's first tile needs it to be new
-        if not config.lean:
+        if config.folding:
             in_tile = Signal(config.cols.bit_length())
             m.d.sync += in_tile.eq(Const(1) << fold)
         next_todo = counted(todo, ~enable, ~fields.kblocks, in_tile)
@@ -282,7 +282,7 @@ class WeightLoader(wiring.Component):
         beat = Signal.like(written)
         made: Value = diagonal
         for lane in range(config.bytes_per_beat):
-            if lane % SPAN == 0 and not config.lean:  # a register for each span
+            if lane % SPAN == 0 and config.diagonal and config.pipeline_registers:  # a register for each span
                 made = Signal(name=f"diagonal_{lane}", attrs=kept_if_large(config))
                 m.d.sync += made.eq(diagonal)
             here = made & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
@@ -296,8 +296,8 @@ class WeightLoader(wiring.Component):
                 here = (row == at) & (part == index * span // config.bytes_per_beat)
                 m.d.comb += load[at * spans + index].eq(accept & here)
         # after a reset zeros are written everywhere: that clears the shadow registers
-        goes = Const(1) if config.lean else self._hold(m, single, accept, last_beat, waiting)
-        if config.lean:
+        goes = self._hold(m, single, accept, last_beat, waiting) if config.pipeline_registers else Const(1)
+        if not config.pipeline_registers:
             resetting = Signal(init=1)
             loads = load | resetting.replicate(len(load))
             m.d.sync += resetting.eq(0)
@@ -312,7 +312,7 @@ class WeightLoader(wiring.Component):
             self.weights.data.eq(written),
             self.weights.load.eq(Cat(loads[:held] & goes.replicate(held), loads[held:])),
         ]
-        if config.lean:
+        if not config.pipeline_registers:
             m.d.comb += waiting.eq(self.tiles.full)
 
     def _hold(self, m: Module, single: Signal, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:

@@ -54,8 +54,8 @@ class PostProcessor(wiring.Component):
     multiplier_cycles - 1 more: steps begin at multiples of multiplier_cycles after reset.
 
     Members:
-        entries   written by the weight loader: a cycle later, unless `config.lean`; a group's first pixel must not come in the
-                  cycle after its last entry
+        entries   written by the weight loader, with `config.pipeline_registers` a cycle later; a group's first pixel must not
+                  come in the cycle after its last entry
         layer     `start` in the first cycle of its fields
         totals    finished accumulators of one pixel
         results   chunk by chunk
@@ -136,12 +136,12 @@ class PostProcessor(wiring.Component):
                 (write.data, self.entries.entries[lane].as_value()),
                 (write.en, Cat(self.entries.biases[lane], self.entries.scales[lane])),
             ):
-                if config.lean:
-                    m.d.comb += port.eq(value)
-                else:  # the lanes may be far away from the loader
+                if config.pipeline_registers:  # the lanes may be far away from the loader
                     written = Signal.like(port, name=f"written_{lane}", attrs=kept_if_large(config))
                     m.d.comb += port.eq(written)
                     m.d.sync += written.eq(value)
+                else:
+                    m.d.comb += port.eq(value)
             m.d.comb += [
                 read.addr.eq(address),
                 requantiser.advance.eq(advance),

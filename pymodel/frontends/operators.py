@@ -11,8 +11,12 @@ import torch
 from torch import fx
 
 from deeplock.pymodel.frontends.quantizer import CONVS, MEANS, unsupported
-from deeplock.pymodel.network.fixed_point import integer_add, integer_average, integer_conv
-from deeplock.pymodel.network.network import Layer, MaxPool, Quantisation, Shape, output_shape
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.operators.add import integer_add
+from deeplock.pymodel.network.operators.average_pool import integer_average
+from deeplock.pymodel.network.operators.conv import integer_conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = [
     "Activation",
@@ -53,7 +57,7 @@ class Pending:
 
     def requantised(self, output: Quantisation) -> tuple[Activation, Layer]:
         layer = self.make(output=output, lo=self.lo, hi=self.hi)
-        return Activation(layer.name, output_shape(layer, self.shape), output, self.flat), layer
+        return Activation(layer.name, layer.output_shape(self.shape), output, self.flat), layer
 
 
 def arguments(node: fx.Node) -> dict[str, Any]:

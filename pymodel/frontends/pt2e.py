@@ -28,7 +28,9 @@ from deeplock.pymodel.frontends.quantizer import (
     SYMBOLS,
     unsupported,
 )
-from deeplock.pymodel.network.network import Layer, Network, Quantisation, Shape, output_shape
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = ["from_pt2e"]
 
@@ -97,7 +99,7 @@ def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str
         return read_add(node, name, value, values.get(other) if isinstance(other, fx.Node) else None), None
     if node.target in POOLS:
         layer = read_max_pool(node, name, value)
-        return Activation(name, output_shape(layer, value.shape), value.quantisation), layer
+        return Activation(name, layer.output_shape(value.shape), value.quantisation), layer
     if node.target in RESHAPES:
         if tuple(node.meta["val"].shape[1:]) != (prod(value.shape),):
             raise unsupported(node, "must flatten to [n, channels * height * width]")

@@ -3,7 +3,8 @@
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Network, Pixels, Quantisation
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 
 __all__ = ["SCALE", "to_real", "quantise", "dequantise", "quantise_input"]
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from deeplock.pymodel.network.network import Pixels
 from deeplock.pymodel.spec.loadable import read_loadable
+from deeplock.pymodel.spec.tensor import Pixels
 
 
 @pytest.fixture
@@ -46,12 +46,12 @@ def test_figures_and_loadable_agree(files, deeplock, tmp_path):
     assert loadable.suite == "deep-lock"
 
 
-@pytest.mark.parametrize("lean", [False, True])
-def test_a_lean_loadable_is_one_that_lean_accelerators_run(lean, files, deeplock, tmp_path):
+@pytest.mark.parametrize("folding", [True, False])
+def test_a_loadable_has_only_what_the_accelerator_does_not_leave_out(folding, files, deeplock, tmp_path):
     """The last layer of digits has 10 channels, which are else folded."""
     path = tmp_path / "an.loadable"
-    assert deeplock("compile", files.network, *["--lean"] * lean, "-o", path).code == 0
-    assert read_loadable(path).is_lean == lean
+    assert deeplock("compile", files.network, *["--no-folding"] * (not folding), "-o", path).code == 0
+    assert read_loadable(path).features == ("folding",) * folding
 
 
 def test_an_exported_program_is_quantised_and_compiled(exported, files, deeplock, tmp_path):

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from deeplock.hw.basics.axi import AxiLite, AxiStream
 from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import COUNTERS, Command, Error
 
@@ -110,7 +110,7 @@ class FakeAccelerator(wiring.Component):
                     m.d.comb += registers.counters.restart.eq(1)
                     m.d.sync += [done.eq(0), error.eq(0), count.eq(registers.control.count)]
                     m.next = "start"
-                    with m.If(~registers.control.keyed & SUITES[self.config.suite].locks):
+                    with m.If(~registers.control.keyed & suite(self.config.suite).locks):
                         stop(Error.NO_KEY)
                     with m.If(~loaded):
                         stop(Error.NO_PROGRAM)

@@ -77,7 +77,7 @@ def test_processes_share_a_batch():
     [
         (lambda loadable: replace(loadable, parameters=loadable.parameters[:-4]), Error.LOADABLE_TRUNCATED),
         (lambda loadable: replace(loadable, parameters=loadable.parameters + bytes(36)), Error.LOADABLE_TOO_LONG),
-        (lambda loadable: replace(loadable, header={**loadable.header, "magic": 1}), Error.BAD_MAGIC),
+        (lambda loadable: replace(loadable, header=replace(loadable.header, magic=1)), Error.BAD_MAGIC),
     ],
     ids=["truncated", "too long", "magic"],
 )

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 import deeplock.sim.riscv.build
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.lock.suites import SUITES, unlock
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.zoo import datasets, trained
@@ -75,7 +75,7 @@ def test_the_stream_is_locked_by_the_suite():
     assert size > sum(layer.weight.size for layer in network.layers if hasattr(layer, "weight"))
     at = plain.data.index(network.layers[0].weight.reshape(16, 9)[:4].T.tobytes()) - 32
     streams = [np.frombuffer(arena.data, np.uint8, size, at) for arena in (plain, locked)]
-    assert np.array_equal(unlock(SUITES["deep-lock"], streams[1], KEY), streams[0])
+    assert np.array_equal(suite("deep-lock").unlock(streams[1], KEY), streams[0])
 
 
 def test_fused_holds_little_unlocked_at_a_time_and_no_copy():

@@ -9,6 +9,7 @@ from amaranth.hdl import ResetInserter, Signal
 from deeplock.hw.array.array import SystolicArray, load_span
 from deeplock.pymodel.network.golden import accumulate
 from deeplock.pymodel.spec.config import Config
+from tests.features import LEAN
 from tests.hw.layer_tools import to_word
 from tests.hw.stream_tools import simulate
 
@@ -17,7 +18,7 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=4),
     Config(rows=8, cols=8, bytes_per_beat=8),
     Config(rows=4, cols=16, bytes_per_beat=16),
-    Config(rows=4, cols=4, bytes_per_beat=4, lean=True),
+    Config(rows=4, cols=4, bytes_per_beat=4, **LEAN),
 ]
 
 
@@ -45,7 +46,7 @@ class Schedule:
         data[height:] = 0
         tag = int(rng.integers(0, 1 << 6))
         self.words[cycle] = (data, swap, tag)
-        self.sums[cycle + self.config.rows + 2 + (not self.config.lean)] = (
+        self.sums[cycle + self.config.rows + 2 + self.config.pipeline_registers] = (
             accumulate(data[:height], tile[:height]).tolist(),
             tag,
         )

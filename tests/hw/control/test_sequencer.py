@@ -10,7 +10,7 @@ from amaranth.hdl import ResetInserter, Signal
 from deeplock.hw.basics.layouts import feeder_fields, post_fields
 from deeplock.hw.control.sequencer import Sequencer
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, pack
+from deeplock.pymodel.spec.descriptor import Descriptor
 from tests.hw.layer_tools import ProgramMemory, descriptor
 from tests.hw.stream_tools import simulate
 
@@ -18,22 +18,22 @@ CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, program_words=128)
 FEEDER = [name for name, _ in feeder_fields]
 POST = [name for name, _ in post_fields]
 NEVER_ZERO = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")
-LEAN = replace(CONFIG, lanes=1, lean=True)
-START_TO_POST = {CONFIG: 6, LEAN: 5}
-DRAIN = {CONFIG: 14, LEAN: 13}
+SHORT = replace(CONFIG, pipeline_registers=False)
+START_TO_POST = {CONFIG: 6, SHORT: 5}
+DRAIN = {CONFIG: 14, SHORT: 13}
 
 
-def random_program(rng, layers: int) -> list[dict[str, int]]:
+def random_program(rng, layers: int) -> list[Descriptor]:
     """Descriptors with random fields; those that must not be zero are not; the last layer writes the stream."""
     program = []
     for number in range(layers):
-        fields = {}
-        for spec in (spec for word in DESCRIPTOR.words for spec in word):
-            low = -(1 << spec.bits - 1) if spec.signed else 0
-            fields[spec.name] = int(rng.integers(low, low + (1 << spec.bits)))
+        fields = {
+            name: int(rng.integers(*field.range, endpoint=True)) for name, field in Descriptor.layout.fields.items()
+        }
         fields |= {name: fields[name] or 1 for name in NEVER_ZERO}
         last = number == layers - 1
-        program.append(fields | {"wait_input": int(number == 0), "release_input": int(last), "to_stream": int(last)})
+        fields |= {"wait_input": int(number == 0), "release_input": int(last), "to_stream": int(last)}
+        program.append(Descriptor(**fields))
     return program
 
 
@@ -42,13 +42,13 @@ class Bench:
     """Notes every pulse as (name, cycle, what went with it)."""
 
     dut: Sequencer
-    program: list[dict[str, int]]
+    program: list[Descriptor]
     now: int = 0
     seen: list[tuple] = field(default_factory=list)
 
     @property
     def memory(self):
-        return ProgramMemory(self.dut, b"".join(pack(DESCRIPTOR, fields) for fields in self.program)).serve
+        return ProgramMemory(self.dut, b"".join(fields.pack() for fields in self.program)).serve
 
     async def watch(self, ctx) -> None:
         dut = self.dut
@@ -101,13 +101,12 @@ class Bench:
         for _ in range(drain - 1):
             assert not ctx.get(self.dut.report.feeding)
             await ctx.tick()
-        assert (
-            ctx.get(self.dut.to_stream) == self.program[len(self.cycles("start")) % len(self.program) - 1]["to_stream"]
-        )
+        layer = self.program[len(self.cycles("start")) % len(self.program) - 1]
+        assert ctx.get(self.dut.to_stream) == layer.to_stream
         return start, done, await self.pulse(ctx, self.dut.post.done)
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("config", [CONFIG, SHORT])
 @pytest.mark.parametrize("layers", [1, 2, 8])
 def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, config, rng, dice):
     dut = Sequencer(config)
@@ -140,8 +139,8 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     program = bench.program * 3
-    assert bench.fields("start") == [{name: fields[name] for name in FEEDER} for fields in program]
-    assert bench.fields("post") == [{name: fields[name] for name in POST} for fields in program]
+    assert bench.fields("start") == [{name: getattr(fields, name) for name in FEEDER} for fields in program]
+    assert bench.fields("post") == [{name: getattr(fields, name) for name in POST} for fields in program]
     starts = bench.cycles("start")
     assert bench.cycles("post") == [start + START_TO_POST[config] for start in starts]
     assert bench.cycles("take") == starts[::layers]
@@ -151,7 +150,7 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
     assert releases == [done for _, done, _ in lasts]
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("config", [CONFIG, SHORT])
 @pytest.mark.parametrize("drain", [6, 12, 13, 14, 15, 40])
 @pytest.mark.parametrize("feed", [6, 30])
 def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_enough(feed, drain, config, rng):
@@ -208,7 +207,7 @@ def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
 def test_a_size_of_zero_is_a_bad_descriptor(name, layer, rng):
     dut = Sequencer(CONFIG)
     bench = Bench(dut, random_program(rng, 2))
-    bench.program[layer][name] = 0
+    bench.program[layer] = replace(bench.program[layer], **{name: 0})
 
     async def testbench(ctx):
         ctx.set(dut.ifmap.ready, 1)
@@ -231,8 +230,7 @@ def test_a_layer_that_is_not_narrow_is_a_bad_descriptor_where_sums_have_24_bits(
     """In the cycle after `post_start`, so before its first word can have left the array."""
     dut = Sequencer(replace(CONFIG, sum_bits=sum_bits))
     bench = Bench(dut, random_program(rng, 2))
-    for number, fields in enumerate(bench.program):
-        fields["narrow"] = int(number != layer)
+    bench.program = [replace(fields, narrow=int(number != layer)) for number, fields in enumerate(bench.program)]
 
     async def testbench(ctx):
         ctx.set(dut.ifmap.ready, 1)
@@ -362,6 +360,6 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
         assert ctx.get(dut.report.idle)
 
     simulate(ResetInserter(reset)(dut), testbench, background=[bench.watch, bench.memory])
-    assert bench.fields("start") == [{name: fields[name] for name in FEEDER} for fields in bench.program]
-    assert bench.fields("post") == [{name: fields[name] for name in POST} for fields in bench.program]
+    assert bench.fields("start") == [{name: getattr(fields, name) for name in FEEDER} for fields in bench.program]
+    assert bench.fields("post") == [{name: getattr(fields, name) for name in POST} for fields in bench.program]
     assert bench.cycles("bad") == []

@@ -12,19 +12,20 @@ from amaranth.hdl import ResetInserter, Signal
 from deeplock.hw.feed.unfold import Unfolder
 from deeplock.pymodel.compiler.interpreter import unfold_ifmaps
 from deeplock.pymodel.spec.config import Config
+from tests.features import left_out
 from tests.hw.layer_tools import to_word
 from tests.hw.stream_tools import check_stable, receive, send, simulate
 
 
-def config_of(rows: int, lean: bool = False) -> Config:
-    return Config(rows=rows, cols=rows, bytes_per_beat=4, ifmap_bytes=512, activation_words=4096, lean=lean)
+def config_of(rows: int, words: bool = True) -> Config:
+    return Config(rows=rows, cols=rows, bytes_per_beat=4, ifmap_bytes=512, activation_words=4096, word_unfolding=words)
 
 
-CONFIGS = [config_of(4), config_of(8), config_of(16), config_of(4, lean=True), config_of(8, lean=True)]
+CONFIGS = [config_of(4), config_of(8), config_of(16), config_of(4, words=False), config_of(8, words=False)]
 
 
 def name(config: Config) -> str:
-    return f"{config.rows}{'-lean' * config.lean}"
+    return f"{config.rows}{left_out(config)}"
 
 
 def windows(shape, kernel, stride: int, destination: int = 0) -> dict[str, int]:
@@ -53,15 +54,17 @@ def random_windows(rng, config: Config) -> dict[str, int]:
         height, width, depth = (int(size) for size in rng.integers(1, (11, 11, 2 * config.rows)))
         kernel = int(rng.integers(1, min(height, 5) + 1)), int(rng.integers(1, min(width, 5) + 1))
         fields = windows((height, width, depth), kernel, int(rng.integers(1, 3)), int(rng.integers(0, 3000)))
-        if fields["ifmap_bytes"] <= config.ifmap_bytes and parts(config, fields)[1] < (3200 if config.lean else 400):
+        if fields["ifmap_bytes"] <= config.ifmap_bytes and parts(config, fields)[1] < (
+            400 if config.word_unfolding else 3200
+        ):
             return fields
 
 
 def parts(config: Config, fields: dict[str, int]) -> tuple[int, int, int]:
-    """Ifmap beats, run parts of up to `rows` bytes (lean: twice the bytes), and windows whose last part crosses into a
-    further word."""
+    """Ifmap beats, run parts of up to `rows` bytes (without word_unfolding: twice the bytes), and windows whose last part
+    crosses into a further word."""
     rows, count = config.rows, fields["windows_x"] * fields["windows_y"]
-    if config.lean:
+    if not config.word_unfolding:
         return -(-fields["ifmap_bytes"] // rows), 2 * fields["run_bytes"] * fields["runs"] * count, 0
     last = (fields["run_bytes"] - 1) % rows + 1
     before = (fields["run_bytes"] * fields["runs"] - last) % rows
@@ -87,7 +90,7 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int 
         "batch": batch,
     }
     ifmaps = rng.integers(-128, 128, (count, beats * rows), dtype=np.int8)
-    loadable = SimpleNamespace(header=header, pack_ifmap=lambda ifmap: ifmap.tobytes())
+    loadable = SimpleNamespace(header=SimpleNamespace(**header), pack_ifmap=lambda ifmap: ifmap.tobytes())
     unfolded = unfold_ifmaps(loadable, ifmaps)
     taps = fields["run_bytes"] * fields["runs"]
     per_window = -(-taps // rows)
@@ -114,7 +117,7 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int 
 async def receive_words(ctx, dut: Unfolder, config: Config, expected: list[tuple[int, bytes]], *pauses) -> None:
     """Take as many writes as that makes, and compare them."""
     rows = config.rows
-    if config.lean:
+    if not config.word_unfolding:
         writes = [(word, 1 << lane, byte) for word, real in expected for lane, byte in enumerate(real)]
         got = await receive(ctx, dut.out, len(writes), *pauses)
         for write, (word, chunks, byte) in zip(got, writes, strict=True):

@@ -1,5 +1,6 @@
 """The weight loader against the layers whose parameters pymodel.compiler.parameters encodes."""
 
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -8,7 +9,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, pack
+from tests.features import LEAN, left_out
 from tests.hw.layer_tools import ProgramMemory, descriptor
 from tests.hw.loader_tools import Array, program_of, random_program
 from tests.hw.stream_tools import send, simulate
@@ -23,13 +24,14 @@ CONFIGS = [
     Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, sum_bits=24),
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sum_bits=24),
     Config(rows=4, cols=16, bytes_per_beat=16, lanes=4, sum_bits=24),
-    Config(rows=4, cols=8, bytes_per_beat=4, lean=True),
+    Config(rows=4, cols=8, bytes_per_beat=4, **LEAN),
+    Config(rows=4, cols=8, bytes_per_beat=4, pipeline_registers=False),
+    Config(rows=4, cols=8, bytes_per_beat=8, folding=False, diagonal=False),
 ]
 
 
 def name(config: Config) -> str:
-    lean = "-lean" * config.lean
-    return f"{config.rows}x{config.cols}-{config.bytes_per_beat}-{config.lanes}-{config.sum_bits}{lean}"
+    return f"{config.rows}x{config.cols}-{config.bytes_per_beat}-{config.lanes}-{config.sum_bits}{left_out(config)}"
 
 
 async def begin(ctx, dut: WeightLoader, layers: int, count: int) -> None:
@@ -69,8 +71,8 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
-    """If each tile is taken as soon as it is full, no cycle is lost within a layer, but one before each tile with lean, and
-    where a layer has tiles of one beat."""
+    """If each tile is taken as soon as it is full, no cycle is lost within a layer, but one before each tile without
+    pipeline_registers, and where a layer has tiles of one beat."""
     dut = WeightLoader(config)
     program = program_of(rng, config, (2 * config.cols, 3, config.rows), (config.cols, 2, config.rows + 1))
     array = Array(dut, config)
@@ -94,7 +96,7 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
             expected += range(at, at + entries)
             at += entries
             for number, height in enumerate(heights):
-                at += (config.lean and number > 0) or min(heights) * row == 1
+                at += (not config.pipeline_registers and number > 0) or min(heights) * row == 1
                 expected += range(at, at + height * row)
                 at += height * row
                 ends.append(at)
@@ -109,7 +111,7 @@ def test_the_largest_number_of_k_blocks(fold, kblocks, tiles):
     config = CONFIGS[1]
     dut = WeightLoader(config)
     fields = descriptor(kblocks=kblocks, fold=fold)
-    program = [pack(DESCRIPTOR, fields)] * 2
+    program = [fields.pack()] * 2
     full = []
 
     async def testbench(ctx):
@@ -189,14 +191,15 @@ def test_a_bad_descriptor_is_told_and_nothing_more_is_taken(layer, fields, rng, 
 
 @pytest.mark.parametrize("fields", [{"diagonal": 1}, *({"fold": fold} for fold in (1, 2, 3, 4, 15))], ids=str)
 @pytest.mark.parametrize("layer", [0, 1])
-def test_a_layer_that_is_not_lean_is_a_bad_descriptor_where_there_are_only_lean_ones(layer, fields, rng):
-    check_bad_descriptor(CONFIGS[-1], layer, fields, rng)
+@pytest.mark.parametrize("config", [CONFIGS[-3], CONFIGS[-1]], ids=name)
+def test_a_layer_that_needs_what_is_left_out_is_a_bad_descriptor(config, layer, fields, rng):
+    check_bad_descriptor(config, layer, fields, rng)
 
 
 def check_bad_descriptor(config: Config, layer: int, fields: dict[str, int], rng) -> None:
     dut = WeightLoader(config)
     program = program_of(rng, config, (8, 1, 4), (8, 1, 4))
-    program.descriptors[layer] |= fields
+    program.descriptors[layer] = replace(program.descriptors[layer], **fields)
     array = Array(dut, config)
     beats = program.beats(config)
     layer_beats = len(beats) // 2

@@ -11,7 +11,11 @@ from deeplock.pymodel.frontends.pt2e import from_pt2e
 from deeplock.pymodel.frontends.quantise import convert, export, quantise
 from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CLAMPS, MACS, POOLS, AcceleratorQuantizer
 from deeplock.pymodel.network import reference
-from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, Network, output_shapes, sources
+from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.zoo import preprocess, train
 
 LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS
@@ -132,8 +136,8 @@ def _differences(network: Network, converted: fx.GraphModule, inputs: torch.Tens
     integers = dict(zip(names, interpreter.kept, strict=True))
     found = []
     for layer in network.layers:
-        given = {name: torch.from_numpy(integers[name]).permute(0, 3, 1, 2).double() for name in sources(layer)}
-        ofmaps = reference.run_layer(layer, given).permute(0, 2, 3, 1)
+        given = [torch.from_numpy(integers[name]).permute(0, 3, 1, 2).double() for name in layer.sources]
+        ofmaps = reference.ofmaps(layer, *given).permute(0, 2, 3, 1)
         lsb = np.abs(ofmaps.numpy().astype(int) - integers[layer.name])
         found.append((int(lsb.max()), float((lsb > 0).mean())))
     return found

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Network, Pixels, Quantisation
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 from deeplock.pymodel.zoo import preprocess
 
 NETWORK = Network("none", (1, 3, 1), Quantisation(0.25, -10), Quantisation(1.0, 0), (), dataset="digits")
