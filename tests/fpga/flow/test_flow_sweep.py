@@ -8,7 +8,7 @@ import pytest
 
 from deeplock.fpga.boards import BOARDS
 from deeplock.fpga.flow.designs import Design
-from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.sweep import read_sweep
 from deeplock.hw.lock.sbox import STYLES
 from deeplock.pymodel.errors import DeeplockError
