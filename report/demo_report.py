@@ -57,7 +57,7 @@ def _page(report: dict[str, Any], pictures: dict[str, tuple[str, bytes]]) -> str
     figures = ""
     for title, png in pictures.values():
         data = base64.b64encode(png).decode()
-        figures += f'<h2>{escape(title)}</h2><img alt="{escape(title)}" src="data:loadable/png;base64,{data}">'
+        figures += f'<h2>{escape(title)}</h2><img alt="{escape(title)}" src="data:image/png;base64,{data}">'
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>deeplock demo</title><style>{_STYLE}</style>'
         f"<h1>A locked network on the accelerator</h1><p>Network <b>{escape(report['network'])}</b>, locked with a "

@@ -1,7 +1,8 @@
 """Take measured figures into README.md and docs/results: python report/results.py [DEMO|FILE ...]
 
 DEMO is the folder of a `deeplock demo`, FILE a file of docs/results: accuracy, cycles, cycles-batch, board, area,
-software or security.json; by default build/demo, if it is there, and every such file that is.
+software or security.json; by default build/demo, if it is there, and every such file that is. Each time it also draws
+docs/datapath.svg.
 """
 
 import io
@@ -17,6 +18,7 @@ from deeplock.bench.rtl import table as cycles_cells
 from deeplock.cli.output import markdown_table
 from deeplock.report import software_area, software_report
 from deeplock.report.attack_report import security_figures, security_tables
+from deeplock.report.datapath import draw
 from deeplock.report.demo_report import report_rows
 from deeplock.report.synth_report import area_figure, area_summary, area_tables
 
@@ -235,6 +237,7 @@ TAKE: dict[str, Callable[[Path], None]] = {
 
 if __name__ == "__main__":
     RESULTS.mkdir(exist_ok=True)
+    (DOCS / "datapath.svg").write_text(draw())
     found = [path for path in (Path("build/demo"), *(RESULTS / name for name in TAKE)) if path.exists()]
     for path in [Path(argument) for argument in sys.argv[1:]] or found:
         TAKE.get(path.name, take_demo)(path)

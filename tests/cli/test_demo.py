@@ -42,7 +42,7 @@ def test_demo(deeplock, tmp_path):
     assert 0 <= rtl["cycles_locked"] - rtl["cycles_plain"] <= 32
     assert "cycles per image, locked" in outcome.out
     page = (tmp_path / "report.html").read_text()
-    assert len(re.findall(r'src="data:loadable/png;base64,', page)) == len(list(tmp_path.glob("*.png"))) == 4
+    assert len(re.findall(r'src="data:image/png;base64,', page)) == len(list(tmp_path.glob("*.png"))) == 4
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 

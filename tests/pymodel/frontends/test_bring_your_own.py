@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deeplock.pymodel.zoo.loadable_folder import read_folder
+from deeplock.pymodel.zoo.image_folder import read_folder
 from torch import fx
 
 from deeplock.cli.main import main
