@@ -6,7 +6,7 @@ import numpy as np
 
 from deeplock.bench.board_sim import simulate_board
 from deeplock.bench.workload import Workload
-from deeplock.fpga.boards import Board
+from deeplock.fpga.boards.board import Board
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.lock.keyfile import generate_key
@@ -17,7 +17,7 @@ __all__ = ["measure"]
 
 def measure(board: Board, workload: Workload, seed: int, progress: Progress) -> list[dict[str, Any]]:
     """Run a network on a simulated board with the right key and with a wrong one: a row for each."""
-    key, wrong = generate_key(board.config.key_bits or 128), generate_key(board.config.key_bits or 128)
+    key, wrong = generate_key(board.config.key_sizes[0]), generate_key(board.config.key_sizes[0])
     loadable = compile_network(workload.network, board.config, np.random.default_rng(seed)).locked(
         board.config.suite, key
     )

@@ -51,7 +51,7 @@ def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1
 def _run(workload: Workload, config: Config, batch: int, seed: int) -> tuple[RtlRun, int]:
     """Compile, lock with a random key that dies here, and run; gives the lower bound too."""
     loadable = compile_network(workload.network, config, np.random.default_rng(seed), batch)
-    key = b"" if config.suite == _PLAIN else generate_key(128)
+    key = generate_key(config.key_sizes[0]) if config.key_sizes else b""
     if key:
         loadable = loadable.locked(config.suite, key)
     return run_on_rtl(loadable, config, key, workload.ifmaps, "native"), loadable.interface.lower_bound

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.spec.config import SBOX_STYLES, Config
+from deeplock.pymodel.lock.suites import names, suite
+from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 __all__ = [
     "SIZES",
-    "SUITE",
     "accelerator_given",
     "add_accelerator",
     "add_data_dir",
@@ -19,13 +19,11 @@ __all__ = [
     "add_json",
     "add_key_file",
     "add_output",
+    "add_suite",
     "check_paths",
     "positive",
     "read_key_file",
 ]
-
-SUITE = "deep-lock"
-"""The suite that a key file locks with."""
 
 SIZES = {
     "rows": "rows of the array",
@@ -95,6 +93,10 @@ def add_key_file(parser: argparse.ArgumentParser, text: str, required: bool = Fa
     parser.add_argument("--key-file", type=Path, metavar="FILE", required=required, help=text)
 
 
+def add_suite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", choices=names(), default=Config.suite, help=f"lock suite ({Config.suite})")
+
+
 def add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
@@ -132,8 +134,9 @@ def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> Non
             default=default,
             help=meaning if from_loadable else f"{meaning} ({default})",
         )
-    text = "without padding, folded tiles and diagonal layers, for small FPGAs"
-    group.add_argument("--lean", action="store_true", default=None if from_loadable else False, help=text)
+    for name, meaning in FEATURES.items():
+        option, default = f"--{name.replace('_', '-')}", getattr(Config, name)
+        group.add_argument(option, action=argparse.BooleanOptionalAction, default=default, help=meaning)
     if from_loadable:
         group.add_argument("--lanes", type=positive, metavar="N", help="requantise lanes (as many as rows)")
         group.add_argument("--sbox", choices=SBOX_STYLES, default=Config.sbox, help=f"inverse S-boxes ({Config.sbox})")
@@ -141,17 +144,17 @@ def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> Non
 
 def accelerator_given(args: argparse.Namespace) -> dict[str, Any]:
     """What the options of `add_accelerator` say, for pymodel.spec.accelerator."""
-    return {name: getattr(args, name) for name in (*SIZES, "lean", "lanes", "sbox")}
+    return {name: getattr(args, name) for name in (*SIZES, *FEATURES, "lanes", "sbox")}
 
 
-def read_key_file(path: Path | None, suite: str) -> bytes:
-    """The key for something locked with `suite`, b"" if that is plain; DeeplockError if one is missing or needless."""
+def read_key_file(path: Path | None, locked_by: str) -> bytes:
+    """The key for what is locked with a suite, b"" if that does not lock; DeeplockError if one is missing or needless."""
     from deeplock.pymodel.lock.keyfile import read_key
 
-    if suite == "plain":
+    if not suite(locked_by).locks:
         if path is not None:
             raise DeeplockError("it is not locked: leave --key-file out, or lock it first")
         return b""
     if path is None:
-        raise DeeplockError(f"it is locked with suite {suite}: give --key-file")
+        raise DeeplockError(f"it is locked with suite {locked_by}: give --key-file")
     return read_key(path)

@@ -93,6 +93,7 @@ def _run_file(args: argparse.Namespace) -> None:
     from deeplock.cli.progress import progress_shown
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load
     from deeplock.pymodel.zoo.classifier import classifier_of
     from deeplock.pymodel.zoo.images import labelled_images
@@ -102,7 +103,8 @@ def _run_file(args: argparse.Namespace) -> None:
         raise DeeplockError("give FILE or --paper")
     wrong_keys = args.wrong_keys or 0
     found = classifier_of(load(args.file))
-    if found.suite == "plain" and wrong_keys:
+    locked = suite(found.suite).locks
+    if wrong_keys and not locked:
         raise DeeplockError("it is not locked: leave --wrong-keys out, or lock it first")
     only_wrong = args.key_file is None and wrong_keys
     key = None if only_wrong else read_key_file(args.key_file, found.suite)
@@ -119,7 +121,7 @@ def _run_file(args: argparse.Namespace) -> None:
     mean = float(np.mean(wrong)) if wrong else None
     pairs: list[tuple[str, object]] = [("images", len(images.real))]
     if accuracy is not None:
-        pairs.append(("accuracy" if found.suite == "plain" else "accuracy with this key", percent(accuracy)))
+        pairs.append(("accuracy with this key" if locked else "accuracy", percent(accuracy)))
     if mean is not None:
         spread = f"{percent(min(wrong))} .. {percent(max(wrong))}"
         pairs.append((f"mean of {len(wrong)} random keys", f"{percent(mean)} ({spread})"))

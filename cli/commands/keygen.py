@@ -4,7 +4,7 @@ The key itself is never printed, and a key file that exists is kept. Keep it awa
 
 examples:
   deeplock keygen -o my.key
-  deeplock keygen --bits 256 -o my-256.key
+  deeplock keygen --bits 256 -o longer.key
 """
 
 import argparse
@@ -24,5 +24,5 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import make_folder_of
     from deeplock.pymodel.lock.keyfile import generate_key, write_key
 
-    write_key(make_folder_of(args.output), generate_key(args.bits))
-    print(f"{args.output}: a {args.bits}-bit key")
+    write_key(make_folder_of(args.output), generate_key(args.bits // 8))
+    print(f"{args.output}: a key of {args.bits} bits")

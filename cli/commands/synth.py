@@ -14,11 +14,12 @@ examples:
   deeplock synth --sweep fpga/flow/area.toml --scheduler tcp://10.0.0.1:8786 --json docs/results/area.json
 
 JSON: {"command", "rows": [{"device", "board": its name or null, the fields of the configuration ("rows", "cols",
-  "bytes_per_beat", "lanes", "suite", "sbox", ...; "sbox" and "key_bits" null in suite plain), "lut4", "ff", "carry", "bram",
-  "dsp", "spram", "lutram", "fmax_mhz": [one per seed, from 1], "critical_path": [[module, ns]] of the slowest, "cells": {by
-  nextpnr's names: [used, available], harness included}, "modules": {name: {resources}}, "harness": {resources}, "error": ""
-  or why there is no clock; of a board also "clock_mhz": what it needs, "meets": whether a seed reaches that}],
-  "components": [the same, but "component" and its arguments for the configuration], "tools": {program: version}}
+  "bytes_per_beat", "lanes", "suite", "key_sizes", "sbox", ...; "sbox" null where the suite does not lock), "lut4", "ff",
+  "carry", "bram", "dsp", "spram", "lutram", "fmax_mhz": [one per seed, from 1], "critical_path": [[module, ns]] of the
+  slowest, "cells": {by nextpnr's names: [used, available], harness included}, "modules": {name: {resources}}, "harness":
+  {resources}, "error": "" or why there is no clock; of a board also "clock_mhz": what it needs, "meets": whether a seed
+  reaches that}], "components": [the same, but "component" and its arguments for the configuration], "tools": {program:
+  version}}
 """
 
 import argparse
@@ -27,47 +28,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deeplock.cli.options import add_json, add_output, positive
-from deeplock.pymodel.spec.config import SBOX_STYLES, Config
+from deeplock.pymodel.lock.suites import names
+from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 if TYPE_CHECKING:
     from deeplock.fpga.flow.jobs import Job
 
 __all__ = ["add_arguments", "run"]
 
-_CHOICES = {"suite": ("plain", "deep-lock"), "sbox": SBOX_STYLES}
+_CHOICES = {"suite": names(), "sbox": SBOX_STYLES}
 
 
 def _bitstreams(args: argparse.Namespace) -> list[Path]:
     """Where a board's bitstream goes; none without a board."""
     if args.board is None:
         return []
-    from deeplock.fpga.boards import board
-    from deeplock.fpga.flow.bitstream import SUFFIX
-    from deeplock.fpga.flow.devices import find_device
 
-    suffix = SUFFIX[find_device(board(args.board).device).family]
-    return [args.output or Path("build", f"{args.board}{suffix}")]
+    from deeplock.fpga.boards import board
+    from deeplock.fpga.flow.families import find_device, find_family
+
+    family = find_family(find_device(board(args.board).device).family)
+    return [args.output or Path("build", f"{args.board}{family.bitstream}")]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--device", metavar="D", help="FPGA: up5k, hx8k, lfe5u-25f or lfe5u-85f")
-    what.add_argument("--board", metavar="B", help="icebreaker, icesugar, ulx3s-25f or ulx3s-85f")
+    what.add_argument("--device", metavar="D", help="FPGA, as lfe5u-85f; an unknown one is told all that there are")
+    what.add_argument("--board", metavar="B", help="board, as icebreaker; an unknown one is told all that there are")
     what.add_argument("--sweep", type=Path, metavar="FILE", help="table of devices, boards and designs, TOML")
     parser.add_argument("--seeds", type=positive, metavar="N", default=5, help="placements of each design (5)")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--jobs", type=positive, metavar="N", help="programs at a time on this machine (one a core)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster: tcp://HOST:PORT of its scheduler")
-    text = "where a board's bitstream goes (build/B.bin, of ECP5 build/B.bit)"
+    text = "where a board's bitstream goes (build/B with the suffix of its family, as build/icebreaker.bin)"
     add_output(parser, "-o", "--output", metavar="BITSTREAM", files=_bitstreams, help=text)
     add_json(parser)
     group = parser.add_argument_group("accelerator", "with --device, default in brackets, or instead of the board's")
     for field in fields(Config):
         option, default = f"--{field.name.replace('_', '-')}", field.default
         if field.type is bool:
-            group.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
+            group.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=FEATURES.get(field.name)
+            )
         elif field.type is int:
             group.add_argument(option, type=int, metavar="N", default=argparse.SUPPRESS, help=f"({default})")
+        elif field.name == "key_sizes":
+            text = "bytes of the master keys that it takes (all of the suite's)"
+            group.add_argument(option, type=int, nargs="+", metavar="N", default=argparse.SUPPRESS, help=text)
         else:
             choices = _CHOICES[field.name]
             group.add_argument(option, choices=choices, default=argparse.SUPPRESS, help=f"({default})")
@@ -79,13 +86,15 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
 
     from deeplock.fpga.boards import board
     from deeplock.fpga.flow.designs import core, on_board
-    from deeplock.fpga.flow.devices import find_device
+    from deeplock.fpga.flow.families import find_device
     from deeplock.fpga.flow.jobs import Job
     from deeplock.fpga.flow.sweep import read_sweep
     from deeplock.pymodel.errors import DeeplockError
 
     seeds = range(1, args.seeds + 1)
     given = {field.name: getattr(args, field.name) for field in fields(Config) if hasattr(args, field.name)}
+    if "key_sizes" in given:
+        given["key_sizes"] = tuple(given["key_sizes"])
     if args.output is not None and args.board is None:
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:
@@ -105,6 +114,7 @@ def run(args: argparse.Namespace) -> None:
 
     from deeplock.cli.output import print_table
     from deeplock.cli.progress import progress_shown
+    from deeplock.fpga.flow.families import find_family
     from deeplock.fpga.flow.jobs import cluster, processes, run_jobs
     from deeplock.fpga.flow.report import fault_of, row_of
     from deeplock.fpga.flow.toolchain import versions
@@ -113,7 +123,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
-    tools = versions({"yosys"} | {f"nextpnr-{job.device.family}" for job in jobs})
+    tools = versions({"yosys"} | {find_family(job.device.family).nextpnr for job in jobs})
     outputs = [make_folder_of(output) for output in _bitstreams(args)]
     for output in outputs:
         output.resolve().unlink(missing_ok=True)  # so that no old one is taken for what failed to come

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.spec.loadable import Loadable
 
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
         unlocked = unlock_checkpoint(artefact, key)
-    elif not isinstance(artefact, Loadable) or artefact.suite == "plain":
+    elif not isinstance(artefact, Loadable) or not suite(artefact.suite).locks:
         raise DeeplockError(f"{args.input}: is not locked")
     else:
         unlocked = artefact.unlocked(key)

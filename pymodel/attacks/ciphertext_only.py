@@ -24,7 +24,8 @@ from deeplock.pymodel.attacks.strand_search import UNIT, Found, merge, search
 from deeplock.pymodel.attacks.strands import STRANDS, last_word_bytes
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
-from deeplock.pymodel.lock.suites import Suite, suite
+from deeplock.pymodel.lock.key_schedule import expand_key
+from deeplock.pymodel.lock.suites.deep_lock import SUITE, DeepLock
 from deeplock.pymodel.progress import Progress, quiet, within
 
 __all__ = [
@@ -113,7 +114,7 @@ def recover_key(
     locked: np.ndarray,
     position: int,
     model: np.ndarray,
-    lock: Suite,
+    lock: DeepLock,
     keep: int = 512,
     first: Callable[[int, int], range] = lambda strand, block: range(256),
     progress: Progress = quiet,
@@ -169,16 +170,16 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
     weights = weights_of(network)
     tensor = max(weights, key=lambda name: weights[name].size)
     model = model_of(like(tensor, other_networks(network)))
-    rng, lock = np.random.default_rng([seed, *network.encode()]), suite("deep-lock")
+    rng = np.random.default_rng([seed, *network.encode()])
     right, seconds, candidates, bits = 0, 0.0, 0, []
     for number in range(budget.keys):
         key = rng.bytes(16)
-        data, position = locked_stream(lock_checkpoint(Checkpoint(weights), key, lock), tensor)
+        data, position = locked_stream(lock_checkpoint(Checkpoint(weights), key, SUITE), tensor)
         data = data[: budget.bytes - budget.bytes % 16 + -position % 16]
-        given = _given(key, lock, budget.first)
+        given = _given(key, budget.first)
         said = within(progress, f"key {number + 1} of {budget.keys}")
         try:
-            found = recover_key(data, position, model, lock, budget.keep, given, said)
+            found = recover_key(data, position, model, SUITE, budget.keep, given, said)
         except NoLikelyState:  # with too few bytes the right state may lag: no key then
             bits.append(0.0)
             continue
@@ -195,13 +196,13 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
     ]
 
 
-def _given(key: bytes, lock: Suite, count: int) -> Callable[[int, int], range]:
+def _given(key: bytes, count: int) -> Callable[[int, int], range]:
     """For a budget that does not try all: `count` values of a state's first byte with the right one among them."""
     if count >= 256:
         return lambda strand, block: range(256)
 
     def values(strand: int, block: int) -> range:
-        right = int(lock.key_stream(key, 16 * block + 16)[16 * block + 12 + int(last_word_bytes(strand, block, 1)[0])])
+        right = int(expand_key(key, 16 * block + 16)[16 * block + 12 + int(last_word_bytes(strand, block, 1)[0])])
         begin = min(right - right % count, 256 - count)
         return range(begin, begin + count)
 

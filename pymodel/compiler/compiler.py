@@ -33,20 +33,21 @@ def _checked(step: Step, config: Config) -> Step:
     return replace(step, narrow=reach < 1 << 23)
 
 
-def _check_lean(step: Step) -> None:
-    """DeeplockError if the step needs what an accelerator with Config.lean leaves out."""
+def _check_features(step: Step, config: Config) -> None:
+    """DeeplockError if the step needs what the accelerator leaves out."""
+    if any(step.lowered.padding) and not config.padding:
+        raise DeeplockError(
+            f"layer {step.name}: padding must be 0, not {step.lowered.padding}: the accelerator leaves out padding, and pads "
+            "nothing but the ifmap of a first layer that it unfolds"
+        )
+    if config.diagonal or isinstance(step.lowered.weights, Streamed):
+        return
     if step.lowered.only_pools:
         raise DeeplockError(
-            f"layer {step.name}: a lean accelerator pools only right behind a convolution that nothing else reads, in "
-            "windows that do not overlap and of which a row fits its accumulators"
+            f"layer {step.name}: the accelerator leaves out diagonal, and pools only right behind a convolution that nothing "
+            "else reads, in windows that do not overlap and of which a row fits its accumulators"
         )
-    if not isinstance(step.lowered.weights, Streamed):
-        raise DeeplockError(f"layer {step.name}: a lean accelerator has no operator {step.kind}")
-    if any(step.lowered.padding):
-        raise DeeplockError(
-            f"layer {step.name}: padding must be 0, not {step.lowered.padding}: the accelerator is lean, and pads nothing "
-            "but the ifmap of a first layer that it unfolds"
-        )
+    raise DeeplockError(f"layer {step.name}: the accelerator leaves out diagonal, and has no operator {step.kind}")
 
 
 def _weights(step: Step, config: Config) -> dict[str, int]:
@@ -60,7 +61,7 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
         cblocks = -(-depth // rows)
         return fields | {
             "kblocks": positions * cblocks,
-            "fold": 0 if config.lean else fold_of(fields["last_columns"], cols),
+            "fold": fold_of(fields["last_columns"], cols) if config.folding else 0,
             "cblocks": cblocks,
             "rows_last": depth - (cblocks - 1) * rows,
         }
@@ -158,8 +159,8 @@ def compile_network(
     """
     rng = rng or np.random.default_rng()
     steps, unfold = plan_input(plan_steps(network, config), config)
-    for step in steps if config.lean else []:
-        _check_lean(step)
+    for step in steps:
+        _check_features(step, config)
     steps = [_checked(step, config) for step in steps]
     each, shared = share(steps, batch) if batch > 1 else (steps, [])
     if not 1 <= batch <= 255:

@@ -17,11 +17,10 @@ _HEX_DIGITS = b"0123456789abcdefABCDEF"
 _LONGEST = 2 * max(KEY_SIZES) + len(b"\r\n")
 
 
-def generate_key(bits: int) -> bytes:
-    """A random key of 128, 192 or 256 bits from the operating system's generator."""
-    if bits not in [8 * size for size in KEY_SIZES]:
-        raise DeeplockError(f"key must be 128, 192 or 256 bits, not {bits}")
-    return secrets.token_bytes(bits // 8)
+def generate_key(size: int) -> bytes:
+    """A random key of 16, 24 or 32 bytes from the operating system's generator."""
+    check_key_size(size)
+    return secrets.token_bytes(size)
 
 
 def read_key(path: str | os.PathLike[str]) -> bytes:

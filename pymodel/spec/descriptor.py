@@ -113,6 +113,12 @@ class Descriptor(Record):
                 return True
         return False
 
+    @property
+    def features(self) -> set[str]:
+        """The FEATURES (config.py) that an accelerator must have for the layer."""
+        needs = {"padding": self.pads, "folding": self.fold, "diagonal": self.diagonal}
+        return {name for name, needed in needs.items() if needed}
+
     def is_last(self, group: int) -> bool:
         return group == self.groups - 1
 

@@ -16,8 +16,9 @@ from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
-from deeplock.pymodel.lock.suites import SUITES, lock, unlock
-from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suites import suite, suite_of_id
+from deeplock.pymodel.spec.config import FEATURES, Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.record import WORDS
@@ -76,7 +77,8 @@ class Loadable:
 
     @property
     def suite(self) -> str:
-        return next(suite.name for suite in SUITES.values() if suite.id == self.header.suite)
+        """Name of the suite that it is locked with."""
+        return suite_of_id(self.header.suite).name
 
     @property
     def batch(self) -> int:
@@ -95,22 +97,20 @@ class Loadable:
         }
 
     @property
-    def is_lean(self) -> bool:
-        """Whether an accelerator with Config.lean can run it."""
-        return not any(layer.diagonal or layer.fold or layer.pads for layer in self.program)
+    def features(self) -> tuple[str, ...]:
+        """The FEATURES that an accelerator must have for it."""
+        return tuple(name for name in FEATURES if any(name in layer.features for layer in self.program))
 
-    def locked(self, suite: str, key: bytes) -> "Loadable":
-        """This plain loadable locked."""
-        return self._recode(lock, SUITES[suite].name, key)
+    def locked(self, name: str, key: bytes) -> "Loadable":
+        """This plain loadable locked with the suite of that name."""
+        return self._with(suite(name), suite(name).lock(np.frombuffer(self.parameters, np.uint8), key))
 
     def unlocked(self, key: bytes) -> "Loadable":
         """This loadable unlocked with some key: with a wrong one, garbage."""
-        return self._recode(unlock, "plain", key)
+        return self._with(suite("plain"), suite(self.suite).unlock(np.frombuffer(self.parameters, np.uint8), key))
 
-    def _recode(self, function, to_suite: str, key: bytes) -> "Loadable":
-        source = to_suite if function is lock else self.suite
-        data = function(SUITES[source], np.frombuffer(self.parameters, np.uint8), key)
-        return replace(self, header=replace(self.header, suite=SUITES[to_suite].id), parameters=data.tobytes())
+    def _with(self, suite: Suite, parameters: np.ndarray) -> "Loadable":
+        return replace(self, header=replace(self.header, suite=suite.id), parameters=parameters.tobytes())
 
     def check_fits(self, config: Config) -> None:
         """Raise DeeplockError, naming the first value that differs, if the accelerator cannot run this loadable."""
@@ -126,11 +126,11 @@ class Loadable:
         for name, need in self.memory_needs.items():
             if need > getattr(config, name):
                 raise DeeplockError(f"loadable needs {name} of {need}, the accelerator has {getattr(config, name)}")
-        if config.lean and not self.is_lean:
-            raise DeeplockError(
-                "loadable has padding, folded tiles or diagonal layers, which the accelerator, being lean, leaves out: "
-                "compile it for that accelerator"
-            )
+        for name in self.features:
+            if not getattr(config, name):
+                raise DeeplockError(
+                    f"loadable needs {name}, which the accelerator leaves out: compile it for that accelerator"
+                )
 
     def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
         """One int8 ifmap [height, width, channels] as the bytes of the ifmap stream: padded, whole beats."""

@@ -14,7 +14,6 @@ from deeplock.pymodel.spec.accelerator import accelerator_for
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.spec.tensor import Pixels
 from deeplock.pymodel.zoo.datasets import CLASSES
-from deeplock.pymodel.zoo.preprocess import quantise
 
 __all__ = ["Classifier", "classifier_of"]
 
@@ -53,7 +52,7 @@ def _of_loadable(loadable: Loadable) -> Classifier:
 
     def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
         parameters = np.frombuffer(loadable.unlocked(key).parameters, np.uint8)
-        return fast_interpreter.run(loadable, parameters, quantise(interface.input, real), config)
+        return fast_interpreter.run(loadable, parameters, interface.input.quantise(real), config)
 
     source = interface.pixels or interface.dataset
     return Classifier("loadable", loadable.suite, source, interface.input_shape, interface.classes, outputs)
@@ -61,7 +60,7 @@ def _of_loadable(loadable: Loadable) -> Classifier:
 
 def _of_network(network: Network) -> Classifier:
     def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
-        return golden.run(network, quantise(network.input, real))[network.layers[-1].name]
+        return golden.run(network, network.input.quantise(real))[network.layers[-1].name]
 
     source = network.pixels or network.dataset
     return Classifier("network", "plain", source, network.input_shape, network.classes, outputs)

@@ -11,7 +11,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 from deeplock.pymodel.zoo import datasets, evaluation
 from deeplock.pymodel.zoo.image_folder import read_folder
-from deeplock.pymodel.zoo.preprocess import quantise, to_real
+from deeplock.pymodel.zoo.preprocess import to_real
 
 __all__ = ["Labelled", "labelled_images", "read_images"]
 
@@ -26,7 +26,7 @@ class Labelled:
 
     def ifmaps(self, quantisation: Quantisation) -> np.ndarray:
         """int8 [n, height, width, channels]."""
-        return quantise(quantisation, self.real)
+        return quantisation.quantise(self.real)
 
     def accuracy(self, ofmaps: np.ndarray) -> float | None:
         """Share (0..1) of ofmaps [n, ...] whose largest value is at the label; None without labels."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.agreement import Agreement
 from deeplock.pymodel.frontends.quantise import quantise
 from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.progress import Progress, quiet
@@ -57,12 +58,16 @@ def train_and_quantise(
     accuracy = train.accuracy(module, train.to_input(data.name, data.test_images), torch.from_numpy(data.test_labels))
     progress(f"quantising {name}")
     calibration = train.to_input(data.name, data.train_images[:CALIBRATION_IMAGES])
-    network = quantise(module, calibration, name, classes=data.classes, dataset=data.name)
+    network, _ = quantise(module, calibration, name, classes=data.classes, dataset=data.name)
     return Trained(module, network, data, recipe, accuracy, seconds)
 
 
-def quantise_program(path: Path, calibration: Path, mean: Sequence[float], std: Sequence[float]) -> Network:
-    """The int8 network of an exported program (.pt2) that takes float [n, channels, height, width].
+def quantise_program(
+    path: Path, calibration: Path, mean: Sequence[float], std: Sequence[float]
+) -> tuple[Network, Agreement]:
+    """The int8 network of an exported program (.pt2), and how it agrees with that.
+
+    The program takes float [n, channels, height, width].
 
     calibration   images like those that it will see, as of pymodel.zoo.images.read_images
     mean, std     of all or of each channel: it takes (pixel / 255 - mean) / std
@@ -78,6 +83,7 @@ def quantise_program(path: Path, calibration: Path, mean: Sequence[float], std: 
         program = torch.export.load(path)
     except Exception as error:  # torch raises whatever a foreign file makes it stumble over
         raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
-    network = quantise(program, images, path.stem)
+    network, agreement = quantise(program, images, path.stem)
     outputs = output_shapes(network)[network.layers[-1].name][2]
-    return replace(network, pixels=pixels, classes=found.classes if len(found.classes) == outputs else ())
+    classes = found.classes if len(found.classes) == outputs else ()
+    return replace(network, pixels=pixels, classes=classes), agreement

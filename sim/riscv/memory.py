@@ -13,7 +13,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
-from deeplock.pymodel.lock.suites import SUITES, lock
+from deeplock.pymodel.lock.suites.deep_lock import SUITE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network, macs, output_shapes
 from deeplock.pymodel.network.operators.add import Add
@@ -128,12 +128,14 @@ class Arena:
 def _stream(layer: Conv, rng: np.random.Generator) -> np.ndarray:
     """The parameters of one layer: uint8."""
     weights = layer.weight.reshape(len(layer.weight), -1)
+    free = 32 - layer.accumulator_bits
+    bias = layer.bias << free >> free  # that a wrong key makes has any free bits, which no sum has
     parts = []
     for first in range(0, len(weights), CHANNELS):
         channels = slice(first, first + CHANNELS)
         block = rng.integers(-128, 128, (CHANNELS, weights.shape[1]), np.int8)
         block[: len(weights[channels])] = weights[channels]
-        entries = Entries(layer.bias[channels], layer.multiplier[channels], layer.shift[channels])
+        entries = Entries(bias[channels], layer.multiplier[channels], layer.shift[channels])
         parts += [entry.encode(entries, layer.accumulator_bits, CHANNELS, rng).ravel(), block.T.ravel().view(np.uint8)]
     return np.concatenate(parts)
 
@@ -275,7 +277,7 @@ def arena_of(
     stream = np.concatenate([*parts, np.zeros(0, np.uint8)])
     stream = np.concatenate([stream, rng.integers(0, 256, -len(stream) % _STEP, np.uint8)])
     if locked:
-        stream = lock(SUITES["deep-lock"], stream, key)
+        stream = SUITE.lock(stream, key)
     if flip is not None:
         if not 0 <= flip < len(stream):
             raise DeeplockError(f"there are {len(stream)} bytes of parameters, and no byte {flip}")

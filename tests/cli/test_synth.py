@@ -156,16 +156,18 @@ def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
         "deeplock: up5k sbox direction=inverse sbox=composite: does not fit up5k: 40 bram of 30\n"
     )
     found = json.loads(path.read_text())
-    assert [(row["board"], row["suite"], row["sbox"], row["key_bits"]) for row in found["rows"]] == [
-        (None, "plain", None, None),
-        (None, "deep-lock", "rom", 0),
-        ("ulx3s-25f", "plain", None, None),
+    assert [(row["board"], row["suite"], row["sbox"], row["key_sizes"]) for row in found["rows"]] == [
+        (None, "plain", None, []),
+        (None, "deep-lock", "rom", [16, 24, 32]),
+        ("ulx3s-25f", "plain", None, []),
     ]
     (component,) = found["components"]
     assert (component["component"], component["direction"], component["fmax_mhz"]) == ("sbox", "inverse", [])
     head, rule, *lines = area_summary(found).splitlines()
-    assert head == "| device | array | S-box | key | LUT4 | LUT4 more | MHz | clock |" and set(rule) <= set("| -:")
-    assert lines == ["| lfe5u-25f | 4x4 | rom | any | 104 | +4.0 % | 80.6 (78.6..82.6) | 0.971 |"]
+    assert head == "| device | array | S-box | key bytes | LUT4 | LUT4 more | MHz | clock |" and set(rule) <= set(
+        "| -:"
+    )
+    assert lines == ["| lfe5u-25f | 4x4 | rom | 16, 24, 32 | 104 | +4.0 % | 80.6 (78.6..82.6) | 0.971 |"]
     tables = area_tables(found)
     assert "ulx3s-25f" in tables["boards"] and "ulx3s-25f" not in tables["cores"] and "sbox" in tables["components"]
     assert area_figure(found).startswith(b"\x89PNG")
@@ -174,7 +176,7 @@ def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
 def test_faults_of_the_options_are_one_line(refused, tmp_path):
     sweep = tmp_path / "sweep.toml"
     sweep.write_text(SWEEP)
-    assert refused("synth", "--device", "ice9") == "device must be up5k, hx8k, lfe5u-25f, lfe5u-85f, not ice9"
+    assert refused("synth", "--device", "ice9") == "device must be lfe5u-25f, lfe5u-85f, up5k, hx8k, not ice9"
     assert refused("synth", "--device", "up5k", "--rows", 5) == "rows must be 4, 8 or 16, not 5"
     assert refused("synth", "--sweep", tmp_path / "none.toml") == f"{tmp_path}/none.toml: No such file or directory"
     message = "--cols goes with --device and --board: a sweep says what it synthesises"

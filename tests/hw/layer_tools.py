@@ -111,7 +111,7 @@ def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits:
     fields = descriptor(
         kblocks=positions * cblocks,
         groups=groups,
-        fold=0 if config.lean else fold_of(out - (groups - 1) * config.cols, config.cols),
+        fold=fold_of(out - (groups - 1) * config.cols, config.cols) if config.folding else 0,
         cblocks=cblocks,
         rows_last=channels - (cblocks - 1) * config.rows,
         narrow=int(bits == 24),
@@ -126,5 +126,5 @@ class ProgramMemory:
         self.dut, self.words = dut, np.frombuffer(data, "<u4").tolist()
 
     async def serve(self, ctx) -> None:
-        async for *_, address in ctx.tick().sample(self.dut.address):
-            ctx.set(self.dut.word, self.words[address] if address < len(self.words) else 0xFFFF_FFFF)
+        async for *_, address in ctx.tick().sample(self.dut.program.addr):
+            ctx.set(self.dut.program.data, self.words[address] if address < len(self.words) else 0xFFFF_FFFF)

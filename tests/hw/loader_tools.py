@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 
-from deeplock.hw.array.array import load_span
+from deeplock.hw.families.placement import load_span
 from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.pymodel.compiler.parameters import decode_group, encode_groups
 from deeplock.pymodel.spec.config import Config
@@ -90,10 +90,10 @@ class Program:
 
 
 def program_of(rng, config: Config, *layers: tuple[int, int, int] | None) -> Program:
-    """Each layer (output channels, kernel positions, channels); None is a diagonal one, which lean accelerators don't have."""
+    """Each layer (output channels, kernel positions, channels); None is a diagonal one, if the accelerator has those."""
     program = Program()
     for shape in layers:
-        if shape is None and config.lean:
+        if shape is None and not config.diagonal:
             continue
         if shape is None:
             fields, groups = diagonal_layer(rng, config)
@@ -131,7 +131,7 @@ class Array:
         self.shadow = np.full((config.rows, config.cols), ANY)
         self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
         self.zeroed = 0  # times that all shadow registers were cleared
-        self.entry = int(not config.lean)
+        self.entry = int(config.pipeline_registers)
         self.expected: list[np.ndarray] = []  # tiles that are to be taken
         self._reached: list[tuple[int, np.ndarray]] = []  # when the swap reaches row 0 of those that are
         self.beats: list[int] = []  # cycles in which a beat was taken
@@ -147,9 +147,9 @@ class Array:
             dut.entries.scales,
             dut.entries.address,
             dut.entries.entries,
-            dut.full,
-            dut.swap,
-            dut.bad,
+            dut.tiles.full,
+            dut.tiles.swap,
+            dut.report.bad,
             dut.parameters.valid,
             dut.parameters.ready,
         )
@@ -221,9 +221,9 @@ class Array:
         for number, group in enumerate(groups):
             for index, tile in enumerate(group.tiles):
                 while True:
-                    waits = not ctx.get(dut.full) or dice.random() < pauses
+                    waits = not ctx.get(dut.tiles.full) or dice.random() < pauses
                     ends = before is not None and done <= 0
-                    ctx.set(dut.group_done, ends)
+                    ctx.set(dut.entries.done, ends)
                     if ends:
                         self.check_entries(*before)
                         before = None
@@ -235,14 +235,14 @@ class Array:
                 if index == 0:
                     self.check_entries(number, group)
                 self.expected.append(tile)
-                ctx.set(dut.swap, 1)
+                ctx.set(dut.tiles.swap, 1)
                 done -= 1
                 await ctx.tick()
-                ctx.set(dut.swap, 0)
-                ctx.set(dut.group_done, 0)
+                ctx.set(dut.tiles.swap, 0)
+                ctx.set(dut.entries.done, 0)
             before, done = (number, group), dice.randrange(8) if pauses else 0
         self.check_entries(*before)
-        ctx.set(dut.group_done, 1)
+        ctx.set(dut.entries.done, 1)
         await ctx.tick()
-        ctx.set(dut.group_done, 0)
+        ctx.set(dut.entries.done, 0)
         await self.settle(ctx)

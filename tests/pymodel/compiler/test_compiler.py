@@ -17,6 +17,7 @@ from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
+from tests.features import LEAN
 from tests.random_networks import chains, convs, network_of
 
 CONFIGS = [
@@ -24,13 +25,16 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, accumulators=32),
     Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64),
     Config(rows=4, cols=4, bytes_per_beat=4, sum_bits=24),
-    Config(rows=4, cols=8, bytes_per_beat=4, lean=True),
+    Config(rows=4, cols=8, bytes_per_beat=4, **LEAN),
+    Config(rows=4, cols=8, bytes_per_beat=4, folding=False),
+    Config(rows=4, cols=4, bytes_per_beat=4, padding=False),
+    Config(rows=4, cols=8, bytes_per_beat=8, diagonal=False),
     Config(),
     Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32),
     Config(rows=16, cols=16, bytes_per_beat=16),
 ]
 
-LIMITS = ("one row of output takes", "program_words", "sum_bits", "lean")
+LIMITS = ("one row of output takes", "program_words", "sum_bits", "leaves out")
 
 
 def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) -> Conv:
@@ -51,8 +55,7 @@ def test_a_compiled_network_computes_what_the_network_computes(case, config, see
     except DeeplockError as error:
         assume(not any(limit in str(error) for limit in LIMITS))
         raise
-    if config.lean:
-        loadable.check_fits(replace(config, suite="plain"))
+    assert all(getattr(config, name) for name in loadable.features)
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
     assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
     key = np.random.default_rng(seed).bytes(16)
@@ -174,15 +177,21 @@ def refusals():
         short,
         "layer mean: an accumulator can reach 8388608, sum_bits 24 holds 8388607",
     )
-    lean = Config(lean=True)
+    lean = Config(**LEAN)
     for layer, what in (
         (conv("b", "a", (1, 3, 3, 1), padding=(0, 0, 1, 0)), r"padding must be 0, not \(0, 0, 1, 0\)"),
-        (MaxPool("b", "a", 2, 1), "a lean accelerator pools only right behind a convolution"),
+        (
+            MaxPool("b", "a", 2, 1),
+            "the accelerator leaves out diagonal, and pools only right behind a convolution",
+        ),
         (
             AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127),
-            "a lean accelerator has no operator average_pool",
+            "the accelerator leaves out diagonal, and has no operator average_pool",
         ),
-        (Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no operator add"),
+        (
+            Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127),
+            "the accelerator leaves out diagonal, and has no operator add",
+        ),
     ):
         yield network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), lean, f"layer b: {what}"
     far = replace(conv("b", "a", (1, 1, 1, 1)), stride=16)

@@ -113,8 +113,10 @@ def test_an_operator_from_outside_is_compiled_by_what_it_says():
     ifmaps = rng.integers(-128, 128, (3, 6, 7, 2), np.int8)
     loadable = compile_network(network, config, rng)
     assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["half"])
-    with pytest.raises(DeeplockError, match="layer half: a lean accelerator has no operator halve"):
-        compile_network(network, Config(lean=True))
+    with pytest.raises(
+        DeeplockError, match="layer half: the accelerator leaves out diagonal, and has no operator halve"
+    ):
+        compile_network(network, Config(diagonal=False))
 
 
 def test_an_operator_that_the_hardware_lacks_is_refused_by_name():
