@@ -50,7 +50,7 @@ def _lock(name: str) -> dict[str, Any]:
 
 
 def _loadable(loadable: "Loadable") -> dict[str, Any]:
-    from deeplock.cli.layers import layers_of
+    from deeplock.pymodel.spec.layers import layers_of
 
     return {
         "kind": "loadable",
@@ -110,10 +110,12 @@ def _checkpoint(checkpoint: "Checkpoint") -> dict[str, Any]:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.artefact import load
-    from deeplock.cli.output import print_table, readable, write_json
+    from deeplock.cli.output import print_pairs, print_table
+    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.network.artefact import load
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.loadable import Loadable
+    from deeplock.report.tables import Table, readable
 
     artefact = load(args.file)
     if isinstance(artefact, Loadable):
@@ -122,9 +124,9 @@ def run(args: argparse.Namespace) -> None:
         figures, table = _network(artefact), "layers"
     else:
         figures, table = _checkpoint(artefact), "tensors"
-    print_table([(name.replace("_", " "), readable(value)) for name, value in figures.items() if name != table])
+    print_pairs(*((name.replace("_", " "), readable(value)) for name, value in figures.items() if name != table))
     if figures[table]:
         print()
         head = [name.replace("_", " ") for name in figures[table][0]]
-        print_table([[readable(value) for value in row.values()] for row in figures[table]], head)
+        print_table(Table(head, [[readable(value) for value in row.values()] for row in figures[table]]))
     write_json(args.json, figures)

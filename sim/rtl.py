@@ -1,12 +1,12 @@
 """Runs a loadable on the RTL and holds the result against the golden model. Imports cocotb, no PyTorch."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from deeplock.pymodel.compiler import interpreter
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.run import simulate
@@ -45,7 +45,7 @@ def run_on_rtl(
     pauses: float = 0.0,
     seed: int = 0,
     waves: Path | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = quiet,
 ) -> RtlRun:
     """Run int8 ifmaps [n, height, width, channels] back to back; arguments as of sim.run.simulate."""
     result = simulate(loadable, config, key, list(ifmaps), simulator, pauses, seed, waves, progress)

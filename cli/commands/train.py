@@ -16,10 +16,6 @@ JSON: {"network", "dataset", "command", "seed", "parameters", "images", "accurac
 """
 
 import argparse
-import os
-import platform
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 from deeplock.cli.options import add_data_dir, add_json, add_output, positive
@@ -42,34 +38,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _machine() -> str:
-    """The processor: another one may round differently."""
-    from torch.cpu import get_capabilities
-
-    found = get_capabilities()
-    return f"{found.get('cpu_name', platform.processor())}, {found.get('num_physical_cores', os.cpu_count())} cores"
-
-
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.output import Progress, make_folder_of, percent, print_table, write_json
-    from deeplock.cli.training import train_and_quantise
+    from dataclasses import asdict
+
+    from deeplock.bench.environment import machine, versions
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.files import make_folder_of, write_json
     from deeplock.pymodel.network.network_file import save_network
     from deeplock.pymodel.zoo.evaluation import accuracy, golden_ofmaps
+    from deeplock.pymodel.zoo.pipeline import train_and_quantise
     from deeplock.pymodel.zoo.preprocess import quantise_input
     from deeplock.pymodel.zoo.train import precision, save_checkpoint
+    from deeplock.report.tables import Table, percent
 
     files = [make_folder_of(file) for file in _files(args)]
-    with Progress() as progress:
+    with progress_shown() as progress:
         trained = train_and_quantise(args.network, args.seed, args.epochs, args.data_dir, progress)
         network, data = trained.network, trained.data
-        progress(f"testing {args.network}, int8")
-        int8 = accuracy(golden_ofmaps(network, quantise_input(network, data.test_images)), data.test_labels)
+        ifmaps = quantise_input(network, data.test_images)
+        int8 = accuracy(golden_ofmaps(network, ifmaps, progress=progress), data.test_labels)
     save_checkpoint(files[0], trained.module, args.network, args.seed)
     save_network(files[1], network)
-    print_table(
-        [("float32", percent(trained.accuracy), files[0]), ("int8", percent(int8), files[1])],
-        ("network", "accuracy", "file"),
-    )
+    rows = [("float32", percent(trained.accuracy), files[0]), ("int8", percent(int8), files[1])]
+    print_table(Table(["network", "accuracy", "file"], rows))
     write_json(
         args.json,
         {
@@ -84,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
             "recipe": asdict(trained.recipe),
             "precision": precision(trained.recipe),
             "seconds": round(trained.seconds),
-            "versions": {name: version(name) for name in ("torch", "torchao", "numpy")},
-            "machine": _machine(),
+            "versions": versions("torch", "torchao", "numpy"),
+            "machine": machine(),
         },
     )

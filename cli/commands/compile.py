@@ -24,7 +24,6 @@ of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreemen
 """
 
 import argparse
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ from deeplock.cli.options import SIZES, add_accelerator, add_json, add_key_file,
 
 if TYPE_CHECKING:
     from deeplock.pymodel.frontends.agreement import Agreement
-    from deeplock.pymodel.network.network import Network
 
 __all__ = ["add_arguments", "run"]
 
@@ -62,42 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _quantise(
-    path: Path, calibration: Path | None, mean: tuple[float, ...], std: tuple[float, ...]
-) -> "tuple[Network, Agreement]":
-    """The int8 network of an exported program, and how it agrees with that."""
-    import torch
-
-    from deeplock.cli.images import read_images
-    from deeplock.cli.training import quieten_torch
-    from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.network.network import output_shapes
-    from deeplock.pymodel.spec.tensor import Pixels
-
-    if calibration is None:
-        raise DeeplockError(f"{path}: an exported program is quantised with images: give --calibration")
-    if not all(value > 0 for value in std):
-        raise DeeplockError(f"--std must be above 0, not {min(std)}")
-    pixels = Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))
-    found = read_images(calibration, pixels)
-    images = torch.from_numpy(found.real).float().permute(0, 3, 1, 2).contiguous()
-    if not path.is_file():
-        raise DeeplockError(f"{path}: no such file")
-    quieten_torch()
-    from deeplock.pymodel.frontends.quantise import quantise
-
-    try:
-        program = torch.export.load(path)
-    except Exception as error:  # torch raises whatever a foreign file makes it stumble over
-        raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
-    network, agreement = quantise(program, images, path.stem)
-    outputs = output_shapes(network)[network.layers[-1].name][2]
-    classes = found.classes if len(found.classes) == outputs else ()
-    return replace(network, pixels=pixels, classes=classes), agreement
-
-
 def _print_agreement(found: "Agreement") -> None:
-    from deeplock.cli.output import percent
+    from deeplock.report.tables import percent
 
     layer, most = max(found.layer_lsb.items(), key=lambda item: item[1])
     print(f"prepared graph against the program, in float: {found.graph_error:.1e} of the largest output")
@@ -107,22 +71,27 @@ def _print_agreement(found: "Agreement") -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.artefact import load, save
-    from deeplock.cli.options import config_of
-    from deeplock.cli.output import write_json
+    from dataclasses import asdict
+
     from deeplock.fpga.boards import board
     from deeplock.pymodel.compiler.compiler import compile_network
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.network.network import Network
-    from deeplock.pymodel.spec.config import FEATURES
+    from deeplock.pymodel.spec.config import FEATURES, Config
 
     sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
-    config = board(args.board).config if args.board else config_of(**sizes)
+    config = board(args.board).config if args.board else Config(**sizes)
     key = read_key(args.key_file) if args.key_file else None
     agreement = None
     if args.network.suffix == ".pt2":
-        network, agreement = _quantise(args.network, args.calibration, args.mean, args.std)
+        if args.calibration is None:
+            raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
+        from deeplock.pymodel.zoo.pipeline import quantise_program
+
+        network, agreement = quantise_program(args.network, args.calibration, args.mean, args.std)
     else:
         network = load(args.network)
     if not isinstance(network, Network):

@@ -23,19 +23,12 @@ from deeplock.cli.options import add_json, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
-WRONG_KEYS = 20
-WRONG_KEY_IMAGES = 3
-"""Images that go through the RTL with a wrong key."""
-
-FILES = (
-    *("digits.float.safetensors", "digits.int8.safetensors", "digits.locked.loadable", "report.json", "report.html"),
-    *("accuracy.png", "bytes.png", "cycles.png", "digits.png"),
-)
-"""What it writes into its folder."""
-
 
 def _files(args: argparse.Namespace) -> list[Path]:
-    return [args.output / name for name in FILES]
+    from deeplock.bench.demo import FILES as MEASURED
+    from deeplock.report.demo_report import FILES as REPORTED
+
+    return [args.output / name for name in (*MEASURED, *REPORTED)]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,35 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    from deeplock.cli.output import Progress, make_folder_of, print_table, write_json
+    from deeplock.bench.demo import measure
+    from deeplock.cli.output import print_pairs
+    from deeplock.cli.progress import progress_shown
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.spec.config import Config
+    from deeplock.pymodel.files import make_folder_of, write_json
     from deeplock.report.demo_report import report_rows, write_report
-    from deeplock.sim.build import build
     from deeplock.sim.toolchain import check_simulator
 
     check_simulator(args.simulator)
     make_folder_of(args.output / "report.json")
-    config = Config()
-    with Progress() as progress, ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        # C++ compilers and PyTorch take turns on the cores; a build that exists is found and kept
-        builds = [pool.submit(build, each, args.simulator) for each in (config, _plain(config))]
-        from deeplock.bench.demo import measure
-
-        measured = measure(config, args, builds, progress)
+    with progress_shown() as progress:
+        measured = measure(args.output, args.count, args.seed, args.simulator, progress)
         progress("drawing")
         write_report(args.output, measured)
-    print_table(report_rows(measured.report))
+    print_pairs(*report_rows(measured.report))
     print(f"report: {args.output / 'report.html'}")
     write_json(args.json, measured.report)
     if measured.report["rtl"]["mismatches"]:
         raise DeeplockError(f"{measured.report['rtl']['mismatches']} ofmap bytes differ from the golden model")
-
-
-def _plain(config):
-    from dataclasses import replace
-
-    return replace(config, suite="plain")

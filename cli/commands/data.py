@@ -27,21 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.output import Progress, print_table, write_json
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
     from deeplock.pymodel.zoo.datasets import DOWNLOADED
     from deeplock.pymodel.zoo.fetch import fetch, verify
+    from deeplock.report.tables import Table
 
     if args.name not in DOWNLOADED:
         raise DeeplockError(f"no data set to download is named {args.name!r}: must be one of {', '.join(DOWNLOADED)}")
     if args.data_dir is None:
         raise DeeplockError("give --data DIR or set DEEPLOCK_DATA: the folder that data sets lie in")
-    with Progress() as progress:
+    with progress_shown() as progress:
         if args.action == "fetch":
             fetch(args.name, args.data_dir, progress)
         progress(f"checking {args.name}")
         checked = verify(args.name, args.data_dir)
-    print_table([(path, what) for path, what in checked], ("file", "right"))
+    print_table(Table(["file", "right"], checked))
     write_json(
         args.json,
         {

@@ -19,7 +19,7 @@ examples:
 
 JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": {...}, "metric", "value", "yardstick" (the
   same without the lock, or from scratch; or null), "seeds"}], "curves": [{..., "points": [[x, value], ...]}], "seconds":
-  [...]}; with FILE: {"file", "attack", "key_size", "bytes", "redundancy" (bits a byte, of the parameters once unlocked),
+  [...]}; with FILE: {"file", "attack", "key_bits", "bytes", "redundancy" (bits a byte, of the parameters once unlocked),
   "unlocks", "seconds"}
 """
 
@@ -86,15 +86,84 @@ def run(args: argparse.Namespace) -> None:
     attacks = _ATTACKS if args.all else args.name
     if unknown := [name for name in attacks if name not in _ATTACKS]:
         raise DeeplockError(f"attack must be one of {', '.join(_ATTACKS)}, not {unknown[0]}")
-    if args.file is not None:
-        from deeplock.cli.attack_file import attack_file
-
-        if len(attacks) != 1:
-            raise DeeplockError("one attack at a time on a FILE")
-        attack_file(args, attacks[0])
+    if args.file is None:
+        _in_laboratory(args, attacks)
+    elif len(attacks) == 1:
+        _on_file(args, attacks[0])
     else:
-        from deeplock.bench.attacks import run_laboratory
+        raise DeeplockError("one attack at a time on a FILE")
 
-        if args.output or args.known or args.tensor or args.like:
-            raise DeeplockError("--known, --tensor, --like and -o need FILE: a locked checkpoint")
-        run_laboratory(args, attacks)
+
+def _in_laboratory(args: argparse.Namespace, attacks: tuple[str, ...]) -> None:
+    from deeplock.bench.attacks import Laboratory, Workers, run_laboratory
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.report.attack_report import attack_table
+
+    if args.output or args.known or args.tensor or args.like:
+        raise DeeplockError("--known, --tensor, --like and -o need FILE: a locked checkpoint")
+    asked = Laboratory(attacks, args.network, args.scheme, args.seeds, args.quick, args.budget or {}, args.count)
+    workers = Workers(args.jobs, args.scheduler)
+    with progress_shown() as progress:
+        rows = run_laboratory(asked, args.json, args.data_dir, args.fresh, workers, progress)
+    print_table(attack_table(rows))
+    if args.json:
+        print(f"figures: {args.json}")
+
+
+def _on_file(args: argparse.Namespace, attack: str) -> None:
+    import os
+    import time
+
+    from deeplock.cli.output import print_pairs
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.attacks import on_file
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import make_folder_of, write_json
+    from deeplock.pymodel.lock.checkpoint import load, unlock_checkpoint
+    from deeplock.pymodel.lock.keyfile import write_key
+
+    checkpoint = load(args.file)
+    if checkpoint.locked_by is None:
+        raise DeeplockError(f"{args.file}: is not locked")
+    if args.output and os.path.lexists(args.output):
+        raise DeeplockError(f"{args.output}: exists already: give a new file for the key")
+    start = time.monotonic()
+    if attack == "known-plaintext":
+        if args.known is None:
+            raise DeeplockError("known-plaintext on a file needs --known: a file of 16, 24 or 32 plain bytes")
+        found = on_file.known_plaintext(checkpoint, args.known, args.at, args.tensor)
+    elif attack == "ciphertext-only":
+        with progress_shown() as progress:
+            found = on_file.ciphertext_only(checkpoint, args.bytes, args.tensor, args.like, progress)
+    else:
+        raise DeeplockError(f"{attack} takes no FILE: only known-plaintext and ciphertext-only do")
+    seconds = time.monotonic() - start
+    redundancy = on_file.redundancy(unlock_checkpoint(checkpoint, found.key))
+    unlocks = redundancy > on_file.REDUNDANT
+    locked = f"(locked: {on_file.redundancy(checkpoint):.2f})"
+    print_pairs(
+        ("key size", f"{8 * len(found.key)} bits"),
+        ("bytes used", found.bytes),
+        ("key unlocks the file", "yes" if unlocks else "no"),
+        ("redundancy of what it unlocks", f"{redundancy:.2f} bits a byte {locked}"),
+        ("seconds", f"{seconds:.1f}"),
+    )
+    write_json(
+        args.json,
+        {
+            "file": str(args.file),
+            "attack": attack,
+            "key_bits": 8 * len(found.key),
+            "bytes": found.bytes,
+            "redundancy": redundancy,
+            "unlocks": unlocks,
+            "seconds": seconds,
+        },
+    )
+    if not unlocks:
+        raise DeeplockError(f"{args.file}: the key that was found does not unlock it")
+    if args.output:
+        write_key(make_folder_of(args.output), found.key)
+        print(f"{args.output}: the key")

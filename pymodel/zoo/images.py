@@ -1,17 +1,17 @@
 """The labelled images that a network or a loadable is run on."""
 
-import argparse
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from deeplock.pymodel.spec.tensor import Pixels, Quantisation
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation
+from deeplock.pymodel.zoo import datasets, evaluation
+from deeplock.pymodel.zoo.image_folder import read_folder
+from deeplock.pymodel.zoo.preprocess import to_real
 
 __all__ = ["Labelled", "labelled_images", "read_images"]
 
@@ -20,26 +20,23 @@ __all__ = ["Labelled", "labelled_images", "read_images"]
 class Labelled:
     """real float [n, height, width, channels], labels int [n] or None if unknown; classes: what they index, if known."""
 
-    real: "np.ndarray"
-    labels: "np.ndarray | None"
+    real: np.ndarray
+    labels: np.ndarray | None
     classes: tuple[str, ...] = ()
 
-    def ifmaps(self, quantisation: "Quantisation") -> "np.ndarray":
+    def ifmaps(self, quantisation: Quantisation) -> np.ndarray:
         """int8 [n, height, width, channels]."""
-
         return quantisation.quantise(self.real)
 
-    def accuracy(self, ofmaps: "np.ndarray") -> float | None:
+    def accuracy(self, ofmaps: np.ndarray) -> float | None:
         """Share (0..1) of ofmaps [n, ...] whose largest value is at the label; None without labels."""
         if self.labels is None:
             return None
-        return float((ofmaps.reshape(len(ofmaps), -1).argmax(axis=1) == self.labels).mean())
+        return evaluation.accuracy(ofmaps, self.labels)
 
 
-def _read_arrays(path: Path) -> "tuple[np.ndarray, np.ndarray | None]":
+def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Images and labels of an .npz file, or the images that an .npy file is."""
-    import numpy as np
-
     try:
         with open(path, "rb") as file:
             found = np.load(file, allow_pickle=False)
@@ -52,7 +49,7 @@ def _read_arrays(path: Path) -> "tuple[np.ndarray, np.ndarray | None]":
         raise DeeplockError(f"{path}: must be an .npz file with an array `images`, or .npy ({error})") from None
 
 
-def read_images(path: Path, source: "str | Pixels", classes: tuple[str, ...] = ()) -> Labelled:
+def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ()) -> Labelled:
     """Read a folder of PNG files (pymodel.zoo.image_folder), or an .npz or .npy file.
 
     .npz is `images` [n, height, width, channels] and, if there, `labels` [n]; .npy is the images alone. uint8 are raw
@@ -61,13 +58,7 @@ def read_images(path: Path, source: "str | Pixels", classes: tuple[str, ...] = (
     source   the data set that the network was trained on, or what raw images mean to it
     classes  what labels index
     """
-    import numpy as np
-
-    from deeplock.pymodel.zoo.preprocess import to_real
-
     if path.is_dir():
-        from deeplock.pymodel.zoo.image_folder import read_folder
-
         found = read_folder(path, classes)
         return Labelled(to_real(source, found.images), found.labels, found.classes)
     images, labels = _read_arrays(path)
@@ -81,26 +72,26 @@ def read_images(path: Path, source: "str | Pixels", classes: tuple[str, ...] = (
 
 
 def labelled_images(
-    args: argparse.Namespace,
-    source: "str | Pixels",
+    path: Path | None,
+    data_dir: str | os.PathLike[str] | None,
+    source: str | Pixels,
     shape: tuple[int, ...],
     count: int | None,
     classes: tuple[str, ...] = (),
 ) -> Labelled:
-    """The first `count` images that the options of `add_images` name, by default test images of the data set `source`.
+    """The first `count` images, all if None, of `path`, or without one test images of the data set `source`.
 
-    source, classes  as of `read_images`
+    path, source, classes  as of `read_images`
+    data_dir  where data sets lie
+    shape     [height, width, channels] that they must have
     """
-    if args.images is not None:
-        found = read_images(args.images, source, classes)
-        where = str(args.images)
+    if path is not None:
+        found = read_images(path, source, classes)
+        where = str(path)
     else:
-        from deeplock.pymodel.zoo import datasets
-        from deeplock.pymodel.zoo.preprocess import to_real
-
         if not isinstance(source, str) or not source:
             raise DeeplockError("the network belongs to no data set that deeplock knows: give --images")
-        data = datasets.load(source, args.data_dir)
+        data = datasets.load(source, data_dir)
         found = Labelled(to_real(source, data.test_images[:count]), data.test_labels[:count])
         where = f"data set {source}"
     if found.real.shape[1:] != tuple(shape):

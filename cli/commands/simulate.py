@@ -66,58 +66,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.images import labelled_images
-    from deeplock.cli.layers import layers_of
-    from deeplock.cli.options import accelerator_for, read_key_file
-    from deeplock.cli.output import Progress, make_folder_of, percent, print_table, write_json
-    from deeplock.cli.rtl import run_on_rtl
+    from deeplock.cli.options import accelerator_given, read_key_file
+    from deeplock.cli.output import print_pairs, print_table
+    from deeplock.cli.progress import progress_shown
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import make_folder_of, replace_file, write_json
+    from deeplock.pymodel.spec.accelerator import accelerator_for
+    from deeplock.pymodel.spec.layers import layers_of
     from deeplock.pymodel.spec.loadable import read_loadable
+    from deeplock.pymodel.zoo.images import labelled_images
+    from deeplock.report.tables import percent
     from deeplock.sim.profile import profile
+    from deeplock.sim.rtl import run_on_rtl
     from deeplock.sim.toolchain import check_simulator
 
     loadable = read_loadable(args.loadable)
-    config = accelerator_for(loadable, args)
+    config = accelerator_for(loadable, **accelerator_given(args))
     key = read_key_file(args.key_file, loadable.suite)
     check_simulator(args.simulator)
     interface = loadable.interface
     source = interface.pixels or interface.dataset
-    images = labelled_images(args, source, interface.input_shape, args.count, interface.classes)
+    images = labelled_images(args.images, args.data_dir, source, interface.input_shape, args.count, interface.classes)
     for path in (args.waves, args.profile):
         if path is not None:
             make_folder_of(path)
     ifmaps = images.ifmaps(loadable.interface.input)
     how = {"simulator": args.simulator, "pauses": args.pauses, "seed": args.seed}
     layers = []
-    with Progress() as progress:
+    with progress_shown() as progress:
         rtl = run_on_rtl(loadable, config, key, ifmaps, **how, waves=args.waves, progress=progress)
         if args.profile is not None:
             counters = profile(loadable, config, key, list(ifmaps), rtl.counters, **how, progress=progress)
             layers = [{**layer, "counters": each} for layer, each in zip(layers_of(loadable), counters, strict=True)]
     accuracy = images.accuracy(rtl.ofmaps)
     lower_bound = loadable.interface.lower_bound
-    print_table(
-        [
-            (
-                "accelerator",
-                f"{config.rows}x{config.cols}, B = {config.bytes_per_beat}, {config.suite}, {args.simulator}",
-            ),
-            ("images", args.count),
-            ("bytes that differ from golden", rtl.mismatches),
-            ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
-            ("cycles per image", f"{rtl.cycles_per_image:.1f}"),
-            ("lower bound", lower_bound),
-            *((f"  {name.lower().replace('_', ' ')}", cycles) for name, cycles in rtl.counters.items()),
-        ]
+    print_pairs(
+        (
+            "accelerator",
+            f"{config.rows}x{config.cols}, B = {config.bytes_per_beat}, {config.suite}, {args.simulator}",
+        ),
+        ("images", args.count),
+        ("bytes that differ from golden", rtl.mismatches),
+        ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
+        ("cycles per image", f"{rtl.cycles_per_image:.1f}"),
+        ("lower bound", lower_bound),
+        *((f"  {name.lower().replace('_', ' ')}", cycles) for name, cycles in rtl.counters.items()),
     )
     if args.profile is not None:
-        from deeplock.pymodel.files import replace_file
         from deeplock.report.profile import draw, table
 
         inferences = -(-args.count // loadable.batch)
-        head, cells = table(layers, inferences)
         print("\ncycles per inference by layer")
-        print_table(cells, head)
+        print_table(table(layers, inferences))
         title = f"{interface.network} on {config.rows}x{config.cols}, B = {config.bytes_per_beat}"
         replace_file(
             args.profile, draw(layers, inferences, title + f", batches of {loadable.batch}" * (loadable.batch > 1))

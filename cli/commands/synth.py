@@ -27,7 +27,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deeplock.cli.options import add_json, add_output, config_of, positive
+from deeplock.cli.options import add_json, add_output, positive
 from deeplock.pymodel.lock.suites import names
 from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
@@ -99,9 +99,9 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:
         there = board(args.board)
-        return [Job(*on_board(replace(there, config=config_of(**asdict(there.config) | given))), seeds)]
+        return [Job(*on_board(replace(there, config=Config(**asdict(there.config) | given))), seeds)]
     if args.device is not None:
-        return [Job(core(config_of(**given)), find_device(args.device), seeds)]
+        return [Job(core(Config(**given)), find_device(args.device), seeds)]
     if given:
         option = min(given).replace("_", "-")
         raise DeeplockError(f"--{option} goes with --device and --board: a sweep says what it synthesises")
@@ -112,13 +112,14 @@ def run(args: argparse.Namespace) -> None:
     import shlex
     import sys
 
-    from deeplock.cli.output import Progress, make_folder_of, print_table, write_json
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
     from deeplock.fpga.flow.families import find_family
     from deeplock.fpga.flow.jobs import cluster, processes, run_jobs
     from deeplock.fpga.flow.report import fault_of, row_of
     from deeplock.fpga.flow.toolchain import versions
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import replace_file
+    from deeplock.pymodel.files import make_folder_of, replace_file, write_json
     from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
@@ -126,18 +127,18 @@ def run(args: argparse.Namespace) -> None:
     outputs = [make_folder_of(output) for output in _bitstreams(args)]
     for output in outputs:
         output.resolve().unlink(missing_ok=True)  # so that no old one is taken for what failed to come
-    with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, Progress() as progress:
+    with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, progress_shown() as progress:
         results = run_jobs(jobs, executor, progress)
     every = [row_of(result) for result in results]
     rows = [row for row in every if "component" not in row]
     components = [row for row in every if "component" in row]
     if args.sweep is None:
-        print_table(*module_table(rows[0]))
+        print_table(module_table(rows[0]))
         print(*timing_lines(rows[0]), sep="\n")
     else:
         for part, table in ((rows, core_table), (components, component_table)):
             if part:
-                print_table(*table(part))
+                print_table(table(part))
                 print()
     command = shlex.join(["deeplock", *sys.argv[1:]])
     write_json(args.json, {"command": command, "rows": rows, "components": components, "tools": tools})

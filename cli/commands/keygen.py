@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.output import make_folder_of
+    from deeplock.pymodel.files import make_folder_of
     from deeplock.pymodel.lock.keyfile import generate_key, write_key
 
     write_key(make_folder_of(args.output), generate_key(args.bits // 8))
