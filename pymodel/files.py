@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterable
@@ -9,9 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.lock.keyfile import is_key_file
 
 __all__ = ["check_output", "check_outputs", "make_folder_of", "replace_file", "write_json"]
+
+
+_KEY = re.compile(rb"[0-9a-fA-F]{32,128}\r?\n?")
+
+
+def _holds_a_key(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is one line of hex digits, as a key file of any size is, whatever its name."""
+    with open(path, "rb") as file:
+        return bool(_KEY.fullmatch(file.read(131)))
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
@@ -19,7 +28,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DeeplockError(f"{path}: is not a regular file: give the name of a file")
-        if is_key_file(path):
+        if _holds_a_key(path):
             raise DeeplockError(f"key file {path}: exists already, and is kept")
     except FileNotFoundError:
         pass

@@ -19,7 +19,7 @@ examples:
 
 JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": {...}, "metric", "value", "yardstick" (the
   same without the lock, or from scratch; or null), "seeds"}], "curves": [{..., "points": [[x, value], ...]}], "seconds":
-  [...]}; with FILE: {"file", "attack", "key_size", "bytes", "redundancy" (bits a byte, of the parameters once unlocked),
+  [...]}; with FILE: {"file", "attack", "key_bits", "bytes", "redundancy" (bits a byte, of the parameters once unlocked),
   "unlocks", "seconds"}
 """
 

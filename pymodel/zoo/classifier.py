@@ -21,7 +21,7 @@ __all__ = ["Classifier", "classifier_of"]
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """kind     "checkpoint", "network" or "loadable"
-    suite     what it is locked with; "plain" if it is not
+    suite     what it is locked with; one that does not lock if it is not
     source    data set that it was trained on, or what raw pixels mean to it
     shape     [height, width, channels] of its images
     classes   names of its outputs, if known
