@@ -4,7 +4,7 @@ The key itself is never printed, and a key file that exists is kept. Keep it awa
 
 examples:
   deeplock keygen -o my.key
-  deeplock keygen --bits 256 -o longer.key
+  deeplock keygen --size 32 -o longer.key
 """
 
 import argparse
@@ -17,12 +17,12 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "-o", "--output", metavar="FILE", default=Path("deeplock.key"), help="(deeplock.key)")
-    parser.add_argument("--bits", type=int, choices=(128, 192, 256), default=128, help="size of the key (128)")
+    parser.add_argument("--size", type=int, choices=(16, 24, 32), default=16, help="bytes of the key (16)")
 
 
 def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import make_folder_of
     from deeplock.pymodel.lock.keyfile import generate_key, write_key
 
-    write_key(make_folder_of(args.output), generate_key(args.bits // 8))
-    print(f"{args.output}: a key of {args.bits} bits")
+    write_key(make_folder_of(args.output), generate_key(args.size))
+    print(f"{args.output}: a key of {args.size} bytes")

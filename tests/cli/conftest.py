@@ -73,7 +73,7 @@ def files(tmp_path_factory) -> Files:
         assert main([str(argument) for argument in arguments]) == 0
 
     run("keygen", "-o", key)
-    run("keygen", "--bits", 256, "-o", wrong_key)
+    run("keygen", "--size", 32, "-o", wrong_key)
     run("train", "digits", "-o", folder / "digits", "--json", figures)
     run("compile", network, *ACCELERATOR, "--key-file", key, "-o", loadable)
     run("compile", network, *ACCELERATOR, "-o", plain)

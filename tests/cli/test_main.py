@@ -62,7 +62,7 @@ def test_a_fault_is_exit_code_1_and_one_line():
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "deeplock: no-such-file: No such file or directory\n")
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["simulate"], ["keygen", "--bits", "100"]])
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["simulate"], ["keygen", "--size", "20"]])
 def test_wrong_usage_is_exit_code_2(arguments):
     done = run(*arguments)
     assert done.returncode == 2
