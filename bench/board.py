@@ -7,7 +7,7 @@ import numpy as np
 
 from deeplock.bench.board_sim import simulate_board
 from deeplock.bench.rtl import Workload
-from deeplock.fpga.boards import Board
+from deeplock.fpga.boards.board import Board
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.lock.keyfile import generate_key

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplock.fpga.boards import Board
+from deeplock.fpga.boards.board import Board
 from deeplock.fpga.gateware.pins import BoardPins
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import write_key

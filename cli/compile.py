@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mean", type=_numbers, metavar="M[,M...]", default=(0.0,), help="of all or each channel (0)")
     group.add_argument("--std", type=_numbers, metavar="S[,S...]", default=(1.0,), help="of all or each channel (1)")
     add_accelerator(parser, from_loadable=False)
-    parser.add_argument("--board", metavar="B", help="for the accelerator of this board (see `deeplock synth --help`)")
+    parser.add_argument("--board", metavar="B", help="for the accelerator of this board (a wrong one is told all)")
     add_json(parser)
 
 

@@ -16,7 +16,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--board", metavar="B", required=True, help="its name: see `deeplock synth --help`")
+    parser.add_argument("--board", metavar="B", required=True, help="its name: a wrong one is told all that there are")
     parser.add_argument("--bitstream", type=Path, metavar="FILE", help="write this bitstream")
     parser.add_argument("--loadable", type=Path, metavar="LOADABLE", help="write this loadable")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be run")

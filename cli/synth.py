@@ -39,14 +39,14 @@ _CHOICES = {"suite": ("plain", "deep-lock"), "sbox": SBOX_STYLES}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--device", metavar="D", help="FPGA: up5k, hx8k, lfe5u-25f or lfe5u-85f")
-    what.add_argument("--board", metavar="B", help="icebreaker, icesugar, ulx3s-25f or ulx3s-85f")
+    what.add_argument("--device", metavar="D", help="FPGA, as lfe5u-85f; an unknown one is told all that there are")
+    what.add_argument("--board", metavar="B", help="board, as icebreaker; an unknown one is told all that there are")
     what.add_argument("--sweep", type=Path, metavar="FILE", help="table of devices, boards and designs, TOML")
     parser.add_argument("--seeds", type=positive, metavar="N", default=5, help="placements of each design (5)")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--jobs", type=positive, metavar="N", help="programs at a time on this machine (one a core)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster: tcp://HOST:PORT of its scheduler")
-    text = "where a board's bitstream goes (build/B.bin, of ECP5 build/B.bit)"
+    text = "where a board's bitstream goes (build/B with the suffix of its family, as build/icebreaker.bin)"
     parser.add_argument("-o", "--output", type=Path, metavar="BITSTREAM", help=text)
     add_json(parser)
     group = parser.add_argument_group("accelerator", "with --device, default in brackets, or instead of the board's")
@@ -67,7 +67,7 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
 
     from deeplock.fpga.boards import board
     from deeplock.fpga.flow.designs import core, on_board
-    from deeplock.fpga.flow.devices import find_device
+    from deeplock.fpga.flow.families import find_device
     from deeplock.fpga.flow.jobs import Job
     from deeplock.fpga.flow.sweep import read_sweep
     from deeplock.pymodel.errors import DeeplockError
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
     import sys
 
     from deeplock.cli.output import Progress, make_folder_of, print_table, write_json
-    from deeplock.fpga.flow.bitstream import SUFFIX
+    from deeplock.fpga.flow.families import find_family
     from deeplock.fpga.flow.jobs import cluster, processes, run_jobs
     from deeplock.fpga.flow.report import fault_of, row_of
     from deeplock.fpga.flow.toolchain import versions
@@ -101,8 +101,9 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
-    tools = versions({"yosys"} | {f"nextpnr-{job.device.family}" for job in jobs})
-    output = args.output or Path("build", f"{args.board}{SUFFIX[jobs[0].device.family]}")
+    families = [find_family(job.device.family) for job in jobs]
+    tools = versions({"yosys"} | {family.nextpnr for family in families})
+    output = args.output or Path("build", f"{args.board}{families[0].bitstream}")
     if args.board is not None:
         make_folder_of(output).unlink(missing_ok=True)  # so that no old one is taken for what failed to come
     with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, Progress() as progress:

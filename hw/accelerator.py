@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 
 from deeplock.hw.array.accumulator import Accumulator
-from deeplock.hw.array.array import SystolicArray, kept_if_large
+from deeplock.hw.array.array import SystolicArray
 from deeplock.hw.basics.axi import axi_lite_members, axi_stream_members
 from deeplock.hw.basics.packet_gate import PacketGate
 from deeplock.hw.basics.stream_buffers import RegisterSlice, SkidBuffer
@@ -14,6 +14,7 @@ from deeplock.hw.control.control import Control
 from deeplock.hw.control.loadable_port import LoadablePort
 from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
 from deeplock.hw.control.sequencer import Sequencer
+from deeplock.hw.families.placement import kept_if_large
 from deeplock.hw.feed.activation_memory import ActivationMemory
 from deeplock.hw.feed.feeder import WindowFeeder
 from deeplock.hw.feed.issue import IssueStage

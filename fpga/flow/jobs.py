@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from deeplock.fpga.flow.designs import Design
-from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.nextpnr import Placement
 from deeplock.fpga.flow.synth import Area, measure_area, measure_clock
 from deeplock.pymodel.errors import DeeplockError

@@ -6,7 +6,7 @@ from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from deeplock.hw.array.array import kept_if_large
+from deeplock.hw.families.placement import kept_if_large
 from deeplock.hw.feed.single_port_memory import SinglePortMemory
 from deeplock.pymodel.spec.config import Config
 

@@ -4,9 +4,10 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from deeplock.hw.array.array import SPAN, WeightWrite, kept_if_large, load_span
+from deeplock.hw.array.array import WeightWrite
 from deeplock.hw.basics.layouts import LOADER_WORDS, beat_layout, loader_fields
 from deeplock.hw.basics.loops import chosen, counted
+from deeplock.hw.families.placement import SPAN, kept_if_large, load_span
 from deeplock.hw.post.post import EntryWrite
 from deeplock.pymodel.compiler.parameters import ENTRY_BYTES
 from deeplock.pymodel.spec.config import Config

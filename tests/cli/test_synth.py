@@ -193,7 +193,7 @@ def test_components_are_told_by_their_arguments():
 def test_faults_of_the_options_are_one_line(refused, tmp_path):
     sweep = tmp_path / "sweep.toml"
     sweep.write_text(SWEEP)
-    assert refused("synth", "--device", "ice9") == "device must be up5k, hx8k, lfe5u-25f, lfe5u-85f, not ice9"
+    assert refused("synth", "--device", "ice9") == "device must be lfe5u-25f, lfe5u-85f, up5k, hx8k, not ice9"
     assert refused("synth", "--device", "up5k", "--rows", 5) == "rows must be 4, 8 or 16, not 5"
     assert refused("synth", "--sweep", tmp_path / "none.toml") == f"{tmp_path}/none.toml: No such file or directory"
     message = "--cols goes with --device and --board: a sweep says what it synthesises"
