@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from deeplock.bench.rtl import machine
-from deeplock.cli.options import SUITE
 from deeplock.cli.output import Progress, percent, print_table, write_json
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Conv, Network
+from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.zoo import datasets, trained
 from deeplock.pymodel.zoo.evaluation import accuracy, golden_ofmaps, ofmaps_of_keys
@@ -34,7 +33,7 @@ def _settings(name: str, args: argparse.Namespace, images: int) -> dict[str, Any
     """What decides the figures: an entry with the same is kept."""
     return {
         "seed": args.seed,
-        "suite": SUITE,
+        "suite": Config.suite,
         "array": {name: getattr(Config(), name) for name in ("rows", "cols", "bytes_per_beat")},
         "wrong_keys": args.wrong_keys,
         "images": images,
@@ -44,7 +43,7 @@ def _settings(name: str, args: argparse.Namespace, images: int) -> dict[str, Any
 
 
 def _parameters(network: Network) -> int:
-    return sum(layer.weight.size + layer.bias.size for layer in network.layers if isinstance(layer, Conv))
+    return sum(layer.parameters for layer in network.layers)
 
 
 def _timed(progress: Callable[[str], None], text: str) -> Callable[[int, int], None]:
@@ -68,7 +67,7 @@ def _measure(
     keys = rng.integers(0, 256, (1 + settings["wrong_keys"], 16), np.uint8)
     ifmaps = quantise_input(network, data.test_images)
     few, labels = ifmaps[: settings["wrong_key_images"]], data.test_labels
-    loadable = compile_network(network, config, rng).locked(SUITE, keys[0].tobytes())
+    loadable = compile_network(network, config, rng).locked(config.suite, keys[0].tobytes())
 
     expected = golden_ofmaps(network, ifmaps, progress=_timed(progress, f"{name}, int8"))
     say = _timed(progress, f"{name}, locked, right key")

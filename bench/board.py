@@ -17,7 +17,7 @@ __all__ = ["measure", "table"]
 
 def measure(board: Board, workload: Workload, seed: int, progress: Callable[[str], None]) -> list[dict[str, Any]]:
     """Run a network on a simulated board with the right key and with a wrong one: a row for each."""
-    key, wrong = generate_key(board.config.key_bits or 128), generate_key(board.config.key_bits or 128)
+    key, wrong = generate_key(board.config.key_sizes[0]), generate_key(board.config.key_sizes[0])
     loadable = compile_network(workload.network, board.config, np.random.default_rng(seed)).locked(
         board.config.suite, key
     )

@@ -10,7 +10,6 @@ import numpy as np
 
 from deeplock.cli.demo import WRONG_KEY_IMAGES, WRONG_KEYS
 from deeplock.cli.images import Labelled
-from deeplock.cli.options import SUITE
 from deeplock.cli.rtl import RtlRun, run_on_rtl
 from deeplock.cli.training import train_and_quantise
 from deeplock.pymodel.compiler import interpreter
@@ -63,7 +62,7 @@ def measure(
     rng = np.random.default_rng(args.seed)  # keys that protect nothing, so that the figures come out the same again
     plain_loadable = compile_network(network, config, rng)
     key = rng.bytes(16)
-    loadable = plain_loadable.locked(SUITE, key)
+    loadable = plain_loadable.locked(config.suite, key)
     save_checkpoint(args.output / "digits.float.safetensors", trained.module, network.name, args.seed)
     save_network(args.output / "digits.int8.safetensors", network)
     write_loadable(args.output / "digits.locked.loadable", loadable)

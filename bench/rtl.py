@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplock.cli.options import SUITE, config_of
+from deeplock.cli.options import config_of
 from deeplock.cli.rtl import RtlRun, run_on_rtl
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
@@ -56,7 +56,7 @@ def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1
 def _run(workload: Workload, config: Config, batch: int, seed: int) -> tuple[RtlRun, int]:
     """Compile, lock with a random key that dies here, and run; gives the lower bound too."""
     loadable = compile_network(workload.network, config, np.random.default_rng(seed), batch)
-    key = b"" if config.suite == _PLAIN else generate_key(128)
+    key = generate_key(config.key_sizes[0]) if config.key_sizes else b""
     if key:
         loadable = loadable.locked(config.suite, key)
     return run_on_rtl(loadable, config, key, workload.ifmaps, "native"), loadable.interface.lower_bound
@@ -80,7 +80,7 @@ def measure(
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         try:
             for index, config in enumerate(configs):
-                both = [replace(config, suite=suite) for suite in (_PLAIN, SUITE)]
+                both = [replace(config, suite=suite) for suite in (_PLAIN, Config.suite)]
                 for each in both:
                     what[pool.submit(build, each, "native")] = f"built {each.rows}x{each.cols} {each.suite}"
                 for number, workload in enumerate(workloads):
@@ -98,7 +98,7 @@ def measure(
     for number, workload in enumerate(workloads):
         for index, config in enumerate(configs):
             plain, lower_bound = runs[number, index, _PLAIN].result()
-            locked, _ = runs[number, index, SUITE].result()
+            locked, _ = runs[number, index, Config.suite].result()
             rows.append(_row(workload, config, batch, plain, locked, lower_bound))
     return rows
 

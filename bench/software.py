@@ -48,7 +48,7 @@ class _Job:
 def _arenas(workload: Workload, seed: int, flip: int | None) -> Iterator[tuple[str, Arena]]:
     """The job of each variant, locked with a random key that dies here."""
     for variant in VARIANTS:
-        key = b"" if variant == "plain" else generate_key(128)
+        key = b"" if variant == "plain" else generate_key(16)
         yield variant, arena_of(workload.network, workload.ifmaps, variant, key, seed, flip)
 
 
@@ -115,10 +115,10 @@ def _pytorch_rows(name: str, platform: str, work: int, timing: Timing) -> list[R
 
 def _in_pytorch(workload: Workload) -> list[Row]:
     network, work = workload.network, sum(macs(workload.network).values())
-    timing = time_int8(network, workload.ifmaps[:1], generate_key(128), _expected(workload)[:1])
+    timing = time_int8(network, workload.ifmaps[:1], generate_key(16), _expected(workload)[:1])
     rows = _pytorch_rows(network.name, "pytorch-int8", work, timing)
     if network.name in networks.NAMES:
-        rows += _pytorch_rows(network.name, "pytorch-float32", work, time_float(network.name, generate_key(128)))
+        rows += _pytorch_rows(network.name, "pytorch-float32", work, time_float(network.name, generate_key(16)))
     return rows
 
 

@@ -19,14 +19,14 @@ examples:
 
 JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": {...}, "metric", "value", "yardstick" (the
   same without the lock, or from scratch; or null), "seeds"}], "curves": [{..., "points": [[x, value], ...]}], "seconds":
-  [...]}; with FILE: {"file", "attack", "key_bits", "bytes", "redundancy" (bits a byte, of the parameters once unlocked),
+  [...]}; with FILE: {"file", "attack", "key_size", "bytes", "redundancy" (bits a byte, of the parameters once unlocked),
   "unlocks", "seconds"}
 """
 
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_data_dir, add_json, positive
+from deeplock.cli.options import add_data_dir, add_json, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -75,9 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tensor", metavar="NAME", help="the tensor under attack")
     group.add_argument("--bytes", type=positive, metavar="N", default=1024, help="of it, for ciphertext-only (1024)")
     group.add_argument("--like", type=Path, metavar="CHECKPOINT", help="an unlocked one of a network of the same kind")
-    group.add_argument(
-        "-o", "--output", type=Path, metavar="KEY", help="write the key that is found (a new file, mode 0600)"
-    )
+    add_output(group, "-o", "--output", metavar="KEY", help="write the key that is found (a new file, mode 0600)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,8 +1,8 @@
 """`deeplock attack` on a locked checkpoint: known plaintext and ciphertext only. No message holds a digit of a key."""
 
 import argparse
+import os
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, load, unlock_checkpoint
 from deeplock.pymodel.lock.keyfile import write_key
 from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.lock.suites.deep_lock import DeepLock
 from deeplock.pymodel.zoo import trained
 
 __all__ = ["attack_file", "redundancy"]
@@ -37,7 +38,7 @@ def redundancy(checkpoint: Checkpoint) -> float:
     return float(bits / total) if total else 0.0
 
 
-def _known_plaintext(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[bytes, int]:
+def _known_plaintext(args: argparse.Namespace, checkpoint: Checkpoint, lock: DeepLock) -> tuple[bytes, int]:
     if args.known is None:
         raise DeeplockError("known-plaintext on a file needs --known: a file of 16, 24 or 32 plain bytes")
     try:
@@ -51,10 +52,12 @@ def _known_plaintext(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[
     if not 0 <= args.at <= len(locked) - len(plain):
         raise DeeplockError(f"--at must be 0..{len(locked) - len(plain)}, not {args.at}")
     known = locked[args.at : args.at + len(plain)]
-    return recover_key(known, plain, position + args.at, suite(checkpoint.locked_by or "")), len(plain)
+    return recover_key(known, plain, position + args.at, lock), len(plain)
 
 
-def _ciphertext_only(args: argparse.Namespace, checkpoint: Checkpoint, progress: Progress) -> tuple[bytes, int]:
+def _ciphertext_only(
+    args: argparse.Namespace, checkpoint: Checkpoint, lock: DeepLock, progress: Progress
+) -> tuple[bytes, int]:
     tensor = args.tensor or max(checkpoint.tensors, key=lambda name: checkpoint.tensors[name].size, default="")
     locked, position = locked_stream(checkpoint, tensor)
     size = checkpoint.tensors[tensor].itemsize
@@ -67,9 +70,7 @@ def _ciphertext_only(args: argparse.Namespace, checkpoint: Checkpoint, progress:
     else:
         raise DeeplockError(f"tensor {tensor} is float32: give --like")
     locked = locked[: args.bytes + -position % 16]
-    found = recover_by_likelihood(
-        locked, position, model_of(tensors, size), suite(checkpoint.locked_by or ""), progress=progress
-    )
+    found = recover_by_likelihood(locked, position, model_of(tensors, size), lock, progress=progress)
     return found.key, len(locked)
 
 
@@ -78,12 +79,17 @@ def attack_file(args: argparse.Namespace, attack: str) -> None:
     checkpoint = load(args.file)
     if checkpoint.locked_by is None:
         raise DeeplockError(f"{args.file}: is not locked")
+    if args.output and os.path.lexists(args.output):
+        raise DeeplockError(f"{args.output}: exists already: give a new file for the key")
+    lock = suite(checkpoint.locked_by)
+    if not isinstance(lock, DeepLock):
+        raise DeeplockError(f"{args.file}: {attack} is an attack on suite deep-lock, not on {lock.name}")
     start = time.monotonic()
     with Progress() as progress:
         if attack == "known-plaintext":
-            key, count = _known_plaintext(args, checkpoint)
+            key, count = _known_plaintext(args, checkpoint, lock)
         elif attack == "ciphertext-only":
-            key, count = _ciphertext_only(args, checkpoint, progress)
+            key, count = _ciphertext_only(args, checkpoint, lock, progress)
         else:
             raise DeeplockError(f"{attack} takes no FILE: only known-plaintext and ciphertext-only do")
     seconds = time.monotonic() - start
@@ -91,7 +97,7 @@ def attack_file(args: argparse.Namespace, attack: str) -> None:
     unlocks = told > _REDUNDANT
     print_table(
         [
-            ("key size", f"{8 * len(key)} bits"),
+            ("key size", f"{len(key)} bytes"),
             ("bytes used", count),
             ("key unlocks the file", "yes" if unlocks else "no"),
             ("redundancy of what it unlocks", f"{told:.2f} bits a byte (locked: {redundancy(checkpoint):.2f})"),
@@ -103,7 +109,7 @@ def attack_file(args: argparse.Namespace, attack: str) -> None:
         {
             "file": str(args.file),
             "attack": attack,
-            "key_bits": 8 * len(key),
+            "key_size": len(key),
             "bytes": count,
             "redundancy": told,
             "unlocks": unlocks,
@@ -113,5 +119,5 @@ def attack_file(args: argparse.Namespace, attack: str) -> None:
     if not unlocks:
         raise DeeplockError(f"{args.file}: the key that was found does not unlock it")
     if args.output:
-        write_key(make_folder_of(Path(args.output)), key)
+        write_key(make_folder_of(args.output), key)
         print(f"{args.output}: the key")

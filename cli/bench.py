@@ -53,11 +53,16 @@ def _arrays(text: str) -> list[tuple[int, int]]:
     return [_array(part) for part in text.split(",")]
 
 
-def _runs(text: str) -> list[tuple[str, str]]:
+def _networks(text: str) -> list[Path]:
+    """Names and files alike: which of them is a file is known when the names are."""
+    return [Path(part) for part in text.split(",")]
+
+
+def _runs(text: str) -> list[tuple[str, Path]]:
     runs = [part.partition(":") for part in text.split(",")]
     if not all(board and network for board, _, network in runs):
         raise argparse.ArgumentTypeError(f"must be BOARD:NETWORK, not {text!r}")
-    return [(board, network) for board, _, network in runs]
+    return [(board, Path(network)) for board, _, network in runs]
 
 
 _PLATFORMS = ("vexriscv", "vexriscv-cfu", "picorv32", "host", "pytorch")
@@ -80,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rtl.add_argument(
         "--networks",
         metavar="NAME,...",
-        type=lambda text: text.split(","),
+        type=_networks,
         help="trained networks that come with deeplock, or network files (digits,mnist,fashion-mnist,cifar10)",
     )
     rtl.add_argument(
@@ -105,8 +110,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--networks",
         "--network",
         metavar="NAME,...",
-        type=lambda text: text.split(","),
-        default=["digits"],
+        type=_networks,
+        default=_networks("digits"),
         help="trained networks that come with deeplock, or network files (digits)",
     )
     for name, choices in (("platforms", _PLATFORMS), ("memories", _MEMORIES)):
@@ -149,8 +154,8 @@ def run(args: argparse.Namespace) -> None:
         check_simulator(simulator)
     boards = [board(name) for name, _ in args.runs] if args.kind == "board" else []
     workloads = []
-    for name in [name for _, name in args.runs] if boards else args.networks or trained.NAMES:
-        network = trained.load(name) if name in trained.NAMES else load_network(Path(name))
+    for name in [name for _, name in args.runs] if boards else args.networks or map(Path, trained.NAMES):
+        network = trained.load(str(name)) if str(name) in trained.NAMES else load_network(name)
         if not network.dataset:
             raise DeeplockError(f"{name}: belongs to no data set that deeplock knows")
         usual = (

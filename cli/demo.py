@@ -19,7 +19,7 @@ JSON: {"network", "images", "accuracy": {"float", "int8", "unlocked", "wrong_key
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_json, positive
+from deeplock.cli.options import add_json, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,9 +27,20 @@ WRONG_KEYS = 20
 WRONG_KEY_IMAGES = 3
 """Images that go through the RTL with a wrong key."""
 
+FILES = (
+    *("digits.float.safetensors", "digits.int8.safetensors", "digits.locked.loadable", "report.json", "report.html"),
+    *("accuracy.png", "bytes.png", "cycles.png", "digits.png"),
+)
+"""What it writes into its folder."""
+
+
+def _files(args: argparse.Namespace) -> list[Path]:
+    return [args.output / name for name in FILES]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", default=Path("build/demo"), help="(build/demo)")
+    folder = Path("build/demo")
+    add_output(parser, "-o", "--output", metavar="DIR", default=folder, files=_files, help=f"({folder})")
     parser.add_argument("--count", type=positive, metavar="N", default=20, help="images for the RTL (20)")
     parser.add_argument("--seed", type=int, default=0, help="of the training and of the keys (0)")
     parser.add_argument("--simulator", choices=("verilator", "icarus"), default="verilator", help="(verilator)")

@@ -123,42 +123,43 @@ def _run_file(args: argparse.Namespace) -> None:
     from deeplock.cli.output import Progress, percent, print_table, write_json
     from deeplock.pymodel.compiler import fast_interpreter
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network import golden
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.loadable import Loadable
     from deeplock.pymodel.zoo.datasets import CLASSES
-    from deeplock.pymodel.zoo.preprocess import quantise
 
     if args.file is None:
         raise DeeplockError("give FILE or --paper")
     wrong_keys = args.wrong_keys or 0
     artefact = load(args.file)
-    suite = "plain"
+    locked_by = "plain"
     if isinstance(artefact, Loadable):
-        kind, suite, interface = "loadable", artefact.suite, artefact.interface
+        kind, locked_by, interface = "loadable", artefact.suite, artefact.interface
         source, shape, classes = interface.pixels or interface.dataset, interface.input_shape, interface.classes
         config = accelerator_for(artefact)
 
         def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
             parameters = np.frombuffer(artefact.unlocked(key).parameters, np.uint8)
-            return fast_interpreter.run(artefact, parameters, quantise(interface.input, real), config)
+            return fast_interpreter.run(artefact, parameters, interface.input.quantise(real), config)
 
     elif isinstance(artefact, Network):
         kind, source, shape = "network", artefact.pixels or artefact.dataset, artefact.input_shape
         classes = artefact.classes
 
         def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
-            return golden.run(artefact, quantise(artefact.input, real))[artefact.layers[-1].name]
+            return golden.run(artefact, artefact.input.quantise(real))[artefact.layers[-1].name]
 
     else:
-        kind, suite = "checkpoint", artefact.locked_by or "plain"
+        kind, locked_by = "checkpoint", artefact.locked_by or "plain"
         source, shape, outputs = _float_runner(artefact)
         classes = CLASSES[source]
 
-    if suite == "plain" and wrong_keys:
+    locked = suite(locked_by).locks
+    if wrong_keys and not locked:
         raise DeeplockError("it is not locked: leave --wrong-keys out, or lock it first")
     only_wrong = args.key_file is None and wrong_keys
-    key = None if only_wrong else read_key_file(args.key_file, suite)
+    key = None if only_wrong else read_key_file(args.key_file, locked_by)
     images = labelled_images(args, source, shape, args.count, classes)
     if images.labels is None:
         raise DeeplockError(f"{args.images}: has no `labels` to compare with")
@@ -172,7 +173,7 @@ def _run_file(args: argparse.Namespace) -> None:
     mean = float(np.mean(wrong)) if wrong else None
     rows: list[tuple[str, object]] = [("images", len(images.real))]
     if accuracy is not None:
-        rows.append(("accuracy" if suite == "plain" else "accuracy with this key", percent(accuracy)))
+        rows.append(("accuracy with this key" if locked else "accuracy", percent(accuracy)))
     if mean is not None:
         spread = f"{percent(min(wrong))} .. {percent(max(wrong))}"
         rows.append((f"mean of {len(wrong)} random keys", f"{percent(mean)} ({spread})"))
@@ -182,7 +183,7 @@ def _run_file(args: argparse.Namespace) -> None:
         {
             "file": str(args.file),
             "kind": kind,
-            "suite": suite,
+            "suite": locked_by,
             "images": len(images.real),
             "accuracy": accuracy,
             "wrong_keys": wrong,

@@ -9,7 +9,7 @@ examples:
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
 JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
-  "batch", "needs", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
+  "batch", "needs", "features", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
   "parameter_bytes", "lower_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
@@ -36,12 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _sbox(suite: str) -> dict[str, int] | None:
-    """Strength of the S-box that a suite locks with; None where it does not lock."""
+def _lock(name: str) -> dict[str, Any]:
+    """Of a suite: whether it locks, and the strength of its S-box, None where it has none."""
     from deeplock.pymodel.lock.sbox import properties
-    from deeplock.pymodel.lock.suites import SUITES
+    from deeplock.pymodel.lock.suites import suite
 
-    return asdict(properties(SUITES[suite].sbox)) if SUITES[suite].locks else None
+    sbox = suite(name).sbox
+    return {
+        "suite": name,
+        "locked": suite(name).locks,
+        "sbox": None if sbox is None else asdict(properties(sbox)),
+    }
 
 
 def _loadable(loadable: "Loadable") -> dict[str, Any]:
@@ -52,15 +57,13 @@ def _loadable(loadable: "Loadable") -> dict[str, Any]:
         "network": loadable.interface.network,
         "dataset": loadable.interface.dataset,
         "classes": list(loadable.interface.classes),
-        "suite": loadable.suite,
-        "locked": loadable.suite != "plain",
-        "sbox": _sbox(loadable.suite),
-        "rows": loadable.header["rows"],
-        "cols": loadable.header["cols"],
-        "bytes_per_beat": loadable.header["bytes_per_beat"],
+        **_lock(loadable.suite),
+        "rows": loadable.header.rows,
+        "cols": loadable.header.cols,
+        "bytes_per_beat": loadable.header.bytes_per_beat,
         "batch": loadable.batch,
         "needs": loadable.memory_needs,
-        "lean": loadable.is_lean,
+        "features": list(loadable.features),
         "parameter_bytes": len(loadable.parameters),
         "lower_bound": loadable.interface.lower_bound,
         "layers": layers_of(loadable),
@@ -68,27 +71,24 @@ def _loadable(loadable: "Loadable") -> dict[str, Any]:
 
 
 def _network(network: "Network") -> dict[str, Any]:
-    from deeplock.pymodel.network.network import macs, output_shapes, sources
+    from deeplock.pymodel.network.network import macs, output_shapes
 
     shapes, work = output_shapes(network), macs(network)
-
-    def weights(layer) -> int:
-        return layer.weight.size + layer.bias.size if hasattr(layer, "weight") else 0
 
     return {
         "kind": "network",
         "network": network.name,
         "dataset": network.dataset,
         "classes": list(network.classes),
-        "parameters": sum(weights(layer) for layer in network.layers),
+        "parameters": sum(layer.parameters for layer in network.layers),
         "macs": sum(work.values()),
         "layers": [
             {
                 "name": layer.name,
                 "kind": type(layer).__name__,
-                "source": ", ".join(sources(layer)),
+                "source": ", ".join(layer.sources),
                 "output": list(shapes[layer.name]),
-                "weights": weights(layer),
+                "weights": layer.parameters,
                 "macs": work[layer.name],
             }
             for layer in network.layers
@@ -97,12 +97,9 @@ def _network(network: "Network") -> dict[str, Any]:
 
 
 def _checkpoint(checkpoint: "Checkpoint") -> dict[str, Any]:
-    suite = checkpoint.locked_by or "plain"
     return {
         "kind": "checkpoint",
-        "suite": suite,
-        "locked": suite != "plain",
-        "sbox": _sbox(suite),
+        **_lock(checkpoint.locked_by or "plain"),
         "metadata": dict(checkpoint.metadata),
         "parameters": sum(tensor.size for tensor in checkpoint.tensors.values()),
         "tensors": [

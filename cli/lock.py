@@ -14,7 +14,7 @@ JSON: {"kind": "checkpoint" | "loadable", "suite", "bytes", "file"}
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import SUITE, add_json, add_key_file
+from deeplock.cli.options import add_json, add_key_file, add_output, add_suite
 
 __all__ = ["add_arguments", "run"]
 
@@ -22,7 +22,8 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="FILE", help="checkpoint or loadable")
     add_key_file(parser, "the master key", required=True)
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", required=True, help="the locked file")
+    add_suite(parser)
+    add_output(parser, "-o", "--output", metavar="OUT", required=True, help="the locked file")
     add_json(parser)
 
 
@@ -38,13 +39,13 @@ def run(args: argparse.Namespace) -> None:
     key = read_key(args.key_file)
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
-        locked = lock_checkpoint(artefact, key, suite(SUITE))
+        locked = lock_checkpoint(artefact, key, suite(args.suite))
     elif not isinstance(artefact, Loadable):
         raise DeeplockError(f"{args.input}: is a quantised network: lock its loadable (deeplock compile --key-file)")
-    elif artefact.suite != "plain":
+    elif suite(artefact.suite).locks:
         raise DeeplockError(f"{args.input}: is locked already, by suite {artefact.suite}")
     else:
-        locked = artefact.locked(SUITE, key)
+        locked = artefact.locked(args.suite, key)
     kind, size = save(args.output, locked)
-    print(f"{args.output}: {kind} locked by suite {SUITE}, {size} bytes")
-    write_json(args.json, {"kind": kind, "suite": SUITE, "bytes": size, "file": str(args.output)})
+    print(f"{args.output}: {kind} locked by suite {args.suite}, {size} bytes")
+    write_json(args.json, {"kind": kind, "suite": args.suite, "bytes": size, "file": str(args.output)})

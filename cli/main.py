@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from deeplock.cli.options import check_paths
 from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["main"]
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `deeplock` with these arguments, by default the process's; gives the exit code."""
     parsed = _parser().parse_args(arguments)
     try:
+        check_paths(parsed)
         parsed.run(parsed)
         sys.stdout.flush()
     except DeeplockError as error:

@@ -2,31 +2,32 @@
 
 import argparse
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.spec.config import SBOX_STYLES, Config
+from deeplock.pymodel.lock.suites import names, suite
+from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 if TYPE_CHECKING:
     from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = [
     "SIZES",
-    "SUITE",
     "accelerator_for",
     "add_accelerator",
     "add_data_dir",
     "add_images",
     "add_json",
     "add_key_file",
+    "add_output",
+    "add_suite",
+    "check_paths",
     "config_of",
     "positive",
     "read_key_file",
 ]
-
-SUITE = "deep-lock"
-"""The suite that a key file locks with."""
 
 SIZES = {
     "rows": "rows of the array",
@@ -48,12 +49,56 @@ def positive(text: str) -> int:
     return value
 
 
+def add_output(
+    parser: argparse._ActionsContainer,
+    *names: str,
+    files: Callable[[argparse.Namespace], Iterable[Path]] | None = None,
+    **more: Any,
+) -> None:
+    """An option that says where the command writes. Every other option whose value is a Path is an input.
+
+    files  which files it writes, of all options; by default the one that the option names
+    """
+    dest = parser.add_argument(*names, **{"type": Path, **more}).dest
+
+    def named(args: argparse.Namespace) -> Iterable[Path]:
+        return filter(None, [getattr(args, dest)])
+
+    parser.set_defaults(outputs={**(parser.get_default("outputs") or {}), dest: files or named})
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """The paths in an option's value."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _paths(item)
+
+
+def check_paths(args: argparse.Namespace) -> None:
+    """DeeplockError if the command would write what it may not (pymodel/files.py), before it does anything."""
+    from deeplock.pymodel.files import check_outputs
+    from deeplock.pymodel.zoo.datasets import DOWNLOADED
+
+    outputs = vars(args).get("outputs", {})
+    given = {name: list(_paths(value)) for name, value in vars(args).items() if name not in outputs}
+    data = [file for folder in given.pop("data_dir", []) for name in DOWNLOADED for file in (folder / name).glob("*")]
+    inputs = [path for paths in given.values() for path in paths]
+    images = [file for path in inputs for pattern in ("*.png", "*/*.png") for file in path.glob(pattern)]
+    check_outputs([file for files in outputs.values() for file in files(args)], [*inputs, *images, *data])
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    add_output(parser, "--json", metavar="FILE", help="write the figures to FILE as well")
 
 
 def add_key_file(parser: argparse.ArgumentParser, text: str, required: bool = False) -> None:
     parser.add_argument("--key-file", type=Path, metavar="FILE", required=required, help=text)
+
+
+def add_suite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", choices=names(), default=Config.suite, help=f"lock suite ({Config.suite})")
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
@@ -93,8 +138,9 @@ def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> Non
             default=default,
             help=meaning if from_loadable else f"{meaning} ({default})",
         )
-    text = "without padding, folded tiles and diagonal layers, for small FPGAs"
-    group.add_argument("--lean", action="store_true", default=None if from_loadable else False, help=text)
+    for name, meaning in FEATURES.items():
+        option, default = f"--{name.replace('_', '-')}", getattr(Config, name)
+        group.add_argument(option, action=argparse.BooleanOptionalAction, default=default, help=meaning)
     if from_loadable:
         group.add_argument("--lanes", type=positive, metavar="N", help="requantise lanes (as many as rows)")
         group.add_argument("--sbox", choices=SBOX_STYLES, default=Config.sbox, help=f"inverse S-boxes ({Config.sbox})")
@@ -113,26 +159,26 @@ def accelerator_for(loadable: "Loadable", args: argparse.Namespace | None = None
 
     What they leave open is the loadable's geometry and the usual memories, larger where the loadable needs more.
     """
-    given = {name: getattr(args, name, None) for name in (*SIZES, "lean", "lanes", "sbox")}
-    needs, fields = loadable.memory_needs, {"rows": loadable.header["rows"], "cols": loadable.header["cols"]}
+    given = {name: getattr(args, name, None) for name in (*SIZES, *FEATURES, "lanes", "sbox")}
+    needs, fields = loadable.memory_needs, {"rows": loadable.header.rows, "cols": loadable.header.cols}
     for name, need in needs.items():
         fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())
     fields["activation_words"] = needs["activation_words"]
     fields |= {name: value for name, value in given.items() if value is not None}
-    fields.setdefault("bytes_per_beat", min(loadable.header["bytes_per_beat"], fields["cols"]))
+    fields.setdefault("bytes_per_beat", min(loadable.header.bytes_per_beat, fields["cols"]))
     config = config_of(**fields, suite=loadable.suite)
     loadable.check_fits(config)
     return config
 
 
-def read_key_file(path: Path | None, suite: str) -> bytes:
-    """The key for something locked with `suite`, b"" if that is plain; DeeplockError if one is missing or needless."""
+def read_key_file(path: Path | None, locked_by: str) -> bytes:
+    """The key for what is locked with a suite, b"" if that does not lock; DeeplockError if one is missing or needless."""
     from deeplock.pymodel.lock.keyfile import read_key
 
-    if suite == "plain":
+    if not suite(locked_by).locks:
         if path is not None:
             raise DeeplockError("it is not locked: leave --key-file out, or lock it first")
         return b""
     if path is None:
-        raise DeeplockError(f"it is locked with suite {suite}: give --key-file")
+        raise DeeplockError(f"it is locked with suite {locked_by}: give --key-file")
     return read_key(path)

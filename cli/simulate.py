@@ -23,7 +23,7 @@ JSON: {"loadable", "network", "suite", "simulator", "rows", "cols", "bytes_per_b
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_accelerator, add_images, add_json, add_key_file, positive
+from deeplock.cli.options import add_accelerator, add_images, add_json, add_key_file, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -53,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="probability of a pause in a cycle of a stream (0)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the pauses (0)")
-    parser.add_argument("--waves", type=Path, metavar="FILE", help="write the signals, the key among them, to FILE")
-    parser.add_argument(
+    add_output(parser, "--waves", metavar="FILE", help="write the signals, the key among them, to FILE")
+    add_output(
+        parser,
         "--profile",
-        type=Path,
         metavar="FILE",
         help="print where the cycles of each layer went, and draw it as a PNG; runs the images once more for each layer",
     )

@@ -14,11 +14,12 @@ examples:
   deeplock synth --sweep fpga/flow/area.toml --scheduler tcp://10.0.0.1:8786 --json docs/results/area.json
 
 JSON: {"command", "rows": [{"device", "board": its name or null, the fields of the configuration ("rows", "cols",
-  "bytes_per_beat", "lanes", "suite", "sbox", ...; "sbox" and "key_bits" null in suite plain), "lut4", "ff", "carry", "bram",
-  "dsp", "spram", "lutram", "fmax_mhz": [one per seed, from 1], "critical_path": [[module, ns]] of the slowest, "cells": {by
-  nextpnr's names: [used, available], harness included}, "modules": {name: {resources}}, "harness": {resources}, "error": ""
-  or why there is no clock; of a board also "clock_mhz": what it needs, "meets": whether a seed reaches that}],
-  "components": [the same, but "component" and its arguments for the configuration], "tools": {program: version}}
+  "bytes_per_beat", "lanes", "suite", "key_sizes", "sbox", ...; "sbox" null where the suite does not lock), "lut4", "ff",
+  "carry", "bram", "dsp", "spram", "lutram", "fmax_mhz": [one per seed, from 1], "critical_path": [[module, ns]] of the
+  slowest, "cells": {by nextpnr's names: [used, available], harness included}, "modules": {name: {resources}}, "harness":
+  {resources}, "error": "" or why there is no clock; of a board also "clock_mhz": what it needs, "meets": whether a seed
+  reaches that}], "components": [the same, but "component" and its arguments for the configuration], "tools": {program:
+  version}}
 """
 
 import argparse
@@ -26,15 +27,27 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deeplock.cli.options import add_json, config_of, positive
-from deeplock.pymodel.spec.config import SBOX_STYLES, Config
+from deeplock.cli.options import add_json, add_output, config_of, positive
+from deeplock.pymodel.lock.suites import names
+from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 if TYPE_CHECKING:
     from deeplock.fpga.flow.jobs import Job
 
 __all__ = ["add_arguments", "run"]
 
-_CHOICES = {"suite": ("plain", "deep-lock"), "sbox": SBOX_STYLES}
+_CHOICES = {"suite": names(), "sbox": SBOX_STYLES}
+
+
+def _bitstreams(args: argparse.Namespace) -> list[Path]:
+    """Where a board's bitstream goes; none without a board."""
+    if args.board is None:
+        return []
+    from deeplock.fpga.boards import board
+    from deeplock.fpga.flow.families import find_device, find_family
+
+    family = find_family(find_device(board(args.board).device).family)
+    return [args.output or Path("build", f"{args.board}{family.bitstream}")]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,16 +59,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--jobs", type=positive, metavar="N", help="programs at a time on this machine (one a core)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster: tcp://HOST:PORT of its scheduler")
-    text = "where a board's bitstream goes (build/B with the suffix of its family, as build/icebreaker.bin)"
-    parser.add_argument("-o", "--output", type=Path, metavar="BITSTREAM", help=text)
+    text = "where a board's bitstream goes (build/B with its family's suffix, as build/icebreaker.bin)"
+    add_output(parser, "-o", "--output", metavar="BITSTREAM", files=_bitstreams, help=text)
     add_json(parser)
     group = parser.add_argument_group("accelerator", "with --device, default in brackets, or instead of the board's")
     for field in fields(Config):
         option, default = f"--{field.name.replace('_', '-')}", field.default
         if field.type is bool:
-            group.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
+            group.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=FEATURES.get(field.name)
+            )
         elif field.type is int:
             group.add_argument(option, type=int, metavar="N", default=argparse.SUPPRESS, help=f"({default})")
+        elif field.name == "key_sizes":
+            text = "bytes of the master keys that it takes (all of the suite's)"
+            group.add_argument(option, type=int, nargs="+", metavar="N", default=argparse.SUPPRESS, help=text)
         else:
             choices = _CHOICES[field.name]
             group.add_argument(option, choices=choices, default=argparse.SUPPRESS, help=f"({default})")
@@ -74,6 +92,8 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
 
     seeds = range(1, args.seeds + 1)
     given = {field.name: getattr(args, field.name) for field in fields(Config) if hasattr(args, field.name)}
+    if "key_sizes" in given:
+        given["key_sizes"] = tuple(given["key_sizes"])
     if args.output is not None and args.board is None:
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:
@@ -101,11 +121,10 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
-    families = [find_family(job.device.family) for job in jobs]
-    tools = versions({"yosys"} | {family.nextpnr for family in families})
-    output = args.output or Path("build", f"{args.board}{families[0].bitstream}")
-    if args.board is not None:
-        make_folder_of(output).unlink(missing_ok=True)  # so that no old one is taken for what failed to come
+    tools = versions({"yosys"} | {find_family(job.device.family).nextpnr for job in jobs})
+    outputs = [make_folder_of(output) for output in _bitstreams(args)]
+    for output in outputs:
+        output.resolve().unlink(missing_ok=True)  # so that no old one is taken for what failed to come
     with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, Progress() as progress:
         results = run_jobs(jobs, executor, progress)
     every = [row_of(result) for result in results]
@@ -123,6 +142,7 @@ def run(args: argparse.Namespace) -> None:
     write_json(args.json, {"command": command, "rows": rows, "components": components, "tools": tools})
     if failed := [f"{result.job.name}: {fault}" for result in results if (fault := fault_of(result))]:
         raise DeeplockError("; ".join(failed))
-    if args.board is not None and (best := results[0].best):
-        replace_file(output, best.bitstream)
-        print(f"bitstream: {output}, of seed {best.seed}")
+    for output in outputs:
+        if best := results[0].best:
+            replace_file(output, best.bitstream)
+            print(f"bitstream: {output}, of seed {best.seed}")

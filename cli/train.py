@@ -22,14 +22,20 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from deeplock.cli.options import add_data_dir, add_json, positive
+from deeplock.cli.options import add_data_dir, add_json, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
 
+def _files(args: argparse.Namespace) -> list[Path]:
+    """Checkpoint and network file."""
+    return [Path(f"{args.output}.{kind}.safetensors") for kind in ("float", "int8")]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", metavar="NETWORK", help="name of the network")
-    parser.add_argument("-o", "--output", metavar="PREFIX", required=True, help="the two files are named after it")
+    text = "the two files are named after it"
+    add_output(parser, "-o", "--output", type=str, metavar="PREFIX", required=True, files=_files, help=text)
     parser.add_argument("--seed", type=int, default=0, help="of the initial weights and of the order of the images (0)")
     parser.add_argument("--epochs", type=positive, help="passes over the training images (the network's usual number)")
     add_data_dir(parser)
@@ -52,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.zoo.preprocess import quantise_input
     from deeplock.pymodel.zoo.train import precision, save_checkpoint
 
-    files = [make_folder_of(Path(f"{args.output}.{kind}.safetensors")) for kind in ("float", "int8")]
+    files = [make_folder_of(file) for file in _files(args)]
     with Progress() as progress:
         trained = train_and_quantise(args.network, args.seed, args.epochs, args.data_dir, progress)
         network, data = trained.network, trained.data

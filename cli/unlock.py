@@ -13,7 +13,7 @@ JSON: {"kind": "checkpoint" | "loadable", "bytes", "file"}
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_json, add_key_file
+from deeplock.cli.options import add_json, add_key_file, add_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,7 +21,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="FILE", help="locked checkpoint or loadable")
     add_key_file(parser, "the master key", required=True)
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", required=True, help="the unlocked file")
+    add_output(parser, "-o", "--output", metavar="OUT", required=True, help="the unlocked file")
     add_json(parser)
 
 
@@ -31,13 +31,14 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.spec.loadable import Loadable
 
     key = read_key(args.key_file)
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
         unlocked = unlock_checkpoint(artefact, key)
-    elif not isinstance(artefact, Loadable) or artefact.suite == "plain":
+    elif not isinstance(artefact, Loadable) or not suite(artefact.suite).locks:
         raise DeeplockError(f"{args.input}: is not locked")
     else:
         unlocked = artefact.unlocked(key)

@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from deeplock.cli.output import markdown_table
-from deeplock.report.synth_tables import Table, component_table, core_table
+from deeplock.report.synth_tables import Table, component_table, core_table, key_of
 
 __all__ = ["area_figure", "area_summary", "area_tables"]
 
@@ -37,13 +37,15 @@ def area_tables(result: dict) -> dict[str, str]:
 def area_summary(result: dict) -> str:
     """What the lock costs, for README.md: a line for each locked accelerator whose clock is compared with the plain one's."""
     cells, head = core_table([row for row in result["rows"] if row["board"] is None])
-    shown = [head.index(name) for name in ("device", "array", "S-box", "key", "LUT4", "LUT4 more", "MHz", "clock")]
+    shown = [
+        head.index(name) for name in ("device", "array", "S-box", "key bytes", "LUT4", "LUT4 more", "MHz", "clock")
+    ]
     compared = [[line[index] for index in shown] for line in cells if line[head.index("clock")]]
     return _markdown((compared, [head[index] for index in shown]), 3)
 
 
 def _label(row: Row) -> str:
-    lock = row["suite"] if row["suite"] == "plain" else f"{row['sbox']}, key {row['key_bits'] or 'any'}"
+    lock = f"{row['sbox']}, key {key_of(row)}" if row["key_sizes"] else row["suite"]
     return f"{row['board'] or row['device']} {row['rows']}x{row['cols']} {lock}"
 
 

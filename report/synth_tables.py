@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-__all__ = ["component_table", "core_table", "module_table", "timing_lines"]
+__all__ = ["component_table", "core_table", "key_of", "module_table", "timing_lines"]
 
 _RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
 _RESULTS = ("fmax_mhz", "meets", "critical_path", "cells", "modules", "harness", "error")
-_OF_LOCK = ("suite", "sbox", "key_bits")
+_OF_LOCK = ("suite", "sbox", "key_sizes")
 
 Row = dict[str, Any]
 Table = tuple[list[list[object]], list[str]]
@@ -35,9 +35,14 @@ def _plain(row: Row, rows: Sequence[Row]) -> Row | None:
         measured = {*_OF_LOCK, *_RESOURCES, *_RESULTS}
         return [value for name, value in row.items() if name not in measured]
 
-    if row["suite"] == "plain":
+    if not row["key_sizes"]:
         return None
-    return next((other for other in rows if other["suite"] == "plain" and rest(other) == rest(row)), None)
+    return next((other for other in rows if not other["key_sizes"] and rest(other) == rest(row)), None)
+
+
+def key_of(row: Row) -> str:
+    """The bytes of the keys that a row takes."""
+    return ", ".join(map(str, row["key_sizes"]))
 
 
 def core_table(rows: Sequence[Row]) -> Table:
@@ -49,7 +54,7 @@ def core_table(rows: Sequence[Row]) -> Table:
         "lanes",
         "suite",
         "S-box",
-        "key",
+        "key bytes",
         "LUT4",
         "FF",
         "BRAM",
@@ -62,7 +67,7 @@ def core_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         line = [row["board"] or row["device"], f"{row['rows']}x{row['cols']}"]
         line += [row["bytes_per_beat"], row["lanes"], row["suite"]]
-        line += [row["sbox"] or "", "" if row["key_bits"] is None else row["key_bits"] or "any"]
+        line += [row["sbox"] or "", key_of(row)]
         line += [row[name] for name in ("lut4", "ff", "bram", "dsp")] + [_megahertz(row)]
         plain = _plain(row, rows)
         line.append(f"{100 * (row['lut4'] / plain['lut4'] - 1):+.1f} %" if plain else "")
@@ -79,7 +84,7 @@ def component_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         what = [str(row[name]) for name in ("direction", "core") if name in row]
         what += [f"B={row['bytes_per_beat']}"] if "bytes_per_beat" in row else []
-        what += [f"key {row['key_bits'] or 'any'}"] if "key_bits" in row else []
+        what += [f"key {key_of(row)}"] if "key_sizes" in row else []
         line = [row["device"], row["component"], row.get("sbox", ""), " ".join(what)]
         lines.append(line + [row[name] for name in ("lut4", "ff", "bram", "dsp")] + [_megahertz(row)])
     return lines, head

@@ -5,17 +5,13 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from deeplock.pymodel.network.network import (
-    Add,
-    AveragePool,
-    Conv,
-    Layer,
-    MaxPool,
-    Network,
-    Quantisation,
-    Shape,
-    output_shapes,
-)
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = ["UNUSED", "adds", "average_pools", "cases", "chains", "convs", "network_of"]
 

@@ -52,7 +52,7 @@ _25F = Board(
         accumulators=512,
         program_words=512,
         ifmap_bytes=1024,
-        key_bits=128,
+        key_sizes=(16,),
         sbox="rom",
     ),
     clock_hz=50_000_000,

@@ -18,8 +18,8 @@ from deeplock.hw.lock.composite_sbox import CompositeSbox
 from deeplock.hw.lock.key_schedule import KeySchedule
 from deeplock.hw.lock.sbox import STYLES, Sbox
 from deeplock.hw.lock.unlock import UnlockUnit
-from deeplock.pymodel.lock.key_schedule import KEY_SIZES
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.sim.riscv.cores import CORES, packaged_verilog
 
@@ -42,9 +42,9 @@ class Design:
 
 def core(config: Config) -> Design:
     """An accelerator, without a board around it."""
-    locks = config.suite != "plain"
+    locks = suite(config.suite).locks
     name = f"{config.rows}x{config.cols} B={config.bytes_per_beat} lanes={config.lanes} {config.suite}"
-    fields = asdict(config) | ({} if locks else {"sbox": None, "key_bits": None})
+    fields = asdict(config) | ({} if locks else {"sbox": None})
     source = partial(harness_source, partial(Accelerator, config), True)
     return Design(f"{name} {config.sbox}" if locks else name, fields, source)
 
@@ -61,12 +61,12 @@ _ARGUMENTS = {
     "direction": ("forward", "inverse", "both"),
     "sbox": STYLES,
     "bytes_per_beat": (4, 8, 16),
-    "key_bits": (0, 128, 192, 256),
+    "key_sizes": ((16,), (24,), (32,), (16, 24, 32)),
     "core": tuple(CORES),
 }
 
 
-def _component(kind: str, make: Callable[[], Component], **arguments: int | str) -> Design:
+def _component(kind: str, make: Callable[[], Component], **arguments: int | str | tuple[int, ...]) -> Design:
     for name, value in arguments.items():
         if value not in _ARGUMENTS[name]:
             raise ValueError(f"{name} must be one of {', '.join(map(str, _ARGUMENTS[name]))}, not {value}")
@@ -84,11 +84,10 @@ def sbox(direction: str, sbox: str) -> Design:
     return _component("sbox", make, direction=direction, sbox=sbox)
 
 
-def key_schedule(bytes_per_beat: int, key_bits: int, sbox: str) -> Design:
-    """A key schedule for keys of 128, 192 or 256 bits, or with 0 for all three; ValueError for anything else."""
-    sizes = KEY_SIZES if key_bits == 0 else (key_bits // 8,)
-    make = partial(KeySchedule, bytes_per_beat, sbox, sizes)
-    return _component("key_schedule", make, bytes_per_beat=bytes_per_beat, key_bits=key_bits, sbox=sbox)
+def key_schedule(bytes_per_beat: int, key_sizes: tuple[int, ...], sbox: str) -> Design:
+    """A key schedule for keys of 16, of 24, of 32 bytes, or of all three; ValueError for anything else."""
+    make = partial(KeySchedule, bytes_per_beat, sbox, key_sizes)
+    return _component("key_schedule", make, bytes_per_beat=bytes_per_beat, key_sizes=key_sizes, sbox=sbox)
 
 
 def unlock_unit(bytes_per_beat: int, sbox: str) -> Design:

@@ -1,6 +1,7 @@
 """Sweeps: tables of designs and devices, in TOML.
 
-TOML, because a list in a field stands for one row with each of its values, and because it takes comments:
+TOML, because a list in a field stands for one row with each of its values (of which a list is one), and because it takes
+comments:
 
     [[core]]
     device = ["lfe5u-25f", "lfe5u-85f"]
@@ -17,7 +18,7 @@ TOML, because a list in a field stands for one row with each of its values, and 
     component = "key_schedule"
     device = "up5k"
     bytes_per_beat = 4
-    key_bits = [0, 128, 192, 256]
+    key_sizes = [[16], [24], [32], [16, 24, 32]]
     sbox = "rom"
 
 A `core` takes the fields of `Config` and has its defaults, or with a `board` those of that board's accelerator
@@ -47,10 +48,10 @@ _KINDS = ("core", "board", "component")
 
 
 def _rows(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every combination of the values of fields that are lists."""
+    """Every combination of the values of fields that are lists; a value that is a list is a tuple."""
     choices = [value if isinstance(value, list) else [value] for value in table.values()]
     for values in product(*choices):
-        yield dict(zip(table, values, strict=True))
+        yield {name: tuple(v) if isinstance(v, list) else v for name, v in zip(table, values, strict=True)}
 
 
 def _design(kind: str, fields: dict[str, Any]) -> tuple[Design, Device]:

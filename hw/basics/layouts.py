@@ -1,14 +1,19 @@
-"""Structures that travel between components, made from the tables of pymodel/spec/program.py."""
+"""Structures that travel between components, made from the layouts of pymodel/spec."""
+
+from collections.abc import Sequence
 
 from amaranth import signed, unsigned
 from amaranth.lib import data
 
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, WORDS
+from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.entry import ENTRY
+from deeplock.pymodel.spec.header import Header
+from deeplock.pymodel.spec.layout import Layout
 
 __all__ = [
-    "FEEDER_WORDS", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "beat_layout", "entry_layout", "feeder_fields",
-    "loader_fields", "post_fields", "tag_layout", "word_layout",
+    "FEEDER_WORDS", "EntryLayout", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "beat_layout", "entry_layout",
+    "feeder_fields", "loader_fields", "post_fields", "tag_layout", "word_layout",
 ]  # fmt: skip
 
 LOADER_WORDS = (0, 1, 2, 3)
@@ -16,38 +21,39 @@ FEEDER_WORDS = (0, 1, 4, 5, 6, 7, 8, 9, 10, 11)
 POST_WORDS = (12, 13, 14)
 
 
-def _fields(layout, words: tuple[int, ...]) -> data.FlexibleLayout:
-    """The named fields of the chosen 32-bit words, laid one after the other."""
-    members = {}
-    for index, word in enumerate(words):
-        offset = 32 * index
-        for field in layout.words[word]:
-            if field.name != "reserved":
-                members[field.name] = data.Field(signed(field.bits) if field.signed else unsigned(field.bits), offset)
-            offset += field.bits
+def _fields(layout: Layout, words: Sequence[int]) -> data.FlexibleLayout:
+    """The fields of the chosen 32-bit words, laid one after the other."""
+    members = {
+        name: data.Field((signed if field.signed else unsigned)(field.bits), 32 * words.index(field.word) + field.low)
+        for name, field in layout.fields.items()
+        if field.word in words
+    }
     return data.FlexibleLayout(32 * len(words), members)
 
 
-HeaderLayout = _fields(HEADER, tuple(range(WORDS)))
-loader_fields = _fields(DESCRIPTOR, LOADER_WORDS)
-feeder_fields = _fields(DESCRIPTOR, FEEDER_WORDS)
-post_fields = _fields(DESCRIPTOR, POST_WORDS)
+HeaderLayout = _fields(Header.layout, range(Header.layout.words))
+EntryLayout = _fields(ENTRY, range(ENTRY.words))
+"""An entry in the parameter stream; see `entry_layout`."""
+loader_fields = _fields(Descriptor.layout, LOADER_WORDS)
+feeder_fields = _fields(Descriptor.layout, FEEDER_WORDS)
+post_fields = _fields(Descriptor.layout, POST_WORDS)
 
 
 def entry_layout(sum_bits: int) -> data.StructLayout:
-    """How one output channel is requantised: parameters.py, `_encode_entries`. Of the halves one can be written alone.
+    """How one output channel is requantised, with the fields of spec/entry.py. Of the halves one can be written alone.
 
     bias        its low `sum_bits` bits
     multiplier  below the leading one
     shift_1     shift - 1
     """
-    scale = {"multiplier": 15, "shift_1": 6}
+    scale = {name: ENTRY.fields[name].bits for name in ("multiplier", "shift_1")}
     return data.StructLayout({"bias": signed(sum_bits)} | scale | {"unused": sum_bits - sum(scale.values())})
 
 
-def beat_layout(bytes_per_beat: int) -> data.StructLayout:
-    """A beat of a stream of bytes: its bytes, the first in the lowest bits, and whether it is the last of its packet."""
-    return data.StructLayout({"data": 8 * bytes_per_beat, "last": 1})
+def beat_layout(bytes_per_beat: int, keep: bool = False) -> data.StructLayout:
+    """A beat of a stream of bytes: its bytes, the first in the lowest bits, with `keep` which of them there are, and whether it
+    is the last of its packet."""
+    return data.StructLayout({"data": 8 * bytes_per_beat} | ({"keep": bytes_per_beat} if keep else {}) | {"last": 1})
 
 
 def tag_layout(config: Config) -> data.StructLayout:

@@ -1,19 +1,46 @@
 """Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from deeplock.hw.array.array import WeightWrite
-from deeplock.hw.basics.layouts import LOADER_WORDS, beat_layout, loader_fields
+from deeplock.hw.basics.bundles import Run
+from deeplock.hw.basics.layouts import LOADER_WORDS, EntryLayout, beat_layout, loader_fields
 from deeplock.hw.basics.loops import chosen, counted
 from deeplock.hw.families.placement import SPAN, kept_if_large, load_span
 from deeplock.hw.post.post import EntryWrite
-from deeplock.pymodel.compiler.parameters import ENTRY_BYTES
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import OPCODE
+from deeplock.pymodel.spec.descriptor import OPCODE
+from deeplock.pymodel.spec.entry import ENTRY
 
-__all__ = ["WeightLoader"]
+__all__ = ["LoaderReport", "TileHandover", "WeightLoader"]
+
+
+class TileHandover(wiring.Signature):
+    """A weight loader's end of what goes between it and who takes its tiles.
+
+    Members:
+        full  a tile waits in the shadow registers
+        swap  the array takes it in this cycle
+    """
+
+    def __init__(self):
+        super().__init__({"full": Out(1), "swap": In(1)})
+
+
+class LoaderReport(wiring.Signature):
+    """What a weight loader tells of itself.
+
+    Members:
+        idle   all inferences are loaded
+        waits  both banks of entries hold a group that the post-processor is not done with
+        bad    pulse, a cycle later: a descriptor is wrong, or parameters and program disagree
+    """
+
+    def __init__(self):
+        super().__init__({"idle": Out(1), "waits": Out(1), "bad": Out(1)})
 
 
 class WeightLoader(wiring.Component):
@@ -23,23 +50,19 @@ class WeightLoader(wiring.Component):
     has gone: so neither loadable nor key stream wait for what the array does in the same cycle.
 
     Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
-    that have tiles of a single beat, and always with `config.lean`, which has no such register, the next tile's first beat
-    comes a cycle later. Latency: from a beat to its write 1 cycle, for entries 2, with `config.lean` 0; a tile is `full` in
-    the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
+    that have tiles of a single beat, and always without `config.pipeline_registers`, one of which that register is, the next
+    tile's first beat comes a cycle later. Latency: from a beat to its write 1 cycle, for entries 2, or without these registers
+    0; a tile is `full` in the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
 
     Members:
-        run, layers, count  while `run`: `count` inferences of `layers` layers
-        address, word  read port of the program memory: `word` is what `address` was in the last cycle
-        parameters     unlocked beats; `last` marks the last one of an inference
-        weights        shadow register writes
-        entries        requantise entry writes
-        full           a tile waits in the shadow registers
-        swap           the array takes it in this cycle
-        group_done     pulse: the post-processor is done with a group's entries
-        inferences     inferences whose parameters are all loaded
-        idle           all inferences are loaded
-        waits          both banks of entries hold a group that the post-processor is not done with
-        bad            pulse, a cycle later: a descriptor is wrong, or parameters and program disagree
+        run, layers  inferences of `layers` layers
+        program      read port of the program memory
+        parameters   unlocked beats; `last` marks the last one of an inference
+        weights      shadow register writes
+        entries      requantise entry writes
+        tiles        see TileHandover
+        inferences   inferences whose parameters are all loaded
+        report       see LoaderReport
     """
 
     def __init__(self, config: Config):
@@ -47,21 +70,15 @@ class WeightLoader(wiring.Component):
         beat = beat_layout(config.bytes_per_beat)
         super().__init__(
             {
-                "run": In(1),
+                "run": In(Run()),
                 "layers": In(8),
-                "count": In(16),
-                "address": Out(range(config.program_words)),
-                "word": In(32),
+                "program": In(memory.ReadPort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "parameters": In(stream.Signature(beat)),
                 "weights": Out(WeightWrite(config)),
                 "entries": Out(EntryWrite(config)),
-                "full": Out(1),
-                "swap": In(1),
-                "group_done": In(1),
+                "tiles": Out(TileHandover()),
                 "inferences": Out(16),
-                "idle": Out(1),
-                "waits": Out(1),
-                "bad": Out(1),
+                "report": Out(LoaderReport()),
             }
         )
 
@@ -76,8 +93,8 @@ class WeightLoader(wiring.Component):
         ended = Signal()  # the last beat of this inference was taken
         loads_entries, entries_loaded = Signal(), Signal()
         loads_tiles, tile_loaded, group_loaded = Signal(), Signal(), Signal()
-        m.d.sync += self.full.eq(tile_loaded | (self.full & ~self.swap))
-        m.d.sync += held_groups.eq(held_groups + entries_loaded - self.group_done)
+        m.d.sync += self.tiles.full.eq(tile_loaded | (self.tiles.full & ~self.tiles.swap))
+        m.d.sync += held_groups.eq(held_groups + entries_loaded - self.entries.done)
 
         beat = self.parameters
         take = Signal()
@@ -87,38 +104,38 @@ class WeightLoader(wiring.Component):
 
         written = Signal.like(beat.payload.data)  # what entries and tiles are written from
         self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
-        fold = Const(0) if self._config.lean else Mux(last_group, fields.fold, 0)
+        fold = Mux(last_group, fields.fold, 0) if self._config.folding else Const(0)
         self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
 
-        m.d.sync += self.bad.eq(0)
+        m.d.sync += self.report.bad.eq(0)
         read = Signal(range(len(LOADER_WORDS) + 2))
-        m.d.comb += self.address.eq(Cat(read[:2], Const(0, 2), layer))
+        m.d.comb += self.program.addr.eq(Cat(read[:2], Const(0, 2), layer))
         next_inferences = Signal.like(self.inferences)
         ending, all_in = Signal(), Signal()  # this inference is the last one, known a cycle later; no more to come
         m.d.comb += next_inferences.eq(self.inferences + 1)
-        m.d.sync += ending.eq(next_inferences == self.count)
+        m.d.sync += ending.eq(next_inferences == self.run.count)
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(self.run & ~all_in):
+                with m.If(self.run.active & ~all_in):
                     m.next = "FETCH"
-                m.d.comb += self.idle.eq(all_in)
+                m.d.comb += self.report.idle.eq(all_in)
 
             with m.State("FETCH"):
                 m.d.sync += read.eq(read + 1)
                 with m.Switch(read):
                     for index in range(len(LOADER_WORDS)):
                         with m.Case(index + 1):
-                            m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.word)
+                            m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.program.data)
                 with m.If(read == len(LOADER_WORDS) + 1):
                     m.d.sync += [layer.eq(layer + 1), read.eq(0)]
                     with m.If(self._is_bad(fields)):
-                        m.d.sync += self.bad.eq(1)
+                        m.d.sync += self.report.bad.eq(1)
                         m.next = "STOPPED"
                     with m.Else():
                         m.next = "ENTRIES"
 
             with m.State("ENTRIES"):
-                m.d.comb += [self.waits.eq(held_groups[1]), loads_entries.eq(~held_groups[1])]
+                m.d.comb += [self.report.waits.eq(held_groups[1]), loads_entries.eq(~held_groups[1])]
                 with m.If(entries_loaded):
                     m.d.sync += bank.eq(~bank)
                     m.next = "TILES"
@@ -134,14 +151,14 @@ class WeightLoader(wiring.Component):
                             m.next = "LAST"
 
             with m.State("LAST"):
-                m.d.sync += self.bad.eq(~ended)
+                m.d.sync += self.report.bad.eq(~ended)
                 m.d.sync += [self.inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
                 m.next = "IDLE"
 
             with m.State("STOPPED"):
                 pass
         with m.If(beat.ready & ended):
-            m.d.sync += self.bad.eq(1)
+            m.d.sync += self.report.bad.eq(1)
         return m
 
     def _is_bad(self, fields):
@@ -152,8 +169,8 @@ class WeightLoader(wiring.Component):
             | (fields.cblocks == 0)
             | (fields.rows_last == 0)
             | (fields.rows_last > self._config.rows)
-            | (fields.fold > (0 if self._config.lean else (self._config.cols - 1).bit_length()))
-            | (self._config.lean & fields.diagonal)
+            | (fields.fold > ((self._config.cols - 1).bit_length() if self._config.folding else 0))
+            | (fields.diagonal & (not self._config.diagonal))
         )
 
     def _load_entries(
@@ -162,35 +179,35 @@ class WeightLoader(wiring.Component):
         """One column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
         config = self._config
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
-        per_beat = max(1, size // ENTRY_BYTES)
+        per_beat = max(1, size // ENTRY.size)
         column = Signal(range(cols), name="entry_column")
-        diagonal = Const(0) if config.lean else fields.diagonal
-        whole = size >= ENTRY_BYTES  # a beat has entries, not half of one
+        diagonal = fields.diagonal if config.diagonal else Const(0)
+        whole = size >= ENTRY.size  # a beat has entries, not half of one
         ends = Signal(init=int(whole))  # a beat has the last half of its entries
         if not whole:
             word = word.replicate(2)
             with m.If(enable & take):
                 m.d.sync += ends.eq(~ends)
 
-        # unless lean they are written a cycle later than weights: what there is to choose from lies far apart
+        # with `pipeline_registers` a cycle later than weights: what there is to choose from lies far apart
         entries = Signal.like(self.entries.entries)
         biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
         address = Cat(column[(lanes - 1).bit_length() :], bank)
         writes = [(self.entries.biases, biases), (self.entries.scales, scales), (self.entries.address, address)]
-        if config.lean:
-            m.d.comb += [port.eq(value) for port, value in [*writes, (self.entries.entries, entries)]]
-        else:
+        if config.pipeline_registers:
             for port, value in writes:
                 taken = Signal.like(port)
                 m.d.sync += [taken.eq(value), port.eq(taken)]
             m.d.sync += self.entries.entries.eq(entries)
+        else:
+            m.d.comb += [port.eq(value) for port, value in [*writes, (self.entries.entries, entries)]]
         for lane in range(lanes):
-            part = word.word_select(lane % per_beat, 64)
+            part = data.View(EntryLayout, word.word_select(lane % per_beat, EntryLayout.size))
             entry = entries[lane]
             m.d.comb += [
-                entry.bias.eq(Mux(diagonal, fields.bias, part[: config.sum_bits].as_signed())),
-                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part[32:47])),
-                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part[48:54])),
+                entry.bias.eq(Mux(diagonal, fields.bias, part.bias[: config.sum_bits].as_signed())),
+                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part.multiplier)),
+                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part.shift_1)),
             ]
         with m.If(enable & diagonal):
             m.d.comb += [biases.eq(-1), scales.eq(-1)]
@@ -212,7 +229,7 @@ class WeightLoader(wiring.Component):
     ) -> None:
         """One column group's weight tiles, row by row; done with the group's last beat."""
         config = self._config
-        diagonal = Const(0) if config.lean else fields.diagonal
+        diagonal = fields.diagonal if config.diagonal else Const(0)
         rows, slices = config.rows, config.cols // config.bytes_per_beat
         # minus the channel blocks to come, minus one; not counted where a tile holds several k-blocks
         block = Signal(12)
@@ -229,7 +246,7 @@ class WeightLoader(wiring.Component):
 
         todo = Signal(17)  # 2 ** 16 minus the k-blocks to come, minus one
         in_tile: Value = Const(1)  # k-blocks; from a register, as only a group's first tile needs it to be new
-        if not config.lean:
+        if config.folding:
             in_tile = Signal(config.cols.bit_length())
             m.d.sync += in_tile.eq(Const(1) << fold)
         next_todo = counted(todo, ~enable, ~fields.kblocks, in_tile)
@@ -266,7 +283,7 @@ class WeightLoader(wiring.Component):
         beat = Signal.like(written)
         made: Value = diagonal
         for lane in range(config.bytes_per_beat):
-            if lane % SPAN == 0 and not config.lean:  # a register for each span
+            if lane % SPAN == 0 and config.diagonal and config.pipeline_registers:  # a register for each span
                 made = Signal(name=f"diagonal_{lane}", attrs=kept_if_large(config))
                 m.d.sync += made.eq(diagonal)
             here = made & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
@@ -280,8 +297,8 @@ class WeightLoader(wiring.Component):
                 here = (row == at) & (part == index * span // config.bytes_per_beat)
                 m.d.comb += load[at * spans + index].eq(accept & here)
         # after a reset zeros are written everywhere: that clears the shadow registers
-        goes = Const(1) if config.lean else self._hold(m, single, accept, last_beat, waiting)
-        if config.lean:
+        goes = self._hold(m, single, accept, last_beat, waiting) if config.pipeline_registers else Const(1)
+        if not config.pipeline_registers:
             resetting = Signal(init=1)
             loads = load | resetting.replicate(len(load))
             m.d.sync += resetting.eq(0)
@@ -296,17 +313,17 @@ class WeightLoader(wiring.Component):
             self.weights.data.eq(written),
             self.weights.load.eq(Cat(loads[:held] & goes.replicate(held), loads[held:])),
         ]
-        if config.lean:
-            m.d.comb += waiting.eq(self.full)
+        if not config.pipeline_registers:
+            m.d.comb += waiting.eq(self.tiles.full)
 
     def _hold(self, m: Module, single: Signal, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:
         """Whether the beat in the register goes on into the array; `waiting`: the next one must not come into the register."""
         first = Signal(init=1)  # the next beat is the first of its tile
         early = Signal()  # the beat in the register was taken while the tile before waited
-        goes = ~(early & self.full)
-        m.d.comb += waiting.eq(self.full & (early | (first & single)))
+        goes = ~(early & self.tiles.full)
+        m.d.comb += waiting.eq(self.tiles.full & (early | (first & single)))
         with m.If(accept):
             m.d.sync += first.eq(last_beat)
         with m.If(goes):
-            m.d.sync += early.eq(accept & self.full)
+            m.d.sync += early.eq(accept & self.tiles.full)
         return goes

@@ -3,25 +3,17 @@
 from collections.abc import Callable, Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.lock.sbox import Sbox
 from deeplock.pymodel.lock.key_schedule import KEY_SIZES, rcons
 from deeplock.pymodel.lock.sbox import POLYNOMIAL
 
-__all__ = ["KeySchedule", "KeySize"]
+__all__ = ["KeySchedule"]
 
-
-class KeySize(enum.Enum, shape=2):
-    """Length of the master key."""
-
-    AES_128 = 0
-    AES_192 = 1
-    AES_256 = 2
-
-
-_WORDS = {size: key_bytes // 4 for size, key_bytes in zip(KeySize, KEY_SIZES, strict=True)}
+_CODES = {16: 0b00, 24: 0b01, 32: 0b10}
+"""What a register keeps of a key size: bits 5 and 3 of its bytes."""
 
 
 class KeySchedule(wiring.Component):
@@ -53,8 +45,8 @@ class KeySchedule(wiring.Component):
     -------
     key : In(256)
         Master key, byte 0 in bits 0..7; sampled in the cycle of `start` or `again`. A shorter key leaves the upper bits unused.
-    key_size : In(KeySize)
-        Sampled with the key; one of `key_sizes`.
+    key_size : In(6)
+        In bytes, one of `key_sizes`; sampled with the key.
     start : In(1)
         Begin the stream anew; a beat that waits to be taken is lost.
     again : In(1)
@@ -76,14 +68,14 @@ class KeySchedule(wiring.Component):
             raise ValueError(f"bytes_per_beat must be 4, 8 or 16, not {bytes_per_beat}")
         if not key_sizes or not set(key_sizes) <= set(KEY_SIZES):
             raise ValueError(f"key_sizes must be some of {KEY_SIZES}, not {tuple(key_sizes)}")
-        self._counts = {size: count for size, count in _WORDS.items() if 4 * count in key_sizes}
+        self._codes = {size: code for size, code in _CODES.items() if size in key_sizes}
         self._beat = bytes_per_beat // 4
         cuts = ("forms", "norm") if bytes_per_beat == 4 else ("forms",)
         self._sbox = Sbox(4, "lut" if style == "composite" and bytes_per_beat == 16 else style, cuts=cuts)
         super().__init__(
             {
                 "key": In(256),
-                "key_size": In(KeySize),
+                "key_size": In(6),
                 "start": In(1),
                 "again": In(1),
                 "clear": In(1),
@@ -98,10 +90,11 @@ class KeySchedule(wiring.Component):
         beat = self._beat
         same_beat = beat == 4  # what SubWord gives is due in the beat that needs it
         wait = max(sbox.latency - 1, 0)  # beats from the one that needs it to the one in which the S-boxes give it
-        counts = self._counts
-        several = len(counts) > 1
-        size = Signal(KeySize) if several else Const(next(iter(counts)), KeySize)
-        depth = max(counts.values())
+        codes = self._codes
+        several = len(codes) > 1
+        given = Cat(self.key_size[3], self.key_size[5])
+        size = Signal(2) if several else Const(next(iter(codes.values())), 2)
+        depth = max(codes) // 4
         # word_0 is the oldest unsent; Nk of them count
         words = [Signal(32, name=f"word_{i}", reset_less=True) for i in range(depth)]
         phase = Signal(range(8))  # place of word_0 in the stream, modulo Nk
@@ -117,15 +110,15 @@ class KeySchedule(wiring.Component):
         # Where SubWord falls among the new words: before the first, before the third (AES-192 only, where a beat is
         # four words), or nowhere. Half-way through the eight words of AES-256 it goes without RotWord and Rcon.
         def half_way(phase: Value) -> Value:
-            return (size == KeySize.AES_256) & (phase == 4)
+            return (size == _CODES[32]) & (phase == 4)
 
         def before_first(phase: Value) -> Value:
             return (phase == 0) | half_way(phase)
 
         def before_third(phase: Value) -> Value:
-            return (size == KeySize.AES_192) & (phase == 4) if same_beat else Const(0)
+            return (size == _CODES[24]) & (phase == 4) if same_beat else Const(0)
 
-        came_half_way = (size == KeySize.AES_256) & (phase == 4 + wait)
+        came_half_way = (size == _CODES[32]) & (phase == 4 + wait)
         comes = (phase == wait) | came_half_way
 
         next_rcon = Signal.like(rcon)
@@ -137,7 +130,7 @@ class KeySchedule(wiring.Component):
         # output, if this beat has some, and `rest`: words, each summand one or two that are next to each other, and Rcon.
         def rest_of(count: int, summand: Callable[[int], Value], phase: Value, rcon: Value, last: Value) -> Value:
             total = Mux(before_third(phase), 0, summand(0)) ^ summand(2)
-            if count == _WORDS[KeySize.AES_192]:
+            if count == 6:
                 total ^= Mux(phase == 0, summand(4), 0)
             return total ^ Mux(before_first(phase) | before_third(phase), Mux(half_way(phase), 0, rcon), last)
 
@@ -151,10 +144,11 @@ class KeySchedule(wiring.Component):
         rest, next_rest = Signal(32, reset_less=True), Signal(32)  # with beats of four
         taken = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0) if same_beat else new[-1]
         with m.Switch(size):
-            for key_size, count in counts.items():
-                with m.Case(key_size):
+            for key_size, code in codes.items():
+                with m.Case(code):
+                    count = key_size // 4
                     # the last new word is what SubWord takes, but where it takes the second of the next beat
-                    last_new = new[-1] if (count, beat) == (_WORDS[KeySize.AES_192], 4) else taken
+                    last_new = new[-1] if (count, beat) == (6, 4) else taken
                     newest = words[count - (1 + wait) * beat : count]
                     if not same_beat:
                         newest = [word ^ late for word in newest]
@@ -183,9 +177,10 @@ class KeySchedule(wiring.Component):
         with m.If(self.clear):
             m.d.comb += to_sbox.eq(0)
         with m.Elif(begins):
-            with m.Switch(self.key_size if several else size):
-                for key_size, count in counts.items():
-                    with m.Case(key_size):
+            with m.Switch(given if several else size):
+                for key_size, code in codes.items():
+                    with m.Case(code):
+                        count = key_size // 4
                         key = [self.key.word_select(i, 32) for i in range(count)]
                         m.d.comb += to_sbox.eq(key[-1].rotate_right(8))
                         if same_beat:
@@ -203,7 +198,7 @@ class KeySchedule(wiring.Component):
             with m.If(begins):
                 m.d.sync += [Cat(words).eq(self.key), phase.eq(0), rcon.eq(first_rcon), active.eq(1)]
                 if several:
-                    m.d.sync += size.eq(self.key_size)
+                    m.d.sync += size.eq(given)
             with m.Else():
                 m.d.sync += [Cat(words).eq(Cat(moved)), phase.eq(next_phase), rcon.eq(next_rcon)]
 

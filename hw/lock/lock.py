@@ -1,71 +1,60 @@
-"""What a lock suite is in hardware: the one file that knows which suite the accelerator has."""
+"""What a lock is in hardware: one signature, and a file in this folder for each suite that has hardware."""
 
-from amaranth import Module
+from importlib import import_module
+from importlib.util import find_spec
+
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.layouts import beat_layout
-from deeplock.hw.lock.key_schedule import KeySchedule, KeySize
-from deeplock.hw.lock.unlock import UnlockUnit
-from deeplock.pymodel.lock.key_schedule import KEY_SIZES
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["Lock"]
+__all__ = ["LockSignature", "MasterKey", "lock_of"]
 
 
-class Lock(wiring.Component):
-    """Locked parameters in, plain parameters out; for suite `plain` wires.
-
-    Every parameter section (up to `last`) meets the key stream from byte 0 on.
-
-    Latency: 1 cycle, `plain` 0. Throughput: one beat a cycle, also from one section to the next.
+class MasterKey(wiring.Signature):
+    """A master key on its way into the lock.
 
     Members:
-        key, key_bytes  master key, sampled with `start` and at the end of every section; 16, 24 or 32 bytes
-        start           pulse: a run begins
-        clear           drop and zeroise what is inside
-        locked, plain   the parameters
-        starved         a locked beat is inside and waits for the key stream
+        value  byte 0 in bits 7..0
+        size   in bytes, one of config.key_sizes
     """
 
-    def __init__(self, config: Config):
-        self._config = config
-        self._locks = SUITES[config.suite].locks
-        beats = stream.Signature(beat_layout(config.bytes_per_beat))
-        super().__init__(
-            {
-                "key": In(256),
-                "key_bytes": In(6),
-                "start": In(1),
-                "clear": In(1),
-                "locked": In(beats),
-                "plain": Out(beats),
-                "starved": Out(1),
-            }
-        )
+    def __init__(self):
+        super().__init__({"value": Out(256), "size": Out(6)})
 
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        config = self._config
-        if not self._locks:
-            connect(m, flipped(self.locked), flipped(self.plain))
-            return m
-        m.submodules.key_schedule = schedule = KeySchedule(config.bytes_per_beat, config.sbox, config.key_sizes)
-        m.submodules.unlock_unit = unit = UnlockUnit(config.bytes_per_beat, config.sbox, SUITES[config.suite].sbox)
-        connect(m, flipped(self.locked), unit.locked)
-        connect(m, schedule.output, unit.key_stream)
-        connect(m, unit.plain, flipped(self.plain))
-        m.d.comb += [
-            schedule.key.eq(self.key),
-            schedule.start.eq(self.start),
-            schedule.again.eq(unit.plain.payload.last),
-            schedule.clear.eq(self.clear),
-            unit.clear.eq(self.clear),
-            self.starved.eq(unit.starved),
-        ]
-        with m.Switch(self.key_bytes):
-            for size, key_bytes in zip(KeySize, KEY_SIZES, strict=True):
-                with m.Case(key_bytes):
-                    m.d.comb += schedule.key_size.eq(size)
-        return m
+
+def LockSignature(config: Config) -> wiring.Signature:
+    """Locked parameters in, plain parameters out; every parameter section, up to `last`, is locked for itself.
+
+    Members:
+        key            stable from `start` to the end of a run
+        start          pulse: a run begins
+        clear          drop and zeroise what is inside
+        locked, plain  the parameters
+        starved        a locked beat is inside and waits for the key stream
+    """
+    beats = stream.Signature(beat_layout(config.bytes_per_beat))
+    return wiring.Signature(
+        {
+            "key": In(MasterKey()),
+            "start": In(1),
+            "clear": In(1),
+            "locked": In(beats),
+            "plain": Out(beats),
+            "starved": Out(1),
+        }
+    )
+
+
+def lock_of(config: Config) -> wiring.Component:
+    """The lock of `config.suite`: component `Lock` of the file of this folder that has the suite's name.
+
+    Raises:
+        DeeplockError: there is no such file.
+    """
+    file = config.suite.replace("-", "_")
+    if find_spec(f"{__package__}.{file}") is None:
+        raise DeeplockError(f"suite {config.suite} has no hardware: there is no hw/lock/{file}.py")
+    return import_module(f"{__package__}.{file}").Lock(config)

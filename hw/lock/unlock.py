@@ -26,7 +26,7 @@ class UnlockUnit(wiring.Component):
     style : "rom" | "lut" | "composite"
         Of the inverse S-boxes.
     sbox : uint8 [256]
-        The substitution that locked (pymodel.lock.suites.Suite.sbox).
+        The substitution that locked (pymodel.lock.suite.Suite.sbox).
 
     Members
     -------

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from deeplock.pymodel.network.network import Conv
+from deeplock.pymodel.network.layer import Weighted
 from deeplock.pymodel.zoo import trained
 
 __all__ = ["information", "like", "model_of", "other_networks", "weights_of"]
@@ -19,7 +19,7 @@ _SMOOTHING = 0.5
 def weights_of(network: str) -> dict[str, np.ndarray]:
     """The int8 weights of a trained network by tensor name, `<layer>.weight`."""
     layers = trained.load(network).layers
-    return {f"{layer.name}.weight": layer.weight for layer in layers if isinstance(layer, Conv)}
+    return {f"{layer.name}.weight": layer.weight for layer in layers if isinstance(layer, Weighted)}
 
 
 def other_networks(network: str) -> tuple[str, ...]:

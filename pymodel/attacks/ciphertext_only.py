@@ -24,9 +24,21 @@ from deeplock.pymodel.attacks.strand_search import UNIT, Found, merge, search
 from deeplock.pymodel.attacks.strands import STRANDS, last_word_bytes
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
-from deeplock.pymodel.lock.suites import Suite, suite
+from deeplock.pymodel.lock.key_schedule import expand_key
+from deeplock.pymodel.lock.suites.deep_lock import SUITE, DeepLock
 
-__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "Recovered", "locked_stream", "recover_key", "run"]
+__all__ = [
+    "FULL",
+    "NEEDS",
+    "QUICK",
+    "SCHEMES",
+    "Budget",
+    "NoLikelyState",
+    "Recovered",
+    "locked_stream",
+    "recover_key",
+    "run",
+]
 
 NEEDS = "a locked file (about 1 KB of int8 weights, or of float32), and networks of the same kind; minutes of one core"
 SCHEMES = ("deep-lock",)
@@ -57,6 +69,10 @@ class Budget:
 
 QUICK = Budget(bytes=4096, first=1)
 FULL = (Budget(), Budget(bytes=512, keys=20, first=1), Budget(bytes=256, keys=20, first=1))
+
+
+class NoLikelyState(DeeplockError):
+    """The search came to nothing: the one fault that is a result of the attack."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +113,7 @@ def recover_key(
     locked: np.ndarray,
     position: int,
     model: np.ndarray,
-    lock: Suite,
+    lock: DeepLock,
     keep: int = 512,
     first: Callable[[int, int], range] = lambda strand, block: range(256),
     progress: Progress = quiet,
@@ -107,6 +123,8 @@ def recover_key(
     locked    uint8 [n], at byte `position` of the locked stream; at least 16 whole blocks of 16 bytes
     model     float64 [period, 256] (byte_models.py); byte 0 of `locked` has position 0 in it
     first     (strand, block) -> values of the first byte of the state to try
+
+    Raises NoLikelyState where no key fits, DeeplockError with too few bytes or without g++.
     """
     skipped = -position % 16
     blocks, start = (len(locked) - skipped) // 16, (position + skipped) // 16
@@ -132,7 +150,7 @@ def recover_key(
             pool.shutdown(cancel_futures=True)
     strands: list[Found] = [merge(found[j], keep) for j in range(STRANDS)]
     if lost := [j for j in range(STRANDS) if not len(strands[j].states)]:
-        raise DeeplockError(f"no state of strand {lost[0]} is likely: not such parameters, or not AES-128")
+        raise NoLikelyState(f"no state of strand {lost[0]} is likely: not such parameters, or not AES-128")
     block, index, bits, runner_up = best_block(scores, [strand.states for strand in strands], start, keep)
     return Recovered(
         invert_schedule(block, 16 * index),
@@ -151,20 +169,20 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
     weights = weights_of(network)
     tensor = max(weights, key=lambda name: weights[name].size)
     model = model_of(like(tensor, other_networks(network)))
-    rng, lock = np.random.default_rng([seed, *network.encode()]), suite("deep-lock")
+    rng = np.random.default_rng([seed, *network.encode()])
     right, seconds, candidates, bits = 0, 0.0, 0, []
     for number in range(budget.keys):
         key = rng.bytes(16)
-        data, position = locked_stream(lock_checkpoint(Checkpoint(weights), key, lock), tensor)
+        data, position = locked_stream(lock_checkpoint(Checkpoint(weights), key, SUITE), tensor)
         data = data[: budget.bytes - budget.bytes % 16 + -position % 16]
-        given = _given(key, lock, budget.first)
+        given = _given(key, budget.first)
 
         def say(text: str, number: int = number) -> None:
             progress(f"key {number + 1} of {budget.keys}: {text}")
 
         try:
-            found = recover_key(data, position, model, lock, budget.keep, given, say)
-        except DeeplockError:  # with too few bytes the right state may lag: no key then
+            found = recover_key(data, position, model, SUITE, budget.keep, given, say)
+        except NoLikelyState:  # with too few bytes the right state may lag: no key then
             bits.append(0.0)
             continue
         right += found.key == key
@@ -180,13 +198,13 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
     ]
 
 
-def _given(key: bytes, lock: Suite, count: int) -> Callable[[int, int], range]:
+def _given(key: bytes, count: int) -> Callable[[int, int], range]:
     """For a budget that does not try all: `count` values of a state's first byte with the right one among them."""
     if count >= 256:
         return lambda strand, block: range(256)
 
     def values(strand: int, block: int) -> range:
-        right = int(lock.key_stream(key, 16 * block + 16)[16 * block + 12 + int(last_word_bytes(strand, block, 1)[0])])
+        right = int(expand_key(key, 16 * block + 16)[16 * block + 12 + int(last_word_bytes(strand, block, 1)[0])])
         begin = min(right - right % count, 256 - count)
         return range(begin, begin + count)
 

@@ -13,8 +13,7 @@ import numpy as np
 from deeplock.pymodel.attacks.attack import Progress, Result, quiet
 from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint
-from deeplock.pymodel.lock.key_schedule import KEY_SIZES
-from deeplock.pymodel.lock.suites import Suite, suite
+from deeplock.pymodel.lock.suites.deep_lock import SUITE, DeepLock
 from deeplock.pymodel.schemes.deep_lock import checkpoint_of
 from deeplock.pymodel.schemes.victim import dequantise
 from deeplock.pymodel.zoo import trained
@@ -36,7 +35,7 @@ QUICK = Budget(keys=4)
 FULL = Budget()
 
 
-def recover_key(locked: np.ndarray, plain: np.ndarray, position: int, lock: Suite) -> bytes:
+def recover_key(locked: np.ndarray, plain: np.ndarray, position: int, lock: DeepLock) -> bytes:
     """The master key, as long as what is known: uint8 [16 | 24 | 32] locked and plain, at byte `position` of the stream."""
     return invert_schedule(lock.inv_sbox[locked] ^ plain, position)
 
@@ -56,16 +55,16 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
 
 def attack_checkpoint(plain: Checkpoint, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
     """`run` on any checkpoint."""
-    rng, lock, results = np.random.default_rng(seed), suite("deep-lock"), []
+    rng, results = np.random.default_rng(seed), []
     expected = parameter_stream(plain)
-    for size in KEY_SIZES:
+    for size in SUITE.key_sizes:
         found = 0
         for number in range(budget.keys):
             progress(f"AES-{8 * size}: key {number + 1} of {budget.keys}")
-            locked = lock_checkpoint(plain, rng.bytes(size), lock)
+            locked = lock_checkpoint(plain, rng.bytes(size), SUITE)
             position = 16 * int(rng.integers(0, (len(expected) - size) // 16))
             known = slice(position, position + size)
-            key = recover_key(parameter_stream(locked)[known], expected[known], position, lock)
+            key = recover_key(parameter_stream(locked)[known], expected[known], position, SUITE)
             found += np.array_equal(parameter_stream(unlock_checkpoint(locked, key)), expected)
         results.append(Result(f"share of AES-{8 * size} keys recovered from {size} known bytes", found / budget.keys))
     return results

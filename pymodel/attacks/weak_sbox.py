@@ -17,7 +17,7 @@ from deeplock.pymodel.attacks.attack import Progress, Result, quiet
 from deeplock.pymodel.attacks.linear_schedule import expand, solve_key
 from deeplock.pymodel.attacks.target import Target, measure
 from deeplock.pymodel.lock.sbox import SBOX, double, properties
-from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.lock.suites import deep_lock
 from deeplock.pymodel.schemes.deep_lock import DeepLock, checkpoint_of
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SBOXES", "SCHEMES", "Budget", "affine_sbox", "run"]
@@ -79,7 +79,7 @@ def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -
     parameters = max(plain.tensors.values(), key=lambda value: value.size).ravel()[: budget.parameters]
     for name, sbox in SBOXES.items():
         progress(f"S-box {name}")
-        chosen = DeepLock(suite=suite("deep-lock", sbox))
+        chosen = DeepLock(suite=deep_lock.DeepLock(sbox))
         protected, _ = chosen.protect(victim, seed)
         wrong = [measure(module, victim.test) for module in chosen.authorise_many(protected, keys)]
         rank, found = (0, False) if name == "aes" else _solved(name, parameters, rng)

@@ -2,8 +2,8 @@
 
 from deeplock.pymodel.compiler.schedule import Step
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Shape
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["Placement", "allocate", "words_of"]
 

@@ -5,7 +5,6 @@ has the layers before its dense ones once for each ifmap, with the weights again
 """
 
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
@@ -13,125 +12,89 @@ from deeplock.pymodel.compiler.allocate import Placement, allocate, words_of
 from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
 from deeplock.pymodel.compiler.schedule import Step, plan_input, plan_steps, share
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import (
-    Add,
-    AveragePool,
-    Conv,
-    Layer,
-    MaxPool,
-    Network,
-    lower_bound,
-    output_shapes,
-)
+from deeplock.pymodel.network.lowering import Streamed
+from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
+from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.loadable import Interface, Loadable
-from deeplock.pymodel.spec.program import MAGIC, OPCODE, VERSION, WORDS, pixels_of
+from deeplock.pymodel.spec.record import WORDS
 
 __all__ = ["compile_network"]
 
-MODULUS = 1 << 16
-
-
-def _reach(layer: Layer) -> int:
-    """What |accumulator + bias| cannot exceed, whatever the ifmap: 128 * sum of |weights| + |bias|.
-
-    The bias has the input's zero point in it, and padding reads as that zero point: both are in the bound. With the biases of
-    fixed_point.py an addition stays below 2**17, and an average below 2**23 for windows of fewer than 2**15 pixels.
-    """
-    match layer:
-        case Conv():
-            weights = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(axis=1)
-            return int((128 * weights + np.abs(layer.bias.astype(np.int64))).max())
-        case MaxPool():
-            return 128
-        case AveragePool():
-            return 128 * prod(layer.kernel) + abs(layer.bias)
-        case Add():
-            return 128 * sum(layer.weights) + abs(layer.bias)
-
 
 def _checked(step: Step, config: Config) -> Step:
-    """The step with the weights as it runs them, and whether it is narrow; DeeplockError if its sums are too large."""
-    bound, limit = _reach(step.layer), 1 << (config.sum_bits - 1)
-    if bound >= limit:
+    """The step, and whether it is narrow; DeeplockError if its sums are too large."""
+    reach, limit = step.lowered.reach, 1 << (config.sum_bits - 1)
+    if reach >= limit:
         raise DeeplockError(
-            f"layer {step.name}: an accumulator can reach {bound}, sum_bits {config.sum_bits} holds {limit - 1}"
+            f"layer {step.name}: an accumulator can reach {reach}, sum_bits {config.sum_bits} holds {limit - 1}"
         )
-    narrow = bound < 1 << 23
-    if isinstance(step.layer, Conv):
-        layer = replace(step.layer, weight=step.weight, accumulator_bits=24 if narrow else 32)
-        step = replace(step, layer=layer)
-    return replace(step, narrow=narrow)
+    return replace(step, narrow=reach < 1 << 23)
 
 
-def _check_lean(step: Step) -> None:
-    """DeeplockError if the step needs what an accelerator with Config.lean leaves out."""
-    match step.layer:
-        case Conv():
-            if any(step.padding):
-                raise DeeplockError(
-                    f"layer {step.name}: padding must be 0, not {step.padding}: the accelerator is lean, and pads nothing but "
-                    "the ifmap of a first layer that it unfolds"
-                )
-        case MaxPool():
-            raise DeeplockError(
-                f"layer {step.name}: a lean accelerator pools only right behind a convolution that nothing else reads, in "
-                "windows that do not overlap and of which a row fits its accumulators"
-            )
-        case AveragePool() | Add():
-            kind = "average pooling" if isinstance(step.layer, AveragePool) else "addition"
-            raise DeeplockError(f"layer {step.name}: a lean accelerator has no {kind}")
+def _check_features(step: Step, config: Config) -> None:
+    """DeeplockError if the step needs what the accelerator leaves out."""
+    if any(step.lowered.padding) and not config.padding:
+        raise DeeplockError(
+            f"layer {step.name}: padding must be 0, not {step.lowered.padding}: the accelerator leaves out padding, and pads "
+            "nothing but the ifmap of a first layer that it unfolds"
+        )
+    if config.diagonal or isinstance(step.lowered.weights, Streamed):
+        return
+    if step.lowered.only_pools:
+        raise DeeplockError(
+            f"layer {step.name}: the accelerator leaves out diagonal, and pools only right behind a convolution that nothing "
+            "else reads, in windows that do not overlap and of which a row fits its accumulators"
+        )
+    raise DeeplockError(f"layer {step.name}: the accelerator leaves out diagonal, and has no operator {step.kind}")
 
 
 def _weights(step: Step, config: Config) -> dict[str, int]:
     """The fields of the weight loader."""
-    rows, cols = config.rows, config.cols
+    rows, cols, weights = config.rows, config.cols, step.lowered.weights
+    positions = step.lowered.kernel[0] * step.lowered.kernel[1]
     groups = -(-step.out[2] // cols)
-    fields = {"groups": groups, "opcode": OPCODE, "last_columns": step.out[2] - (groups - 1) * cols}
-    if step.weight is not None:
+    fields = {"groups": groups, "last_columns": step.out[2] - (groups - 1) * cols}
+    if isinstance(weights, Streamed):
         depth = step.shape[2]
         cblocks = -(-depth // rows)
         return fields | {
-            "kblocks": step.kernel[0] * step.kernel[1] * cblocks,
-            "fold": 0 if config.lean else fold_of(fields["last_columns"], cols),
+            "kblocks": positions * cblocks,
+            "fold": fold_of(fields["last_columns"], cols) if config.folding else 0,
             "cblocks": cblocks,
             "rows_last": depth - (cblocks - 1) * rows,
-            **dict.fromkeys(("diagonal", "diagonal_a", "diagonal_b", "multiplier", "bias", "shift_1", "group_step"), 0),
         }
-    fields |= {
-        "kblocks": step.kernel[0] * step.kernel[1] * (cols // rows),
-        "fold": 0,
+    return fields | {
+        "kblocks": positions * (cols // rows),
         "cblocks": cols // rows,
         "rows_last": rows,
         "diagonal": 1,
         "group_step": cols // rows,
+        "diagonal_a": weights.first,
+        "diagonal_b": weights.others,
+        "multiplier": weights.multiplier,
+        "bias": weights.bias,
+        "shift_1": weights.shift - 1,
     }
-    layer = step.layer
-    if isinstance(layer, MaxPool):  # 2**15 * q / 2**15
-        return fields | {"diagonal_a": 1, "diagonal_b": 1, "multiplier": 1 << 15, "bias": 0, "shift_1": 14}
-    assert not isinstance(layer, Conv)
-    one, two = layer.weights if isinstance(layer, Add) else (1, 1)
-    scale = {"multiplier": int(layer.multiplier), "bias": int(layer.bias), "shift_1": int(layer.shift) - 1}
-    return fields | {"diagonal_a": one, "diagonal_b": two} | scale
 
 
 def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -> dict[str, int]:
     """The words that the feeder visits, from row `first` of the output on."""
+    does = step.lowered
     _, width, depth = step.shape
     words = -(-depth // config.rows)  # of a pixel
-    visited = words if step.weight is not None else config.cols // config.rows  # of a pixel, for one column group
-    window, pool_stride = step.window
-    step_x, step_y = step.stride * words, step.stride * width * words
+    visited = words if isinstance(does.weights, Streamed) else config.cols // config.rows  # of it, for one column group
+    window, pool_stride = does.window
+    step_x, step_y = does.stride * words, does.stride * width * words
     corner = (window - 1) * (step_x + step_y)
-    y0, x0 = first * pool_stride * step.stride - step.padding[0], -step.padding[1]
-    row = width * words
-    if isinstance(step.layer, Add):
-        row = places[step.inputs[1]] - places[step.inputs[0]]
-    column_step = words - visited + 1
+    y0, x0 = first * pool_stride * does.stride - does.padding[0], -does.padding[1]
+    source, *other = (places[name] for name in step.inputs)
+    row = other[0] - source if other else width * words
     signed = {
-        "source": places[step.inputs[0]] + (y0 * width + x0) * words,
-        "column_step": column_step,
-        "kernel_step": row - (step.kernel[1] - 1) * words - visited + 1,
+        "source": source + (y0 * width + x0) * words,
+        "column_step": words - visited + 1,
+        "kernel_step": row - (does.kernel[1] - 1) * words - visited + 1,
         "step_x": step_x,
         "step_y": step_y - (window - 1) * step_x,
         "step_window": pool_stride * step_x - corner,
@@ -140,42 +103,41 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
     return {"x0": x0, "y0": y0} | {name: value % MODULUS for name, value in signed.items()}
 
 
-def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> dict[str, int]:
+def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> Descriptor:
     """The descriptor for `count` rows of (pooled) output from row `first` on; without wait_input and release_input."""
-    layer = step.layer
-    window, pool_stride = step.window
+    does = step.lowered
+    window, pool_stride = does.window
     pixel_words = -(-step.out[2] // config.rows)
-    plain = isinstance(layer, MaxPool)
-    return (
-        _weights(step, config)
-        | _addresses(step, config, places, first)
-        | {
-            "kernel_h": step.kernel[0],
-            "kernel_w": step.kernel[1],
-            "pool_w": window,
-            "pool_h": window,
-            "stride": step.stride,
-            "window_stride": pool_stride * step.stride,
-            "out_w": step.out[1],
-            "out_h": count,
-            "in_w": step.shape[1],
-            "in_h": step.shape[0] + isinstance(layer, Add),  # kernel row 1 of an addition is not a row further down
-            "pad_value": layer.input_zero_point if isinstance(layer, Conv) else 0,
-            "destination": (places.get(step.output, 0) + first * step.out[1] * pixel_words) % MODULUS,
-            "pixel_words": pixel_words,
-            "zero_point": 0 if plain else layer.zero_point,
-            "lo": -128 if plain else layer.lo,
-            "hi": 127 if plain else layer.hi,
-            "narrow": int(step.narrow),
-            "to_stream": int(step.output not in places),
-        }
-    )
+    fields = {
+        "kernel_h": does.kernel[0],
+        "kernel_w": does.kernel[1],
+        "pool_w": window,
+        "pool_h": window,
+        "stride": does.stride,
+        "window_stride": pool_stride * does.stride,
+        "out_w": step.out[1],
+        "out_h": count,
+        "in_w": step.shape[1],
+        "in_h": step.shape[0] + len(step.inputs) - 1,  # kernel row 1 of another tensor is not a row further down
+        "pad_value": does.pad_value,
+        "destination": (places.get(step.output, 0) + first * step.out[1] * pixel_words) % MODULUS,
+        "pixel_words": pixel_words,
+        "zero_point": does.zero_point,
+        "lo": does.lo,
+        "hi": does.hi,
+        "narrow": int(step.narrow),
+        "to_stream": int(step.output not in places),
+    }
+    try:
+        return Descriptor(**_weights(step, config), **_addresses(step, config, places, first), **fields)
+    except DeeplockError as error:
+        raise DeeplockError(f"layer {step.name} is too large for the loadable format: {error}") from None
 
 
 def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
     """Rows of (pooled) output per descriptor, as (first, count), so that each fits the accumulator memory."""
     out_h, out_w, _ = step.out
-    per_row = out_w * step.window[0] ** 2
+    per_row = out_w * step.lowered.window[0] ** 2
     rows = config.accumulators // per_row
     if rows == 0:
         raise DeeplockError(
@@ -193,12 +155,12 @@ def compile_network(
     batch  ifmaps that an inference takes, 1 to 255; the dense layers at the network's end share their weights among them
 
     Raises:
-        DeeplockError: the network does not fit the accelerator or the program format; the line names layer and limit.
+        DeeplockError: the network does not fit the accelerator or the loadable format; the line names layer and limit.
     """
     rng = rng or np.random.default_rng()
     steps, unfold = plan_input(plan_steps(network, config), config)
-    for step in steps if config.lean else []:
-        _check_lean(step)
+    for step in steps:
+        _check_features(step, config)
     steps = [_checked(step, config) for step in steps]
     each, shared = share(steps, batch) if batch > 1 else (steps, [])
     if not 1 <= batch <= 255:
@@ -214,52 +176,53 @@ def compile_network(
     # the first step reads the ifmap; if later ones do too, it is free only at the end
     early = early and not any("input" in step.inputs for step in steps[1:])
 
-    program: list[dict[str, int]] = []
+    program: list[Descriptor] = []
     parameters: list[np.ndarray] = []
 
     def emit(steps: list[Step], places: Placement) -> None:
         for step in steps:
             for first, count in _strips(step, config):
-                fields = _descriptor(step, config, places, first, count) | {"wait_input": 0, "release_input": 0}
-                program.append(fields)
-                if isinstance(step.layer, Conv):
-                    parameters.append(encode_groups(step.layer, fields, config, rng))
+                program.append(_descriptor(step, config, places, first, count))
+                if isinstance(step.lowered.weights, Streamed):
+                    parameters.append(encode_groups(step.lowered.weights, program[-1], config, rng))
 
     for index in range(batch):
         begin = len(program)
         emit(each, places | {name: places[name] + index * part for name in gathered})
         if index == batch - 1:
             emit(shared, places)
-        program[begin]["wait_input"] = 1
-        program[begin + len(_strips(each[0], config)) - 1 if early else -1]["release_input"] = 1
+        program[begin] = replace(program[begin], wait_input=1)
+        last = begin + len(_strips(each[0], config)) - 1 if early else -1
+        program[last] = replace(program[last], release_input=1)
     if WORDS * len(program) > config.program_words:
         raise DeeplockError(
             f"network {network.name} takes {len(program)} descriptors, program_words {config.program_words} "
             f"holds {config.program_words // WORDS}"
         )
     stream = np.concatenate(parameters).tobytes()
-    header = {
-        "magic": MAGIC,
-        "rows": config.rows,
-        "cols": config.cols,
-        "bytes_per_beat": config.bytes_per_beat,
-        "suite": 0,
-        "version": VERSION,
-        "layers": len(program),
-        "batch": batch,
-        "parameter_beats": len(stream) // config.bytes_per_beat,
-        "activation_words": config.activation_words,
-        "accumulators": max(pixels_of(fields) for fields in program),
-        "ifmap_beats": -(-unfold.ifmap_bytes // config.rows),
-        "run_bytes": unfold.run_bytes,
-        "runs": unfold.runs,
-        "run_pitch": unfold.run_pitch,
-        "x_pitch": unfold.x_pitch,
-        "y_pitch": unfold.y_pitch,
-        "windows_x": unfold.windows_x,
-        "windows_y": unfold.windows_y,
-        "destination": places["input"],
-    }
+    try:
+        header = Header(
+            rows=config.rows,
+            cols=config.cols,
+            bytes_per_beat=config.bytes_per_beat,
+            suite=0,
+            layers=len(program),
+            batch=batch,
+            parameter_beats=len(stream) // config.bytes_per_beat,
+            activation_words=config.activation_words,
+            accumulators=max(descriptor.pixels for descriptor in program),
+            ifmap_beats=-(-unfold.ifmap_bytes // config.rows),
+            run_bytes=unfold.run_bytes,
+            runs=unfold.runs,
+            run_pitch=unfold.run_pitch,
+            x_pitch=unfold.x_pitch,
+            y_pitch=unfold.y_pitch,
+            windows_x=unfold.windows_x,
+            windows_y=unfold.windows_y,
+            destination=places["input"],
+        )
+    except DeeplockError as error:
+        raise DeeplockError(f"network {network.name} is too large for the loadable format: {error}") from None
     interface = Interface(
         network=network.name,
         dataset=network.dataset,

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplock.pymodel.compiler import interpreter
-from deeplock.pymodel.compiler.parameters import ENTRY_BYTES, decode_groups, tile_rows
+from deeplock.pymodel.compiler.parameters import decode_group
+from deeplock.pymodel.spec import entry
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.entry import ENTRY, Entries
 from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = ["EXACT", "run"]
@@ -42,66 +45,56 @@ class _Part:
     factor: np.ndarray
 
 
-def _words(fields: dict[str, int], source: int, depth: int) -> np.ndarray:
+def _words(layer: Descriptor, group: int, depth: int) -> np.ndarray:
     """`_Part.words`: windows' first pixels come first, then the second ones, and so on."""
-    offsets, y, x = interpreter.pixel_order(fields)
-    columns, step = [], source
-    for ky in range(fields["kernel_h"]):
-        for kx in range(fields["kernel_w"]):
-            inside = (y + ky >= 0) & (y + ky < fields["in_h"]) & (x + kx >= 0) & (x + kx < fields["in_w"])
-            for _ in range(fields["cblocks"]):
-                columns.append(np.where(inside, (step + offsets) % (1 << 16) % depth, depth))
-                step += 1
-            step += fields["column_step"] - 1
-        step += fields["kernel_step"] - fields["column_step"]
-    window = fields["pool_w"] * fields["pool_h"]
-    return np.stack(columns, axis=1).reshape(-1, window, len(columns)).swapaxes(0, 1).reshape(-1, len(columns))
+    addresses, inside = layer.reads(group)
+    words = np.where(inside, addresses % depth, depth)
+    return words.reshape(-1, layer.window, words.shape[1]).swapaxes(0, 1).reshape(words.shape)
 
 
-def _decode(fields: dict[str, int], stream: np.ndarray, config: Config):
-    """What `decode_groups` reads, as (weights int8 [kblocks * rows, channels], bias, multiplier, shift, bytes taken).
+def _decode(layer: Descriptor, stream: np.ndarray, config: Config) -> tuple[np.ndarray, Entries, int]:
+    """Weights int8 [kblocks * rows, channels] and entries [channels] of all groups, and the bytes that they take.
 
     All groups but the last, which alone may be folded, lie in the stream alike.
     """
-    rows, cols, last = config.rows, config.cols, fields["groups"] - 1
-    heights = tile_rows(fields, rows, 0)
-    entries, size = cols * ENTRY_BYTES, cols * (ENTRY_BYTES + sum(heights))
-    data = stream[: last * size].reshape(last, size)
-    weights, bias, multiplier, shift, taken = decode_groups({**fields, "groups": 1}, stream[last * size :], config)
+    rows, cols, last = config.rows, config.cols, layer.groups - 1
+    heights = layer.block_rows(rows)
+    first, size = cols * ENTRY.size, cols * (ENTRY.size + sum(heights))
+    data, rest = stream[: last * size].reshape(last, size), stream[last * size :]
+    last_weights, last_entries = decode_group(layer, last, rest, config)
     used = (np.arange(rows) < np.array(heights)[:, None]).ravel()
-    result = np.zeros((len(used), last + 1, cols), np.int8)
-    result[used, :last] = data[:, entries:].view(np.int8).reshape(last, sum(heights), cols).swapaxes(0, 1)
-    result[used, last] = weights.reshape(len(used), cols)[used]
-    words = np.ascontiguousarray(data[:, :entries]).view("<u4").reshape(-1, 2).astype(np.int64)
-    channels = last * cols + fields["last_columns"]
+    weights = np.zeros((len(used), last + 1, cols), np.int8)
+    weights[used, :last] = data[:, first:].view(np.int8).reshape(last, sum(heights), cols).swapaxes(0, 1)
+    weights[used, last] = last_weights.reshape(len(used), cols)[used]
+    entries = entry.decode(data[:, :first].reshape(last, cols, ENTRY.size))
+    channels = layer.channels(cols)
     return (
-        result.reshape(len(used), -1)[:, :channels],
-        np.append(words[:, 0].astype(np.int32), bias)[:channels],
-        np.append((words[:, 1] & 0x7FFF) | 0x8000, multiplier)[:channels],
-        np.append(((words[:, 1] >> 16) & 0x3F) + 1, shift)[:channels],
-        last * size + taken,
+        weights.reshape(len(used), -1)[:, :channels],
+        Entries(*(np.append(*values)[:channels] for values in zip(entries, last_entries, strict=True))),
+        last * size + layer.group_bytes(last, rows, cols),
     )
 
 
-def _part(fields: dict[str, int], words: np.ndarray, weight, bias, multiplier, shift) -> _Part:
-    extra = 8 if fields["narrow"] else 0
-    bias = (bias.astype(np.int64) << extra).astype(np.int32)  # keeps the low 32 bits
-    return _Part(words, weight.astype(np.float32), bias, np.ldexp(multiplier.astype(np.float64), -(shift + extra)))
+def _part(layer: Descriptor, words: np.ndarray, weights: np.ndarray, entries: Entries) -> _Part:
+    extra = 32 - layer.sum_bits
+    bias = (entries.bias.astype(np.int64) << extra).astype(np.int32)  # keeps the low 32 bits
+    factor = np.ldexp(entries.multiplier.astype(np.float64), -(entries.shift + extra))
+    return _Part(words, weights.astype(np.float32), bias, factor)
 
 
-def _parts(fields: dict[str, int], stream: np.ndarray, config: Config, depth: int) -> tuple[list[_Part], int]:
+def _parts(layer: Descriptor, stream: np.ndarray, config: Config, depth: int) -> tuple[list[_Part], int]:
     """A descriptor's work, and the bytes of the stream that it took."""
-    if not fields["diagonal"]:
-        *parameters, taken = _decode(fields, stream, config)
-        return [_part(fields, _words(fields, fields["source"], depth), *parameters)], taken
-    weights, *parameters, taken = interpreter.diagonal_weights(fields, config.rows, config.cols)
+    if not layer.diagonal:
+        weights, entries, taken = _decode(layer, stream, config)
+        return [_part(layer, _words(layer, 0, depth), weights, entries)], taken
     parts = []
-    for group in range(fields["groups"]):
-        columns = fields["last_columns"] if group == fields["groups"] - 1 else config.cols
-        words = _words(fields, fields["source"] + group * fields["group_step"], depth)
-        weight = weights[group].reshape(-1, config.cols)[:, :columns]
-        parts.append(_part(fields, words, weight, *(values[group, :columns] for values in parameters)))
-    return parts, taken
+    for group in range(layer.groups):
+        columns = layer.columns(group, config.cols)
+        weights, entries = decode_group(layer, group, stream, config)
+        weights = weights.reshape(-1, config.cols)[:, :columns]
+        entries = Entries(*(values[:columns] for values in entries))
+        parts.append(_part(layer, _words(layer, group, depth), weights, entries))
+    return parts, 0
 
 
 def _accumulate(activations: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -115,41 +108,41 @@ def _accumulate(activations: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _compute(part: _Part, fields: dict[str, int], memory: np.ndarray) -> np.ndarray:
+def _compute(part: _Part, layer: Descriptor, memory: np.ndarray) -> np.ndarray:
     """int8 [n, pixels, channels] from memory int8 [n, depth + 1, rows], whose last word is the padding."""
     count, _, rows = memory.shape
     gathered = memory.view(f"V{rows}")[:, :, 0].take(part.words, axis=1).view(np.int8)
     sums = _accumulate(gathered.reshape(count * len(part.words), -1), part.weight)
-    if fields["narrow"]:
+    if layer.narrow:
         sums *= 256
     sums += part.bias
-    window, channels = fields["pool_w"] * fields["pool_h"], sums.shape[1]
+    window, channels = layer.window, sums.shape[1]
     if window > 1:
         sums = sums.reshape(count, window, -1).max(axis=1)
     values = sums.reshape(-1, channels).astype(np.float64)
     values *= part.factor
     values += 0.5
     np.floor(values, out=values)
-    np.clip(values, fields["lo"] - fields["zero_point"], fields["hi"] - fields["zero_point"], out=values)
-    values += fields["zero_point"]
+    np.clip(values, layer.lo - layer.zero_point, layer.hi - layer.zero_point, out=values)
+    values += layer.zero_point
     return values.astype(np.int8).reshape(count, -1, channels)
 
 
-def _run_layer(parts: list[_Part], fields: dict[str, int], memory: np.ndarray) -> np.ndarray:
+def _run_layer(parts: list[_Part], layer: Descriptor, memory: np.ndarray) -> np.ndarray:
     """Ofmaps int8 [n, pixels, channels], which are also written to the memory unless they leave the accelerator."""
     rows = memory.shape[2]
-    memory[:, -1] = fields["pad_value"]
+    memory[:, -1] = layer.pad_value
     at_once = max(1, _VALUES // (parts[0].words.size * rows))
     chunks = []
     for start in range(0, len(memory), at_once):
         chunk = memory[start : start + at_once]
-        result = np.concatenate([_compute(part, fields, chunk) for part in parts], axis=2)
+        result = np.concatenate([_compute(part, layer, chunk) for part in parts], axis=2)
         chunks.append(result)
-        if not fields["to_stream"]:
-            padded = np.zeros((*result.shape[:2], fields["pixel_words"] * rows), np.int8)
+        if not layer.to_stream:
+            padded = np.zeros((*result.shape[:2], layer.pixel_words * rows), np.int8)
             padded[:, :, : result.shape[2]] = result
             words = padded.reshape(len(chunk), -1, rows)
-            chunk[:, fields["destination"] : fields["destination"] + words.shape[1]] = words
+            chunk[:, layer.destination : layer.destination + words.shape[1]] = words
     return np.concatenate(chunks)
 
 
@@ -159,9 +152,9 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
     parameters  uint8, the loadable's parameters as some key unlocks them: right or garbage
     """
     layers, stream = [], parameters
-    for fields in loadable.program:
-        parts, taken = _parts(fields, stream, config, config.activation_words)
-        layers.append((fields, parts))
+    for layer in loadable.program:
+        parts, taken = _parts(layer, stream, config, config.activation_words)
+        layers.append((layer, parts))
         stream = stream[taken:]
     ofmaps = []
     at_once = -(-_AT_ONCE // loadable.batch) * loadable.batch
@@ -171,13 +164,13 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
         memory = np.zeros((len(batches), config.activation_words + 1, config.rows), np.int8)
         arriving = iter(batches.swapaxes(0, 1))
         results = []
-        for fields, parts in layers:
-            if fields["wait_input"]:
+        for layer, parts in layers:
+            if layer.wait_input:
                 words = next(arriving)
-                at = loadable.header["destination"]
+                at = loadable.header.destination
                 memory[:, at : at + words.shape[1]] = words
-            result = _run_layer(parts, fields, memory)
-            if fields["to_stream"]:
+            result = _run_layer(parts, layer, memory)
+            if layer.to_stream:
                 results.append(result)
         ofmaps.append(np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(part)])
     return np.concatenate(ofmaps)

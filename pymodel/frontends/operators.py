@@ -11,8 +11,12 @@ import torch
 from torch import fx
 
 from deeplock.pymodel.frontends.quantizer import CONVS, MEANS, unsupported
-from deeplock.pymodel.network.fixed_point import integer_add, integer_average, integer_conv
-from deeplock.pymodel.network.network import Layer, MaxPool, Quantisation, Shape, output_shape
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.operators.add import integer_add
+from deeplock.pymodel.network.operators.average_pool import integer_average
+from deeplock.pymodel.network.operators.conv import integer_conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = [
     "Activation",
@@ -43,17 +47,20 @@ class Activation:
 
 @dataclass(frozen=True)
 class Pending:
-    """Sums on their way to being requantised: a layer but for the scale of its output and its clamp."""
+    """Sums on their way to being requantised: a layer but for the scale of its output and its clamp.
+
+    shapes  of what the layer reads
+    """
 
     make: Callable[..., Layer]
-    shape: Shape
+    shapes: tuple[Shape, ...]
     flat: bool
     lo: float = -inf
     hi: float = inf
 
     def requantised(self, output: Quantisation) -> tuple[Activation, Layer]:
         layer = self.make(output=output, lo=self.lo, hi=self.hi)
-        return Activation(layer.name, output_shape(layer, self.shape), output, self.flat), layer
+        return Activation(layer.name, layer.output_shape(*self.shapes), output, self.flat), layer
 
 
 def arguments(node: fx.Node) -> dict[str, Any]:
@@ -143,7 +150,7 @@ def read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
         stride=stride,
         padding=padding,
     )
-    return Pending(make, value.shape, value.flat)
+    return Pending(make, (value.shape,), value.flat)
 
 
 def _check_window(node: fx.Node, given: dict[str, Any], **only: int | None) -> None:
@@ -194,7 +201,7 @@ def read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
     if len(needed) > 1 or counts != [(height - kernel[0]) // stride + 1, (width - kernel[1]) // stride + 1]:
         raise unsupported(node, f"stride must be the same in both directions, not {list(strides)}")
     make = partial(integer_average, name, value.source, kernel, stride, _quantised(node, value))
-    return Pending(make, value.shape, node.target in MEANS and not given["keepdim"])
+    return Pending(make, (value.shape,), node.target in MEANS and not given["keepdim"])
 
 
 def read_add(node: fx.Node, name: str, value: Activation, other: object) -> Pending:
@@ -205,7 +212,8 @@ def read_add(node: fx.Node, name: str, value: Activation, other: object) -> Pend
     if (value.shape, value.flat) != (other.shape, other.flat):
         raise unsupported(node, f"its inputs must have one shape, not {value.shape} and {other.shape}")
     quantisations = _quantised(node, value), _quantised(node, other)
-    return Pending(partial(integer_add, name, (value.source, other.source), quantisations), value.shape, value.flat)
+    make = partial(integer_add, name, (value.source, other.source), quantisations)
+    return Pending(make, (value.shape, other.shape), value.flat)
 
 
 def clamped(node: fx.Node, value: Pending) -> Pending:

@@ -17,7 +17,8 @@ from safetensors.numpy import save as serialise
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
-from deeplock.pymodel.lock.suites import Suite, lock, suite, unlock, unlock_many
+from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suites import suite
 
 __all__ = ["Checkpoint", "load", "lock_checkpoint", "save", "unlock_checkpoint", "unlock_with_keys"]
 
@@ -98,7 +99,7 @@ def lock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: Suite) -> Checkpo
         raise DeeplockError(f"checkpoint is locked already, by suite {checkpoint.locked_by}")
     if not suite.locks:
         raise DeeplockError(f"suite {suite.name} does not lock")
-    stream = lock(suite, _to_stream(checkpoint.tensors), key)
+    stream = suite.lock(_to_stream(checkpoint.tensors), key)
     metadata = {**checkpoint.metadata, "deeplock": "locked", "suite": suite.name}
     return Checkpoint(_from_stream(stream, checkpoint.tensors), metadata)
 
@@ -114,12 +115,12 @@ def _suite_of(checkpoint: Checkpoint, given: Suite | None) -> Suite:
 
 def unlock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: Suite | None = None) -> Checkpoint:
     """The checkpoint unlocked, right or wrong as the key is. `suite`: only if it was locked with a custom S-box."""
-    stream = unlock(_suite_of(checkpoint, suite), _to_stream(checkpoint.tensors), key)
+    stream = _suite_of(checkpoint, suite).unlock(_to_stream(checkpoint.tensors), key)
     metadata = {name: text for name, text in checkpoint.metadata.items() if name not in ("deeplock", "suite")}
     return Checkpoint(_from_stream(stream, checkpoint.tensors), metadata)
 
 
 def unlock_with_keys(checkpoint: Checkpoint, keys: np.ndarray, suite: Suite | None = None) -> dict[str, np.ndarray]:
     """The tensors, each [k, *shape], unlocked with each of k keys, uint8 [k, key size]. Takes k times the memory."""
-    stream = unlock_many(_suite_of(checkpoint, suite), _to_stream(checkpoint.tensors), keys)
+    stream = _suite_of(checkpoint, suite).unlock_many(_to_stream(checkpoint.tensors), keys)
     return _from_stream(stream, checkpoint.tensors)

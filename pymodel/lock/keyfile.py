@@ -11,16 +11,16 @@ from pathlib import Path
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.key_schedule import KEY_SIZES, check_key_size
 
-__all__ = ["generate_key", "read_key", "write_key"]
+__all__ = ["generate_key", "is_key_file", "read_key", "write_key"]
 
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
+_LONGEST = 2 * max(KEY_SIZES) + len(b"\r\n")
 
 
-def generate_key(bits: int) -> bytes:
-    """A random key of 128, 192 or 256 bits from the operating system's generator."""
-    if bits not in [8 * size for size in KEY_SIZES]:
-        raise DeeplockError(f"key must be 128, 192 or 256 bits, not {bits}")
-    return secrets.token_bytes(bits // 8)
+def generate_key(size: int) -> bytes:
+    """A random key of 16, 24 or 32 bytes from the operating system's generator."""
+    check_key_size(size)
+    return secrets.token_bytes(size)
 
 
 def read_key(path: str | os.PathLike[str]) -> bytes:
@@ -29,6 +29,20 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
         text = Path(path).read_bytes()
     except OSError as error:
         raise DeeplockError(f"key file {path}: {error.strerror}") from None
+    return _key_of(text, path)
+
+
+def is_key_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is what `read_key` takes, whatever its name. OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        start = file.read(_LONGEST + 1)
+    try:
+        return bool(_key_of(start, path))
+    except DeeplockError:
+        return False
+
+
+def _key_of(text: bytes, path: str | os.PathLike[str]) -> bytes:
     digits = text.removesuffix(b"\n").removesuffix(b"\r")
     for position, digit in enumerate(digits, 1):
         if digit not in _HEX_DIGITS:
@@ -38,8 +52,8 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
     return bytes.fromhex(digits.decode())
 
 
-def write_key(path: str | os.PathLike[str], key: bytes, overwrite: bool = False) -> None:
-    """Write a key file of mode 0600 that is either whole or not there; an existing one is kept unless `overwrite`."""
+def write_key(path: str | os.PathLike[str], key: bytes) -> None:
+    """Write a key file of mode 0600 that is either whole or not there. DeeplockError if there is a file already."""
     check_key_size(len(key))
     path = Path(path)
     try:
@@ -49,10 +63,7 @@ def write_key(path: str | os.PathLike[str], key: bytes, overwrite: bool = False)
                 file.write(key.hex() + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            if overwrite:
-                os.replace(temporary, path)
-            else:
-                os.link(temporary, path)  # unlike a rename, fails if the file exists
+            os.link(temporary, path)  # unlike a rename, fails if the file exists
         finally:
             Path(temporary).unlink(missing_ok=True)
     except FileExistsError:

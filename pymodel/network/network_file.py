@@ -1,5 +1,5 @@
-"""The file of a quantised network: safetensors, the arrays of each convolution as tensors `<layer>.weight`, `.bias`,
-`.multiplier` and `.shift`, everything else as JSON in the metadata under "deeplock network 1", its only entry.
+"""The file of a quantised network: safetensors, a layer's arrays as tensors `<layer>.<field>`, such as `conv1.weight`, and
+everything else as JSON in the metadata under "deeplock network 1", its only entry.
 """
 
 import json
@@ -13,31 +13,24 @@ from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
-from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MAX_WEIGHT, MAX_WINDOW, MULTIPLIER_BITS
-from deeplock.pymodel.network.network import (
-    Add,
-    AveragePool,
-    Conv,
-    Layer,
-    MaxPool,
-    Network,
-    Pixels,
-    Quantisation,
-    output_shapes,
-    sources,
-)
+from deeplock.pymodel.network import operators
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 
 __all__ = ["save_network", "load_network"]
 
 _METADATA = "deeplock network 1"
-_ARRAYS = {"weight": np.int8, "bias": np.int32, "multiplier": np.int32, "shift": np.int32}
-_KINDS: dict[str, type[Layer]] = {"conv": Conv, "max_pool": MaxPool, "average_pool": AveragePool, "add": Add}
+
+
+def _arrays(layer: Layer | type[Layer]) -> dict[str, type[np.generic]]:
+    """Types of a layer's arrays, by field."""
+    return {field.name: field.metadata["dtype"] for field in fields(layer) if "dtype" in field.metadata}
 
 
 def _scalars(layer: Layer) -> dict[str, Any]:
-    kind = next(name for name, layer_type in _KINDS.items() if isinstance(layer, layer_type))
-    tensors = _ARRAYS if isinstance(layer, Conv) else ()
-    return {"kind": kind} | {f.name: getattr(layer, f.name) for f in fields(layer) if f.name not in tensors}
+    names = [field.name for field in fields(layer) if field.name not in _arrays(layer)]
+    return {"kind": layer.kind} | {name: getattr(layer, name) for name in names}
 
 
 def save_network(path: str | os.PathLike[str], network: Network) -> None:
@@ -45,8 +38,7 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
     tensors = {
         f"{layer.name}.{name}": np.ascontiguousarray(getattr(layer, name), dtype)
         for layer in network.layers
-        if isinstance(layer, Conv)
-        for name, dtype in _ARRAYS.items()
+        for name, dtype in _arrays(layer).items()
     }
     rest = {
         "name": network.name,
@@ -69,78 +61,34 @@ def _must(rule: object, text: str) -> None:
 
 def _read_layer(scalars: dict[str, Any], tensors: dict[str, np.ndarray]) -> Layer:
     values = dict(scalars)
-    kind = _KINDS[values.pop("kind")]
-    if kind is Conv:
-        values |= {name: tensors[f"{values['name']}.{name}"] for name in _ARRAYS}
-    for field in fields(kind):
+    operator, name = operators.operator(values.pop("kind")), values["name"]
+    arrays = _arrays(operator)
+    for field in fields(operator):
+        if field.name in arrays:
+            values[field.name] = value = tensors[f"{name}.{field.name}"]
+            _must(value.dtype == arrays[field.name], f"layer {name}: wrong tensor types")
+            continue
         value = values[field.name]
         if isinstance(value, list):
             values[field.name] = value = tuple(value)
         numbers = value if isinstance(value, tuple) else (value,)
-        whole = field.type in (str, np.ndarray) or all(type(number) is int for number in numbers)
-        _must(whole, f"layer {values['name']}: {field.name} must be a whole number")
-    return kind(**values)
-
-
-def _is_pair(values: tuple[int, ...], most: int | None = None) -> bool:
-    return len(values) == 2 and min(values) >= 1 and (most is None or max(values) <= most)
-
-
-def _check_layer(layer: Layer) -> None:
-    """That the numbers keep the arithmetic contract."""
-    match layer:
-        case Conv():
-            _check_conv(layer)
-        case MaxPool():
-            _must(layer.kernel >= 1 and layer.stride >= 1, "wrong kernel or stride")
-        case AveragePool():
-            _must(_is_pair(layer.kernel) and layer.stride >= 1, "wrong kernel or stride")
-            _must(layer.kernel[0] * layer.kernel[1] <= MAX_WINDOW, "wrong kernel or stride")
-            _check_scalars(layer)
-        case Add():
-            _must(_is_pair(layer.weights, MAX_WEIGHT), "wrong weights")
-            _check_scalars(layer)
-
-
-def _check_scalars(layer: AveragePool | Add) -> None:
-    _must(-(2**23) <= layer.bias < 2**23, "wrong bias")
-    _must(layer.multiplier >> (MULTIPLIER_BITS - 1) == 1, "wrong multiplier")
-    _must(1 <= layer.shift <= MAX_SHIFT, "wrong shift")
-    _check_output(layer)
-
-
-def _check_output(layer: Conv | AveragePool | Add) -> None:
-    _must(-128 <= layer.lo <= layer.hi <= 127, "wrong clamp")
-    _must(-128 <= layer.zero_point <= 127, "wrong zero point")
-
-
-def _check_conv(conv: Conv) -> None:
-    arrays = {name: getattr(conv, name) for name in _ARRAYS}
-    _must(all(arrays[name].dtype == dtype for name, dtype in _ARRAYS.items()), "wrong tensor types")
-    _must(conv.weight.ndim == 4, "wrong weight shape")
-    _must(all(array.shape == (len(conv.weight),) for array in list(arrays.values())[1:]), "wrong tensor shapes")
-    _must((conv.multiplier >> (MULTIPLIER_BITS - 1) == 1).all(), "wrong multiplier")
-    _must(((conv.shift >= 1) & (conv.shift <= MAX_SHIFT)).all(), "wrong shift")
-    _must(conv.stride >= 1 and len(conv.padding) == 4 and min(conv.padding) >= 0, "wrong stride or padding")
-    _must(-128 <= conv.input_zero_point <= 127, "wrong zero point")
-    _check_output(conv)
-    _must(conv.accumulator_bits in (24, 32), "wrong accumulator_bits")
+        whole = field.type is str or all(type(number) is int for number in numbers)
+        _must(whole, f"layer {name}: {field.name} must be a whole number")
+    return operator(**values)
 
 
 def _check(network: Network) -> None:
-    """That the layers fit together."""
+    """That the layers keep the arithmetic contract and fit together."""
     seen = {"input"}
     for layer in network.layers:
-        _must(seen.issuperset(sources(layer)) and layer.name not in seen, f"layer {layer.name}: wrong name or source")
+        known = seen.issuperset(layer.sources) and layer.name not in seen
+        _must(known, f"layer {layer.name}: wrong name or source")
         seen.add(layer.name)
-        try:
-            _check_layer(layer)
-        except DeeplockError as error:
-            raise DeeplockError(f"layer {layer.name}: {error}") from None
+        for what, holds in layer.rules():
+            _must(holds, f"layer {layer.name}: wrong {what}")
     shapes = output_shapes(network)
     for layer in network.layers:
-        fits = not isinstance(layer, Conv) or layer.weight.shape[3] == shapes[layer.source][2]
-        fits &= len({shapes[name] for name in sources(layer)}) == 1
+        fits = layer.fits(*(shapes[name] for name in layer.sources))
         _must(fits and min(shapes[layer.name]) >= 1, f"layer {layer.name}: does not fit its source")
 
 

@@ -1,15 +1,30 @@
 """The PyTorch reference: the arithmetic contract's integers by torch operators only, independent of pymodel.network.golden.
 
-Sums are convolutions in float64, which is exact: no sum of int8 products that fits a layer comes near 2**53.
+Sums are convolutions in float64, which is exact: no sum of int8 products that fits a layer comes near 2**53. An operator adds
+its computation with `@ofmaps.register`.
 """
+
+from functools import singledispatch
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from deeplock.pymodel.network.network import Add, AveragePool, Conv, Layer, MaxPool, Network
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 
-__all__ = ["run", "run_layer"]
+__all__ = ["ofmaps", "run"]
+
+
+@singledispatch
+def ofmaps(layer: Layer, *ifmaps: torch.Tensor) -> torch.Tensor:
+    """Ofmaps of a layer, given what it reads; all float64 [n, channels, height, width] with int8 values."""
+    raise DeeplockError(f"layer {layer.name}: the PyTorch reference has no operator {layer.kind}")
 
 
 def _per_channel(values: np.ndarray) -> torch.Tensor:
@@ -17,8 +32,13 @@ def _per_channel(values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.int64)).reshape(1, -1, 1, 1)
 
 
+def _scale(sums: torch.Tensor, multiplier: torch.Tensor | int, shift: torch.Tensor | int) -> torch.Tensor:
+    """sums * multiplier / 2**shift, int64, halves up; the two steps keep a shift of 64 defined."""
+    return (((sums * multiplier) >> (shift - 1)) + 1) >> 1
+
+
+@ofmaps.register
 def _conv(layer: Conv, ifmaps: torch.Tensor) -> torch.Tensor:
-    """Ofmaps of ifmaps, both float64 [n, channels, height, width] with int8 values."""
     top, left, bottom, right = layer.padding
     padded = functional.pad(ifmaps, (left, right, top, bottom), value=layer.input_zero_point)
     weight = torch.from_numpy(layer.weight).permute(0, 3, 1, 2).double()
@@ -29,11 +49,7 @@ def _conv(layer: Conv, ifmaps: torch.Tensor) -> torch.Tensor:
     return (scaled + layer.zero_point).clamp(layer.lo, layer.hi).double()
 
 
-def _scale(sums: torch.Tensor, multiplier: torch.Tensor | int, shift: torch.Tensor | int) -> torch.Tensor:
-    """sums * multiplier / 2**shift, int64, halves up; the two steps keep a shift of 64 defined."""
-    return (((sums * multiplier) >> (shift - 1)) + 1) >> 1
-
-
+@ofmaps.register
 def _average_pool(layer: AveragePool, ifmaps: torch.Tensor) -> torch.Tensor:
     """A depthwise convolution with ones, since a mean would round."""
     channels = ifmaps.shape[1]
@@ -42,27 +58,15 @@ def _average_pool(layer: AveragePool, ifmaps: torch.Tensor) -> torch.Tensor:
     return (_scale(sums, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
 
 
+@ofmaps.register
 def _add(layer: Add, ifmaps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     sums = (ifmaps * layer.weights[0] + others * layer.weights[1]).long() + layer.bias
     return (_scale(sums, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
 
 
+@ofmaps.register
 def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
     return functional.max_pool2d(ifmaps, layer.kernel, layer.stride)
-
-
-def run_layer(layer: Layer, values: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Ofmaps of one layer, given those that it reads by name; all float64 [n, channels, height, width], int8 values."""
-    ifmaps = values[layer.source]
-    match layer:
-        case Conv():
-            return _conv(layer, ifmaps)
-        case MaxPool():
-            return _max_pool(layer, ifmaps)
-        case AveragePool():
-            return _average_pool(layer, ifmaps)
-        case Add():
-            return _add(layer, ifmaps, values[layer.other])
 
 
 @torch.no_grad()
@@ -73,5 +77,5 @@ def run(network: Network, ifmaps: np.ndarray) -> dict[str, torch.Tensor]:
     """
     values = {"input": torch.from_numpy(ifmaps).permute(0, 3, 1, 2).double()}
     for layer in network.layers:
-        values[layer.name] = run_layer(layer, values)
+        values[layer.name] = ofmaps(layer, *(values[name] for name in layer.sources))
     return {layer.name: values[layer.name].permute(0, 2, 3, 1).to(torch.int8) for layer in network.layers}

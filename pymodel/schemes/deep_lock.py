@@ -1,14 +1,15 @@
 """Deep-Lock (arXiv 2008.05966): every parameter byte is S-box[byte XOR key byte]. The paper's software form, on float32."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint, unlock_with_keys
-from deeplock.pymodel.lock.suites import Suite, suite
+from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suites import deep_lock
 from deeplock.pymodel.schemes.scheme import Protected, Scheme
 from deeplock.pymodel.schemes.victim import Victim
 from deeplock.pymodel.zoo import networks
@@ -36,7 +37,7 @@ class DeepLock(Scheme):
     """`Protected.content` is a locked `Checkpoint`; the key has 16 bytes."""
 
     name: str = "deep-lock"
-    suite: Suite = field(default_factory=lambda: suite("deep-lock"))
+    suite: Suite = deep_lock.SUITE
 
     def protect(self, victim: Victim, seed: int) -> tuple[Protected, bytes]:
         key = np.random.default_rng(seed).bytes(16)

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Conv, Network
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.zoo import datasets, networks, trained
 from deeplock.pymodel.zoo.train import to_input
 

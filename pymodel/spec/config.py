@@ -2,8 +2,21 @@
 
 from dataclasses import asdict, dataclass
 
-__all__ = ["Config", "SBOX_STYLES"]
+from deeplock.pymodel.lock.suites import names, suite
 
+__all__ = ["Config", "FEATURES", "SBOX_STYLES"]
+
+FEATURES = {
+    "padding": "windows may reach beyond a layer's input; without, the host pads, and only an ifmap that the core unfolds",
+    "folding": "several k-blocks of a layer's last column group share a weight tile where it is narrow",
+    "diagonal": "layers with diagonal weights: average pooling, addition, and max pooling that no convolution does in passing",
+    "word_unfolding": "unfolds a word a cycle; without, a byte in two cycles",
+    "pipeline_registers": "registers on long ways, for the clock of large arrays; without, some steps are a cycle shorter",
+}
+"""What an accelerator may leave out, each independent of the others; the order is that of the bits of register FEATURES.
+
+Requires: without `word_unfolding`, one lane.
+"""
 SBOX_STYLES = ("rom", "lut", "composite")
 
 
@@ -22,7 +35,7 @@ class Config:
 
     rows, cols         of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
     bytes_per_beat     of the loadable stream and lanes of the unlock unit: 4, 8 or 16, at most cols
-    lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, with lean for 1
+    lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, without word_unfolding for 1
     multiplier_cycles  a lane takes a value every so many cycles: 1 with a multiplier of its own, or 2, 4, 8 or 16 with
                        16 / multiplier_cycles adders in its place
     activation_words   depth of the activation memory, in words of `rows` bytes; the lower half is one bank, the upper the other
@@ -30,12 +43,12 @@ class Config:
                        memory has a read port and a write port
     accumulators       depth of the accumulator memory, in output pixels of `cols` channels
     sum_bits           of accumulators and biases: 32, or 24 for programs whose layers are all narrow (docs/architecture.md)
-    lean               it leaves out padding, folding and layers with diagonal weights, and unfolds byte by byte: for small
-                       FPGAs (docs/architecture.md); only with one lane
+    padding, folding, diagonal, word_unfolding, pipeline_registers   of FEATURES; small FPGAs leave them out
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer
-    suite              "deep-lock" or "plain"
-    key_bits           128, 192 or 256: the accelerator takes master keys of that length only; 0: of all three
+    suite              name of the lock suite: pymodel/lock/suites/
+    key_sizes          bytes of the master keys that it takes, some of the suite's, ascending; () stands for all of them, and a
+                       suite that does not lock has none
     sbox               style of the S-boxes: "rom", "lut" or "composite" (hw/lock/sbox.py, hw/lock/key_schedule.py)
     """
 
@@ -48,16 +61,20 @@ class Config:
     single_port: bool = False
     accumulators: int = 1024
     sum_bits: int = 32
-    lean: bool = False
+    padding: bool = True
+    folding: bool = True
+    diagonal: bool = True
+    word_unfolding: bool = True
+    pipeline_registers: bool = True
     program_words: int = 512
     ifmap_bytes: int = 4096
     suite: str = "deep-lock"
-    key_bits: int = 0
+    key_sizes: tuple[int, ...] = ()
     sbox: str = "lut"
 
     def __post_init__(self) -> None:
         if self.lanes == 0:
-            object.__setattr__(self, "lanes", 1 if self.lean else self.rows)
+            object.__setattr__(self, "lanes", self.rows if self.word_unfolding else 1)
         rows, cols, beat, lanes = self.rows, self.cols, self.bytes_per_beat, self.lanes
         _check(rows in (4, 8, 16), f"rows must be 4, 8 or 16, not {rows}")
         _check(
@@ -86,17 +103,21 @@ class Config:
             _check(_is_power_of_two(value) and least <= value <= most,
                    f"{name} must be a power of two from {least} to {most}, not {value}")  # fmt: skip
         _check(self.sum_bits in (24, 32), f"sum_bits must be 24 or 32, not {self.sum_bits}")
-        _check(not self.lean or lanes == 1, f"lanes must be 1 with lean, not {lanes}")
-        _check(self.suite in ("deep-lock", "plain"), f"suite must be deep-lock or plain, not {self.suite}")
-        _check(self.key_bits in (0, 128, 192, 256), f"key_bits must be 0, 128, 192 or 256, not {self.key_bits}")
+        _check(self.word_unfolding or lanes == 1, f"lanes must be 1 without word_unfolding, not {lanes}")
+        _check(self.suite in names(), f"suite must be one of {', '.join(names())}, not {self.suite}")
+        sizes = suite(self.suite).key_sizes
+        if not (self.key_sizes and sizes):
+            object.__setattr__(self, "key_sizes", sizes)
+        _check(
+            isinstance(self.key_sizes, tuple) and self.key_sizes == tuple(s for s in sizes if s in self.key_sizes),
+            f"key_sizes must be some of {sizes}, ascending, not {self.key_sizes}",
+        )
         _check(self.sbox in SBOX_STYLES, f"sbox must be rom, lut or composite, not {self.sbox}")
-
-    @property
-    def key_sizes(self) -> tuple[int, ...]:
-        """Bytes of the master keys that it takes."""
-        return (self.key_bits // 8,) if self.key_bits else (16, 24, 32)
 
     @property
     def name(self) -> str:
         """Short name that tells one configuration from another, for build folders and reports."""
-        return "-".join(str(value) for value in asdict(self).values())
+        texts = (
+            "+".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in asdict(self).values()
+        )
+        return "-".join(texts)

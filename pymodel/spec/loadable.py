@@ -6,7 +6,7 @@ only the host needs (shapes, quantisation, class names). Nothing in it comes fro
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -16,10 +16,13 @@ from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
-from deeplock.pymodel.lock.suites import SUITES, lock, unlock
-from deeplock.pymodel.network.network import Pixels, Quantisation, Shape
-from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, is_lean, pack, unpack
+from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suites import suite, suite_of_id
+from deeplock.pymodel.spec.config import FEATURES, Config
+from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
+from deeplock.pymodel.spec.record import WORDS
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
 __all__ = ["Loadable", "Interface", "read_loadable", "write_loadable"]
 
@@ -54,20 +57,18 @@ class Interface:
 class Loadable:
     """A compiled network for one accelerator geometry.
 
-    header      fields of program.HEADER
-    program     one dict of the fields of program.DESCRIPTOR per layer
-    parameters  uint8, locked if the header's suite locks
+    parameters  locked if the header's suite locks
     """
 
-    header: dict[str, int]
-    program: tuple[dict[str, int], ...]
+    header: Header
+    program: tuple[Descriptor, ...]
     parameters: bytes
     interface: Interface
 
     @property
     def head(self) -> bytes:
         """Header and program: what comes before the parameters."""
-        return pack(HEADER, self.header) + b"".join(pack(DESCRIPTOR, fields) for fields in self.program)
+        return self.header.pack() + b"".join(layer.pack() for layer in self.program)
 
     @property
     def stream(self) -> bytes:
@@ -76,49 +77,48 @@ class Loadable:
 
     @property
     def suite(self) -> str:
-        return next(suite.name for suite in SUITES.values() if suite.id == self.header["suite"])
+        """Name of the suite that it is locked with."""
+        return suite_of_id(self.header.suite).name
 
     @property
     def batch(self) -> int:
         """Ifmaps that an inference takes."""
-        return self.header["batch"]
+        return self.header.batch
 
     @property
     def memory_needs(self) -> dict[str, int]:
         """The least memories and `sum_bits` that an accelerator must have for this loadable, by the names in Config."""
         return {
-            "activation_words": self.header["activation_words"],
-            "accumulators": self.header["accumulators"],
-            "sum_bits": 24 if all(fields["narrow"] for fields in self.program) else 32,
+            "activation_words": self.header.activation_words,
+            "accumulators": self.header.accumulators,
+            "sum_bits": 24 if all(layer.narrow for layer in self.program) else 32,
             "program_words": WORDS * len(self.program),
-            "ifmap_bytes": self.header["ifmap_beats"] * self.header["rows"],
+            "ifmap_bytes": self.header.ifmap_beats * self.header.rows,
         }
 
     @property
-    def is_lean(self) -> bool:
-        """Whether an accelerator with Config.lean can run it."""
-        return all(is_lean(fields) for fields in self.program)
+    def features(self) -> tuple[str, ...]:
+        """The FEATURES that an accelerator must have for it."""
+        return tuple(name for name in FEATURES if any(name in layer.features for layer in self.program))
 
-    def locked(self, suite: str, key: bytes) -> "Loadable":
-        """This plain loadable locked."""
-        return self._recode(lock, SUITES[suite].name, key)
+    def locked(self, name: str, key: bytes) -> "Loadable":
+        """This plain loadable locked with the suite of that name."""
+        return self._with(suite(name), suite(name).lock(np.frombuffer(self.parameters, np.uint8), key))
 
     def unlocked(self, key: bytes) -> "Loadable":
         """This loadable unlocked with some key: with a wrong one, garbage."""
-        return self._recode(unlock, "plain", key)
+        return self._with(suite("plain"), suite(self.suite).unlock(np.frombuffer(self.parameters, np.uint8), key))
 
-    def _recode(self, function, to_suite: str, key: bytes) -> "Loadable":
-        source = to_suite if function is lock else self.suite
-        data = function(SUITES[source], np.frombuffer(self.parameters, np.uint8), key)
-        return Loadable({**self.header, "suite": SUITES[to_suite].id}, self.program, data.tobytes(), self.interface)
+    def _with(self, suite: Suite, parameters: np.ndarray) -> "Loadable":
+        return replace(self, header=replace(self.header, suite=suite.id), parameters=parameters.tobytes())
 
     def check_fits(self, config: Config) -> None:
         """Raise DeeplockError, naming the first value that differs, if the accelerator cannot run this loadable."""
         for name in ("rows", "cols", "bytes_per_beat"):
-            if self.header[name] != getattr(config, name):
+            if getattr(self.header, name) != getattr(config, name):
                 raise DeeplockError(
-                    f"loadable is compiled for {self.header['rows']}x{self.header['cols']} "
-                    f"(B = {self.header['bytes_per_beat']}), the accelerator is {config.rows}x{config.cols} "
+                    f"loadable is compiled for {self.header.rows}x{self.header.cols} "
+                    f"(B = {self.header.bytes_per_beat}), the accelerator is {config.rows}x{config.cols} "
                     f"(B = {config.bytes_per_beat}): compile it for that geometry"
                 )
         if self.suite != config.suite:
@@ -126,11 +126,11 @@ class Loadable:
         for name, need in self.memory_needs.items():
             if need > getattr(config, name):
                 raise DeeplockError(f"loadable needs {name} of {need}, the accelerator has {getattr(config, name)}")
-        if config.lean and not self.is_lean:
-            raise DeeplockError(
-                "loadable has padding, folded tiles or diagonal layers, which the accelerator, being lean, leaves out: "
-                "compile it for that accelerator"
-            )
+        for name in self.features:
+            if not getattr(config, name):
+                raise DeeplockError(
+                    f"loadable needs {name}, which the accelerator leaves out: compile it for that accelerator"
+                )
 
     def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
         """One int8 ifmap [height, width, channels] as the bytes of the ifmap stream: padded, whole beats."""
@@ -140,7 +140,7 @@ class Loadable:
         padded = np.pad(
             ifmap, ((top, bottom), (left, right), (0, 0)), constant_values=np.int8(self.interface.pad_value)
         )
-        return padded.tobytes().ljust(self.header["ifmap_beats"] * self.header["rows"], b"\0")
+        return padded.tobytes().ljust(self.header.ifmap_beats * self.header.rows, b"\0")
 
     def unpack_ofmaps(self, data: bytes) -> np.ndarray:
         """The ofmaps [batch, height, width, channels] from the bytes of one ofmap packet."""
@@ -149,13 +149,12 @@ class Loadable:
             raise DeeplockError(f"an ofmap packet must be {prod(shape)} bytes, not {len(data)}")
         values = np.frombuffer(data, np.int8)
         strips, position = [], 0
-        for fields in self.program:
-            if not fields["to_stream"]:
+        for layer in self.program:
+            if not layer.to_stream:
                 continue
-            pixels = fields["out_w"] * fields["out_h"]
-            groups = []
-            for group in range(fields["groups"]):
-                columns = fields["last_columns"] if group == fields["groups"] - 1 else self.header["cols"]
+            pixels, groups = layer.out_w * layer.out_h, []
+            for group in range(layer.groups):
+                columns = layer.columns(group, self.header.cols)
                 groups.append(values[position : position + pixels * columns].reshape(pixels, columns))
                 position += pixels * columns
             strips.append(np.concatenate(groups, axis=1))
@@ -201,10 +200,10 @@ def read_loadable(path: Path | str) -> Loadable:
     facts = json.loads(metadata[FORMAT])
     if hashlib.sha256(stream).hexdigest() != facts["sha256"]:
         raise DeeplockError(f"{path}: the stream was changed: its SHA-256 is not the one recorded")
-    header = unpack(HEADER, stream)
-    if header["magic"] != MAGIC or header["version"] != VERSION:
-        raise DeeplockError(f"{path}: loadable format version must be {VERSION}, not {header['version']}")
+    header = Header.unpack(stream)
+    if (header.magic, header.version) != (MAGIC, VERSION):
+        raise DeeplockError(f"{path}: loadable format version must be {VERSION}, not {header.version}")
     size = 4 * WORDS
-    end = size * (1 + header["layers"])
-    program = tuple(unpack(DESCRIPTOR, stream[at : at + size]) for at in range(size, end, size))
+    end = size * (1 + header.layers)
+    program = tuple(Descriptor.unpack(stream[at : at + size]) for at in range(size, end, size))
     return Loadable(header, program, stream[end:], _read_interface(facts["interface"]))

@@ -6,6 +6,8 @@ hw/control/registers.py, the drivers and docs/registers.md are made from these t
 from dataclasses import dataclass
 from enum import IntEnum
 
+from deeplock.pymodel.spec.config import FEATURES
+
 __all__ = [
     "COUNTERS",
     "ERROR_TEXTS",
@@ -118,7 +120,9 @@ REGISTERS = (
     Register("COUNT", 0x2C, Access.READ_WRITE, "inferences that START runs back to back, 1..65535"),
     Register("KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: takes the key in KEY0, KEY1, ..."),
     Register("PROFILE", 0x34, Access.READ_WRITE, "layer whose cycles the counters count, 1..255; 0: all of the run"),
-    Register("LEAN", 0x38, Access.READ, "1: no padding, no folded tiles, no diagonal layers"),
+    Register(
+        "FEATURES", 0x38, Access.READ, "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate(FEATURES))
+    ),
     *(
         Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first")
         for i in range(8)

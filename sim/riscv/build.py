@@ -43,7 +43,7 @@ def _call(command: Sequence[str | Path], what: str) -> None:
 
 
 def _c_files() -> list[Path]:
-    return sorted(path for path in _HERE.iterdir() if path.suffix in (".c", ".h", ".ld") or path.name == "memory.py")
+    return sorted(path for path in _HERE.iterdir() if path.suffix in (".c", ".h", ".ld"))
 
 
 def check_compiler() -> None:
@@ -125,7 +125,7 @@ def build_firmware(name: str) -> bytes:
         sources = [_HERE / "firmware.c", _HERE / "engine.c"]
         _call([*zig, "-T", _HERE / "link.ld", "-o", folder / "program.elf", *sources], f"program for {name}")
 
-    folder = _kept(f"{name}-program", [version("ziglang"), core], _c_files(), make)
+    folder = _kept(f"{name}-program", [version("ziglang"), core, layout_header()], _c_files(), make)
     return _segments((folder / "program.elf").read_bytes())
 
 
@@ -142,4 +142,5 @@ def build_host() -> Path:
         _call([gcc, *_C_FLAGS, "-I", folder, "-I", _HERE, "-o", folder / "host", *sources], "program for this machine")
 
     path = Path(gcc).resolve()
-    return _kept("host", [path, path.stat().st_mtime_ns], _c_files(), make) / "host"
+    facts = [path, path.stat().st_mtime_ns, layout_header(), tables_header()]
+    return _kept("host", facts, _c_files(), make) / "host"

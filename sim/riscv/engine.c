@@ -231,8 +231,9 @@ static void weighted(const struct layer *layer, uint8_t *arena, struct parameter
         block.usual = block.count >= CHANNELS && !block.wrap;
         const uint32_t *entries = take(parameters, 2 * CHANNELS);
         for (int i = 0; i < CHANNELS; ++i) {
-            const uint32_t bias = entries[2 * i], rest = entries[2 * i + 1];
-            block.scale[i] = scale_of((int32_t)bias, (rest & 0x7fff) | 0x8000, (rest >> 16 & 63) + 1);
+            const uint32_t *entry = entries + 2 * i;
+            block.scale[i] = scale_of(
+                entry_bias(entry), entry_multiplier(entry) | ENTRY_LEADING_ONE, entry_shift_1(entry) + 1);
             block.usual &= block.scale[i].shift >= 0;
         }
         if (!layer->pool && layer->out_w * layer->out_h == 1) {

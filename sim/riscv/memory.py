@@ -1,31 +1,28 @@
 """What the software runs on: a network as a layer table and a parameter stream in the order that is best for a processor.
 
-The stream holds, for each block of `CHANNELS` output channels of a layer, an entry of 8 bytes a channel (bias int32;
-multiplier's low 15 bits; shift - 1 in bits 16..21) and the weights, the block's channels side by side: [kernel row, column,
-input channel, channel]. Channels that do not exist and bits that no entry defines are random, as in the accelerator's stream.
+The stream holds, for each block of `CHANNELS` output channels of a layer, the accelerator's entries and the weights, the
+block's channels side by side: [kernel row, column, input channel, channel]. Channels that do not exist are random.
 """
 
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
-from deeplock.pymodel.lock.suites import SUITES, lock
-from deeplock.pymodel.network.network import (
-    Add,
-    AveragePool,
-    Conv,
-    Layer,
-    MaxPool,
-    Network,
-    Shape,
-    macs,
-    output_shapes,
-    sources,
-)
+from deeplock.pymodel.lock.suites.deep_lock import SUITE
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.network import Network, macs, output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.spec import entry
+from deeplock.pymodel.spec.entry import Entries
+from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["ARENA", "VARIANTS", "Arena", "Results", "arena_of", "layout_header", "low_memory", "tables_header"]
 
@@ -52,7 +49,7 @@ _PIECE = 256  # bytes of a dense layer's weights that are unlocked at a time: PI
 
 
 def layout_header() -> str:
-    """layout.h for engine.c: the structures that `arena_of` fills, and the addresses."""
+    """layout.h for engine.c: the structures that `arena_of` fills, the addresses, and the fields of an entry."""
     fields = "\n".join(f"    int32_t {name};" for name in _LAYER)
     job = "\n".join(f"    int32_t {name};" for name in _JOB)
     variants = ", ".join(name.replace("-", "_").upper() for name in VARIANTS)
@@ -60,7 +57,7 @@ def layout_header() -> str:
         "// made by sim/riscv/memory.py\n#pragma once\n#include <stdint.h>\n"
         f"enum {{ {', '.join(_KINDS)} }};\nenum {{ {variants} }};\n"
         f"#define ARENA {ARENA:#x}\n#define SBOX_ADDRESS {_SBOX:#x}\n#define INV_SBOX_ADDRESS {_INV_SBOX:#x}\n"
-        f"struct layer {{\n{fields}\n}};\nstruct job {{\n{job}\n    uint32_t key[4];\n}};\n"
+        f"struct layer {{\n{fields}\n}};\nstruct job {{\n{job}\n    uint32_t key[4];\n}};\n" + entry.c_functions()
     )
 
 
@@ -128,27 +125,18 @@ class Arena:
         return Results(ofmaps, tuple(map(int, runs[:, 0])), tuple(map(int, runs[:, 1])), int(runs[-1, 2]), layers)
 
 
-def _entries(layer: Conv, channels: slice, rng: np.random.Generator) -> np.ndarray:
-    words = rng.integers(0, 1 << 32, (CHANNELS, 2), dtype=np.uint32)
-    bias = layer.bias[channels].astype(np.int64).astype(np.uint32)
-    known = np.uint32(0xFFFFFFFF >> 32 - layer.accumulator_bits)
-    words[: len(bias), 0] = (words[: len(bias), 0] & ~known) | (bias & known)
-    scale = (layer.multiplier[channels].astype(np.uint32) & 0x7FFF) | (
-        layer.shift[channels].astype(np.uint32) - 1
-    ) << 16
-    words[: len(bias), 1] = (words[: len(bias), 1] & ~np.uint32(0x003F_7FFF)) | scale
-    return words.astype("<u4").view(np.uint8).ravel()
-
-
 def _stream(layer: Conv, rng: np.random.Generator) -> np.ndarray:
     """The parameters of one layer: uint8."""
     weights = layer.weight.reshape(len(layer.weight), -1)
+    free = 32 - layer.accumulator_bits
+    bias = layer.bias << free >> free  # that a wrong key makes has any free bits, which no sum has
     parts = []
     for first in range(0, len(weights), CHANNELS):
         channels = slice(first, first + CHANNELS)
         block = rng.integers(-128, 128, (CHANNELS, weights.shape[1]), np.int8)
         block[: len(weights[channels])] = weights[channels]
-        parts += [_entries(layer, channels, rng), block.T.ravel().view(np.uint8)]
+        entries = Entries(bias[channels], layer.multiplier[channels], layer.shift[channels])
+        parts += [entry.encode(entries, layer.accumulator_bits, CHANNELS, rng).ravel(), block.T.ravel().view(np.uint8)]
     return np.concatenate(parts)
 
 
@@ -176,7 +164,7 @@ def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, i
     """Rows of the layer table with the names of the layers that they belong to, and where every tensor lies."""
     shapes = output_shapes(network)
     place = {"input": space.take(int(np.prod(network.input_shape)))}
-    readers = [name for layer in network.layers for name in sources(layer)]
+    readers = [name for layer in network.layers for name in layer.sources]
     rows: list[tuple[str, dict[str, int]]] = []
     layers = list(network.layers)
     while layers:
@@ -197,11 +185,9 @@ def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, i
                 rows.append((name, row))
         if name not in place:
             place[name] = space.take(int(np.prod(shapes[name])))
-        row = {**_row(layer, (height, width, channels), shapes[name], pool), "source": source}
-        rows.append((name, row))
-        row["destination"] = place[name]
-        if isinstance(layer, Add):
-            row["other"] = place[layer.other]
+        row = _row(layer, (height, width, channels), shapes[name])
+        places = {"source": source, "other": place[layer.sources[-1]], "destination": place[name]}
+        rows.append((name, {**row, **places, "pool": int(pool)}))
     return rows, place
 
 
@@ -220,28 +206,45 @@ def _pad(layer: Conv, shape: Shape, source: int, space: _Space) -> tuple[dict[st
     return row, to, (tall, wide)
 
 
-def _row(layer: Layer, shape: Shape, out: Shape, pool: bool) -> dict[str, int]:
-    height, width, channels = shape
-    if isinstance(layer, Add):
-        weights = dict(zip(("weight_a", "weight_b"), layer.weights, strict=True))
-        return {"kind": _KINDS.index("ADD"), "bytes": height * width * channels, **weights, **_scaled(layer)}
-    if isinstance(layer, Conv):
-        kernel = layer.weight.shape[1:3]
-        rest = {"kind": _KINDS.index("WEIGHTED"), "pool": int(pool), "wrap": 32 - layer.accumulator_bits}
-        rest |= {name: getattr(layer, name) for name in ("zero_point", "lo", "hi")}
-    elif isinstance(layer, MaxPool):
-        kernel, rest = (layer.kernel, layer.kernel), {"kind": _KINDS.index("MAX_POOL")}
-    else:
-        kernel, rest = layer.kernel, {"kind": _KINDS.index("AVERAGE_POOL"), **_scaled(layer)}
-    tall, wide = kernel
-    run = wide * channels
-    if wide == width:  # kernel rows follow each other without a gap
-        tall, run = 1, tall * run
-    steps = {"pixel_step": layer.stride * channels, "row_step": layer.stride * width * channels}
-    if isinstance(layer, MaxPool | AveragePool):
-        tall, run = kernel[0], wide * channels
-    shapes = {"out_h": out[0], "out_w": out[1], "channels": out[2], "kernel_h": tall, "run": run}
-    return {**rest, **steps, **shapes, "row_pitch": width * channels}
+@singledispatch
+def _row(layer: Layer, shape: Shape, out: Shape) -> dict[str, int]:
+    """A layer's row of the table, but for where its tensors lie, given the shapes of what it reads and writes."""
+    raise DeeplockError(f"layer {layer.name}: the software has no operator {layer.kind}")
+
+
+@_row.register
+def _add(layer: Add, shape: Shape, out: Shape) -> dict[str, int]:
+    weights = dict(zip(("weight_a", "weight_b"), layer.weights, strict=True))
+    return {"kind": _KINDS.index("ADD"), "bytes": int(np.prod(shape)), **weights, **_scaled(layer)}
+
+
+@_row.register
+def _conv(layer: Conv, shape: Shape, out: Shape) -> dict[str, int]:
+    _, tall, wide, channels = layer.weight.shape
+    row = {"kind": _KINDS.index("WEIGHTED"), "wrap": 32 - layer.accumulator_bits}
+    row |= {name: getattr(layer, name) for name in ("zero_point", "lo", "hi")}
+    row |= _windows((tall, wide), layer.stride, shape, out)
+    if wide == shape[1]:  # kernel rows follow each other without a gap
+        row |= {"kernel_h": 1, "run": tall * wide * channels}
+    return row
+
+
+@_row.register
+def _max_pool(layer: MaxPool, shape: Shape, out: Shape) -> dict[str, int]:
+    return {"kind": _KINDS.index("MAX_POOL"), **_windows((layer.kernel, layer.kernel), layer.stride, shape, out)}
+
+
+@_row.register
+def _average_pool(layer: AveragePool, shape: Shape, out: Shape) -> dict[str, int]:
+    row = {"kind": _KINDS.index("AVERAGE_POOL"), **_scaled(layer)}
+    return row | _windows(layer.kernel, layer.stride, shape, out)
+
+
+def _windows(kernel: tuple[int, int], stride: int, shape: Shape, out: Shape) -> dict[str, int]:
+    _, width, channels = shape
+    steps = {"pixel_step": stride * channels, "row_step": stride * width * channels, "row_pitch": width * channels}
+    sizes = {"out_h": out[0], "out_w": out[1], "channels": out[2]}
+    return {**steps, **sizes, "kernel_h": kernel[0], "run": kernel[1] * channels}
 
 
 def _scratch_bytes(rows: Sequence[dict[str, int]]) -> int:
@@ -274,7 +277,7 @@ def arena_of(
     stream = np.concatenate([*parts, np.zeros(0, np.uint8)])
     stream = np.concatenate([stream, rng.integers(0, 256, -len(stream) % _STEP, np.uint8)])
     if locked:
-        stream = lock(SUITES["deep-lock"], stream, key)
+        stream = SUITE.lock(stream, key)
     if flip is not None:
         if not 0 <= flip < len(stream):
             raise DeeplockError(f"there are {len(stream)} bytes of parameters, and no byte {flip}")

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from deeplock.pymodel.lock.suites import SUITES, lock, unlock
+from deeplock.pymodel.lock.suites.deep_lock import SUITE
 from deeplock.pymodel.network import reference
-from deeplock.pymodel.network.network import Conv, Network
+from deeplock.pymodel.network.layer import Weighted
+from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.zoo import networks
 
 __all__ = ["Timing", "time_float", "time_int8"]
 
-_SUITE = SUITES["deep-lock"]
 _SECONDS, _LEAST = 1.0, 3
 
 
@@ -54,9 +54,9 @@ def _fastest(function: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
 
 
 def _unlocked_network(network: Network, locked: np.ndarray, key: bytes) -> Network:
-    stream, at, layers = bytearray(unlock(_SUITE, locked, key)), 0, []
+    stream, at, layers = bytearray(SUITE.unlock(locked, key)), 0, []
     for layer in network.layers:
-        if isinstance(layer, Conv):
+        if isinstance(layer, Weighted):
             weight = np.frombuffer(stream, np.int8, layer.weight.size, at).reshape(layer.weight.shape)
             at += weight.size
             bias = np.frombuffer(stream, "<i4", layer.bias.size, at)
@@ -72,10 +72,10 @@ def time_int8(network: Network, ifmap: np.ndarray, key: bytes, expected: np.ndar
     parts = [
         part.tobytes() if part.dtype == np.int8 else part.astype("<i4").tobytes()
         for layer in network.layers
-        if isinstance(layer, Conv)
+        if isinstance(layer, Weighted)
         for part in (layer.weight, layer.bias)
     ]
-    locked = lock(_SUITE, np.frombuffer(b"".join(parts), np.uint8), key)
+    locked = SUITE.lock(np.frombuffer(b"".join(parts), np.uint8), key)
     plain, _ = _fastest(lambda: reference.run(network, ifmap)[last].numpy())
     slower, outputs = _fastest(lambda: reference.run(_unlocked_network(network, locked, key), ifmap)[last].numpy())
     return Timing(plain, slower, len(locked), outputs, expected)
@@ -89,14 +89,14 @@ def time_float(name: str, key: bytes) -> Timing:
     image = torch.randn(1, channels, height, width)
     parameters = [parameter.detach() for parameter in module.parameters()]
     stream = np.concatenate([parameter.numpy().ravel().view(np.uint8) for parameter in parameters])
-    locked = lock(_SUITE, stream, key)
+    locked = SUITE.lock(stream, key)
 
     def infer() -> np.ndarray:
         with torch.inference_mode():
             return module(image).numpy()
 
     def unlock_and_infer() -> np.ndarray:
-        values, at = torch.from_numpy(unlock(_SUITE, locked, key).view(np.float32)), 0
+        values, at = torch.from_numpy(SUITE.unlock(locked, key).view(np.float32)), 0
         for parameter in parameters:
             parameter.copy_(values[at : at + parameter.numel()].reshape(parameter.shape))
             at += parameter.numel()

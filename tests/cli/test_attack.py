@@ -9,6 +9,7 @@ from deeplock.cli import attack_file
 from deeplock.pymodel.attacks.byte_models import weights_of
 from deeplock.pymodel.attacks.catalogue import COLUMNS
 from deeplock.pymodel.attacks.ciphertext_only import recover_key
+from deeplock.pymodel.attacks.native import compile_library
 from deeplock.pymodel.attacks.strands import last_word_bytes
 from deeplock.pymodel.lock.checkpoint import Checkpoint, load, save
 from deeplock.pymodel.lock.key_schedule import expand_key
@@ -96,7 +97,7 @@ def test_known_plaintext_opens_a_file_and_tells_the_key_to_a_key_file_only(files
     told = outcome.out + outcome.err + figures.read_text()
     assert read_key(files.key).hex()[:8] not in told
     found = json.loads(figures.read_text())
-    assert (found["key_bits"], found["bytes"], found["unlocks"]) == (128, 16, True)
+    assert (found["key_size"], found["bytes"], found["unlocks"]) == (16, 16, True)
     again = deeplock("unlock", locked, "--key-file", out, "-o", tmp_path / "plain")
     assert again.code == 0
     assert (tmp_path / "plain").read_bytes() == files.float_checkpoint.read_bytes()
@@ -176,6 +177,30 @@ def test_faults_are_named(files, locked, known, refused, tmp_path):
     assert "must be a multiple of 4" in refused("attack", "known-plaintext", locked, "--known", known, "--at", 3)
     assert "is float32: give --like" in refused("attack", "ciphertext-only", locked)
     assert "one attack at a time" in refused("attack", "known-plaintext,pruning", locked)
+
+
+def test_without_a_compiler_the_attack_is_no_result(deeplock, tmp_path, monkeypatch):
+    """In this process, in others and on a cluster."""
+    path = tmp_path / "security.json"
+    arguments = ("attack", "ciphertext-only", "--network", "digits", "--json", path)
+    compile_library.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as workers:
+        spread = ("--seeds", "0,1", "--jobs", 2), ("--scheduler", workers.scheduler_address)
+        for how in ((), *spread):
+            outcome = deeplock(*arguments, *how)
+            assert (outcome.code, outcome.out) == (1, "")
+            lines = [line for line in outcome.err.splitlines() if line.startswith("deeplock: ")]
+            assert lines == ["deeplock: g++ is missing: install g++ with the system's package manager"]
+            assert "Traceback" not in outcome.err
+            assert not path.exists()
+
+
+def test_too_few_bytes_are_a_fault_and_no_result(deeplock, tmp_path):
+    path = tmp_path / "security.json"
+    outcome = deeplock("attack", "ciphertext-only", *FIGURES, "--budget", "bytes=16,first=1", "--json", path)
+    assert outcome.code == 1 and not path.exists()
+    assert "deeplock: ciphertext-only needs 16 whole blocks of 16 bytes, not 1\n" in outcome.err
 
 
 def test_a_result_becomes_tables_and_figures(laboratory):

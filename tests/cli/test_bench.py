@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from deeplock.bench.rtl import config_for, table
-from deeplock.pymodel.network.network import Conv, MaxPool
 from deeplock.pymodel.network.network_file import load_network, save_network
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from tests.cli.test_main import ROOT
 from tests.sim.tiny import tiny_network

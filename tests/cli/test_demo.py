@@ -6,6 +6,7 @@ import runpy
 
 import pytest
 
+from deeplock.cli.demo import FILES
 from tests.cli.test_main import ROOT
 
 
@@ -41,6 +42,7 @@ def test_demo(deeplock, tmp_path):
     assert rtl["mismatches"] == rtl["key_starved_cycles"] == 0
     assert 0 <= rtl["cycles_locked"] - rtl["cycles_plain"] <= 32
     assert "cycles per image, locked" in outcome.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
     page = (tmp_path / "report.html").read_text()
     assert len(re.findall(r'src="data:image/png;base64,', page)) == len(list(tmp_path.glob("*.png"))) == 4
     assert not re.search(r'(src|href)="(?!data:)', page)

@@ -1,14 +1,18 @@
 """Networks, layers and descriptors for tests of components, and the conversions that several of them need."""
 
 from collections.abc import Iterable
-from types import SimpleNamespace
 
 import numpy as np
 
 from deeplock.pymodel.compiler.parameters import fold_of
-from deeplock.pymodel.network.network import Conv, MaxPool, Network, Quantisation, output_shape
+from deeplock.pymodel.network.lowering import Streamed
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, OPCODE
+from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.entry import Entries
+from deeplock.pymodel.spec.tensor import Quantisation
 
 __all__ = [
     "ProgramMemory",
@@ -61,7 +65,7 @@ def chain(rng, shape, *makers) -> Network:
     for number, maker in enumerate(makers):
         layer = maker[0](rng, inside, *maker[1:]) if callable(maker[0]) else MaxPool("", "", *maker)
         layer = type(layer)(**{**vars(layer), "name": f"layer{number}", "source": source})
-        source, inside = layer.name, output_shape(layer, inside)
+        source, inside = layer.name, layer.output_shape(inside)
         layers.append(layer)
     return Network("random", shape, Quantisation(1.0, 0), Quantisation(1.0, 0), tuple(layers))
 
@@ -82,37 +86,37 @@ def random_chain(rng, config: Config, count: int) -> Network:
             maker = (conv, int(rng.integers(1, 2 * config.cols + 2)), kernel, int(rng.integers(1, 3)), padding)
             layer = conv(rng, inside, *maker[1:])
         makers.append(maker)
-        inside = output_shape(layer, inside)
+        inside = layer.output_shape(inside)
     return chain(rng, shape, *makers)
 
 
-def descriptor(**fields: int) -> dict[str, int]:
+def descriptor(**fields: int) -> Descriptor:
     """A descriptor of the smallest layer there is, with some fields set."""
-    every = {field.name: 0 for word in DESCRIPTOR.words for field in word}
+    every = dict.fromkeys((name for name in Descriptor.layout.fields if name != "opcode"), 0)
     every |= dict.fromkeys(("kblocks", "groups", "cblocks", "rows_last", "kernel_w", "kernel_h", "column_step"), 1)
     every |= dict.fromkeys(("pool_w", "pool_h", "stride", "out_w", "out_h", "in_w", "in_h", "window_stride"), 1)
-    every |= {"opcode": OPCODE, "pixel_words": 1, "last_columns": 1, "hi": 127, "lo": -128}
-    return every | fields
+    every |= {"pixel_words": 1, "last_columns": 1, "hi": 127, "lo": -128}
+    return Descriptor(**every | fields)
 
 
 def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits: int = 32):
-    """A layer with extreme parameters as pymodel.compiler.parameters takes it, and its descriptor's loader fields."""
-    layer = SimpleNamespace(
-        weight=rng.integers(-128, 128, (out, positions, channels), dtype=np.int8),
+    """A layer's extreme parameters as pymodel.compiler.parameters takes them, and its descriptor."""
+    weight = rng.integers(-128, 128, (out, positions, channels), dtype=np.int8)
+    entries = Entries(
         bias=rng.integers(-(1 << bits - 1), 1 << bits - 1, out).astype(np.int32),
         multiplier=rng.integers(1 << 15, 1 << 16, out),
         shift=rng.integers(1, 65, out),
-        accumulator_bits=bits,
     )
     cblocks, groups = -(-channels // config.rows), -(-out // config.cols)
     fields = descriptor(
         kblocks=positions * cblocks,
         groups=groups,
-        fold=0 if config.lean else fold_of(out - (groups - 1) * config.cols, config.cols),
+        fold=fold_of(out - (groups - 1) * config.cols, config.cols) if config.folding else 0,
         cblocks=cblocks,
         rows_last=channels - (cblocks - 1) * config.rows,
+        narrow=int(bits == 24),
     )
-    return layer, fields
+    return Streamed(weight, entries), fields
 
 
 class ProgramMemory:
@@ -122,5 +126,5 @@ class ProgramMemory:
         self.dut, self.words = dut, np.frombuffer(data, "<u4").tolist()
 
     async def serve(self, ctx) -> None:
-        async for *_, address in ctx.tick().sample(self.dut.address):
-            ctx.set(self.dut.word, self.words[address] if address < len(self.words) else 0xFFFF_FFFF)
+        async for *_, address in ctx.tick().sample(self.dut.program.addr):
+            ctx.set(self.dut.program.data, self.words[address] if address < len(self.words) else 0xFFFF_FFFF)

@@ -7,10 +7,9 @@ import numpy as np
 
 from deeplock.hw.families.placement import load_span
 from deeplock.hw.feed.weight_loader import WeightLoader
-from deeplock.pymodel.compiler.interpreter import diagonal_weights
-from deeplock.pymodel.compiler.parameters import encode_groups
+from deeplock.pymodel.compiler.parameters import decode_group, encode_groups
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, pack
+from deeplock.pymodel.spec.descriptor import Descriptor
 from tests.hw.layer_tools import descriptor, layer_of, to_word
 
 __all__ = ["ANY", "Array", "Group", "Program", "diagonal_layer", "groups_of", "program_of", "random_program"]
@@ -30,30 +29,30 @@ class Group:
 ANY = -1000
 
 
-def groups_of(layer, fields: dict[str, int], config: Config) -> list[Group]:
+def groups_of(layer, fields: Descriptor, config: Config) -> list[Group]:
     """Straight from the layer's weights: row r of k-block (position, c) is channel c * rows + r, column j channel j."""
     rows, cols, groups = config.rows, config.cols, []
     out, _, channels = layer.weight.shape
     for first in range(0, out, cols):
         count = min(cols, out - first)
-        sides = 1 << fields["fold"] if first + cols >= out else 1
-        tiles = [np.full((rows, cols), ANY) for _ in range(-(-fields["kblocks"] // sides))]
-        for kblock in range(fields["kblocks"]):
-            position, cblock = divmod(kblock, fields["cblocks"])
+        sides = 1 << fields.fold if first + cols >= out else 1
+        tiles = [np.full((rows, cols), ANY) for _ in range(-(-fields.kblocks // sides))]
+        for kblock in range(fields.kblocks):
+            position, cblock = divmod(kblock, fields.cblocks)
             weights = layer.weight[
                 first : first + count, position, cblock * rows : min(channels, cblock * rows + rows)
             ].T
             left = kblock % sides * (cols // sides)
             tiles[kblock // sides][: len(weights), left : left + count] = weights
+        channels_here = (tuple(int(values[c]) for values in layer.entries) for c in range(first, first + count))
         entries = [
-            (int(layer.bias[c]), int(layer.multiplier[c]) - (1 << 15), int(layer.shift[c]) - 1, layer.accumulator_bits)
-            for c in range(first, first + count)
+            (bias, multiplier - (1 << 15), shift - 1, fields.sum_bits) for bias, multiplier, shift in channels_here
         ]
         groups.append(Group(entries, tiles))
     return groups
 
 
-def diagonal_layer(rng, config: Config) -> tuple[dict[str, int], list[Group]]:
+def diagonal_layer(rng, config: Config) -> tuple[Descriptor, list[Group]]:
     """As the compiler makes pooling (cols / rows k-blocks), with two sets of k-blocks as a residual add would have."""
     cblocks, twice = config.cols // config.rows, int(rng.integers(1, 3))
     fields = descriptor(
@@ -68,31 +67,22 @@ def diagonal_layer(rng, config: Config) -> tuple[dict[str, int], list[Group]]:
         bias=int(rng.integers(-(1 << 23), 1 << 23)),
         shift_1=int(rng.integers(0, 64)),
     )
-    weights, bias, multiplier, shift, _ = diagonal_weights(fields, config.rows, config.cols)
-    groups = [
-        Group(
-            [
-                (int(b), int(m) - (1 << 15), int(s) - 1, config.sum_bits)
-                for b, m, s in zip(bias[g], multiplier[g], shift[g], strict=True)
-            ],
-            [tile.astype(int) for tile in weights[g]],
-        )
-        for g in range(fields["groups"])
-    ]
-    return fields, groups
+    weights, _ = decode_group(fields, 0, np.empty(0, np.uint8), config)
+    entry = (fields.bias, fields.multiplier - (1 << 15), fields.shift_1, config.sum_bits)
+    return fields, [Group([entry] * config.cols, [tile.astype(int) for tile in weights])] * fields.groups
 
 
 @dataclass
 class Program:
     """Layers with their descriptors, and the parameter section that feeds them."""
 
-    descriptors: list[dict[str, int]] = field(default_factory=list)
+    descriptors: list[Descriptor] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     stream: list[np.ndarray] = field(default_factory=list)
 
     @property
     def data(self) -> bytes:
-        return b"".join(pack(DESCRIPTOR, fields) for fields in self.descriptors)
+        return b"".join(fields.pack() for fields in self.descriptors)
 
     def beats(self, config: Config) -> list[dict[str, int]]:
         rows = np.concatenate(self.stream).reshape(-1, config.bytes_per_beat)
@@ -100,10 +90,10 @@ class Program:
 
 
 def program_of(rng, config: Config, *layers: tuple[int, int, int] | None) -> Program:
-    """Each layer (output channels, kernel positions, channels); None is a diagonal one, which lean accelerators don't have."""
+    """Each layer (output channels, kernel positions, channels); None is a diagonal one, if the accelerator has those."""
     program = Program()
     for shape in layers:
-        if shape is None and config.lean:
+        if shape is None and not config.diagonal:
             continue
         if shape is None:
             fields, groups = diagonal_layer(rng, config)
@@ -141,7 +131,7 @@ class Array:
         self.shadow = np.full((config.rows, config.cols), ANY)
         self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
         self.zeroed = 0  # times that all shadow registers were cleared
-        self.entry = int(not config.lean)
+        self.entry = int(config.pipeline_registers)
         self.expected: list[np.ndarray] = []  # tiles that are to be taken
         self._reached: list[tuple[int, np.ndarray]] = []  # when the swap reaches row 0 of those that are
         self.beats: list[int] = []  # cycles in which a beat was taken
@@ -157,9 +147,9 @@ class Array:
             dut.entries.scales,
             dut.entries.address,
             dut.entries.entries,
-            dut.full,
-            dut.swap,
-            dut.bad,
+            dut.tiles.full,
+            dut.tiles.swap,
+            dut.report.bad,
             dut.parameters.valid,
             dut.parameters.ready,
         )
@@ -231,9 +221,9 @@ class Array:
         for number, group in enumerate(groups):
             for index, tile in enumerate(group.tiles):
                 while True:
-                    waits = not ctx.get(dut.full) or dice.random() < pauses
+                    waits = not ctx.get(dut.tiles.full) or dice.random() < pauses
                     ends = before is not None and done <= 0
-                    ctx.set(dut.group_done, ends)
+                    ctx.set(dut.entries.done, ends)
                     if ends:
                         self.check_entries(*before)
                         before = None
@@ -245,14 +235,14 @@ class Array:
                 if index == 0:
                     self.check_entries(number, group)
                 self.expected.append(tile)
-                ctx.set(dut.swap, 1)
+                ctx.set(dut.tiles.swap, 1)
                 done -= 1
                 await ctx.tick()
-                ctx.set(dut.swap, 0)
-                ctx.set(dut.group_done, 0)
+                ctx.set(dut.tiles.swap, 0)
+                ctx.set(dut.entries.done, 0)
             before, done = (number, group), dice.randrange(8) if pauses else 0
         self.check_entries(*before)
-        ctx.set(dut.group_done, 1)
+        ctx.set(dut.entries.done, 1)
         await ctx.tick()
-        ctx.set(dut.group_done, 0)
+        ctx.set(dut.entries.done, 0)
         await self.settle(ctx)

@@ -9,21 +9,22 @@ from deeplock.hw.basics.axi import Response
 from deeplock.hw.control.registers import RegisterFile
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import address
+from tests.features import LEAN
 
 __all__ = ["CONFIG", "CONFIGS", "FIXED", "KEY", "KEY_REGISTERS", "NO_KEY", "PLAIN", "Bus", "left_out", "run"]
 
 KEY = bytes(range(0xA1, 0xC1))
 CONFIG = Config(rows=4, cols=16, bytes_per_beat=8, lanes=2, activation_words=4096, accumulators=256,
                 program_words=128, ifmap_bytes=1024)  # fmt: skip
-PLAIN = Config(suite="plain", sum_bits=24, lean=True)
-FIXED = {bits: replace(CONFIG, key_bits=bits) for bits in (128, 192, 256)}
+PLAIN = Config(suite="plain", sum_bits=24, **LEAN)
+FIXED = {size: replace(CONFIG, key_sizes=(size,)) for size in (16, 24, 32)}
 CONFIGS = [CONFIG, PLAIN, *FIXED.values()]
 KEY_REGISTERS = ["KEY_SIZE", *(f"KEY{i}" for i in range(8))]
 
 
 def left_out(config: Config) -> list[str]:
     """Key registers that `config` does not have."""
-    return KEY_REGISTERS if config is PLAIN else KEY_REGISTERS[1 + (config.key_bits or 256) // 32 :]
+    return KEY_REGISTERS[1 + config.key_sizes[-1] // 4 :] if config.key_sizes else KEY_REGISTERS
 
 
 class Bus:
@@ -35,10 +36,10 @@ class Bus:
         self.bad_key_sizes = 0
 
     def __getattr__(self, name):
-        return getattr(self.dut, f"s_axil_{name}")
+        return getattr(self.dut.s_axil, name)
 
     async def tick(self, *signals):
-        sampled = await self.ctx.tick().sample(*signals, self.dut.command, self.dut.bad_key_size)
+        sampled = await self.ctx.tick().sample(*signals, self.dut.control.command, self.dut.control.bad_key_size)
         *_, command, bad = sampled
         self.pulses += [command] if command else []
         self.bad_key_sizes += bad
@@ -93,7 +94,7 @@ class Bus:
 
     def key(self) -> tuple[int, bytes, int]:
         get, dut = self.ctx.get, self.dut
-        return get(dut.keyed), get(dut.key).to_bytes(32, "little"), get(dut.key_bytes)
+        return get(dut.control.keyed), get(dut.key.value).to_bytes(32, "little"), get(dut.key.size)
 
 
 NO_KEY = (0, bytes(32), 0)

@@ -54,7 +54,7 @@ async def fails(driver: Driver, loadable: Loadable, code: Error, ifmaps=None) ->
 def edited(index: int, **fields: int) -> Loadable:
     """The loadable with other values in one descriptor."""
     program = list(LOADABLE.program)
-    program[index] = {**program[index], **fields}
+    program[index] = replace(program[index], **fields)
     return replace(LOADABLE, program=tuple(program))
 
 
@@ -115,7 +115,7 @@ async def headers_of_something_else(dut):
     driver = await started(dut)
     for fields, code in (
         ({"magic": 0x12345678}, Error.BAD_MAGIC),
-        ({"version": LOADABLE.header["version"] - 1}, Error.BAD_GEOMETRY),
+        ({"version": LOADABLE.header.version - 1}, Error.BAD_GEOMETRY),
         ({"rows": 8}, Error.BAD_GEOMETRY),
         ({"cols": 8}, Error.BAD_GEOMETRY),
         ({"bytes_per_beat": 8}, Error.BAD_GEOMETRY),
@@ -129,7 +129,7 @@ async def headers_of_something_else(dut):
         ({"parameter_beats": 0}, Error.BAD_DESCRIPTOR),
         ({"runs": 0}, Error.BAD_DESCRIPTOR),
     ):
-        await fails(driver, replace(LOADABLE, header={**LOADABLE.header, **fields}), code)
+        await fails(driver, replace(LOADABLE, header=replace(LOADABLE.header, **fields)), code)
 
 
 @cocotb.test()
@@ -161,12 +161,12 @@ async def descriptors_that_are_wrong_end_in_an_error(dut):
         (1, {"kernel_h": 0}),
         (last, {"pool_w": 0}),
         # loader and feeder disagree about the number of tiles
-        (last, {"kernel_h": LOADABLE.program[last]["kernel_h"] + 1}),
-        (last, {"kernel_w": LOADABLE.program[last]["kernel_w"] - 1}),
+        (last, {"kernel_h": LOADABLE.program[last].kernel_h + 1}),
+        (last, {"kernel_w": LOADABLE.program[last].kernel_w - 1}),
         # program and stream disagree about the number of bytes
-        (last, {"kblocks": LOADABLE.program[last]["kblocks"] + 1}),
-        (last, {"groups": LOADABLE.program[last]["groups"] + 1}),
-        (last, {"groups": LOADABLE.program[last]["groups"] - 1}),
+        (last, {"kblocks": LOADABLE.program[last].kblocks + 1}),
+        (last, {"groups": LOADABLE.program[last].groups + 1}),
+        (last, {"groups": LOADABLE.program[last].groups - 1}),
         # an ifmap that never comes
         (last, {"wait_input": 1}),
         (last, {"wait_input": 1, "release_input": 1}),

@@ -18,13 +18,14 @@ from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.bench import run_bench
 from deeplock.sim.build import build
 from deeplock.sim.run import simulate
+from tests.features import LEAN, left_out
 from tests.random_networks import chains
 from tests.sim import tiny
 
 BENCH = Path(__file__).with_name("bench_accelerator.py")
 SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
 NARROW = replace(SMALL, lanes=1, multiplier_cycles=4, sum_bits=24)
-LEAN = replace(NARROW, multiplier_cycles=8, single_port=True, sbox="rom", lean=True)
+SMALLEST = replace(NARROW, multiplier_cycles=8, single_port=True, sbox="rom", **LEAN)
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
@@ -42,12 +43,18 @@ def test_accelerator(simulator, pauses, tmp_path):
         Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"),
         Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, sbox="rom"),
         NARROW,
-        LEAN,
+        SMALLEST,
+        replace(SMALL, padding=False, diagonal=False),
+        Config(rows=4, cols=8, bytes_per_beat=4, folding=False, pipeline_registers=False),
+        Config(
+            rows=4, cols=8, bytes_per_beat=8, lanes=1, padding=False, word_unfolding=False, pipeline_registers=False
+        ),
+        replace(NARROW, folding=False, diagonal=False, word_unfolding=False),
         pytest.param(Config(), marks=pytest.mark.slow),
         pytest.param(Config(rows=8, cols=16, bytes_per_beat=16, sbox="composite"), marks=pytest.mark.slow),
         pytest.param(Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"), marks=pytest.mark.slow),
     ],
-    ids=lambda config: f"{config.rows}x{config.cols}-{config.sbox}-{config.sum_bits}{'-lean' * config.lean}",
+    ids=lambda config: f"{config.rows}x{config.cols}-{config.sbox}-{config.sum_bits}{left_out(config)}",
 )
 @pytest.mark.parametrize("key", [tiny.KEY, tiny.WRONG_KEY], ids=["right", "wrong"])
 def test_geometries(config, key):
@@ -60,18 +67,18 @@ def test_geometries(config, key):
 def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
     loadable = tiny.tiny_loadable(NARROW)
     for layer in (0, len(loadable.program) - 1):
-        program = [{**fields, "narrow": int(index != layer)} for index, fields in enumerate(loadable.program)]
+        program = [replace(fields, narrow=int(index != layer)) for index, fields in enumerate(loadable.program)]
         with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
             simulate(replace(loadable, program=tuple(program)), NARROW, tiny.KEY, list(tiny.ifmaps(1)))
 
 
 @pytest.mark.parametrize("fields", [{"fold": 1}, {"diagonal": 1}], ids=str)
 def test_a_layer_that_is_not_lean_stops_a_lean_accelerator(fields, monkeypatch):
-    loadable = tiny.tiny_loadable(LEAN)
+    loadable = tiny.tiny_loadable(SMALLEST)
     monkeypatch.setattr(Loadable, "check_fits", lambda self, config: None)
-    program = (*loadable.program[:-1], loadable.program[-1] | fields)
+    program = (*loadable.program[:-1], replace(loadable.program[-1], **fields))
     with pytest.raises(AcceleratorError, match="BAD_DESCRIPTOR"):
-        simulate(replace(loadable, program=program), LEAN, tiny.KEY, list(tiny.ifmaps(1)))
+        simulate(replace(loadable, program=program), SMALLEST, tiny.KEY, list(tiny.ifmaps(1)))
 
 
 def test_the_lock_costs_at_most_32_cycles(simulator):

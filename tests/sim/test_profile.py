@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.spec.program import pixels_of
 from deeplock.pymodel.spec.registers import COUNTERS
 from deeplock.sim.profile import profile
 from deeplock.sim.run import simulate
@@ -34,9 +33,9 @@ def check(loadable, count: int, whole: dict[str, int], layers: list[dict[str, in
     assert len(layers) == len(loadable.program)
     for fields, counters in zip(loadable.program, layers, strict=True):
         assert counters["CYCLES"] == sum(counters[cause] for cause in CAUSES)
-        assert counters["COMPUTE"] == count * fields["groups"] * fields["kblocks"] * pixels_of(fields)
-        assert fields["wait_input"] or not counters["INPUT_STARVED"]
-        assert fields["to_stream"] or not counters["OUTPUT_STALLED"]
+        assert counters["COMPUTE"] == count * fields.groups * fields.kblocks * fields.pixels
+        assert fields.wait_input or not counters["INPUT_STARVED"]
+        assert fields.to_stream or not counters["OUTPUT_STALLED"]
     for name, _ in COUNTERS:
         assert sum(counters[name] for counters in layers) == whole[name]
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from deeplock.pymodel.lock.suites import SUITES, lock
+from deeplock.pymodel.lock.suites import suite
 from deeplock.sim.riscv.cfu import Cfu
 from tests.hw.refusal import assert_refused
 
 KEY = bytes(range(3, 19))
 UNLOCK, TAKE_KEY = 0, 1
 PLAIN = np.random.default_rng(2).integers(0, 256, 4 * 60, np.uint8)
-LOCKED = lock(SUITES["deep-lock"], PLAIN, KEY)
+LOCKED = suite("deep-lock").lock(PLAIN, KEY)
 
 
 def words(data: bytes) -> list[int]:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from deeplock.pymodel.network import golden
-from deeplock.pymodel.network.network import Conv, MaxPool, Network
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.sim.results import SimulationError
 from deeplock.sim.riscv import run
 from deeplock.sim.riscv.cores import CORES

@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 
 import deeplock.sim.riscv.build
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.lock.suites import SUITES, unlock
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.zoo import datasets, trained
 from deeplock.pymodel.zoo.preprocess import quantise_input
 from deeplock.sim.riscv.build import build_core, build_firmware, check_compiler
@@ -50,6 +52,30 @@ def test_deep_networks_give_golden_bytes(case):
     check(*case)
 
 
+def test_a_bias_beyond_the_accumulator_gives_golden_bytes():
+    one = np.ones((1, 1, 1, 1), np.int8)
+    numbers = (np.array([value], np.int32) for value in (3 * 2**24 - 5, 1 << 15, 15))
+    layer = Conv("narrow", "input", one, *numbers, 1, (0, 0, 0, 0), 0, 0, -128, 127, accumulator_bits=24)
+    ifmaps = np.array([-100, 0, 100], np.int8).reshape(3, 1, 1, 1)
+    assert expected(network_of((1, 1, 1), layer), ifmaps).ravel().tolist() == [-105, -5, 95]
+    check(network_of((1, 1, 1), layer), ifmaps)
+
+
+def test_an_operator_that_the_software_lacks_is_refused_by_name():
+    class Unknown(Layer):
+        kind = "unknown"
+
+        def output_shape(self, shape):
+            return shape
+
+        def run(self, ifmaps):
+            return ifmaps
+
+    network = network_of((4, 4, 1), Unknown("mixed", "input"))
+    with pytest.raises(DeeplockError, match="^layer mixed: the software has no operator unknown$"):
+        arena_of(network, np.zeros((1, 4, 4, 1), np.int8), "plain")
+
+
 @settings(MANY, max_examples=10)
 @given(convs("dense", "input", 300, (1, 1), False, most_channels=9))
 def test_dense_layers_longer_than_a_piece_give_golden_bytes(layer):
@@ -75,7 +101,7 @@ def test_the_stream_is_locked_by_the_suite():
     assert size > sum(layer.weight.size for layer in network.layers if hasattr(layer, "weight"))
     at = plain.data.index(network.layers[0].weight.reshape(16, 9)[:4].T.tobytes()) - 32
     streams = [np.frombuffer(arena.data, np.uint8, size, at) for arena in (plain, locked)]
-    assert np.array_equal(unlock(SUITES["deep-lock"], streams[1], KEY), streams[0])
+    assert np.array_equal(suite("deep-lock").unlock(streams[1], KEY), streams[0])
 
 
 def test_fused_holds_little_unlocked_at_a_time_and_no_copy():

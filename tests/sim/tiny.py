@@ -4,9 +4,12 @@ import numpy as np
 
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
-from deeplock.pymodel.network.network import Conv, MaxPool, Network, Quantisation
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
+from deeplock.pymodel.spec.tensor import Quantisation
 
 __all__ = ["ACCUMULATORS_TOO_FEW", "KEY", "WRONG_KEY", "expected", "ifmaps", "tiny_loadable", "tiny_network"]
 
@@ -16,9 +19,9 @@ ACCUMULATORS_TOO_FEW = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=32,
 """A layer of the network takes several descriptors."""
 
 
-def tiny_network(seed: int = 0, lean: bool = False) -> Network:
-    """conv3x3 same 6, pool 2, conv3x3 same 9, overlapping pool, dense 10, on 9x9x1; for lean accelerators the second
-    convolution without padding and no pool behind it."""
+def tiny_network(seed: int = 0, padding: bool = True, diagonal: bool = True) -> Network:
+    """conv3x3 same 6, pool 2, conv3x3 same 9, overlapping pool, dense 10, on 9x9x1; for accelerators without padding the
+    second convolution is a valid one, and for those without diagonal layers there is no pool behind it."""
     rng = np.random.default_rng(seed)
 
     def conv(
@@ -31,27 +34,24 @@ def tiny_network(seed: int = 0, lean: bool = False) -> Network:
             rng.integers(1 << 15, 1 << 16, out), shift, stride, (pad,) * 4, -5, -5, lo, 127,
         )  # fmt: skip
 
-    if lean:
-        layers = (
-            conv("conv1", "input", (6, 3, 3, 1), pad=1, lo=-5),
-            MaxPool("pool1", "conv1", 2, 2),
-            conv("conv2", "pool1", (9, 3, 3, 6), lo=-5),
-            conv("dense", "conv2", (10, 2, 2, 9)),
-        )
-        return Network("tiny", (9, 9, 1), Quantisation(1 / 16, -5), Quantisation(1 / 8, -5), layers)
-    layers = (
+    layers = [
         conv("conv1", "input", (6, 3, 3, 1), pad=1, lo=-5),
         MaxPool("pool1", "conv1", 2, 2),
-        conv("conv2", "pool1", (9, 3, 3, 6), stride=1, pad=1, lo=-5),
-        MaxPool("pool2", "conv2", 2, 1),
-        conv("dense", "pool2", (10, 3, 3, 9)),
-    )
-    return Network("tiny", (9, 9, 1), Quantisation(1 / 16, -5), Quantisation(1 / 8, -5), layers)
+        conv("conv2", "pool1", (9, 3, 3, 6), pad=int(padding), lo=-5),
+    ]
+    side = 4 if padding else 2
+    if diagonal:
+        layers.append(MaxPool("pool2", "conv2", 2, 1))
+        side -= 1
+    layers.append(conv("dense", layers[-1].name, (10, side, side, 9)))
+    return Network("tiny", (9, 9, 1), Quantisation(1 / 16, -5), Quantisation(1 / 8, -5), tuple(layers))
 
 
 def tiny_loadable(config: Config, seed: int = 0, batch: int = 1) -> Loadable:
     """Locked with KEY if the configuration locks."""
-    loadable = compile_network(tiny_network(seed, config.lean), config, np.random.default_rng(seed), batch)
+    loadable = compile_network(
+        tiny_network(seed, config.padding, config.diagonal), config, np.random.default_rng(seed), batch
+    )
     return loadable if config.suite == "plain" else loadable.locked(config.suite, KEY)
 
 

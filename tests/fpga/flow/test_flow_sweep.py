@@ -73,10 +73,14 @@ def test_a_core_may_be_that_of_a_board_on_its_device_or_another(tmp_path):
 
 
 def test_components_follow_cores(tmp_path):
-    text = COMPONENT + "component = 'key_schedule'\nbytes_per_beat = [4, 16]\nkey_bits = 0\nsbox = 'rom'\n" + CORE
+    text = (
+        COMPONENT
+        + "component = 'key_schedule'\nbytes_per_beat = [4, 16]\nkey_sizes = [[16, 24, 32]]\nsbox = 'rom'\n"
+        + CORE
+    )
     core, *schedules = rows_of(text, tmp_path)
     assert core[1]["suite"] == "deep-lock"
-    expected = {"component": "key_schedule", "key_bits": 0, "sbox": "rom"}
+    expected = {"component": "key_schedule", "key_sizes": (16, 24, 32), "sbox": "rom"}
     assert schedules == [("up5k", expected | {"bytes_per_beat": size}) for size in (4, 16)]
 
 

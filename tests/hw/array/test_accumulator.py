@@ -6,6 +6,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.array.accumulator import Accumulator
 from deeplock.pymodel.spec.config import Config
+from tests.features import LEAN
 from tests.hw.stream_tools import simulate
 
 CONFIG = Config(rows=4, cols=8, bytes_per_beat=4, accumulators=16)
@@ -47,23 +48,23 @@ async def play(ctx, dut: Accumulator, words: list, totals: list, cols: int, paus
     pixel, seen = 0, {}  # the next one, and those of the cycles before
     waiting, remaining, cycle = list(words), list(totals), 0
     while waiting or any(at >= cycle for at in due):
-        assert ctx.get(dut.out_valid) == (cycle in due), cycle
+        assert ctx.get(dut.totals.valid) == (cycle in due), cycle
         if cycle in due:
             total, tag = due[cycle]
-            assert [ctx.get(dut.totals[col]) for col in range(len(total))] == total, cycle
-            assert {name: ctx.get(dut.out_tag[name]) for name in tag} == tag
-        ctx.set(dut.valid, 0)
-        ctx.set(dut.tag, {"first": 1, "last": 1, "pixel_last": int(rng.integers(0, 2))})
+            assert [ctx.get(dut.totals.payload.columns[col]) for col in range(len(total))] == total, cycle
+            assert {name: ctx.get(dut.totals.payload.tag[name]) for name in tag} == tag
+        ctx.set(dut.sums.valid, 0)
+        ctx.set(dut.sums.tag, {"first": 1, "last": 1, "pixel_last": int(rng.integers(0, 2))})
         for col in range(cols):
-            ctx.set(dut.sums[col], sums[col] if sums else int(rng.integers(-100, 100)))
+            ctx.set(dut.sums.columns[col], sums[col] if sums else int(rng.integers(-100, 100)))
         sums = []
         written = pixel == seen.get(cycle - 2) != seen.get(cycle - 1, pixel)  # just now: the issue stage prevents it
         if waiting and not written and rng.random() >= pauses:
             sums, tag = waiting.pop(0)
             seen[cycle] = pixel
             pixel = 0 if tag["pixel_last"] else pixel + 1
-            ctx.set(dut.valid, 1)
-            ctx.set(dut.tag, tag)
+            ctx.set(dut.sums.valid, 1)
+            ctx.set(dut.sums.tag, tag)
             if tag["last"]:
                 due[cycle + LATENCY] = remaining.pop(0)
         await ctx.tick()
@@ -73,10 +74,12 @@ async def play(ctx, dut: Accumulator, words: list, totals: list, cols: int, paus
 
 @pytest.mark.parametrize("pauses", [0.0, 0.4])
 @pytest.mark.parametrize("most", [1, 2, 3, 16])
-@pytest.mark.parametrize("lean", [False, True])
-def test_totals_are_the_sums_over_the_k_blocks(lean, most, pauses, rng):
+@pytest.mark.parametrize(
+    "options", [{}, LEAN, {"pipeline_registers": False}], ids=["", "lean", "no_pipeline_registers"]
+)
+def test_totals_are_the_sums_over_the_k_blocks(options, most, pauses, rng):
     """1 to 3 pixels: an accumulator is needed again before, while and after the memory has it. 16: all of it."""
-    dut = Accumulator(replace(CONFIG, lean=lean, lanes=1), SUM_WIDTH)
+    dut = Accumulator(replace(CONFIG, lanes=1, **options), SUM_WIDTH)
 
     def pixels() -> int:
         return most if most < 4 else rng.choice([1, 5, 15, 16])
@@ -88,9 +91,10 @@ def test_totals_are_the_sums_over_the_k_blocks(lean, most, pauses, rng):
     simulate(dut, testbench)
 
 
+@pytest.mark.parametrize("pipeline_registers", [True, False])
 @pytest.mark.parametrize("fold", [1, 2, 3])
-def test_folded_tiles_add_up_in_the_leftmost_columns(fold, rng):
-    dut = Accumulator(CONFIG, SUM_WIDTH)
+def test_folded_tiles_add_up_in_the_leftmost_columns(fold, pipeline_registers, rng):
+    dut = Accumulator(replace(CONFIG, pipeline_registers=pipeline_registers), SUM_WIDTH)
 
     async def testbench(ctx):
         for _ in range(6):
@@ -100,10 +104,12 @@ def test_folded_tiles_add_up_in_the_leftmost_columns(fold, rng):
     simulate(dut, testbench)
 
 
-@pytest.mark.parametrize("lean", [False, True])
-def test_totals_wrap_to_32_bits(lean, rng):
+@pytest.mark.parametrize(
+    "options", [{}, LEAN, {"pipeline_registers": False}], ids=["", "lean", "no_pipeline_registers"]
+)
+def test_totals_wrap_to_32_bits(options, rng):
     """Only with a wrong key: 70,000 largest sums would be needed; here the sums are wider."""
-    config = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, lean=lean)
+    config = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, **options)
     dut = Accumulator(config, 32)
     tag = {"first": 0, "last": 1, "pixel_last": 1, "shift": 0}
     sums = rng.integers(-(1 << 31), 1 << 31, (20, 4))
@@ -117,16 +123,18 @@ def test_totals_wrap_to_32_bits(lean, rng):
     simulate(dut, testbench)
 
 
-@pytest.mark.parametrize("lean", [False, True])
-def test_reset_in_mid_group_starts_again_at_pixel_0(lean, rng):
-    dut = Accumulator(replace(CONFIG, lean=lean, lanes=1), SUM_WIDTH)
+@pytest.mark.parametrize(
+    "options", [{}, LEAN, {"pipeline_registers": False}], ids=["", "lean", "no_pipeline_registers"]
+)
+def test_reset_in_mid_group_starts_again_at_pixel_0(options, rng):
+    dut = Accumulator(replace(CONFIG, lanes=1, **options), SUM_WIDTH)
     reset = Signal()
 
     async def testbench(ctx):
         for _ in range(5):
             words, totals = random_groups(rng, lambda: 7, 2, CONFIG.cols, 0)
-            ctx.set(dut.valid, 1)
-            ctx.set(dut.tag, {"last": 1})
+            ctx.set(dut.sums.valid, 1)
+            ctx.set(dut.sums.tag, {"last": 1})
             await ctx.tick().repeat(int(rng.integers(1, 6)))
             ctx.set(reset, 1)
             await ctx.tick()

@@ -6,9 +6,10 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.control.loadable_port import LoadablePort
-from deeplock.pymodel.lock.suites import SUITES
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, HEADER, MAGIC, VERSION, WORDS, pack
+from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
+from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 from tests.hw.layer_tools import descriptor, to_word
 from tests.hw.stream_tools import check_stable, receive, send, simulate
@@ -16,7 +17,7 @@ from tests.hw.stream_tools import check_stable, receive, send, simulate
 CONFIG = Config(
     rows=4, cols=16, bytes_per_beat=8, activation_words=256, accumulators=32, program_words=64, ifmap_bytes=128
 )
-LEAN = Config(**{**vars(CONFIG), "lanes": 1, "lean": True})
+SHORT = Config(**{**vars(CONFIG), "pipeline_registers": False})
 BEATS = (4, 8, 16)
 
 
@@ -24,15 +25,13 @@ def config_of(bytes_per_beat: int) -> Config:
     return Config(**{**vars(CONFIG), "bytes_per_beat": bytes_per_beat})
 
 
-def header_of(config: Config, **fields: int) -> dict[str, int]:
+def header_of(config: Config, **fields: int) -> Header:
     """The largest header that the accelerator takes."""
-    return {
-        "magic": MAGIC,
+    largest = {
         "rows": config.rows,
         "cols": config.cols,
         "bytes_per_beat": config.bytes_per_beat,
-        "suite": SUITES[config.suite].id,
-        "version": VERSION,
+        "suite": suite(config.suite).id,
         "layers": config.program_words // WORDS,
         "batch": 1,
         "parameter_beats": 6,
@@ -47,11 +46,12 @@ def header_of(config: Config, **fields: int) -> dict[str, int]:
         "windows_x": 5,
         "windows_y": 5,
         "destination": 9,
-    } | fields
+    }
+    return Header(**largest | fields)
 
 
 def program_of(rng, layers: int) -> bytes:
-    return b"".join(pack(DESCRIPTOR, descriptor(source=int(rng.integers(0, 1 << 16)))) for _ in range(layers))
+    return b"".join(descriptor(source=int(rng.integers(0, 1 << 16))).pack() for _ in range(layers))
 
 
 def beats_of(config: Config, data: bytes, last: bool) -> list[dict[str, int]]:
@@ -72,7 +72,9 @@ class Host:
 
     async def watch(self, ctx) -> None:
         port = self.dut.program
-        async for *_, en, address, word, error in ctx.tick().sample(port.en, port.address, port.word, self.dut.error):
+        async for *_, en, address, word, error in ctx.tick().sample(
+            port.en, port.addr, port.data, self.dut.control.error
+        ):
             if en:
                 self.program[address] = word
             if error:
@@ -81,14 +83,14 @@ class Host:
             self.now += 1
 
     async def load(self, ctx) -> None:
-        ctx.set(self.dut.load, 1)
+        ctx.set(self.dut.control.load, 1)
         await ctx.tick()
-        ctx.set(self.dut.load, 0)
-        assert ctx.get(self.dut.loading) and not ctx.get(self.dut.loaded)
+        ctx.set(self.dut.control.load, 0)
+        assert ctx.get(self.dut.control.loading) and not ctx.get(self.dut.control.loaded)
 
     async def stop(self, ctx) -> None:
         """As Control does after an error: the run ends, and one cycle of stop."""
-        ctx.set(self.dut.run, 0)
+        ctx.set(self.dut.run.active, 0)
         ctx.set(self.dut.stop, 1)
         await ctx.tick()
         ctx.set(self.dut.stop, 0)
@@ -102,7 +104,7 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
     dut = LoadablePort(config)
     host = Host(dut)
     header = header_of(config)
-    head = pack(HEADER, header) + program_of(rng, header["layers"])
+    head = header.pack() + program_of(rng, header.layers)
     sections = [rng.bytes(6 * bytes_per_beat) for _ in range(count)]
     beats = beats_of(config, head + sections[0], True)
     for section in sections[1:]:
@@ -111,14 +113,15 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
 
     async def testbench(ctx):
         await host.load(ctx)
-        ctx.set(dut.load, 1)  # not heeded by a port that is loading
+        ctx.set(dut.control.load, 1)  # not heeded by a port that is loading
         await ctx.tick().repeat(3)
-        ctx.set(dut.load, 0)
-        await ctx.tick().until(dut.loaded)
-        assert not ctx.get(dut.loading)
-        assert {name: getattr(ctx.get(dut.header), name) for name in header} == header
-        ctx.set(dut.count, count)
-        ctx.set(dut.run, 1)
+        ctx.set(dut.control.load, 0)
+        await ctx.tick().until(dut.control.loaded)
+        assert not ctx.get(dut.control.loading)
+        got = ctx.get(dut.header)
+        assert Header(**{name: got[name] for name in Header.layout.fields}) == header
+        ctx.set(dut.run.count, count)
+        ctx.set(dut.run.active, 1)
         got = await receive(ctx, dut.parameters, len(parameters), pauses, Random(dice.random()))
         assert [{"data": beat.data, "last": beat.last} for beat in got] == parameters
         ctx.set(dut.parameters.ready, 1)
@@ -128,7 +131,7 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
             await ctx.tick()
 
     async def write(ctx):
-        await ctx.tick().until(dut.loading)
+        await ctx.tick().until(dut.control.loading)
         await send(ctx, dut.loadable, beats, pauses, Random(dice.random()))
 
     simulate(dut, testbench, write, background=[host.watch, partial(check_stable, stream=dut.parameters)])
@@ -142,16 +145,16 @@ def test_head_takes_a_cycle_a_word_and_parameters_pass_in_the_same_cycle(bytes_p
     config = config_of(bytes_per_beat)
     dut = LoadablePort(config)
     host = Host(dut)
-    head = beats_of(config, pack(HEADER, header_of(config, layers=2)) + program_of(rng, 2), False)
+    head = beats_of(config, header_of(config, layers=2).pack() + program_of(rng, 2), False)
 
     async def testbench(ctx):
         await host.load(ctx)
         start = host.now
         await send(ctx, dut.loadable, head)
         assert host.now - start == 3 * WORDS
-        assert ctx.get(dut.loaded)
-        ctx.set(dut.count, 1)
-        ctx.set(dut.run, 1)
+        assert ctx.get(dut.control.loaded)
+        ctx.set(dut.run.count, 1)
+        ctx.set(dut.run.active, 1)
         await ctx.tick()
         ctx.set(dut.parameters.ready, 1)
         for number in range(6):
@@ -188,28 +191,28 @@ WRONG_HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN], ids=["", "lean"])
+@pytest.mark.parametrize("config", [CONFIG, SHORT], ids=["", "no_pipeline_registers"])
 @pytest.mark.parametrize(("fields", "error"), WRONG_HEADERS, ids=lambda value: getattr(value, "name", str(value)))
 def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
     """Told with the second word after the header; the program is not loaded, and the next one is taken."""
     dut = LoadablePort(config)
     host = Host(dut)
-    right = beats_of(CONFIG, pack(HEADER, header_of(CONFIG)) + program_of(rng, 4), False)
+    right = beats_of(CONFIG, header_of(CONFIG).pack() + program_of(rng, 4), False)
 
     async def testbench(ctx):
         await host.load(ctx)
         start = host.now
-        data = pack(HEADER, header_of(CONFIG, **fields)) + bytes(CONFIG.bytes_per_beat)
+        data = header_of(CONFIG, **fields).pack() + bytes(CONFIG.bytes_per_beat)
         await send(ctx, dut.loadable, beats_of(CONFIG, data, False)[:-1])
         ctx.set(dut.loadable.valid, 1)
-        await ctx.tick().until(dut.error.any())
+        await ctx.tick().until(dut.control.error.any())
         ctx.set(dut.loadable.valid, 0)
         assert host.errors == [error] and host.cycles == [start + WORDS + 1]
-        assert not ctx.get(dut.loaded) and not ctx.get(dut.loading) and not ctx.get(dut.loadable.ready)
+        assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading) and not ctx.get(dut.loadable.ready)
         await host.stop(ctx)
         await host.load(ctx)
         await send(ctx, dut.loadable, right)
-        assert ctx.get(dut.loaded) and host.errors == [error]
+        assert ctx.get(dut.control.loaded) and host.errors == [error]
 
     simulate(dut, testbench, background=[host.watch])
 
@@ -220,18 +223,18 @@ def test_a_head_that_ends_too_early_is_truncated_wherever_it_ends(bytes_per_beat
     config = config_of(bytes_per_beat)
     dut = LoadablePort(config)
     host = Host(dut)
-    head = pack(HEADER, header_of(config, layers=1)) + program_of(rng, 1)
+    head = header_of(config, layers=1).pack() + program_of(rng, 1)
 
     async def testbench(ctx):
         for beats in range(1, len(head) // bytes_per_beat + 1):
             await host.load(ctx)
             await send(ctx, dut.loadable, beats_of(config, head[: beats * bytes_per_beat], True))
             assert host.errors == [Error.LOADABLE_TRUNCATED] * beats
-            assert not ctx.get(dut.loaded) and not ctx.get(dut.loading)
+            assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading)
             await host.stop(ctx)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(config, head, False))
-        assert ctx.get(dut.loaded)
+        assert ctx.get(dut.control.loaded)
 
     simulate(dut, testbench, background=[host.watch])
 
@@ -244,16 +247,16 @@ def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rn
     The program stays loaded, and after a stop the next run is right."""
     dut = LoadablePort(CONFIG)
     host = Host(dut)
-    head = pack(HEADER, header_of(CONFIG)) + program_of(rng, 4)
+    head = header_of(CONFIG).pack() + program_of(rng, 4)
     good = beats_of(CONFIG, rng.bytes(6 * CONFIG.bytes_per_beat), True)
     bad = [{**beat, "last": int(number == ends_at)} for number, beat in enumerate(good)]
 
     async def testbench(ctx):
         ctx.set(dut.parameters.ready, 1)
-        ctx.set(dut.count, 2)
+        ctx.set(dut.run.count, 2)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.active, 1)
         right = section * len(good) + (len(bad) - 1 if ends_at is None else ends_at)
         for number, beat in enumerate(good * section + bad):
             if number == right:
@@ -265,15 +268,15 @@ def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rn
         ctx.set(dut.parameters.ready, 1)
         assert host.errors == [Error.LOADABLE_TOO_LONG if ends_at is None else Error.LOADABLE_TRUNCATED]
         assert not ctx.get(dut.loadable.ready)
-        assert ctx.get(dut.loaded)
+        assert ctx.get(dut.control.loaded)
         await host.stop(ctx)
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.active, 1)
         await send(ctx, dut.loadable, good * 2)
         assert len(host.errors) == 1
-        ctx.set(dut.run, 0)
+        ctx.set(dut.run.active, 0)
         await ctx.tick().repeat(2)
-        ctx.set(dut.count, 1)
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.count, 1)
+        ctx.set(dut.run.active, 1)
         await send(ctx, dut.loadable, good)
         assert len(host.errors) == 1
 
@@ -284,13 +287,13 @@ def test_a_beat_that_is_wrong_is_no_error_in_the_cycle_of_a_stop(rng):
     """So that what an ABORT finds does not stop the port a second time."""
     dut = LoadablePort(CONFIG)
     host = Host(dut)
-    head = pack(HEADER, header_of(CONFIG)) + program_of(rng, 4)
+    head = header_of(CONFIG).pack() + program_of(rng, 4)
 
     async def testbench(ctx):
-        ctx.set(dut.count, 1)
+        ctx.set(dut.run.count, 1)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.active, 1)
         await ctx.tick().repeat(2)
         ctx.set(dut.loadable.payload, {"data": 0, "last": 1})
         ctx.set(dut.loadable.valid, 1)
@@ -320,7 +323,7 @@ def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(wo
     config = config_of(16)
     dut = LoadablePort(config)
     host = Host(dut)
-    head = pack(HEADER, header_of(config, layers=1)) + program_of(rng, 1)
+    head = header_of(config, layers=1).pack() + program_of(rng, 1)
 
     async def testbench(ctx):
         for _ in range(2):
@@ -331,11 +334,11 @@ def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(wo
                 await ctx.tick()
             ctx.set(dut.loadable.valid, 0)
             await host.stop(ctx)
-            assert not ctx.get(dut.loaded) and not ctx.get(dut.loading)
+            assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading)
             host.program.clear()
             await host.load(ctx)
             await send(ctx, dut.loadable, beats_of(config, head, False))
-            assert ctx.get(dut.loaded)
+            assert ctx.get(dut.control.loaded)
             assert host.program == dict(enumerate(np.frombuffer(head, "<u4")[WORDS:].tolist()))
 
     simulate(dut, testbench, background=[host.watch])
@@ -346,22 +349,22 @@ def test_reset_in_the_middle_of_the_parameters(rng):
     dut = LoadablePort(CONFIG)
     host = Host(dut)
     reset = Signal()
-    head = beats_of(CONFIG, pack(HEADER, header_of(CONFIG)) + program_of(rng, 4), False)
+    head = beats_of(CONFIG, header_of(CONFIG).pack() + program_of(rng, 4), False)
     section = beats_of(CONFIG, rng.bytes(6 * CONFIG.bytes_per_beat), True)
 
     async def testbench(ctx):
         ctx.set(dut.parameters.ready, 1)
-        ctx.set(dut.count, 1)
+        ctx.set(dut.run.count, 1)
         for number in (3, 6):
             await host.load(ctx)
             await send(ctx, dut.loadable, head)
-            ctx.set(dut.run, 1)
+            ctx.set(dut.run.active, 1)
             await send(ctx, dut.loadable, section[:number])
-            ctx.set(dut.run, 0)
+            ctx.set(dut.run.active, 0)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
-            assert not ctx.get(dut.loaded)
+            assert not ctx.get(dut.control.loaded)
 
     simulate(ResetInserter(reset)(dut), testbench, background=[host.watch])
     assert host.errors == []

@@ -10,7 +10,7 @@ from amaranth.hdl import ResetInserter, Signal
 from deeplock.hw.basics.layouts import feeder_fields, post_fields
 from deeplock.hw.control.sequencer import Sequencer
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, pack
+from deeplock.pymodel.spec.descriptor import Descriptor
 from tests.hw.layer_tools import ProgramMemory, descriptor
 from tests.hw.stream_tools import simulate
 
@@ -18,22 +18,22 @@ CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, program_words=128)
 FEEDER = [name for name, _ in feeder_fields]
 POST = [name for name, _ in post_fields]
 NEVER_ZERO = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")
-LEAN = replace(CONFIG, lanes=1, lean=True)
-START_TO_POST = {CONFIG: 6, LEAN: 5}
-DRAIN = {CONFIG: 14, LEAN: 13}
+SHORT = replace(CONFIG, pipeline_registers=False)
+START_TO_POST = {CONFIG: 6, SHORT: 5}
+DRAIN = {CONFIG: 14, SHORT: 13}
 
 
-def random_program(rng, layers: int) -> list[dict[str, int]]:
+def random_program(rng, layers: int) -> list[Descriptor]:
     """Descriptors with random fields; those that must not be zero are not; the last layer writes the stream."""
     program = []
     for number in range(layers):
-        fields = {}
-        for spec in (spec for word in DESCRIPTOR.words for spec in word):
-            low = -(1 << spec.bits - 1) if spec.signed else 0
-            fields[spec.name] = int(rng.integers(low, low + (1 << spec.bits)))
+        fields = {
+            name: int(rng.integers(*field.range, endpoint=True)) for name, field in Descriptor.layout.fields.items()
+        }
         fields |= {name: fields[name] or 1 for name in NEVER_ZERO}
         last = number == layers - 1
-        program.append(fields | {"wait_input": int(number == 0), "release_input": int(last), "to_stream": int(last)})
+        fields |= {"wait_input": int(number == 0), "release_input": int(last), "to_stream": int(last)}
+        program.append(Descriptor(**fields))
     return program
 
 
@@ -42,24 +42,24 @@ class Bench:
     """Notes every pulse as (name, cycle, what went with it)."""
 
     dut: Sequencer
-    program: list[dict[str, int]]
+    program: list[Descriptor]
     now: int = 0
     seen: list[tuple] = field(default_factory=list)
 
     @property
     def memory(self):
-        return ProgramMemory(self.dut, b"".join(pack(DESCRIPTOR, fields) for fields in self.program)).serve
+        return ProgramMemory(self.dut, b"".join(fields.pack() for fields in self.program)).serve
 
     async def watch(self, ctx) -> None:
         dut = self.dut
         signals = (
-            dut.feeder_start,
-            dut.feeder_fields,
-            dut.post_start,
-            dut.post_fields,
-            dut.ifmap_take,
-            dut.ifmap_release,
-            dut.bad,
+            dut.feeder.start,
+            dut.feeder.fields,
+            dut.post.start,
+            dut.post.fields,
+            dut.ifmap.take,
+            dut.ifmap.release,
+            dut.report.bad,
         )
         async for *_, start, feeder, post_start, post, take, release, bad in ctx.tick().sample(*signals):
             if start:
@@ -79,8 +79,8 @@ class Bench:
 
     async def run(self, ctx, count: int) -> None:
         ctx.set(self.dut.layers, len(self.program))
-        ctx.set(self.dut.count, count)
-        ctx.set(self.dut.run, 1)
+        ctx.set(self.dut.run.count, count)
+        ctx.set(self.dut.run.active, 1)
 
     async def pulse(self, ctx, signal) -> int:
         ctx.set(signal, 1)
@@ -94,20 +94,19 @@ class Bench:
         while len(self.cycles("start")) == starts:
             await ctx.tick()
         start = self.now - 1
-        assert ctx.get(self.dut.feeding)
+        assert ctx.get(self.dut.report.feeding)
         for _ in range(feed - 1):
             await ctx.tick()
-        done = await self.pulse(ctx, self.dut.feeder_done)
+        done = await self.pulse(ctx, self.dut.feeder.done)
         for _ in range(drain - 1):
-            assert not ctx.get(self.dut.feeding)
+            assert not ctx.get(self.dut.report.feeding)
             await ctx.tick()
-        assert (
-            ctx.get(self.dut.to_stream) == self.program[len(self.cycles("start")) % len(self.program) - 1]["to_stream"]
-        )
-        return start, done, await self.pulse(ctx, self.dut.layer_done)
+        layer = self.program[len(self.cycles("start")) % len(self.program) - 1]
+        assert ctx.get(self.dut.to_stream) == layer.to_stream
+        return start, done, await self.pulse(ctx, self.dut.post.done)
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("config", [CONFIG, SHORT])
 @pytest.mark.parametrize("layers", [1, 2, 8])
 def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, config, rng, dice):
     dut = Sequencer(config)
@@ -116,32 +115,32 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
 
     async def testbench(ctx):
         for _ in range(3):
-            assert not ctx.get(dut.feeding)
+            assert not ctx.get(dut.report.feeding)
             await ctx.tick()
         await bench.run(ctx, 3)
-        assert not ctx.get(dut.idle)
+        assert not ctx.get(dut.report.idle)
         for inference in range(3):
             for layer in range(layers):
                 if layer == 0:
                     for _ in range(dice.randrange(30)):
                         await ctx.tick()
-                    ctx.set(dut.ifmap_ready, 1)
+                    ctx.set(dut.ifmap.ready, 1)
                 if layer == layers - 1:
                     ctx.set(dut.loaded, inference + 1)
                 ends.append(await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(1, 40)))
                 if layer == 0:
-                    ctx.set(dut.ifmap_ready, 0)
+                    ctx.set(dut.ifmap.ready, 0)
                 if layer < layers - 1:
-                    assert not ctx.get(dut.idle)
+                    assert not ctx.get(dut.report.idle)
                 assert ctx.get(dut.last_layer) == (layer == layers - 1)
         for _ in range(20):
             await ctx.tick()
-        assert ctx.get(dut.idle) and not ctx.get(dut.feeding)
+        assert ctx.get(dut.report.idle) and not ctx.get(dut.report.feeding)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     program = bench.program * 3
-    assert bench.fields("start") == [{name: fields[name] for name in FEEDER} for fields in program]
-    assert bench.fields("post") == [{name: fields[name] for name in POST} for fields in program]
+    assert bench.fields("start") == [{name: getattr(fields, name) for name in FEEDER} for fields in program]
+    assert bench.fields("post") == [{name: getattr(fields, name) for name in POST} for fields in program]
     starts = bench.cycles("start")
     assert bench.cycles("post") == [start + START_TO_POST[config] for start in starts]
     assert bench.cycles("take") == starts[::layers]
@@ -151,7 +150,7 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
     assert releases == [done for _, done, _ in lasts]
 
 
-@pytest.mark.parametrize("config", [CONFIG, LEAN])
+@pytest.mark.parametrize("config", [CONFIG, SHORT])
 @pytest.mark.parametrize("drain", [6, 12, 13, 14, 15, 40])
 @pytest.mark.parametrize("feed", [6, 30])
 def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_enough(feed, drain, config, rng):
@@ -160,7 +159,7 @@ def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_en
     bench = Bench(dut, random_program(rng, 3))
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         ctx.set(dut.loaded, 2)
         await bench.run(ctx, 2)
         layers = [await bench.play_layer(ctx, feed, drain) for _ in range(6)]
@@ -183,21 +182,21 @@ def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
             await ctx.tick()
         for inference in range(2):
             for _ in range(10):
-                assert ctx.get(dut.waits_for_ifmap) and not ctx.get(dut.feeder_start)
+                assert ctx.get(dut.report.waits_for_ifmap) and not ctx.get(dut.feeder.start)
                 await ctx.tick()
-            ctx.set(dut.ifmap_ready, 1)
+            ctx.set(dut.ifmap.ready, 1)
             await ctx.tick()
-            assert not ctx.get(dut.waits_for_ifmap)
-            ctx.set(dut.ifmap_ready, 0)
+            assert not ctx.get(dut.report.waits_for_ifmap)
+            ctx.set(dut.ifmap.ready, 0)
             if inference:
                 break
             for _ in range(10):
                 await ctx.tick()
-            await bench.pulse(ctx, dut.feeder_done)
+            await bench.pulse(ctx, dut.feeder.done)
             for _ in range(30):
-                assert not ctx.get(dut.waits_for_ifmap)
+                assert not ctx.get(dut.report.waits_for_ifmap)
                 await ctx.tick()
-            await bench.pulse(ctx, dut.layer_done)
+            await bench.pulse(ctx, dut.post.done)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     assert len(bench.cycles("take")) == 2
@@ -208,17 +207,17 @@ def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
 def test_a_size_of_zero_is_a_bad_descriptor(name, layer, rng):
     dut = Sequencer(CONFIG)
     bench = Bench(dut, random_program(rng, 2))
-    bench.program[layer][name] = 0
+    bench.program[layer] = replace(bench.program[layer], **{name: 0})
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         ctx.set(dut.loaded, 1)
         await bench.run(ctx, 1)
         for _ in range(layer):
             await bench.play_layer(ctx, 5, 20)
         for _ in range(40):
             await ctx.tick()
-        assert not ctx.get(dut.idle) and not ctx.get(dut.feeding)
+        assert not ctx.get(dut.report.idle) and not ctx.get(dut.report.feeding)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     assert len(bench.cycles("bad")) == 1
@@ -231,11 +230,10 @@ def test_a_layer_that_is_not_narrow_is_a_bad_descriptor_where_sums_have_24_bits(
     """In the cycle after `post_start`, so before its first word can have left the array."""
     dut = Sequencer(replace(CONFIG, sum_bits=sum_bits))
     bench = Bench(dut, random_program(rng, 2))
-    for number, fields in enumerate(bench.program):
-        fields["narrow"] = int(number != layer)
+    bench.program = [replace(fields, narrow=int(number != layer)) for number, fields in enumerate(bench.program)]
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         ctx.set(dut.loaded, 1)
         await bench.run(ctx, 1)
         for _ in range(2):
@@ -253,7 +251,7 @@ def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
     bench = Bench(dut, random_program(rng, 1))
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         ctx.set(dut.loaded, loaded)
         await bench.run(ctx, 1)
         await bench.play_layer(ctx, 10, 20)
@@ -271,25 +269,25 @@ def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, d
     ends: list[int] = []
 
     async def watch(ctx):
-        async for *_, run, high in ctx.tick().sample(dut.run, dut.counted):
+        async for *_, run, high in ctx.tick().sample(dut.run.active, dut.profiling.counted):
             if run:
                 counted.append(high)
 
     async def testbench(ctx):
-        ctx.set(dut.profile, profile)
+        ctx.set(dut.profiling.profile, profile)
         await ctx.tick().repeat(3)
         await bench.run(ctx, 3)
         for inference in range(3):
             ctx.set(dut.loaded, inference + 1)
-            ctx.set(dut.ifmap_ready, 0)
+            ctx.set(dut.ifmap.ready, 0)
             for _ in range(dice.randrange(60)):
                 await ctx.tick()
-            ctx.set(dut.ifmap_ready, 1)
+            ctx.set(dut.ifmap.ready, 1)
             for _ in range(3):
                 await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST[CONFIG] + 1, 40))
                 ends.append(len(counted))
         await ctx.tick().repeat(20)
-        assert ctx.get(dut.idle)
+        assert ctx.get(dut.report.idle)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory, watch])
     lengths = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
@@ -303,20 +301,20 @@ def test_a_profile_written_in_mid_layer_counts_from_the_next_layer_on(rng):
     bench = Bench(dut, random_program(rng, 2))
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
-        ctx.set(dut.profile, 2)
+        ctx.set(dut.ifmap.ready, 1)
+        ctx.set(dut.profiling.profile, 2)
         await bench.run(ctx, 1)
-        while not ctx.get(dut.feeding):
-            assert not ctx.get(dut.counted)
+        while not ctx.get(dut.report.feeding):
+            assert not ctx.get(dut.profiling.counted)
             await ctx.tick()
         for profile in (1, 0):
-            ctx.set(dut.profile, profile)
-            assert not ctx.get(dut.counted)
-        await bench.pulse(ctx, dut.feeder_done)
+            ctx.set(dut.profiling.profile, profile)
+            assert not ctx.get(dut.profiling.counted)
+        await bench.pulse(ctx, dut.feeder.done)
         await ctx.tick().repeat(20)
-        assert not ctx.get(dut.counted)
-        await bench.pulse(ctx, dut.layer_done)
-        assert ctx.get(dut.counted)
+        assert not ctx.get(dut.profiling.counted)
+        await bench.pulse(ctx, dut.post.done)
+        assert ctx.get(dut.profiling.counted)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
 
@@ -327,7 +325,7 @@ def test_nothing_happens_without_run():
 
     async def testbench(ctx):
         ctx.set(dut.layers, 1)
-        ctx.set(dut.count, 1)
+        ctx.set(dut.run.count, 1)
         for _ in range(30):
             await ctx.tick()
 
@@ -342,13 +340,13 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
 
     async def testbench(ctx):
         for _ in range(6):
-            ctx.set(dut.ifmap_ready, 1)
+            ctx.set(dut.ifmap.ready, 1)
             await bench.run(ctx, 1)
             for _ in range(dice.randrange(1, 30)):
                 await ctx.tick()
             if dice.random() < 0.5:
-                await bench.pulse(ctx, dut.feeder_done)
-            ctx.set(dut.run, 0)
+                await bench.pulse(ctx, dut.feeder.done)
+            ctx.set(dut.run.active, 0)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
@@ -359,9 +357,9 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
             await bench.play_layer(ctx, dice.randrange(2, 9), dice.randrange(1, 20))
         for _ in range(10):
             await ctx.tick()
-        assert ctx.get(dut.idle)
+        assert ctx.get(dut.report.idle)
 
     simulate(ResetInserter(reset)(dut), testbench, background=[bench.watch, bench.memory])
-    assert bench.fields("start") == [{name: fields[name] for name in FEEDER} for fields in bench.program]
-    assert bench.fields("post") == [{name: fields[name] for name in POST} for fields in bench.program]
+    assert bench.fields("start") == [{name: getattr(fields, name) for name in FEEDER} for fields in bench.program]
+    assert bench.fields("post") == [{name: getattr(fields, name) for name in POST} for fields in bench.program]
     assert bench.cycles("bad") == []

@@ -13,12 +13,13 @@ from deeplock.hw.feed.feeder import WindowFeeder
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.interpreter import gather_words
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import is_lean, pixels_of
+from deeplock.pymodel.spec.descriptor import Descriptor
+from tests.features import LEAN
 from tests.hw.layer_tools import chain, conv, dense, descriptor, random_chain, to_word
 from tests.hw.stream_tools import check_stable, receive, simulate
 
 CONFIG = Config(rows=4, cols=8, bytes_per_beat=4, activation_words=1024, accumulators=64)
-LEAN = replace(CONFIG, lean=True, lanes=1)
+SIMPLE = replace(CONFIG, lanes=1, **LEAN)
 NAMES = {name for name, _ in feeder_fields}
 
 LAYERS = {
@@ -38,18 +39,17 @@ LEAN_LAYERS = {
 }
 
 
-def descriptors(rng, layers: list, config: Config = CONFIG) -> list[dict[str, int]]:
+def descriptors(rng, layers: list, config: Config = CONFIG) -> list[Descriptor]:
     return list(compile_network(chain(rng, *layers), config, rng).program)
 
 
-def expected_words(fields: dict[str, int], memory: np.ndarray) -> list[tuple]:
+def expected_words(fields: Descriptor, memory: np.ndarray) -> list[tuple]:
     """(data, swap, first, last, final, window_last, pixel_last, shift) of every word of a layer, in order."""
-    words, pixels, window = [], pixels_of(fields), fields["pool_w"] * fields["pool_h"]
-    groups, kblocks = fields["groups"], fields["kernel_w"] * fields["kernel_h"] * fields["cblocks"]
+    words, pixels, window = [], fields.pixels, fields.window
+    groups, kblocks = fields.groups, fields.kernel_w * fields.kernel_h * fields.cblocks
     for group in range(groups):
-        source = fields["source"] + group * fields["group_step"]
-        blocks = gather_words(memory[None], fields, source, CONFIG.rows)[0].reshape(pixels, kblocks, CONFIG.rows)
-        sides = 1 << fields["fold"] if group == groups - 1 else 1
+        blocks = gather_words(memory[None], fields, group)[0].reshape(pixels, kblocks, CONFIG.rows)
+        sides = fields.sides(group)
         for kblock in range(kblocks):
             side = kblock % sides
             for pixel in range(pixels):
@@ -84,21 +84,21 @@ class Memory:
         self.data = rng.integers(-128, 128, (CONFIG.activation_words, CONFIG.rows), dtype=np.int8)
 
     async def serve(self, ctx) -> None:
-        dut = self.dut
-        async for *_, read, granted, addresses in ctx.tick().sample(dut.read, dut.granted, dut.addresses):
+        dut, port = self.dut, self.dut.memory
+        async for *_, read, granted, addresses in ctx.tick().sample(port.read, port.granted, port.addresses):
             if read and granted:
                 assert len(set(addresses)) == 1
-                ctx.set(dut.word, to_word(self.data[addresses[0]]))
+                ctx.set(dut.memory.word, to_word(self.data[addresses[0]]))
             if self.refusals:
-                ctx.set(dut.granted, self.rng.random() >= self.refusals)
+                ctx.set(dut.memory.granted, self.rng.random() >= self.refusals)
 
 
-async def start(ctx, dut: WindowFeeder, fields: dict[str, int]) -> None:
-    ctx.set(dut.fields, {name: value for name, value in fields.items() if name in NAMES})
+async def start(ctx, dut: WindowFeeder, fields: Descriptor) -> None:
+    ctx.set(dut.layer.fields, {name: getattr(fields, name) for name in NAMES})
     await ctx.tick()
-    ctx.set(dut.start, 1)
+    ctx.set(dut.layer.start, 1)
     await ctx.tick()
-    ctx.set(dut.start, 0)
+    ctx.set(dut.layer.start, 0)
 
 
 async def check_layers(ctx, dut: WindowFeeder, memory: Memory, program: list, pauses: float, dice: Random) -> None:
@@ -111,7 +111,7 @@ async def check_layers(ctx, dut: WindowFeeder, memory: Memory, program: list, pa
             ready = dice.random() >= pauses
             ctx.set(dut.out.ready, ready)
             taken = ready and ctx.get(dut.out.valid)
-            assert ctx.get(dut.done) == (taken and len(got) == len(expected) - 1)
+            assert ctx.get(dut.layer.done) == (taken and len(got) == len(expected) - 1)
             if taken:
                 got.append(parts(ctx.get(dut.out.payload)))
             await ctx.tick()
@@ -136,10 +136,10 @@ def test_words_and_tags_of_every_kind_of_layer(name, pauses, rng, dice):
 @pytest.mark.parametrize("name", LEAN_LAYERS)
 def test_words_and_tags_of_lean_layers(name, pauses, rng, dice):
     """The same words as the full feeder has, and the interpreter, without padding and folding."""
-    dut = WindowFeeder(LEAN)
+    dut = WindowFeeder(SIMPLE)
     memory = Memory(rng, dut, refusals=pauses / 2)
-    program = descriptors(rng, LEAN_LAYERS[name], LEAN)
-    assert all(is_lean(fields) for fields in program)
+    program = descriptors(rng, LEAN_LAYERS[name], SIMPLE)
+    assert not any(fields.features for fields in program)
 
     async def testbench(ctx):
         await check_layers(ctx, dut, memory, program, pauses, dice)
@@ -150,17 +150,15 @@ def test_words_and_tags_of_lean_layers(name, pauses, rng, dice):
 def test_the_kinds_of_layers_are_what_their_names_say(rng):
     """Else the test above would be empty: the compiler might fuse, unfold or fold otherwise one day."""
     programs = {name: descriptors(rng, layers) for name, layers in LAYERS.items()}
-    assert any(f["stride"] == 2 for f in programs["stride"])
-    assert any(f["x0"] == -1 and f["y0"] == 0 for f in programs["padding"])
-    assert any(f["pool_w"] == 2 and f["window_stride"] == 2 and not f["diagonal"] for f in programs["fused pool"])
-    assert any(
-        f["pool_w"] == 2 and f["window_stride"] == 3 and not f["diagonal"] for f in programs["gap between pools"]
-    )
-    assert any(f["diagonal"] and f["pool_w"] == 3 and f["groups"] == 2 for f in programs["overlapping pool"])
-    assert {f["fold"] for f in programs["folded"]} == {1, 2, 3}
-    assert any(f["groups"] == 2 and f["fold"] for f in programs["folded"])
+    assert any(f.stride == 2 for f in programs["stride"])
+    assert any(f.x0 == -1 and f.y0 == 0 for f in programs["padding"])
+    assert any(f.pool_w == 2 and f.window_stride == 2 and not f.diagonal for f in programs["fused pool"])
+    assert any(f.pool_w == 2 and f.window_stride == 3 and not f.diagonal for f in programs["gap between pools"])
+    assert any(f.diagonal and f.pool_w == 3 and f.groups == 2 for f in programs["overlapping pool"])
+    assert {f.fold for f in programs["folded"]} == {1, 2, 3}
+    assert any(f.groups == 2 and f.fold for f in programs["folded"])
     assert len(programs["strips"]) > 3
-    assert any(f["rows_last"] < CONFIG.rows and f["cblocks"] > 1 for f in programs["stride"])
+    assert any(f.rows_last < CONFIG.rows and f.cblocks > 1 for f in programs["stride"])
 
 
 @pytest.mark.parametrize("attempt", range(6))
@@ -175,7 +173,7 @@ def test_random_networks(attempt, rng, dice):
     simulate(dut, testbench, background=[memory.serve, partial(check_stable, stream=dut.out)], cycles=60_000)
 
 
-def random_descriptor(rng) -> dict[str, int]:
+def random_descriptor(rng) -> Descriptor:
     """Any loops and steps, also such as the compiler never makes; coordinates inside and outside of the input."""
     counts = dict(zip(("groups", "kernel_w", "kernel_h", "cblocks", "out_w", "out_h", "pool_w", "pool_h"),
                       rng.integers(1, (4, 4, 4, 4, 4, 4, 4, 4)).tolist(), strict=True))  # fmt: skip
@@ -260,7 +258,7 @@ def test_a_layer_of_more_pixels_than_accumulators_ends(name, rng, dice):
             await start(ctx, dut, descriptor(rows_last=4, **{name: asked}))
             ctx.set(dut.out.ready, 1)
             words = 0
-            while not ctx.get(dut.done):
+            while not ctx.get(dut.layer.done):
                 words += ctx.get(dut.out.valid)
                 await ctx.tick()
             assert words + 1 == counted
@@ -284,9 +282,9 @@ def test_first_word_2_cycles_after_start_then_a_word_a_cycle(rng):
             await ctx.tick()
             for number, word in enumerate(expected):
                 assert ctx.get(dut.out.valid) and parts(ctx.get(dut.out.payload)) == word
-                assert ctx.get(dut.done) == (number == len(expected) - 1)
+                assert ctx.get(dut.layer.done) == (number == len(expected) - 1)
                 await ctx.tick()
-            assert not ctx.get(dut.out.valid) and not ctx.get(dut.read)
+            assert not ctx.get(dut.out.valid) and not ctx.get(dut.memory.read)
 
     simulate(dut, testbench, background=[memory.serve])
 
@@ -325,7 +323,7 @@ def test_reset_in_mid_layer_followed_by_a_right_one(rng, dice):
                 ctx.set(reset, 1)
                 await ctx.tick()
                 ctx.set(reset, 0)
-                assert not ctx.get(dut.out.valid) and not ctx.get(dut.read)
+                assert not ctx.get(dut.out.valid) and not ctx.get(dut.memory.read)
                 await check_layers(ctx, dut, memory, [fields], 0.1, dice)
 
     simulate(ResetInserter(reset)(dut), testbench, background=[memory.serve])

@@ -1,5 +1,6 @@
 """The weight loader against the layers whose parameters pymodel.compiler.parameters encodes."""
 
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -8,7 +9,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.program import DESCRIPTOR, pack
+from tests.features import LEAN, left_out
 from tests.hw.layer_tools import ProgramMemory, descriptor
 from tests.hw.loader_tools import Array, program_of, random_program
 from tests.hw.stream_tools import send, simulate
@@ -23,19 +24,20 @@ CONFIGS = [
     Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, sum_bits=24),
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sum_bits=24),
     Config(rows=4, cols=16, bytes_per_beat=16, lanes=4, sum_bits=24),
-    Config(rows=4, cols=8, bytes_per_beat=4, lean=True),
+    Config(rows=4, cols=8, bytes_per_beat=4, **LEAN),
+    Config(rows=4, cols=8, bytes_per_beat=4, pipeline_registers=False),
+    Config(rows=4, cols=8, bytes_per_beat=8, folding=False, diagonal=False),
 ]
 
 
 def name(config: Config) -> str:
-    lean = "-lean" * config.lean
-    return f"{config.rows}x{config.cols}-{config.bytes_per_beat}-{config.lanes}-{config.sum_bits}{lean}"
+    return f"{config.rows}x{config.cols}-{config.bytes_per_beat}-{config.lanes}-{config.sum_bits}{left_out(config)}"
 
 
 async def begin(ctx, dut: WeightLoader, layers: int, count: int) -> None:
     ctx.set(dut.layers, layers)
-    ctx.set(dut.count, count)
-    ctx.set(dut.run, 1)
+    ctx.set(dut.run.count, count)
+    ctx.set(dut.run.active, 1)
 
 
 @pytest.mark.parametrize(("in_pauses", "swap_pauses"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7), (0.3, 0.3)])
@@ -48,11 +50,11 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
 
     async def testbench(ctx):
         await begin(ctx, dut, len(program.descriptors), 2)
-        assert not ctx.get(dut.idle)
+        assert not ctx.get(dut.report.idle)
         await array.take(ctx, program.groups * 2, swap_pauses, dice)
         for _ in range(3):
             await ctx.tick()
-        assert ctx.get(dut.idle) and ctx.get(dut.inferences) == 2 and not ctx.get(dut.full)
+        assert ctx.get(dut.report.idle) and ctx.get(dut.inferences) == 2 and not ctx.get(dut.tiles.full)
         ctx.set(dut.parameters.valid, 1)
         assert not ctx.get(dut.parameters.ready)
 
@@ -69,8 +71,8 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
-    """If each tile is taken as soon as it is full, no cycle is lost within a layer, but one before each tile with lean, and
-    where a layer has tiles of one beat."""
+    """If each tile is taken as soon as it is full, no cycle is lost within a layer, but one before each tile without
+    pipeline_registers, and where a layer has tiles of one beat."""
     dut = WeightLoader(config)
     program = program_of(rng, config, (2 * config.cols, 3, config.rows), (config.cols, 2, config.rows + 1))
     array = Array(dut, config)
@@ -94,7 +96,7 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
             expected += range(at, at + entries)
             at += entries
             for number, height in enumerate(heights):
-                at += (config.lean and number > 0) or min(heights) * row == 1
+                at += (not config.pipeline_registers and number > 0) or min(heights) * row == 1
                 expected += range(at, at + height * row)
                 at += height * row
                 ends.append(at)
@@ -109,14 +111,14 @@ def test_the_largest_number_of_k_blocks(fold, kblocks, tiles):
     config = CONFIGS[1]
     dut = WeightLoader(config)
     fields = descriptor(kblocks=kblocks, fold=fold)
-    program = [pack(DESCRIPTOR, fields)] * 2
+    program = [fields.pack()] * 2
     full = []
 
     async def testbench(ctx):
         await begin(ctx, dut, 2, 1)
         ctx.set(dut.parameters.valid, 1)
-        ctx.set(dut.swap, 1)
-        async for *_, tile, lanes in ctx.tick().sample(dut.full, dut.entries.biases):
+        ctx.set(dut.tiles.swap, 1)
+        async for *_, tile, lanes in ctx.tick().sample(dut.tiles.full, dut.entries.biases):
             full.append(tile)
             if any(full) and lanes:
                 break
@@ -134,27 +136,27 @@ def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
     async def testbench(ctx):
         await begin(ctx, dut, 1, 1)
         for number in range(2):
-            await ctx.tick().until(dut.full)
+            await ctx.tick().until(dut.tiles.full)
             array.expected.append(program.groups[number].tiles[0])
-            ctx.set(dut.swap, 1)
+            ctx.set(dut.tiles.swap, 1)
             await ctx.tick()
-            ctx.set(dut.swap, 0)
+            ctx.set(dut.tiles.swap, 0)
         for _ in range(20):
-            assert not ctx.get(dut.parameters.ready) and ctx.get(dut.waits)
+            assert not ctx.get(dut.parameters.ready) and ctx.get(dut.report.waits)
             await ctx.tick()
         array.check_entries(0, program.groups[0])
         array.check_entries(1, program.groups[1])
-        ctx.set(dut.group_done, 1)
+        ctx.set(dut.entries.done, 1)
         await ctx.tick()
-        ctx.set(dut.group_done, 0)
-        assert ctx.get(dut.parameters.ready) and not ctx.get(dut.waits)
-        await ctx.tick().until(dut.full)
+        ctx.set(dut.entries.done, 0)
+        assert ctx.get(dut.parameters.ready) and not ctx.get(dut.report.waits)
+        await ctx.tick().until(dut.tiles.full)
         array.check_entries(1, program.groups[1])
         array.check_entries(2, program.groups[2])
         array.expected.append(program.groups[2].tiles[0])
-        ctx.set(dut.swap, 1)
+        ctx.set(dut.tiles.swap, 1)
         await ctx.tick()
-        ctx.set(dut.swap, 0)
+        ctx.set(dut.tiles.swap, 0)
         await array.settle(ctx)
 
     simulate(
@@ -189,14 +191,15 @@ def test_a_bad_descriptor_is_told_and_nothing_more_is_taken(layer, fields, rng, 
 
 @pytest.mark.parametrize("fields", [{"diagonal": 1}, *({"fold": fold} for fold in (1, 2, 3, 4, 15))], ids=str)
 @pytest.mark.parametrize("layer", [0, 1])
-def test_a_layer_that_is_not_lean_is_a_bad_descriptor_where_there_are_only_lean_ones(layer, fields, rng):
-    check_bad_descriptor(CONFIGS[-1], layer, fields, rng)
+@pytest.mark.parametrize("config", [CONFIGS[-3], CONFIGS[-1]], ids=name)
+def test_a_layer_that_needs_what_is_left_out_is_a_bad_descriptor(config, layer, fields, rng):
+    check_bad_descriptor(config, layer, fields, rng)
 
 
 def check_bad_descriptor(config: Config, layer: int, fields: dict[str, int], rng) -> None:
     dut = WeightLoader(config)
     program = program_of(rng, config, (8, 1, 4), (8, 1, 4))
-    program.descriptors[layer] |= fields
+    program.descriptors[layer] = replace(program.descriptors[layer], **fields)
     array = Array(dut, config)
     beats = program.beats(config)
     layer_beats = len(beats) // 2
@@ -204,10 +207,10 @@ def check_bad_descriptor(config: Config, layer: int, fields: dict[str, int], rng
     async def testbench(ctx):
         await begin(ctx, dut, 2, 1)
         ctx.set(dut.parameters.valid, 1)
-        ctx.set(dut.swap, 1)
+        ctx.set(dut.tiles.swap, 1)
         for _ in range(layer_beats * 2 + 30):
             await ctx.tick()
-        assert not ctx.get(dut.parameters.ready) and not ctx.get(dut.idle)
+        assert not ctx.get(dut.parameters.ready) and not ctx.get(dut.report.idle)
 
     simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
     assert len(array.bad) == 1
@@ -227,7 +230,7 @@ def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, 
 
     async def testbench(ctx):
         await begin(ctx, dut, 1, 1)
-        ctx.set(dut.swap, 1)
+        ctx.set(dut.tiles.swap, 1)
         await send(ctx, dut.parameters, beats)
         await ctx.tick().repeat(2)
 
@@ -248,15 +251,15 @@ def test_reset_at_any_time_clears_the_shadow_registers_and_is_followed_by_a_righ
             await begin(ctx, dut, len(program.descriptors), 1)
             ctx.set(dut.parameters.valid, 1)
             for _ in range(dice.randrange(1, 120)):
-                ctx.set(dut.swap, ctx.get(dut.full))
+                ctx.set(dut.tiles.swap, ctx.get(dut.tiles.full))
                 await ctx.tick()
-            ctx.set(dut.swap, 0)
+            ctx.set(dut.tiles.swap, 0)
             ctx.set(dut.parameters.valid, 0)
-            ctx.set(dut.run, 0)
+            ctx.set(dut.run.active, 0)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
-            assert not ctx.get(dut.full)
+            assert not ctx.get(dut.tiles.full)
             await ctx.tick()
         array.bad.clear()
         go.append(True)

@@ -4,11 +4,12 @@ from random import Random
 import numpy as np
 import pytest
 from amaranth.hdl import Fragment, ResetInserter, Signal, Value
+from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from deeplock.hw.lock.lock import Lock
+from deeplock.hw.lock.lock import lock_of
 from deeplock.pymodel.lock.sbox import INV_SBOX
-from deeplock.pymodel.lock.suites import SUITES, lock
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import SBOX_STYLES, Config
 from tests.hw.layer_tools import to_word
 from tests.hw.register_tools import registers_of
@@ -27,7 +28,7 @@ def sections_of(rng, config: Config, key: bytes, lengths: list[int]) -> tuple[li
     locked, plain = [], []
     for length in lengths:
         data = rng.integers(0, 256, length * config.bytes_per_beat, dtype=np.uint8)
-        secret = lock(SUITES[config.suite], data, key)
+        secret = suite(config.suite).lock(data, key)
         for number in range(length):
             at = slice(number * config.bytes_per_beat, (number + 1) * config.bytes_per_beat)
             last = int(number == length - 1)
@@ -36,9 +37,9 @@ def sections_of(rng, config: Config, key: bytes, lengths: list[int]) -> tuple[li
     return locked, plain
 
 
-async def start(ctx, dut: Lock, key: bytes) -> None:
-    ctx.set(dut.key, int.from_bytes(key.ljust(32, b"\x5a"), "little"))
-    ctx.set(dut.key_bytes, len(key))
+async def start(ctx, dut: wiring.Component, key: bytes) -> None:
+    ctx.set(dut.key.value, int.from_bytes(key.ljust(32, b"\x5a"), "little"))
+    ctx.set(dut.key.size, len(key))
     ctx.set(dut.start, 1)
     await ctx.tick()
     ctx.set(dut.start, 0)
@@ -53,7 +54,7 @@ def fields(beats: list) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
 def test_every_section_is_unlocked_from_byte_0_of_the_key_stream_on(bytes_per_beat, key_bytes, pauses, rng, dice):
     config = config_of(bytes_per_beat)
-    dut = Lock(config)
+    dut = lock_of(config)
     key = rng.bytes(key_bytes)
     locked, plain = sections_of(rng, config, key, [20, 1, 2, 30])
 
@@ -72,7 +73,7 @@ def test_every_section_is_unlocked_from_byte_0_of_the_key_stream_on(bytes_per_be
 def test_a_beat_a_cycle_one_cycle_later_also_from_section_to_section(bytes_per_beat, sbox, rng):
     """And never starved: the key stream keeps up from the cycle after `start` on."""
     config = config_of(bytes_per_beat, sbox)
-    dut = Lock(config)
+    dut = lock_of(config)
     key = rng.bytes(16)
     locked, plain = sections_of(rng, config, key, [13, 1, 1, 9])
 
@@ -94,7 +95,7 @@ def test_a_beat_a_cycle_one_cycle_later_also_from_section_to_section(bytes_per_b
 
 def test_starved_without_start():
     """Nothing is unlocked before a key stream begins."""
-    dut = Lock(config_of(8))
+    dut = lock_of(config_of(8))
 
     async def testbench(ctx):
         ctx.set(dut.locked.valid, 1)
@@ -112,7 +113,7 @@ def test_starved_without_start():
 def test_clear_in_mid_section_leaves_no_byte_of_key_or_weights(sbox, with_reset, rng):
     """In the accelerator, `clear` is a reset as well; each must do alone. The next run is right."""
     config = config_of(8, sbox)
-    dut = Lock(config)
+    dut = lock_of(config)
     clear = Signal()
     fragment = Fragment.get(ResetInserter(clear)(dut), None)
     state = registers_of(fragment)
@@ -148,9 +149,9 @@ def test_clear_in_mid_section_leaves_no_byte_of_key_or_weights(sbox, with_reset,
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
 def test_plain_is_wires(pauses, rng, dice):
     config = config_of(8, suite="plain")
-    dut = Lock(config)
+    dut = lock_of(config)
     locked, plain = sections_of(rng, config, b"", [5, 1, 7])
-    assert registers_of(Fragment.get(Lock(config), None)) == []
+    assert registers_of(Fragment.get(lock_of(config), None)) == []
 
     async def testbench(ctx):
         offered, remaining = False, list(zip(locked, plain, strict=True))

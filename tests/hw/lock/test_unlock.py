@@ -7,8 +7,9 @@ from amaranth.hdl import Fragment
 
 from deeplock.hw.lock.sbox import STYLES
 from deeplock.hw.lock.unlock import UnlockUnit
+from deeplock.pymodel.lock.key_schedule import expand_key
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
-from deeplock.pymodel.lock.suites import lock, suite
+from deeplock.pymodel.lock.suites.deep_lock import DeepLock
 from tests.hw.refusal import assert_refused
 from tests.hw.register_tools import registers_of
 from tests.hw.stream_tools import check_stable, receive, send, simulate
@@ -21,15 +22,15 @@ class Streams:
     """A random parameter stream of `count` beats, locked, with its key stream, as a simulation sends and expects it."""
 
     def __init__(self, bytes_per_beat: int, count: int, rng: np.random.Generator, table: np.ndarray = SBOX):
-        chosen = suite("deep-lock", table)
+        chosen = DeepLock(table)
         key, plain = rng.bytes(16), rng.integers(0, 256, count * bytes_per_beat, np.uint8)
         last = (rng.random(count) < 0.2).astype(int).tolist()
 
         def beats(data: np.ndarray) -> list[int]:
             return [int.from_bytes(beat.tobytes(), "little") for beat in data.reshape(count, bytes_per_beat)]
 
-        self.key_stream = beats(chosen.key_stream(key, len(plain)))
-        self.locked = [{"data": d, "last": f} for d, f in zip(beats(lock(chosen, plain, key)), last, strict=True)]
+        self.key_stream = beats(expand_key(key, len(plain)))
+        self.locked = [{"data": d, "last": f} for d, f in zip(beats(chosen.lock(plain, key)), last, strict=True)]
         self.plain = list(zip(beats(plain), last, strict=True))
 
 

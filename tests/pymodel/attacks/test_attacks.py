@@ -97,13 +97,11 @@ def test_the_sbox_of_the_lock_does_not_matter_and_that_of_the_schedule_does(targ
 
 
 def test_a_wrong_key_unlocks_the_same_with_every_sbox():
-    from deeplock.pymodel.lock.suites import lock, suite, unlock
+    from deeplock.pymodel.lock.suites.deep_lock import DeepLock
 
     data = np.random.default_rng(2).integers(0, 256, 999, np.uint8)
-    opened = [
-        unlock(suite("deep-lock", sbox), lock(suite("deep-lock", sbox), data, bytes(16)), bytes([1] * 16))
-        for sbox in weak_sbox.SBOXES.values()
-    ]
+    locks = [DeepLock(sbox) for sbox in weak_sbox.SBOXES.values()]
+    opened = [lock.unlock(lock.lock(data, bytes(16)), bytes([1] * 16)) for lock in locks]
     assert (opened[0] != data).any()
     assert (opened[0] == opened[1]).all() and (opened[0] == opened[2]).all()
 

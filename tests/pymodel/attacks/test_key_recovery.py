@@ -8,12 +8,11 @@ from deeplock.pymodel.attacks.byte_models import information, like, model_of, ot
 from deeplock.pymodel.attacks.ciphertext_only import Budget, locked_stream, recover_key
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, load, lock_checkpoint, save
-from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.lock.key_schedule import expand_key
+from deeplock.pymodel.lock.suites.deep_lock import SUITE as LOCK
 from deeplock.pymodel.schemes.deep_lock import checkpoint_of
 from deeplock.pymodel.schemes.victim import dequantise
 from deeplock.pymodel.zoo import trained
-
-LOCK = suite("deep-lock")
 
 
 def figures(results) -> dict[str, float]:
@@ -29,7 +28,7 @@ def test_known_bytes_give_20_of_20_keys_of_every_size():
 def test_too_few_known_bytes_leave_the_key_open():
     """Any 15 bytes go with 256 keys, one for each value of the 16th."""
     key = np.random.default_rng(1).bytes(16)
-    known = LOCK.key_stream(key, 16 * 41)[-16:]
+    known = expand_key(key, 16 * 41)[-16:]
     keys = set()
     for last in range(256):
         known[15] = last
@@ -74,7 +73,7 @@ def test_uniform_plain_bytes_tell_nothing():
     """Without redundancy there is nothing to find: another key, no likelier than chance has it."""
     rng = np.random.default_rng(6)
     key = rng.bytes(16)
-    locked = LOCK.sbox[rng.integers(0, 256, 1024, np.uint8) ^ LOCK.key_stream(key, 1024)]
+    locked = LOCK.sbox[rng.integers(0, 256, 1024, np.uint8) ^ expand_key(key, 1024)]
     model = model_of(like("dense1.weight", other_networks("mnist")))
     with pytest.raises(DeeplockError, match="no state of strand . is likely: not such parameters, or not AES-128"):
         recover_key(locked, 0, model, LOCK, first=lambda strand, block: range(1))

@@ -11,8 +11,13 @@ from deeplock.pymodel.compiler import fast_interpreter, interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
-from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, output_shapes
+from deeplock.pymodel.network.network import output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
+from tests.features import LEAN
 from tests.random_networks import chains, convs, network_of
 
 CONFIGS = [
@@ -20,13 +25,16 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, accumulators=32),
     Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64),
     Config(rows=4, cols=4, bytes_per_beat=4, sum_bits=24),
-    Config(rows=4, cols=8, bytes_per_beat=4, lean=True),
+    Config(rows=4, cols=8, bytes_per_beat=4, **LEAN),
+    Config(rows=4, cols=8, bytes_per_beat=4, folding=False),
+    Config(rows=4, cols=4, bytes_per_beat=4, padding=False),
+    Config(rows=4, cols=8, bytes_per_beat=8, diagonal=False),
     Config(),
     Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32),
     Config(rows=16, cols=16, bytes_per_beat=16),
 ]
 
-LIMITS = ("one row of output takes", "program_words", "sum_bits", "lean")
+LIMITS = ("one row of output takes", "program_words", "sum_bits", "leaves out")
 
 
 def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) -> Conv:
@@ -47,8 +55,7 @@ def test_a_compiled_network_computes_what_the_network_computes(case, config, see
     except DeeplockError as error:
         assume(not any(limit in str(error) for limit in LIMITS))
         raise
-    if config.lean:
-        loadable.check_fits(replace(config, suite="plain"))
+    assert all(getattr(config, name) for name in loadable.features)
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
     assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
     key = np.random.default_rng(seed).bytes(16)
@@ -170,14 +177,35 @@ def refusals():
         short,
         "layer mean: an accumulator can reach 8388608, sum_bits 24 holds 8388607",
     )
-    lean = Config(lean=True)
+    lean = Config(**LEAN)
     for layer, what in (
         (conv("b", "a", (1, 3, 3, 1), padding=(0, 0, 1, 0)), r"padding must be 0, not \(0, 0, 1, 0\)"),
-        (MaxPool("b", "a", 2, 1), "a lean accelerator pools only right behind a convolution"),
-        (AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no average pooling"),
-        (Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127), "a lean accelerator has no addition"),
+        (
+            MaxPool("b", "a", 2, 1),
+            "the accelerator leaves out diagonal, and pools only right behind a convolution",
+        ),
+        (
+            AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127),
+            "the accelerator leaves out diagonal, and has no operator average_pool",
+        ),
+        (
+            Add("b", "a", "input", (1, 1), 0, 1 << 15, 17, 0, -128, 127),
+            "the accelerator leaves out diagonal, and has no operator add",
+        ),
     ):
         yield network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), lean, f"layer b: {what}"
+    far = replace(conv("b", "a", (1, 1, 1, 1)), stride=16)
+    yield (
+        network_of((17, 17, 1), one, far),
+        Config(),
+        r"layer b is too large for the loadable format: descriptor: stride must be 0\.\.15 \(4 bits\), not 16",
+    )
+    many = [conv(f"l{i}", f"l{i - 1}" if i else "input", (4, 1, 1, 4)) for i in range(256)]
+    yield (
+        network_of((1, 1, 4), *many),
+        replace(Config(), program_words=4096),
+        r"network test is too large for the loadable format: header: layers must be 0\.\.255 \(8 bits\), not 256",
+    )
     yield network_of((4, 4, 1)), Config(), "network test has no layers"
     yield network_of((4, 4, 1), MaxPool("p", "input", 2, 2)), Config(), "network test has no parameters"
 
@@ -202,7 +230,7 @@ def test_a_diagonal_layer_is_narrow_where_its_sums_have_24_bits(layer, narrow):
     """And at the ends of its range the interpreters say what the network computes."""
     network, config = network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), Config()
     loadable = compile_network(network, config)
-    assert [fields["narrow"] for fields in loadable.program] == [1, int(narrow)]
+    assert [fields.narrow for fields in loadable.program] == [1, int(narrow)]
     assert loadable.memory_needs["sum_bits"] == (24 if narrow else 32)
     ifmaps = np.stack([np.full((4, 4, 1), value, np.int8) for value in (-128, -1, 0, 127)])
     expected = golden.run(network, ifmaps)["l"]

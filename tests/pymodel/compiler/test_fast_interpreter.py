@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from deeplock.pymodel.compiler import fast_interpreter, interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Conv
+from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
 from tests.random_networks import chains, network_of
@@ -67,7 +67,7 @@ def test_long_sums_of_extreme_products_are_exact(depth, extreme):
     ifmaps = np.stack([np.full((1, 1, depth), value, np.int8) for value in (-128, 127, 1)])
     config = Config()
     loadable = compile_network(network, config, rng).locked("deep-lock", bytes(16))
-    assert loadable.program[0]["narrow"] == 0
+    assert loadable.program[0].narrow == 0
     for key in (bytes(16), bytes(15) + b"\1"):
         agree(loadable, key, ifmaps, config)
 
@@ -86,7 +86,7 @@ def test_every_shift_rounds_and_every_bias_wraps_as_it_should(narrow, shift):
     words[:, 0] = ties
     words[:, 1] = (shift - 1) << 16  # multiplier 2**15
     words[4:, 1] |= 0x7FFF  # 2**16 - 1
-    program = ({**plain.program[0], "narrow": narrow},)
+    program = (replace(plain.program[0], narrow=narrow),)
     loadable = replace(plain, program=program, parameters=entries.tobytes())
     ifmaps = np.concatenate([np.zeros((1, 1, 1, 8), np.int8), rng.integers(-128, 128, (200, 1, 1, 8), np.int8)])
     agree(loadable, b"", ifmaps, config)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deeplock.pymodel.zoo.image_folder import read_folder
 from torch import fx
 
 from deeplock.cli.main import main
@@ -17,10 +16,16 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.frontends.pt2e import from_pt2e
 from deeplock.pymodel.frontends.quantise import convert
 from deeplock.pymodel.network import golden, reference
-from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, Network, Pixels
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import read_loadable
+from deeplock.pymodel.spec.tensor import Pixels
 from deeplock.pymodel.zoo import preprocess
+from deeplock.pymodel.zoo.image_folder import read_folder
 from deeplock.sim.run import simulate
 
 PAGE = Path(__file__).parents[3] / "docs" / "bring-your-own-network.md"
@@ -65,7 +70,7 @@ def networks(folder) -> dict[str, tuple[Network, fx.GraphModule]]:
     found = {}
     for name in PIXELS:
         program = torch.export.load(folder / f"{name}.pt2")
-        converted = convert(program, _tensor(_real(folder, name, "train")[0]))
+        converted = convert(program, _tensor(_real(folder, name, "train")[0])).graph
         found[name] = from_pt2e(converted, name), converted
     return found
 

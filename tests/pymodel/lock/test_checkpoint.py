@@ -18,6 +18,7 @@ from deeplock.pymodel.lock.checkpoint import (
 from deeplock.pymodel.lock.key_schedule import expand_key
 from deeplock.pymodel.lock.sbox import SBOX
 from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.lock.suites.deep_lock import DeepLock
 
 KEY = bytes(range(16))
 DEEP_LOCK = suite("deep-lock")
@@ -101,7 +102,7 @@ def test_many_keys_give_what_each_gives_alone(checkpoint, count):
 
 
 def test_custom_sbox_must_be_given_again(checkpoint):
-    custom = suite("deep-lock", np.roll(SBOX, 1))
+    custom = DeepLock(np.roll(SBOX, 1))
     locked = lock_checkpoint(checkpoint, KEY, custom)
     assert_same_tensors(unlock_checkpoint(locked, KEY, custom).tensors, checkpoint.tensors)
     wrong = unlock_checkpoint(locked, KEY).tensors["fc.weight"]

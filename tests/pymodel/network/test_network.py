@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, lower_bound, macs, output_shapes
+from deeplock.pymodel.network.network import lower_bound, macs, output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from tests.random_networks import network_of
 
 

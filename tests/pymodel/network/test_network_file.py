@@ -6,8 +6,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Add, AveragePool, Conv, MaxPool, Network, Pixels, Quantisation
+from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.network_file import load_network, save_network
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 
 RNG = np.random.default_rng(7)
 CONV = Conv(

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.network import golden, reference
-from deeplock.pymodel.network.network import Conv, MaxPool
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from tests.random_networks import cases, convs, network_of
 
 

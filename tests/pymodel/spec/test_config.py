@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.config import FEATURES, Config
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,11 @@ from deeplock.pymodel.spec.config import Config
         ({"accumulators": 100}, "accumulators must be a power of two from 16 to 4096, not 100"),
         ({"sum_bits": 16}, "sum_bits must be 24 or 32, not 16"),
         ({"sum_bits": 25}, "sum_bits must be 24 or 32, not 25"),
-        ({"lean": True, "lanes": 2}, "lanes must be 1 with lean, not 2"),
-        ({"suite": "none"}, "suite must be deep-lock or plain, not none"),
-        ({"key_bits": 64}, "key_bits must be 0, 128, 192 or 256, not 64"),
+        ({"word_unfolding": False, "lanes": 2}, "lanes must be 1 without word_unfolding, not 2"),
+        ({"suite": "none"}, "suite must be one of deep-lock, plain, not none"),
+        ({"key_sizes": (8,)}, "key_sizes must be some of (16, 24, 32), ascending, not (8,)"),
+        ({"key_sizes": (32, 16)}, "key_sizes must be some of (16, 24, 32), ascending, not (32, 16)"),
+        ({"key_sizes": 16}, "key_sizes must be some of (16, 24, 32), ascending, not 16"),
         ({"sbox": "ram"}, "sbox must be rom, lut or composite, not ram"),
     ],
 )
@@ -31,4 +33,5 @@ def test_a_value_that_cannot_be_is_refused(fields, message):
 
 def test_every_field_is_in_the_name():
     assert Config(sum_bits=24).name != Config().name
-    assert Config(lean=True).name != Config(lanes=1).name
+    names = {Config(lanes=1, **{name: False}).name for name in FEATURES}
+    assert len(names) == len(FEATURES) and Config(lanes=1).name not in names

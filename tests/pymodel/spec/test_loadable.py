@@ -8,9 +8,10 @@ from safetensors.numpy import save_file
 
 from deeplock.cli.artefact import load
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.lock.suites import lock, suite
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import read_loadable, write_loadable
+from tests.features import LEAN
 from tests.hw.layer_tools import descriptor
 from tests.sim import tiny
 
@@ -43,9 +44,9 @@ def test_the_file_holds_no_part_of_the_key(path):
 
 def test_locking_uses_byte_i_of_the_key_stream_for_byte_i():
     plain = tiny.tiny_loadable(replace(CONFIG, suite="plain"))
-    expected = lock(suite("deep-lock"), np.frombuffer(plain.parameters, np.uint8), tiny.KEY)
+    expected = suite("deep-lock").lock(np.frombuffer(plain.parameters, np.uint8), tiny.KEY)
     assert LOADABLE.parameters == expected.tobytes()
-    assert LOADABLE.head == replace(plain, header={**plain.header, "suite": 1}).head
+    assert LOADABLE.head == replace(plain, header=replace(plain.header, suite=1)).head
     assert LOADABLE.unlocked(tiny.KEY).parameters == plain.parameters
 
 
@@ -105,7 +106,7 @@ def test_a_loadable_for_another_accelerator_is_refused(config, message):
 def test_a_loadable_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
     narrow = replace(CONFIG, sum_bits=24)
     LOADABLE.check_fits(narrow)
-    wide = replace(LOADABLE, program=(*LOADABLE.program[:-1], {**LOADABLE.program[-1], "narrow": 0}))
+    wide = replace(LOADABLE, program=(*LOADABLE.program[:-1], replace(LOADABLE.program[-1], narrow=0)))
     wide.check_fits(CONFIG)
     with pytest.raises(DeeplockError, match="^loadable needs sum_bits of 32, the accelerator has 24$"):
         wide.check_fits(narrow)
@@ -127,16 +128,22 @@ def test_a_loadable_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
     ],
     ids=str,
 )
-def test_a_loadable_with_what_a_lean_accelerator_leaves_out_is_refused(fields):
-    """A layer whose kernel is its whole input, and one thing more."""
-    base = descriptor(in_w=1, in_h=1) | dict.fromkeys(("window_stride", "stride"), 1)
-    lean = replace(CONFIG, lean=True, lanes=1)
-    loadable = replace(LOADABLE, program=(base | {"narrow": 1},))
+def test_a_loadable_with_what_an_accelerator_leaves_out_is_refused_by_name(fields):
+    """A layer whose kernel is its whole input, and one thing more; told by its name, and by that alone."""
+    base = descriptor(narrow=1)
+    lean = replace(CONFIG, lanes=1, **LEAN)
+    loadable = replace(LOADABLE, program=(base,))
     loadable.check_fits(lean)
-    other = replace(loadable, program=(*loadable.program, base | fields))
+    other = replace(loadable, program=(*loadable.program, replace(base, **fields)))
     other.check_fits(CONFIG)
-    with pytest.raises(DeeplockError, match="^loadable has padding, folded tiles or diagonal layers"):
-        other.check_fits(lean)
+    needed = {"diagonal": "diagonal", "fold": "folding"}.get(next(iter(fields)), "padding")
+    assert other.features == (needed,)
+    other.check_fits(replace(lean, **{needed: True}))
+    for config in (lean, replace(CONFIG, **{needed: False})):
+        with pytest.raises(
+            DeeplockError, match=f"^loadable needs {needed}, which the accelerator leaves out: compile it for"
+        ):
+            other.check_fits(config)
 
 
 def test_an_ifmap_of_another_shape_is_refused():

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.network import Conv
+from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.zoo import datasets, networks, trained
 from deeplock.pymodel.zoo.evaluation import accuracy, golden_ofmaps
 from deeplock.pymodel.zoo.preprocess import quantise_input

@@ -1,0 +1,21 @@
+"""Suite `plain`: no lock. The baseline of every figure of what a lock costs."""
+
+import numpy as np
+
+from deeplock.pymodel.lock.suite import Suite
+
+__all__ = ["SUITE"]
+
+
+class Plain(Suite):
+    name = "plain"
+    id = 0
+
+    def _lock(self, data: np.ndarray, key: bytes) -> np.ndarray:
+        return data.copy()
+
+    def _unlock(self, data: np.ndarray, key: bytes) -> np.ndarray:
+        return data.copy()
+
+
+SUITE = Plain()

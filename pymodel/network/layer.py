@@ -1,0 +1,105 @@
+"""What every operator says of itself: its shapes, its arithmetic, its work, and what the hardware does for it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
+from deeplock.pymodel.network.lowering import Lowered
+from deeplock.pymodel.spec.tensor import Shape
+
+__all__ = ["INT32", "INT8", "Layer", "Weighted"]
+
+INT8 = {"dtype": np.int8}
+INT32 = {"dtype": np.int32}
+
+
+@dataclass(frozen=True, eq=False)
+class Layer(ABC):
+    """A layer of a network. Each operator is a frozen dataclass made from this class, in a file of operators/.
+
+    The network file holds its fields: strings, whole numbers, tuples of them, and arrays, whose fields have INT8 or INT32
+    as metadata. Methods that take shapes or ifmaps take one for each of `sources`.
+
+    kind    the operator's name in network files and messages, which is its file's name too
+    name    of the layer, and of the tensor that it writes
+    source  name of the tensor that it reads: "input" or the name of an earlier layer
+    """
+
+    kind: ClassVar[str]
+    name: str
+    source: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the tensors that it reads."""
+        return (self.source,)
+
+    def rules(self) -> Iterator[tuple[str, bool]]:
+        """Rules of the arithmetic contract for its fields: what is wrong where one does not hold, and whether it holds."""
+        yield from ()
+
+    def fits(self, *shapes: Shape) -> bool:
+        """Whether it can read tensors of these shapes."""
+        return len(set(shapes)) == 1
+
+    @abstractmethod
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """Shape of what it makes of tensors of these shapes."""
+
+    @abstractmethod
+    def run(self, *ifmaps: np.ndarray) -> np.ndarray:
+        """Its ofmaps, the golden model: int8 [n, height, width, channels] both."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases."""
+        return 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights that the array takes for an inference."""
+        return 0
+
+    def macs(self, out: Shape) -> int:
+        """Multiply-accumulates of an inference whose output has shape `out`."""
+        return 0
+
+    def lower(self) -> Lowered:
+        """What the hardware does for it; DeeplockError if it cannot."""
+        raise DeeplockError(f"layer {self.name}: the accelerator has no operator {self.kind}")
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted(Layer):
+    """A layer with weights of its own: what is locked.
+
+    weight      int8 [out, kernel height, kernel width, in]
+    bias        int32 [out], the input's zero point folded in: bias - input_zero_point * sum(weight)
+    multiplier  [out], each in [2**15, 2**16)
+    shift       [out], each in 1..47
+    """
+
+    weight: np.ndarray = field(metadata=INT8)
+    bias: np.ndarray = field(metadata=INT32)
+    multiplier: np.ndarray = field(metadata=INT32)
+    shift: np.ndarray = field(metadata=INT32)
+
+    def rules(self) -> Iterator[tuple[str, bool]]:
+        yield "weight shape", self.weight.ndim == 4
+        channels = [array.shape == (len(self.weight),) for array in (self.bias, self.multiplier, self.shift)]
+        yield "tensor shapes", all(channels)
+        yield "multiplier", bool((self.multiplier >> (MULTIPLIER_BITS - 1) == 1).all())
+        yield "shift", bool(((self.shift >= 1) & (self.shift <= MAX_SHIFT)).all())
+
+    @property
+    def parameters(self) -> int:
+        return self.weight.size + self.bias.size
+
+    @property
+    def weight_bytes(self) -> int:
+        return self.weight.size

@@ -1,0 +1,43 @@
+"""The header that a loadable begins with."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from deeplock.pymodel.spec.layout import Field
+from deeplock.pymodel.spec.record import Record
+
+__all__ = ["MAGIC", "VERSION", "Header"]
+
+MAGIC = 0x4B4C_4E4E  # "NNLK"
+VERSION = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header(Record):
+    """What an accelerator checks before it runs a program, and how the ifmap becomes activation words."""
+
+    magic: Annotated[int, Field(0, 31, 0, '"NNLK"')] = MAGIC
+
+    rows: Annotated[int, Field(1, 7, 0)]
+    cols: Annotated[int, Field(1, 15, 8)]
+    bytes_per_beat: Annotated[int, Field(1, 23, 16)]
+    suite: Annotated[int, Field(1, 31, 24, "number of the lock suite; 0 is plain")]
+
+    version: Annotated[int, Field(2, 7, 0)] = VERSION
+    layers: Annotated[int, Field(2, 15, 8, "descriptors that follow")]
+    batch: Annotated[int, Field(2, 23, 16, "ifmaps that an inference takes")]
+
+    parameter_beats: Annotated[int, Field(3, 23, 0, "beats of the parameter section")]
+    activation_words: Annotated[int, Field(4, 16, 0, "depth that the program needs")]
+    accumulators: Annotated[int, Field(5, 15, 0, "depth that the program needs")]
+
+    # the way of the ifmap
+    ifmap_beats: Annotated[int, Field(5, 31, 16)]
+    run_bytes: Annotated[int, Field(6, 15, 0, "bytes of one kernel row of the unfolded window")]
+    runs: Annotated[int, Field(6, 31, 16)]
+    run_pitch: Annotated[int, Field(7, 15, 0, "ifmap bytes from one kernel row to the next")]
+    x_pitch: Annotated[int, Field(7, 31, 16)]
+    y_pitch: Annotated[int, Field(8, 15, 0, "ifmap bytes from one row of windows to the next")]
+    windows_x: Annotated[int, Field(9, 15, 0)]
+    windows_y: Annotated[int, Field(9, 31, 16)]
+    destination: Annotated[int, Field(10, 15, 0, "first activation word of the unfolded ifmap")]

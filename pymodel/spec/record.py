@@ -1,0 +1,37 @@
+"""Base of header and descriptor: dataclasses whose fields say where they lie."""
+
+from typing import Annotated, ClassVar, Self, get_origin, get_type_hints
+
+from deeplock.pymodel.spec.layout import Layout
+
+__all__ = ["WORDS", "Record"]
+
+WORDS = 16
+"""Of every record."""
+
+
+class Record:
+    """A frozen dataclass derives from this, its fields annotated `Annotated[int, Field(...)]`: from them comes `layout`.
+
+    Raises:
+        DeeplockError: a value does not fit its field.
+    """
+
+    __slots__ = ()
+    layout: ClassVar[Layout]
+
+    def __init_subclass__(cls) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        fields = {name: hint.__metadata__[0] for name, hint in hints.items() if get_origin(hint) is Annotated}
+        cls.layout = Layout(cls.__name__.lower(), WORDS, fields)
+
+    def __post_init__(self) -> None:
+        self.layout.check({name: getattr(self, name) for name in self.layout.fields})
+
+    def pack(self) -> bytes:
+        return self.layout.pack({name: getattr(self, name) for name in self.layout.fields})
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """The record that `data` begins with."""
+        return cls(**cls.layout.unpack(data))

@@ -1,0 +1,40 @@
+"""What is said of a tensor outside the network too: its shape, and which real numbers its bytes stand for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Pixels", "Quantisation", "Shape"]
+
+Shape = tuple[int, int, int]
+"""(height, width, channels)"""
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """Real value = scale * (q - zero_point), q int8."""
+
+    scale: float
+    zero_point: int
+
+    def quantise(self, real: np.ndarray) -> np.ndarray:
+        """int8, same shape: clamp(round(real / scale) + zero_point, -128, 127), halves to even, in float64."""
+        q = np.rint(real.astype(np.float64) / self.scale) + self.zero_point
+        return np.clip(q, -128, 127).astype(np.int8)
+
+    def dequantise(self, q: np.ndarray) -> np.ndarray:
+        """Real numbers float64, same shape, from int8."""
+        return self.scale * (q.astype(np.float64) - self.zero_point)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What raw pixels 0..255 mean: real value = (pixel - zero) / one; one number for all channels, or one for each."""
+
+    zero: tuple[float, ...] = (0.0,)
+    one: tuple[float, ...] = (255.0,)
+
+    @staticmethod
+    def of(fields: "dict[str, list[float]] | None") -> "Pixels | None":
+        """From what JSON makes of one, or of none."""
+        return Pixels(**{name: tuple(map(float, values)) for name, values in fields.items()}) if fields else None

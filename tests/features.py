@@ -1,0 +1,15 @@
+"""Configurations without what small FPGAs leave out."""
+
+from typing import Any
+
+from deeplock.pymodel.spec.config import FEATURES, Config
+
+__all__ = ["LEAN", "left_out"]
+
+LEAN: dict[str, Any] = dict.fromkeys(FEATURES, False)
+"""All of it left out."""
+
+
+def left_out(config: Config) -> str:
+    """Its FEATURES that the accelerator leaves out, for a test's name."""
+    return "".join(f"-no_{name}" for name in FEATURES if not getattr(config, name))
