@@ -16,17 +16,22 @@ examples:
   deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.loadable
   deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.loadable
 
-JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers", "parameter_bytes", "lower_bound", "file"}
+What is read from an exported program is held against PyTorch on the calibration images, in float and, layer by layer, in
+integers; it is refused if it is not the same. The error of int8 against float is told.
+
+JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers", "parameter_bytes", "lower_bound", "file"};
+of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}: docs/bring-your-own-network.md
 """
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deeplock.cli.options import SIZES, add_accelerator, add_json, add_key_file, add_output, add_suite, positive
 
 if TYPE_CHECKING:
+    from deeplock.pymodel.frontends.agreement import Agreement
     from deeplock.pymodel.network.network import Network
 
 __all__ = ["add_arguments", "run"]
@@ -57,8 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std: tuple[float, ...]) -> "Network":
-    """The int8 network of an exported program."""
+def _quantise(
+    path: Path, calibration: Path | None, mean: tuple[float, ...], std: tuple[float, ...]
+) -> "tuple[Network, Agreement]":
+    """The int8 network of an exported program, and how it agrees with that."""
     import torch
 
     from deeplock.cli.images import read_images
@@ -83,9 +90,20 @@ def _quantise(path: Path, calibration: Path | None, mean: tuple[float, ...], std
         program = torch.export.load(path)
     except Exception as error:  # torch raises whatever a foreign file makes it stumble over
         raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
-    network = quantise(program, images, path.stem)
+    network, agreement = quantise(program, images, path.stem)
     outputs = output_shapes(network)[network.layers[-1].name][2]
-    return replace(network, pixels=pixels, classes=found.classes if len(found.classes) == outputs else ())
+    classes = found.classes if len(found.classes) == outputs else ()
+    return replace(network, pixels=pixels, classes=classes), agreement
+
+
+def _print_agreement(found: "Agreement") -> None:
+    from deeplock.cli.output import percent
+
+    layer, most = max(found.layer_lsb.items(), key=lambda item: item[1])
+    print(f"prepared graph against the program, in float: {found.graph_error:.1e} of the largest output")
+    print(f"layers against PyTorch's quantised graph: at most {most} LSB" + f", in {layer}" * (most > 0))
+    print(f"int8 against float: {found.output_lsb:.2f} LSB of the output on average, ", end="")
+    print(f"the same largest class in {percent(found.agreement)}")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -102,8 +120,9 @@ def run(args: argparse.Namespace) -> None:
     sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
     config = board(args.board).config if args.board else config_of(**sizes)
     key = read_key(args.key_file) if args.key_file else None
+    agreement = None
     if args.network.suffix == ".pt2":
-        network = _quantise(args.network, args.calibration, args.mean, args.std)
+        network, agreement = _quantise(args.network, args.calibration, args.mean, args.std)
     else:
         network = load(args.network)
     if not isinstance(network, Network):
@@ -118,6 +137,8 @@ def run(args: argparse.Namespace) -> None:
     print(
         f"at least {loadable.interface.lower_bound} cycles an image" + f" in batches of {args.batch}" * (args.batch > 1)
     )
+    if agreement is not None:
+        _print_agreement(agreement)
     write_json(
         args.json,
         {
@@ -131,5 +152,6 @@ def run(args: argparse.Namespace) -> None:
             "parameter_bytes": len(loadable.parameters),
             "lower_bound": loadable.interface.lower_bound,
             "file": str(args.output),
+            **(asdict(agreement) if agreement is not None else {}),
         },
     )

@@ -128,7 +128,6 @@ def _run_file(args: argparse.Namespace) -> None:
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.loadable import Loadable
     from deeplock.pymodel.zoo.datasets import CLASSES
-    from deeplock.pymodel.zoo.preprocess import quantise
 
     if args.file is None:
         raise DeeplockError("give FILE or --paper")
@@ -142,14 +141,14 @@ def _run_file(args: argparse.Namespace) -> None:
 
         def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
             parameters = np.frombuffer(artefact.unlocked(key).parameters, np.uint8)
-            return fast_interpreter.run(artefact, parameters, quantise(interface.input, real), config)
+            return fast_interpreter.run(artefact, parameters, interface.input.quantise(real), config)
 
     elif isinstance(artefact, Network):
         kind, source, shape = "network", artefact.pixels or artefact.dataset, artefact.input_shape
         classes = artefact.classes
 
         def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
-            return golden.run(artefact, quantise(artefact.input, real))[artefact.layers[-1].name]
+            return golden.run(artefact, artefact.input.quantise(real))[artefact.layers[-1].name]
 
     else:
         kind, locked_by = "checkpoint", artefact.locked_by or "plain"

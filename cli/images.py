@@ -26,9 +26,8 @@ class Labelled:
 
     def ifmaps(self, quantisation: "Quantisation") -> "np.ndarray":
         """int8 [n, height, width, channels]."""
-        from deeplock.pymodel.zoo.preprocess import quantise
 
-        return quantise(quantisation, self.real)
+        return quantisation.quantise(self.real)
 
     def accuracy(self, ofmaps: "np.ndarray") -> float | None:
         """Share (0..1) of ofmaps [n, ...] whose largest value is at the label; None without labels."""

@@ -64,5 +64,5 @@ def train_and_quantise(
     accuracy = train.accuracy(module, train.to_input(data.name, data.test_images), torch.from_numpy(data.test_labels))
     progress(f"quantising {name}")
     calibration = train.to_input(data.name, data.train_images[:CALIBRATION_IMAGES])
-    network = quantise(module, calibration, name, classes=data.classes, dataset=data.name)
+    network, _ = quantise(module, calibration, name, classes=data.classes, dataset=data.name)
     return Trained(module, network, data, recipe, accuracy, seconds)

@@ -16,6 +16,7 @@ from amaranth.lib.wiring import Component
 from cocotb_tools.runner import get_runner
 
 from deeplock.hw.accelerator import Accelerator
+from deeplock.hw.basics.axi import flat_ports
 from deeplock.pymodel.cache import cache_root, digest, made
 from deeplock.sim.native import HOST, RegisteredPorts, constants_header
 from deeplock.sim.sources import source_files
@@ -93,7 +94,7 @@ def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
         if simulator == "native":
             (folder / "constants.h").write_text(constants_header(top.signature))
             top = RegisteredPorts(top)
-        text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
+        text = verilog.convert(top, name=TOP, ports=flat_ports(top), emit_src=False, strip_internal_attrs=True)
         source.write_text(_awake(text))
         facts = (tool_versions(simulator), simulator, waves, _VERILATOR_ARGS, _COCOTB_ARGS, _MAKE_FLAGS)
         runtime = cache_root() / "sim" / f"runtime-{digest(*facts)}"

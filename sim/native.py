@@ -43,8 +43,10 @@ class RegisteredPorts(wiring.Component):
         m.domains.sync = sync = ClockDomain(reset_less=True)
         m.d.comb += sync.clk.eq(getattr(self, "clk"))  # noqa: B009
         m.submodules.device = self._device
-        for name, member in self._device.signature.members.items():
-            outer, inner = getattr(self, name), getattr(self._device, name)
+        signature = self._device.signature
+        for (_, member, inner), (_, _, outer) in zip(
+            signature.flatten(self._device), signature.flatten(self), strict=True
+        ):
             if member.flow == In:
                 m.d.sync += inner.eq(outer)
             else:
@@ -54,14 +56,12 @@ class RegisteredPorts(wiring.Component):
 
 def constants_header(ports: wiring.Signature) -> str:
     """constants.h: register addresses, command and status bits, and bytes per beat of a device's streams."""
-    widths = {name: Shape.cast(member.shape).width for name, member in ports.members.items()}
+    streams = {"LOADABLE": "s_axis_loadable", "IFMAP": "s_axis_ifmap", "OFMAP": "m_axis_ofmap"}
+    beats = {name: ports.members[port].signature.members["tdata"].shape for name, port in streams.items()}
     pairs = [(register.name, register.address) for register in REGISTERS]
     pairs += [(bit.name, bit.value) for bit in (*Command, *Status)]
     pairs += [("ERROR_SHIFT", _ERROR_SHIFT)]
-    pairs += [
-        (f"{name}_BEAT", widths[f"{port}_tdata"] // 8)
-        for name, port in (("LOADABLE", "s_axis_loadable"), ("IFMAP", "s_axis_ifmap"), ("OFMAP", "m_axis_ofmap"))
-    ]
+    pairs += [(f"{name}_BEAT", Shape.cast(shape).width // 8) for name, shape in beats.items()]
     values = dict(pairs)
     assert len(values) == len(pairs), "names must differ"
     lines = [f"constexpr uint32_t {name} = {value};" for name, value in values.items()]

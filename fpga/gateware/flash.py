@@ -5,7 +5,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from deeplock.hw.basics.axi import axi_stream_members
+from deeplock.hw.basics.layouts import beat_layout
 
 __all__ = ["REQUEST", "FlashReader", "SpiPins"]
 
@@ -63,10 +63,10 @@ class FlashReader(wiring.Component):
     quad_enable     the write that enables quad mode, after opcode 50h: opcode and status
 
     Members:
-        request         ready once the flash has been found; length must be a multiple of bytes_per_beat, and not 0
-        stop            pulse
-        spi             to the flash
-        m_axis_loadable_*  the stream
+        request   ready once the flash has been found; length must be a multiple of bytes_per_beat, and not 0
+        stop      pulse
+        spi       to the flash
+        loadable  the stream
     """
 
     def __init__(self, clock_hz: float, bytes_per_beat: int, divider: int = 2, quad_enable: bytes = b"\x31\x02"):
@@ -90,13 +90,17 @@ class FlashReader(wiring.Component):
         ]
         self._recovery_bits = ceil_log2(max(8, int(clock_hz * _RECOVERY)))
         super().__init__(
-            {"request": In(stream.Signature(REQUEST)), "stop": In(1), "spi": Out(SpiPins())}
-            | axi_stream_members("m_axis_loadable", Out, bytes_per_beat)
+            {
+                "request": In(stream.Signature(REQUEST)),
+                "stop": In(1),
+                "spi": Out(SpiPins()),
+                "loadable": Out(stream.Signature(beat_layout(bytes_per_beat))),
+            }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        spi, loadable_valid = self.spi, self.m_axis_loadable_tvalid
+        spi = self.spi
         state, number, running = Signal(State), Signal(range(len(self._script))), Signal()
         address, length = Signal(24), Signal(24)
         accept, cancel = Signal(), Signal()
@@ -161,7 +165,7 @@ class FlashReader(wiring.Component):
                 with m.If(tick & (count == _ADDRESS_NIBBLES + _MODE_NIBBLES + _DUMMY_CLOCKS - 1)):
                     m.d.sync += [count.eq(0), state.eq(State.DATA)]
             with m.Case(State.DATA):
-                m.d.comb += [clock.eq(position.any() | ~loadable_valid), wanted.eq(clock)]
+                m.d.comb += [clock.eq(position.any() | ~self.loadable.valid), wanted.eq(clock)]
                 with m.If(tick & position.all()):
                     m.d.sync += beats.eq(beats + 1)
                     with m.If(beats == length[position_bits - 1 :]):
@@ -180,16 +184,16 @@ class FlashReader(wiring.Component):
         beat = Cat(Cat(byte[4:], byte[:4]) for byte in (nibbles.word_select(i, 8) for i in range(self._bytes)))
         with m.If(arrives):
             m.d.sync += [nibbles.eq(Cat(nibbles[4:], self.spi.i)), count.eq(count + 1)]
-        with m.If(self.m_axis_loadable_tready):
-            m.d.sync += self.m_axis_loadable_tvalid.eq(0)
-        with m.If(full & ~self.m_axis_loadable_tvalid):
+        with m.If(self.loadable.ready):
+            m.d.sync += self.loadable.valid.eq(0)
+        with m.If(full & ~self.loadable.valid):
             m.d.sync += [
                 full.eq(0),
-                self.m_axis_loadable_tvalid.eq(1),
-                self.m_axis_loadable_tdata.eq(beat),
-                self.m_axis_loadable_tlast.eq(full_last),
+                self.loadable.valid.eq(1),
+                self.loadable.payload.data.eq(beat),
+                self.loadable.payload.last.eq(full_last),
             ]
         with m.If(arrives & count.all()):
             m.d.sync += [full.eq(1), full_last.eq(is_last)]
         with m.If(cancel):
-            m.d.sync += [count.eq(0), full.eq(0), self.m_axis_loadable_tvalid.eq(0)]
+            m.d.sync += [count.eq(0), full.eq(0), self.loadable.valid.eq(0)]

@@ -8,7 +8,8 @@ from amaranth.utils import ceil_log2
 from deeplock.fpga.frames import ITEM_BYTES, VERSION, Command, Info
 from deeplock.fpga.gateware.flash import REQUEST
 from deeplock.fpga.gateware.framer import Framer
-from deeplock.hw.basics.axi import axi_lite_members, axi_stream_members
+from deeplock.hw.basics.axi import AxiLite
+from deeplock.hw.basics.layouts import beat_layout
 from deeplock.hw.control.registers import ADDRESS_BITS
 from deeplock.pymodel.spec.config import Config
 
@@ -26,8 +27,8 @@ class Step(enum.Enum, shape=2):
 class Link(wiring.Component):
     """Does the commands of fpga.frames with an accelerator and a flash reader. Optimises for few LUTs: bytes go one by one.
 
-    No command waits for a stream, so each is answered: ifmap beats are offered only while the accelerator is ready (its
-    tready must not wait for tvalid), of the ofmap as many beats are fetched as wait and fit, and what the flash reader is
+    No command waits for a stream, so each is answered: ifmap beats are offered only while the accelerator is ready (which
+    must not wait for them), of the ofmap as many beats are fetched as wait and fit, and what the flash reader is
     not ready for is refused.
 
     Latency from the last byte of a request to the first one of its answer: 3 cycles and at most, for each item, 2 a byte and
@@ -35,27 +36,26 @@ class Link(wiring.Component):
     1. Throughput: the UART's.
 
     Members:
-        rx, tx      bytes from and to the UART, see Framer
-        flash       what the flash reader shall stream; its ready must not go away before it is taken
-        reset       pulse, for the accelerator and the flash reader
-        m_axil_*    to the registers of the accelerator
-        m_axis_ifmap_*, s_axis_ofmap_*   to and from its streams
+        rx, tx        bytes from and to the UART, see Framer
+        flash         what the flash reader shall stream; its ready must not go away before it is taken
+        reset         pulse, for the accelerator and the flash reader
+        registers     of the accelerator
+        ifmap, ofmap  to and from its streams
     """
 
     def __init__(self, config: Config, clock_hz: int, board: str):
         self._config, self._clock_hz = config, clock_hz
         self._info = Info(VERSION, clock_hz, board).encode()
-        registers = {name: member.flip() for name, member in axi_lite_members("m_axil", ADDRESS_BITS).items()}
         super().__init__(
             {
                 "rx": In(stream.Signature(8, always_ready=True)),
                 "tx": Out(stream.Signature(8)),
                 "flash": Out(stream.Signature(REQUEST)),
                 "reset": Out(1),
+                "registers": Out(AxiLite(ADDRESS_BITS)),
+                "ifmap": Out(stream.Signature(beat_layout(config.rows))),
+                "ofmap": In(stream.Signature(beat_layout(config.lanes, keep=True))),
             }
-            | registers
-            | axi_stream_members("m_axis_ifmap", Out, config.rows)
-            | axi_stream_members("s_axis_ofmap", In, config.lanes, keep=True)
         )
 
     def elaborate(self, platform) -> Module:
@@ -65,7 +65,7 @@ class Link(wiring.Component):
         connect(m, framer.tx, flipped(self.tx))
         command = framer.command[:3]
         step, refused, last = Signal(Step), Signal(), Signal()
-        m.d.comb += framer.state.eq(Cat(refused, last, self.s_axis_ofmap_tvalid, self.m_axis_ifmap_tready))
+        m.d.comb += framer.state.eq(Cat(refused, last, self.ofmap.valid, self.ifmap.ready))
 
         # the bytes of an item come in at the upper end of `word`; those of a register go out at bit -32
         rows = self._config.rows
@@ -73,16 +73,16 @@ class Link(wiring.Component):
         with m.If(shift | load):
             m.d.sync += word.eq(Cat(word[8:], framer.payload.payload))
             with m.If(load):
-                m.d.sync += word[-32:].eq(self.m_axil_rdata)
+                m.d.sync += word[-32:].eq(self.registers.rdata)
         m.d.comb += [
-            self.m_axil_araddr.eq(word[-8:] << 2),
-            self.m_axil_awaddr.eq(word[-40:-32] << 2),
-            self.m_axil_wdata.eq(word[-32:]),
-            self.m_axil_wstrb.eq(0xF),
-            self.m_axil_rready.eq(1),
-            self.m_axil_bready.eq(1),
-            self.m_axis_ifmap_tdata.eq(word[-8 * rows :]),
-            self.m_axis_ifmap_tlast.eq((command == Command.SEND_LAST) & framer.at_end),
+            self.registers.araddr.eq(word[-8:] << 2),
+            self.registers.awaddr.eq(word[-40:-32] << 2),
+            self.registers.wdata.eq(word[-32:]),
+            self.registers.wstrb.eq(0xF),
+            self.registers.rready.eq(1),
+            self.registers.bready.eq(1),
+            self.ifmap.payload.data.eq(word[-8 * rows :]),
+            self.ifmap.payload.last.eq((command == Command.SEND_LAST) & framer.at_end),
             self.flash.payload.eq(word[-REQUEST.size :]),
         ]
         number = Signal(4)  # of the byte that is gathered or emitted
@@ -100,7 +100,7 @@ class Link(wiring.Component):
         ]
 
         address_sent, data_sent = Signal(), Signal()
-        m.d[later] += [self.s_axis_ofmap_tready.eq(0), self.flash.valid.eq(0), self.reset.eq(0)]
+        m.d[later] += [self.ofmap.ready.eq(0), self.flash.valid.eq(0), self.reset.eq(0)]
         with m.If(~framer.run):
             has_items = framer.command[3] | ~command.matches(Command.INFO, Command.RECEIVE, Command.RESET)
             m.d.sync += [refused.eq(framer.command[3]), last.eq(0), number.eq(0)]
@@ -120,30 +120,30 @@ class Link(wiring.Component):
                 with m.Case(Command.INFO):
                     m.d.sync += step.eq(Step.EMIT)
                 with m.Case(Command.RECEIVE):
-                    with m.If(self.s_axis_ofmap_tready):  # the beat before leaves in this cycle
+                    with m.If(self.ofmap.ready):  # the beat before leaves in this cycle
                         m.d.sync += step.eq(Step.ACT)
-                    with m.Elif(self.s_axis_ofmap_tvalid & framer.room & ~last):
+                    with m.Elif(self.ofmap.valid & framer.room & ~last):
                         m.d.sync += step.eq(Step.EMIT)
                 with m.Case(Command.RESET):
                     m.d[later] += self.reset.eq(1)
                 with m.Case(Command.READ):
-                    m.d.comb += [self.m_axil_arvalid.eq(~address_sent), load.eq(self.m_axil_rvalid)]
+                    m.d.comb += [self.registers.arvalid.eq(~address_sent), load.eq(self.registers.rvalid)]
                     m.d.sync += [
-                        address_sent.eq(address_sent | self.m_axil_arready),
-                        refused.eq(self.m_axil_rresp[1]),
-                        step.eq(Mux(self.m_axil_rvalid, Step.EMIT, Step.ACT)),
+                        address_sent.eq(address_sent | self.registers.arready),
+                        refused.eq(self.registers.rresp[1]),
+                        step.eq(Mux(self.registers.rvalid, Step.EMIT, Step.ACT)),
                     ]
                 with m.Case(Command.WRITE):
-                    m.d.comb += [self.m_axil_awvalid.eq(~address_sent), self.m_axil_wvalid.eq(~data_sent)]
+                    m.d.comb += [self.registers.awvalid.eq(~address_sent), self.registers.wvalid.eq(~data_sent)]
                     m.d.sync += [
-                        address_sent.eq(address_sent | self.m_axil_awready),
-                        data_sent.eq(data_sent | self.m_axil_wready),
-                        refused.eq(self.m_axil_bresp[1]),
-                        step.eq(Mux(self.m_axil_bvalid, Step.GATHER, Step.ACT)),
+                        address_sent.eq(address_sent | self.registers.awready),
+                        data_sent.eq(data_sent | self.registers.wready),
+                        refused.eq(self.registers.bresp[1]),
+                        step.eq(Mux(self.registers.bvalid, Step.GATHER, Step.ACT)),
                     ]
                 with m.Case(Command.SEND, Command.SEND_LAST):
-                    m.d.comb += self.m_axis_ifmap_tvalid.eq(self.m_axis_ifmap_tready)
-                    m.d.sync += refused.eq(~self.m_axis_ifmap_tready)
+                    m.d.comb += self.ifmap.valid.eq(self.ifmap.ready)
+                    m.d.sync += refused.eq(~self.ifmap.ready)
                 with m.Case(Command.STREAM):
                     # its payload is still there in the next cycle
                     m.d[later] += self.flash.valid.eq(self.flash.ready)
@@ -153,8 +153,8 @@ class Link(wiring.Component):
             with m.If(is_final):
                 m.d.sync += step.eq(Step.GATHER)
                 with m.If(command == Command.RECEIVE):
-                    m.d[later] += self.s_axis_ofmap_tready.eq(1)
-                    m.d.sync += [last.eq(self.s_axis_ofmap_tlast), step.eq(Step.ACT)]
+                    m.d[later] += self.ofmap.ready.eq(1)
+                    m.d.sync += [last.eq(self.ofmap.payload.last), step.eq(Step.ACT)]
         return m
 
     def _is_final(self, m: Module, command, step, number):
@@ -179,8 +179,8 @@ class Link(wiring.Component):
             with m.Case(Command.INFO):
                 m.d.comb += byte.eq(info[number])
             with m.Case(Command.RECEIVE):
-                m.d.comb += byte.eq(self.s_axis_ofmap_tdata.word_select(lane, 8))
-                m.d.comb += keep.eq(self.s_axis_ofmap_tkeep.bit_select(lane, 1))
+                m.d.comb += byte.eq(self.ofmap.payload.data.word_select(lane, 8))
+                m.d.comb += keep.eq(self.ofmap.payload.keep.bit_select(lane, 1))
             with m.Default():
                 m.d.comb += byte.eq(register_byte)
         return keep

@@ -1,11 +1,11 @@
 """Keeps the locked loadable in block RAM, so that it comes from the flash only once."""
 
 from amaranth import Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, enum, memory, stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib import enum, memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from deeplock.fpga.gateware.flash import REQUEST
-from deeplock.hw.basics.axi import axi_stream_members
+from deeplock.hw.basics.layouts import beat_layout
 from deeplock.hw.basics.stream_buffers import RegisterSlice, StreamRegister
 
 __all__ = ["LoadableCache"]
@@ -32,24 +32,24 @@ class LoadableCache(wiring.Component):
     size             bytes, a multiple of that
 
     Members:
-        request, stop    as the flash reader's
-        flash, stop_flash, s_axis_loadable_*   to and from the flash reader
-        m_axis_loadable_*   the stream
+        request, stop, loadable   as the flash reader's
+        flash, stop_flash, beats  to and from the flash reader's
     """
 
     def __init__(self, bytes_per_beat: int, size: int):
         if size <= 0 or size % bytes_per_beat:
             raise ValueError(f"size must be a multiple of {bytes_per_beat} bytes, not {size}")
         self._bytes, self._depth = bytes_per_beat, size // bytes_per_beat
+        beats = stream.Signature(beat_layout(bytes_per_beat))
         super().__init__(
             {
                 "request": In(stream.Signature(REQUEST)),
                 "stop": In(1),
                 "flash": Out(stream.Signature(REQUEST)),
                 "stop_flash": Out(1),
+                "beats": In(beats),
+                "loadable": Out(beats),
             }
-            | axi_stream_members("s_axis_loadable", In, bytes_per_beat)
-            | axi_stream_members("m_axis_loadable", Out, bytes_per_beat)
         )
 
     def elaborate(self, platform) -> Module:
@@ -67,19 +67,20 @@ class LoadableCache(wiring.Component):
                 read_port.en.eq(read),
                 data_read[here].eq(read_port.data),
                 write_port.addr.eq(address),
-                write_port.data.eq(self.s_axis_loadable_tdata[here]),
+                write_port.data.eq(self.beats.payload.data[here]),
                 write_port.en.eq(write),
             ]
 
         # what it shows goes into a register at once, and whether that may go on does not depend on what happens in the same
         # cycle
-        beat = data.StructLayout({"data": 8 * self._bytes, "last": 1})
+        beat = self.beats.payload.shape()
         stopped = Signal()
         stage, output = StreamRegister(beat), RegisterSlice(beat, {"keep": 1})
         m.submodules.register = ResetInserter(stopped)(stage)
         m.submodules.slice = ResetInserter(stopped)(output)
         connect(m, stage.outlet, output.inlet)
-        out, beats = stage.inlet, output.outlet
+        connect(m, output.outlet, flipped(self.loadable))
+        out = stage.inlet
 
         state = Signal(State)
         end = Signal.like(index)  # the last one
@@ -95,23 +96,18 @@ class LoadableCache(wiring.Component):
             next_index.eq(index),
             stopped.eq(accept | self.stop),
             read.eq(~shown | out.ready),
-            self.m_axis_loadable_tvalid.eq(beats.valid),
-            self.m_axis_loadable_tdata.eq(beats.payload.data),
-            self.m_axis_loadable_tlast.eq(beats.payload.last),
-            beats.ready.eq(self.m_axis_loadable_tready),
         ]
         with m.If(state == State.FILL):
-            taken = self.s_axis_loadable_tvalid & out.ready
+            taken = self.beats.valid & out.ready
             m.d.comb += [
-                out.valid.eq(self.s_axis_loadable_tvalid),
-                out.payload.data.eq(self.s_axis_loadable_tdata),
-                out.payload.last.eq(self.s_axis_loadable_tlast),
-                self.s_axis_loadable_tready.eq(out.ready),
+                out.valid.eq(self.beats.valid),
+                out.payload.eq(self.beats.payload),
+                self.beats.ready.eq(out.ready),
                 write.eq(taken & fits),
             ]
             with m.If(taken & fits):
                 m.d.comb += next_index.eq(index + 1)
-                with m.If(self.s_axis_loadable_tlast):
+                with m.If(self.beats.payload.last):
                     m.d.comb += [self.stop_flash.eq(1), next_index.eq(0)]
                     m.d.sync += [end.eq(index), state.eq(State.REPLAY)]
         with m.Else():

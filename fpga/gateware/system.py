@@ -9,6 +9,7 @@ from deeplock.fpga.gateware.link import Link
 from deeplock.fpga.gateware.loadable_cache import LoadableCache
 from deeplock.fpga.gateware.uart import UartReceiver, UartTransmitter
 from deeplock.hw.accelerator import Accelerator
+from deeplock.hw.basics.axi import receive, transmit
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["System"]
@@ -56,26 +57,19 @@ class System(wiring.Component):
         connect(m, link.tx, transmitter.bytes)
         connect(m, reader.spi, flipped(self.spi))
 
-        _join(m, link, "m_axil", core, "s_axil")
-        _join(m, link, "m_axis_ifmap", core, "s_axis_ifmap")
-        _join(m, core, "m_axis_ofmap", link, "s_axis_ofmap")
-        loadable = reader
+        connect(m, link.registers, core.s_axil)
+        transmit(m, link.ifmap, core.s_axis_ifmap)
+        receive(m, core.m_axis_ofmap, link.ofmap)
+        loadable = reader.loadable
         if self._cache_bytes:
-            m.submodules.loadable_cache = loadable = LoadableCache(config.bytes_per_beat, self._cache_bytes)
-            connect(m, link.flash, loadable.request)
-            connect(m, loadable.flash, reader.request)
-            m.d.comb += [loadable.stop.eq(link.reset), reader.stop.eq(loadable.stop_flash)]
-            _join(m, reader, "m_axis_loadable", loadable, "s_axis_loadable")
+            m.submodules.loadable_cache = cache = LoadableCache(config.bytes_per_beat, self._cache_bytes)
+            connect(m, link.flash, cache.request)
+            connect(m, cache.flash, reader.request)
+            connect(m, reader.loadable, cache.beats)
+            m.d.comb += [cache.stop.eq(link.reset), reader.stop.eq(cache.stop_flash)]
+            loadable = cache.loadable
         else:
             connect(m, link.flash, reader.request)
             m.d.comb += reader.stop.eq(link.reset)
-        _join(m, loadable, "m_axis_loadable", core, "s_axis_loadable")
+        transmit(m, loadable, core.s_axis_loadable)
         return m
-
-
-def _join(m: Module, one, prefix: str, other, other_prefix: str) -> None:
-    """Connect the flat AXI members of two components."""
-    for name, member in one.signature.members.items():
-        if name.startswith(f"{prefix}_"):
-            mine, theirs = getattr(one, name), getattr(other, other_prefix + name.removeprefix(prefix))
-            m.d.comb += theirs.eq(mine) if member.flow == Out else mine.eq(theirs)

@@ -1,14 +1,21 @@
 """Accumulators: one int32 per column and output pixel, summed over the k-blocks of a column group."""
 
 from amaranth import Module, Mux, Signal, Value, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from deeplock.hw.array.array import SPAN, kept_if_large
+from deeplock.hw.array.array import SPAN, ColumnSums, kept_if_large
 from deeplock.hw.basics.layouts import tag_layout
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["Accumulator"]
+__all__ = ["Accumulator", "totals_layout"]
+
+
+def totals_layout(config: Config) -> data.StructLayout:
+    """The finished accumulators of one pixel."""
+    return data.StructLayout(
+        {"columns": data.ArrayLayout(signed(config.sum_bits), config.cols), "tag": tag_layout(config)}
+    )
 
 
 class Accumulator(wiring.Component):
@@ -19,32 +26,27 @@ class Accumulator(wiring.Component):
     have just one): its total is then taken from the adder, not from the memory. It must not come two cycles after itself with
     another pixel between: then the memory is just being written. The issue stage sees to that.
 
-    Latency: 2 cycles from `valid` to `out_valid`. Throughput: one pixel a cycle.
+    Latency: 2 cycles from `sums.valid` to `totals.valid`. Throughput: one pixel a cycle.
 
     Members:
-        valid, tag            from the array
-        sums                  of the word whose tag was there in the last cycle
-        out_valid, totals, out_tag   the finished accumulators of one pixel, for words tagged `last`
+        sums    from the array, of `sum_width` bits
+        totals  the finished accumulators of one pixel, for words tagged `last`
     """
 
     def __init__(self, config: Config, sum_width: int):
         self._config = config
         super().__init__(
             {
-                "valid": In(1),
-                "tag": In(tag_layout(config)),
-                "sums": In(data.ArrayLayout(signed(sum_width), config.cols)),
-                "out_valid": Out(1),
-                "totals": Out(data.ArrayLayout(signed(config.sum_bits), config.cols)),
-                "out_tag": Out(tag_layout(config)),
+                "sums": In(ColumnSums(config, sum_width)),
+                "totals": Out(stream.Signature(totals_layout(config), always_ready=True)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self._config
-        cols = config.cols
-        m.submodules.memory = store = memory.Memory(shape=self.totals.shape(), depth=config.accumulators, init=[])
+        cols, totals = config.cols, self.totals.payload.columns
+        m.submodules.memory = store = memory.Memory(shape=totals.shape(), depth=config.accumulators, init=[])
         read, write = store.read_port(), store.write_port()
 
         # look up
@@ -53,11 +55,11 @@ class Accumulator(wiring.Component):
             Signal.like(pixel, name=name, reset_less=True) for name in ("read_pixel", "write_pixel")
         )
         valid = Signal()
-        tag, out_tag = (Signal.like(self.tag, name=name, reset_less=True) for name in ("tag", "kept_tag"))
+        tag, out_tag = (Signal.like(self.sums.tag, name=name, reset_less=True) for name in ("tag", "kept_tag"))
         m.d.comb += read.addr.eq(pixel)
-        m.d.sync += [valid.eq(self.valid), tag.eq(self.tag), read_pixel.eq(pixel)]
-        with m.If(self.valid):
-            m.d.sync += pixel.eq(Mux(self.tag.pixel_last, 0, pixel + 1))
+        m.d.sync += [valid.eq(self.sums.valid), tag.eq(self.sums.tag), read_pixel.eq(pixel)]
+        with m.If(self.sums.valid):
+            m.d.sync += pixel.eq(Mux(self.sums.tag.pixel_last, 0, pixel + 1))
 
         def per_span(value: Value, name: str) -> list[Signal]:
             """In the next cycle, in a register for each span of columns."""
@@ -68,13 +70,13 @@ class Accumulator(wiring.Component):
             m.d.sync += [copy.eq(value) for copy in held]
             return held
 
-        chooses, first = per_span(self.valid, "chooses"), per_span(self.tag.first, "first")
-        shift = per_span(self.tag.shift, "shift")
+        chooses, first = per_span(self.sums.valid, "chooses"), per_span(self.sums.tag.first, "first")
+        shift = per_span(self.sums.tag.shift, "shift")
         # the same pixel as the adder's, when the memory has answered
         again = per_span(pixel == Mux(valid, read_pixel, write_pixel), "again")
 
         # choose; what the adder has stays there until the next pixel
-        shifted = [self.sums[col] for col in range(cols)]
+        shifted = [self.sums.columns[col] for col in range(cols)]
         width = cols // 2 if config.folding else 0
         while width:
             bit = width.bit_length() - 1
@@ -84,17 +86,17 @@ class Accumulator(wiring.Component):
             m.d.sync += [write_pixel.eq(read_pixel), out_tag.eq(tag)]
 
         # add: before the register, which takes fewer, or with `pipeline_registers` after it, which is faster
-        kept, sums = (Signal.like(value, reset_less=True) for value in (self.totals, self.sums))
+        kept, sums = (Signal.like(value, reset_less=True) for value in (totals, self.sums.columns))
         for col in range(cols):
             span = col // SPAN
-            before = Mux(first[span], 0, Mux(again[span], self.totals[col], read.data[col]))
+            before = Mux(first[span], 0, Mux(again[span], totals[col], read.data[col]))
             with m.If(chooses[span]):
                 if config.pipeline_registers:
                     m.d.sync += [kept[col].eq(before), sums[col].eq(shifted[col])]
                 else:
-                    m.d.sync += self.totals[col].eq(before + shifted[col])
+                    m.d.sync += totals[col].eq(before + shifted[col])
             if config.pipeline_registers:
-                m.d.comb += self.totals[col].eq(kept[col] + sums[col])
-        m.d.sync += [write.en.eq(valid), self.out_valid.eq(valid & tag.last)]
-        m.d.comb += [write.addr.eq(write_pixel), write.data.eq(self.totals), self.out_tag.eq(out_tag)]
+                m.d.comb += totals[col].eq(kept[col] + sums[col])
+        m.d.sync += [write.en.eq(valid), self.totals.valid.eq(valid & tag.last)]
+        m.d.comb += [write.addr.eq(write_pixel), write.data.eq(totals), self.totals.payload.tag.eq(out_tag)]
         return m

@@ -1,15 +1,15 @@
 """Weight-stationary systolic array of rows x cols processing elements."""
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.array.pe import ProcessingPair
-from deeplock.hw.basics.layouts import tag_layout
+from deeplock.hw.basics.layouts import tag_layout, word_layout
 from deeplock.hw.families import ecp5
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["SPAN", "SystolicArray", "WeightWrite", "kept_if_large", "load_span"]
+__all__ = ["SPAN", "ColumnSums", "SystolicArray", "WeightWrite", "kept_if_large", "load_span"]
 
 
 def _is_large(config: Config) -> bool:
@@ -42,6 +42,17 @@ def WeightWrite(config: Config) -> wiring.Signature:
     )
 
 
+def ColumnSums(config: Config, width: int) -> wiring.Signature:
+    """Sums of `width` bits that leave an array: `columns` in the cycle after that of their word's `valid` and `tag`."""
+    return wiring.Signature(
+        {
+            "valid": Out(1),
+            "tag": Out(tag_layout(config)),
+            "columns": Out(data.ArrayLayout(signed(width), config.cols)),
+        }
+    )
+
+
 class SystolicArray(wiring.Component):
     """Matrix-vector product a cycle: sums[c] = sum over r of word[r] * weight[r][c].
 
@@ -49,7 +60,7 @@ class SystolicArray(wiring.Component):
     tile moves down with it: both reach row r `entry` + r cycles after they enter. So no column skew is needed on either side,
     and tiles can follow each other without a gap.
 
-    Latency: `latency` cycles from `valid` to `sums`, rows + 2 + `entry`. `entry` is 1 with `config.pipeline_registers`, as the
+    Latency: `latency` cycles from a word to its sums, rows + 2 + `entry`. `entry` is 1 with `config.pipeline_registers`, as the
     far ends of an array are a cycle away, else 0. Throughput: one word a cycle; it cannot be stalled.
 
     Members:
@@ -58,9 +69,8 @@ class SystolicArray(wiring.Component):
                     word should enter. A reset does the same.
         weights     shadow register writes, straight into their row: a row of the next tile from the cycle in which the swap
                     before reaches it, and before the one in which its own does
-        valid, data, swap, tag   a word enters; with `swap` it is the first that meets the new weights
-        out_valid, out_tag   in the cycle before the word's sums
-        sums        the products of one word, cols sums of 16 + log2(rows) bits
+        words       with `swap` a word is the first that meets the new weights
+        sums        the products of one word, cols sums of `sum_width` = 16 + log2(rows) bits
     """
 
     def __init__(self, config: Config):
@@ -72,13 +82,8 @@ class SystolicArray(wiring.Component):
             {
                 "clear": In(1),
                 "weights": In(WeightWrite(config)),
-                "valid": In(1),
-                "data": In(8 * config.rows),
-                "swap": In(1),
-                "tag": In(tag_layout(config)),
-                "out_valid": Out(1),
-                "sums": Out(data.ArrayLayout(signed(self.sum_width), config.cols)),
-                "out_tag": Out(tag_layout(config)),
+                "words": In(stream.Signature(word_layout(config), always_ready=True)),
+                "sums": Out(ColumnSums(config, self.sum_width)),
             }
         )
 
@@ -95,13 +100,14 @@ class SystolicArray(wiring.Component):
         # row 0 swaps two cycles after `clear`, when zeros have come to the shadow registers
         clearing = Signal(2, init=1)
         m.d.sync += clearing.eq(Cat(self.clear, clearing))
-        swap = (self.valid & self.swap) | clearing[1 - self.entry]
+        word = self.words.payload
+        swap = (self.words.valid & word.swap) | clearing[1 - self.entry]
         # each span of columns has registers of its own for what goes along the rows
         spans = [range(first, min(first + SPAN, config.cols), 2) for first in range(0, config.cols, SPAN)]
-        entering = [(self.data, swap)] * len(spans)
+        entering = [(word.data, swap)] * len(spans)
         if self.entry:
             entering = [
-                (register(self.data, f"skew_0_{span}"), register(swap, f"swap_0_{span}")) for span in range(len(spans))
+                (register(word.data, f"skew_0_{span}"), register(swap, f"swap_0_{span}")) for span in range(len(spans))
             ]
         in_blocks = ecp5.has_blocks_for(platform, config)
         load_spans = config.cols // load_span(config)
@@ -123,10 +129,10 @@ class SystolicArray(wiring.Component):
                 (register(skewed[8:], f"skew_{row + 1}_{span}"), register(swap, f"swap_{row + 1}_{span}"))
                 for span, (skewed, swap) in enumerate(entering)
             ]
-        m.d.comb += [self.sums[col].eq(sums[col]) for col in range(config.cols)]
+        m.d.comb += [self.sums.columns[col].eq(sums[col]) for col in range(config.cols)]
 
-        valid, tag = self.valid, self.tag.as_value()
+        valid, tag = self.words.valid, word.tag.as_value()
         for stage in range(self.latency - 1):
             valid, tag = register(valid, f"valid_{stage}", True), register(tag, f"tag_{stage}")
-        m.d.comb += [self.out_valid.eq(valid), self.out_tag.eq(tag)]
+        m.d.comb += [self.sums.valid.eq(valid), self.sums.tag.eq(tag)]
         return m

@@ -1,13 +1,15 @@
-"""Flat AXI members, so that the generated Verilog has the port names that AXI tools and cocotbext-axi expect.
+"""AXI4-Lite and AXI4-Stream: their signatures, the way between AXI4-Streams and streams, and the names of a top's ports.
 
 Signals as in AMBA AXI and ACE Protocol Specification (ARM IHI 0022, part B) and AMBA AXI4-Stream (ARM IHI 0051).
 """
 
 from enum import IntEnum
 
-from amaranth.lib.wiring import Flow, In, Member, Out
+from amaranth import Cat, Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["Response", "axi_lite_members", "axi_stream_members"]
+__all__ = ["AxiLite", "AxiStream", "Response", "flat_ports", "receive", "transmit"]
 
 
 class Response(IntEnum):
@@ -17,29 +19,47 @@ class Response(IntEnum):
     SLVERR = 2
 
 
-def axi_lite_members(prefix: str, address_bits: int) -> dict[str, Member]:
-    """Members of an AXI4-Lite slave with 32-bit data: `prefix`_awaddr ... `prefix`_rready."""
-    members = {
-        "awaddr": In(address_bits), "awprot": In(3), "awvalid": In(1), "awready": Out(1),
-        "wdata": In(32), "wstrb": In(4), "wvalid": In(1), "wready": Out(1),
-        "bresp": Out(2), "bvalid": Out(1), "bready": In(1),
-        "araddr": In(address_bits), "arprot": In(3), "arvalid": In(1), "arready": Out(1),
-        "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
-    }  # fmt: skip
-    return {f"{prefix}_{name}": member for name, member in members.items()}
+class AxiLite(wiring.Signature):
+    """A manager's end of AXI4-Lite with 32-bit data."""
+
+    def __init__(self, address_bits: int):
+        super().__init__({
+            "awaddr": Out(address_bits), "awprot": Out(3), "awvalid": Out(1), "awready": In(1),
+            "wdata": Out(32), "wstrb": Out(4), "wvalid": Out(1), "wready": In(1),
+            "bresp": In(2), "bvalid": In(1), "bready": Out(1),
+            "araddr": Out(address_bits), "arprot": Out(3), "arvalid": Out(1), "arready": In(1),
+            "rdata": In(32), "rresp": In(2), "rvalid": In(1), "rready": Out(1),
+        })  # fmt: skip
 
 
-def axi_stream_members(prefix: str, direction: Flow, bytes: int, keep: bool = False) -> dict[str, Member]:
-    """Members of an AXI4-Stream of `bytes` per beat: `prefix`_tdata, _tvalid, _tready, _tlast and, if `keep`, _tkeep.
+class AxiStream(wiring.Signature):
+    """A transmitter's end of an AXI4-Stream of `bytes` a beat, with tkeep if `keep`."""
 
-    direction   In where the component takes the stream, Out where it gives it
-    """
-    members = {
-        "tdata": Member(direction, 8 * bytes),
-        "tvalid": Member(direction, 1),
-        "tready": Member(direction.flip(), 1),
-        "tlast": Member(direction, 1),
-    }
-    if keep:
-        members["tkeep"] = Member(direction, bytes)
-    return {f"{prefix}_{name}": member for name, member in members.items()}
+    def __init__(self, bytes: int, keep: bool = False):
+        super().__init__(
+            {"tdata": Out(8 * bytes)}
+            | ({"tkeep": Out(bytes)} if keep else {})
+            | {"tlast": Out(1), "tvalid": Out(1), "tready": In(1)}
+        )
+
+
+def _payload(port) -> Value:
+    keep = [port.tkeep] if "tkeep" in port.signature.members else []
+    return Cat(port.tdata, *keep, port.tlast)
+
+
+def receive(m: Module, port, beats) -> None:
+    """Connect an AXI4-Stream that comes in to a stream of `beat_layout` with the same fields (hw.basics.layouts)."""
+    m.d.comb += [beats.payload.eq(_payload(port)), beats.valid.eq(port.tvalid), port.tready.eq(beats.ready)]
+
+
+def transmit(m: Module, beats, port) -> None:
+    """Connect a stream of `beat_layout` to an AXI4-Stream with the same fields that goes out."""
+    m.d.comb += [_payload(port).eq(beats.payload), port.tvalid.eq(beats.valid), beats.ready.eq(port.tready)]
+
+
+def flat_ports(top: wiring.Component) -> dict[str, tuple[Value, None]]:
+    """The ports of `top` for amaranth.back.verilog.convert, with the names that AXI tools and cocotbext-axi look for:
+    `awaddr` of member `s_axil` is `s_axil_awaddr`, where Amaranth itself would join them with two underscores. An output that
+    nothing drives would become an input."""
+    return {"_".join(map(str, path)): (Value.cast(port), None) for path, _, port in top.signature.flatten(top)}

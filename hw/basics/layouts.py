@@ -50,9 +50,10 @@ def entry_layout(sum_bits: int) -> data.StructLayout:
     return data.StructLayout({"bias": signed(sum_bits)} | scale | {"unused": sum_bits - sum(scale.values())})
 
 
-def beat_layout(bytes_per_beat: int) -> data.StructLayout:
-    """A beat of a stream of bytes: its bytes, the first in the lowest bits, and whether it is the last of its packet."""
-    return data.StructLayout({"data": 8 * bytes_per_beat, "last": 1})
+def beat_layout(bytes_per_beat: int, keep: bool = False) -> data.StructLayout:
+    """A beat of a stream of bytes: its bytes, the first in the lowest bits, with `keep` which of them there are, and whether it
+    is the last of its packet."""
+    return data.StructLayout({"data": 8 * bytes_per_beat} | ({"keep": bytes_per_beat} if keep else {}) | {"last": 1})
 
 
 def tag_layout(config: Config) -> data.StructLayout:

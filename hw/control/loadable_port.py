@@ -1,9 +1,11 @@
 """Loadable port: the one entrance of header, program and parameters."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
+from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import counted
 from deeplock.pymodel.lock.suites import suite
@@ -12,7 +14,7 @@ from deeplock.pymodel.spec.header import MAGIC, VERSION
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 
-__all__ = ["LoadablePort"]
+__all__ = ["LoadControl", "LoadablePort"]
 
 
 _HEADER_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
@@ -26,6 +28,20 @@ class State(enum.Enum):
     DONE = 3  # nothing more to pass, or an error
 
 
+class LoadControl(wiring.Signature):
+    """Control's end of what goes between it and the loadable port.
+
+    Members:
+        load     pulse: the next beats are header and program
+        loaded   header and program are whole and right
+        loading  between `load` and `loaded`
+        error    Error code, in one cycle; Error.NONE in all others
+    """
+
+    def __init__(self):
+        super().__init__({"load": Out(1), "loaded": In(1), "loading": In(1), "error": In(8)})
+
+
 class LoadablePort(wiring.Component):
     """Writes the program memory, checks the header, and passes `parameter_beats` beats on per inference.
 
@@ -33,16 +49,13 @@ class LoadablePort(wiring.Component):
     Throughput: one beat of parameters a cycle.
 
     Members:
-        load       pulse: the next beats are header and program
-        run, count after that, while `run`: `count` parameter sections, each the rest of a packet or a packet of its own
+        control    see LoadControl
+        run        of a loaded program: `count` parameter sections, each the rest of a packet or a packet of its own
         stop       pulse: whatever is in progress ends here
-        loadable      the loadable stream
+        loadable   the loadable stream
         parameters locked beats
         program    write port of the program memory
         header     of the program that is loaded, or being loaded
-        loaded     header and program are whole and right
-        loading    between `load` and `loaded`
-        error      Error code, in one cycle; Error.NONE in all others
     """
 
     def __init__(self, config: Config):
@@ -50,19 +63,13 @@ class LoadablePort(wiring.Component):
         beats = stream.Signature(beat_layout(config.bytes_per_beat))
         super().__init__(
             {
-                "load": In(1),
-                "run": In(1),
-                "count": In(16),
+                "control": In(LoadControl()),
+                "run": In(Run()),
                 "stop": In(1),
                 "loadable": In(beats),
                 "parameters": Out(beats),
-                "program": Out(
-                    wiring.Signature({"en": Out(1), "address": Out(range(config.program_words)), "word": Out(32)})
-                ),
+                "program": In(memory.WritePort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "header": Out(HeaderLayout),
-                "loaded": Out(1),
-                "loading": Out(1),
-                "error": Out(8),
             }
         )
 
@@ -86,8 +93,8 @@ class LoadablePort(wiring.Component):
         last_word = (number[4:] == self.header.layers) & number[:4].all()
         word = loadable.payload.data.word_select(part, 32)
         m.d.comb += [
-            self.program.address.eq(number - WORDS),
-            self.program.word.eq(word),
+            self.program.addr.eq(number - WORDS),
+            self.program.data.eq(word),
             self.parameters.payload.data.eq(loadable.payload.data),
             self.parameters.payload.last.eq(last_beat),
         ]
@@ -97,16 +104,16 @@ class LoadablePort(wiring.Component):
         with m.If(outside | accept):
             m.d.sync += beats.eq(counted(beats, outside | last_beat, ~self.header.parameter_beats))
         with m.If(outside | (accept & last_beat)):
-            m.d.sync += sections.eq(counted(sections, outside, ~self.count))
-        m.d.comb += self.loading.eq(state == State.HEAD)
+            m.d.sync += sections.eq(counted(sections, outside, ~self.run.count))
+        m.d.comb += self.control.loading.eq(state == State.HEAD)
         with m.Switch(state):
             with m.Case(State.IDLE):
                 is_single = beats[2:].all() & (beats[:2] == 2)
                 m.d.sync += [single.eq(is_single), last_beat.eq(is_single)]
-                with m.If(self.load):
-                    m.d.sync += [self.loaded.eq(0), number.eq(0), part.eq(0), state.eq(State.HEAD)]
+                with m.If(self.control.load):
+                    m.d.sync += [self.control.loaded.eq(0), number.eq(0), part.eq(0), state.eq(State.HEAD)]
                     m.d.sync += [flag.eq(0) for flag in broken.values()]
-                with m.Elif(self.run):
+                with m.Elif(self.run.active):
                     m.d.sync += state.eq(State.PARAMETERS)
 
             with m.Case(State.HEAD):
@@ -118,11 +125,11 @@ class LoadablePort(wiring.Component):
                         m.d.comb += fails.eq(Cat(broken.values()).any())
                         for error in reversed(_HEADER_ERRORS):
                             with m.If(broken[error]):
-                                m.d.comb += self.error.eq(error)
+                                m.d.comb += self.control.error.eq(error)
                     with m.If((number >= WORDS) & last_word & last_part):
-                        m.d.sync += [self.loaded.eq(~loadable.payload.last), state.eq(State.IDLE)]
+                        m.d.sync += [self.control.loaded.eq(~loadable.payload.last), state.eq(State.IDLE)]
                     with m.If(last_part & loadable.payload.last):
-                        m.d.comb += [fails.eq(1), self.error.eq(Error.LOADABLE_TRUNCATED)]
+                        m.d.comb += [fails.eq(1), self.control.error.eq(Error.LOADABLE_TRUNCATED)]
 
             with m.Case(State.PARAMETERS):
                 # a beat that is wrong does not wait for the lock: it is told of, and taken, as soon as it is there
@@ -133,14 +140,14 @@ class LoadablePort(wiring.Component):
                 ]
                 with m.If(loadable.valid & wrong & ~self.stop):
                     m.d.comb += fails.eq(1)
-                    m.d.comb += self.error.eq(Mux(last_beat, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))
+                    m.d.comb += self.control.error.eq(Mux(last_beat, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))
                 with m.If(accept):
                     m.d.sync += last_beat.eq(Mux(last_beat, single, beats[2:].all() & (beats[:2] == 1)))
                     with m.If(last_beat & sections[1:].all()):
                         m.d.sync += state.eq(State.DONE)
 
             with m.Case(State.DONE):
-                with m.If(~self.run):
+                with m.If(~self.run.active):
                     m.d.sync += state.eq(State.IDLE)
 
         # with `pipeline_registers` the header is kept and rules are checked a cycle later; the flags are looked at later still
@@ -160,11 +167,11 @@ class LoadablePort(wiring.Component):
                     m.d.sync += broken[error].eq(1)
 
         with m.If(fails):
-            m.d.sync += [state.eq(State.DONE), self.loaded.eq(self.loaded & ~self.loading)]
+            m.d.sync += [state.eq(State.DONE), self.control.loaded.eq(self.control.loaded & ~self.control.loading)]
         with m.If(self.stop):
             m.d.sync += state.eq(State.IDLE)
-            with m.If(self.loading):
-                m.d.sync += self.loaded.eq(0)
+            with m.If(self.control.loading):
+                m.d.sync += self.control.loaded.eq(0)
         return m
 
     def _rules(self, word) -> list[tuple]:

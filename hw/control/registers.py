@@ -4,13 +4,14 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from deeplock.hw.basics.axi import Response, axi_lite_members
+from deeplock.hw.basics.axi import AxiLite, Response
 from deeplock.hw.control.counters import FIRST_COUNTER, Counters
+from deeplock.hw.lock.lock import MasterKey
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import FEATURES, Config
 from deeplock.pymodel.spec.registers import COUNTERS, ID, REGISTERS, Access, Command, Register, Status, address
 
-__all__ = ["ADDRESS_BITS", "RegisterFile", "constants"]
+__all__ = ["ADDRESS_BITS", "ControlRegisters", "CounterRegisters", "RegisterFile", "constants"]
 
 ADDRESS_BITS = 12
 _INDEX = slice(2, 8)
@@ -34,6 +35,46 @@ def constants(config: Config) -> dict[str, int]:
     }
 
 
+class ControlRegisters(wiring.Signature):
+    """The register file's end of what goes between it and control.
+
+    Members:
+        command         one-cycle pulses, bits as in pymodel.spec.registers.Command
+        keyed           a key is in place
+        bad_key_size    one-cycle pulse
+        count           inferences of a run: stable while BUSY
+        zeroise_at_end  bit 0 of CONFIG
+        zeroise         clears keyed in the next cycle and key in the one after, as the command ZEROISE does
+        status          what STATUS reads
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "command": Out(len(Command)),
+                "keyed": Out(1),
+                "bad_key_size": Out(1),
+                "count": Out(16, init=1),
+                "zeroise_at_end": Out(1),
+                "zeroise": In(1),
+                "status": In(16),
+            }
+        )
+
+
+class CounterRegisters(wiring.Signature):
+    """The register file's end of what goes between it and who tells events.
+
+    Members:
+        profile  layer whose cycles count, from 1; 0: all
+        events   what the counters count, in the order of pymodel.spec.registers.COUNTERS
+        restart  all counters return to 0
+    """
+
+    def __init__(self):
+        super().__init__({"profile": Out(8), "events": In(len(COUNTERS)), "restart": In(1)})
+
+
 class RegisterFile(wiring.Component):
     """AXI4-Lite slave with the registers of pymodel.spec.registers, the counters among them.
 
@@ -55,38 +96,20 @@ class RegisterFile(wiring.Component):
 
     Members
     -------
-    s_axil_*        AXI4-Lite slave, see hw.basics.axi
-    command         one-cycle pulses, bits as in pymodel.spec.registers.Command
-    key             the master key, byte 0 in bits 7..0; live: stable while `keyed` and BUSY
-    key_bytes       one of config.key_sizes, valid while `keyed`
-    keyed           a key is in place
-    bad_key_size    one-cycle pulse
-    zeroise         clears keyed in the next cycle and key in the one after, as the command ZEROISE does
-    count           inferences of a run: stable while BUSY
-    zeroise_at_end  bit 0 of CONFIG
-    profile         layer whose cycles count, from 1; 0: all
-    status          what STATUS reads
-    events          what the counters count, in the order of pymodel.spec.registers.COUNTERS
-    restart         all counters return to 0
+    s_axil    AXI4-Lite subordinate
+    key       the master key; live: stable while `keyed` and BUSY. Its size is one of config.key_sizes while `keyed`
+    control   see ControlRegisters
+    counters  see CounterRegisters
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__(
-            axi_lite_members("s_axil", ADDRESS_BITS)
-            | {
-                "command": Out(len(Command)),
-                "key": Out(256),
-                "key_bytes": Out(6),
-                "keyed": Out(1),
-                "bad_key_size": Out(1),
-                "zeroise": In(1),
-                "count": Out(16, init=1),
-                "zeroise_at_end": Out(1),
-                "profile": Out(8),
-                "status": In(16),
-                "events": In(len(COUNTERS)),
-                "restart": In(1),
+            {
+                "s_axil": In(AxiLite(ADDRESS_BITS)),
+                "key": Out(MasterKey()),
+                "control": Out(ControlRegisters()),
+                "counters": Out(CounterRegisters()),
             }
         )
 
@@ -105,94 +128,102 @@ class RegisterFile(wiring.Component):
         m.submodules.counters = counters = Counters([fixed.get(index, 0) for index in range(FIRST_COUNTER)])
         for index, (name, _) in enumerate(COUNTERS, FIRST_COUNTER):
             assert address(name) == (index & 16) << 3 | (index & 15) << 2, name
-        others = {"STATUS": self.status, "CONFIG": self.zeroise_at_end, "COUNT": self.count, "PROFILE": self.profile}
+        bus, control = self.s_axil, self.control
+        others = {
+            "STATUS": control.status,
+            "CONFIG": control.zeroise_at_end,
+            "COUNT": control.count,
+            "PROFILE": self.counters.profile,
+        }
 
-        araddr = self.s_axil_araddr
+        araddr = bus.araddr
         m.d.comb += [
-            counters.events.eq(self.events),
-            counters.clear.eq(self.restart),
+            counters.events.eq(self.counters.events),
+            counters.clear.eq(self.counters.restart),
             counters.address.eq(Cat(araddr[2:6], araddr[7])),
-            counters.read.eq(self.s_axil_arvalid & ~self.s_axil_arready & ~self.s_axil_rvalid),
+            counters.read.eq(bus.arvalid & ~bus.arready & ~bus.rvalid),
         ]
-        m.d.sync += self.s_axil_arready.eq(counters.granted)
+        m.d.sync += bus.arready.eq(counters.granted)
         other = Signal(16)
         with m.Switch(araddr[_INDEX]):
             for name, value in others.items():
                 with m.Case(address(name) >> 2):
                     m.d.comb += other.eq(value)
-        with m.If(self.s_axil_rready):
-            m.d.sync += self.s_axil_rvalid.eq(0)
-        with m.If(self.s_axil_arready):
+        with m.If(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+        with m.If(bus.arready):
             readable = [register for register in mapped if register.access != Access.WRITE]
             m.d.sync += [
-                self.s_axil_rvalid.eq(1),
-                self.s_axil_rresp.eq(Mux(_is_one_of(mapped, araddr), Response.OKAY, Response.SLVERR)),
-                self.s_axil_rdata.eq(Mux(_is_one_of(readable, araddr), counters.word | other, 0)),
+                bus.rvalid.eq(1),
+                bus.rresp.eq(Mux(_is_one_of(mapped, araddr), Response.OKAY, Response.SLVERR)),
+                bus.rdata.eq(Mux(_is_one_of(readable, araddr), counters.word | other, 0)),
             ]
 
     def _writes(self, m: Module, writable: list[Register]) -> None:
-        wdata = self.s_axil_wdata
+        bus, control, wdata = self.s_axil, self.control, self.s_axil.wdata
         begin, accept, taken = Signal(), Signal(), Signal()
         m.d.comb += [
-            begin.eq(self.s_axil_awvalid & self.s_axil_wvalid & ~accept & ~self.s_axil_bvalid),
-            self.s_axil_awready.eq(accept),
-            self.s_axil_wready.eq(accept),
+            begin.eq(bus.awvalid & bus.wvalid & ~accept & ~bus.bvalid),
+            bus.awready.eq(accept),
+            bus.wready.eq(accept),
         ]
         m.d.sync += accept.eq(begin)
-        with m.If(self.s_axil_bready):
-            m.d.sync += self.s_axil_bvalid.eq(0)
+        with m.If(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
         with m.If(accept):
-            m.d.sync += [self.s_axil_bvalid.eq(1), self.s_axil_bresp.eq(Mux(taken, Response.OKAY, Response.SLVERR))]
+            m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(taken, Response.OKAY, Response.SLVERR))]
 
         # a cycle later, as it comes from all over the core: no write follows another so soon that it would matter
         idle = Signal(init=1)
-        m.d.sync += idle.eq(~(self.status & Status.BUSY).any())
+        m.d.sync += idle.eq(~(control.status & Status.BUSY).any())
 
         # while `accept`; from one register for all, or with `pipeline_registers` from one for each
         select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
         before, after = ("comb", "sync") if self.config.pipeline_registers else ("sync", "comb")
         write = Signal()
-        m.d[before] += write.eq(begin & self.s_axil_wstrb.all() & (self.s_axil_awaddr[_PAGE] == 0))
+        m.d[before] += write.eq(begin & bus.wstrb.all() & (bus.awaddr[_PAGE] == 0))
         for register in writable:
-            m.d[after] += select[register.name].eq(write & (self.s_axil_awaddr[_INDEX] == register.address >> 2))
-        m.d.sync += self.command.eq(0)
+            m.d[after] += select[register.name].eq(write & (bus.awaddr[_INDEX] == register.address >> 2))
+        m.d.sync += control.command.eq(0)
         with m.If(select["CONTROL"]):
             m.d.comb += taken.eq(1)
-            m.d.sync += self.command.eq(wdata)
+            m.d.sync += control.command.eq(wdata)
         with m.If(select["CONFIG"]):
             m.d.comb += taken.eq(1)
-            m.d.sync += self.zeroise_at_end.eq(wdata)
+            m.d.sync += control.zeroise_at_end.eq(wdata)
         with m.If(select["PROFILE"]):
             m.d.comb += taken.eq(1)
-            m.d.sync += self.profile.eq(wdata)
+            m.d.sync += self.counters.profile.eq(wdata)
         with m.If(select["COUNT"]):
             m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & idle)
             with m.If(taken):
-                m.d.sync += self.count.eq(wdata)
+                m.d.sync += control.count.eq(wdata)
         if self.config.key_sizes:
             self._key(m, select, idle, taken)
 
     def _key(self, m: Module, select: dict[str, Signal], idle: Signal, taken: Signal) -> None:
-        wdata, sizes = self.s_axil_wdata, self.config.key_sizes
+        control, wdata, sizes = self.control, self.s_axil.wdata, self.config.key_sizes
         valid = Cat(wdata == size for size in sizes).any()
         writes = [select[f"KEY{index}"] & idle for index in range(max(sizes) // 4)]
-        replaces = self.keyed & Cat(writes).any()
+        replaces = control.keyed & Cat(writes).any()
         size = Signal(6)
         erase = Signal()
-        m.d.comb += erase.eq(self.zeroise | self.bad_key_size | (select["CONTROL"] & (wdata & Command.ZEROISE).any()))
+        m.d.comb += erase.eq(
+            control.zeroise | control.bad_key_size | (select["CONTROL"] & (wdata & Command.ZEROISE).any())
+        )
 
         erased = Signal()  # a cycle later, as the words may be far away
         m.d.sync += erased.eq(erase)
-        m.d.sync += self.bad_key_size.eq(select["KEY_SIZE"] & idle & ~valid)
+        m.d.sync += control.bad_key_size.eq(select["KEY_SIZE"] & idle & ~valid)
         with m.If(select["KEY_SIZE"]):
-            m.d.comb += taken.eq(idle & ~(self.keyed & valid))
+            m.d.comb += taken.eq(idle & ~(control.keyed & valid))
             with m.If(taken & valid):
-                m.d.sync += [self.keyed.eq(1), size.eq(wdata)]
+                m.d.sync += [control.keyed.eq(1), size.eq(wdata)]
         with m.If(erase | replaces):
-            m.d.sync += [self.keyed.eq(0), size.eq(0)]
-        m.d.comb += self.key_bytes.eq(size if len(sizes) > 1 else Mux(self.keyed, sizes[0], 0))
+            m.d.sync += [control.keyed.eq(0), size.eq(0)]
+        m.d.comb += self.key.size.eq(size if len(sizes) > 1 else Mux(control.keyed, sizes[0], 0))
         for index, written in enumerate(writes):  # each word a clock enable and a synchronous reset, no logic per bit
-            word = self.key.word_select(index, 32)
+            word = self.key.value.word_select(index, 32)
             with m.If(written):
                 m.d.comb += taken.eq(1)
                 m.d.sync += word.eq(wdata)

@@ -1,96 +1,108 @@
 """Sequencer: runs the program, layer after layer, inference after inference."""
 
 from amaranth import Array, Cat, Const, Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
+from deeplock.hw.basics.bundles import Layer, Run
 from deeplock.hw.basics.layouts import FEEDER_WORDS, POST_WORDS, feeder_fields, post_fields
+from deeplock.hw.feed.unfold import IfmapHandover
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["Sequencer"]
+__all__ = ["Profiling", "Sequencer", "SequencerReport"]
+
+
+class SequencerReport(wiring.Signature):
+    """What a sequencer tells of itself.
+
+    Members:
+        idle             all inferences have left
+        feeding          the feeder has a layer
+        waits_for_ifmap  the next layer could start but for the ifmap
+        bad              pulse, a cycle later: a descriptor is wrong
+    """
+
+    def __init__(self):
+        super().__init__({"idle": Out(1), "feeding": Out(1), "waits_for_ifmap": Out(1), "bad": Out(1)})
+
+
+class Profiling(wiring.Signature):
+    """A sequencer's end of what goes between it and who counts cycles.
+
+    Members:
+        profile, counted  this cycle belongs to the layer `profile`, counted from 1; to any layer if `profile` is 0. A layer's
+                          cycles are those after the `done` of the one before, its own included
+    """
+
+    def __init__(self):
+        super().__init__({"profile": In(8), "counted": Out(1)})
 
 
 class Sequencer(wiring.Component):
     """Reads descriptors and starts feeder and post-processor; a layer starts when the one before has left.
 
     Latency: the next layer's feeder fields are read while the last layer drains, so a layer starts in the cycle after
-    `layer_done` if the drain takes 14 cycles or more, and one more at the end of an inference; its post-processing fields
+    `post.done` if the drain takes 14 cycles or more, and one more at the end of an inference; its post-processing fields
     follow in the next 5 cycles, before the first word can reach the post-processor. Without `config.pipeline_registers` these
     are 13 and 4 cycles.
 
     Members:
-        run, layers, count     while `run`: `count` inferences of `layers` layers
-        address, word          read port of the program memory: `word` is what `address` was in the last cycle
-        feeder_start, feeder_fields, feeder_done   the window feeder
-        post_start, post_fields, layer_done        the post-processor
-        ifmap_ready, ifmap_take, ifmap_release     the unfolder
+        run, layers            inferences of `layers` layers
+        program                read port of the program memory
+        feeder, post           layers for the window feeder and for the post-processor
+        ifmap                  ifmaps of the unfolder
         loaded                 inferences whose parameters the weight loader has seen
         to_stream, last_layer  of the layer that runs: it writes to the ofmap stream; it is the program's last
-        waits_for_ifmap        the next layer could start but for the ifmap
-        feeding                the feeder has a layer
-        profile, counted       this cycle belongs to the layer `profile`, counted from 1; to any layer if `profile` is 0.
-                               A layer's cycles are those after the `layer_done` of the one before, its own included
-        idle                   all inferences have left
-        bad                    pulse, a cycle later: a descriptor is wrong
+        report                 see SequencerReport
+        profiling              see Profiling
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__(
             {
-                "run": In(1),
+                "run": In(Run()),
                 "layers": In(8),
-                "count": In(16),
-                "address": Out(range(config.program_words)),
-                "word": In(32),
-                "feeder_start": Out(1),
-                "feeder_fields": Out(feeder_fields),
-                "feeder_done": In(1),
-                "post_start": Out(1),
-                "post_fields": Out(post_fields),
-                "layer_done": In(1),
-                "ifmap_ready": In(1),
-                "ifmap_take": Out(1),
-                "ifmap_release": Out(1),
+                "program": In(memory.ReadPort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
+                "feeder": Out(Layer(feeder_fields)),
+                "post": Out(Layer(post_fields)),
+                "ifmap": In(IfmapHandover()),
                 "loaded": In(16),
                 "to_stream": Out(1),
                 "last_layer": Out(1),
-                "waits_for_ifmap": Out(1),
-                "feeding": Out(1),
-                "profile": In(8),
-                "counted": Out(1),
-                "idle": Out(1),
-                "bad": Out(1),
+                "report": Out(SequencerReport()),
+                "profiling": Out(Profiling()),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        fields = self.feeder_fields
+        fields = self.feeder.fields
         layer, number = Signal(8), Signal(8)  # from 0, from 1
         m.d.comb += number.eq(layer + 1)
         inferences, next_inferences = Signal(16), Signal(16)
         ending, ended = Signal(), Signal()  # this inference is the last one, known a cycle later; it is over
         m.d.comb += next_inferences.eq(inferences + 1)
-        m.d.sync += ending.eq(next_inferences == self.count)
+        m.d.sync += ending.eq(next_inferences == self.run.count)
         not_ahead = Signal()  # known a cycle later
         m.d.sync += not_ahead.eq(self.loaded == inferences)
         drained = Signal(init=1)
-        with m.If(self.layer_done):
+        with m.If(self.post.done):
             m.d.sync += drained.eq(1)
 
         bad = Signal()
-        m.d.sync += self.bad.eq(bad)
+        m.d.sync += self.report.bad.eq(bad)
 
         words = Array([*FEEDER_WORDS, *POST_WORDS])
         read = Signal(range(len(words) + 1))
         reading = Signal()
-        m.d.comb += self.address.eq(Cat(Const(0, 4), layer) | words[read])
+        m.d.comb += self.program.addr.eq(Cat(Const(0, 4), layer) | words[read])
         with m.If(reading):
             m.d.sync += read.eq(read + 1)
         arrives, arriving = Signal(), Signal.like(read)  # `word` is one that was asked for; which one
         m.d.sync += [arrives.eq(reading), arriving.eq(read)]
-        fetching, word = reading | arrives, self.word
+        fetching, word = reading | arrives, self.program.data
         if self._config.pipeline_registers:  # the fields of a large accelerator are far from the program memory
             arrived, arrived_as, held = Signal(), Signal.like(arriving), Signal.like(word, reset_less=True)
             m.d.sync += [arrived.eq(arrives), arrived_as.eq(arriving), held.eq(word)]
@@ -99,23 +111,23 @@ class Sequencer(wiring.Component):
             with m.Switch(arriving):
                 for index in range(len(words)):
                     split = index - len(FEEDER_WORDS)
-                    target, at = (fields, index) if split < 0 else (self.post_fields, split)
+                    target, at = (fields, index) if split < 0 else (self.post.fields, split)
                     with m.Case(index):
                         m.d.sync += target.as_value()[32 * at : 32 * at + 32].eq(word)
 
-        m.d.sync += self.post_start.eq(arrives & (arriving == len(words) - 1))
+        m.d.sync += self.post.start.eq(arrives & (arriving == len(words) - 1))
         if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
-            with m.If(self.post_start & ~self.post_fields.narrow):
+            with m.If(self.post.start & ~self.post.fields.narrow):
                 m.d.comb += bad.eq(1)
 
         wrong = Signal()  # a cycle later: the fields are complete a cycle before they are looked at
         m.d.sync += wrong.eq(self._is_bad(fields))
         fed = Signal()
-        ready = drained & (~fields.wait_input | self.ifmap_ready)
+        ready = drained & (~fields.wait_input | self.ifmap.ready)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.idle.eq(drained & ended)
-                with m.If(self.run & ~ended):
+                m.d.comb += self.report.idle.eq(drained & ended)
+                with m.If(self.run.active & ~ended):
                     m.next = "FETCH"
 
             with m.State("FETCH"):
@@ -124,20 +136,20 @@ class Sequencer(wiring.Component):
                     m.next = "CHECK"
 
             with m.State("CHECK"):
-                m.d.comb += self.waits_for_ifmap.eq(drained & fields.wait_input & ~self.ifmap_ready)
+                m.d.comb += self.report.waits_for_ifmap.eq(drained & fields.wait_input & ~self.ifmap.ready)
                 with m.If(wrong):
                     m.d.comb += bad.eq(1)
                     m.next = "STOPPED"
                 with m.Elif(ready):
-                    m.d.comb += [self.feeder_start.eq(1), self.ifmap_take.eq(fields.wait_input)]
+                    m.d.comb += [self.feeder.start.eq(1), self.ifmap.take.eq(fields.wait_input)]
                     m.d.sync += [drained.eq(0), self.to_stream.eq(fields.to_stream)]
                     m.d.sync += self.last_layer.eq(number == self.layers)
                     m.next = "RUN"
 
             with m.State("RUN"):
-                m.d.comb += [self.feeding.eq(~fed), reading.eq(read != len(words))]
-                m.d.comb += self.ifmap_release.eq(self.feeder_done & fields.release_input)
-                m.d.sync += fed.eq(fed | self.feeder_done)
+                m.d.comb += [self.report.feeding.eq(~fed), reading.eq(read != len(words))]
+                m.d.comb += self.ifmap.release.eq(self.feeder.done & fields.release_input)
+                m.d.sync += fed.eq(fed | self.feeder.done)
                 with m.If(fed & ~fetching):
                     m.d.sync += [fed.eq(0), read.eq(0), layer.eq(number)]
                     m.next = "FETCH"
@@ -159,11 +171,11 @@ class Sequencer(wiring.Component):
 
         # while a layer drains `layer` is the next one, and after the last inference there is none
         kept, asked = Signal(), Signal(reset_less=True)  # known a cycle later, before the layer before has drained
-        m.d.sync += asked.eq((self.profile == 0) | (self.profile == number))
-        m.d.comb += self.counted.eq(kept)
-        with m.If(drained & ~self.idle):
-            m.d.comb += self.counted.eq(asked)
-        m.d.sync += kept.eq(self.counted)
+        m.d.sync += asked.eq((self.profiling.profile == 0) | (self.profiling.profile == number))
+        m.d.comb += self.profiling.counted.eq(kept)
+        with m.If(drained & ~self.report.idle):
+            m.d.comb += self.profiling.counted.eq(asked)
+        m.d.sync += kept.eq(self.profiling.counted)
         return m
 
     def _is_bad(self, fields):

@@ -10,7 +10,7 @@ from deeplock.hw.array.array import kept_if_large
 from deeplock.hw.feed.single_port_memory import SinglePortMemory
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["ActivationMemory", "parts_of", "write_layout"]
+__all__ = ["ActivationMemory", "WordRead", "parts_of", "write_layout"]
 
 _PART = 2
 """Bytes of a word that a memory of its own holds, with registers of its own in front."""
@@ -32,6 +32,26 @@ def write_layout(config: Config) -> StructLayout:
     )
 
 
+class WordRead(wiring.Signature):
+    """A reader's end of a read port.
+
+    Members:
+        addresses      all the same, one for each of the `parts_of(config)` memories
+        read, granted  only a read that is `granted` takes place; it may be whether there is a `read` or not
+        word           what `addresses` held in the last cycle with `read` and `granted`
+    """
+
+    def __init__(self, config: Config):
+        super().__init__(
+            {
+                "addresses": Out(ArrayLayout(ceil_log2(config.activation_words), parts_of(config))),
+                "read": Out(1),
+                "granted": In(1, init=1),
+                "word": In(8 * config.rows),
+            }
+        )
+
+
 class ActivationMemory(wiring.Component):
     """Results go first, then reads, then the ifmap.
 
@@ -41,11 +61,9 @@ class ActivationMemory(wiring.Component):
     same half.
 
     Members:
-        addresses, read, word  read port; only a read that is `granted` takes place. All addresses are the same, one for each of
-                               the `parts_of(config)` memories
-        granted                no result is in the way, whether there is a `read` or not
-        results                writes of the post-processor, always ready
-        ifmap                  writes of the unfolder
+        words    read port; `granted` where no result is in the way
+        results  writes of the post-processor, always ready
+        ifmap    writes of the unfolder
     """
 
     def __init__(self, config: Config):
@@ -53,10 +71,7 @@ class ActivationMemory(wiring.Component):
         write = stream.Signature(write_layout(config))
         super().__init__(
             {
-                "addresses": In(ArrayLayout(ceil_log2(config.activation_words), parts_of(config))),
-                "read": In(1),
-                "granted": Out(1),
-                "word": Out(8 * config.rows),
+                "words": In(WordRead(config)),
                 "results": In(write),
                 "ifmap": In(write),
             }
@@ -80,17 +95,17 @@ class ActivationMemory(wiring.Component):
                     wanted.eq(writer.payload),
                     written.eq(writer.payload.chunks),
                 ]
-        m.d.comb += [self.granted.eq(1), self.ifmap.ready.eq(~self.results.valid)]
+        m.d.comb += [self.words.granted.eq(1), self.ifmap.ready.eq(~self.results.valid)]
         size = config.rows // parts_of(config)
-        for address, first in zip(self.addresses, range(0, config.rows, size), strict=True):
+        for address, first in zip(self.words.addresses, range(0, config.rows, size), strict=True):
             m.submodules[f"memory_{first}"] = store = memory.Memory(
                 shape=8 * size, depth=config.activation_words, init=[]
             )
             read, write = store.read_port(), store.write_port()
             m.d.comb += [
                 read.addr.eq(address),
-                read.en.eq(self.read),
-                self.word.word_select(first // size, 8 * size).eq(read.data),
+                read.en.eq(self.words.read),
+                self.words.word.word_select(first // size, 8 * size).eq(read.data),
             ]
             # a cycle later, as the blocks of a large memory are far apart
             for port, value in (
@@ -110,12 +125,12 @@ class ActivationMemory(wiring.Component):
         width, half = 8 * config.rows, config.activation_words // 2
         writer = Signal(write_layout(config))
         writing, write_bank = Signal(), writer.word[-1]
-        clash, address = Signal(), self.addresses[0]
+        clash, address = Signal(), self.words.addresses[0]
         m.d.comb += [
             writer.eq(Mux(self.results.valid, self.results.payload, self.ifmap.payload)),
             clash.eq(address[-1] == write_bank),
-            self.granted.eq(~(self.results.valid & clash)),
-            self.ifmap.ready.eq(~self.results.valid & ~(self.read & clash)),
+            self.words.granted.eq(~(self.results.valid & clash)),
+            self.ifmap.ready.eq(~self.results.valid & ~(self.words.read & clash)),
             writing.eq(self.results.valid | (self.ifmap.valid & self.ifmap.ready)),
         ]
         words = []
@@ -126,15 +141,15 @@ class ActivationMemory(wiring.Component):
                 bank.address.eq(Mux(written, writer.word, address)),
                 bank.data.eq(writer.data),
                 bank.write.eq(Mux(written, writer.chunks, 0)),
-                bank.read.eq(self.read & self.granted & (address[-1] == index)),
+                bank.read.eq(self.words.read & self.words.granted & (address[-1] == index)),
             ]
             words.append(bank.word)
 
         fresh, upper = Signal(), Signal()
         kept = Signal(width)  # a bank forgets its word at its next write
-        m.d.sync += fresh.eq(self.read & self.granted)
-        with m.If(self.read & self.granted):
+        m.d.sync += fresh.eq(self.words.read & self.words.granted)
+        with m.If(self.words.read & self.words.granted):
             m.d.sync += upper.eq(address[-1])
         with m.If(fresh):
-            m.d.sync += kept.eq(self.word)
-        m.d.comb += self.word.eq(Mux(fresh, Mux(upper, words[1], words[0]), kept))
+            m.d.sync += kept.eq(self.words.word)
+        m.d.comb += self.words.word.eq(Mux(fresh, Mux(upper, words[1], words[0]), kept))

@@ -6,10 +6,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from deeplock.hw.array.array import kept_if_large
+from deeplock.hw.basics.bundles import Layer
 from deeplock.hw.basics.layouts import feeder_fields, tag_layout, word_layout
 from deeplock.hw.basics.loops import NestedLoops, chosen
 from deeplock.hw.basics.stream_buffers import SkidBuffer
-from deeplock.hw.feed.activation_memory import parts_of
+from deeplock.hw.feed.activation_memory import WordRead
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["WindowFeeder"]
@@ -22,34 +23,27 @@ class WindowFeeder(wiring.Component):
     Words outside the input read as the padding value; channels that the input does not have read as zero. Without
     `config.padding` every word is taken to lie inside the input, without `config.folding` every tile holds one k-block.
 
-    Latency: 2 cycles from `start` to the first word. Throughput: one word a cycle.
+    Latency: 2 cycles from `layer.start` to the first word. Throughput: one word a cycle.
 
     Members:
-        start, fields   a layer begins; its fields stay from the cycle before to `done`
-        done            in the cycle in which the layer's last word is taken
-        addresses, read, granted, word   read port of the activation memory, an address for each of its parts: `word` is what
-                        `addresses` held in the last cycle with `read` and `granted`
-        out             words with their tags
+        layer   its fields stay from the cycle before `start` to `done`, the cycle in which the last word is taken
+        memory  the activation memory
+        out     words with their tags
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__(
             {
-                "start": In(1),
-                "fields": In(feeder_fields),
-                "done": Out(1),
-                "addresses": Out(data.ArrayLayout(range(config.activation_words), parts_of(config))),
-                "read": Out(1),
-                "granted": In(1, init=1),
-                "word": In(8 * config.rows),
+                "layer": In(Layer(feeder_fields)),
+                "memory": Out(WordRead(config)),
                 "out": Out(stream.Signature(word_layout(config))),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config, fields = self._config, self.fields
+        config, fields = self._config, self.layer.fields
         # reading goes on without a look at what the issue stage decides in the same cycle; the bytes, which go elsewhere than
         # what is decided from, have a buffer of their own that does the same
         m.submodules.skid = skid = SkidBuffer(data.StructLayout({"swap": 1, "tag": tag_layout(config), "end": 1}))
@@ -81,10 +75,10 @@ class WindowFeeder(wiring.Component):
         load = Signal()
         m.d.comb += [
             taken.eq(~valid | skid.inlet.ready),
-            self.read.eq(loops.active & taken),
-            advance.eq(self.read & self.granted),
+            self.memory.read.eq(loops.active & taken),
+            advance.eq(self.memory.read & self.memory.granted),
             load.eq(~loops.active | advance),
-            loops.begin.eq(self.start),
+            loops.begin.eq(self.layer.start),
             loops.advance.eq(advance),
             skid.inlet.valid.eq(valid),
             skid.inlet.payload.end.eq(held.end),
@@ -97,7 +91,7 @@ class WindowFeeder(wiring.Component):
             self.out.payload.data.eq(data_skid.outlet.payload),
             self.out.payload.swap.eq(skid.outlet.payload.swap),
             self.out.payload.tag.eq(skid.outlet.payload.tag),
-            self.done.eq(self.out.valid & self.out.ready & skid.outlet.payload.end),
+            self.layer.done.eq(self.out.valid & self.out.ready & skid.outlet.payload.end),
         ]
 
         self._address(m, load, loops)
@@ -129,7 +123,7 @@ class WindowFeeder(wiring.Component):
                 further = Mux(last.group, config.cols >> fields.fold, 0) if config.folding else 0
                 m.d.sync += [first_block.eq(ends.ky), shift.eq(Mux(ends.ky, 0, shift + further))]
         for row in range(config.rows):
-            value = self.word.word_select(row, 8)
+            value = self.memory.word.word_select(row, 8)
             if config.padding:
                 value = Mux(held.inside, value, fields.pad_value)
             m.d.comb += data_skid.inlet.payload.word_select(row, 8).eq(Mux(held.exists[row], value, 0))
@@ -137,9 +131,9 @@ class WindowFeeder(wiring.Component):
 
     def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:
         """A step from the last word, or from the first word of its k-block or group; before `start` the layer's first word."""
-        config, fields, ends, goes = self._config, self.fields, loops.ends, loops.goes
+        config, fields, ends, goes = self._config, self.layer.fields, loops.ends, loops.goes
         group_source, block_source, address, following = (
-            Signal.like(self.addresses[0], name=name, reset_less=True)
+            Signal.like(self.memory.addresses[0], name=name, reset_less=True)
             for name in ("group_source", "block_source", "at_address", "next_address")
         )
         in_block, in_group, in_layer = (loops.active & ~end for end in (ends.py, ends.ky, ends.group))
@@ -160,8 +154,8 @@ class WindowFeeder(wiring.Component):
             (goes.group, fields.group_step if config.diagonal else 0),
         )
         # the parts of a large memory are far apart
-        addresses = Signal.like(self.addresses, attrs=kept_if_large(config), reset_less=True)
-        m.d.comb += [self.addresses.eq(addresses), following.eq(base[: len(address)] + step[: len(address)])]
+        addresses = Signal.like(self.memory.addresses, attrs=kept_if_large(config), reset_less=True)
+        m.d.comb += [self.memory.addresses.eq(addresses), following.eq(base[: len(address)] + step[: len(address)])]
         with m.If(load):
             m.d.sync += [address.eq(following), *(copy.eq(following) for copy in addresses)]
             with m.If(~in_block):
@@ -171,7 +165,7 @@ class WindowFeeder(wiring.Component):
 
     def _inside(self, m: Module, load, advance, loops: NestedLoops) -> Value:
         """Whether the word at `address` lies inside the input."""
-        fields, last, ends, goes = self.fields, loops.last, loops.ends, loops.goes
+        fields, last, ends, goes = self.layer.fields, loops.last, loops.ends, loops.goes
         kx, ky = Signal(8), Signal(8)
         with m.If(advance & ends.block):
             m.d.sync += kx.eq(Mux(last.kx, 0, kx + 1))
@@ -216,8 +210,8 @@ class WindowFeeder(wiring.Component):
         in_windows = next_pixel | same_window | next_window
         base = chosen((next_pixel, ~at), (same_window | next_window, ~window), (~in_windows, origin))
         step = chosen(
-            (next_pixel, self.fields.stride),
-            (next_window, self.fields.window_stride),
+            (next_pixel, self.layer.fields.stride),
+            (next_window, self.layer.fields.window_stride),
             (same_kernel | next_kernel, kernel),
         )
         # the appended bit carries next_kernel in: one adder for three numbers

@@ -5,9 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.layouts import word_layout
+from deeplock.hw.feed.weight_loader import TileHandover
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["Events", "IssueStage"]
+__all__ = ["Events", "IssueReport", "IssueStage"]
 
 
 class Events(data.Struct):
@@ -20,6 +21,18 @@ class Events(data.Struct):
     output_stalled: 1
 
 
+class IssueReport(wiring.Signature):
+    """What an issue stage tells of itself.
+
+    Members:
+        busy    finishing words are inside array and post-processor
+        events  this cycle's
+    """
+
+    def __init__(self):
+        super().__init__({"busy": Out(1), "events": Out(Events)})
+
+
 class IssueStage(wiring.Component):
     """Passes a word in the cycle in which it comes, unless
     - it starts a weight tile that is not full yet,
@@ -30,13 +43,12 @@ class IssueStage(wiring.Component):
     Latency: 0 cycles. Throughput: one word a cycle; one finishing word every cols / lanes * multiplier_cycles cycles.
 
     Members:
-        words      from the window feeder
-        full, swap a weight tile waits; it is taken
-        issue, word    into the array
-        retired    pulse: a pixel has left the post-processor
-        busy       finishing words are inside
-        held       beats in the ofmap buffer
-        events     this cycle's
+        words    from the window feeder
+        tiles    from the weight loader
+        out      into the array
+        retired  pulse: a pixel has left the post-processor
+        held     beats in the ofmap buffer
+        report   see IssueReport
     """
 
     def __init__(self, config: Config, room: int):
@@ -45,14 +57,11 @@ class IssueStage(wiring.Component):
         super().__init__(
             {
                 "words": In(stream.Signature(word_layout(config))),
-                "full": In(1),
-                "swap": Out(1),
-                "issue": Out(1),
-                "word": Out(word_layout(config)),
+                "tiles": In(TileHandover()),
+                "out": Out(stream.Signature(word_layout(config), always_ready=True)),
                 "retired": In(1),
-                "busy": Out(1),
                 "held": In(range(room + 1)),
-                "events": Out(Events),
+                "report": Out(IssueReport()),
             }
         )
 
@@ -65,13 +74,13 @@ class IssueStage(wiring.Component):
         pause, pauses = Signal(range(period)), Signal()
         inside = Signal(range(self._room + 1))
         no_room = Signal()
-        finishes = self.issue & word.tag.last
+        finishes = self.out.valid & word.tag.last
         m.d.sync += inside.eq(inside + finishes - self.retired)
         # decided a cycle ahead, to keep the long way through ofmap level and sums out of `ready`; if this word finishes, the
         # next one has to wait for the post-processor in any case, but for a period of 1
         sure = inside + 1 + (finishes if period == 1 else 0)
         m.d.sync += no_room.eq(sure * chunks + self.held > self._room)
-        m.d.comb += self.busy.eq(inside.any())
+        m.d.comb += self.report.busy.eq(inside.any())
         with m.If(finishes):
             m.d.sync += [pause.eq(period - 1), pauses.eq(period > 1)]
         with m.Elif(pauses):
@@ -80,30 +89,30 @@ class IssueStage(wiring.Component):
         first, second = Signal(init=1), Signal()  # of its k-block: the next word
         pair = Signal()  # the k-block before had two pixels
         issued, too_soon = Signal(), Signal()
-        m.d.sync += issued.eq(self.issue)
-        with m.If(self.issue):
+        m.d.sync += issued.eq(self.out.valid)
+        with m.If(self.out.valid):
             m.d.sync += [first.eq(word.tag.pixel_last), second.eq(first & ~word.tag.pixel_last)]
             with m.If(word.tag.pixel_last):
                 m.d.sync += pair.eq(second)
-        m.d.sync += too_soon.eq(Mux(word.tag.pixel_last, second, pair) & self.issue & issued)
+        m.d.sync += too_soon.eq(Mux(word.tag.pixel_last, second, pair) & self.out.valid & issued)
 
-        waits_for_weights = word.swap & ~self.full
+        waits_for_weights = word.swap & ~self.tiles.full
         waits_for_post = word.tag.last & pauses
         waits_for_room = word.tag.last & no_room
         with m.If(~self.words.valid | too_soon):
-            m.d.comb += self.events.empty.eq(1)
+            m.d.comb += self.report.events.empty.eq(1)
         with m.Elif(waits_for_weights):
-            m.d.comb += self.events.weights.eq(1)
+            m.d.comb += self.report.events.weights.eq(1)
         with m.Elif(waits_for_post):
-            m.d.comb += self.events.post.eq(1)
+            m.d.comb += self.report.events.post.eq(1)
         with m.Elif(waits_for_room):
-            m.d.comb += self.events.output_stalled.eq(1)
+            m.d.comb += self.report.events.output_stalled.eq(1)
         with m.Else():
-            m.d.comb += self.events.compute.eq(1)
+            m.d.comb += self.report.events.compute.eq(1)
         m.d.comb += [
-            self.issue.eq(self.events.compute),
-            self.words.ready.eq(self.events.compute),
-            self.swap.eq(self.issue & word.swap),
-            self.word.eq(word),
+            self.out.valid.eq(self.report.events.compute),
+            self.words.ready.eq(self.report.events.compute),
+            self.tiles.swap.eq(self.out.valid & word.swap),
+            self.out.payload.eq(word),
         ]
         return m

@@ -6,13 +6,39 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from deeplock.hw.array.array import kept_if_large
+from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import NestedLoops, chosen, counted
 from deeplock.hw.basics.stream_buffers import SkidBuffer
 from deeplock.hw.feed.activation_memory import write_layout
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["Unfolder"]
+__all__ = ["IfmapHandover", "Unfolder", "UnfolderReport"]
+
+
+class IfmapHandover(wiring.Signature):
+    """An unfolder's end of what goes between it and who reads ifmaps.
+
+    Members:
+        ready    an unfolded ifmap is in the activation memory
+        take     pulse: a layer begins to read it
+        release  pulse: its words may be overwritten
+    """
+
+    def __init__(self):
+        super().__init__({"ready": Out(1), "take": In(1), "release": In(1)})
+
+
+class UnfolderReport(wiring.Signature):
+    """What an unfolder tells of itself.
+
+    Members:
+        bad_length  pulse, a cycle later: an ifmap's `last` came too early or too late
+        never       no ifmap will become ready before the next `release`, or none at all
+    """
+
+    def __init__(self):
+        super().__init__({"bad_length": Out(1), "never": Out(1)})
 
 
 class Unfolder(wiring.Component):
@@ -26,15 +52,11 @@ class Unfolder(wiring.Component):
     bytes cross into a further word; without config.word_unfolding a part every second cycle.
 
     Members:
-        run, count, header   while `run`: `count` batches of header.batch ifmaps of the network that `header` describes; both
-                    stay from the cycle before `run` on
-        ifmap       beats of `rows` bytes; `last` marks the last one
-        out         words in ascending order from header.destination on, or their bytes
-        ready       an unfolded ifmap is in the activation memory
-        take        pulse: a layer begins to read it
-        release     pulse: its words may be overwritten
-        bad_length  pulse, a cycle later: `last` came too early or too late
-        never       no ifmap will become ready before the next `release`, or none at all
+        run, header  batches of header.batch ifmaps of the network that `header` describes, which stays as `run.count` does
+        ifmap        beats of `rows` bytes; `last` marks the last one
+        out          words in ascending order from header.destination on, or their bytes
+        unfolded     see IfmapHandover
+        report       see UnfolderReport
     """
 
     def __init__(self, config: Config):
@@ -42,16 +64,12 @@ class Unfolder(wiring.Component):
         self.width = config.rows if config.word_unfolding else 1
         super().__init__(
             {
-                "run": In(1),
-                "count": In(16),
+                "run": In(Run()),
                 "header": In(HeaderLayout),
                 "ifmap": In(stream.Signature(beat_layout(config.rows))),
                 "out": Out(stream.Signature(write_layout(config))),
-                "ready": Out(1),
-                "take": In(1),
-                "release": In(1),
-                "bad_length": Out(1),
-                "never": Out(1),
+                "unfolded": Out(IfmapHandover()),
+                "report": Out(UnfolderReport()),
             }
         )
 
@@ -74,11 +92,11 @@ class Unfolder(wiring.Component):
         m.d.sync += batch_ends.eq(ifmaps == header.batch)
         batches = Signal(16)
         all_in = Signal()  # there are no more to come; known a cycle later, before the next beat
-        m.d.sync += all_in.eq(batches == self.count)
+        m.d.sync += all_in.eq(batches == self.run.count)
         free = Signal(init=1)
-        with m.If(self.take):
-            m.d.sync += self.ready.eq(0)
-        with m.If(self.release):
+        with m.If(self.unfolded.take):
+            m.d.sync += self.unfolded.ready.eq(0)
+        with m.If(self.unfolded.release):
             m.d.sync += free.eq(1)
 
         beats = Signal(range(words))  # that are in; the loadable port has checked header.ifmap_beats
@@ -96,28 +114,28 @@ class Unfolder(wiring.Component):
         begin = Signal()
         finished = Signal()
         taken = Signal()
-        m.d.sync += self.bad_length.eq(0)
+        m.d.sync += self.report.bad_length.eq(0)
         with m.FSM():
             with m.State("FILL"):
-                m.d.comb += self.ifmap.ready.eq(self.run & ~all_in)
-                m.d.comb += self.never.eq(~self.ready & all_in)
+                m.d.comb += self.ifmap.ready.eq(self.run.active & ~all_in)
+                m.d.comb += self.report.never.eq(~self.unfolded.ready & all_in)
                 with m.If(accept):
                     m.d.sync += beats.eq(Mux(last_beat, 0, next_beat))
-                    m.d.sync += self.bad_length.eq(last_beat ^ self.ifmap.payload.last)
+                    m.d.sync += self.report.bad_length.eq(last_beat ^ self.ifmap.payload.last)
                     with m.If(last_beat):
                         m.d.sync += ifmaps.eq(ifmaps + 1)
                         with m.If(batch_ends):
                             m.d.sync += [ifmaps.eq(1), batches.eq(batches + 1)]
                         m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.comb += self.never.eq(~self.ready & ~free)
-                with m.If(free & ~self.ready):
+                m.d.comb += self.report.never.eq(~self.unfolded.ready & ~free)
+                with m.If(free & ~self.unfolded.ready):
                     m.d.comb += begin.eq(1)
                     m.d.sync += free.eq(0)
                     m.next = "UNFOLD"
             with m.State("UNFOLD"):
                 with m.If(finished):
-                    m.d.sync += self.ready.eq(1)
+                    m.d.sync += self.unfolded.ready.eq(1)
                     m.next = "FILL"
 
         position, size, end, final, valid = self._walk(m, begin, reads, taken)

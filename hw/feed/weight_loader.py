@@ -1,10 +1,12 @@
 """Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from deeplock.hw.array.array import SPAN, WeightWrite, kept_if_large, load_span
+from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import LOADER_WORDS, EntryLayout, beat_layout, loader_fields
 from deeplock.hw.basics.loops import chosen, counted
 from deeplock.hw.post.post import EntryWrite
@@ -12,7 +14,32 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import OPCODE
 from deeplock.pymodel.spec.entry import ENTRY
 
-__all__ = ["WeightLoader"]
+__all__ = ["LoaderReport", "TileHandover", "WeightLoader"]
+
+
+class TileHandover(wiring.Signature):
+    """A weight loader's end of what goes between it and who takes its tiles.
+
+    Members:
+        full  a tile waits in the shadow registers
+        swap  the array takes it in this cycle
+    """
+
+    def __init__(self):
+        super().__init__({"full": Out(1), "swap": In(1)})
+
+
+class LoaderReport(wiring.Signature):
+    """What a weight loader tells of itself.
+
+    Members:
+        idle   all inferences are loaded
+        waits  both banks of entries hold a group that the post-processor is not done with
+        bad    pulse, a cycle later: a descriptor is wrong, or parameters and program disagree
+    """
+
+    def __init__(self):
+        super().__init__({"idle": Out(1), "waits": Out(1), "bad": Out(1)})
 
 
 class WeightLoader(wiring.Component):
@@ -27,18 +54,14 @@ class WeightLoader(wiring.Component):
     0; a tile is `full` in the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
 
     Members:
-        run, layers, count  while `run`: `count` inferences of `layers` layers
-        address, word  read port of the program memory: `word` is what `address` was in the last cycle
-        parameters     unlocked beats; `last` marks the last one of an inference
-        weights        shadow register writes
-        entries        requantise entry writes
-        full           a tile waits in the shadow registers
-        swap           the array takes it in this cycle
-        group_done     pulse: the post-processor is done with a group's entries
-        inferences     inferences whose parameters are all loaded
-        idle           all inferences are loaded
-        waits          both banks of entries hold a group that the post-processor is not done with
-        bad            pulse, a cycle later: a descriptor is wrong, or parameters and program disagree
+        run, layers  inferences of `layers` layers
+        program      read port of the program memory
+        parameters   unlocked beats; `last` marks the last one of an inference
+        weights      shadow register writes
+        entries      requantise entry writes
+        tiles        see TileHandover
+        inferences   inferences whose parameters are all loaded
+        report       see LoaderReport
     """
 
     def __init__(self, config: Config):
@@ -46,21 +69,15 @@ class WeightLoader(wiring.Component):
         beat = beat_layout(config.bytes_per_beat)
         super().__init__(
             {
-                "run": In(1),
+                "run": In(Run()),
                 "layers": In(8),
-                "count": In(16),
-                "address": Out(range(config.program_words)),
-                "word": In(32),
+                "program": In(memory.ReadPort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "parameters": In(stream.Signature(beat)),
                 "weights": Out(WeightWrite(config)),
                 "entries": Out(EntryWrite(config)),
-                "full": Out(1),
-                "swap": In(1),
-                "group_done": In(1),
+                "tiles": Out(TileHandover()),
                 "inferences": Out(16),
-                "idle": Out(1),
-                "waits": Out(1),
-                "bad": Out(1),
+                "report": Out(LoaderReport()),
             }
         )
 
@@ -75,8 +92,8 @@ class WeightLoader(wiring.Component):
         ended = Signal()  # the last beat of this inference was taken
         loads_entries, entries_loaded = Signal(), Signal()
         loads_tiles, tile_loaded, group_loaded = Signal(), Signal(), Signal()
-        m.d.sync += self.full.eq(tile_loaded | (self.full & ~self.swap))
-        m.d.sync += held_groups.eq(held_groups + entries_loaded - self.group_done)
+        m.d.sync += self.tiles.full.eq(tile_loaded | (self.tiles.full & ~self.tiles.swap))
+        m.d.sync += held_groups.eq(held_groups + entries_loaded - self.entries.done)
 
         beat = self.parameters
         take = Signal()
@@ -89,35 +106,35 @@ class WeightLoader(wiring.Component):
         fold = Mux(last_group, fields.fold, 0) if self._config.folding else Const(0)
         self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
 
-        m.d.sync += self.bad.eq(0)
+        m.d.sync += self.report.bad.eq(0)
         read = Signal(range(len(LOADER_WORDS) + 2))
-        m.d.comb += self.address.eq(Cat(read[:2], Const(0, 2), layer))
+        m.d.comb += self.program.addr.eq(Cat(read[:2], Const(0, 2), layer))
         next_inferences = Signal.like(self.inferences)
         ending, all_in = Signal(), Signal()  # this inference is the last one, known a cycle later; no more to come
         m.d.comb += next_inferences.eq(self.inferences + 1)
-        m.d.sync += ending.eq(next_inferences == self.count)
+        m.d.sync += ending.eq(next_inferences == self.run.count)
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(self.run & ~all_in):
+                with m.If(self.run.active & ~all_in):
                     m.next = "FETCH"
-                m.d.comb += self.idle.eq(all_in)
+                m.d.comb += self.report.idle.eq(all_in)
 
             with m.State("FETCH"):
                 m.d.sync += read.eq(read + 1)
                 with m.Switch(read):
                     for index in range(len(LOADER_WORDS)):
                         with m.Case(index + 1):
-                            m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.word)
+                            m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.program.data)
                 with m.If(read == len(LOADER_WORDS) + 1):
                     m.d.sync += [layer.eq(layer + 1), read.eq(0)]
                     with m.If(self._is_bad(fields)):
-                        m.d.sync += self.bad.eq(1)
+                        m.d.sync += self.report.bad.eq(1)
                         m.next = "STOPPED"
                     with m.Else():
                         m.next = "ENTRIES"
 
             with m.State("ENTRIES"):
-                m.d.comb += [self.waits.eq(held_groups[1]), loads_entries.eq(~held_groups[1])]
+                m.d.comb += [self.report.waits.eq(held_groups[1]), loads_entries.eq(~held_groups[1])]
                 with m.If(entries_loaded):
                     m.d.sync += bank.eq(~bank)
                     m.next = "TILES"
@@ -133,14 +150,14 @@ class WeightLoader(wiring.Component):
                             m.next = "LAST"
 
             with m.State("LAST"):
-                m.d.sync += self.bad.eq(~ended)
+                m.d.sync += self.report.bad.eq(~ended)
                 m.d.sync += [self.inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
                 m.next = "IDLE"
 
             with m.State("STOPPED"):
                 pass
         with m.If(beat.ready & ended):
-            m.d.sync += self.bad.eq(1)
+            m.d.sync += self.report.bad.eq(1)
         return m
 
     def _is_bad(self, fields):
@@ -296,16 +313,16 @@ class WeightLoader(wiring.Component):
             self.weights.load.eq(Cat(loads[:held] & goes.replicate(held), loads[held:])),
         ]
         if not config.pipeline_registers:
-            m.d.comb += waiting.eq(self.full)
+            m.d.comb += waiting.eq(self.tiles.full)
 
     def _hold(self, m: Module, single: Signal, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:
         """Whether the beat in the register goes on into the array; `waiting`: the next one must not come into the register."""
         first = Signal(init=1)  # the next beat is the first of its tile
         early = Signal()  # the beat in the register was taken while the tile before waited
-        goes = ~(early & self.full)
-        m.d.comb += waiting.eq(self.full & (early | (first & single)))
+        goes = ~(early & self.tiles.full)
+        m.d.comb += waiting.eq(self.tiles.full & (early | (first & single)))
         with m.If(accept):
             m.d.sync += first.eq(last_beat)
         with m.If(goes):
-            m.d.sync += early.eq(accept & self.full)
+            m.d.sync += early.eq(accept & self.tiles.full)
         return goes

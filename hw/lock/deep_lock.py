@@ -31,8 +31,8 @@ class Lock(wiring.Component):
         connect(m, schedule.output, unit.key_stream)
         connect(m, unit.plain, flipped(self.plain))
         m.d.comb += [
-            schedule.key.eq(self.key),
-            schedule.key_size.eq(self.key_bytes),
+            schedule.key.eq(self.key.value),
+            schedule.key_size.eq(self.key.size),
             schedule.start.eq(self.start),
             schedule.again.eq(unit.plain.payload.last),
             schedule.clear.eq(self.clear),

@@ -10,24 +10,35 @@ from deeplock.hw.basics.layouts import beat_layout
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["LockSignature", "lock_of"]
+__all__ = ["LockSignature", "MasterKey", "lock_of"]
+
+
+class MasterKey(wiring.Signature):
+    """A master key on its way into the lock.
+
+    Members:
+        value  byte 0 in bits 7..0
+        size   in bytes, one of config.key_sizes
+    """
+
+    def __init__(self):
+        super().__init__({"value": Out(256), "size": Out(6)})
 
 
 def LockSignature(config: Config) -> wiring.Signature:
     """Locked parameters in, plain parameters out; every parameter section, up to `last`, is locked for itself.
 
     Members:
-        key, key_bytes  master key, stable from `start` to the end of a run, and its size, one of config.key_sizes
-        start           pulse: a run begins
-        clear           drop and zeroise what is inside
-        locked, plain   the parameters
-        starved         a locked beat is inside and waits for the key stream
+        key            stable from `start` to the end of a run
+        start          pulse: a run begins
+        clear          drop and zeroise what is inside
+        locked, plain  the parameters
+        starved        a locked beat is inside and waits for the key stream
     """
     beats = stream.Signature(beat_layout(config.bytes_per_beat))
     return wiring.Signature(
         {
-            "key": In(256),
-            "key_bytes": In(6),
+            "key": In(MasterKey()),
             "start": In(1),
             "clear": In(1),
             "locked": In(beats),

@@ -1,27 +1,44 @@
 """Post-processing: requantise, max-pool and address the accumulators that leave the array."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from deeplock.hw.array.accumulator import totals_layout
 from deeplock.hw.array.array import SPAN, kept_if_large
-from deeplock.hw.basics.layouts import entry_layout, post_fields, tag_layout
+from deeplock.hw.basics.bundles import Layer
+from deeplock.hw.basics.layouts import entry_layout, post_fields
 from deeplock.hw.families import ecp5
 from deeplock.hw.post.requantise import Requantiser, steps_of
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["EntryWrite", "PostProcessor"]
+__all__ = ["EntryWrite", "PostProcessor", "result_layout"]
 
 
 def EntryWrite(config: Config) -> wiring.Signature:
     """Writes requantise entries of a column group: the bias of the lanes in `biases`, multiplier and shift of those in
-    `scales`. `address`: chunk, and bank in the highest bit."""
+    `scales`. `address`: chunk, and bank in the highest bit. `done`: pulse, a group has left and its entries are free."""
     return wiring.Signature(
         {
             "biases": Out(config.lanes),
             "scales": Out(config.lanes),
             "address": Out(range(2 * config.cols // config.lanes)),
             "entries": Out(data.ArrayLayout(entry_layout(config.sum_bits), config.lanes)),
+            "done": In(1),
+        }
+    )
+
+
+def result_layout(config: Config) -> data.StructLayout:
+    """One chunk: `data`, its `word` and `chunk` (position in the word) in the activation memory, `keep` for the valid bytes,
+    `last` for the last one of the layer."""
+    return data.StructLayout(
+        {
+            "data": data.ArrayLayout(signed(8), config.lanes),
+            "word": range(config.activation_words),
+            "chunk": range(max(2, config.rows // config.lanes)),
+            "keep": config.lanes,
+            "last": 1,
         }
     )
 
@@ -33,19 +50,16 @@ class PostProcessor(wiring.Component):
     per column group, so that the next group's arrive while this one's are in use.
 
     Throughput: one chunk a step of `multiplier_cycles` cycles, so cols / lanes * multiplier_cycles cycles a pixel; pixels must
-    not come closer. Latency: `latency` cycles from `valid` to the first `out_valid` of a window's last pixel, and up to
+    not come closer. Latency: `latency` cycles from a window's last pixel to its first result, and up to
     multiplier_cycles - 1 more: steps begin at multiples of multiplier_cycles after reset.
 
     Members:
-        entries        written by the weight loader, with `config.pipeline_registers` a cycle later; a group's first pixel must
-                       not come in the cycle after its last entry
-        fields         of the layer; `start` in their first cycle
-        valid, totals, tag   finished accumulators of one pixel
-        out            one chunk: `data`, `word` and `chunk` (position in the word) in the activation memory, `keep` for the
-                       valid bytes, `last` for the last one of the layer
-        group_done     pulse: a column group has left, its entries are free
-        layer_done     pulse: a layer has left
-        retired        pulse: a pixel has left
+        entries   written by the weight loader, with `config.pipeline_registers` a cycle later; a group's first pixel must not
+                  come in the cycle after its last entry
+        layer     `start` in the first cycle of its fields
+        totals    finished accumulators of one pixel
+        results   chunk by chunk
+        retired   pulse: a pixel has left
     """
 
     def __init__(self, config: Config):
@@ -53,27 +67,12 @@ class PostProcessor(wiring.Component):
         self._chunks = config.cols // config.lanes
         self._steps = steps_of(config.multiplier_cycles)
         self.latency = 2 + config.multiplier_cycles * self._steps
-        out = data.StructLayout(
-            {
-                "data": data.ArrayLayout(signed(8), config.lanes),
-                "word": range(config.activation_words),
-                "chunk": range(max(2, config.rows // config.lanes)),
-                "keep": config.lanes,
-                "last": 1,
-            }
-        )
         super().__init__(
             {
                 "entries": In(EntryWrite(config)),
-                "fields": In(post_fields),
-                "start": In(1),
-                "valid": In(1),
-                "totals": In(data.ArrayLayout(signed(config.sum_bits), config.cols)),
-                "tag": In(tag_layout(config)),
-                "out_valid": Out(1),
-                "out": Out(out),
-                "group_done": Out(1),
-                "layer_done": Out(1),
+                "layer": In(Layer(post_fields)),
+                "totals": In(stream.Signature(totals_layout(config), always_ready=True)),
+                "results": Out(stream.Signature(result_layout(config), always_ready=True)),
                 "retired": Out(1),
             }
         )
@@ -90,14 +89,15 @@ class PostProcessor(wiring.Component):
 
         # one pixel's totals move past the lanes, a chunk a step
         hold = Signal(data.ArrayLayout(signed(config.sum_bits), cols), reset_less=True)
-        tag = Signal.like(self.tag)
+        tag = Signal.like(self.totals.payload.tag)
         busy = Signal()
         chunk = Signal(range(chunks))
         bank = Signal()
         next_tag, next_busy = Signal.like(tag), Signal()
         take, ends = Signal(), Signal()
         m.d.comb += [take.eq(busy & advance), ends.eq(take & (chunk == chunks - 1))]
-        m.d.comb += [next_tag.eq(Mux(self.valid, self.tag, tag)), next_busy.eq(self.valid | (busy & ~ends))]
+        comes = self.totals.valid
+        m.d.comb += [next_tag.eq(Mux(comes, self.totals.payload.tag, tag)), next_busy.eq(comes | (busy & ~ends))]
         m.d.sync += [tag.eq(next_tag), busy.eq(next_busy)]
 
         # The entry of a chunk is read in the cycle before the lanes take it. Entries of the bank in use are not written, and
@@ -107,7 +107,7 @@ class PostProcessor(wiring.Component):
         m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
         # in its last chunk, and while not `busy`, it waits for the next pixel's; what there is without one does not matter
         for first in range(0, cols, SPAN):
-            span, totals = range(first, min(first + SPAN, cols)), self.totals
+            span, totals = range(first, min(first + SPAN, cols)), self.totals.payload.columns
             with m.If(~busy | advance):
                 m.d.sync += [hold[col].eq(totals[col]) for col in span]
             if first < cols - lanes:
@@ -122,7 +122,7 @@ class PostProcessor(wiring.Component):
         in_blocks = ecp5.has_blocks_for(platform, config)
         # two cycles later at each lane, before the layer's first word: the lanes may be far away
         is_narrow = Signal(reset_less=True)
-        m.d.sync += is_narrow.eq(self.fields.narrow)
+        m.d.sync += is_narrow.eq(self.layer.fields.narrow)
         requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
         for lane, requantiser in enumerate(requantisers):
             m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=entry.size, depth=2 * chunks, init=[])
@@ -148,8 +148,8 @@ class PostProcessor(wiring.Component):
                 requantiser.accumulator.eq(hold[lane]),
                 requantiser.entry.eq(read.data),
                 requantiser.narrow.eq(narrow),
-                requantiser.zero_point.eq(self.fields.zero_point),
-                requantiser.hi.eq(self.fields.hi),
+                requantiser.zero_point.eq(self.layer.fields.zero_point),
+                requantiser.hi.eq(self.layer.fields.hi),
             ]
 
         beside = Cat(tag, busy)
@@ -172,8 +172,8 @@ class PostProcessor(wiring.Component):
         results = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
         inside = Signal()  # not the first pixel of its window
         for lane, requantiser in enumerate(requantisers):
-            m.d.comb += requantiser.floor.eq(Mux(inside, results[chunks - 1][lane], self.fields.lo))
-        m.d.comb += self.out.data.eq(results[0])
+            m.d.comb += requantiser.floor.eq(Mux(inside, results[chunks - 1][lane], self.layer.fields.lo))
+        m.d.comb += self.results.payload.data.eq(results[0])
         with m.If(valid):
             m.d.sync += results.eq(Cat((requantiser.out for requantiser in requantisers), results))
 
@@ -189,27 +189,27 @@ class PostProcessor(wiring.Component):
             m.d.sync += inside.eq(~tag.window_last)
 
         # addresses move on in the cycle after, when `out` has used them
-        pixel_word = Signal.like(self.out.word)
+        pixel_word = Signal.like(self.results.payload.word)
         group_word = Signal(range(cols // config.rows << 8))  # there are less than 256 groups
-        restart = self.start | self.group_done
+        restart = self.layer.start | self.entries.done
         with m.If(leaves):  # counts from the layer's destination on
             m.d.sync += group_word.eq(Mux(tag.final, 0, group_word + cols // config.rows))
         with m.If(restart | (self.retired & window_ended)):
-            base = Mux(restart, self.fields.destination, pixel_word)
-            m.d.sync += pixel_word.eq(base + Mux(restart, group_word, self.fields.pixel_words))
+            base = Mux(restart, self.layer.fields.destination, pixel_word)
+            m.d.sync += pixel_word.eq(base + Mux(restart, group_word, self.layer.fields.pixel_words))
 
         first_column = chunk * lanes
-        last_columns = self.fields.last_columns[: cols.bit_length()]
+        last_columns = self.layer.fields.last_columns[: cols.bit_length()]
         keep = Cat(~tag.final | (first_column + lane < last_columns) for lane in range(lanes))
         m.d.comb += [
-            self.out.word.eq(pixel_word + (position >> (per_word - 1).bit_length())),
-            self.out.chunk.eq(position % per_word),
+            self.results.payload.word.eq(pixel_word + (position >> (per_word - 1).bit_length())),
+            self.results.payload.chunk.eq(position % per_word),
         ]
         m.d.sync += [
-            self.out_valid.eq(valid & tag.window_last & keep.any()),
-            self.out.keep.eq(keep),
-            self.out.last.eq(tag.final & tag.pixel_last & (first_column + lanes >= last_columns)),
-            self.group_done.eq(leaves),
-            self.layer_done.eq(leaves & tag.final),
+            self.results.valid.eq(valid & tag.window_last & keep.any()),
+            self.results.payload.keep.eq(keep),
+            self.results.payload.last.eq(tag.final & tag.pixel_last & (first_column + lanes >= last_columns)),
+            self.entries.done.eq(leaves),
+            self.layer.done.eq(leaves & tag.final),
             self.retired.eq(ends),
         ]

@@ -8,7 +8,7 @@ from torch import fx
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.operators import READERS, Activation, Pending, arguments, clamped
-from deeplock.pymodel.frontends.quantizer import ADDS, CLAMPS, DROPOUTS, RESHAPES, SYMBOLS, unsupported
+from deeplock.pymodel.frontends.quantizer import ADDS, CLAMPS, DROPOUTS, RESHAPES, SYMBOLS, origin, unsupported
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
@@ -31,12 +31,13 @@ def _read_quantisation(node: fx.Node) -> Quantisation:
 
 
 def _name(node: fx.Node, taken: set[str]) -> str:
-    """The path of the module that the node comes from, or the node's own name where that is no name for a layer."""
+    """The path of the module that the node comes from, or the name of what it was where that is no name for a layer."""
+    own = origin(node).name
     stack = list(node.meta.get("nn_module_stack", {}).values())
     path = stack[-1][0] if stack else ""
     if path and node.target in ADDS:
-        path = f"{path}.{node.name}"  # there is no module for it, only the one around it
-    return next(name for name in (path, node.name, f"{node.name}_") if name not in taken)
+        path = f"{path}.{own}"  # there is no module for it, only the one around it
+    return next(name for name in (path, own, node.name, f"{node.name}_") if name not in taken)
 
 
 def _input_shape(node: fx.Node) -> Shape:
@@ -48,9 +49,9 @@ def _input_shape(node: fx.Node) -> Shape:
 
 
 def _output(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> Activation:
-    results = next(node for node in converted.graph.nodes if node.op == "output").args[0]
-    if len(results) != 1 or not isinstance(value := values.get(results[0]), Activation):
-        raise DeeplockError("the network must have one output, an activation")
+    (result,) = converted.graph.output_node().args[0]  # pyright: ignore
+    if not isinstance(value := values.get(result), Activation):  # pyright: ignore
+        raise DeeplockError("the network's output must be an activation")
     if value.flat and value.shape[0] * value.shape[1] > 1:
         raise DeeplockError("the network's output must not be flattened: the accelerator gives it in NHWC order")
     return value
@@ -78,10 +79,12 @@ def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str
             return read, None
         return Activation(name, read.output_shape(value.shape), value.quantisation), read
     if node.target in RESHAPES:
-        if tuple(node.meta["val"].shape[1:]) != (prod(value.shape),):
-            raise unsupported(node, "must flatten to [n, channels * height * width]")
-        return replace(value, flat=True), None
-    if node.target in DROPOUTS and arguments(node)["train"]:
+        height, width, channels = value.shape
+        sizes = tuple(node.meta["val"].shape[1:])
+        if sizes not in ((prod(value.shape),), (channels, height, width)):
+            raise unsupported(node, "must flatten to [n, channels * height * width], or undo that")
+        return replace(value, flat=len(sizes) == 1), None
+    if node.target in DROPOUTS and arguments(node).get("train"):
         raise unsupported(node, "still in training mode: call move_exported_model_to_eval before convert_pt2e")
     if node.target in DROPOUTS or node.target is _DEQUANTISE:
         return value, None

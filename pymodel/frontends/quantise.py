@@ -1,41 +1,103 @@
-"""From a float PyTorch network to the int8 `Network`: export, calibrate, convert (PT2E), read.
+"""From a float PyTorch network to the int8 `Network`: export, calibrate, convert (PT2E), read, hold against PyTorch.
 
 Quantisation-aware training is the same with torchao's own steps in the middle:
 
-    prepared = prepare_qat_pt2e(export(module.train(), shape), AcceleratorQuantizer(qat=True))
+    prepared = prepare_qat_pt2e(export(module.train(), shape).module(), AcceleratorQuantizer(qat=True))
     ...  # train `prepared`
     move_exported_model_to_eval(prepared)
-    network = from_pt2e(convert_pt2e(prepared), name)
+    converted = convert_pt2e(prepared)
+    network = from_pt2e(converted, name)
+    layer_lsb(network, converted, images)
 """
 
+import warnings
 from copy import deepcopy
+from dataclasses import dataclass
+from operator import attrgetter
 
 import torch
 from torch import fx, nn
+from torch.utils._pytree import tree_leaves
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.agreement import Agreement, against_float, batches, graph_error, layer_lsb
 from deeplock.pymodel.frontends.pt2e import from_pt2e
-from deeplock.pymodel.frontends.quantizer import AcceleratorQuantizer
+from deeplock.pymodel.frontends.quantizer import MACS, AcceleratorQuantizer
 from deeplock.pymodel.network.network import Network
 
-__all__ = ["export", "convert", "quantise"]
+__all__ = ["Converted", "convert", "export", "quantise"]
 
-_BATCH = 64
+_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
 
 
-def export(module: nn.Module, shape: tuple[int, int, int]) -> fx.GraphModule:
-    """The module's graph for any batch size, in the mode (training or evaluation) that the module is in.
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """What PT2E makes of a float network.
+
+    graph        float operators between quantise and dequantise, which PyTorch can run
+    graph_error  as of `Agreement`
+    outputs      of the float network on the calibration inputs
+    """
+
+    graph: fx.GraphModule
+    graph_error: float
+    outputs: torch.Tensor
+
+
+def export(module: nn.Module, shape: tuple[int, int, int]) -> torch.export.ExportedProgram:
+    """The module's program for any batch size, in the mode (training or evaluation) that the module is in.
 
     shape  (channels, height, width) of one input
     """
     dynamic = ({0: torch.export.Dim.AUTO},)
-    program = torch.export.export(module, (torch.zeros(2, *shape),), dynamic_shapes=dynamic)
-    return program.module(check_guards=False)  # pyright: ignore
+    try:
+        return torch.export.export(module, (torch.zeros(2, *shape),), dynamic_shapes=dynamic)
+    except Exception as error:  # of the module's own code too
+        raise DeeplockError(
+            f"torch.export does not take the network with one input {[2, *shape]}: {str(error).splitlines()[0]}"
+        ) from error
 
 
-def convert(model: nn.Module | torch.export.ExportedProgram, calibration: torch.Tensor) -> fx.GraphModule:
-    """PT2E's converted graph: float operators between quantise and dequantise, which PyTorch can run.
+def _functional(program: torch.export.ExportedProgram) -> fx.GraphModule:
+    """The program's graph without operators that act in place, which may change what another node holds through a view.
+
+    Nodes know what they were in the program: `quantizer.origin`.
+    """
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of PyTorch about itself
+        graph = program.run_decompositions({}).module(check_guards=False)
+    assert isinstance(graph, fx.GraphModule)
+    for node in graph.graph.nodes:
+        if node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default  # flatten was made a view by the strides that the export saw
+        for source in node.meta.get("from_node", ()):  # what it was before module(), and before run_decompositions
+            node.meta["origin"] = source.from_node[0] if source.from_node else source
+    return graph
+
+
+def _unshare(graph: fx.GraphModule) -> None:
+    """Give each batch norm a convolution or dense layer of its own, and each of these its own parameters.
+
+    PT2E's preparation folds batch norms into parameters, which must serve nothing else.
+    """
+    for norm in graph.graph.find_nodes(op="call_function", target=_NORM):
+        if (above := norm.args[0]).target in MACS and len(above.users) > 1:
+            with graph.graph.inserting_before(above):
+                norm.replace_input_with(above, graph.graph.node_copy(above))
+    for node in list(graph.graph.nodes):
+        for shared in node.all_input_nodes if node.target in MACS else ():
+            if shared.op == "get_attr" and len(shared.users) > 1:
+                name = f"{node.name}_{shared.name}"
+                graph.register_parameter(name, nn.Parameter(attrgetter(shared.target)(graph), requires_grad=False))
+                with graph.graph.inserting_before(node):
+                    own = graph.graph.get_attr(name)
+                own.meta = shared.meta.copy()
+                node.replace_input_with(shared, own)
+    graph.recompile()
+
+
+def convert(model: nn.Module | torch.export.ExportedProgram, calibration: torch.Tensor) -> Converted:
+    """Prepare, calibrate and convert. `DeeplockError` if the prepared graph is not what the network is.
 
     model        in float; a module is taken in evaluation mode and left as it is
     calibration  float32 [n, channels, height, width], inputs like those that the network will see: the range that
@@ -44,23 +106,28 @@ def convert(model: nn.Module | torch.export.ExportedProgram, calibration: torch.
     if calibration.dim() != 4 or not len(calibration):
         raise DeeplockError(f"calibration must be [n, channels, height, width], not {list(calibration.shape)}")
     if isinstance(model, torch.export.ExportedProgram):
-        graph = model.module(check_guards=False)
+        program, original = model, model.module(check_guards=False)
     else:
         _, channels, height, width = calibration.shape
-        graph = export(deepcopy(model).eval(), (channels, height, width))
+        original = deepcopy(model).eval()
+        program = export(original, (channels, height, width))
+    graph = _functional(program)
     if not all(torch.isfinite(tensor).all() for tensor in (calibration, *graph.state_dict().values())):
         raise DeeplockError("parameters and calibration inputs must be finite numbers")
-    batch = next(node for node in graph.graph.nodes if node.op == "placeholder").meta["val"].shape[0]
+    _unshare(graph)
     prepared = prepare_pt2e(graph, AcceleratorQuantizer())
+    found, expected = [], []
     try:
         with torch.no_grad():
-            for images in calibration.split(batch if isinstance(batch, int) else _BATCH):
-                prepared(images)
+            for images in batches(prepared, calibration):
+                expected += tree_leaves(original(images))
+                found += tree_leaves(prepared(images))
     except RuntimeError as error:  # of an observer, at a NaN; of an operator, at inputs of another shape or type
         raise DeeplockError(
             f"the network does not take the calibration inputs: {str(error).splitlines()[0]}"
         ) from error
-    return convert_pt2e(prepared)
+    outputs = torch.cat(expected)
+    return Converted(convert_pt2e(prepared), graph_error(torch.cat(found), outputs), outputs)
 
 
 def quantise(
@@ -70,9 +137,13 @@ def quantise(
     *,
     classes: tuple[str, ...] = (),
     dataset: str = "",
-) -> Network:
+) -> tuple[Network, Agreement]:
     """The int8 `Network` of a float network, by post-training quantisation. Arguments as of `convert` and `from_pt2e`.
 
-    `DeeplockError` if it has an operator that the accelerator lacks, or a layer that does not fit the arithmetic.
+    `DeeplockError` if it has an operator that the accelerator lacks, or a layer that does not fit the arithmetic, or if
+    what was read is not what PyTorch computes (`pymodel.agreement`).
     """
-    return from_pt2e(convert(model, calibration), name, classes=classes, dataset=dataset)
+    converted = convert(model, calibration)
+    network = from_pt2e(converted.graph, name, classes=classes, dataset=dataset)
+    lsb = layer_lsb(network, converted.graph, calibration)
+    return network, Agreement(converted.graph_error, lsb, *against_float(network, calibration, converted.outputs))

@@ -6,6 +6,7 @@ PyTorch's "How to Write a Quantizer for PyTorch 2 Export Quantization" and torch
 
 import torch
 from torch import fx
+from torch.fx.traceback import NodeSource
 from torchao.quantization.pt2e import (
     FusedMovingAvgObsFakeQuantize,
     HistogramObserver,
@@ -37,6 +38,7 @@ __all__ = [
     "RESHAPES",
     "DROPOUTS",
     "SYMBOLS",
+    "origin",
     "unsupported",
 ]
 
@@ -60,12 +62,24 @@ AVERAGES = MEANS | {_aten.avg_pool2d.default, _aten.adaptive_avg_pool2d.default}
 ADDS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
 POOLS = frozenset({_aten.max_pool2d.default})
 RESHAPES = frozenset({_aten.flatten.using_ints, _aten.view.default, _aten.reshape.default})
-DROPOUTS = frozenset({_aten.dropout.default, _aten.dropout_.default, _aten.feature_dropout.default})
+DROPOUTS = frozenset(
+    {_aten.dropout.default, _aten.dropout_.default, _aten.feature_dropout.default, _aten.clone.default}
+)
+"""In evaluation mode the functional graph has a clone instead, or nothing."""
 SYMBOLS = frozenset({_aten.sym_size.int})
 """Sizes that a dynamic batch brings into the graph: arguments of reshapes, no data."""
 
 _SHARED = POOLS | RESHAPES | DROPOUTS
 """They act on int8 as on real numbers: what comes out has the quantisation of what goes in."""
+
+_TRAINING = frozenset(
+    {
+        _aten._native_batch_norm_legit.no_stats,
+        _aten._native_batch_norm_legit_functional.default,
+        _aten.native_dropout.default,
+    }
+)
+"""What acts as in training, in the functional graph."""
 
 _Inputs = dict[fx.Node, QuantizationSpecBase | None]
 
@@ -73,13 +87,19 @@ _EPS = 2.0**-20
 """Least scale. Keeps the int32 bias of a dead channel in range, and real weights of 1e-4 still use all 8 bits."""
 
 
+def origin(node: fx.Node) -> fx.Node | NodeSource:
+    """What the node was in the exported program, before `quantise` made that functional, where it was another one."""
+    return node.meta.get("origin", node)
+
+
 def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
-    """The refusal of an operator, or of an argument of it (`why`)."""
+    """The refusal of an operator, or of an argument of it (`why`), by the names that the exported program has for them."""
     what = why or (
-        "supported: conv2d, linear, batch_norm after conv2d, avg_pool2d, adaptive_avg_pool2d, mean, add, relu, "
+        "supported: conv2d, linear, batch_norm after them, avg_pool2d, adaptive_avg_pool2d, mean, add, relu, "
         "relu6 and hardtanh after them, max_pool2d, flatten, dropout"
     )
-    return DeeplockError(f"unsupported operator {node.target} at node {node.name}: {what}")
+    source = origin(node)
+    return DeeplockError(f"unsupported operator {source.target} at node {source.name}: {what}")
 
 
 def _specs(qat: bool) -> tuple[QuantizationSpec, QuantizationSpec]:
@@ -107,6 +127,17 @@ def _only_user(node: fx.Node, targets: frozenset) -> fx.Node | None:
     """The node's user, if it is the only one and has one of the targets."""
     users = list(node.users)
     return users[0] if len(users) == 1 and users[0].target in targets else None
+
+
+def _check_in_place(node: fx.Node) -> None:
+    """Refuse what changes the value of another node in place, if that or what it is a view of has another user."""
+    if node.target not in CLAMPS | ADDS | DROPOUTS or not node.target._schema.is_mutable:  # pyright: ignore
+        return
+    changed = _operand(node, 0)
+    while changed.target in RESHAPES | DROPOUTS and len(changed.users) == 1:
+        changed = _operand(changed, 0)
+    if changed.op != "get_attr" and len(changed.users) > 1:  # a batch norm counts batches in place
+        raise unsupported(node, f"changes {changed.name} in place, which has other users")
 
 
 class AcceleratorQuantizer(Quantizer):
@@ -158,9 +189,20 @@ class AcceleratorQuantizer(Quantizer):
 
     def validate(self, model: fx.GraphModule) -> None:
         """`DeeplockError` at the first operator that the accelerator does not have; what nothing uses is no matter."""
+        inputs, outputs = model.graph.find_nodes(op="placeholder"), model.graph.output_node().args[0]
+        if len(inputs) != 1:
+            raise DeeplockError(f"the network must have one input, not {len(inputs)}")
+        if len(outputs) != 1 or not isinstance(outputs[0], fx.Node):  # pyright: ignore
+            raise DeeplockError(f"the network must have one output, a tensor, not {outputs}")
         for node in model.graph.nodes:
+            if node.op == "call_function":
+                _check_in_place(node)
             if node.op != "call_function" or not node.users:
                 continue
+            if node.target in _TRAINING:
+                raise unsupported(
+                    node, "acts as in training: export in evaluation mode, batch norms with running statistics"
+                )
             follows_conv = node.target in NORMS and node.args[0].target in CONVS
             if not (follows_conv or node.target in MACS | AVERAGES | ADDS | CLAMPS | _SHARED | SYMBOLS):
                 raise unsupported(node)

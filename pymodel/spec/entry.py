@@ -40,14 +40,18 @@ class Entries(NamedTuple):
 
 
 def encode(entries: Entries, bias_bits: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """uint8 [count, 8] of entries [n], n <= count, with biases of 24 or 32 bits. What they do not define is random.
+    """uint8 [count, 8] of entries [n], n <= count. What they do not define is random.
+
+    bias_bits  24 or 32: sums wrap there, so only these low bits of a bias count
 
     Raises:
-        DeeplockError: a value does not fit its field.
+        DeeplockError: a multiplier or shift does not fit its field.
     """
     data = rng.integers(0, 256, (count, ENTRY.size), dtype=np.uint8)
-    values = {"bias": entries.bias, "multiplier": entries.multiplier - _LEADING_ONE, "shift_1": entries.shift - 1}
-    _layout(bias_bits).insert(data.view("<u4")[: len(entries.bias)], values)
+    half = 1 << bias_bits - 1
+    bias = (entries.bias.astype(np.int64) + half) % (2 * half) - half
+    values = {"bias": bias, "multiplier": entries.multiplier - _LEADING_ONE, "shift_1": entries.shift - 1}
+    _layout(bias_bits).insert(data.view("<u4")[: len(bias)], values)
     return data
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 __all__ = ["Pixels", "Quantisation", "Shape"]
 
 Shape = tuple[int, int, int]
@@ -14,6 +16,15 @@ class Quantisation:
 
     scale: float
     zero_point: int
+
+    def quantise(self, real: np.ndarray) -> np.ndarray:
+        """int8, same shape: clamp(round(real / scale) + zero_point, -128, 127), halves to even, in float64."""
+        q = np.rint(real.astype(np.float64) / self.scale) + self.zero_point
+        return np.clip(q, -128, 127).astype(np.int8)
+
+    def dequantise(self, q: np.ndarray) -> np.ndarray:
+        """Real numbers float64, same shape, from int8."""
+        return self.scale * (q.astype(np.float64) - self.zero_point)
 
 
 @dataclass(frozen=True)

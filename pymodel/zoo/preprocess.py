@@ -4,9 +4,9 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.network import Network
-from deeplock.pymodel.spec.tensor import Pixels, Quantisation
+from deeplock.pymodel.spec.tensor import Pixels
 
-__all__ = ["SCALE", "to_real", "quantise", "dequantise", "quantise_input"]
+__all__ = ["SCALE", "to_real", "quantise_input"]
 
 SCALE = {
     "digits": Pixels(one=(16.0,)),
@@ -34,17 +34,6 @@ def to_real(source: str | Pixels, images: np.ndarray) -> np.ndarray:
     return (images.astype(np.float32) - zero) / one
 
 
-def quantise(quantisation: Quantisation, real: np.ndarray) -> np.ndarray:
-    """int8, same shape: clamp(round(real / scale) + zero_point, -128, 127), halves to even, in float64."""
-    q = np.rint(real.astype(np.float64) / quantisation.scale) + quantisation.zero_point
-    return np.clip(q, -128, 127).astype(np.int8)
-
-
-def dequantise(quantisation: Quantisation, q: np.ndarray) -> np.ndarray:
-    """Real numbers float64, same shape, from int8."""
-    return quantisation.scale * (q.astype(np.float64) - quantisation.zero_point)
-
-
 def quantise_input(network: Network, images: np.ndarray) -> np.ndarray:
     """Ifmaps int8 [n, height, width, channels] from images of that shape.
 
@@ -57,4 +46,4 @@ def quantise_input(network: Network, images: np.ndarray) -> np.ndarray:
         images = to_real(network.pixels or network.dataset, images)
     elif not np.issubdtype(images.dtype, np.floating):
         raise DeeplockError(f"images must be uint8 or floating point, not {images.dtype}")
-    return quantise(network.input, images)
+    return network.input.quantise(images)

@@ -56,8 +56,25 @@ def test_a_loadable_has_only_what_the_accelerator_does_not_leave_out(folding, fi
 
 def test_an_exported_program_is_quantised_and_compiled(exported, files, deeplock, tmp_path):
     program, inputs = exported(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
-    loadable = tmp_path / "mine.loadable"
-    assert deeplock("compile", program, "--calibration", inputs, "--key-file", files.key, "-o", loadable).code == 0
+    loadable, figures = tmp_path / "mine.loadable", tmp_path / "compile.json"
+    arguments = (
+        "compile",
+        program,
+        "--calibration",
+        inputs,
+        "--key-file",
+        files.key,
+        "-o",
+        loadable,
+        "--json",
+        figures,
+    )
+    outcome, found = deeplock(*arguments), json.loads(figures.read_text())
+    assert outcome.code == 0
+    assert set(found["layer_lsb"]) == {"0", "3"} and set(found["layer_lsb"].values()) <= {0, 1}
+    assert found["graph_error"] <= 1e-4 and found["output_lsb"] < 2 and 0.5 <= found["agreement"] <= 1
+    assert f"the same largest class in {100 * found['agreement']:.2f} %" in outcome.out
+    assert f"{found['output_lsb']:.2f} LSB of the output on average" in outcome.out
     assert read_loadable(loadable).interface.input_shape == (6, 6, 2)
     assert deeplock("evaluate", loadable, "--key-file", files.key, "--images", inputs).code == 0
 
@@ -77,6 +94,22 @@ def test_an_unsupported_operator_is_named(exported, refused, tmp_path):
     program, inputs = exported(nn.Conv2d(2, 4, 3), nn.Softplus())
     line = refused("compile", program, "--calibration", inputs, "-o", tmp_path / "x")
     assert line.startswith("unsupported operator aten.softplus.default at node softplus")
+
+
+def test_a_program_of_two_inputs_or_exported_in_training_mode_is_refused(exported, refused, tmp_path):
+    class Sum(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x + y
+
+    _, inputs = exported(nn.Conv2d(2, 4, 3))
+    program, images = tmp_path / "other.pt2", torch.zeros(8, 2, 6, 6)
+    arguments = ("compile", program, "--calibration", inputs, "-o", tmp_path / "x")
+    torch.export.save(torch.export.export(Sum(), (images, images)), program)
+    assert refused(*arguments) == "the network must have one input, not 2"
+    for norm in (nn.BatchNorm2d(4).train(), nn.BatchNorm2d(4, track_running_stats=False).eval()):
+        torch.export.save(torch.export.export(nn.Sequential(nn.Conv2d(2, 4, 3), norm), (images,)), program)
+        line = refused(*arguments)
+        assert line.startswith("unsupported operator aten.batch_norm.default at node batch_norm: acts as in training")
 
 
 def test_what_cannot_be_compiled_is_refused(files, exported, refused, tmp_path):

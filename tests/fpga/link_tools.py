@@ -87,40 +87,40 @@ class Registers:
             return self._dice.random() >= self._pauses
 
         while True:
-            ctx.set(dut.m_axil_awready, address is None and go())
-            ctx.set(dut.m_axil_wready, data is None and go())
-            ctx.set(dut.m_axil_arready, not r_waits and go())
-            ctx.set(dut.m_axil_bvalid, b_waits)
-            ctx.set(dut.m_axil_rvalid, r_waits)
+            ctx.set(dut.registers.awready, address is None and go())
+            ctx.set(dut.registers.wready, data is None and go())
+            ctx.set(dut.registers.arready, not r_waits and go())
+            ctx.set(dut.registers.bvalid, b_waits)
+            ctx.set(dut.registers.rvalid, r_waits)
             aw, w, ar, b, r = (
-                ctx.get(getattr(dut, f"m_axil_{name}valid") & getattr(dut, f"m_axil_{name}ready"))
+                ctx.get(getattr(dut.registers, f"{name}valid") & getattr(dut.registers, f"{name}ready"))
                 for name in ("aw", "w", "ar", "b", "r")
             )
             b_waits, r_waits = b_waits and not b, r_waits and not r
             if aw:
-                address = ctx.get(dut.m_axil_awaddr)
+                address = ctx.get(dut.registers.awaddr)
             if w:
-                data = ctx.get(dut.m_axil_wdata)
-                assert ctx.get(dut.m_axil_wstrb) == 0xF
+                data = ctx.get(dut.registers.wdata)
+                assert ctx.get(dut.registers.wstrb) == 0xF
             if address is not None and data is not None and not b_waits and go():
-                ctx.set(dut.m_axil_bresp, self._response(address))
+                ctx.set(dut.registers.bresp, self._response(address))
                 self.written.append((address, data))
                 self.values |= {address: data} if address in self.values else {}
                 address, data, b_waits = None, None, True
             if ar:
-                wanted, r_waits = ctx.get(dut.m_axil_araddr), True
+                wanted, r_waits = ctx.get(dut.registers.araddr), True
                 self.read.append(wanted)
-                ctx.set(dut.m_axil_rresp, self._response(wanted))
-                ctx.set(dut.m_axil_rdata, self.values.get(wanted, 0))
+                ctx.set(dut.registers.rresp, self._response(wanted))
+                ctx.set(dut.registers.rdata, self.values.get(wanted, 0))
             await ctx.tick()
 
 
 async def take_ifmaps(ctx: SimulatorContext, dut: Link, beats: list[tuple[int, int]], ready) -> None:
     """Run in the background: takes a beat, data and `last`, in every cycle in which `ready()`."""
     while True:
-        ctx.set(dut.m_axis_ifmap_tready, ready())
+        ctx.set(dut.ifmap.ready, ready())
         *_, valid, is_ready, data, last = await ctx.tick().sample(
-            dut.m_axis_ifmap_tvalid, dut.m_axis_ifmap_tready, dut.m_axis_ifmap_tdata, dut.m_axis_ifmap_tlast
+            dut.ifmap.valid, dut.ifmap.ready, dut.ifmap.payload.data, dut.ifmap.payload.last
         )
         assert is_ready or not valid, "a beat was offered, and would be withdrawn"
         if valid:
@@ -132,14 +132,13 @@ async def give_ofmaps(
 ) -> None:
     """Run in the background: gives the beats, data, keep and `last`, from the front of the list."""
     while True:
-        if beats and (ctx.get(dut.s_axis_ofmap_tvalid) or dice.random() >= pauses):
-            ctx.set(dut.s_axis_ofmap_tvalid, 1)
-            for name, value in zip(("tdata", "tkeep", "tlast"), beats[0], strict=True):
-                ctx.set(getattr(dut, f"s_axis_ofmap_{name}"), value)
-        *_, valid, ready = await ctx.tick().sample(dut.s_axis_ofmap_tvalid, dut.s_axis_ofmap_tready)
+        if beats and (ctx.get(dut.ofmap.valid) or dice.random() >= pauses):
+            ctx.set(dut.ofmap.valid, 1)
+            ctx.set(dut.ofmap.payload, dict(zip(("data", "keep", "last"), beats[0], strict=True)))
+        *_, valid, ready = await ctx.tick().sample(dut.ofmap.valid, dut.ofmap.ready)
         if valid and ready:
             beats.pop(0)
-            ctx.set(dut.s_axis_ofmap_tvalid, 0)
+            ctx.set(dut.ofmap.valid, 0)
 
 
 def config_of(**changes: int) -> Config:

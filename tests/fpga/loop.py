@@ -42,16 +42,13 @@ class Loop(wiring.Component):
         connect(m, receiver.bytes, link.rx)
         connect(m, link.tx, transmitter.bytes)
         connect(m, link.flash, reader.request)
-        for name, member in registers.signature.members.items():
-            if name.startswith("s_axil_"):
-                ours, theirs = getattr(link, f"m_{name[2:]}"), getattr(registers, name)
-                m.d.comb += theirs.eq(ours) if member.flow == In else ours.eq(theirs)
+        connect(m, link.registers, registers.s_axil)
         m.d.comb += [
-            link.s_axis_ofmap_tvalid.eq(reader.m_axis_loadable_tvalid),
-            link.s_axis_ofmap_tdata.eq(reader.m_axis_loadable_tdata),
-            link.s_axis_ofmap_tlast.eq(reader.m_axis_loadable_tlast),
-            link.s_axis_ofmap_tkeep.eq(-1),
-            reader.m_axis_loadable_tready.eq(link.s_axis_ofmap_tready),
+            link.ofmap.valid.eq(reader.loadable.valid),
+            link.ofmap.payload.data.eq(reader.loadable.payload.data),
+            link.ofmap.payload.last.eq(reader.loadable.payload.last),
+            link.ofmap.payload.keep.eq(-1),
+            reader.loadable.ready.eq(link.ofmap.ready),
         ]
         spi, sck = reader.spi, Signal()
         m.d.sync += [self.cs_n.eq(~spi.cs), self.o.eq(spi.o), self.oe.eq(spi.oe), spi.i.eq(self.i), sck.eq(spi.sck)]

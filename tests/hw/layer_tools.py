@@ -126,5 +126,5 @@ class ProgramMemory:
         self.dut, self.words = dut, np.frombuffer(data, "<u4").tolist()
 
     async def serve(self, ctx) -> None:
-        async for *_, address in ctx.tick().sample(self.dut.address):
-            ctx.set(self.dut.word, self.words[address] if address < len(self.words) else 0xFFFF_FFFF)
+        async for *_, address in ctx.tick().sample(self.dut.program.addr):
+            ctx.set(self.dut.program.data, self.words[address] if address < len(self.words) else 0xFFFF_FFFF)

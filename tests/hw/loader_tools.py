@@ -147,9 +147,9 @@ class Array:
             dut.entries.scales,
             dut.entries.address,
             dut.entries.entries,
-            dut.full,
-            dut.swap,
-            dut.bad,
+            dut.tiles.full,
+            dut.tiles.swap,
+            dut.report.bad,
             dut.parameters.valid,
             dut.parameters.ready,
         )
@@ -221,9 +221,9 @@ class Array:
         for number, group in enumerate(groups):
             for index, tile in enumerate(group.tiles):
                 while True:
-                    waits = not ctx.get(dut.full) or dice.random() < pauses
+                    waits = not ctx.get(dut.tiles.full) or dice.random() < pauses
                     ends = before is not None and done <= 0
-                    ctx.set(dut.group_done, ends)
+                    ctx.set(dut.entries.done, ends)
                     if ends:
                         self.check_entries(*before)
                         before = None
@@ -235,14 +235,14 @@ class Array:
                 if index == 0:
                     self.check_entries(number, group)
                 self.expected.append(tile)
-                ctx.set(dut.swap, 1)
+                ctx.set(dut.tiles.swap, 1)
                 done -= 1
                 await ctx.tick()
-                ctx.set(dut.swap, 0)
-                ctx.set(dut.group_done, 0)
+                ctx.set(dut.tiles.swap, 0)
+                ctx.set(dut.entries.done, 0)
             before, done = (number, group), dice.randrange(8) if pauses else 0
         self.check_entries(*before)
-        ctx.set(dut.group_done, 1)
+        ctx.set(dut.entries.done, 1)
         await ctx.tick()
-        ctx.set(dut.group_done, 0)
+        ctx.set(dut.entries.done, 0)
         await self.settle(ctx)

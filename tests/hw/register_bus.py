@@ -36,10 +36,10 @@ class Bus:
         self.bad_key_sizes = 0
 
     def __getattr__(self, name):
-        return getattr(self.dut, f"s_axil_{name}")
+        return getattr(self.dut.s_axil, name)
 
     async def tick(self, *signals):
-        sampled = await self.ctx.tick().sample(*signals, self.dut.command, self.dut.bad_key_size)
+        sampled = await self.ctx.tick().sample(*signals, self.dut.control.command, self.dut.control.bad_key_size)
         *_, command, bad = sampled
         self.pulses += [command] if command else []
         self.bad_key_sizes += bad
@@ -94,7 +94,7 @@ class Bus:
 
     def key(self) -> tuple[int, bytes, int]:
         get, dut = self.ctx.get, self.dut
-        return get(dut.keyed), get(dut.key).to_bytes(32, "little"), get(dut.key_bytes)
+        return get(dut.control.keyed), get(dut.key.value).to_bytes(32, "little"), get(dut.key.size)
 
 
 NO_KEY = (0, bytes(32), 0)

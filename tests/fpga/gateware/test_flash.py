@@ -40,14 +40,12 @@ async def take(
     while len(got) < beats:
         while dice.random() < pauses:
             await ctx.tick()
-        ctx.set(dut.m_axis_loadable_tready, 1)
+        ctx.set(dut.loadable.ready, 1)
         data, last = (
-            await ctx.tick()
-            .sample(dut.m_axis_loadable_tdata, dut.m_axis_loadable_tlast)
-            .until(dut.m_axis_loadable_tvalid)
+            await ctx.tick().sample(dut.loadable.payload.data, dut.loadable.payload.last).until(dut.loadable.valid)
         )
-        ctx.set(dut.m_axis_loadable_tready, 0)
-        got.append((data.to_bytes(len(dut.m_axis_loadable_tdata) // 8, "little"), last))
+        ctx.set(dut.loadable.ready, 0)
+        got.append((data.to_bytes(len(dut.loadable.payload.data) // 8, "little"), last))
     return got
 
 
@@ -61,7 +59,7 @@ async def check_stable(ctx, dut: FlashReader, reset: Signal | None) -> None:
     """Run in the background: an offered beat stays until it is taken, or dropped by a request, `stop` or reset."""
     waiting = None
     async for *_, valid, ready, data, last, accept, stop in ctx.tick().sample(
-        dut.m_axis_loadable_tvalid, dut.m_axis_loadable_tready, dut.m_axis_loadable_tdata, dut.m_axis_loadable_tlast,
+        dut.loadable.valid, dut.loadable.ready, dut.loadable.payload.data, dut.loadable.payload.last,
         dut.request.valid & dut.request.ready, dut.stop | (0 if reset is None else reset),
     ):  # fmt: skip
         assert waiting is None or (valid and waiting == (data, last))
@@ -116,7 +114,7 @@ def test_latency_and_throughput(bytes_per_beat, divider, rng):
                 await ask(ctx, dut, 0, beats * bytes_per_beat)
                 now, offered = 0, []
                 for _ in range(beats + 1):
-                    while not ctx.get(dut.m_axis_loadable_tvalid):
+                    while not ctx.get(dut.loadable.valid):
                         await ctx.tick()
                         now += 1
                     offered.append(now)
@@ -144,7 +142,7 @@ def test_stop_drops_all_and_the_next_request_is_right(rng, dice):
             await ctx.tick()
             ctx.set(dut.stop, 0)
             for _ in range(dice.randrange(50)):
-                assert not ctx.get(dut.m_axis_loadable_tvalid) and not ctx.get(dut.spi.cs)
+                assert not ctx.get(dut.loadable.valid) and not ctx.get(dut.spi.cs)
                 await ctx.tick()
             address = dice.randrange(900)
             await ask(ctx, dut, address, 8)
@@ -164,7 +162,7 @@ def test_reset_in_mid_operation_begins_anew_with_the_power_up_sequence(rng, dice
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
-            assert not ctx.get(dut.m_axis_loadable_tvalid) and not ctx.get(dut.request.ready)
+            assert not ctx.get(dut.loadable.valid) and not ctx.get(dut.request.ready)
             await ask(ctx, dut, 4, 8)
             assert await take(ctx, dut, 2) == beats_of(content, 4, 8, 4)
 
@@ -182,7 +180,7 @@ def test_a_flash_without_identification_is_never_asked(fault, divider):
         ctx.set(dut.request.valid, 1)
         for _ in range(1500):
             await ctx.tick()
-            assert not ctx.get(dut.request.ready) and not ctx.get(dut.m_axis_loadable_tvalid)
+            assert not ctx.get(dut.request.ready) and not ctx.get(dut.loadable.valid)
         assert not ctx.get(dut.spi.cs)
 
     run(dut, Flash(b"", **fault), divider, testbench)

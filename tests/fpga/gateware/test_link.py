@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Fragment, Module, Signal, Value
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import connect
 
 from deeplock.fpga.frames import (
     REQUEST_SYNC,
@@ -96,10 +96,7 @@ def test_the_accelerators_registers_take_a_key_and_latencies_are_as_stated():
     m = Module()
     m.submodules.dut = dut = Link(CONFIG, CLOCK, "testboard")
     m.submodules.registers = registers = RegisterFile(CONFIG)
-    for name, member in registers.signature.members.items():
-        if name.startswith("s_axil_"):
-            ours, theirs = getattr(dut, f"m_{name[2:]}"), getattr(registers, name)
-            m.d.comb += theirs.eq(ours) if member.flow == In else ours.eq(theirs)
+    connect(m, dut.registers, registers.s_axil)
 
     async def latency(ctx, command: Command, payload: bytes = b"") -> int:
         pipe = BytePipe(ctx, dut)
@@ -123,18 +120,20 @@ def test_the_accelerators_registers_take_a_key_and_latencies_are_as_stated():
         for index in range(4):
             await client.write(f"KEY{index}", 0x01010101 * (index + 1))
         await client.write("KEY_SIZE", 16)
-        assert ctx.get(registers.keyed)
-        assert ctx.get(registers.key) == int.from_bytes(bytes((1,) * 4 + (2,) * 4 + (3,) * 4 + (4,) * 4), "little")
+        assert ctx.get(registers.control.keyed)
+        assert ctx.get(registers.key.value) == int.from_bytes(
+            bytes((1,) * 4 + (2,) * 4 + (3,) * 4 + (4,) * 4), "little"
+        )
         assert await latency(ctx, Command.READ) == 3
         assert await latency(ctx, Command.RESET) == 3 + 1
         assert await latency(ctx, Command.INFO) == 3 + 17
-        ctx.set(dut.s_axis_ofmap_tkeep, -1)
-        ctx.set(dut.s_axis_ofmap_tvalid, 1)  # without end; 240 bytes end the answer
+        ctx.set(dut.ofmap.payload.keep, -1)
+        ctx.set(dut.ofmap.valid, 1)  # without end; 240 bytes end the answer
         assert await latency(ctx, Command.RECEIVE) == 3 + 240 // LANES * (LANES + 2) + 1
         for items in (1, 5):
             assert await latency(ctx, Command.READ, items * read_item(0)) <= 3 + items * (2 + 5 + 4)
             assert await latency(ctx, Command.WRITE, items * write_item(address("COUNT"), 1)) <= 3 + items * (2 * 5 + 3)
-            ctx.set(dut.m_axis_ifmap_tready, 1)
+            ctx.set(dut.ifmap.ready, 1)
             assert await latency(ctx, Command.SEND, bytes(4 * items)) <= 3 + items * (2 * 4 + 1)
             ctx.set(dut.flash.ready, 1)
             assert await latency(ctx, Command.STREAM, items * stream_item(0, 4)) <= 3 + items * (2 * 6 + 1)

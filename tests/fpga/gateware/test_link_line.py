@@ -99,7 +99,7 @@ def test_reset_at_any_time_followed_by_a_right_request(dice):
     dut, reset = Link(CONFIG, CLOCK, "testboard"), Signal()
 
     async def testbench(ctx):
-        ctx.set(dut.m_axis_ifmap_tready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         for _ in range(40):
             pipe = BytePipe(ctx, dut)
             command, payload = dice.choice([(Command.SEND, bytes(24)), (Command.INFO, b""), (Command.STREAM, bytes(6))])
@@ -109,7 +109,7 @@ def test_reset_at_any_time_followed_by_a_right_request(dice):
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
-            assert not ctx.get(dut.tx.valid) and not ctx.get(dut.flash.valid) and not ctx.get(dut.m_axis_ifmap_tvalid)
+            assert not ctx.get(dut.tx.valid) and not ctx.get(dut.flash.valid) and not ctx.get(dut.ifmap.valid)
             data, _ = await raw(ctx, dut, Command.INFO, sequence=1)
             assert Info.decode(data) == Info(VERSION, CLOCK, "testboard")
 

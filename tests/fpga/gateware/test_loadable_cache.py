@@ -30,11 +30,11 @@ class Reader:
         ctx.set(dut.flash.ready, 1)
         while True:
             valid = bool(beats) and (valid or self.dice.random() >= self.pauses)
-            ctx.set(dut.s_axis_loadable_tvalid, valid)
-            ctx.set(dut.s_axis_loadable_tdata, beats[at] if beats else 0)
-            ctx.set(dut.s_axis_loadable_tlast, bool(beats) and at == len(beats) - 1)
+            ctx.set(dut.beats.valid, valid)
+            ctx.set(dut.beats.payload.data, beats[at] if beats else 0)
+            ctx.set(dut.beats.payload.last, bool(beats) and at == len(beats) - 1)
             *_, request, payload, stop, ready = await ctx.tick().sample(
-                dut.flash.valid, dut.flash.payload, dut.stop_flash, dut.s_axis_loadable_tready
+                dut.flash.valid, dut.flash.payload, dut.stop_flash, dut.beats.ready
             )
             if valid and ready:
                 at, valid = (at + 1) % len(beats), False
@@ -62,16 +62,16 @@ async def take(ctx, dut: LoadableCache, count: int, pauses: float, dice: Random)
     beats, cycles, offered = [], 0, None
     while len(beats) < count:
         ready = dice.random() >= pauses
-        ctx.set(dut.m_axis_loadable_tready, ready)
+        ctx.set(dut.loadable.ready, ready)
         *_, valid, data, last = await ctx.tick().sample(
-            dut.m_axis_loadable_tvalid, dut.m_axis_loadable_tdata, dut.m_axis_loadable_tlast
+            dut.loadable.valid, dut.loadable.payload.data, dut.loadable.payload.last
         )
         cycles += 1
         assert offered is None or (valid and (data, last) == offered)
         offered = (data, last) if valid and not ready else None
         if valid and ready:
             beats.append((data, last))
-    ctx.set(dut.m_axis_loadable_tready, 0)
+    ctx.set(dut.loadable.ready, 0)
     return beats, cycles
 
 
@@ -139,7 +139,7 @@ def test_stop_ends_the_stream_from_the_flash_and_from_memory(taken, dice):
         await ctx.tick()
         ctx.set(dut.stop, 0)
         for _ in range(10):
-            assert not ctx.get(dut.m_axis_loadable_tvalid)
+            assert not ctx.get(dut.loadable.valid)
             await ctx.tick()
         await request(ctx, dut, 9, SIZE)
         found, _ = await take(ctx, dut, 40, 0.0, dice)

@@ -48,23 +48,23 @@ async def play(ctx, dut: Accumulator, words: list, totals: list, cols: int, paus
     pixel, seen = 0, {}  # the next one, and those of the cycles before
     waiting, remaining, cycle = list(words), list(totals), 0
     while waiting or any(at >= cycle for at in due):
-        assert ctx.get(dut.out_valid) == (cycle in due), cycle
+        assert ctx.get(dut.totals.valid) == (cycle in due), cycle
         if cycle in due:
             total, tag = due[cycle]
-            assert [ctx.get(dut.totals[col]) for col in range(len(total))] == total, cycle
-            assert {name: ctx.get(dut.out_tag[name]) for name in tag} == tag
-        ctx.set(dut.valid, 0)
-        ctx.set(dut.tag, {"first": 1, "last": 1, "pixel_last": int(rng.integers(0, 2))})
+            assert [ctx.get(dut.totals.payload.columns[col]) for col in range(len(total))] == total, cycle
+            assert {name: ctx.get(dut.totals.payload.tag[name]) for name in tag} == tag
+        ctx.set(dut.sums.valid, 0)
+        ctx.set(dut.sums.tag, {"first": 1, "last": 1, "pixel_last": int(rng.integers(0, 2))})
         for col in range(cols):
-            ctx.set(dut.sums[col], sums[col] if sums else int(rng.integers(-100, 100)))
+            ctx.set(dut.sums.columns[col], sums[col] if sums else int(rng.integers(-100, 100)))
         sums = []
         written = pixel == seen.get(cycle - 2) != seen.get(cycle - 1, pixel)  # just now: the issue stage prevents it
         if waiting and not written and rng.random() >= pauses:
             sums, tag = waiting.pop(0)
             seen[cycle] = pixel
             pixel = 0 if tag["pixel_last"] else pixel + 1
-            ctx.set(dut.valid, 1)
-            ctx.set(dut.tag, tag)
+            ctx.set(dut.sums.valid, 1)
+            ctx.set(dut.sums.tag, tag)
             if tag["last"]:
                 due[cycle + LATENCY] = remaining.pop(0)
         await ctx.tick()
@@ -133,8 +133,8 @@ def test_reset_in_mid_group_starts_again_at_pixel_0(options, rng):
     async def testbench(ctx):
         for _ in range(5):
             words, totals = random_groups(rng, lambda: 7, 2, CONFIG.cols, 0)
-            ctx.set(dut.valid, 1)
-            ctx.set(dut.tag, {"last": 1})
+            ctx.set(dut.sums.valid, 1)
+            ctx.set(dut.sums.tag, {"last": 1})
             await ctx.tick().repeat(int(rng.integers(1, 6)))
             ctx.set(reset, 1)
             await ctx.tick()

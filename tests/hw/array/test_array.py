@@ -64,23 +64,23 @@ async def play(ctx, dut: SystolicArray, schedule: Schedule, rng) -> None:
     lanes, rows = schedule.config.bytes_per_beat, schedule.config.rows
     await ctx.tick().repeat(rows + 1)  # in which the swap after a reset goes down
     for cycle in range(max(schedule.sums) + 2):
-        assert ctx.get(dut.out_valid) == (cycle + 1 in schedule.sums), cycle
+        assert ctx.get(dut.sums.valid) == (cycle + 1 in schedule.sums), cycle
         if cycle in schedule.sums:
             sums, _ = schedule.sums[cycle]
-            assert [ctx.get(dut.sums[col]) for col in range(schedule.config.cols)] == sums, cycle
+            assert [ctx.get(dut.sums.columns[col]) for col in range(schedule.config.cols)] == sums, cycle
         if cycle + 1 in schedule.sums:
             _, tag = schedule.sums[cycle + 1]
-            assert ctx.get(dut.out_tag.as_value()) == tag & (1 << len(dut.out_tag.as_value())) - 1
+            assert ctx.get(dut.sums.tag.as_value()) == tag & (1 << len(dut.sums.tag.as_value())) - 1
         row, part, data = schedule.writes.get(cycle - dut.entry, (0, 0, to_word(rng.integers(0, 256, lanes))))
         writes, span = cycle - dut.entry in schedule.writes, load_span(schedule.config)
         load = (1 << lanes // span) - 1 if writes else 0
         ctx.set(dut.weights.load, load << (row * schedule.config.cols + part * lanes) // span)
         ctx.set(dut.weights.data, data)
         word, swap, tag = schedule.words.get(cycle, (rng.integers(0, 256, rows), int(rng.integers(0, 2)), 0))
-        ctx.set(dut.valid, cycle in schedule.words)
-        ctx.set(dut.data, to_word(word))
-        ctx.set(dut.swap, swap)
-        ctx.set(dut.tag.as_value(), tag & (1 << len(dut.tag.as_value())) - 1)
+        ctx.set(dut.words.valid, cycle in schedule.words)
+        ctx.set(dut.words.payload.data, to_word(word))
+        ctx.set(dut.words.payload.swap, swap)
+        ctx.set(dut.words.payload.tag.as_value(), tag & (1 << len(dut.words.payload.tag.as_value())) - 1)
         await ctx.tick()
 
 
@@ -188,35 +188,35 @@ def test_reset_or_clear_in_mid_operation_leaves_nothing_behind(config, by, rng):
 
     async def testbench(ctx):
         for _ in range(4):
-            ctx.set(dut.valid, 1)
-            ctx.set(dut.swap, int(rng.integers(0, 2)))
+            ctx.set(dut.words.valid, 1)
+            ctx.set(dut.words.payload.swap, int(rng.integers(0, 2)))
             for _ in range(int(rng.integers(1, 3 * config.rows))):
                 ctx.set(dut.weights.load, 1 << int(rng.integers(0, len(dut.weights.load))))
                 ctx.set(dut.weights.data, to_word(rng.integers(0, 256, config.bytes_per_beat)))
-                ctx.set(dut.data, to_word(rng.integers(0, 256, config.rows)))
+                ctx.set(dut.words.payload.data, to_word(rng.integers(0, 256, config.rows)))
                 await ctx.tick()
-            ctx.set(dut.valid, 0)
+            ctx.set(dut.words.valid, 0)
             ctx.set(reset if by == "reset" else dut.clear, 1)
             await ctx.tick()
-            for signal in (reset, dut.clear, dut.valid, dut.weights.data):
+            for signal in (reset, dut.clear, dut.words.valid, dut.weights.data):
                 ctx.set(signal, 0)
             ctx.set(dut.weights.load, -1)  # as the weight loader does
             await ctx.tick()
             ctx.set(dut.weights.load, 0)
             for _ in range(config.rows):
-                assert not ctx.get(dut.out_valid)
+                assert not ctx.get(dut.sums.valid)
                 await ctx.tick()
-            ctx.set(dut.valid, 1)
+            ctx.set(dut.words.valid, 1)
             for swap in (0, 1):
-                ctx.set(dut.swap, swap)
+                ctx.set(dut.words.payload.swap, swap)
                 await ctx.tick()
-            ctx.set(dut.valid, 0)
+            ctx.set(dut.words.valid, 0)
             seen = 0
             for _ in range(dut.latency):
-                shows = ctx.get(dut.out_valid)
+                shows = ctx.get(dut.sums.valid)
                 seen += shows
                 await ctx.tick()
-                assert not (shows and any(ctx.get(dut.sums[col]) for col in range(config.cols)))
+                assert not (shows and any(ctx.get(dut.sums.columns[col]) for col in range(config.cols)))
             assert seen == 2
             await play(ctx, dut, random_schedule(rng, config, 5, 0.2), rng)
 

@@ -65,10 +65,10 @@ def test_zeroise_clears_size_in_one_cycle_and_key_in_two(way):
         if way == "command":
             await bus.write(address("CONTROL"), Command.ZEROISE)
         else:
-            bus.ctx.set(bus.dut.zeroise, 1)
+            bus.ctx.set(bus.dut.control.zeroise, 1)
             await bus.tick()
-            bus.ctx.set(bus.dut.zeroise, 0)
-        assert not bus.ctx.get(bus.dut.keyed)
+            bus.ctx.set(bus.dut.control.zeroise, 0)
+        assert not bus.ctx.get(bus.dut.control.keyed)
         await bus.tick()
         assert bus.key() == NO_KEY
         await bus.load_key(KEY[:16])
@@ -79,7 +79,7 @@ def test_zeroise_clears_size_in_one_cycle_and_key_in_two(way):
 
 def test_a_write_of_the_key_while_the_core_zeroises_leaves_nothing():
     async def testbench(bus):
-        bus.ctx.set(bus.dut.zeroise, 1)
+        bus.ctx.set(bus.dut.control.zeroise, 1)
         await bus.load_key(KEY)
         assert bus.key() == NO_KEY
 
@@ -92,10 +92,10 @@ def test_a_word_taken_in_the_cycle_after_the_core_zeroised_stays():
     async def testbench(bus):
         await bus.load_key(KEY)
         writes = ((bus.awaddr, address("KEY0")), (bus.wdata, 0x0403_0201), (bus.wstrb, 15), (bus.bready, 1))
-        for signal, value in (*writes, (bus.awvalid, 1), (bus.wvalid, 1), (bus.dut.zeroise, 1)):
+        for signal, value in (*writes, (bus.awvalid, 1), (bus.wvalid, 1), (bus.dut.control.zeroise, 1)):
             bus.ctx.set(signal, value)
         await bus.tick()
-        bus.ctx.set(bus.dut.zeroise, 0)
+        bus.ctx.set(bus.dut.control.zeroise, 0)
         await bus.tick()
         bus.ctx.set(bus.awvalid, 0)
         bus.ctx.set(bus.wvalid, 0)
@@ -128,7 +128,7 @@ def test_a_key_in_place_cannot_be_cut_short():
 def test_the_key_registers_refuse_writes_while_busy_but_zeroise_works():
     async def testbench(bus):
         await bus.load_key(KEY)
-        bus.ctx.set(bus.dut.status, Status.BUSY | Status.KEYED)
+        bus.ctx.set(bus.dut.control.status, Status.BUSY | Status.KEYED)
         for name in KEY_REGISTERS:
             assert await bus.write(address(name), 17) == Response.SLVERR
         assert bus.key() == (1, KEY, 32) and bus.bad_key_sizes == 0
@@ -147,7 +147,7 @@ def test_a_start_together_with_zeroise_finds_no_key():
         await bus.write(address("CONTROL"), Command.ZEROISE | Command.START)
 
     async def observer(ctx):
-        async for *_, command, keyed in ctx.tick().sample(dut.command, dut.keyed):
+        async for *_, command, keyed in ctx.tick().sample(dut.control.command, dut.control.keyed):
             assert not (command and keyed)
 
     simulator = Simulator(dut)

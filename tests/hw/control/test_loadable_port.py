@@ -72,7 +72,9 @@ class Host:
 
     async def watch(self, ctx) -> None:
         port = self.dut.program
-        async for *_, en, address, word, error in ctx.tick().sample(port.en, port.address, port.word, self.dut.error):
+        async for *_, en, address, word, error in ctx.tick().sample(
+            port.en, port.addr, port.data, self.dut.control.error
+        ):
             if en:
                 self.program[address] = word
             if error:
@@ -81,14 +83,14 @@ class Host:
             self.now += 1
 
     async def load(self, ctx) -> None:
-        ctx.set(self.dut.load, 1)
+        ctx.set(self.dut.control.load, 1)
         await ctx.tick()
-        ctx.set(self.dut.load, 0)
-        assert ctx.get(self.dut.loading) and not ctx.get(self.dut.loaded)
+        ctx.set(self.dut.control.load, 0)
+        assert ctx.get(self.dut.control.loading) and not ctx.get(self.dut.control.loaded)
 
     async def stop(self, ctx) -> None:
         """As Control does after an error: the run ends, and one cycle of stop."""
-        ctx.set(self.dut.run, 0)
+        ctx.set(self.dut.run.active, 0)
         ctx.set(self.dut.stop, 1)
         await ctx.tick()
         ctx.set(self.dut.stop, 0)
@@ -111,15 +113,15 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
 
     async def testbench(ctx):
         await host.load(ctx)
-        ctx.set(dut.load, 1)  # not heeded by a port that is loading
+        ctx.set(dut.control.load, 1)  # not heeded by a port that is loading
         await ctx.tick().repeat(3)
-        ctx.set(dut.load, 0)
-        await ctx.tick().until(dut.loaded)
-        assert not ctx.get(dut.loading)
+        ctx.set(dut.control.load, 0)
+        await ctx.tick().until(dut.control.loaded)
+        assert not ctx.get(dut.control.loading)
         got = ctx.get(dut.header)
         assert Header(**{name: got[name] for name in Header.layout.fields}) == header
-        ctx.set(dut.count, count)
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.count, count)
+        ctx.set(dut.run.active, 1)
         got = await receive(ctx, dut.parameters, len(parameters), pauses, Random(dice.random()))
         assert [{"data": beat.data, "last": beat.last} for beat in got] == parameters
         ctx.set(dut.parameters.ready, 1)
@@ -129,7 +131,7 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
             await ctx.tick()
 
     async def write(ctx):
-        await ctx.tick().until(dut.loading)
+        await ctx.tick().until(dut.control.loading)
         await send(ctx, dut.loadable, beats, pauses, Random(dice.random()))
 
     simulate(dut, testbench, write, background=[host.watch, partial(check_stable, stream=dut.parameters)])
@@ -150,9 +152,9 @@ def test_head_takes_a_cycle_a_word_and_parameters_pass_in_the_same_cycle(bytes_p
         start = host.now
         await send(ctx, dut.loadable, head)
         assert host.now - start == 3 * WORDS
-        assert ctx.get(dut.loaded)
-        ctx.set(dut.count, 1)
-        ctx.set(dut.run, 1)
+        assert ctx.get(dut.control.loaded)
+        ctx.set(dut.run.count, 1)
+        ctx.set(dut.run.active, 1)
         await ctx.tick()
         ctx.set(dut.parameters.ready, 1)
         for number in range(6):
@@ -203,14 +205,14 @@ def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
         data = header_of(CONFIG, **fields).pack() + bytes(CONFIG.bytes_per_beat)
         await send(ctx, dut.loadable, beats_of(CONFIG, data, False)[:-1])
         ctx.set(dut.loadable.valid, 1)
-        await ctx.tick().until(dut.error.any())
+        await ctx.tick().until(dut.control.error.any())
         ctx.set(dut.loadable.valid, 0)
         assert host.errors == [error] and host.cycles == [start + WORDS + 1]
-        assert not ctx.get(dut.loaded) and not ctx.get(dut.loading) and not ctx.get(dut.loadable.ready)
+        assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading) and not ctx.get(dut.loadable.ready)
         await host.stop(ctx)
         await host.load(ctx)
         await send(ctx, dut.loadable, right)
-        assert ctx.get(dut.loaded) and host.errors == [error]
+        assert ctx.get(dut.control.loaded) and host.errors == [error]
 
     simulate(dut, testbench, background=[host.watch])
 
@@ -228,11 +230,11 @@ def test_a_head_that_ends_too_early_is_truncated_wherever_it_ends(bytes_per_beat
             await host.load(ctx)
             await send(ctx, dut.loadable, beats_of(config, head[: beats * bytes_per_beat], True))
             assert host.errors == [Error.LOADABLE_TRUNCATED] * beats
-            assert not ctx.get(dut.loaded) and not ctx.get(dut.loading)
+            assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading)
             await host.stop(ctx)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(config, head, False))
-        assert ctx.get(dut.loaded)
+        assert ctx.get(dut.control.loaded)
 
     simulate(dut, testbench, background=[host.watch])
 
@@ -251,10 +253,10 @@ def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rn
 
     async def testbench(ctx):
         ctx.set(dut.parameters.ready, 1)
-        ctx.set(dut.count, 2)
+        ctx.set(dut.run.count, 2)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.active, 1)
         right = section * len(good) + (len(bad) - 1 if ends_at is None else ends_at)
         for number, beat in enumerate(good * section + bad):
             if number == right:
@@ -266,15 +268,15 @@ def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rn
         ctx.set(dut.parameters.ready, 1)
         assert host.errors == [Error.LOADABLE_TOO_LONG if ends_at is None else Error.LOADABLE_TRUNCATED]
         assert not ctx.get(dut.loadable.ready)
-        assert ctx.get(dut.loaded)
+        assert ctx.get(dut.control.loaded)
         await host.stop(ctx)
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.active, 1)
         await send(ctx, dut.loadable, good * 2)
         assert len(host.errors) == 1
-        ctx.set(dut.run, 0)
+        ctx.set(dut.run.active, 0)
         await ctx.tick().repeat(2)
-        ctx.set(dut.count, 1)
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.count, 1)
+        ctx.set(dut.run.active, 1)
         await send(ctx, dut.loadable, good)
         assert len(host.errors) == 1
 
@@ -288,10 +290,10 @@ def test_a_beat_that_is_wrong_is_no_error_in_the_cycle_of_a_stop(rng):
     head = header_of(CONFIG).pack() + program_of(rng, 4)
 
     async def testbench(ctx):
-        ctx.set(dut.count, 1)
+        ctx.set(dut.run.count, 1)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
-        ctx.set(dut.run, 1)
+        ctx.set(dut.run.active, 1)
         await ctx.tick().repeat(2)
         ctx.set(dut.loadable.payload, {"data": 0, "last": 1})
         ctx.set(dut.loadable.valid, 1)
@@ -332,11 +334,11 @@ def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(wo
                 await ctx.tick()
             ctx.set(dut.loadable.valid, 0)
             await host.stop(ctx)
-            assert not ctx.get(dut.loaded) and not ctx.get(dut.loading)
+            assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading)
             host.program.clear()
             await host.load(ctx)
             await send(ctx, dut.loadable, beats_of(config, head, False))
-            assert ctx.get(dut.loaded)
+            assert ctx.get(dut.control.loaded)
             assert host.program == dict(enumerate(np.frombuffer(head, "<u4")[WORDS:].tolist()))
 
     simulate(dut, testbench, background=[host.watch])
@@ -352,17 +354,17 @@ def test_reset_in_the_middle_of_the_parameters(rng):
 
     async def testbench(ctx):
         ctx.set(dut.parameters.ready, 1)
-        ctx.set(dut.count, 1)
+        ctx.set(dut.run.count, 1)
         for number in (3, 6):
             await host.load(ctx)
             await send(ctx, dut.loadable, head)
-            ctx.set(dut.run, 1)
+            ctx.set(dut.run.active, 1)
             await send(ctx, dut.loadable, section[:number])
-            ctx.set(dut.run, 0)
+            ctx.set(dut.run.active, 0)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
-            assert not ctx.get(dut.loaded)
+            assert not ctx.get(dut.control.loaded)
 
     simulate(ResetInserter(reset)(dut), testbench, background=[host.watch])
     assert host.errors == []

@@ -27,11 +27,13 @@ def test_every_readable_register_reads_its_value_and_all_else_reads_zero(config)
     expected |= {name: 300 - 29 * index for index, (name, _) in enumerate(COUNTERS)}
 
     async def testbench(bus):
-        bus.ctx.set(bus.dut.status, expected["STATUS"])
+        bus.ctx.set(bus.dut.control.status, expected["STATUS"])
         for cycle in range(max(expected[name] for name, _ in COUNTERS)):
-            bus.ctx.set(bus.dut.events, sum((cycle < expected[name]) << i for i, (name, _) in enumerate(COUNTERS)))
+            bus.ctx.set(
+                bus.dut.counters.events, sum((cycle < expected[name]) << i for i, (name, _) in enumerate(COUNTERS))
+            )
             await bus.tick()
-        bus.ctx.set(bus.dut.events, 0)
+        bus.ctx.set(bus.dut.counters.events, 0)
         mapped = {r.address: r for r in REGISTERS if r.name not in left_out(config)}
         for where in [*range(0, 0x200, 4), 0x400, 0x424, 0x800, 0xFFC]:
             value, response = await bus.read(where)
@@ -59,7 +61,7 @@ def test_a_write_takes_its_channels_in_any_order_and_waits_for_bready(aw_delay, 
     async def testbench(bus):
         for value in (7, 65535, 1):
             assert await bus.write(address("COUNT"), value, 0xF, aw_delay, w_delay, b_delay) == Response.OKAY
-            assert bus.ctx.get(bus.dut.count) == value
+            assert bus.ctx.get(bus.dut.control.count) == value
             # the cycle of the later one, 2 more, and the wait
             assert bus.cycles == max(aw_delay, w_delay) + 3 + b_delay
 
@@ -124,7 +126,8 @@ def test_a_write_of_less_than_a_word_is_refused(strobe):
                 assert await bus.write(register.address, value, strobe) == Response.SLVERR
         await bus.tick()
         assert bus.key() == key and not bus.pulses and not bus.bad_key_sizes
-        assert [bus.ctx.get(getattr(bus.dut, name)) for name in ("count", "zeroise_at_end", "profile")] == [1, 0, 0]
+        control, counters = bus.dut.control, bus.dut.counters
+        assert [bus.ctx.get(port) for port in (control.count, control.zeroise_at_end, counters.profile)] == [1, 0, 0]
 
     run(testbench)
 
@@ -134,14 +137,14 @@ def test_count_and_config_keep_what_is_written_and_count_refuses_what_is_out_of_
         for value, expected in ((65535, 65535), (0, 65535), (65536, 65535), (65537, 65535), (2, 2)):
             assert (await bus.write(address("COUNT"), value) == Response.OKAY) == (value == expected)
             assert await bus.read(address("COUNT")) == (expected, Response.OKAY)
-            assert bus.ctx.get(bus.dut.count) == expected
-        bus.ctx.set(bus.dut.status, Status.BUSY)
+            assert bus.ctx.get(bus.dut.control.count) == expected
+        bus.ctx.set(bus.dut.control.status, Status.BUSY)
         assert await bus.write(address("COUNT"), 3) == Response.SLVERR
-        assert bus.ctx.get(bus.dut.count) == 2
+        assert bus.ctx.get(bus.dut.control.count) == 2
         for value in (1, 0xFFFF_FFFE, 0xFFFF_FFFF):
             assert await bus.write(address("CONFIG"), value) == Response.OKAY
             assert await bus.read(address("CONFIG")) == (value & 1, Response.OKAY)
-            assert bus.ctx.get(bus.dut.zeroise_at_end) == value & 1
+            assert bus.ctx.get(bus.dut.control.zeroise_at_end) == value & 1
 
     run(testbench)
 
@@ -151,7 +154,7 @@ def test_profile_keeps_its_low_byte():
         for value in (1, 255, 0xFFFF_FF07, 0):
             assert await bus.write(address("PROFILE"), value) == Response.OKAY
             assert await bus.read(address("PROFILE")) == (value & 0xFF, Response.OKAY)
-            assert bus.ctx.get(bus.dut.profile) == value & 0xFF
+            assert bus.ctx.get(bus.dut.counters.profile) == value & 0xFF
 
     run(testbench)
 
@@ -182,7 +185,7 @@ def test_reset_in_the_middle_of_a_transaction_leaves_a_clean_bus(when):
             await bus.tick()
             if cycle == when:
                 assert not get(bus.bvalid) and not get(bus.rvalid)
-                assert bus.key() == NO_KEY and get(bus.dut.count) == 1
+                assert bus.key() == NO_KEY and get(bus.dut.control.count) == 1
                 break
         for signal in (bus.awvalid, bus.wvalid, bus.arvalid, reset):
             set(signal, 0)
@@ -231,17 +234,17 @@ def test_a_counter_reads_as_it_was_between_address_and_data(dice):
         """Runs of some hundred cycles, each begun by `restart`, one cause in each cycle; pauses between them."""
         nonlocal runs, counts
         for _ in range(8):
-            ctx.set(dut.restart, 1)
+            ctx.set(dut.counters.restart, 1)
             await ctx.tick()
-            ctx.set(dut.restart, 0)
+            ctx.set(dut.counters.restart, 0)
             runs, counts = runs + 1, [0] * len(COUNTERS)
             causes = dice.sample(range(1, len(COUNTERS)), 3)
             for _ in range(dice.randrange(400)):
                 events = 1 | 1 << dice.choice(causes) if dice.random() < 0.9 else 0
-                ctx.set(dut.events, events)
+                ctx.set(dut.counters.events, events)
                 await ctx.tick()
                 counts = [count + (events >> i & 1) for i, count in enumerate(counts)]
-            ctx.set(dut.events, 0)
+            ctx.set(dut.counters.events, 0)
             await ctx.tick().repeat(dice.randrange(1, 60))
 
     async def host(ctx):

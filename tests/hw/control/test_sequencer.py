@@ -53,13 +53,13 @@ class Bench:
     async def watch(self, ctx) -> None:
         dut = self.dut
         signals = (
-            dut.feeder_start,
-            dut.feeder_fields,
-            dut.post_start,
-            dut.post_fields,
-            dut.ifmap_take,
-            dut.ifmap_release,
-            dut.bad,
+            dut.feeder.start,
+            dut.feeder.fields,
+            dut.post.start,
+            dut.post.fields,
+            dut.ifmap.take,
+            dut.ifmap.release,
+            dut.report.bad,
         )
         async for *_, start, feeder, post_start, post, take, release, bad in ctx.tick().sample(*signals):
             if start:
@@ -79,8 +79,8 @@ class Bench:
 
     async def run(self, ctx, count: int) -> None:
         ctx.set(self.dut.layers, len(self.program))
-        ctx.set(self.dut.count, count)
-        ctx.set(self.dut.run, 1)
+        ctx.set(self.dut.run.count, count)
+        ctx.set(self.dut.run.active, 1)
 
     async def pulse(self, ctx, signal) -> int:
         ctx.set(signal, 1)
@@ -94,16 +94,16 @@ class Bench:
         while len(self.cycles("start")) == starts:
             await ctx.tick()
         start = self.now - 1
-        assert ctx.get(self.dut.feeding)
+        assert ctx.get(self.dut.report.feeding)
         for _ in range(feed - 1):
             await ctx.tick()
-        done = await self.pulse(ctx, self.dut.feeder_done)
+        done = await self.pulse(ctx, self.dut.feeder.done)
         for _ in range(drain - 1):
-            assert not ctx.get(self.dut.feeding)
+            assert not ctx.get(self.dut.report.feeding)
             await ctx.tick()
         layer = self.program[len(self.cycles("start")) % len(self.program) - 1]
         assert ctx.get(self.dut.to_stream) == layer.to_stream
-        return start, done, await self.pulse(ctx, self.dut.layer_done)
+        return start, done, await self.pulse(ctx, self.dut.post.done)
 
 
 @pytest.mark.parametrize("config", [CONFIG, SHORT])
@@ -115,27 +115,27 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
 
     async def testbench(ctx):
         for _ in range(3):
-            assert not ctx.get(dut.feeding)
+            assert not ctx.get(dut.report.feeding)
             await ctx.tick()
         await bench.run(ctx, 3)
-        assert not ctx.get(dut.idle)
+        assert not ctx.get(dut.report.idle)
         for inference in range(3):
             for layer in range(layers):
                 if layer == 0:
                     for _ in range(dice.randrange(30)):
                         await ctx.tick()
-                    ctx.set(dut.ifmap_ready, 1)
+                    ctx.set(dut.ifmap.ready, 1)
                 if layer == layers - 1:
                     ctx.set(dut.loaded, inference + 1)
                 ends.append(await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(1, 40)))
                 if layer == 0:
-                    ctx.set(dut.ifmap_ready, 0)
+                    ctx.set(dut.ifmap.ready, 0)
                 if layer < layers - 1:
-                    assert not ctx.get(dut.idle)
+                    assert not ctx.get(dut.report.idle)
                 assert ctx.get(dut.last_layer) == (layer == layers - 1)
         for _ in range(20):
             await ctx.tick()
-        assert ctx.get(dut.idle) and not ctx.get(dut.feeding)
+        assert ctx.get(dut.report.idle) and not ctx.get(dut.report.feeding)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     program = bench.program * 3
@@ -159,7 +159,7 @@ def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_en
     bench = Bench(dut, random_program(rng, 3))
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         ctx.set(dut.loaded, 2)
         await bench.run(ctx, 2)
         layers = [await bench.play_layer(ctx, feed, drain) for _ in range(6)]
@@ -182,21 +182,21 @@ def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
             await ctx.tick()
         for inference in range(2):
             for _ in range(10):
-                assert ctx.get(dut.waits_for_ifmap) and not ctx.get(dut.feeder_start)
+                assert ctx.get(dut.report.waits_for_ifmap) and not ctx.get(dut.feeder.start)
                 await ctx.tick()
-            ctx.set(dut.ifmap_ready, 1)
+            ctx.set(dut.ifmap.ready, 1)
             await ctx.tick()
-            assert not ctx.get(dut.waits_for_ifmap)
-            ctx.set(dut.ifmap_ready, 0)
+            assert not ctx.get(dut.report.waits_for_ifmap)
+            ctx.set(dut.ifmap.ready, 0)
             if inference:
                 break
             for _ in range(10):
                 await ctx.tick()
-            await bench.pulse(ctx, dut.feeder_done)
+            await bench.pulse(ctx, dut.feeder.done)
             for _ in range(30):
-                assert not ctx.get(dut.waits_for_ifmap)
+                assert not ctx.get(dut.report.waits_for_ifmap)
                 await ctx.tick()
-            await bench.pulse(ctx, dut.layer_done)
+            await bench.pulse(ctx, dut.post.done)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     assert len(bench.cycles("take")) == 2
@@ -210,14 +210,14 @@ def test_a_size_of_zero_is_a_bad_descriptor(name, layer, rng):
     bench.program[layer] = replace(bench.program[layer], **{name: 0})
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         ctx.set(dut.loaded, 1)
         await bench.run(ctx, 1)
         for _ in range(layer):
             await bench.play_layer(ctx, 5, 20)
         for _ in range(40):
             await ctx.tick()
-        assert not ctx.get(dut.idle) and not ctx.get(dut.feeding)
+        assert not ctx.get(dut.report.idle) and not ctx.get(dut.report.feeding)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     assert len(bench.cycles("bad")) == 1
@@ -233,7 +233,7 @@ def test_a_layer_that_is_not_narrow_is_a_bad_descriptor_where_sums_have_24_bits(
     bench.program = [replace(fields, narrow=int(number != layer)) for number, fields in enumerate(bench.program)]
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         ctx.set(dut.loaded, 1)
         await bench.run(ctx, 1)
         for _ in range(2):
@@ -251,7 +251,7 @@ def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
     bench = Bench(dut, random_program(rng, 1))
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
+        ctx.set(dut.ifmap.ready, 1)
         ctx.set(dut.loaded, loaded)
         await bench.run(ctx, 1)
         await bench.play_layer(ctx, 10, 20)
@@ -269,25 +269,25 @@ def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, d
     ends: list[int] = []
 
     async def watch(ctx):
-        async for *_, run, high in ctx.tick().sample(dut.run, dut.counted):
+        async for *_, run, high in ctx.tick().sample(dut.run.active, dut.profiling.counted):
             if run:
                 counted.append(high)
 
     async def testbench(ctx):
-        ctx.set(dut.profile, profile)
+        ctx.set(dut.profiling.profile, profile)
         await ctx.tick().repeat(3)
         await bench.run(ctx, 3)
         for inference in range(3):
             ctx.set(dut.loaded, inference + 1)
-            ctx.set(dut.ifmap_ready, 0)
+            ctx.set(dut.ifmap.ready, 0)
             for _ in range(dice.randrange(60)):
                 await ctx.tick()
-            ctx.set(dut.ifmap_ready, 1)
+            ctx.set(dut.ifmap.ready, 1)
             for _ in range(3):
                 await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST[CONFIG] + 1, 40))
                 ends.append(len(counted))
         await ctx.tick().repeat(20)
-        assert ctx.get(dut.idle)
+        assert ctx.get(dut.report.idle)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory, watch])
     lengths = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
@@ -301,20 +301,20 @@ def test_a_profile_written_in_mid_layer_counts_from_the_next_layer_on(rng):
     bench = Bench(dut, random_program(rng, 2))
 
     async def testbench(ctx):
-        ctx.set(dut.ifmap_ready, 1)
-        ctx.set(dut.profile, 2)
+        ctx.set(dut.ifmap.ready, 1)
+        ctx.set(dut.profiling.profile, 2)
         await bench.run(ctx, 1)
-        while not ctx.get(dut.feeding):
-            assert not ctx.get(dut.counted)
+        while not ctx.get(dut.report.feeding):
+            assert not ctx.get(dut.profiling.counted)
             await ctx.tick()
         for profile in (1, 0):
-            ctx.set(dut.profile, profile)
-            assert not ctx.get(dut.counted)
-        await bench.pulse(ctx, dut.feeder_done)
+            ctx.set(dut.profiling.profile, profile)
+            assert not ctx.get(dut.profiling.counted)
+        await bench.pulse(ctx, dut.feeder.done)
         await ctx.tick().repeat(20)
-        assert not ctx.get(dut.counted)
-        await bench.pulse(ctx, dut.layer_done)
-        assert ctx.get(dut.counted)
+        assert not ctx.get(dut.profiling.counted)
+        await bench.pulse(ctx, dut.post.done)
+        assert ctx.get(dut.profiling.counted)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
 
@@ -325,7 +325,7 @@ def test_nothing_happens_without_run():
 
     async def testbench(ctx):
         ctx.set(dut.layers, 1)
-        ctx.set(dut.count, 1)
+        ctx.set(dut.run.count, 1)
         for _ in range(30):
             await ctx.tick()
 
@@ -340,13 +340,13 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
 
     async def testbench(ctx):
         for _ in range(6):
-            ctx.set(dut.ifmap_ready, 1)
+            ctx.set(dut.ifmap.ready, 1)
             await bench.run(ctx, 1)
             for _ in range(dice.randrange(1, 30)):
                 await ctx.tick()
             if dice.random() < 0.5:
-                await bench.pulse(ctx, dut.feeder_done)
-            ctx.set(dut.run, 0)
+                await bench.pulse(ctx, dut.feeder.done)
+            ctx.set(dut.run.active, 0)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
@@ -357,7 +357,7 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
             await bench.play_layer(ctx, dice.randrange(2, 9), dice.randrange(1, 20))
         for _ in range(10):
             await ctx.tick()
-        assert ctx.get(dut.idle)
+        assert ctx.get(dut.report.idle)
 
     simulate(ResetInserter(reset)(dut), testbench, background=[bench.watch, bench.memory])
     assert bench.fields("start") == [{name: getattr(fields, name) for name in FEEDER} for fields in bench.program]

@@ -42,8 +42,8 @@ def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_shar
         shown, waiting, waited, before = 0, None, 0, None
         for _ in range(600):
             word, read = int(rng.integers(0, 16)), bool(rng.integers(0, 2))
-            ctx.set(dut.addresses, [word] * parts_of(config))
-            ctx.set(dut.read, read)
+            ctx.set(dut.words.addresses, [word] * parts_of(config))
+            ctx.set(dut.words.read, read)
             results = random_write() if rng.random() < write_share * 0.8 else None
             waiting = waiting or (random_write() if rng.random() < write_share else None)
             for port, write in ((dut.results, results), (dut.ifmap, waiting)):
@@ -58,7 +58,7 @@ def test_reads_and_writes_of_both_writers_in_every_cycle(rows, lanes, write_shar
             before = results or waiting
             waiting = waiting if results else None
             await ctx.tick()
-            assert ctx.get(dut.word) == shown
+            assert ctx.get(dut.words.word) == shown
         assert waited > 20
 
     simulate(dut, testbench)
@@ -80,8 +80,8 @@ def test_single_port_banks_give_way_to_results_then_to_reads(rows, lanes, rng):
         refused, waited, in_parallel = 0, 0, 0
         for _ in range(1500):
             word, read = int(rng.integers(0, 16)), bool(rng.integers(0, 2))
-            ctx.set(dut.addresses, [word] * parts_of(config))
-            ctx.set(dut.read, read)
+            ctx.set(dut.words.addresses, [word] * parts_of(config))
+            ctx.set(dut.words.read, read)
             results = random_write() if rng.random() < 0.4 else None
             waiting = waiting or (random_write() if rng.random() < 0.8 else None)
             for port, write in ((dut.results, results), (dut.ifmap, waiting)):
@@ -89,7 +89,7 @@ def test_single_port_banks_give_way_to_results_then_to_reads(rows, lanes, rng):
                 ctx.set(port.payload, payload(config, *(write or random_write())))
             assert ctx.get(dut.results.ready) == 1
             granted = not (results and results[0] // 8 == word // 8)
-            assert ctx.get(dut.granted) == granted
+            assert ctx.get(dut.words.granted) == granted
             refused += read and not granted
             shown = to_word(reference.data[word]) if read and granted else shown
             if results:
@@ -103,7 +103,7 @@ def test_single_port_banks_give_way_to_results_then_to_reads(rows, lanes, rng):
                     reference.write(*waiting)
                     waiting = None
             await ctx.tick()
-            assert ctx.get(dut.word) == shown
+            assert ctx.get(dut.words.word) == shown
         assert refused > 20 and waited > 20 and in_parallel > 20
 
     simulate(dut, testbench)
@@ -125,10 +125,10 @@ def test_reset_keeps_the_words(single_port, rng):
         ctx.set(reset, 1)
         await ctx.tick()
         ctx.set(reset, 0)
-        ctx.set(dut.read, 1)
+        ctx.set(dut.words.read, 1)
         for word, data in enumerate(words):
-            ctx.set(dut.addresses, [word] * parts_of(config))
+            ctx.set(dut.words.addresses, [word] * parts_of(config))
             await ctx.tick()
-            assert ctx.get(dut.word) == to_word(data)
+            assert ctx.get(dut.words.word) == to_word(data)
 
     simulate(ResetInserter(reset)(dut), testbench)

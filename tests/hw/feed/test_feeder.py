@@ -84,21 +84,21 @@ class Memory:
         self.data = rng.integers(-128, 128, (CONFIG.activation_words, CONFIG.rows), dtype=np.int8)
 
     async def serve(self, ctx) -> None:
-        dut = self.dut
-        async for *_, read, granted, addresses in ctx.tick().sample(dut.read, dut.granted, dut.addresses):
+        dut, port = self.dut, self.dut.memory
+        async for *_, read, granted, addresses in ctx.tick().sample(port.read, port.granted, port.addresses):
             if read and granted:
                 assert len(set(addresses)) == 1
-                ctx.set(dut.word, to_word(self.data[addresses[0]]))
+                ctx.set(dut.memory.word, to_word(self.data[addresses[0]]))
             if self.refusals:
-                ctx.set(dut.granted, self.rng.random() >= self.refusals)
+                ctx.set(dut.memory.granted, self.rng.random() >= self.refusals)
 
 
 async def start(ctx, dut: WindowFeeder, fields: Descriptor) -> None:
-    ctx.set(dut.fields, {name: getattr(fields, name) for name in NAMES})
+    ctx.set(dut.layer.fields, {name: getattr(fields, name) for name in NAMES})
     await ctx.tick()
-    ctx.set(dut.start, 1)
+    ctx.set(dut.layer.start, 1)
     await ctx.tick()
-    ctx.set(dut.start, 0)
+    ctx.set(dut.layer.start, 0)
 
 
 async def check_layers(ctx, dut: WindowFeeder, memory: Memory, program: list, pauses: float, dice: Random) -> None:
@@ -111,7 +111,7 @@ async def check_layers(ctx, dut: WindowFeeder, memory: Memory, program: list, pa
             ready = dice.random() >= pauses
             ctx.set(dut.out.ready, ready)
             taken = ready and ctx.get(dut.out.valid)
-            assert ctx.get(dut.done) == (taken and len(got) == len(expected) - 1)
+            assert ctx.get(dut.layer.done) == (taken and len(got) == len(expected) - 1)
             if taken:
                 got.append(parts(ctx.get(dut.out.payload)))
             await ctx.tick()
@@ -258,7 +258,7 @@ def test_a_layer_of_more_pixels_than_accumulators_ends(name, rng, dice):
             await start(ctx, dut, descriptor(rows_last=4, **{name: asked}))
             ctx.set(dut.out.ready, 1)
             words = 0
-            while not ctx.get(dut.done):
+            while not ctx.get(dut.layer.done):
                 words += ctx.get(dut.out.valid)
                 await ctx.tick()
             assert words + 1 == counted
@@ -282,9 +282,9 @@ def test_first_word_2_cycles_after_start_then_a_word_a_cycle(rng):
             await ctx.tick()
             for number, word in enumerate(expected):
                 assert ctx.get(dut.out.valid) and parts(ctx.get(dut.out.payload)) == word
-                assert ctx.get(dut.done) == (number == len(expected) - 1)
+                assert ctx.get(dut.layer.done) == (number == len(expected) - 1)
                 await ctx.tick()
-            assert not ctx.get(dut.out.valid) and not ctx.get(dut.read)
+            assert not ctx.get(dut.out.valid) and not ctx.get(dut.memory.read)
 
     simulate(dut, testbench, background=[memory.serve])
 
@@ -323,7 +323,7 @@ def test_reset_in_mid_layer_followed_by_a_right_one(rng, dice):
                 ctx.set(reset, 1)
                 await ctx.tick()
                 ctx.set(reset, 0)
-                assert not ctx.get(dut.out.valid) and not ctx.get(dut.read)
+                assert not ctx.get(dut.out.valid) and not ctx.get(dut.memory.read)
                 await check_layers(ctx, dut, memory, [fields], 0.1, dice)
 
     simulate(ResetInserter(reset)(dut), testbench, background=[memory.serve])

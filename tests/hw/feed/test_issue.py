@@ -54,20 +54,20 @@ class Bench:
         ctx.set(
             dut.words.payload, {"data": data, "swap": swap, "tag": {"last": last, "shift": 1, "pixel_last": pixel_last}}
         )
-        ctx.set(dut.full, full)
+        ctx.set(dut.tiles.full, full)
         ctx.set(dut.held, self.held)
         ctx.set(dut.retired, arrives == 2)
-        seen = [name for name in EVENTS if ctx.get(dut.events[name])]
+        seen = [name for name in EVENTS if ctx.get(dut.report.events[name])]
         assert seen == [self.why(valid, swap, last, full)], self.now
         issue = seen == ["compute"]
         if issue:
             self.pixels.append((self.now, pixel_last))
-        assert ctx.get(dut.issue) == ctx.get(dut.words.ready) == issue
-        assert ctx.get(dut.swap) == (issue and swap)
-        assert ctx.get(dut.busy) == (self.inside > 0)
+        assert ctx.get(dut.out.valid) == ctx.get(dut.words.ready) == issue
+        assert ctx.get(dut.tiles.swap) == (issue and swap)
+        assert ctx.get(dut.report.busy) == (self.inside > 0)
         if issue:
-            assert (ctx.get(dut.word.data), ctx.get(dut.word.swap), ctx.get(dut.word.tag.last)) == (data, swap, last)
-            assert ctx.get(dut.word.tag.shift) == 1
+            word = ctx.get(dut.out.payload)
+            assert (word.data, word.swap, word.tag.last, word.tag.shift) == (data, swap, last, 1)
         await ctx.tick()
         self.full = (self.inside + (issue and last) + 1) * self.chunks + self.held > self.room
         self.held += (arrives > 0) - drain

@@ -134,8 +134,8 @@ async def receive_words(ctx, dut: Unfolder, config: Config, expected: list[tuple
 
 async def begin(ctx, dut: Unfolder, case: Case) -> None:
     ctx.set(dut.header, {name: value for name, value in case.header.items() if name != "rows"})
-    ctx.set(dut.count, len(case.beats) // case.header["batch"])
-    ctx.set(dut.run, 1)
+    ctx.set(dut.run.count, len(case.beats) // case.header["batch"])
+    ctx.set(dut.run.active, 1)
 
 
 async def pulse(ctx, signal) -> None:
@@ -166,18 +166,18 @@ def test_random_windows_become_the_interpreters_words(attempt, config, pauses, r
     async def read(ctx):
         for words in case.words:
             await receive_words(ctx, dut, config, words, pauses, Random(dice.random()))
-            await until(ctx, dut.ready)
+            await until(ctx, dut.unfolded.ready)
             for _ in range(dice.randrange(3)):
                 await ctx.tick()
-            await pulse(ctx, dut.take)
-            assert not ctx.get(dut.ready)
+            await pulse(ctx, dut.unfolded.take)
+            assert not ctx.get(dut.unfolded.ready)
             ctx.set(dut.out.ready, 1)
             for _ in range(dice.randrange(10)):
                 assert not ctx.get(dut.out.valid)
                 await ctx.tick()
             ctx.set(dut.out.ready, 0)
-            await pulse(ctx, dut.release)
-        assert ctx.get(dut.never)
+            await pulse(ctx, dut.unfolded.release)
+        assert ctx.get(dut.report.never)
 
     simulate(dut, write, read, background=[partial(check_stable, stream=dut.out)])
 
@@ -207,9 +207,9 @@ def test_every_count_may_be_as_large_as_the_buffer(config, shape, kernel, rng):
     async def read(ctx):
         for words in case.words:
             await receive_words(ctx, dut, config, words)
-            await until(ctx, dut.ready)
-            await pulse(ctx, dut.take)
-            await pulse(ctx, dut.release)
+            await until(ctx, dut.unfolded.ready)
+            await pulse(ctx, dut.unfolded.take)
+            await pulse(ctx, dut.unfolded.release)
 
     simulate(dut, write, read)
 
@@ -228,9 +228,9 @@ def test_a_header_that_asks_for_more_than_the_buffer_ends(name, value, rng):
         for beats in case.beats:
             await send(ctx, dut.ifmap, beats)
             ctx.set(dut.out.ready, 1)
-            await until(ctx, dut.ready)
-            await pulse(ctx, dut.take)
-            await pulse(ctx, dut.release)
+            await until(ctx, dut.unfolded.ready)
+            await pulse(ctx, dut.unfolded.take)
+            await pulse(ctx, dut.unfolded.release)
 
     simulate(dut, testbench)
 
@@ -262,9 +262,9 @@ def test_cycles_are_ifmap_beats_and_run_parts_and_crossings_and_3(config, shape,
             await ctx.tick()
         ctx.set(dut.ifmap.valid, 0)
         for _ in range(whole + crossings + 3):
-            assert not ctx.get(dut.ready)
+            assert not ctx.get(dut.unfolded.ready)
             await ctx.tick()
-        assert ctx.get(dut.ready)
+        assert ctx.get(dut.unfolded.ready)
 
     simulate(dut, testbench)
 
@@ -283,18 +283,18 @@ def test_the_next_ifmap_is_buffered_while_the_words_are_in_use(rng):
             if number:
                 ctx.set(dut.out.ready, 1)
                 for _ in range(20):
-                    assert not ctx.get(dut.out.valid) and ctx.get(dut.never) == (number == 2)
+                    assert not ctx.get(dut.out.valid) and ctx.get(dut.report.never) == (number == 2)
                     await ctx.tick()
                 ctx.set(dut.out.ready, 0)
                 if number == 1:
-                    await pulse(ctx, dut.take)
-                    assert ctx.get(dut.never)
-                await pulse(ctx, dut.release)
-                assert not ctx.get(dut.never)
+                    await pulse(ctx, dut.unfolded.take)
+                    assert ctx.get(dut.report.never)
+                await pulse(ctx, dut.unfolded.release)
+                assert not ctx.get(dut.report.never)
             await receive_words(ctx, dut, config, words)
-            await until(ctx, dut.ready)
+            await until(ctx, dut.unfolded.ready)
             if number == 1:
-                await pulse(ctx, dut.take)
+                await pulse(ctx, dut.unfolded.take)
 
     simulate(dut, testbench)
 
@@ -309,15 +309,15 @@ def test_a_release_before_the_take_loses_no_ifmap(rng):
         await begin(ctx, dut, case)
         await send(ctx, dut.ifmap, case.beats[0])
         await receive_words(ctx, dut, config, case.words[0])
-        await until(ctx, dut.ready)
-        await pulse(ctx, dut.release)
+        await until(ctx, dut.unfolded.ready)
+        await pulse(ctx, dut.unfolded.release)
         await send(ctx, dut.ifmap, case.beats[1])
         ctx.set(dut.out.ready, 1)
         for _ in range(10):
-            assert ctx.get(dut.ready) and not ctx.get(dut.out.valid)
+            assert ctx.get(dut.unfolded.ready) and not ctx.get(dut.out.valid)
             await ctx.tick()
         ctx.set(dut.out.ready, 0)
-        await pulse(ctx, dut.take)
+        await pulse(ctx, dut.unfolded.take)
         await receive_words(ctx, dut, config, case.words[1])
 
     simulate(dut, testbench)
@@ -329,21 +329,21 @@ def test_nothing_is_taken_before_run_and_after_the_last_ifmap(rng):
     case = case_of(rng, config, copy((2, 2, 4)), 1)
 
     async def testbench(ctx):
-        ctx.set(dut.count, 1)
+        ctx.set(dut.run.count, 1)
         ctx.set(dut.ifmap.valid, 1)
         ctx.set(dut.out.ready, 1)
         await ctx.tick()
         assert not ctx.get(dut.ifmap.ready)
         await begin(ctx, dut, case)
-        assert not ctx.get(dut.never)
+        assert not ctx.get(dut.report.never)
         await send(ctx, dut.ifmap, case.beats[0])
-        await until(ctx, dut.ready)
+        await until(ctx, dut.unfolded.ready)
         ctx.set(dut.ifmap.valid, 1)
         for _ in range(3):
-            assert not ctx.get(dut.ifmap.ready) and not ctx.get(dut.never)
+            assert not ctx.get(dut.ifmap.ready) and not ctx.get(dut.report.never)
             await ctx.tick()
-        await pulse(ctx, dut.take)
-        assert ctx.get(dut.never)
+        await pulse(ctx, dut.unfolded.take)
+        assert ctx.get(dut.report.never)
 
     simulate(dut, testbench)
 
@@ -357,7 +357,7 @@ def test_a_wrong_length_is_told_in_the_cycle_after_it_shows(last_at, rng):
 
     async def watch(ctx):
         taken = False
-        async for *_, bad, valid, ready in ctx.tick().sample(dut.bad_length, dut.ifmap.valid, dut.ifmap.ready):
+        async for *_, bad, valid, ready in ctx.tick().sample(dut.report.bad_length, dut.ifmap.valid, dut.ifmap.ready):
             if taken:
                 told.append(bad)
             else:
@@ -387,14 +387,14 @@ def test_reset_while_filling_and_while_unfolding(rng):
             await send(ctx, dut.ifmap, case.beats[0] if taken else case.beats[0][:4])
             await receive(ctx, dut.out, taken)
             ctx.set(reset, 1)
-            ctx.set(dut.run, 0)
+            ctx.set(dut.run.active, 0)
             await ctx.tick()
             ctx.set(reset, 0)
-            assert not ctx.get(dut.out.valid) and not ctx.get(dut.ready)
+            assert not ctx.get(dut.out.valid) and not ctx.get(dut.unfolded.ready)
             await begin(ctx, dut, case)
             await send(ctx, dut.ifmap, case.beats[0])
             await receive_words(ctx, dut, config, case.words[0])
-            ctx.set(dut.run, 0)
+            ctx.set(dut.run.active, 0)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)

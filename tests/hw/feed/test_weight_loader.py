@@ -36,8 +36,8 @@ def name(config: Config) -> str:
 
 async def begin(ctx, dut: WeightLoader, layers: int, count: int) -> None:
     ctx.set(dut.layers, layers)
-    ctx.set(dut.count, count)
-    ctx.set(dut.run, 1)
+    ctx.set(dut.run.count, count)
+    ctx.set(dut.run.active, 1)
 
 
 @pytest.mark.parametrize(("in_pauses", "swap_pauses"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7), (0.3, 0.3)])
@@ -50,11 +50,11 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
 
     async def testbench(ctx):
         await begin(ctx, dut, len(program.descriptors), 2)
-        assert not ctx.get(dut.idle)
+        assert not ctx.get(dut.report.idle)
         await array.take(ctx, program.groups * 2, swap_pauses, dice)
         for _ in range(3):
             await ctx.tick()
-        assert ctx.get(dut.idle) and ctx.get(dut.inferences) == 2 and not ctx.get(dut.full)
+        assert ctx.get(dut.report.idle) and ctx.get(dut.inferences) == 2 and not ctx.get(dut.tiles.full)
         ctx.set(dut.parameters.valid, 1)
         assert not ctx.get(dut.parameters.ready)
 
@@ -117,8 +117,8 @@ def test_the_largest_number_of_k_blocks(fold, kblocks, tiles):
     async def testbench(ctx):
         await begin(ctx, dut, 2, 1)
         ctx.set(dut.parameters.valid, 1)
-        ctx.set(dut.swap, 1)
-        async for *_, tile, lanes in ctx.tick().sample(dut.full, dut.entries.biases):
+        ctx.set(dut.tiles.swap, 1)
+        async for *_, tile, lanes in ctx.tick().sample(dut.tiles.full, dut.entries.biases):
             full.append(tile)
             if any(full) and lanes:
                 break
@@ -136,27 +136,27 @@ def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
     async def testbench(ctx):
         await begin(ctx, dut, 1, 1)
         for number in range(2):
-            await ctx.tick().until(dut.full)
+            await ctx.tick().until(dut.tiles.full)
             array.expected.append(program.groups[number].tiles[0])
-            ctx.set(dut.swap, 1)
+            ctx.set(dut.tiles.swap, 1)
             await ctx.tick()
-            ctx.set(dut.swap, 0)
+            ctx.set(dut.tiles.swap, 0)
         for _ in range(20):
-            assert not ctx.get(dut.parameters.ready) and ctx.get(dut.waits)
+            assert not ctx.get(dut.parameters.ready) and ctx.get(dut.report.waits)
             await ctx.tick()
         array.check_entries(0, program.groups[0])
         array.check_entries(1, program.groups[1])
-        ctx.set(dut.group_done, 1)
+        ctx.set(dut.entries.done, 1)
         await ctx.tick()
-        ctx.set(dut.group_done, 0)
-        assert ctx.get(dut.parameters.ready) and not ctx.get(dut.waits)
-        await ctx.tick().until(dut.full)
+        ctx.set(dut.entries.done, 0)
+        assert ctx.get(dut.parameters.ready) and not ctx.get(dut.report.waits)
+        await ctx.tick().until(dut.tiles.full)
         array.check_entries(1, program.groups[1])
         array.check_entries(2, program.groups[2])
         array.expected.append(program.groups[2].tiles[0])
-        ctx.set(dut.swap, 1)
+        ctx.set(dut.tiles.swap, 1)
         await ctx.tick()
-        ctx.set(dut.swap, 0)
+        ctx.set(dut.tiles.swap, 0)
         await array.settle(ctx)
 
     simulate(
@@ -207,10 +207,10 @@ def check_bad_descriptor(config: Config, layer: int, fields: dict[str, int], rng
     async def testbench(ctx):
         await begin(ctx, dut, 2, 1)
         ctx.set(dut.parameters.valid, 1)
-        ctx.set(dut.swap, 1)
+        ctx.set(dut.tiles.swap, 1)
         for _ in range(layer_beats * 2 + 30):
             await ctx.tick()
-        assert not ctx.get(dut.parameters.ready) and not ctx.get(dut.idle)
+        assert not ctx.get(dut.parameters.ready) and not ctx.get(dut.report.idle)
 
     simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
     assert len(array.bad) == 1
@@ -230,7 +230,7 @@ def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, 
 
     async def testbench(ctx):
         await begin(ctx, dut, 1, 1)
-        ctx.set(dut.swap, 1)
+        ctx.set(dut.tiles.swap, 1)
         await send(ctx, dut.parameters, beats)
         await ctx.tick().repeat(2)
 
@@ -251,15 +251,15 @@ def test_reset_at_any_time_clears_the_shadow_registers_and_is_followed_by_a_righ
             await begin(ctx, dut, len(program.descriptors), 1)
             ctx.set(dut.parameters.valid, 1)
             for _ in range(dice.randrange(1, 120)):
-                ctx.set(dut.swap, ctx.get(dut.full))
+                ctx.set(dut.tiles.swap, ctx.get(dut.tiles.full))
                 await ctx.tick()
-            ctx.set(dut.swap, 0)
+            ctx.set(dut.tiles.swap, 0)
             ctx.set(dut.parameters.valid, 0)
-            ctx.set(dut.run, 0)
+            ctx.set(dut.run.active, 0)
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
-            assert not ctx.get(dut.full)
+            assert not ctx.get(dut.tiles.full)
             await ctx.tick()
         array.bad.clear()
         go.append(True)

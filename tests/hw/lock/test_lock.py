@@ -38,8 +38,8 @@ def sections_of(rng, config: Config, key: bytes, lengths: list[int]) -> tuple[li
 
 
 async def start(ctx, dut: wiring.Component, key: bytes) -> None:
-    ctx.set(dut.key, int.from_bytes(key.ljust(32, b"\x5a"), "little"))
-    ctx.set(dut.key_bytes, len(key))
+    ctx.set(dut.key.value, int.from_bytes(key.ljust(32, b"\x5a"), "little"))
+    ctx.set(dut.key.size, len(key))
     ctx.set(dut.start, 1)
     await ctx.tick()
     ctx.set(dut.start, 0)

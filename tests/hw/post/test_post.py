@@ -81,7 +81,7 @@ class Bench:
     async def check(self, ctx) -> None:
         dut = self.dut
         async for *_, valid, out, group_done, layer_done, retired in ctx.tick().sample(
-            dut.out_valid, dut.out, dut.group_done, dut.layer_done, dut.retired
+            dut.results.valid, dut.results.payload, dut.entries.done, dut.layer.done, dut.retired
         ):
             assert bool(valid) == (self.now in self.due), self.now
             if valid:
@@ -133,10 +133,10 @@ class Bench:
         for index, layer in enumerate(layers):
             while self.layers_done < index:
                 await ctx.tick()
-            ctx.set(dut.fields, layer.fields)
-            ctx.set(dut.start, 1)
+            ctx.set(dut.layer.fields, layer.fields)
+            ctx.set(dut.layer.start, 1)
             await ctx.tick()
-            ctx.set(dut.start, 0)
+            ctx.set(dut.layer.start, 0)
             groups, windows, size, _ = layer.totals.shape
             for group in range(groups):
                 number += 1
@@ -147,9 +147,9 @@ class Bench:
                         await ctx.tick()
                     self._expect(layer, group, window, pixel)
                     for col, total in enumerate(layer.totals[group, window, pixel].tolist()):
-                        ctx.set(dut.totals[col], total)
+                        ctx.set(dut.totals.payload.columns[col], total)
                     ctx.set(
-                        dut.tag,
+                        dut.totals.payload.tag,
                         {
                             "first": int(self.rng.integers(0, 2)),
                             "last": 1,
@@ -158,10 +158,10 @@ class Bench:
                             "pixel_last": (window, pixel) == (windows - 1, size - 1),
                         },
                     )
-                    ctx.set(dut.valid, 1)
+                    ctx.set(dut.totals.valid, 1)
                     await ctx.tick()
-                    ctx.set(dut.valid, 0)
-                    ctx.set(dut.totals.as_value(), 0)
+                    ctx.set(dut.totals.valid, 0)
+                    ctx.set(dut.totals.payload.columns.as_value(), 0)
                     for _ in range(period - 1):
                         await ctx.tick()
         while self.now <= max(self.pulses):
@@ -239,21 +239,21 @@ def test_words_of_one_chunk_are_addressed_like_those_of_many():
     words = []
 
     async def watch(ctx):
-        async for *_, valid, out in ctx.tick().sample(dut.out_valid, dut.out):
+        async for *_, valid, out in ctx.tick().sample(dut.results.valid, dut.results.payload):
             if valid:
                 words.append((out.word, out.keep, out.last))
 
     async def testbench(ctx):
-        ctx.set(dut.fields, {"destination": 20, "pixel_words": 3, "lo": -128, "hi": 127, "last_columns": 3})
-        ctx.set(dut.start, 1)
+        ctx.set(dut.layer.fields, {"destination": 20, "pixel_words": 3, "lo": -128, "hi": 127, "last_columns": 3})
+        ctx.set(dut.layer.start, 1)
         await ctx.tick()
-        ctx.set(dut.start, 0)
+        ctx.set(dut.layer.start, 0)
         for final in (0, 1):
             for last in (0, 1):
-                ctx.set(dut.tag, {"last": 1, "final": final, "window_last": 1, "pixel_last": last})
-                ctx.set(dut.valid, 1)
+                ctx.set(dut.totals.payload.tag, {"last": 1, "final": final, "window_last": 1, "pixel_last": last})
+                ctx.set(dut.totals.valid, 1)
                 await ctx.tick()
-                ctx.set(dut.valid, 0)
+                ctx.set(dut.totals.valid, 0)
                 await ctx.tick()
         await ctx.tick().repeat(dut.latency)
 
@@ -272,12 +272,12 @@ def test_reset_in_mid_layer_followed_by_a_right_one(config, rng):
 
     async def disturb(ctx) -> None:
         """The bank turns, and a window begins; the reset comes while its pixels are inside."""
-        ctx.set(dut.fields, {"lo": 127, "hi": 127})
+        ctx.set(dut.layer.fields, {"lo": 127, "hi": 127})
         for number in range(6):
-            ctx.set(dut.tag, {"last": 1, "pixel_last": number == 0})
-            ctx.set(dut.valid, 1)
+            ctx.set(dut.totals.payload.tag, {"last": 1, "pixel_last": number == 0})
+            ctx.set(dut.totals.valid, 1)
             await ctx.tick()
-            ctx.set(dut.valid, 0)
+            ctx.set(dut.totals.valid, 0)
             await ctx.tick().repeat(period - 1)
         await ctx.tick().repeat(2)
         ctx.set(reset, 1)

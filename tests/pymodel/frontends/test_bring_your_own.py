@@ -70,7 +70,7 @@ def networks(folder) -> dict[str, tuple[Network, fx.GraphModule]]:
     found = {}
     for name in PIXELS:
         program = torch.export.load(folder / f"{name}.pt2")
-        converted = convert(program, _tensor(_real(folder, name, "train")[0]))
+        converted = convert(program, _tensor(_real(folder, name, "train")[0])).graph
         found[name] = from_pt2e(converted, name), converted
     return found
 

@@ -43,10 +43,17 @@ def test_bits_that_an_entry_does_not_define_are_random():
     assert changes.tolist() == [0xFFC0_8000_FF00_0000] + 3 * [0xFFFF_FFFF_FFFF_FFFF]
 
 
+@pytest.mark.parametrize("bias", [-(1 << 31), -(1 << 23) - 1, 1 << 23, 588_245_967, (1 << 31) - 1])
+def test_a_bias_of_a_narrow_layer_counts_modulo_2_to_24(bias):
+    """As the sums that it is added to do."""
+    entries = Entries(np.array([bias], np.int32), np.array([1 << 15]), np.array([1]))
+    data = entry.encode(entries, 24, 1, np.random.default_rng(1))
+    assert int.from_bytes(data[0, :3].tobytes(), "little") == bias % (1 << 24)
+
+
 @pytest.mark.parametrize(
     ("values", "rule"),
     [
-        ((1 << 23, 1 << 15, 1), r"bias must be -8388608\.\.8388607 \(24 bits\), not 8388608"),
         ((0, 1 << 16, 1), r"multiplier must be 0\.\.32767 \(15 bits\), not 32768"),
         ((0, 0, 1), r"multiplier must be 0\.\.32767 \(15 bits\), not -32768"),
         ((0, 1 << 15, 65), r"shift_1 must be 0\.\.63 \(6 bits\), not 64"),

@@ -25,13 +25,13 @@ def test_cifar_is_centred():
 def test_real_numbers_round_half_to_even_and_saturate():
     images = np.array([0.125, 0.375, -100.0], np.float32).reshape(1, 1, 3, 1)
     assert preprocess.quantise_input(NETWORK, images).ravel().tolist() == [-10, -8, -128]
-    assert preprocess.quantise(NETWORK.input, np.array([1e9])).tolist() == [127]
+    assert NETWORK.input.quantise(np.array([1e9])).tolist() == [127]
 
 
 def test_dequantise_undoes_quantise():
     q = np.arange(-128, 128).astype(np.int8)
     quantisation = Quantisation(0.1737, 22)
-    assert np.array_equal(preprocess.quantise(quantisation, preprocess.dequantise(quantisation, q)), q)
+    assert np.array_equal(quantisation.quantise(quantisation.dequantise(q)), q)
 
 
 @pytest.mark.parametrize(

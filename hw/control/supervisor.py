@@ -1,0 +1,103 @@
+"""Supervisor: what the datapath tells becomes errors, the end of a run, and status."""
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from deeplock.hw.basics.bundles import Run
+from deeplock.hw.control.control import Control
+from deeplock.hw.control.loadable_port import LoadControl
+from deeplock.hw.control.registers import ControlRegisters
+from deeplock.hw.control.sequencer import SequencerReport
+from deeplock.hw.feed.issue import IssueReport
+from deeplock.hw.feed.unfold import UnfolderReport
+from deeplock.hw.feed.weight_loader import LoaderReport
+from deeplock.pymodel.spec.registers import Error
+
+__all__ = ["Supervisor"]
+
+
+class Supervisor(wiring.Component):
+    """Control between register file and datapath.
+
+    Latency: what the datapath finds wrong, and that it has finished, is heeded a cycle later, as it comes from all over the
+    core.
+
+    locks   as of Control
+
+    Members:
+        registers   the register file
+        loading     the loadable port
+        sequencer, loader, unfolder, issue   what each tells of itself
+        flushing    a packet gate drops beats
+        delivering  the ofmap buffer holds beats
+        run         to the datapath
+        begin       pulse: a run begins in the next cycle
+        start       pulse: its first cycle
+        going       a run goes on, but for its last cycle
+        stop        pulse: to ports and packet gates, as of Control
+        clear       to the datapath, as of Control
+    """
+
+    def __init__(self, locks: bool):
+        self._locks = locks
+        super().__init__(
+            {
+                "registers": In(ControlRegisters()),
+                "loading": Out(LoadControl()),
+                "sequencer": In(SequencerReport()),
+                "loader": In(LoaderReport()),
+                "unfolder": In(UnfolderReport()),
+                "issue": In(IssueReport()),
+                "flushing": In(1),
+                "delivering": In(1),
+                "run": Out(Run()),
+                "begin": Out(1),
+                "start": Out(1),
+                "going": Out(1),
+                "stop": Out(1),
+                "clear": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.control = control = Control(self._locks)
+        registers, loader, sequencer = self.registers, self.loader, self.sequencer
+        # the program asks for what will not come: weights after a group's or the program's last, an ifmap after the last
+        no_weights = self.issue.events.weights & (loader.idle | (loader.waits & ~self.issue.busy))
+        no_ifmap = sequencer.waits_for_ifmap & self.unfolder.never
+        stuck = Signal()  # a cycle later, as it stays so
+        m.d.sync += stuck.eq(control.run & (no_weights | no_ifmap))
+        bad = control.run & (loader.bad | sequencer.bad | stuck)
+        finished = Signal()  # a cycle later, as it goes on to all over the core
+        m.d.sync += finished.eq(control.run & sequencer.idle & ~self.delivering)
+        m.d.comb += [
+            control.command.eq(registers.command),
+            control.keyed.eq(registers.keyed & ~registers.zeroise),
+            control.zeroise_at_end.eq(registers.zeroise_at_end),
+            control.loaded.eq(self.loading.loaded),
+            control.loading.eq(self.loading.loading),
+            control.flushing.eq(self.flushing),
+            control.finished.eq(finished),
+            registers.status.eq(control.status),
+            self.loading.load.eq(control.load),
+            self.run.active.eq(control.run),
+            self.run.count.eq(registers.count),
+            self.begin.eq(control.begin),
+            self.going.eq(control.run & ~finished),
+            self.stop.eq(control.stop),
+            self.clear.eq(control.clear),
+        ]
+        m.d.sync += self.start.eq(control.begin)
+        # a cycle later, as it comes from all over the core; until then `keyed` counts no more
+        m.d.sync += registers.zeroise.eq(control.zeroise)
+        with m.If(self.loading.error.any()):
+            m.d.comb += control.errors.eq(self.loading.error)
+        with m.Elif(control.run & self.unfolder.bad_length):
+            m.d.comb += control.errors.eq(Error.IFMAP_LENGTH)
+        with m.Elif(bad):
+            m.d.comb += control.errors.eq(Error.BAD_DESCRIPTOR)
+        with m.Elif(registers.bad_key_size):
+            m.d.comb += control.errors.eq(Error.BAD_KEY_SIZE)
+        return m

@@ -1,0 +1,62 @@
+"""Ofmap buffer: where results go."""
+
+from amaranth import Cat, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from deeplock.hw.basics.layouts import beat_layout
+from deeplock.hw.feed.activation_memory import write_layout
+from deeplock.hw.post.post import result_layout
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["OFMAP_BEATS", "OfmapBuffer"]
+
+OFMAP_BEATS = 32
+"""Its depth: more than the results that can be on their way through array and post-processor."""
+
+
+class OfmapBuffer(wiring.Component):
+    """Passes a layer's results on to the activation memory or, `to_stream`, keeps them for the ofmap stream.
+
+    Latency: 0 cycles to the activation memory, 2 to the stream. Throughput: one result a cycle; that there is room for it is up
+    to the issue stage.
+
+    Members:
+        results     from the post-processor
+        to_stream   of the layer that runs: its results are the ofmap
+        last_layer  of the layer that runs: its last result ends the packet
+        words       into the activation memory, always ready
+        ofmap       the ofmap stream
+        level       beats inside
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "results": In(stream.Signature(result_layout(config), always_ready=True)),
+                "to_stream": In(1),
+                "last_layer": In(1),
+                "words": Out(stream.Signature(write_layout(config))),
+                "ofmap": Out(stream.Signature(beat_layout(config.lanes, keep=True))),
+                "level": Out(range(OFMAP_BEATS + 1)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        result, word = self.results.payload, self.words.payload
+        width = self.ofmap.payload.shape().size
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=width, depth=OFMAP_BEATS)
+        m.d.comb += [
+            self.words.valid.eq(self.results.valid & ~self.to_stream),
+            word.word.eq(result.word),
+            word.chunks.eq(1 << result.chunk),
+            *(part.eq(result.data) for part in word.data),
+            fifo.w_stream.valid.eq(self.results.valid & self.to_stream),
+            fifo.w_stream.payload.eq(Cat(result.data, result.keep, result.last & self.last_layer)),
+            self.level.eq(fifo.level),
+        ]
+        connect(m, fifo.r_stream, flipped(self.ofmap))
+        return m

@@ -1,0 +1,177 @@
+"""Whether a network computes what the user's program does: each step from the one to the other held against PyTorch.
+
+Reading a graph wrongly is the worst fault, since golden model, reference and RTL then agree on the wrong thing. The
+error of int8 against float cannot tell it, because quantisation alone makes such errors. So two steps are judged:
+
+- in float: the prepared graph, batch norms folded and operators moved, against the user's program;
+- in integers: each layer against PyTorch's quantised graph, given that graph's own int8 inputs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import fx
+from torch.utils._pytree import tree_leaves
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CLAMPS, MACS, POOLS
+from deeplock.pymodel.network import reference
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.spec.tensor import Quantisation
+
+__all__ = ["Agreement", "against_float", "batches", "graph_error", "layer_lsb"]
+
+GRAPH_ERROR = 1e-4
+"""Most that rewriting in float32 may change, relative to the largest output; rounding makes 1e-6 of it."""
+
+_QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+_LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a network and the program that it was made from agree on the calibration inputs.
+
+    graph_error  of the prepared graph against the program, both in float: largest difference over largest output
+    layer_lsb    of each layer, by name, against PyTorch's quantised graph: largest difference
+    output_lsb   of int8 against float: mean difference of the outputs, in units of the last bit
+    agreement    share (0..1) of outputs whose largest class is the same in int8 and in float
+    """
+
+    graph_error: float
+    layer_lsb: dict[str, int]
+    output_lsb: float
+    agreement: float
+
+
+def batches(graph: fx.GraphModule, inputs: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The inputs in batches that the exported graph takes."""
+    size = graph.graph.find_nodes(op="placeholder")[0].meta["val"].shape[0]
+    yield from inputs.split(size if isinstance(size, int) else _BATCH)
+
+
+def graph_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Largest difference of two graphs' outputs, relative to the largest output; `DeeplockError` above GRAPH_ERROR."""
+    error = float((found - expected).abs().max() / (expected.abs().max() or 1))
+    if not error <= GRAPH_ERROR:
+        raise DeeplockError(
+            f"preparing the network for quantisation changed it: its outputs in float differ by {error:.2g} of the "
+            f"largest, must be at most {GRAPH_ERROR:g}"
+        )
+    return error
+
+
+@dataclass(frozen=True, eq=False)
+class _Tensor:
+    """integers  float64 [n, channels, height, width], int8 values"""
+
+    integers: torch.Tensor
+    quantisation: Quantisation
+
+
+class _Quantised(fx.Interpreter):
+    """Runs PT2E's graph and keeps what it quantises, in order: its input and what each layer gives, and not flatten,
+    dropout and the like. Of how `pymodel.frontends.pt2e` reads the graph it knows nothing."""
+
+    def __init__(self, converted: fx.GraphModule) -> None:
+        super().__init__(converted)
+        self.kept: list[tuple[torch.Tensor, Quantisation]] = []
+
+    def run_node(self, n: fx.Node):
+        result = super().run_node(n)
+        made_by = n.args[0] if n.target is _QUANTISE else None
+        if isinstance(made_by, fx.Node) and (made_by.op == "placeholder" or made_by.target in _LAYERS):
+            _, scale, zero_point, *_ = n.args
+            self.kept.append((result, Quantisation(float(scale), int(zero_point))))  # pyright: ignore
+        return result
+
+
+def _expected(network: Network, converted: fx.GraphModule, images: torch.Tensor) -> dict[str, _Tensor]:
+    """PyTorch's integers of the input and every layer, by the network's names.
+
+    Those of the last layer are made from the graph's output, so that nothing behind it is overlooked.
+    """
+    interpreter, shapes = _Quantised(converted), output_shapes(network)
+    (output,) = tree_leaves(interpreter.run(images))
+    if len(interpreter.kept) != len(shapes):
+        raise DeeplockError(
+            f"the graph was misread: the network has {len(shapes) - 1} layers, PyTorch's quantised graph "
+            f"{len(interpreter.kept) - 1}"
+        )
+    found = {}
+    for (name, (height, width, channels)), (integers, quantisation) in zip(
+        shapes.items(), interpreter.kept, strict=True
+    ):
+        if name == network.layers[-1].name:
+            integers = (output.double() / quantisation.scale).round() + quantisation.zero_point
+        shape = (channels, height, width)
+        if tuple(integers.shape[1:]) not in (shape, (prod(shape),)):
+            raise DeeplockError(
+                f"layer {name} was misread: its output is {list(shape)}, that of PyTorch's quantised graph "
+                f"{list(integers.shape[1:])}"
+            )
+        found[name] = _Tensor(integers.double().reshape(-1, *shape), quantisation)
+    return found
+
+
+def _allowed(layer: Layer, tensors: dict[str, _Tensor]) -> torch.Tensor:
+    """LSB by which each output of a right layer may differ from PyTorch's.
+
+    1, because a value half-way between two is rounded up here and to even there, and the bias is whole. An addition's
+    weights hold the ratio of its scales to 7 bits: what that changes in the sum comes on top.
+    """
+    output = tensors[layer.name]
+    changed = torch.zeros_like(output.integers)
+    if isinstance(layer, Add):
+        inputs = [(tensors[name], weight) for name, weight in zip(layer.sources, layer.weights, strict=True)]
+        _, unit = max((tensor.quantisation.scale, tensor.quantisation.scale / weight) for tensor, weight in inputs)
+        for tensor, weight in inputs:
+            error = (weight * unit - tensor.quantisation.scale) / output.quantisation.scale
+            changed += error * (tensor.integers - tensor.quantisation.zero_point)
+    return 1 + changed.abs().floor()
+
+
+@torch.no_grad()
+def layer_lsb(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) -> dict[str, int]:
+    """Largest difference in LSB of every layer, by name, to the converted graph that the network was read from.
+
+    Each layer is given the graph's own integers, so that differences do not add up. `DeeplockError` names a layer that
+    differs by more than rounding can.
+
+    inputs  float32 [n, channels, height, width]
+    """
+    most = {layer.name: 0 for layer in network.layers}
+    for images in batches(converted, inputs):
+        tensors = _expected(network, converted, images)
+        integers = {name: tensor.integers for name, tensor in tensors.items()}
+        for layer in network.layers:
+            lsb = (reference.ofmaps(layer, *(integers[name] for name in layer.sources)) - integers[layer.name]).abs()
+            allowed = _allowed(layer, tensors)
+            worst = (lsb - allowed).argmax()
+            if lsb.flatten()[worst] > allowed.flatten()[worst]:
+                raise DeeplockError(
+                    f"layer {layer.name} was misread: it differs from PyTorch's quantised graph by "
+                    f"{lsb.flatten()[worst]:.0f} LSB, must be at most {allowed.flatten()[worst]:.0f}"
+                )
+            most[layer.name] = max(most[layer.name], int(lsb.max()))
+    return most
+
+
+def against_float(network: Network, inputs: torch.Tensor, expected: torch.Tensor) -> tuple[float, float]:
+    """What int8 costs: `output_lsb` and `agreement` of an `Agreement`.
+
+    inputs, expected  of the float network: float32 [n, channels, height, width] and [n, classes, ...]
+    """
+    last, error, same = network.layers[-1].name, 0.0, 0
+    for images, outputs in zip(inputs.split(_BATCH), expected.split(_BATCH), strict=True):
+        ifmaps = network.input.quantise(images.permute(0, 2, 3, 1).numpy())
+        ofmaps = reference.run(network, ifmaps)[last].permute(0, 3, 1, 2).reshape(outputs.shape)
+        real = torch.from_numpy(network.output.dequantise(ofmaps.numpy()))
+        error += float((real - outputs).abs().sum())
+        same += int((ofmaps.argmax(1) == outputs.argmax(1)).sum())
+    return error / expected.numel() / network.output.scale, same * expected.shape[1] / expected.numel()

@@ -1,0 +1,113 @@
+import pytest
+
+from deeplock.hw.control.supervisor import Supervisor
+from deeplock.pymodel.spec.registers import Command, Error, Status
+from tests.hw.stream_tools import simulate
+
+FAULTS = {
+    "loading.error": ({"loading.error": Error.LOADABLE_TRUNCATED}, Error.LOADABLE_TRUNCATED),
+    "length": ({"unfolder.bad_length": 1}, Error.IFMAP_LENGTH),
+    "loader": ({"loader.bad": 1}, Error.BAD_DESCRIPTOR),
+    "sequencer": ({"sequencer.bad": 1}, Error.BAD_DESCRIPTOR),
+    "no weights": ({"issue.events.weights": 1, "loader.idle": 1}, Error.BAD_DESCRIPTOR),
+    "no entries": ({"issue.events.weights": 1, "loader.waits": 1}, Error.BAD_DESCRIPTOR),
+    "no ifmap": ({"sequencer.waits_for_ifmap": 1, "unfolder.never": 1}, Error.BAD_DESCRIPTOR),
+    "key size": ({"registers.bad_key_size": 1}, Error.BAD_KEY_SIZE),
+}
+WHENEVER = {"loading.error", "key size"}
+WAITS = [
+    {"issue.events.weights": 1},
+    {"issue.events.weights": 1, "loader.waits": 1, "issue.busy": 1},
+    {"issue.events.empty": 1, "loader.idle": 1, "loader.waits": 1},
+    {"sequencer.waits_for_ifmap": 1},
+    {"unfolder.never": 1},
+]
+
+
+def supervisor_test(testbench, locks=True):
+    """Run `await testbench(ctx, dut, level)` with a key and a program; `level` sets members by their paths."""
+    dut = Supervisor(locks)
+
+    async def process(ctx):
+        def level(**values: int) -> None:
+            for path, value in values.items():
+                port = dut
+                for name in path.split("."):
+                    port = getattr(port, name)
+                ctx.set(port, value)
+
+        level(**{"registers.keyed": 1, "registers.count": 5, "loading.loaded": 1})
+        await testbench(ctx, dut, level)
+
+    simulate(dut, process)
+
+
+async def start(ctx, dut) -> None:
+    ctx.set(dut.registers.command, Command.START)
+    await ctx.tick()
+    ctx.set(dut.registers.command, 0)
+    assert ctx.get(dut.begin) and not ctx.get(dut.run.active)
+    await ctx.tick()
+    assert ctx.get(dut.start) and ctx.get(dut.run.active) and ctx.get(dut.run.count) == 5
+
+
+@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_has_its_error_and_ends_the_run(name, running):
+    """Those of the datapath only while it runs: what it says otherwise is of a run that has ended."""
+    values, error = FAULTS[name]
+
+    async def testbench(ctx, dut, level):
+        if running:
+            await start(ctx, dut)
+        level(**values)
+        await ctx.tick()
+        level(**dict.fromkeys(values, 0))
+        zeroised = 0
+        for _ in range(4):
+            await ctx.tick()
+            zeroised += ctx.get(dut.registers.zeroise)
+        heeded = running or name in WHENEVER
+        assert ctx.get(dut.registers.status) >> 8 == (error if heeded else Error.NONE)
+        assert not (ctx.get(dut.run.active) or ctx.get(dut.going)) and zeroised == heeded
+
+    supervisor_test(testbench)
+
+
+@pytest.mark.parametrize("waits", WAITS)
+def test_a_wait_that_can_end_is_no_fault(waits):
+    async def testbench(ctx, dut, level):
+        await start(ctx, dut)
+        level(**waits)
+        await ctx.tick().repeat(10)
+        assert ctx.get(dut.run.active) and ctx.get(dut.going)
+
+    supervisor_test(testbench)
+
+
+def test_a_run_is_done_when_the_sequencer_is_idle_and_every_beat_has_left():
+    async def testbench(ctx, dut, level):
+        await start(ctx, dut)
+        level(**{"sequencer.idle": 1, "delivering": 1})
+        await ctx.tick().repeat(5)
+        assert ctx.get(dut.going)
+        level(delivering=0)
+        await ctx.tick()
+        assert ctx.get(dut.run.active) and not ctx.get(dut.going)
+        await ctx.tick()
+        assert not ctx.get(dut.run.active)
+        assert ctx.get(dut.registers.status) == Status.LOADED | Status.KEYED | Status.DONE
+
+    supervisor_test(testbench)
+
+
+def test_a_key_that_is_being_zeroised_counts_no_more():
+    async def testbench(ctx, dut, level):
+        level(**{"registers.bad_key_size": 1})
+        await ctx.tick()
+        level(**{"registers.bad_key_size": 0})
+        await ctx.tick()
+        assert ctx.get(dut.registers.zeroise)
+        assert not ctx.get(dut.registers.status) & Status.KEYED
+
+    supervisor_test(testbench)
