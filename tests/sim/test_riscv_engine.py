@@ -13,6 +13,7 @@ from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.zoo import datasets, trained
 from deeplock.pymodel.zoo.preprocess import quantise_input
 from deeplock.sim.riscv.build import build_core, build_firmware, check_compiler
@@ -49,6 +50,15 @@ def test_any_layers_and_parameters_give_golden_bytes(case):
 @given(chains())
 def test_deep_networks_give_golden_bytes(case):
     check(*case)
+
+
+def test_a_bias_beyond_the_accumulator_gives_golden_bytes():
+    one = np.ones((1, 1, 1, 1), np.int8)
+    numbers = (np.array([value], np.int32) for value in (3 * 2**24 - 5, 1 << 15, 15))
+    layer = Conv("narrow", "input", one, *numbers, 1, (0, 0, 0, 0), 0, 0, -128, 127, accumulator_bits=24)
+    ifmaps = np.array([-100, 0, 100], np.int8).reshape(3, 1, 1, 1)
+    assert expected(network_of((1, 1, 1), layer), ifmaps).ravel().tolist() == [-105, -5, 95]
+    check(network_of((1, 1, 1), layer), ifmaps)
 
 
 def test_an_operator_that_the_software_lacks_is_refused_by_name():
