@@ -28,7 +28,7 @@ lint: .venv
 	@$(BIN)/pyright
 
 results: .venv
-	@$(BIN)/python report/results.py build/demo
+	@$(BIN)/python -m deeplock.report.results build/demo
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .hypothesis *.egg-info

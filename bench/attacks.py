@@ -1,27 +1,78 @@
 """`deeplock attack` on the trained networks that come with deeplock: jobs over processes or a Dask cluster, resumable."""
 
-import argparse
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deeplock.bench.rtl import machine
-from deeplock.cli.output import Progress, print_table, write_json
+from deeplock.bench.environment import machine
 from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.catalogue import Job, check_changes, compare_with_scratch, jobs, record, run_job
 from deeplock.pymodel.attacks.target import SCHEMES
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.files import write_json
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.zoo import trained
 
-__all__ = ["run_laboratory"]
+__all__ = ["Laboratory", "Workers", "run_laboratory"]
 
 _EMPTY: dict[str, Any] = {"rows": [], "curves": [], "seconds": []}
 _SETTINGS = ("scheme", "attack", "network", "budget", "seeds")
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """What is attacked, and how.
+
+    schemes   only these; none: all that an attack concerns
+    seeds     of keys and of the attack
+    quick     small budgets; digits always gets them
+    changes   fields of the budgets that are otherwise, as text
+    images    test images
+    """
+
+    attacks: tuple[str, ...]
+    networks: tuple[str, ...] = ("digits",)
+    schemes: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    quick: bool = False
+    changes: Mapping[str, str] = field(default_factory=dict)
+    images: int = 2000
+
+    def jobs(self) -> list[Job]:
+        """DeeplockError for names that are unknown, and if nothing is left to do."""
+        for name in self.networks:
+            if name not in trained.NAMES:
+                raise DeeplockError(f"no trained network {name!r}: must be one of {', '.join(trained.NAMES)}")
+        if unknown := set(self.schemes) - set(SCHEMES):
+            raise DeeplockError(f"scheme must be one of {', '.join(SCHEMES)}, not {min(unknown)}")
+        check_changes(self.attacks, self.changes)
+        found: list[Job] = []
+        for name in self.networks:
+            quick = self.quick or name == "digits"
+            found += jobs(self.attacks, [name], self.seeds, quick, self.images, self.schemes, self.changes)
+        if not found:
+            raise DeeplockError(f"{' and '.join(self.attacks)} concerns none of the schemes {', '.join(self.schemes)}")
+        return found
+
+
+@dataclass(frozen=True)
+class Workers:
+    """processes   on this machine; None: one a core
+    scheduler   address of a Dask cluster's, instead
+    """
+
+    processes: int | None = None
+    scheduler: str | None = None
+
+    @property
+    def count(self) -> int:
+        return self.processes or len(os.sched_getaffinity(0))
 
 
 def _settings(row: dict[str, Any]) -> str:
@@ -73,86 +124,54 @@ def _run_all(todo: list[Job], executor: Executor, at_once: int, data_dir: str | 
             finished(job, results, seconds)
 
 
-def _executor(args: argparse.Namespace, count: int):
+def _executor(workers: Workers, count: int):
     from deeplock.fpga.flow.jobs import cluster, processes  # the same ones that synthesis runs in
 
-    if args.scheduler:
-        return cluster(args.scheduler)
-    return processes(min(args.jobs or len(os.sched_getaffinity(0)), count)) if count > 1 else nullcontext()
+    if workers.scheduler:
+        return cluster(workers.scheduler)
+    return processes(min(workers.count, count)) if count > 1 else nullcontext()
 
 
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def run_laboratory(
+    asked: Laboratory,
+    path: Path | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
+    workers: Workers = Workers(),
+    progress: Progress = quiet,
+) -> list[dict[str, Any]]:
+    """The rows of what is asked for.
 
-
-def _show(job: Job) -> str:
-    given = {
-        name: value for name, value in job.settings["budget"].items() if name in ("share", "learning_rate", "reset")
-    }
-    return ", ".join(f"{name} {value}" for name, value in given.items()).replace("_", " ") or "-"
-
-
-def run_laboratory(args: argparse.Namespace, attacks: tuple[str, ...]) -> None:
-    """Carry out what the result file does not have yet; it is written anew after each job."""
-    for name in args.network:
-        if name not in trained.NAMES:
-            raise DeeplockError(f"no trained network {name!r}: must be one of {', '.join(trained.NAMES)}")
-    if unknown := set(args.scheme) - set(SCHEMES):
-        raise DeeplockError(f"scheme must be one of {', '.join(SCHEMES)}, not {min(unknown)}")
-    changes = args.budget or {}
-    check_changes(attacks, changes)
-    wanted: list[Job] = []
-    for network in args.network:
-        quick = args.quick or network == "digits"
-        wanted += jobs(attacks, [network], args.seeds, quick, args.count, args.scheme, changes)
-    if not wanted:
-        raise DeeplockError(f"{' and '.join(attacks)} concerns none of the schemes {', '.join(args.scheme)}")
-    results = {name: [] for name in _EMPTY} if args.fresh else _earlier(args.json)
+    path   result file, written anew after each job: what it has already is kept and not done again, unless `fresh`
+    """
+    wanted = asked.jobs()
+    results = {name: [] for name in _EMPTY} if fresh else _earlier(path)
     there = {_settings(row) for row in results["rows"]}
     todo = [job for job in wanted if _settings(job.settings) not in there]
-    data_dir = str(args.data_dir) if args.data_dir else None
+    data_dir = str(data_dir) if data_dir else None
     done = len(wanted) - len(todo)
 
-    with Progress() as progress:
+    def finished(job: Job, found: list[Result], seconds: float) -> None:
+        nonlocal done
+        done += 1
+        rows, curves = record(job, found)
+        results["rows"] += rows
+        results["curves"] += curves
+        results["seconds"].append(job.settings | {"seconds": round(seconds, 1)})
+        compare_with_scratch(results["rows"])
+        _write(path, results)
+        progress(f"{job.name}: {found[0].metric} {found[0].value:.4g}, {seconds:.0f} s", done, len(wanted))
 
-        def finished(job: Job, found: list[Result], seconds: float) -> None:
-            nonlocal done
-            done += 1
-            rows, curves = record(job, found)
-            results["rows"] += rows
-            results["curves"] += curves
-            results["seconds"].append(job.settings | {"seconds": round(seconds, 1)})
-            compare_with_scratch(results["rows"])
-            _write(args.json, results)
-            progress(f"{done} of {len(wanted)}: {job.name}: {found[0].metric} {found[0].value:.4g}, {seconds:.0f} s")
-
-        if todo:
-            progress(f"{len(todo)} of {len(wanted)} to do")
-            with _executor(args, len(todo)) as executor:
-                if executor is None:
-                    start = time.monotonic()
-                    finished(todo[0], run_job(todo[0], data_dir, progress), time.monotonic() - start)
-                else:
-                    at_once = len(todo) if args.scheduler else args.jobs or len(os.sched_getaffinity(0))
-                    _run_all(todo, executor, at_once, data_dir, finished)
-    shown = {_settings(job.settings): job for job in wanted}
-    head = ("network", "scheme", "attack", "budget", "figure", "value", "yardstick")
-    rows = [row for row in results["rows"] if _settings(row) in shown]
-    print_table(
-        [
-            (
-                *(row[name] for name in ("network", "scheme", "attack")),
-                _show(shown[_settings(row)]),
-                row["metric"],
-                _cell(row["value"]),
-                _cell(row["yardstick"]),
-            )
-            for row in rows
-        ],
-        head,
-    )
-    if args.json:
-        print(f"figures: {args.json}")
+    if todo:
+        progress(f"{len(todo)} attacks to do", done, len(wanted))
+        with _executor(workers, len(todo)) as executor:
+            if executor is None:
+                start = time.monotonic()
+                finished(todo[0], run_job(todo[0], data_dir, progress), time.monotonic() - start)
+            else:
+                _run_all(todo, executor, len(todo) if workers.scheduler else workers.count, data_dir, finished)
+    shown = {_settings(job.settings) for job in wanted}
+    return [row for row in results["rows"] if _settings(row) in shown]
 
 
 def _write(path: Path | None, results: dict[str, Any]) -> None:

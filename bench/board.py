@@ -1,21 +1,21 @@
 """The measurements of `deeplock bench board`."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from deeplock.bench.board_sim import simulate_board
-from deeplock.bench.rtl import Workload
-from deeplock.fpga.boards import Board
+from deeplock.bench.workload import Workload
+from deeplock.fpga.boards.board import Board
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.lock.keyfile import generate_key
+from deeplock.pymodel.progress import Progress, within
 
-__all__ = ["measure", "table"]
+__all__ = ["measure"]
 
 
-def measure(board: Board, workload: Workload, seed: int, progress: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure(board: Board, workload: Workload, seed: int, progress: Progress) -> list[dict[str, Any]]:
     """Run a network on a simulated board with the right key and with a wrong one: a row for each."""
     key, wrong = generate_key(board.config.key_sizes[0]), generate_key(board.config.key_sizes[0])
     loadable = compile_network(workload.network, board.config, np.random.default_rng(seed)).locked(
@@ -23,7 +23,8 @@ def measure(board: Board, workload: Workload, seed: int, progress: Callable[[str
     )
     rows = []
     for name, used in (("right", key), ("wrong", wrong)):
-        run = simulate_board(board, loadable, used, list(workload.ifmaps), progress=progress)
+        said = within(progress, f"{board.name}, {name} key")
+        run = simulate_board(board, loadable, used, list(workload.ifmaps), progress=said)
         expected = interpreter.run(loadable, used, workload.ifmaps, board.config)
         images = len(workload.ifmaps)
         per_image = {counter: round(cycles / images, 1) for counter, cycles in run.counters.items()}
@@ -45,15 +46,3 @@ def measure(board: Board, workload: Workload, seed: int, progress: Callable[[str
             }
         )
     return rows
-
-
-def table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[object]]]:
-    """Head and cells."""
-    head = ["board", "network", "key", "images", "wrong bytes", "cycles", "compute", "param starved", "input starved"]
-    cells: list[list[object]] = [
-        [row["board"], row["network"], row["key"], row["images"], row["mismatches"], row["cycles"]]
-        + [row["counters"][name] for name in ("COMPUTE", "PARAM_STARVED", "INPUT_STARVED")]
-        + [row["images_per_second"]]
-        for row in rows
-    ]
-    return [*head, "images/s"], cells

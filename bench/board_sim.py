@@ -2,17 +2,18 @@
 
 import pickle
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deeplock.fpga.boards import Board
+from deeplock.fpga.boards.board import Board
 from deeplock.fpga.gateware.pins import BoardPins
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import write_key
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.bench import run_bench
 from deeplock.sim.build import build
@@ -47,7 +48,7 @@ def simulate_board(
     dead_flash: bool = False,
     damage_sent: Collection[int] = (),
     damage_received: Collection[int] = (),
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = quiet,
 ) -> BoardRun:
     """Program `loadable` into the flash of a simulated board, load the key and run the ifmaps.
 

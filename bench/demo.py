@@ -1,27 +1,35 @@
-"""The measurements of `deeplock demo`."""
+"""The measurements of `deeplock demo`: the whole way, from training to the RTL."""
 
-import argparse
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deeplock.cli.demo import WRONG_KEY_IMAGES, WRONG_KEYS
-from deeplock.cli.images import Labelled
-from deeplock.cli.rtl import RtlRun, run_on_rtl
-from deeplock.cli.training import train_and_quantise
+from deeplock.bench.workload import LOCKED
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
-from deeplock.pymodel.network import golden, reference
+from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network_file import save_network
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import write_loadable
+from deeplock.pymodel.zoo.images import Labelled
 from deeplock.pymodel.zoo.preprocess import to_real
-from deeplock.pymodel.zoo.train import save_checkpoint
+from deeplock.sim.build import build
+from deeplock.sim.rtl import RtlRun, run_on_rtl
 
-__all__ = ["Measured", "measure"]
+__all__ = ["FILES", "Measured", "measure"]
+
+FILES = ("digits.float.safetensors", "digits.int8.safetensors", "digits.locked.loadable")
+"""What `measure` writes: checkpoint, network and loadable."""
+
+_WRONG_KEYS = 20
+_WRONG_KEY_IMAGES = 3
+"""Images that go through the RTL with a wrong key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,42 +58,69 @@ def _classes(ofmaps: np.ndarray) -> np.ndarray:
 
 
 def measure(
-    config: Config, args: argparse.Namespace, builds: Sequence[Future], progress: Callable[[str], None]
+    folder: Path, images: int = 20, seed: int = 0, simulator: str = "verilator", progress: Progress = quiet
 ) -> Measured:
-    """Train, compile, lock and run; `args` are those of `deeplock demo`, `builds` the simulations in the making."""
-    trained = train_and_quantise("digits", args.seed, progress=progress)
+    """Train, quantise, compile and lock `digits`, and run it on the RTL.
+
+    folder   takes the checkpoint, the network and the locked loadable
+    images   test images for the RTL
+    seed     of the training and of the keys
+    """
+    config = Config(suite=LOCKED)
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        # C++ compilers and PyTorch take turns on the cores; a build that exists is found and kept
+        builds = [pool.submit(build, each, simulator) for each in (config, replace(config, suite="plain"))]
+        return _measure(config, folder, images, seed, simulator, builds, progress)
+
+
+def _measure(
+    config: Config,
+    folder: Path,
+    images: int,
+    seed: int,
+    simulator: str,
+    builds: Sequence[Future],
+    progress: Progress,
+) -> Measured:
+    """`builds` are simulations in the making."""
+    from deeplock.pymodel.network import reference  # these import PyTorch, while the builds run
+    from deeplock.pymodel.zoo.pipeline import train_and_quantise
+    from deeplock.pymodel.zoo.train import save_checkpoint
+
+    trained = train_and_quantise("digits", seed, progress=progress)
     network, data = trained.network, trained.data
     test = Labelled(to_real(data.name, data.test_images), data.test_labels)
     ifmaps = test.ifmaps(network.input)
-    first = ifmaps[: args.count]
+    first = ifmaps[:images]
 
-    rng = np.random.default_rng(args.seed)  # keys that protect nothing, so that the figures come out the same again
+    rng = np.random.default_rng(seed)  # keys that protect nothing, so that the figures come out the same again
     plain_loadable = compile_network(network, config, rng)
     key = rng.bytes(16)
-    loadable = plain_loadable.locked(config.suite, key)
-    save_checkpoint(args.output / "digits.float.safetensors", trained.module, network.name, args.seed)
-    save_network(args.output / "digits.int8.safetensors", network)
-    write_loadable(args.output / "digits.locked.loadable", loadable)
+    loadable = plain_loadable.locked(LOCKED, key)
+    files = [folder / name for name in FILES]
+    save_checkpoint(files[0], trained.module, network.name, seed)
+    save_network(files[1], network)
+    write_loadable(files[2], loadable)
 
     progress("golden model and PyTorch reference")
     last = network.layers[-1].name
     expected = golden.run(network, ifmaps)[last]
     by_torch = reference.run(network, first)[last].numpy()
 
-    wrong_keys = [rng.bytes(16) for _ in range(WRONG_KEYS)]
+    wrong_keys = [rng.bytes(16) for _ in range(_WRONG_KEYS)]
     wrong_ofmaps = []
-    for number, wrong_key in enumerate(wrong_keys, 1):
-        progress(f"wrong key {number} of {WRONG_KEYS} on {len(ifmaps)} images")
+    for number, wrong_key in enumerate(wrong_keys):
+        progress(f"wrong keys on {len(ifmaps)} images", number, len(wrong_keys))
         wrong_ofmaps.append(interpreter.run(loadable, wrong_key, ifmaps, config))
     wrong = [float((_classes(ofmaps) == test.labels).mean()) for ofmaps in wrong_ofmaps]
     unlocked = interpreter.run(loadable, key, ifmaps, config)
 
-    progress(f"building the accelerator for {args.simulator}, with and without unlock unit")
-    for build in builds:
-        build.result()
-    locked = run_on_rtl(loadable, config, key, first, args.simulator, progress=progress)
-    plain = run_on_rtl(plain_loadable, replace(config, suite="plain"), b"", first, args.simulator, progress=progress)
-    garbage = run_on_rtl(loadable, config, wrong_keys[0], first[:WRONG_KEY_IMAGES], args.simulator, progress=progress)
+    progress(f"building the accelerator for {simulator}, with and without unlock unit")
+    for each in builds:
+        each.result()
+    locked = run_on_rtl(loadable, config, key, first, simulator, progress=progress)
+    plain = run_on_rtl(plain_loadable, replace(config, suite="plain"), b"", first, simulator, progress=progress)
+    garbage = run_on_rtl(loadable, config, wrong_keys[0], first[:_WRONG_KEY_IMAGES], simulator, progress=progress)
     mismatches = locked.mismatches + plain.mismatches + garbage.mismatches
     for run in (locked, plain):
         mismatches += int((run.ofmaps != expected[: len(first)]).sum()) + int((run.ofmaps != by_torch).sum())
@@ -103,7 +138,7 @@ def measure(
             "wrong_keys": len(wrong),
         },
         "rtl": {
-            "simulator": args.simulator,
+            "simulator": simulator,
             "rows": config.rows,
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,

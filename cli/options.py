@@ -4,18 +4,15 @@ import argparse
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
 from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
-if TYPE_CHECKING:
-    from deeplock.pymodel.spec.loadable import Loadable
-
 __all__ = [
     "SIZES",
-    "accelerator_for",
+    "accelerator_given",
     "add_accelerator",
     "add_data_dir",
     "add_images",
@@ -24,7 +21,6 @@ __all__ = [
     "add_output",
     "add_suite",
     "check_paths",
-    "config_of",
     "positive",
     "read_key_file",
 ]
@@ -146,29 +142,9 @@ def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> Non
         group.add_argument("--sbox", choices=SBOX_STYLES, default=Config.sbox, help=f"inverse S-boxes ({Config.sbox})")
 
 
-def config_of(**fields) -> Config:
-    """A Config; what it refuses is a fault of the input."""
-    try:
-        return Config(**fields)
-    except ValueError as error:
-        raise DeeplockError(str(error)) from None
-
-
-def accelerator_for(loadable: "Loadable", args: argparse.Namespace | None = None) -> Config:
-    """The accelerator that the options of `add_accelerator` describe; DeeplockError if it cannot run the loadable.
-
-    What they leave open is the loadable's geometry and the usual memories, larger where the loadable needs more.
-    """
-    given = {name: getattr(args, name, None) for name in (*SIZES, *FEATURES, "lanes", "sbox")}
-    needs, fields = loadable.memory_needs, {"rows": loadable.header.rows, "cols": loadable.header.cols}
-    for name, need in needs.items():
-        fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())
-    fields["activation_words"] = needs["activation_words"]
-    fields |= {name: value for name, value in given.items() if value is not None}
-    fields.setdefault("bytes_per_beat", min(loadable.header.bytes_per_beat, fields["cols"]))
-    config = config_of(**fields, suite=loadable.suite)
-    loadable.check_fits(config)
-    return config
+def accelerator_given(args: argparse.Namespace) -> dict[str, Any]:
+    """What the options of `add_accelerator` say, for pymodel.spec.accelerator."""
+    return {name: getattr(args, name) for name in (*SIZES, *FEATURES, "lanes", "sbox")}
 
 
 def read_key_file(path: Path | None, locked_by: str) -> bytes:

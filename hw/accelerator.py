@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from deeplock.hw.array.accumulator import Accumulator
-from deeplock.hw.array.array import SystolicArray, kept_if_large
+from deeplock.hw.array.array import SystolicArray
 from deeplock.hw.basics.axi import AxiLite, AxiStream, receive, transmit
 from deeplock.hw.basics.packet_gate import PacketGate
 from deeplock.hw.basics.stream_buffers import RegisterSlice, SkidBuffer
@@ -14,6 +14,7 @@ from deeplock.hw.control.loadable_port import LoadablePort
 from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
 from deeplock.hw.control.sequencer import Sequencer
 from deeplock.hw.control.supervisor import Supervisor
+from deeplock.hw.families.placement import kept_if_large
 from deeplock.hw.feed.activation_memory import ActivationMemory
 from deeplock.hw.feed.feeder import WindowFeeder
 from deeplock.hw.feed.issue import IssueStage

@@ -1,15 +1,26 @@
 """What may be written where, and writing so that a reader sees the old content or the new, never half of it."""
 
+import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.lock.keyfile import is_key_file
 
-__all__ = ["check_output", "check_outputs", "replace_file"]
+__all__ = ["check_output", "check_outputs", "make_folder_of", "replace_file", "write_json"]
+
+
+_KEY = re.compile(rb"[0-9a-fA-F]{32,128}\r?\n?")
+
+
+def _holds_a_key(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is one line of hex digits, as a key file of any size is, whatever its name."""
+    with open(path, "rb") as file:
+        return bool(_KEY.fullmatch(file.read(131)))
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
@@ -17,7 +28,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DeeplockError(f"{path}: is not a regular file: give the name of a file")
-        if is_key_file(path):
+        if _holds_a_key(path):
             raise DeeplockError(f"key file {path}: exists already, and is kept")
     except FileNotFoundError:
         pass
@@ -60,3 +71,19 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
             os.replace(temporary, target)
     except OSError as error:
         raise DeeplockError(f"{path}: {error.strerror}") from None
+
+
+def make_folder_of(path: Path) -> Path:
+    """Make the folder that `path` lies in, if there is none; gives `path`. DeeplockError where nothing can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise DeeplockError(f"{path}: {error.strerror}") from None
+    return path
+
+
+def write_json(path: Path | None, figures: dict[str, Any]) -> None:
+    """Write figures for programs to read, as `replace_file` does. No path: do nothing."""
+    if path is not None:
+        replace_file(make_folder_of(path), (json.dumps(figures, indent=2) + "\n").encode())

@@ -3,9 +3,9 @@
 import io
 from typing import Any
 
-from deeplock.cli.output import markdown_table, percent
+from deeplock.report.tables import Table, markdown, percent
 
-__all__ = ["security_figures", "security_tables"]
+__all__ = ["attack_table", "security_figures", "security_tables"]
 
 Rows = list[dict[str, Any]]
 
@@ -15,6 +15,9 @@ _PAPERS = {
     ("adv-params", "fashion-mnist"): "drop 80.65",
     ("adv-params", "cifar10"): "drop 81.16",
 }
+_SHOWN = ("share", "learning_rate", "reset")
+"""Of a budget, in a line."""
+
 _ACCURACIES = {
     "right key": ("wrong-key", "accuracy without a key", "yardstick"),
     "no key": ("wrong-key", "accuracy without a key", "value"),
@@ -23,6 +26,31 @@ _ACCURACIES = {
     "pruning": ("pruning", "accuracy, best share", "value"),
     "genetic": ("genetic", "accuracy, fittest key", "value"),
 }
+
+
+def attack_table(rows: Rows) -> Table:
+    """A line for each row of security.json: what `deeplock attack` prints."""
+
+    def figure(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4g}"
+
+    def budget(row: dict[str, Any]) -> str:
+        given = (f"{name} {row['budget'][name]}" for name in _SHOWN if name in row["budget"])
+        return ", ".join(given).replace("_", " ") or "-"
+
+    return Table(
+        ["network", "scheme", "attack", "budget", "figure", "value", "yardstick"],
+        [
+            [
+                *(row[name] for name in ("network", "scheme", "attack")),
+                budget(row),
+                row["metric"],
+                figure(row["value"]),
+                figure(row["yardstick"]),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _networks(rows: Rows) -> list[str]:
@@ -69,7 +97,7 @@ def _overview(rows: Rows) -> str:
             ]
             tuned = [_share(_best_tuned(rows, share, network=network, scheme=scheme)) for share in shares]
             lines.append([network, "*from scratch*" if scheme == "scratch" else scheme, *cells, *tuned])
-    return markdown_table(["network", "scheme", *_ACCURACIES, *(f"tuned, {share:.0%}" for share in shares)], lines, 2)
+    return markdown(Table(["network", "scheme", *_ACCURACIES, *(f"tuned, {share:.0%}" for share in shares)], lines), 2)
 
 
 def _headlines(rows: Rows) -> str:
@@ -86,8 +114,8 @@ def _headlines(rows: Rows) -> str:
             lines.append(
                 [network, scheme, _share(right), cost, _share(without), f"{100 * (right - without):.2f}", paper]
             )
-    return markdown_table(
-        ["network", "scheme", "with key", "cost of the scheme", "without key", "drop", "paper"], lines, 2
+    return markdown(
+        Table(["network", "scheme", "with key", "cost of the scheme", "without key", "drop", "paper"], lines), 2
     )
 
 
@@ -106,7 +134,7 @@ def _recoveries(rows: Rows) -> str:
             given = "" if budget["first"] == 256 else f", {8 - (budget['first']).bit_length() + 1} bits a strand given"
             what = f"AES-128 keys from {budget['bytes']} locked bytes alone{given}"
             lines.append([row["network"], what, f"{row['value'] * keys:.0f} of {keys}", f"{seconds:.1f}"])
-    return markdown_table(["network", "attack", "recovered", "core seconds a key"], lines, 2)
+    return markdown(Table(["network", "attack", "recovered", "core seconds a key"], lines), 2)
 
 
 def _sboxes(rows: Rows) -> str:
@@ -119,7 +147,7 @@ def _sboxes(rows: Rows) -> str:
             ]
             if None not in cells:
                 lines.append([network, name, f"{cells[0]:.0f}", _share(cells[1]), f"{cells[2]:.0f} of 128"])
-    return markdown_table(["network", "S-box", *metrics], lines, 2)
+    return markdown(Table(["network", "S-box", *metrics], lines), 2)
 
 
 def _rates(rows: Rows) -> str:
@@ -146,7 +174,7 @@ def _rates(rows: Rows) -> str:
             ]
             lines.append([network, f"{scheme}, reset" if reset else scheme, *cells])
     heads = [f"{share:.0%}, {epochs} epochs, {rate:g}" for share, epochs, rate in budgets]
-    return markdown_table(["network", "from", *heads], lines, 2)
+    return markdown(Table(["network", "from", *heads], lines), 2)
 
 
 def _budgets(result: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Draws the accelerator's datapath, docs/datapath.svg: python report/results.py, or `draw()` for the text of the file."""
+"""Draws the accelerator's datapath, docs/datapath.svg: deeplock.report.results, or `draw()` for the text of the file."""
 
 from xml.sax.saxutils import escape
 

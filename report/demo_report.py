@@ -5,13 +5,16 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deeplock.cli.output import percent, write_json
-from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.files import replace_file, write_json
+from deeplock.report.tables import percent
 
 if TYPE_CHECKING:
     from deeplock.bench.demo import Measured
 
-__all__ = ["report_rows", "write_report"]
+__all__ = ["FILES", "report_rows", "write_report"]
+
+FILES = ("report.json", "report.html", "accuracy.png", "bytes.png", "cycles.png", "digits.png")
+"""What `write_report` writes."""
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }

@@ -1,6 +1,6 @@
 """The profile of `deeplock simulate`: where the cycles of each layer went, as a table and as a picture.
 
-`layers` are those of cli.layers.layers_of, each with its "counters" of a run of so many `inferences`.
+`layers` are those of pymodel.spec.layers.layers_of, each with its "counters" of a run of so many `inferences`.
 """
 
 import io
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from deeplock.cli.output import readable
 from deeplock.pymodel.spec.registers import COUNTERS
+from deeplock.report.tables import Table, readable
 
 __all__ = ["draw", "table"]
 
@@ -37,8 +37,8 @@ def _words(name: str) -> str:
     return name.lower().replace("_", " ")
 
 
-def table(layers: Sequence[dict[str, Any]], inferences: int) -> tuple[list[str], list[list[object]]]:
-    """Head and cells: cycles per inference of each layer and of all, causes that cost no cycle left out."""
+def table(layers: Sequence[dict[str, Any]], inferences: int) -> Table:
+    """Cycles per inference of each layer and of all, causes that cost no cycle left out."""
     causes, shapes = _present(layers), ("input", "output", "kernel", "pool")
 
     def cells(name: object, what: list[object], bound: int, counters: dict[str, int]) -> list[object]:
@@ -52,7 +52,7 @@ def table(layers: Sequence[dict[str, Any]], inferences: int) -> tuple[list[str],
     ]
     sums = {name: sum(layer["counters"][name] for layer in layers) for name, _ in COUNTERS}
     rows.append(cells("all", [""] * len(shapes), sum(layer["lower_bound"] for layer in layers), sums))
-    return ["layer", *shapes, "cycles", "bound", "ratio", *map(_words, causes)], rows
+    return Table(["layer", *shapes, "cycles", "bound", "ratio", *map(_words, causes)], rows)
 
 
 def draw(layers: Sequence[dict[str, Any]], inferences: int, title: str) -> bytes:

@@ -1,26 +1,25 @@
-"""Take measured figures into README.md and docs/results: python report/results.py [DEMO|FILE ...]
+"""Take measured figures into README.md and docs/results: python -m deeplock.report.results [DEMO|FILE ...]
 
 DEMO is the folder of a `deeplock demo`, FILE a file of docs/results: accuracy, cycles, cycles-batch, board, area,
 software or security.json; by default build/demo, if it is there, and every such file that is. Each time it also draws
 docs/datapath.svg.
 """
 
-import io
 import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deeplock.bench.accuracy import table as accuracy_table
-from deeplock.bench.board import table as board_table
-from deeplock.bench.rtl import table as cycles_cells
-from deeplock.cli.output import markdown_table
 from deeplock.report import software_area, software_report
+from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
 from deeplock.report.attack_report import security_figures, security_tables
+from deeplock.report.board_report import board_table
+from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table
 from deeplock.report.datapath import draw
 from deeplock.report.demo_report import report_rows
 from deeplock.report.synth_report import area_figure, area_summary, area_tables
+from deeplock.report.tables import markdown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results"
@@ -45,49 +44,6 @@ def put_table(text: str, report: dict) -> str:
     return put_between(text, "demo", f"| | |\n|---|--:|\n{rows}")
 
 
-def put_accuracy(text: str, result: dict) -> str:
-    """README.md with the figures of this accuracy.json."""
-    head, rows = accuracy_table(result["networks"])
-    keys, images, few = (
-        "/".join(sorted({f"{entry[name]:,}" for entry in result["networks"].values()}))
-        for name in ("wrong_keys", "images", "wrong_key_images")
-    )
-    note = (
-        f"\n{images} test images; mean ± standard deviation over {keys} random wrong keys on the first {few} of them. "
-        "float32 as recorded in training; all else by the golden model's arithmetic.\n\n"
-        "![accuracy of each network: float32, int8, locked with the right key and with wrong ones]"
-        "(docs/results/accuracy.png)\n"
-    )
-    return put_between(text, "accuracy", markdown_table(head, rows, 1) + note)
-
-
-def draw_accuracy(result: dict, path: Path) -> None:
-    """Bars for each network, with the standard deviation over the wrong keys."""
-    from matplotlib.figure import Figure
-
-    networks = result["networks"]
-    figure = Figure((8, 3.6))
-    axes = figure.subplots()
-    bars = {
-        "float32": ("float", "#b8b8b8"),
-        "int8": ("int8", "#7fa8d1"),
-        "locked, right key": ("unlocked", "#2f6fb0"),
-        "locked, wrong keys": ("wrong_key_mean", "#d9792b"),
-    }
-    for index, (label, (column, colour)) in enumerate(bars.items()):
-        places = [place + 0.2 * (index - 1.5) for place in range(len(networks))]
-        heights = [100 * entry[column] for entry in networks.values()]
-        wrong = column == "wrong_key_mean"
-        errors = [100 * entry["wrong_key_std"] for entry in networks.values()] if wrong else None
-        drawn = axes.bar(places, heights, 0.19, yerr=errors, capsize=3, label=label, color=colour)
-        axes.bar_label(drawn, fmt="%.1f", padding=2, fontsize=8)
-    axes.axhline(10, color="black", linestyle="--", linewidth=0.8, label="chance")
-    axes.set_xticks(range(len(networks)), list(networks))
-    axes.set(ylabel="test accuracy (%)", ylim=(0, 110))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=5, frameon=False, fontsize=8)
-    figure.savefig(path, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
-
-
 def take_demo(folder: Path) -> None:
     text = (folder / "report.json").read_text()
     (RESULTS / "demo.json").write_text(text)
@@ -98,79 +54,21 @@ def take_demo(folder: Path) -> None:
 
 def take_accuracy(path: Path) -> None:
     result = json.loads(path.read_text())
-    README.write_text(put_accuracy(README.read_text(), result))
-    draw_accuracy(result, RESULTS / "accuracy.png")
-
-
-def cycles_table(result: dict) -> str:
-    """A cycles.json as a Markdown table."""
-    head, cells = cycles_cells(result["rows"])
-    return markdown_table(head, cells, 2)
-
-
-def cycles_figure(result: dict) -> bytes:
-    """A cycles.json as a PNG: for each network and array, cycles by cause over the lower bound."""
-    import matplotlib
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    rows = result["rows"]
-    causes = [name for name in rows[0]["counters"] if name != "CYCLES" and any(r["counters"][name] for r in rows)]
-    names = [f"{row['network']} {row['rows']}x{row['cols']}" for row in rows]
-    figure = Figure((8, 1.2 + 0.3 * len(rows)))
-    axes = figure.subplots()
-    left = np.zeros(len(rows))
-    for index, cause in enumerate(causes):
-        share = np.array([row["counters"][cause] / row["lower_bound"] for row in rows])
-        colour = matplotlib.colormaps["tab10"](index)
-        axes.barh(range(len(rows)), share, left=left, color=colour, label=cause.lower().replace("_", " "), height=0.7)
-        left += share
-    for index, row in enumerate(rows):
-        axes.text(left[index], index, f" {row['ratio']:.3f}", va="center", fontsize=8)
-    axes.axvline(1, color="black", linewidth=0.8)
-    axes.axvline(1.1, color="black", linestyle="--", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), names)
-    axes.invert_yaxis()
-    axes.set(xlabel="cycles per image, locked, over the lower bound (dashed: 1.10)", xlim=(0, 1.12 * left.max()))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1 - 1 / (2 + len(rows))), ncols=4, frameon=False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
-    return file.getvalue()
-
-
-def put_cycles(text: str, name: str, result: dict) -> str:
-    """README.md with the figures of cycles.json or, for batches, cycles-batch.json; `name` without .json."""
-    lines = [
-        "| network | array | lower bound | cycles, plain | cycles, locked | ratio |\n",
-        "|---|---|--:|--:|--:|--:|\n",
-    ]
-    for row in result["rows"]:
-        lines.append(
-            f"| {row['network']} | {row['rows']}x{row['cols']} | {row['lower_bound']:,} | {row['cycles_plain']:,.0f} "
-            f"| {row['cycles_locked']:,.0f} | {row['ratio']:.3f} |\n"
-        )
-    wrong = sum(row["mismatches"] for row in result["rows"])
-    starved = sum(row["key_starved_cycles"] for row in result["rows"])
-    note = (
-        f"\nEvery byte of every ofmap is compared with the golden model: {wrong} differ. Cycles in which the array waited for "
-        f"a key byte: {starved:g}. All counters: [docs/results/{name}.md](docs/results/{name}.md).\n\n"
-        f"![cycles by cause, as a multiple of the lower bound](docs/results/{name}.png)\n"
-    )
-    return put_between(text, name, "".join(lines) + note)
+    README.write_text(put_between(README.read_text(), "accuracy", accuracy_section(result)))
+    (RESULTS / "accuracy.png").write_bytes(accuracy_figure(result))
 
 
 def take_cycles(file: Path) -> None:
     result = json.loads(file.read_text())
-    README.write_text(put_cycles(README.read_text(), file.stem, result))
+    README.write_text(put_between(README.read_text(), file.stem, cycles_section(result, file.stem)))
     how = f"Cycles per image, back to back, by `{result['command']}` on {result['machine']}.\n\n"
-    (RESULTS / f"{file.stem}.md").write_text(how + cycles_table(result))
+    (RESULTS / f"{file.stem}.md").write_text(how + markdown(cycles_table(result["rows"]), 2))
     (RESULTS / f"{file.stem}.png").write_bytes(cycles_figure(result))
 
 
 def take_board(file: Path) -> None:
     result = json.loads(file.read_text())
-    head, cells = board_table(result["rows"])
-    table = markdown_table(head, cells, 3)
+    table = markdown(board_table(result["rows"]), 3)
     FPGA.write_text(put_between(FPGA.read_text(), "board", table + f"\nBy `{result['command']}`.\n"))
 
 
@@ -189,12 +87,12 @@ def put_software(text: str, software: dict, cycles: dict, area: dict) -> str:
         "software-host": (software_report.timings(software), 3),
         "software-layers": (software_report.layer_rows(software), 2),
     }
-    for name, ((head, cells), words) in tables.items():
-        text = put_between(text, name, markdown_table(head, cells, words))
-    head, cells = software_area.area_table(software, cycles, area)
+    for name, (table, words) in tables.items():
+        text = put_between(text, name, markdown(table, words))
+    table = software_area.area_table(software, cycles, area)
     content = "Not measured yet: `deeplock synth --sweep fpga/flow/area.toml --json docs/results/area.json`.\n"
-    if cells:
-        content = markdown_table(head, cells, 1) + f"\nBy `{area['command']}`.\n{AREA_FIGURE}"
+    if table.rows:
+        content = markdown(table, 1) + f"\nBy `{area['command']}`.\n{AREA_FIGURE}"
     text = put_between(text, "software-area", content)
     return put_between(text, "software-command", f"By `{software['command']}` on {software['machine']}.\n")
 
@@ -211,7 +109,7 @@ def take_software(file: Path) -> None:
     (RESULTS / "software.png").write_bytes(software_report.figure(software, cycles))
     if AREA_FIGURE in text:
         (RESULTS / "software-area.png").write_bytes(software_area.area_figure(software, cycles, area))
-    table = markdown_table(*software_report.headline(software, cycles), 1)
+    table = markdown(software_report.headline(software, cycles), 1)
     README.write_text(put_between(README.read_text(), "software", table))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from deeplock.pymodel.spec.config import Config
 from deeplock.report.software_report import NAMES, arrays_of, networks_of, pairs_of
+from deeplock.report.tables import Table
 
 __all__ = ["DEVICE", "area_figure", "area_table"]
 
@@ -50,8 +51,8 @@ def _platforms(software: dict, cycles: dict, area: dict) -> dict[str, tuple[Row,
     return found
 
 
-def area_table(software: dict, cycles: dict, area: dict) -> tuple[list[str], list[list[object]]]:
-    """Head and rows: resources of each platform, and cycles x LUT4 in millions with how often they hold the 8x8 array's."""
+def area_table(software: dict, cycles: dict, area: dict) -> Table:
+    """Resources of each platform, and cycles x LUT4 in millions with how often they hold the 8x8 array's."""
     platforms, networks = _platforms(software, cycles, area), networks_of(software["rows"])
     unit, of_unit = platforms.get(_UNIT, ({}, {}))
     cells: list[list[object]] = []
@@ -64,7 +65,7 @@ def area_table(software: dict, cycles: dict, area: dict) -> tuple[list[str], lis
                 text += f" ({product / (unit['lut4'] * of_unit[network]):,.2f} x)"
             products.append(text)
         cells.append([name, *(f"{resources[what]:,}" for what in ("lut4", "ff", "bram", "dsp")), *products])
-    return ["platform", "LUT4", "FF", "BRAM", "DSP", *networks], cells
+    return Table(["platform", "LUT4", "FF", "BRAM", "DSP", *networks], cells)
 
 
 def area_figure(software: dict, cycles: dict, area: dict) -> bytes:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from deeplock.bench.software import cost
+from deeplock.report.tables import Table
 
 __all__ = [
-    "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "networks_of", "pairs_of", "timings",
+    "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "networks_of", "pairs_of",
+    "software_table", "timings",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -55,8 +57,25 @@ def arrays_of(cycles: dict, network: str) -> list[Row]:
     return [row for row in cycles["rows"] if row["network"] == network]
 
 
-def comparison(software: dict, cycles: dict) -> tuple[list[str], list[list[object]]]:
-    """Head and rows: cores and arrays, cycles per image."""
+def software_table(rows: Sequence[Row]) -> Table:
+    """A line for each row of software.json: what `deeplock bench software` prints."""
+    head = ["network", "platform", "memory", "variant", "cycles", "per MAC", "unlock per byte", "instructions", "µs"]
+    cells: list[list[object]] = []
+    for row in rows:
+        figures: list[object] = [
+            round(row["cycles"]) if "cycles" in row else "-",
+            round(row["cycles_per_mac"], 2) if "cycles" in row else "-",
+            round(row["unlock_cycles_per_byte"], 2) if row.get("unlock_cycles_per_byte") is not None else "-",
+            round(row["instructions"]) if "instructions" in row else "-",
+            round(row["nanoseconds"] / 1000, 1) if "nanoseconds" in row else "-",
+        ]
+        names = [row[name] for name in ("network", "platform", "memory", "variant")]
+        cells.append([*names, *figures, round(row["ratio"], 2), "yes" if row["outputs_equal_golden"] else "NO"])
+    return Table([*head, "locked / plain", "equal"], cells)
+
+
+def comparison(software: dict, cycles: dict) -> Table:
+    """Cores and arrays, cycles per image."""
     rows = software["rows"]
     head = ["network", "platform", "memory", "plain", "locked", "variant", "locked / plain", "cycles / MAC"]
     cells: list[list[object]] = []
@@ -78,11 +97,11 @@ def comparison(software: dict, cycles: dict) -> tuple[list[str], list[list[objec
             cells.append(
                 [*names, f"{plain:,.0f}", f"{locked:,.0f}", "on the way in", *figures, f"{best / locked:,.0f}"]
             )
-    return [*head, "unlock cycles / byte", "speed-up"], cells
+    return Table([*head, "unlock cycles / byte", "speed-up"], cells)
 
 
-def timings(software: dict) -> tuple[list[str], list[list[object]]]:
-    """Head and rows: this machine, by instructions and by time."""
+def timings(software: dict) -> Table:
+    """This machine, by instructions and by time."""
     head = ["network", "platform", "variant", "instructions", "ratio", "time (µs)", "ratio"]
     cells: list[list[object]] = []
     for row in software["rows"]:
@@ -91,11 +110,11 @@ def timings(software: dict) -> tuple[list[str], list[list[object]]]:
             instructions = [f"{row['instructions']:,.0f}", f"{row['ratio']:.2f}"] if counted else ["-", "-"]
             names = [row["network"], NAMES[row["platform"]], row["variant"]]
             cells.append([*names, *instructions, f"{row['nanoseconds'] / 1000:,.1f}", f"{row['time_ratio']:.2f}"])
-    return head, cells
+    return Table(head, cells)
 
 
-def layer_rows(software: dict) -> tuple[list[str], list[list[object]]]:
-    """Head and rows: cycles of each layer with weights on VexRiscv, ideal memory."""
+def layer_rows(software: dict) -> Table:
+    """Cycles of each layer with weights on VexRiscv, ideal memory."""
     head = ["network", "layer", "multiplications", "plain", "cycles / MAC", "fused", "cycles / MAC"]
     cells: list[list[object]] = []
     on_core = [row for row in software["rows"] if (row["platform"], row["memory"]) == ("vexriscv", "ideal")]
@@ -107,11 +126,11 @@ def layer_rows(software: dict) -> tuple[list[str], list[list[object]]]:
             if work := layer["macs"]:
                 pair = [(f"{each['cycles']:,}", f"{each['cycles'] / work:.2f}") for each in (layer, other)]
                 cells.append([plain["network"], layer["name"], f"{work:,}", *pair[0], *pair[1]])
-    return head, cells
+    return Table(head, cells)
 
 
-def headline(software: dict, cycles: dict) -> tuple[list[str], list[list[object]]]:
-    """Head and rows: what locking costs on each kind of machine, and how much faster the arrays are."""
+def headline(software: dict, cycles: dict) -> Table:
+    """What locking costs on each kind of machine, and how much faster the arrays are."""
     rows = software["rows"]
     head = ["network", "RISC-V", "RISC-V + custom instruction", "host", "accelerator"]
     head = [*head, "8x8 over best software", "16x16 over best software"]
@@ -129,7 +148,7 @@ def headline(software: dict, cycles: dict) -> tuple[list[str], list[list[object]
         shares = [ratios.get(name, "-") for name in ("vexriscv", "vexriscv-cfu", "host")]
         gains = [f"{best / row['cycles_locked']:,.0f} x" if row else "-" for row in picked]
         cells.append([network, *shares, f"{max(lock):.3f}" if lock else "-", *gains])
-    return head, cells
+    return Table(head, cells)
 
 
 def figure(software: dict, cycles: dict) -> bytes:

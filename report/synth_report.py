@@ -4,8 +4,8 @@ import io
 from statistics import median
 from typing import Any
 
-from deeplock.cli.output import markdown_table
-from deeplock.report.synth_tables import Table, component_table, core_table, key_of
+from deeplock.report.synth_tables import component_table, core_table, key_of
+from deeplock.report.tables import Table, markdown
 
 __all__ = ["area_figure", "area_summary", "area_tables"]
 
@@ -13,11 +13,6 @@ _PARTS = ("lock", "array", "accumulator", "post", "feeder", "unfolder", "weight_
 _REST = "all else"
 
 Row = dict[str, Any]
-
-
-def _markdown(table: Table, words: int) -> str:
-    cells, head = table
-    return markdown_table(head, cells, words)
 
 
 def area_tables(result: dict) -> dict[str, str]:
@@ -28,20 +23,20 @@ def area_tables(result: dict) -> dict[str, str]:
     boards = [row for row in result["rows"] if row["board"] is not None]
     figure = "\n![LUT4 by module, plain and locked; clock frequency of each seed](results/area.png)\n"
     return {
-        "cores": _markdown(core_table(cores), 7) + figure + how,
-        "boards": _markdown(core_table(boards), 7) if boards else "",
-        "components": _markdown(component_table(result["components"]), 4),
+        "cores": markdown(core_table(cores), 7) + figure + how,
+        "boards": markdown(core_table(boards), 7) if boards else "",
+        "components": markdown(component_table(result["components"]), 4),
     }
 
 
 def area_summary(result: dict) -> str:
     """What the lock costs, for README.md: a line for each locked accelerator whose clock is compared with the plain one's."""
-    cells, head = core_table([row for row in result["rows"] if row["board"] is None])
+    head, rows = core_table([row for row in result["rows"] if row["board"] is None])
     shown = [
         head.index(name) for name in ("device", "array", "S-box", "key bytes", "LUT4", "LUT4 more", "MHz", "clock")
     ]
-    compared = [[line[index] for index in shown] for line in cells if line[head.index("clock")]]
-    return _markdown((compared, [head[index] for index in shown]), 3)
+    compared = [[line[index] for index in shown] for line in rows if line[head.index("clock")]]
+    return markdown(Table([head[index] for index in shown], compared), 3)
 
 
 def _label(row: Row) -> str:

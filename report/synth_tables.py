@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from deeplock.report.tables import Table
+
 __all__ = ["component_table", "core_table", "key_of", "module_table", "timing_lines"]
 
 _RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
@@ -11,7 +13,6 @@ _RESULTS = ("fmax_mhz", "meets", "critical_path", "cells", "modules", "harness",
 _OF_LOCK = ("suite", "sbox", "key_sizes")
 
 Row = dict[str, Any]
-Table = tuple[list[list[object]], list[str]]
 
 
 def _clock(row: Row) -> str:
@@ -74,7 +75,7 @@ def core_table(rows: Sequence[Row]) -> Table:
         timed = plain and plain["fmax_mhz"] and row["fmax_mhz"]
         line.append(f"{median(row['fmax_mhz']) / median(plain['fmax_mhz']):.3f}" if plain and timed else "")
         lines.append(line)
-    return lines, head
+    return Table(head, lines)
 
 
 def component_table(rows: Sequence[Row]) -> Table:
@@ -87,7 +88,7 @@ def component_table(rows: Sequence[Row]) -> Table:
         what += [f"key {key_of(row)}"] if "key_sizes" in row else []
         line = [row["device"], row["component"], row.get("sbox", ""), " ".join(what)]
         lines.append(line + [row[name] for name in ("lut4", "ff", "bram", "dsp")] + [_megahertz(row)])
-    return lines, head
+    return Table(head, lines)
 
 
 def module_table(row: Row) -> Table:
@@ -95,7 +96,7 @@ def module_table(row: Row) -> Table:
     columns = [name for name in _RESOURCES if row[name]]
     modules = sorted(row["modules"].items(), key=lambda item: -item[1]["lut4"])
     lines = [[name, *(counts[column] for column in columns)] for name, counts in modules]
-    return [*lines, ["total", *(row[column] for column in columns)]], ["module", *columns]
+    return Table(["module", *columns], [*lines, ["total", *(row[column] for column in columns)]])
 
 
 def timing_lines(row: Row) -> list[str]:

@@ -18,6 +18,7 @@ from cocotb_tools.runner import get_runner
 from deeplock.hw.accelerator import Accelerator
 from deeplock.hw.basics.axi import flat_ports
 from deeplock.pymodel.cache import cache_root, digest, made
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.sim.native import HOST, RegisteredPorts, constants_header
 from deeplock.sim.sources import source_files
 from deeplock.sim.toolchain import check_simulator, environment, tool_versions, writes_fst
@@ -51,7 +52,7 @@ def build(
     config: Any,
     simulator: str = "verilator",
     waves: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = quiet,
     component: Callable[[Any], Component] | None = None,
 ) -> Path:
     """Build the simulation of `component(config)`, by default the accelerator of a Config, unless it is built already.
@@ -69,8 +70,7 @@ def build(
     name = f"{simulator}-{_digest(config, simulator, waves, Path(inspect.getfile(make)))}"
 
     def build_in(folder: Path) -> None:
-        if progress is not None:
-            progress(f"building {name}")
+        progress(f"building {name}")
         folder.mkdir()
         _build(folder, make(config), simulator, waves)
 

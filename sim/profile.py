@@ -1,10 +1,11 @@
 """Where the cycles of each layer went: the same run again, once for each layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.run import simulate
@@ -21,7 +22,7 @@ def profile(
     simulator: str = "verilator",
     pauses: float = 0.0,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = quiet,
 ) -> list[dict[str, int]]:
     """The hardware counters of each layer of the loadable's program, in cycles, all inferences of a run together.
 
@@ -34,11 +35,11 @@ def profile(
     Raises DeeplockError if the counters of the layers do not add up to `whole`; else what simulate raises.
     """
     layers = []
-    for number in range(1, len(loadable.program) + 1):
+    count = len(loadable.program)
+    for number in range(1, count + 1):
 
-        def report(line: str, number: int = number) -> None:
-            if progress is not None:
-                progress(f"layer {number} of {len(loadable.program)}: {line}")
+        def report(text: str, done: float = 0, total: float = 0, number: int = number) -> None:
+            progress(f"layer {number} of {count}: {text}", number - 1 + (done / total if total else 0), count)
 
         run = simulate(loadable, config, key, ifmaps, simulator, pauses, seed, progress=report, profile=number)
         layers.append(run.counters)

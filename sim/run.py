@@ -15,6 +15,7 @@ from amaranth.lib.wiring import Component
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import write_key
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.driver import AcceleratorError, RunResult
 from deeplock.sim.bench import run_bench
@@ -36,7 +37,7 @@ def simulate(
     pauses: float = 0.0,
     seed: int = 0,
     waves: Path | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = quiet,
     component: Callable[[Config], Component] | None = None,
     jobs: int = 1,
     watchdog: int = 200_000,
@@ -51,7 +52,7 @@ def simulate(
     ifmaps     int8 [h, w, c] each; they make 1 to 65535 inferences, the last one filled up with the last ifmap
     pauses     probability of a pause in each cycle of each stream; `seed` makes them the same again
     waves      file for the signals, FST or VCD as the simulator writes; anybody who reads it has the key
-    progress   called with a line of text now and then
+    progress   told what goes on, and how many inferences are done
     component  builds the device, by default the accelerator
     jobs       processes at a time, each with its share of the ifmaps; more than one with "native" only
     watchdog   cycles without a beat on any stream after which a run counts as hung
@@ -96,7 +97,7 @@ def simulate(
 
 
 def _run_natively(
-    program: Path, work: Path, key: bytes, job: dict[str, Any], jobs: int, progress: Callable[[str], None] | None
+    program: Path, work: Path, key: bytes, job: dict[str, Any], jobs: int, progress: Progress
 ) -> list[dict[str, Any]]:
     """Split the inferences of the job evenly over `jobs` processes; the results in their order."""
     ifmaps, batch = job["ifmaps"], job["batch"]
@@ -108,8 +109,7 @@ def _run_natively(
     def run(index: int) -> dict[str, Any]:
         def report(finished: int) -> None:
             done[index] = finished
-            if progress is not None:
-                progress(f"{sum(done)} of {inferences} inferences")
+            progress("simulating inferences", sum(done), inferences)
 
         share = {**job, "ifmaps": ifmaps[bounds[index] : bounds[index + 1]], "seed": job["seed"] + index}
         folder = work / str(index)
@@ -127,7 +127,7 @@ def _run_cocotb(
     key: bytes,
     job: dict[str, Any],
     waves: Path | None,
-    progress: Callable[[str], None] | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     (work / "job").write_bytes(pickle.dumps(job))
     if key:
@@ -138,11 +138,8 @@ def _run_cocotb(
 
 
 @contextmanager
-def forwarded(path: Path, total: int, progress: Callable[[str], None] | None) -> Iterator[None]:
-    """Hand the lines of a growing file on to `progress` while the body runs."""
-    if progress is None:
-        yield
-        return
+def forwarded(path: Path, total: int, progress: Progress) -> Iterator[None]:
+    """Tell `progress` of the numbers of inferences that are written into a growing file while the body runs."""
     path.touch()
     finished = threading.Event()
 
@@ -152,7 +149,7 @@ def forwarded(path: Path, total: int, progress: Callable[[str], None] | None) ->
                 last = finished.wait(_POLL_SECONDS)
                 lines = file.read().split()
                 if lines:
-                    progress(f"{lines[-1]} of {total} inferences")
+                    progress("simulating inferences", int(lines[-1]), total)
                 if last:
                     return
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from amaranth.lib.wiring import Component
 
-from deeplock.fpga.boards import Board
-from deeplock.fpga.flow.devices import DEVICES, Device
+from deeplock.fpga.boards.board import Board
+from deeplock.fpga.flow.families import find_device
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.riscv import Processor
 from deeplock.fpga.flow.sources import Source, board_source, harness_source
 from deeplock.fpga.gateware.top import Top
@@ -52,7 +53,7 @@ def on_board(board: Board) -> tuple[Design, Device]:
     """All that is on a board, and the board's device, which is to reach the board's clock."""
     design, clock_mhz = core(board.config), board.clock_hz / 1e6
     fields = {"board": board.name, "clock_mhz": clock_mhz} | design.fields
-    device = replace(DEVICES[board.device], mhz=clock_mhz)
+    device = replace(find_device(board.device), mhz=clock_mhz)
     return Design(f"{board.name} {design.name}", fields, partial(board_source, Top, board)), device
 
 

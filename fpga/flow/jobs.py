@@ -1,7 +1,7 @@
 """Runs many syntheses at a time, in processes on this machine or on a Dask cluster."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,10 +9,11 @@ from multiprocessing import get_context
 from typing import Any
 
 from deeplock.fpga.flow.designs import Design
-from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.nextpnr import Placement
 from deeplock.fpga.flow.synth import Area, measure_area, measure_clock
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.progress import Progress
 
 __all__ = ["Job", "Result", "cluster", "processes", "run_jobs"]
 
@@ -74,7 +75,7 @@ def cluster(address: str) -> Iterator[Executor]:
         yield executor
 
 
-def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Callable[[str], None]) -> list[Result]:
+def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Progress) -> list[Result]:
     """Synthesise every job, then place and route it with each seed, as many at a time as the executor runs.
 
     A design that does not fit gets a result with an error. Raises DeeplockError if a program is missing, RuntimeError if
@@ -111,7 +112,7 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Callable[[str], 
                     text = f"seed {seed}: {placement.fmax_mhz} MHz"
                 except DeeplockError as error:
                     results[job].error = text = str(error)
-            progress(f"{finished} of {total}: {job.name}: {text}")
+            progress(f"{job.name}: {text}", finished, total)
     for result in results.values():
         result.placements.sort(key=lambda placement: result.job.seeds.index(placement.seed))
     return [results[job] for job in jobs]

@@ -3,10 +3,12 @@
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from deeplock.fpga.flow.families.family import Family
 from deeplock.fpga.flow.harness import CORE, SHELL
 from deeplock.fpga.flow.yosys import TOP
 
@@ -19,40 +21,23 @@ HARNESS = "harness"
 GLUE = "top"
 """What belongs to the core itself and to none of its submodules; of a board, its pins and its PLL."""
 
-_CELLS: dict[str, dict[str, int]] = {
-    "SB_LUT4": {"lut4": 1},
-    "SB_CARRY": {"carry": 1},
-    "SB_RAM40_4K": {"bram": 1},
-    "SB_MAC16": {"dsp": 1},
-    "SB_SPRAM256KA": {"spram": 1},
-    "SB_IO": {},
-    "SB_PLL40_PAD": {},
-    "LUT4": {"lut4": 1},
-    "PFUMX": {},
-    "L6MUX21": {},
-    "CCU2C": {"lut4": 2, "carry": 2},
-    "TRELLIS_FF": {"ff": 1},
-    "TRELLIS_DPR16X4": {"lut4": 6, "lutram": 1},
-    "DP16KD": {"bram": 1},
-    "PDPW16KD": {"bram": 1},
-    "MULT18X18D": {"dsp": 1},
-    "TRELLIS_IO": {},
-    "EHXPLLL": {},
-    "USRMCLK": {},
-    "$scopeinfo": {},
-}
+_SCOPE = "$scopeinfo"
+"""Type of the cells in which Yosys keeps the names of modules that were made flat."""
+
 _SYSTEM = "system"
 _DEPTH = 2
 
 
 @dataclass(frozen=True)
 class Netlist:
-    """cells: the type of each, by name. scopes: paths of the modules, ("shell", "core", "lock") for one.
+    """cells: the type of each, by name. kinds: resources of each type. scopes: paths of the modules, ("shell", "core", "lock")
+    for one.
 
     Either a component in a harness, ("shell", "core"), or a board's top around its ("system",).
     """
 
     cells: dict[str, str]
+    kinds: Mapping[str, Mapping[str, int]]
     scopes: set[tuple[str, ...]]
 
     def module_of(self, cell: str) -> str:
@@ -78,12 +63,13 @@ class Netlist:
         """Resources by module, the harness among them. KeyError for a cell of a type that is not known."""
         modules: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for cell, kind in self.cells.items():
-            modules[self.module_of(cell)].update({"ff": 1} if kind.startswith("SB_DFF") else _CELLS[kind])
+            modules[self.module_of(cell)].update(self.kinds[kind])
         return {module: {what: count[what] for what in RESOURCES} for module, count in sorted(modules.items())}
 
 
-def read_netlist(path: Path) -> Netlist:
-    """Read what Yosys wrote, and the names of the modules in the RTLIL beside it."""
+def read_netlist(path: Path, family: Family) -> Netlist:
+    """Read what Yosys wrote for a device of the family, and the names of the modules in the RTLIL beside it."""
     cells = json.loads(path.read_text())["modules"][TOP]["cells"]
     modules = re.findall(rf"^module \\{TOP}\.(\S+)$", path.with_suffix(".il").read_text(), re.MULTILINE)
-    return Netlist({name: cell["type"] for name, cell in cells.items()}, {tuple(name.split(".")) for name in modules})
+    types = {name: cell["type"] for name, cell in cells.items() if cell["type"] != _SCOPE}
+    return Netlist(types, family.cells, {tuple(name.split(".")) for name in modules})

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.families import find_family
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.toolchain import run_program
 from deeplock.pymodel.errors import DeeplockError
 
@@ -34,26 +35,12 @@ class Placement:
     bitstream: bytes = field(default=b"", repr=False)
 
 
-_FILES = {"ice40": ("pcf", "asc"), "ecp5": ("lpf", "textcfg")}
-"""By family: the constraints that it takes, the configuration that it makes. Options and suffixes of the files."""
-
-
 def options(device: Device, seed: int, on_pins: bool) -> list[str]:
     """nextpnr's options but for the files; `on_pins`: there are constraints that say where every pin is."""
-    found = [*device.part, "-q", "--seed", str(seed), "--freq", str(device.mhz), "--timing-allow-fail"]
-    if device.family == "ice40":
-        # iCEBreaker's system takes more of its device than the density of 0.9 that the placer spreads cells to by default;
-        # it then found no legal place for them all with one seed in two
-        found += ["--placer-heap-beta", "0.98"]
-    if device.family == "ecp5":
-        found += [] if on_pins else ["--lpf-allow-unconstrained"]
-        # router1 takes several times as long; the placer heap left wires of 258,000 at 8x16, static of 199,000
-        found += ["--placer", "static", "--router", "router2"]
-    return found
+    family = find_family(device.family)
+    common = ["-q", "--seed", str(seed), "--freq", str(device.mhz), "--timing-allow-fail"]
+    return [*device.part, *common, *(() if on_pins else family.anywhere), *family.options]
 
-
-_CLOCK_PIN = 'LOCATE COMP "clk" SITE "G2";\n'
-"""Of a design that may have its pins anywhere: from some the clock finds no way to the global nets of an ECP5."""
 
 _FINISHED = "Program finished normally."
 """nextpnr's last line: all files are whole. icepack makes a bitstream of half a file, too."""
@@ -70,7 +57,7 @@ def _too_much(log: str) -> list[str]:
 
 def routed(report: Path, device: Device) -> Path:
     """The configuration that `place_and_route` makes where there are constraints."""
-    return report.with_suffix(f".{_FILES[device.family][1]}")
+    return report.with_suffix(f".{find_family(device.family).configuration[0]}")
 
 
 def place_and_route(netlist: Path, device: Device, seed: int, constraints: str, report: Path) -> None:
@@ -83,31 +70,23 @@ def place_and_route(netlist: Path, device: Device, seed: int, constraints: str, 
     log = report.with_suffix(".log")
     log.unlink(missing_ok=True)
     files = ["--json", netlist.name, "--report", report.name, "--log", log.name]
-    if device.family == "ecp5" and not constraints:
-        clock = report.with_suffix(".lpf")
-        clock.write_text(_CLOCK_PIN)
-        files.append(f"--lpf={clock.name}")
+    family = find_family(device.family)
+    if pins := constraints or family.anywhere_pins:
+        suffix, option = family.constraints
+        given = report.with_suffix(f".{suffix}")
+        given.write_text(pins)
+        files.append(f"{option}={given.name}")
     if constraints:
-        given, configuration = (report.with_suffix(f".{kind}") for kind in _FILES[device.family])
-        given.write_text(constraints)
-        files += [f"--{path.suffix[1:]}={path.name}" for path in (given, configuration)]
+        files.append(f"{family.configuration[1]}={routed(report, device).name}")
     chosen = options(device, seed, bool(constraints))
-    printed = run_program(f"nextpnr-{device.family}", [*chosen, *files], netlist.parent)
+    printed = run_program(family.nextpnr, [*chosen, *files], netlist.parent)
     text = log.read_text() if log.exists() else printed
     if not report.exists() or _FINISHED not in text:
         if excess := _too_much(text):
             raise DeeplockError(f"does not fit {device.name}: {', '.join(excess)}")
         if re.search(_FULL, text, re.MULTILINE):
             raise DeeplockError(f"does not fit {device.name} with seed {seed}: place and route found no way")
-        raise RuntimeError(f"nextpnr-{device.family} made no {report}: {text[-2000:] or 'it said nothing'}")
-
-
-def _check_pins(report: dict, mhz: float) -> None:
-    """nextpnr does not time the registers in iCE40's pins; the one of the flash's clock works at the falling edge."""
-    paths = [path["path"] for path in report["critical_paths"] if "<async>" in (path["from"], path["to"])]
-    slowest = max((sum(step["delay"] for step in path) for path in paths), default=0.0)
-    if slowest > 500 / mhz:
-        raise DeeplockError(f"paths to pins must take {500 / mhz:.1f} ns at most, half a period, not {slowest:.1f} ns")
+        raise RuntimeError(f"{family.nextpnr} made no {report}: {text[-2000:] or 'it said nothing'}")
 
 
 def _critical_path(report: dict, module_of: Callable[[str], str]) -> list[tuple[str, float]]:
@@ -133,7 +112,7 @@ def read_report(path: Path, seed: int, device: Device, on_pins: bool, module_of:
     """Read what nextpnr reported; `on_pins` as for `options`; `module_of` gives the module of a cell.
 
     Raises RuntimeError unless nextpnr held the design's one clock against device.mhz, DeeplockError if it
-    is reached but for the registers of iCE40's pins.
+    is reached but for what the family checks of pins.
     """
     report = json.loads(path.read_text())
     clocks = list(report["fmax"].values())
@@ -141,8 +120,8 @@ def read_report(path: Path, seed: int, device: Device, on_pins: bool, module_of:
         raise RuntimeError(f"nextpnr must check one clock at {device.mhz} MHz, not {report['fmax']}: {path}")
     (clock,) = clocks
     meets = clock["achieved"] >= max(clock["constraint"], device.mhz)
-    if meets and on_pins and device.family == "ice40":
-        _check_pins(report, device.mhz)
+    if meets and on_pins and (check_pins := find_family(device.family).check_pins):
+        check_pins(report, device.mhz)
     return Placement(
         seed,
         round(clock["achieved"], 2),

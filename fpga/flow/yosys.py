@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.families import find_family
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.harness import BUFFER, SHELL
 from deeplock.fpga.flow.toolchain import run_program
 
@@ -31,9 +32,6 @@ module \\{BUFFER}
 end
 """
 
-
-_BLOCK = "t:MULT18X18D"
-"""DSP blocks that the design has by itself."""
 
 _NARROW = "t:$mul r:A_WIDTH<=9 %i r:B_WIDTH<=9 %i"
 _SMALL = "t:$mul r:A_WIDTH<=18 %i r:B_WIDTH<=18 %i"
@@ -107,7 +105,7 @@ def synthesise(rtlil: str, device: Device, netlist: Path) -> None:
     )
     source.write_text(rtlil + _BLACK_BOX)
     kinds = (
-        (taken, _BLOCK),
+        (taken, f"t:{find_family(device.family).dsp}"),
         (narrow, _NARROW),
         (small, f"{_SMALL} {_NARROW} %d"),
         (large, f"t:$mul {_SMALL} %d"),

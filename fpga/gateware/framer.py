@@ -5,7 +5,7 @@ from amaranth.lib import enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from deeplock.fpga.frames import ANSWER_SYNC, BYTE_TIMEOUT, CRC_INIT, REQUEST_SYNC, crc_step
+from deeplock.fpga.frames import ANSWER_SYNC, BYTE_TIMEOUT, CRC, REQUEST_SYNC
 
 __all__ = ["Framer"]
 
@@ -78,7 +78,8 @@ class Framer(wiring.Component):
         phase, answering = Signal(Phase), Signal()
         sequence, last_sequence, state = Signal(4), Signal(4), Signal(4)
         length, size = Signal(8), Signal(8)  # of request and answer
-        crc, byte, advance = Signal(16), Signal(8), Signal()
+        m.submodules.crc = crc = CRC.create()
+        byte, advance = Signal(8), Signal()
 
         # `at` goes through a payload while a frame passes, and again while a request is executed
         at, next_byte, settled = Signal(8), Signal(), Signal()
@@ -107,7 +108,7 @@ class Framer(wiring.Component):
                 with m.Case(Phase.PAYLOAD):
                     m.d.comb += byte.eq(read_data)
                 with m.Default():
-                    m.d.comb += byte.eq(crc[:8])  # and then the upper half, which a step moves down
+                    m.d.comb += byte.eq(crc.crc[:8])  # and then the upper half, which a step moves down
             m.d.comb += [
                 self.tx.valid.eq((phase != Phase.PAYLOAD) | (settled & ~ended)),
                 advance.eq(self.tx.valid & self.tx.ready),
@@ -116,10 +117,8 @@ class Framer(wiring.Component):
             m.d.comb += [byte.eq(self.rx.payload), advance.eq(self.rx.valid)]
         m.d.comb += self.tx.payload.eq(byte)
 
-        with m.If(phase == Phase.SYNC):
-            m.d.sync += crc.eq(CRC_INIT)
-        with m.Elif(advance):
-            m.d.sync += crc.eq(crc_step(crc, byte))
+        starting = phase == Phase.SYNC
+        m.d.comb += [crc.start.eq(starting), crc.valid.eq(advance & ~starting), crc.data.eq(byte)]
 
         silence = Signal(self._timeout_bits + 1)
         m.d.sync += silence.eq(silence + 1)
@@ -127,7 +126,7 @@ class Framer(wiring.Component):
             m.d.sync += silence.eq(0)
 
         next_phase, restart, begin, answer = Signal(), Signal(), Signal(), Signal()
-        right = crc == 0
+        right = crc.match_detected
         repeated = (sequence == last_sequence) & sequence.any()
         m.d.comb += [next_phase.eq(advance), restart.eq(silence[-1] & ~answering)]
         with m.Switch(phase):

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+from amaranth import ClockSignal, Module, Signal
 from amaranth.lib import io
 
 __all__ = ["PinPlatform"]
@@ -11,8 +12,8 @@ __all__ = ["PinPlatform"]
 class PinPlatform:
     """Gives simulation ports for the resources that fpga.gateware.top requests; `ports` has them by resource and pin.
 
-    All that synthesis infers or instantiates stays generic RTL: `device` is None. test_ice40.py holds the hard
-    blocks against that.
+    All that synthesis infers or instantiates stays generic RTL: `device` is None. tests/hw/families hold the hard blocks
+    against that.
     """
 
     device = None
@@ -29,3 +30,13 @@ class PinPlatform:
     def request(self, name: str, *, dir: dict[str, str]) -> Any:
         """The ports of a resource."""
         return SimpleNamespace(**{pin: self.ports[name, pin] for pin in dir})
+
+    def get_io_buffer(self, buffer) -> Any:
+        """Amaranth's buffers; and for a double-data-rate output, of which it has none for simulation, the pulse of SpiPins."""
+        if not isinstance(buffer, io.DDRBuffer):
+            return buffer.elaborate(None)
+        m = Module()
+        pulse = Signal()
+        m.d.sync += pulse.eq(buffer.o[1])
+        m.d.comb += buffer.port.o.eq(pulse & ~ClockSignal())
+        return m

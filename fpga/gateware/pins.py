@@ -3,7 +3,7 @@
 from amaranth import Fragment, Module
 from amaranth.lib.wiring import Component, In, Out
 
-from deeplock.fpga.boards import Board
+from deeplock.fpga.boards.board import Board
 from deeplock.fpga.gateware.pin_platform import PinPlatform
 from deeplock.fpga.gateware.top import Top
 

@@ -4,8 +4,9 @@ from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from deeplock.hw.array.array import SPAN, ColumnSums, kept_if_large
+from deeplock.hw.array.array import ColumnSums
 from deeplock.hw.basics.layouts import tag_layout
+from deeplock.hw.families.placement import SPAN, kept_if_large
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["Accumulator", "totals_layout"]

@@ -6,29 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.array.pe import ProcessingPair
 from deeplock.hw.basics.layouts import tag_layout, word_layout
-from deeplock.hw.families import ecp5
+from deeplock.hw.families import blocks_of
+from deeplock.hw.families.placement import SPAN, kept_if_large, load_span
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["SPAN", "ColumnSums", "SystolicArray", "WeightWrite", "kept_if_large", "load_span"]
-
-
-def _is_large(config: Config) -> bool:
-    return config.rows * config.cols > 16
-
-
-def kept_if_large(config: Config) -> dict[str, int]:
-    """Attributes of registers of one value for several places: those of a large accelerator stay apart, each near its place,
-    while synthesis merges those of a small one, which does better with fewer registers and fewer resets."""
-    return {"keep": 1} if _is_large(config) else {}
-
-
-SPAN = 4
-"""Columns that a register reaches."""
-
-
-def load_span(config: Config) -> int:
-    """Columns that have a load signal together."""
-    return min(SPAN, config.bytes_per_beat)
+__all__ = ["ColumnSums", "SystolicArray", "WeightWrite"]
 
 
 def WeightWrite(config: Config) -> wiring.Signature:
@@ -109,7 +91,7 @@ class SystolicArray(wiring.Component):
             entering = [
                 (register(word.data, f"skew_0_{span}"), register(swap, f"swap_0_{span}")) for span in range(len(spans))
             ]
-        in_blocks = ecp5.has_blocks_for(platform, config)
+        in_blocks = blocks_of(platform).multiply_for(config)
         load_spans = config.cols // load_span(config)
         sums = [0] * config.cols
         for row in range(config.rows):

@@ -1,10 +1,10 @@
 """Multipliers with operands and products in registers, as DSP blocks have them."""
 
-from amaranth import Cat, Const, Module, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from deeplock.hw.families import ecp5, ice40
+from deeplock.hw.families import blocks_of
 
 __all__ = ["DualMultiplier", "Multiplier"]
 
@@ -14,7 +14,7 @@ class Multiplier(wiring.Component):
 
     Latency: 2 cycles. Throughput: a product a cycle.
 
-    in_blocks   it is one MULT18X18D of an ECP5
+    in_blocks   it is a block of the device, if that has one for it (hw.families)
     """
 
     def __init__(self, a_bits: int, b_bits: int, in_blocks: bool = False):
@@ -23,8 +23,7 @@ class Multiplier(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        if self._in_blocks:
-            m.submodules.block = ecp5.multiplier(self.a, self.b, Const(1, 1), self.product)
+        if self._in_blocks and blocks_of(platform).multiplier(m, self.a, self.b, self.product):
             return m
         a, b = Signal.like(self.a, reset_less=True), Signal.like(self.b, reset_less=True)
         product = Signal.like(self.product, reset_less=True)
@@ -36,8 +35,9 @@ class Multiplier(wiring.Component):
 class DualMultiplier(wiring.Component):
     """products[i] = activation * weights[i], int8: what a pair of processing elements needs, and one SB_MAC16 gives.
 
-    Latency: 2 cycles. Throughput: two products a cycle. On iCE40 UltraPlus it is one SB_MAC16, with `in_blocks` it is two
-    MULT18X18D of an ECP5, registers included. None of them has a reset.
+    Latency: 2 cycles. Throughput: two products a cycle. None of the registers has a reset.
+
+    in_blocks   it is one block of the device or two, if that has some for it (hw.families), registers included
 
     Members:
         activation   int8, taken in every cycle
@@ -58,16 +58,8 @@ class DualMultiplier(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        if self._in_blocks:
-            for i in range(2):
-                m.submodules[f"block_{i}"] = ecp5.multiplier(
-                    self.activation, self.weights[i], self.swap, self.products[i]
-                )
-            return m
-        if ice40.has_hard_blocks(platform):
-            m.submodules.mac16 = ice40.dual_multiplier(
-                Cat(self.activation, self.activation), self.weights.as_value(), ~self.swap, self.products.as_value()
-            )
+        operands = self.activation, self.weights, self.swap, self.products
+        if self._in_blocks and blocks_of(platform).dual_multiplier(m, *operands):
             return m
         # kept, so that synthesis does not merge those of a row: the one left would be far from most of its multipliers
         activation = Signal(signed(8), attrs={"keep": 1}, reset_less=True)

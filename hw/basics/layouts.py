@@ -13,7 +13,7 @@ from deeplock.pymodel.spec.layout import Layout
 
 __all__ = [
     "FEEDER_WORDS", "EntryLayout", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "beat_layout", "entry_layout",
-    "feeder_fields", "loader_fields", "post_fields", "tag_layout", "word_layout",
+    "feeder_fields", "loader_fields", "post_fields", "tag_layout", "word_layout", "write_layout",
 ]  # fmt: skip
 
 LOADER_WORDS = (0, 1, 2, 3)
@@ -80,3 +80,14 @@ def tag_layout(config: Config) -> data.StructLayout:
 def word_layout(config: Config) -> data.StructLayout:
     """One word of activations on its way into the array. swap: the next weight tile starts with this word."""
     return data.StructLayout({"data": 8 * config.rows, "swap": 1, "tag": tag_layout(config)})
+
+
+def write_layout(config: Config) -> data.StructLayout:
+    """A write of some of a word's chunks of `lanes` bytes; bit i of `chunks` stands for bytes i * lanes and up."""
+    return data.StructLayout(
+        {
+            "word": range(config.activation_words),
+            "data": data.ArrayLayout(8 * config.lanes, config.rows // config.lanes),
+            "chunks": config.rows // config.lanes,
+        }
+    )

@@ -1,33 +1,58 @@
-"""What synthesis does not infer on ECP5: DSP blocks with their own registers, tables in the LUTs of whole tiles.
+"""What synthesis does not infer on ECP5: DSP blocks with their own registers, tables in the LUTs of whole tiles; and its PLL.
 
-Sources: Lattice FPGA-TN-02205 (sysDSP usage guide), FPGA-DS-02012 (ECP5 family data sheet, section 2.2).
+Sources: Lattice FPGA-TN-02205 (sysDSP usage guide), FPGA-TN-02200 (sysCLOCK PLL usage guide), FPGA-DS-02012 (ECP5 family data
+sheet, section 2.2).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
+from amaranth.lib import io
 
+from deeplock.hw.families.blocks import Blocks
+from deeplock.hw.families.placement import DspSites
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["BLOCKS", "has_blocks_for", "is_ecp5", "looked_up", "multiplier"]
+__all__ = ["DSP_BLOCKS", "FAMILY", "pll_dividers"]
 
-BLOCKS = {"LFE5U-25F": 28, "LFE5U-85F": 156}
-"""DSP blocks of a device."""
+DSP_BLOCKS = {"LFE5U-25F": 28, "LFE5U-85F": 156}
+"""MULT18X18D of a device."""
 
-
-def is_ecp5(platform) -> bool:
-    """Whether the design is made for an ECP5; `platform` is Amaranth's or anything with its `device`."""
-    return getattr(platform, "device", None) in BLOCKS
-
-
-def has_blocks_for(platform, config: Config) -> bool:
-    """Whether the design is made for an ECP5 with a DSP block for each multiplication of that accelerator; `platform` is
-    Amaranth's or anything with its `device`."""
-    requantise = 2 * config.lanes if config.multiplier_cycles == 1 else 0
-    return config.rows * config.cols + requantise <= BLOCKS.get(getattr(platform, "device", None), 0)
+_SITES = {
+    "LFE5U-85F": DspSites(
+        (*range(4, 59, 9), *range(69, 115, 9)),
+        (58, 34, 10),
+        ((0, 0), (1, 1), (4, 4), (5, 5)),
+        "X{x}/Y{y}/MULT18_{number}",
+    )
+}
+"""As nextpnr names the sites of MULT18X18D."""
 
 
-def multiplier(a: Value, b: Value, take_b: Value, product: Value) -> Instance:
+@dataclass(frozen=True)
+class Pll:
+    """Dividers of EHXPLLL with feedback from CLKOP: clock / clki * clkfb; the VCO runs at clkop times that."""
+
+    clki: int
+    clkfb: int
+    clkop: int
+
+
+def pll_dividers(input_hz: int, output_hz: int) -> Pll:
+    """The dividers (FPGA-TN-02200: phase detector 3.125..400 MHz, VCO 400..800 MHz); ValueError if there are none."""
+    for clki in range(1, 9):
+        detector = input_hz / clki
+        clkfb, rest = divmod(output_hz, detector)
+        if detector < 3.125e6 or rest or not 1 <= clkfb <= 80:
+            continue
+        for clkop in range(1, 129):
+            if 400e6 <= output_hz * clkop <= 800e6:
+                return Pll(clki, int(clkfb), clkop)
+    raise ValueError(f"no PLL setting makes {output_hz} Hz of {input_hz} Hz")
+
+
+def _multiplier(a: Value, b: Value, take_b: Value, product: Value) -> Instance:
     """A signed product of up to 18x18 bits: product = A * B a cycle later; A, B and `product` are registers of the block.
 
     A takes a every cycle, B takes b with `take_b`.
@@ -73,14 +98,67 @@ def _looked_up_7(m: Module, bits: Sequence[int], address: Value) -> Value:
     return level[0]
 
 
-def looked_up(m: Module, table: Sequence[int], address: Value) -> Value:
-    """table[address], of 256 bytes, combinational: 17 LUT4 a bit and two from input to output.
+class Ecp5(Blocks):
+    """MULT18X18D, tables in LUTs, EHXPLLL and USRMCLK. The first are for accelerators that find one for each multiplication."""
 
-    Synthesis, which has to leave these multiplexers alone for the sake of all else, takes twice the LUTs, and more in a row.
-    """
-    bits = []
-    for bit in range(8):
-        column = [entry >> bit & 1 for entry in table]
-        low, high = (_looked_up_7(m, half, address) for half in (column[:128], column[128:]))
-        bits.append(Mux(address[7], high, low))
-    return Cat(bits)
+    devices = DSP_BLOCKS
+
+    def __init__(self, device: str):
+        super().__init__(device)
+        self.dsp_sites = _SITES.get(device)
+
+    def multiply_for(self, config: Config) -> bool:
+        requantise = 2 * config.lanes if config.multiplier_cycles == 1 else 0
+        return config.rows * config.cols + requantise <= DSP_BLOCKS[self.device]
+
+    def multiplier(self, m: Module, a: Value, b: Value, product: Value) -> bool:
+        m.submodules.block = _multiplier(a, b, Const(1, 1), product)
+        return True
+
+    def dual_multiplier(self, m: Module, activation: Value, weights: Sequence[Value], take: Value, products) -> bool:
+        for i in range(2):
+            m.submodules[f"block_{i}"] = _multiplier(activation, weights[i], take, products[i])
+        return True
+
+    def looked_up(self, m: Module, table: Sequence[int], address: Value) -> Value:
+        """17 LUT4 a bit and two from input to output. Synthesis, which has to leave these multiplexers alone for the sake of
+        all else, takes twice the LUTs, and more in a row."""
+        bits = []
+        for bit in range(8):
+            column = [entry >> bit & 1 for entry in table]
+            low, high = (_looked_up_7(m, half, address) for half in (column[:128], column[128:]))
+            bits.append(Mux(address[7], high, low))
+        return Cat(bits)
+
+    def pll(self, m: Module, pin: io.PortLike, input_hz: int, output_hz: int, clock: Signal, locked: Signal) -> None:
+        m.submodules.pin = buffer = io.Buffer("i", pin)
+        dividers = pll_dividers(input_hz, output_hz)
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            p_CLKI_DIV=dividers.clki,
+            p_CLKFB_DIV=dividers.clkfb,
+            p_CLKOP_DIV=dividers.clkop,
+            p_CLKOP_ENABLE="ENABLED",
+            p_CLKOP_CPHASE=dividers.clkop - 1,
+            p_FEEDBK_PATH="CLKOP",
+            i_CLKI=buffer.i,
+            i_CLKFB=clock,
+            i_RST=Const(0),
+            i_STDBY=Const(0),
+            i_PHASESEL0=Const(0),
+            i_PHASESEL1=Const(0),
+            i_PHASEDIR=Const(0),
+            i_PHASESTEP=Const(0),
+            i_PHASELOADREG=Const(0),
+            i_PLLWAKESYNC=Const(0),
+            i_ENCLKOP=Const(0),
+            o_CLKOP=clock,
+            o_LOCK=locked,
+        )
+
+    def configuration_clock(self, m: Module, level: Signal) -> None:
+        # it drives no net, for which Yosys would take it away
+        m.submodules.sck = Instance("USRMCLK", a_keep=1, i_USRMCLKI=level, i_USRMCLKTS=Const(0))
+
+
+FAMILY = Ecp5

@@ -2,15 +2,16 @@
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
-from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from deeplock.hw.array.array import kept_if_large
+from deeplock.hw.basics.layouts import write_layout
+from deeplock.hw.families.placement import kept_if_large
 from deeplock.hw.feed.single_port_memory import SinglePortMemory
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["ActivationMemory", "WordRead", "parts_of", "write_layout"]
+__all__ = ["ActivationMemory", "WordRead", "parts_of"]
 
 _PART = 2
 """Bytes of a word that a memory of its own holds, with registers of its own in front."""
@@ -19,17 +20,6 @@ _PART = 2
 def parts_of(config: Config) -> int:
     """Memories side by side that hold a word; two halves of the words with `config.single_port` count as one."""
     return 1 if config.single_port else config.rows // min(config.lanes, _PART)
-
-
-def write_layout(config: Config) -> StructLayout:
-    """A write of some of a word's chunks of `lanes` bytes; bit i of `chunks` stands for bytes i * lanes and up."""
-    return StructLayout(
-        {
-            "word": range(config.activation_words),
-            "data": ArrayLayout(8 * config.lanes, config.rows // config.lanes),
-            "chunks": config.rows // config.lanes,
-        }
-    )
 
 
 class WordRead(wiring.Signature):

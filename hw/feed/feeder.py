@@ -5,11 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from deeplock.hw.array.array import kept_if_large
 from deeplock.hw.basics.bundles import Layer
 from deeplock.hw.basics.layouts import feeder_fields, tag_layout, word_layout
 from deeplock.hw.basics.loops import NestedLoops, chosen
 from deeplock.hw.basics.stream_buffers import SkidBuffer
+from deeplock.hw.families.placement import kept_if_large
 from deeplock.hw.feed.activation_memory import WordRead
 from deeplock.pymodel.spec.config import Config
 

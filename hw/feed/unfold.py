@@ -5,12 +5,11 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from deeplock.hw.array.array import kept_if_large
 from deeplock.hw.basics.bundles import Run
-from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
+from deeplock.hw.basics.layouts import HeaderLayout, beat_layout, write_layout
 from deeplock.hw.basics.loops import NestedLoops, chosen, counted
 from deeplock.hw.basics.stream_buffers import SkidBuffer
-from deeplock.hw.feed.activation_memory import write_layout
+from deeplock.hw.families.placement import kept_if_large
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["IfmapHandover", "Unfolder", "UnfolderReport"]

@@ -5,10 +5,11 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from deeplock.hw.array.array import SPAN, WeightWrite, kept_if_large, load_span
+from deeplock.hw.array.array import WeightWrite
 from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import LOADER_WORDS, EntryLayout, beat_layout, loader_fields
 from deeplock.hw.basics.loops import chosen, counted
+from deeplock.hw.families.placement import SPAN, kept_if_large, load_span
 from deeplock.hw.post.post import EntryWrite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import OPCODE

@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from deeplock.hw.families.ecp5 import is_ecp5, looked_up
+from deeplock.hw.families import blocks_of
 from deeplock.hw.lock.composite_sbox import CompositeSbox
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX, check_bijection
 
@@ -21,7 +21,7 @@ class Sbox(wiring.Component):
     """`lanes` bytes through one S-box, side by side.
 
     Styles: `rom` is block RAM, one for two lanes where it has two ports (ECP5), else one a lane (iCE40); `lut` is a
-    table in LUTs, on ECP5 by `hw.families.ecp5.looked_up`; both take any 8-bit bijection. `composite` computes inversion in
+    table in LUTs, those of `hw.families` where there are some; both take any 8-bit bijection. `composite` computes inversion in
     GF((2^4)^2), with the fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom` and for
     each of the `cuts` of `composite`, else 0. Throughput: `lanes` bytes a cycle.
 
@@ -89,17 +89,18 @@ class Sbox(wiring.Component):
                     m.d.comb += [port.addr.eq(address), port.en.eq(self.en)]
                     outputs.append(port.data)
         elif self._style == "lut":
-            if is_ecp5(platform):
-                outputs = [looked_up(m, entries, address) for address in inputs]
-            else:
-                for lane, address in enumerate(inputs):
+            blocks = blocks_of(platform)
+            for lane, address in enumerate(inputs):
+                output = blocks.looked_up(m, entries, address)
+                if output is None:
                     # a memory, to say that it must not become block RAM
                     memory = m.submodules[f"table_{lane}"] = Memory(
                         shape=8, depth=256, init=entries, attrs={"rom_style": "logic"}
                     )
                     port = memory.read_port(domain="comb")
                     m.d.comb += port.addr.eq(address)
-                    outputs.append(port.data)
+                    output = port.data
+                outputs.append(output)
         else:
             for lane, address in enumerate(inputs):
                 direction = "inverse" if self._is(INV_SBOX) else "forward"

@@ -5,8 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from deeplock.hw.basics.layouts import beat_layout
-from deeplock.hw.feed.activation_memory import write_layout
+from deeplock.hw.basics.layouts import beat_layout, write_layout
 from deeplock.hw.post.post import result_layout
 from deeplock.pymodel.spec.config import Config
 

@@ -5,10 +5,10 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.array.accumulator import totals_layout
-from deeplock.hw.array.array import SPAN, kept_if_large
 from deeplock.hw.basics.bundles import Layer
 from deeplock.hw.basics.layouts import entry_layout, post_fields
-from deeplock.hw.families import ecp5
+from deeplock.hw.families import blocks_of
+from deeplock.hw.families.placement import SPAN, kept_if_large
 from deeplock.hw.post.requantise import Requantiser, steps_of
 from deeplock.pymodel.spec.config import Config
 
@@ -119,7 +119,7 @@ class PostProcessor(wiring.Component):
         will_end = will_take & (next_chunk == chunks - 1) & next_tag.pixel_last
         next_address = Cat((next_chunk + will_take)[: len(chunk)], next_bank ^ will_end)
         entry = entry_layout(config.sum_bits)
-        in_blocks = ecp5.has_blocks_for(platform, config)
+        in_blocks = blocks_of(platform).multiply_for(config)
         # two cycles later at each lane, before the layer's first word: the lanes may be far away
         is_narrow = Signal(reset_less=True)
         m.d.sync += is_narrow.eq(self.layer.fields.narrow)

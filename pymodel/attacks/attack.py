@@ -9,17 +9,9 @@
 The same arguments give the same results but for times. Keys are in no result and no progress.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Progress", "Result", "quiet"]
-
-Progress = Callable[[str], None]
-"""Told what goes on."""
-
-
-def quiet(text: str) -> None:
-    """Tells nobody."""
+__all__ = ["Result"]
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from deeplock.pymodel.attacks import (
     weak_sbox,
     wrong_key,
 )
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.target import SCRATCH, load_target
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.progress import Progress, quiet
 
 __all__ = ["ATTACKS", "COLUMNS", "Job", "check_changes", "compare_with_scratch", "jobs", "record", "run_job"]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.byte_models import information, like, model_of, other_networks, weights_of
 from deeplock.pymodel.attacks.key_ranking import best_block
 from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
@@ -26,6 +26,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
 from deeplock.pymodel.lock.key_schedule import expand_key
 from deeplock.pymodel.lock.suites.deep_lock import SUITE, DeepLock
+from deeplock.pymodel.progress import Progress, quiet, within
 
 __all__ = [
     "FULL",
@@ -145,7 +146,7 @@ def recover_key(
                 zip(tasks, pool.map(lambda task: search(*task), tasks), strict=True), 1
             ):
                 found[task[1]].append(part)
-                progress(f"searched {100 * number / len(tasks):.0f} % of {STRANDS} strands")
+                progress("searching for the states of the strands", number, len(tasks))
         finally:
             pool.shutdown(cancel_futures=True)
     strands: list[Found] = [merge(found[j], keep) for j in range(STRANDS)]
@@ -176,12 +177,9 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
         data, position = locked_stream(lock_checkpoint(Checkpoint(weights), key, SUITE), tensor)
         data = data[: budget.bytes - budget.bytes % 16 + -position % 16]
         given = _given(key, budget.first)
-
-        def say(text: str, number: int = number) -> None:
-            progress(f"key {number + 1} of {budget.keys}: {text}")
-
+        said = within(progress, f"key {number + 1} of {budget.keys}")
         try:
-            found = recover_key(data, position, model, SUITE, budget.keep, given, say)
+            found = recover_key(data, position, model, SUITE, budget.keep, given, said)
         except NoLikelyState:  # with too few bytes the right state may lag: no key then
             bits.append(0.0)
             continue

@@ -14,8 +14,9 @@ from math import sqrt
 import torch
 from torch import nn
 
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.target import SCRATCH, Target, measure
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.schemes.fit import fit
 from deeplock.pymodel.schemes.victim import parameter_layers
 
@@ -87,7 +88,7 @@ def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -
 
     def after_epoch(epoch: int) -> None:
         curve.append((float(epoch), measure(module, few)))
-        progress(f"{count} images, epoch {epoch} of {budget.epochs}: accuracy {curve[-1][1]:.3f}")
+        progress(f"{count} images, epoch {epoch}: accuracy {curve[-1][1]:.3f}", epoch, budget.epochs)
 
     finite = fit(module, loss, count, budget.epochs, budget.learning_rate, seed, _BATCH, after_epoch)
     if not finite:

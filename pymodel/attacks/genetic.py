@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.target import Target, measure
+from deeplock.pymodel.progress import Progress, quiet
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "run"]
 
@@ -76,6 +77,6 @@ def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -
         other = fitness_of(others)
         if other.max() > random_fitness:
             random_key, random_fitness = others[other.argmax()], other.max()
-        progress(f"generation {generation} of {budget.generations}: fittest {fitness.max():.3f}")
+        progress(f"generation {generation}: fittest {fitness.max():.3f}", generation, budget.generations)
     best = test(keys[fitness.argmax()])
     return [Result("accuracy, fittest key", best, test(random_key), tuple(curve))]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint
 from deeplock.pymodel.lock.suites.deep_lock import SUITE, DeepLock
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.schemes.deep_lock import checkpoint_of
 from deeplock.pymodel.schemes.victim import dequantise
 from deeplock.pymodel.zoo import trained
@@ -60,7 +61,7 @@ def attack_checkpoint(plain: Checkpoint, budget: Budget, seed: int, progress: Pr
     for size in SUITE.key_sizes:
         found = 0
         for number in range(budget.keys):
-            progress(f"AES-{8 * size}: key {number + 1} of {budget.keys}")
+            progress(f"AES-{8 * size} keys", number, budget.keys)
             locked = lock_checkpoint(plain, rng.bytes(size), SUITE)
             position = 16 * int(rng.integers(0, (len(expected) - size) // 16))
             known = slice(position, position + size)

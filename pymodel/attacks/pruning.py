@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.target import Target, measure
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.schemes.victim import parameter_layers
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "prune", "run"]
@@ -43,8 +44,8 @@ def prune(module: nn.Module, share: float) -> nn.Module:
 def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
     """Accuracy on the test images at the share where it is best; curve: (share, accuracy)."""
     stolen, curve = target.stolen(), []
-    for share in budget.shares:
-        progress(f"pruning {share:.0%}")
+    for number, share in enumerate(budget.shares):
+        progress(f"pruning {share:.0%}", number, len(budget.shares))
         curve.append((share, measure(prune(stolen, share), target.victim.test)))
     best = max(curve, key=lambda point: point[1])
     without = measure(prune(target.victim.module, best[0]), target.victim.test)

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.linear_schedule import expand, solve_key
 from deeplock.pymodel.attacks.target import Target, measure
 from deeplock.pymodel.lock.sbox import SBOX, double, properties
 from deeplock.pymodel.lock.suites import deep_lock
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.schemes.deep_lock import DeepLock, checkpoint_of
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SBOXES", "SCHEMES", "Budget", "affine_sbox", "run"]
@@ -77,8 +78,8 @@ def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -
     plain = checkpoint_of(victim.module, victim.name)
     # a real checkpoint's parameters in the order of the file, the tensor with enough of them
     parameters = max(plain.tensors.values(), key=lambda value: value.size).ravel()[: budget.parameters]
-    for name, sbox in SBOXES.items():
-        progress(f"S-box {name}")
+    for number, (name, sbox) in enumerate(SBOXES.items()):
+        progress(f"S-box {name}", number, len(SBOXES))
         chosen = DeepLock(suite=deep_lock.DeepLock(sbox))
         protected, _ = chosen.protect(victim, seed)
         wrong = [measure(module, victim.test) for module in chosen.authorise_many(protected, keys)]

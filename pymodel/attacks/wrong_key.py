@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplock.pymodel.attacks.attack import Progress, Result, quiet
+from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.target import Target, measure
+from deeplock.pymodel.progress import Progress, quiet
 
 __all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "flip", "run"]
 
@@ -53,7 +54,7 @@ def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -
     held = []
     for number, module in enumerate(scheme.authorise_many(protected, near), 1):
         held.append(measure(module, few, narrow=True))
-        progress(f"keys that are one bit off: {number} of {len(near)}")
+        progress("keys that are one bit off", number, len(near))
     nearest = measure(scheme.authorise(protected, near[int(np.argmax(held))]), victim.test)
     without = measure(scheme.authorise(protected, None), victim.test)
     return [

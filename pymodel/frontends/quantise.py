@@ -141,7 +141,7 @@ def quantise(
     """The int8 `Network` of a float network, by post-training quantisation. Arguments as of `convert` and `from_pt2e`.
 
     `DeeplockError` if it has an operator that the accelerator lacks, or a layer that does not fit the arithmetic, or if
-    what was read is not what PyTorch computes (`pymodel.agreement`).
+    what was read is not what PyTorch computes (`agreement.py`).
     """
     converted = convert(model, calibration)
     network = from_pt2e(converted.graph, name, classes=classes, dataset=dataset)

@@ -11,10 +11,9 @@ from pathlib import Path
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.key_schedule import KEY_SIZES, check_key_size
 
-__all__ = ["generate_key", "is_key_file", "read_key", "write_key"]
+__all__ = ["generate_key", "read_key", "write_key"]
 
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
-_LONGEST = 2 * max(KEY_SIZES) + len(b"\r\n")
 
 
 def generate_key(size: int) -> bytes:
@@ -29,20 +28,6 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
         text = Path(path).read_bytes()
     except OSError as error:
         raise DeeplockError(f"key file {path}: {error.strerror}") from None
-    return _key_of(text, path)
-
-
-def is_key_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is what `read_key` takes, whatever its name. OSError if it cannot be read."""
-    with open(path, "rb") as file:
-        start = file.read(_LONGEST + 1)
-    try:
-        return bool(_key_of(start, path))
-    except DeeplockError:
-        return False
-
-
-def _key_of(text: bytes, path: str | os.PathLike[str]) -> bytes:
     digits = text.removesuffix(b"\n").removesuffix(b"\r")
     for position, digit in enumerate(digits, 1):
         if digit not in _HEX_DIGITS:

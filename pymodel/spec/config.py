@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
+from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
 
 __all__ = ["Config", "FEATURES", "SBOX_STYLES"]
@@ -22,7 +23,7 @@ SBOX_STYLES = ("rom", "lut", "composite")
 
 def _check(rule: bool, text: str) -> None:
     if not rule:
-        raise ValueError(text)
+        raise DeeplockError(text)
 
 
 def _is_power_of_two(value: int) -> bool:

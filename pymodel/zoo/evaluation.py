@@ -15,21 +15,15 @@ from deeplock.pymodel.compiler import fast_interpreter
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = ["accuracy", "golden_ofmaps", "ofmaps_of_keys"]
 
-Progress = Callable[[int, int], None]
-"""Called with (ifmaps run, ifmaps to run), an ifmap counting once for each key."""
-
 _PART = 500  # ifmaps of one piece of work
 _GOLDEN_PART = 20  # bounds the memory of the golden model's unfolded windows
 _STREAMS = 1 << 26  # bytes of unlocked parameters held at a time
-
-
-def _quiet(done: int, total: int) -> None:
-    pass
 
 
 def _cores() -> int:
@@ -55,14 +49,14 @@ def accuracy(ofmaps: np.ndarray, labels: np.ndarray) -> float:
 
 
 def golden_ofmaps(
-    network: Network, ifmaps: np.ndarray, workers: int | None = None, progress: Progress = _quiet
+    network: Network, ifmaps: np.ndarray, workers: int | None = None, progress: Progress = quiet
 ) -> np.ndarray:
     """The network's ofmaps int8 [n, height, width, channels] by the golden model, of int8 ifmaps."""
     last, found = network.layers[-1].name, []
     tasks = [(network, part) for part in _parts(ifmaps, _GOLDEN_PART)]
     for result in _map(lambda *task: golden.run(*task)[last], tasks, workers or _cores()):
         found.append(result)
-        progress(sum(map(len, found)), len(ifmaps))
+        progress("ifmaps through the golden model", sum(map(len, found)), len(ifmaps))
     return np.concatenate(found)
 
 
@@ -72,12 +66,13 @@ def ofmaps_of_keys(
     ifmaps: np.ndarray,
     config: Config,
     workers: int | None = None,
-    progress: Progress = _quiet,
+    progress: Progress = quiet,
 ) -> list[np.ndarray]:
     """The ofmaps int8 [n, height, width, channels] that the accelerator gives for int8 ifmaps with each key.
 
     keys     uint8 [k, 16 | 24 | 32]
     workers  threads; None: as many as there are cores
+    progress  told how many ifmaps are run, an ifmap counting once for each key
     """
     locked = np.frombuffer(loadable.parameters, np.uint8)
     parts = _parts(ifmaps, _PART)
@@ -90,6 +85,6 @@ def ofmaps_of_keys(
         for result in _map(fast_interpreter.run, tasks, workers or _cores()):
             results.append(result)
             done += len(result)
-            progress(done, len(keys) * len(ifmaps))
+            progress("ifmaps through the interpreter", done, len(keys) * len(ifmaps))
         found += [np.concatenate(results[at : at + len(parts)]) for at in range(0, len(results), len(parts))]
     return found

@@ -11,7 +11,7 @@ import tarfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.zoo import datasets
 
 __all__ = ["Source", "SOURCES", "fetch", "verify", "download", "digest"]
@@ -102,7 +103,7 @@ def digest(path: Path, source: Source) -> str:
     return sha256.hexdigest()
 
 
-def _receive(url: str, part: Path, progress: Callable[[str], None]) -> None:
+def _receive(url: str, part: Path, progress: Progress) -> None:
     """Append to `part` what it lacks of the file at `url`. OSError or HTTPException if that breaks off."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -122,7 +123,7 @@ def _receive(url: str, part: Path, progress: Callable[[str], None]) -> None:
         while chunk := response.read(_CHUNK):
             file.write(chunk)
             have += len(chunk)
-            progress(f"{url}: {have / 1e6:.1f} MB" + (f" of {whole / 1e6:.1f}" if whole else ""))
+            progress(f"{url}: {have / 1e6:.1f} MB", have / 1e6, (whole or 0) / 1e6)
     if whole is not None and have != whole:
         raise ConnectionError(f"broke off after {have} of {whole} bytes")
 
@@ -133,7 +134,7 @@ def _reason(error: Exception) -> str:
     return str(error.reason if isinstance(error, urllib.error.URLError) else error) or type(error).__name__
 
 
-def download(source: Source, folder: Path, progress: Callable[[str], None] = lambda text: None) -> None:
+def download(source: Source, folder: Path, progress: Progress = quiet) -> None:
     """Get the file from the first mirror that has it, resuming what is there of it.
 
     `DeeplockError`, with what each mirror said, if none gives it whole and right.
@@ -174,7 +175,7 @@ def _forms(path: Path) -> tuple[Path, Path]:
     return path.with_suffix(""), path
 
 
-def fetch(name: str, data_dir: str | os.PathLike[str], progress: Callable[[str], None] = lambda text: None) -> None:
+def fetch(name: str, data_dir: str | os.PathLike[str], progress: Progress = quiet) -> None:
     """Make the data set's folder in `data_dir` whole: download what it lacks or has wrong."""
     folder = Path(data_dir, name)
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -14,6 +14,7 @@ from torch import nn
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock import checkpoint
+from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.zoo import datasets, networks
 from deeplock.pymodel.zoo.augment import augment
 from deeplock.pymodel.zoo.preprocess import to_real
@@ -98,14 +99,14 @@ def train(
     epochs: int | None = None,
     recipe: Recipe | None = None,
     data: datasets.Dataset | None = None,
-    progress: Callable[[Epoch], None] | None = None,
+    progress: Progress = quiet,
 ) -> tuple[nn.Module, list[Epoch]]:
     """Train the network `name` on its data set. `DeeplockError` early on if the loss overflows or stays at chance.
 
     epochs    instead of the recipe's
     recipe    the network's own if not given
     data      the data set, loaded by the network's name if it is bundled
-    progress  called after every epoch
+    progress  told of every epoch
     """
     recipe = recipe or recipe_for(name)
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
@@ -116,7 +117,7 @@ def train(
         images, labels = images[: -recipe.validation], labels[: -recipe.validation]
     else:
         held_images, held_labels = data.test_images, torch.from_numpy(data.test_labels)
-    held = to_input(data.name, held_images)
+    held, judges = to_input(data.name, held_images), "held-out" if recipe.validation else "test"
     history = []
     with _deterministic(seed, recipe.threads):
         module = networks.build(name).to(memory_format=torch.channels_last)  # pyright: ignore
@@ -144,8 +145,11 @@ def train(
             accurate = accuracy(module, held, held_labels)
             history.append(Epoch(number, total / len(images), accurate, time.monotonic() - start))
             _check_learning(name, history[-1], steps, len(data.classes))
-            if progress:
-                progress(history[-1])
+            progress(
+                f"training {name}: loss {history[-1].loss:.4f}, accuracy {accurate:.4f} on {judges} images",
+                number,
+                recipe.epochs,
+            )
     return module.to(memory_format=torch.contiguous_format).eval(), history  # pyright: ignore
 
 

@@ -1,21 +1,13 @@
 """Measuring whole networks on the RTL by the command (issue 3, Shows 2)."""
 
 import json
-import runpy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from deeplock.bench.rtl import config_for, table
 from deeplock.pymodel.network.network_file import load_network, save_network
-from deeplock.pymodel.network.operators.conv import Conv
-from deeplock.pymodel.network.operators.max_pool import MaxPool
-from deeplock.pymodel.spec.config import Config
-from tests.cli.test_main import ROOT
-from tests.sim.tiny import tiny_network
-
-RESULTS = ROOT / "report" / "results.py"
+from deeplock.report.cycles_report import cycles_figure, cycles_table
+from deeplock.report.tables import markdown
 
 
 @pytest.fixture(scope="module")
@@ -44,47 +36,9 @@ def test_the_lock_costs_no_more_than_a_pipelines_fill_and_no_byte_differs(measur
 def test_the_result_says_how_it_was_made_and_is_drawn(measured, tmp_path):
     assert "bench rtl" in measured["command"] or measured["command"]
     assert measured["machine"] and measured["versions"]["verilator"] and measured["seed"] == 0
-    results = runpy.run_path(str(RESULTS))
-    text = results["cycles_table"](measured)
+    text = markdown(cycles_table(measured["rows"]), 2)
     assert text.splitlines()[0].startswith("| network | array |") and "| digits | 4x4 |" in text
-    assert results["cycles_figure"](measured).startswith(b"\x89PNG")
-
-
-ROW = {
-    "network": "tiny", "rows": 4, "cols": 8, "bytes_per_beat": 8, "activation_words": 64, "images": 2, "mismatches": 0,
-    "cycles_plain": 100.0, "cycles_locked": 110.5, "lower_bound": 90, "ratio": 1.2278, "key_starved_cycles": 0,
-    "param_starved_cycles": 1.5, "simulated_cycles_per_second": 1,
-    "counters": {
-        "CYCLES": 110.5, "COMPUTE": 90.0, "PARAM_STARVED": 1.5, "KEY_STARVED": 0, "LOAD_BOUND": 9.0, "FEEDER": 0,
-        "POST": 0, "OUTPUT_STALLED": 0, "DRAIN": 10.0, "INPUT_STARVED": 0,
-    },
-}  # fmt: skip
-
-
-def test_the_table_names_the_causes_that_cost_cycles():
-    head, (cells,) = table([ROW])
-    assert dict(zip(head, cells, strict=True)) == {
-        "network": "tiny", "array": "4x8", "images": 2, "wrong bytes": 0, "plain": 100.0, "locked": 110.5,
-        "locked - plain": 10.5, "bound": 90, "ratio": 1.228, "compute": 90.0, "param starved": 1.5, "key starved": 0,
-        "load bound": 9.0, "drain": 10.0,
-    }  # fmt: skip
-
-
-def test_table_and_figure_of_a_result():
-    results = runpy.run_path(str(RESULTS))
-    assert "| tiny | 4x8 | 2 | 0 | 100.0 | 110.5 |" in results["cycles_table"]({"rows": [ROW]})
-    assert results["cycles_figure"]({"rows": [ROW, {**ROW, "network": "other"}]}).startswith(b"\x89PNG")
-
-
-def test_the_activation_memory_holds_the_largest_network():
-    small = config_for(4, 4, [tiny_network()])
-    assert small == Config(rows=4, cols=4, bytes_per_beat=4)
-    conv = tiny_network().layers[0]
-    assert isinstance(conv, Conv)
-    wide = {name: np.concatenate([getattr(conv, name)] * 4) for name in ("weight", "bias", "multiplier", "shift")}
-    layers = (replace(conv, **wide), MaxPool("pool", conv.name, 2, 1))  # 64 x 64 pixels of 24 channels: 24,576 words
-    large = replace(tiny_network(), input_shape=(64, 64, 1), layers=layers)
-    assert config_for(4, 4, [tiny_network(), large]).activation_words >= 32768
+    assert cycles_figure(measured).startswith(b"\x89PNG")
 
 
 def test_networks_that_cannot_be_measured_are_named(refused, files, tmp_path):

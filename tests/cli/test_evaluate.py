@@ -1,13 +1,11 @@
-import hashlib
 import json
-import runpy
 import shutil
 
 import numpy as np
 import pytest
 
 from deeplock.pymodel.zoo import evaluation, trained
-from tests.cli.test_main import ROOT
+from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
 
 
 @pytest.fixture
@@ -123,26 +121,8 @@ def test_faults_of_paper_are_named(files, refused, tmp_path):
     assert "--seed must be 0 or more, not -1" in refused("evaluate", files.loadable, "--wrong-keys", 1, "--seed", -1)
 
 
-def test_a_result_becomes_a_table_and_a_figure(paper, tmp_path):
-    results = runpy.run_path(str(ROOT / "report" / "results.py"))
-    text = results["put_accuracy"]("a\n<!-- accuracy: x -->\nstale\n<!-- /accuracy -->\nb\n", paper("--keys", 2))
-    assert text.startswith("a\n<!-- accuracy: x -->\n| network |")
-    assert text.endswith("<!-- /accuracy -->\nb\n")
-    assert "| digits | 5,130 | 98.06 % |" in text
-    assert "stale" not in text
-    results["draw_accuracy"](paper("--keys", 2), tmp_path / "accuracy.png")
-    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_accuracy_json_is_of_the_trained_networks_and_the_readme_shows_it():
-    put_accuracy = runpy.run_path(str(ROOT / "report" / "results.py"))["put_accuracy"]
-    result = json.loads((ROOT / "docs" / "results" / "accuracy.json").read_text())
-    for name, entry in result["networks"].items():
-        record = trained.record(name)["accuracy"]
-        assert entry["network_sha256"] == hashlib.sha256(trained.path_of(name).read_bytes()).hexdigest()
-        assert entry["float"] == record["float"]
-        assert entry["unlocked"] == entry["int8"] == record["int8"]
-        assert abs(entry["wrong_key_mean"] - 0.1) < 0.015
-        assert entry["wrong_keys"] >= 100 and entry["wrong_key_images"] >= 2000
-    readme = (ROOT / "README.md").read_text()
-    assert put_accuracy(readme, result) == readme
+def test_a_result_becomes_a_table_and_a_figure(paper):
+    result = paper("--keys", 2)
+    text = accuracy_section(result)
+    assert text.startswith("| network |") and "| digits | 5,130 | 98.06 % |" in text
+    assert accuracy_figure(result).startswith(b"\x89PNG")

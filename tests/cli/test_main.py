@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from deeplock.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("amaranth", "cocotb", "matplotlib", "numpy", "safetensors", "sklearn", "torch", "torchao")
+HEAVY = ("amaranth", "cocotb", "matplotlib", "numpy", "safetensors", "sklearn", "torch", "torchao", "rich")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -26,6 +27,24 @@ def test_help_imports_nothing_slow():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("heavy: []\n")
+
+
+def test_every_file_of_the_folder_is_a_command():
+    assert {path.stem for path in (ROOT / "cli" / "commands").glob("*.py")} == {"__init__", *COMMANDS}
+
+
+def test_nothing_below_imports_the_command():
+    rooms = [
+        path for room in ("bench", "report", "fpga", "sim", "hw", "pymodel") for path in (ROOT / room).rglob("*.py")
+    ]
+    assert len(rooms) > 100
+    assert [path for path in rooms if "deeplock.cli" in path.read_text()] == []
+
+
+def test_the_program_is_called_deeplock():
+    """Though this one is `python -m deeplock`."""
+    assert run("--version").stdout == f"deeplock {version('deeplock')}\n"
+    assert run("--help").stdout.startswith("usage: deeplock ")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

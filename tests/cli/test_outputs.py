@@ -163,7 +163,7 @@ def test_two_outputs_are_two_files(same, folder, refused):
 def test_stdout_is_no_output(folder):
     """Neither as a pipe nor as a regular file."""
     (folder / "in").touch()
-    command = [sys.executable, "-m", "deeplock.cli.main", "info", str(folder / "in"), "--json", "/dev/stdout"]
+    command = [sys.executable, "-m", "deeplock", "info", str(folder / "in"), "--json", "/dev/stdout"]
     with open(folder / "out", "w") as out:
         for stdout, reason in ((subprocess.PIPE, "is not a regular file"), (out, "is where stdout goes")):
             done = subprocess.run(command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)

@@ -84,7 +84,7 @@ def test_a_profile_that_cannot_be_written_is_refused_before_the_run(files, refus
     line = refused(
         "simulate", files.loadable, *ACCELERATOR, "--key-file", files.key, "--profile", tmp_path / "file" / "x.png"
     )
-    assert line in (f"{tmp_path}/file: File exists", f"{tmp_path}/file/x.png: File exists")
+    assert line == f"{tmp_path}/file/x.png: Not a directory"
 
 
 def test_waves_are_written(simulate, files, tmp_path):

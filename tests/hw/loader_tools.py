@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 
-from deeplock.hw.array.array import load_span
+from deeplock.hw.families.placement import load_span
 from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.pymodel.compiler.parameters import decode_group, encode_groups
 from deeplock.pymodel.spec.config import Config

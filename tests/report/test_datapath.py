@@ -11,7 +11,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_committed_drawing_is_what_the_script_makes():
-    assert draw() == COMMITTED, "docs/datapath.svg: run `python report/results.py`"
+    assert draw() == COMMITTED, "docs/datapath.svg: run `python -m deeplock.report.results`"
 
 
 def test_the_drawing_is_well_formed_and_names_every_component():

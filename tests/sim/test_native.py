@@ -61,14 +61,14 @@ def test_pauses_change_cycles_and_no_byte(pauses):
 
 def test_processes_share_a_batch():
     ifmaps = tiny.ifmaps(5)
-    lines = []
-    batch = natively(LOADABLE, ifmaps, jobs=3, progress=lines.append)
+    said = []
+    batch = natively(LOADABLE, ifmaps, jobs=3, progress=lambda *step: said.append(step))
     assert [len(run.ofmaps) for run in batch.runs] == [1, 2, 2]
     assert np.array_equal(np.stack(batch.ofmaps), tiny.expected(LOADABLE, CONFIG, ifmaps))
     alone = {count: natively(LOADABLE, ifmaps[:count]).counters["CYCLES"] for count in (1, 2)}
     assert [run.counters["CYCLES"] for run in batch.runs] == [alone[1], alone[2], alone[2]]
     assert batch.counters["CYCLES"] == alone[1] + 2 * alone[2]
-    assert lines[-1] == "5 of 5 inferences"
+    assert said[-1] == ("simulating inferences", 5, 5)
     assert len(natively(LOADABLE, ifmaps[:2], jobs=8).runs) == 2
 
 

@@ -30,13 +30,13 @@ def simulated(loadable, ifmaps, simulator, key=KEY, config=None, **arguments):
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
 def test_ofmaps_counters_and_progress_come_back(simulator, pauses):
     loadable, ifmaps = make(4)
-    lines = []
-    result = simulated(loadable, ifmaps, simulator, pauses=pauses, seed=5, progress=lines.append)
+    said = []
+    result = simulated(loadable, ifmaps, simulator, pauses=pauses, seed=5, progress=lambda *step: said.append(step))
     assert all(np.array_equal(o, loadable.expected(i, KEY)) for o, i in zip(result.ofmaps, ifmaps, strict=True))
     assert result.status == Status.LOADED | Status.KEYED | Status.DONE
     assert result.counters["CYCLES"] >= 4 * (1 + 100 + 12) and result.counters["KEY_STARVED"] == 0
     assert (result.counters["CYCLES"] == 4 * (1 + 100 + 12)) == (pauses == 0)
-    assert lines[-1] == "4 of 4 inferences"
+    assert said[-1] == ("simulating inferences", 4, 4)
 
 
 def test_the_same_seed_gives_the_same_cycles_and_another_one_others(simulator):

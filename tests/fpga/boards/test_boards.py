@@ -1,42 +1,26 @@
 """Boards: their clocks, their pins, their tops."""
 
+import importlib.util
+from dataclasses import replace
+
 import pytest
 from amaranth.back import rtlil
+from amaranth_boards.icebreaker import ICEBreakerPlatform
 
+from deeplock.fpga import boards
 from deeplock.fpga.boards import BOARDS, board
-from deeplock.fpga.flow.devices import DEVICES
-from deeplock.fpga.gateware.clocks import ecp5_pll, ice40_pll
+from deeplock.fpga.boards.board import Board
+from deeplock.fpga.flow.designs import on_board
+from deeplock.fpga.flow.families import DEVICES
 from deeplock.fpga.gateware.pins import BoardPins
 from deeplock.fpga.gateware.top import Top
 from deeplock.fpga.gateware.uart import divisor
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.zoo import trained
+from tests.hw.refusal import assert_refused
 
 EVERY = pytest.mark.parametrize("there", BOARDS.values(), ids=BOARDS.keys())
-
-
-@pytest.mark.parametrize("output_hz", [24_000_000, 36_000_000, 30_000_000, 48_000_000])
-def test_ice40_pll(output_hz):
-    pll = ice40_pll(12_000_000, output_hz)
-    vco = 12_000_000 / (pll.divr + 1) * (pll.divf + 1)
-    assert 533e6 <= vco <= 1066e6
-    assert vco / 2**pll.divq == output_hz
-    assert pll.filter_range == 1  # phase detector below 17 MHz
-
-
-@pytest.mark.parametrize("output_hz", [25_000_000, 50_000_000, 80_000_000, 100_000_000])
-def test_ecp5_pll(output_hz):
-    pll = ecp5_pll(25_000_000, output_hz)
-    assert 25_000_000 / pll.clki * pll.clkfb == output_hz
-    assert 25_000_000 / pll.clki >= 3.125e6
-    assert 400e6 <= output_hz * pll.clkop <= 800e6
-
-
-@pytest.mark.parametrize("pll", [ice40_pll, ecp5_pll])
-def test_a_clock_that_no_pll_makes_is_refused(pll):
-    with pytest.raises(ValueError, match="no PLL setting makes 24000001 Hz of 12000000 Hz"):
-        pll(12_000_000, 24_000_001)
 
 
 def test_an_unknown_board_is_named_with_those_that_there_are():
@@ -45,10 +29,52 @@ def test_an_unknown_board_is_named_with_those_that_there_are():
         board("arty")
 
 
+def test_a_file_is_all_that_makes_a_board_known(tmp_path, monkeypatch):
+    """One from outside the tree, found by itself, and its design made for it."""
+    (tmp_path / "toy.py").write_text(
+        "from dataclasses import replace\n"
+        "from deeplock.fpga.boards import icebreaker\n"
+        "BOARDS = [replace(icebreaker.BOARDS[0], name='toy', clock_hz=18_000_000)]\n"
+    )
+    monkeypatch.setattr(boards, "__path__", [*boards.__path__, str(tmp_path)])
+    spec = importlib.util.spec_from_file_location(boards.__name__, boards.__file__)
+    again = importlib.util.module_from_spec(spec)
+    again.__path__ = boards.__path__
+    spec.loader.exec_module(again)
+    assert [*again.BOARDS] == [*BOARDS, "toy"]
+    assert "18.0" in "".join(constraints_of(again.board("toy")))
+
+
+def test_a_board_whose_device_no_family_knows_says_so():
+    class Platform(ICEBreakerPlatform):
+        device = "iCE40HX1K"
+
+    toy = replace(BOARDS["icebreaker"], name="toy", platform=Platform)
+    assert_refused(
+        "device must be LFE5U-25F, LFE5U-85F, iCE40UP5K, iCE40HX8K, or None for generic RTL, not iCE40HX1K",
+        lambda: toy.platform().prepare(Top(toy)),
+    )
+    with pytest.raises(DeeplockError, match=r"^device must be lfe5u-25f, .*, not ice9$"):
+        on_board(replace(toy, device="ice9"))
+
+
+def test_a_flash_without_a_clock_pin_needs_the_other_divider():
+    toy = replace(BOARDS["ulx3s-25f"], divider=1)
+    message = "divider must be 2 on ulx3s-25f, whose flash has no clk pin, not 1"
+    assert_refused(message, lambda: toy.platform().prepare(Top(toy)))
+
+
+def constraints_of(there: Board) -> str:
+    files = there.platform().prepare(Top(there)).files
+    (text,) = (text for name, text in files.items() if name.endswith((".pcf", ".lpf")))
+    return text if isinstance(text, str) else text.decode()
+
+
 @EVERY
 def test_a_board_fits_together(there):
     """Its device is known, its UART within 2 % of 1 Mbaud or more, its loadable behind any bitstream, digits fit."""
     assert there.device in DEVICES
+    assert there.platform().device == DEVICES[there.device].device
     assert there.baud >= 1_000_000
     divisor(there.clock_hz, there.baud)
     assert there.loadable_address >= 1 << 20
@@ -58,9 +84,7 @@ def test_a_board_fits_together(there):
 
 @EVERY
 def test_the_top_has_a_place_for_every_pin(there):
-    files = there.make_platform().prepare(Top(there)).files
-    (text,) = (text for name, text in files.items() if name.endswith((".pcf", ".lpf")))
-    text = text if isinstance(text, str) else text.decode()
+    text = constraints_of(there)
     for pin in ("__rx__io", "__tx__io", "spi_flash_4x_0__cs", *(f"spi_flash_4x_0__dq__io[{i}]" for i in range(4))):
         assert pin in text
     wanted = (f"clock.pll_clock {there.clock_hz / 1e6}", f'"clock.pll_clock" {there.clock_hz:.1f} HZ')
@@ -69,7 +93,7 @@ def test_the_top_has_a_place_for_every_pin(there):
 
 def test_hard_blocks_are_in_the_tops_of_up5k_only():
     def netlist(name: str) -> str:
-        files = BOARDS[name].make_platform().prepare(Top(BOARDS[name])).files
+        files = BOARDS[name].platform().prepare(Top(BOARDS[name])).files
         return files["top.il"] if isinstance(files["top.il"], str) else files["top.il"].decode()
 
     text = netlist("icebreaker")

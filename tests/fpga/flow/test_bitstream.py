@@ -10,7 +10,8 @@ import deeplock.fpga.flow.synth
 from deeplock.fpga.boards import BOARDS
 from deeplock.fpga.flow.bitstream import bitstream
 from deeplock.fpga.flow.designs import Design, on_board
-from deeplock.fpga.flow.devices import DEVICES, Device
+from deeplock.fpga.flow.families import DEVICES
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.jobs import Job, Result
 from deeplock.fpga.flow.nextpnr import read_report
 from deeplock.fpga.flow.report import fault_of, row_of

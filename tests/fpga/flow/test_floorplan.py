@@ -13,23 +13,25 @@ from amaranth.lib.wiring import connect, flipped
 
 from deeplock.fpga.boards import BOARDS
 from deeplock.fpga.flow.designs import Design, core
-from deeplock.fpga.flow.devices import DEVICES
-from deeplock.fpga.flow.floorplan import floorplan
+from deeplock.fpga.flow.families import DEVICES
 from deeplock.fpga.flow.nextpnr import options
 from deeplock.fpga.flow.sources import harness_source
 from deeplock.fpga.flow.synth import measure_clock
 from deeplock.fpga.flow.toolchain import run_program
 from deeplock.fpga.flow.yosys import TOP
-from deeplock.hw.array.array import SPAN, SystolicArray
+from deeplock.hw.array.array import SystolicArray
+from deeplock.hw.families import blocks_of
+from deeplock.hw.families.placement import SPAN, floorplan
 from deeplock.pymodel.spec.config import Config
 
 LARGE = DEVICES["lfe5u-85f"]
+SITES = blocks_of(LARGE).dsp_sites
 BOARD = BOARDS["ulx3s-85f"].config
 SMALLER = Config(rows=8, cols=8, bytes_per_beat=8, lanes=4, suite="plain")
 SITE = re.compile(r"X(\d+)/Y(\d+)/MULT18_([0145])$")
 
 
-def blocks_of(config: Config) -> list[str]:
+def dsp_cells(config: Config) -> list[str]:
     """Names of the DSP blocks that an accelerator instantiates, as they are in a flat netlist."""
     names, module = [], ""
     for line in core(config).source(LARGE).rtlil.splitlines():
@@ -53,9 +55,9 @@ def groups(sites: dict[str, str]) -> dict[tuple[int, int], set[str]]:
 
 @pytest.mark.parametrize("config", [BOARD, SMALLER], ids=["8x16", "8x8"])
 def test_each_block_has_a_site_and_shares_enables_with_those_beside_it(config):
-    names = blocks_of(config)
+    names = dsp_cells(config)
     assert len(names) == config.rows * config.cols + 2 * config.lanes
-    sites = floorplan([*names, "shell.core.post.lane_0.product", "shell.core.array.pe_0_0.shadows"], LARGE)
+    sites = floorplan([*names, "shell.core.post.lane_0.product", "shell.core.array.pe_0_0.shadows"], SITES)
     assert set(sites) == set(names)
     assert len(set(sites.values())) == len(names)
     assert all(len(group) == 1 for group in groups(sites).values())
@@ -63,7 +65,7 @@ def test_each_block_has_a_site_and_shares_enables_with_those_beside_it(config):
 
 def test_rows_follow_each_other_and_then_the_lanes():
     """Partial sums go from a row to the next one: to the DSP block beside it, or above or below."""
-    where = {next(iter(group)): block for block, group in groups(floorplan(blocks_of(BOARD), LARGE)).items()}
+    where = {next(iter(group)): block for block, group in groups(floorplan(dsp_cells(BOARD), SITES)).items()}
     for span in range(BOARD.cols // SPAN):
         chain = [where[f"row {row} span {span}"] for row in range(BOARD.rows)] + [where[f"lanes {span}"]]
         for (x, y), (next_x, next_y) in itertools.pairwise(chain):
@@ -78,11 +80,11 @@ def test_rows_follow_each_other_and_then_the_lanes():
 def test_nothing_is_placed_by_name_where_it_does_not_fit(config, device):
     names = [f"shell.core.array.pe_{row}_{col}.multiplier.block_{half}" for row in range(config.rows)
              for col in range(0, config.cols, 2) for half in range(2)]  # fmt: skip
-    assert floorplan(names, DEVICES[device]) == {}
+    assert floorplan(names, blocks_of(DEVICES[device]).dsp_sites) == {}
 
 
 def test_a_design_without_an_array_has_no_floorplan():
-    assert floorplan(["shell.core.multiplier.block_0", "shell.core.post.lane_0.low.block"], LARGE) == {}
+    assert floorplan(["shell.core.multiplier.block_0", "shell.core.post.lane_0.low.block"], SITES) == {}
 
 
 class Array(wiring.Component):
@@ -109,4 +111,4 @@ def test_nextpnr_puts_the_blocks_where_the_floorplan_says(monkeypatch, tmp_path)
     run_program("nextpnr-ecp5", [*options(LARGE, 1, True), *files], netlist.parent)
     cells = json.loads(netlist.with_name("placed.json").read_text())["modules"][TOP]["cells"]
     placed = {name: cell["attributes"]["NEXTPNR_BEL"] for name, cell in cells.items() if cell["type"] == "MULT18X18D"}
-    assert placed == floorplan(placed, LARGE)
+    assert placed == floorplan(placed, SITES)

@@ -9,7 +9,8 @@ import pytest
 import deeplock.fpga.flow.synth
 from deeplock.fpga.flow import nextpnr
 from deeplock.fpga.flow.designs import Design, sbox, unlock_unit
-from deeplock.fpga.flow.devices import DEVICES, Device, find_device
+from deeplock.fpga.flow.families import DEVICES, find_device
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.jobs import Job, processes, run_jobs
 from deeplock.fpga.flow.report import row_of
 from deeplock.fpga.flow.sources import harness_source
@@ -160,7 +161,7 @@ def test_a_missing_program_is_named(monkeypatch):
 
 
 def test_an_unknown_device_is_refused():
-    with pytest.raises(DeeplockError, match=r"^device must be up5k, hx8k, lfe5u-25f, lfe5u-85f, not ice9$"):
+    with pytest.raises(DeeplockError, match=r"^device must be lfe5u-25f, lfe5u-85f, up5k, hx8k, not ice9$"):
         find_device("ice9")
 
 

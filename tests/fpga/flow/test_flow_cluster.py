@@ -4,7 +4,7 @@ import pytest
 from distributed import LocalCluster
 
 from deeplock.fpga.flow.designs import sbox
-from deeplock.fpga.flow.devices import DEVICES
+from deeplock.fpga.flow.families import DEVICES
 from deeplock.fpga.flow.jobs import Job, cluster, run_jobs
 from deeplock.fpga.flow.synth import measure_area, measure_clock
 from deeplock.pymodel.errors import DeeplockError

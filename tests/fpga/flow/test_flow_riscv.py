@@ -10,7 +10,7 @@ import deeplock.fpga.flow.riscv
 import deeplock.sim.riscv.build
 import deeplock.sim.riscv.cores
 from deeplock.fpga.flow.designs import riscv
-from deeplock.fpga.flow.devices import DEVICES
+from deeplock.fpga.flow.families import DEVICES
 from deeplock.fpga.flow.netlist import RESOURCES
 from deeplock.fpga.flow.riscv import PROCESSOR, core_rtlil, ports_of
 from deeplock.fpga.flow.sweep import read_sweep

@@ -8,13 +8,13 @@ import pytest
 
 from deeplock.fpga.boards import BOARDS
 from deeplock.fpga.flow.designs import Design
-from deeplock.fpga.flow.devices import Device
+from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.sweep import read_sweep
 from deeplock.hw.lock.sbox import STYLES
 from deeplock.pymodel.errors import DeeplockError
 
 CORE = "[[core]]\ndevice = 'up5k'\n"
-AREA = Path(__file__).parents[3] / "fpga" / "area.toml"
+AREA = Path(__file__).parents[3] / "fpga" / "flow" / "area.toml"
 BOARD = "[[board]]\nboard = 'icebreaker'\n"
 COMPONENT = "[[component]]\ndevice = 'up5k'\n"
 
@@ -107,7 +107,7 @@ def test_the_sweep_of_the_project_has_every_board_plain_and_with_every_style_of_
         (CORE + CORE + "colls = 4\n", r"sweep.toml: \[\[core\]\] 2: .*colls"),
         (CORE + "rows = [4, 5]\n", r"sweep.toml: \[\[core\]\] 1: rows must be 4, 8 or 16, not 5$"),
         (CORE + "rows = 'four'\n", r"sweep.toml: \[\[core\]\] 1: rows must be 4, 8 or 16, not four$"),
-        ("[[core]]\ndevice = 'ice9'\n", r"sweep.toml: \[\[core\]\] 1: device must be up5k, .*, not ice9$"),
+        ("[[core]]\ndevice = 'ice9'\n", r"sweep.toml: \[\[core\]\] 1: device must be lfe5u-25f, .*, not ice9$"),
         ("[[board]]\nrows = 4\n", r"sweep.toml: \[\[board\]\] 1: no board$"),
         ("[[board]]\nboard = 'arty'\n", r"sweep.toml: \[\[board\]\] 1: board must be icebreaker, .*, not arty$"),
         (BOARD + "rows = 5\n", r"sweep.toml: \[\[board\]\] 1: rows must be 4, 8 or 16, not 5$"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from deeplock.hw.array.array import SystolicArray, load_span
+from deeplock.hw.array.array import SystolicArray
+from deeplock.hw.families.placement import load_span
 from deeplock.pymodel.network.golden import accumulate
 from deeplock.pymodel.spec.config import Config
 from tests.features import LEAN

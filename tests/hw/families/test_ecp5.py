@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 from amaranth.back import verilog
 
-from deeplock.hw.families.ecp5 import BLOCKS, has_blocks_for
+from deeplock.hw.families import blocks_of
+from deeplock.hw.families.ecp5 import DSP_BLOCKS, pll_dividers
 from deeplock.pymodel.spec.config import Config
 from deeplock.sim.toolchain import environment
 from tests.hw.families.test_ice40 import BENCH, CYCLES, Multipliers
@@ -51,7 +52,7 @@ endmodule
 def test_the_blocks_do_what_the_generic_rtl_does(tmp_path):
     if shutil.which("iverilog") is None:
         pytest.skip("iverilog is missing: apt-get install iverilog")
-    dut, seed = Multipliers(in_blocks=True), random.randrange(1 << 31)
+    dut, seed = Multipliers(SimpleNamespace(device="LFE5U-85F")), random.randrange(1 << 31)
     print("seed", seed)
     ports = {name: (getattr(dut, name), None) for name in ("random", "check", "equal")}
     with environment():
@@ -72,12 +73,19 @@ def test_the_blocks_do_what_the_generic_rtl_does(tmp_path):
         ("LFE5U-85F", 8, 16, 16, 2, True),
         ("LFE5U-25F", 8, 8, 1, 4, False),
         ("LFE5U-25F", 4, 4, 4, 1, True),
-        ("iCE40UP5K", 4, 4, 1, 16, False),
     ],
 )
 def test_blocks_are_for_arrays_that_find_one_for_each_multiplication(device, rows, cols, lanes, cycles, fits):
     rows_of_lanes = max(rows, lanes)
     config = Config(rows=rows_of_lanes, cols=cols, bytes_per_beat=4, lanes=lanes, multiplier_cycles=cycles)
-    assert rows_of_lanes != rows or has_blocks_for(SimpleNamespace(device=device), config) == fits
-    assert not has_blocks_for(None, config)
-    assert BLOCKS["LFE5U-85F"] == 156 and BLOCKS["LFE5U-25F"] == 28  # Lattice FPGA-DS-02012
+    assert rows_of_lanes != rows or blocks_of(SimpleNamespace(device=device)).multiply_for(config) == fits
+    assert not blocks_of(None).multiply_for(config)
+    assert DSP_BLOCKS["LFE5U-85F"] == 156 and DSP_BLOCKS["LFE5U-25F"] == 28  # Lattice FPGA-DS-02012
+
+
+@pytest.mark.parametrize("output_hz", [25_000_000, 50_000_000, 80_000_000, 100_000_000])
+def test_pll(output_hz):
+    dividers = pll_dividers(25_000_000, output_hz)
+    assert 25_000_000 / dividers.clki * dividers.clkfb == output_hz
+    assert 25_000_000 / dividers.clki >= 3.125e6
+    assert 400e6 <= output_hz * dividers.clkop <= 800e6

@@ -12,6 +12,7 @@ from amaranth.back import verilog
 from amaranth.hdl import Cat, Elaboratable, Fragment, Module, Mux, Signal
 
 from deeplock.hw.array.multiplier import DualMultiplier
+from deeplock.hw.families.ice40 import pll_dividers
 from deeplock.hw.feed.single_port_memory import SinglePortMemory
 from deeplock.sim.toolchain import environment
 
@@ -44,16 +45,16 @@ endmodule
 
 
 class Multipliers(Elaboratable):
-    """Random operands and swaps for the generic multiplier and for iCE40's or ECP5's."""
+    """Random operands and swaps for the generic multiplier and for that of a device."""
 
-    def __init__(self, in_blocks: bool = False):
-        self._hard, self._target = DualMultiplier(in_blocks), None if in_blocks else UP5K
+    def __init__(self, target: SimpleNamespace = UP5K):
+        self._target = target
         self.random, self.check, self.equal = Signal(24 + 1), Signal(), Signal()
 
     def elaborate(self, platform):
         m = Module()
         filled = Signal(2)  # products of operands that both have taken
-        duts = DualMultiplier(), self._hard
+        duts = [DualMultiplier(in_blocks=True) for _ in range(2)]
         for name, dut, target in zip(("generic", "hard"), duts, (None, self._target), strict=True):
             m.submodules[name] = Fragment.get(dut, target)
             m.d.comb += [
@@ -117,3 +118,12 @@ def test_hard_blocks_do_what_the_generic_rtl_does(design, tmp_path):
     compared, different = map(int, said.split()[-2:] if "finish" not in said else said.split("\n")[0].split())
     assert compared > CYCLES // 5
     assert different == 0
+
+
+@pytest.mark.parametrize("output_hz", [24_000_000, 36_000_000, 30_000_000, 48_000_000])
+def test_pll(output_hz):
+    dividers = pll_dividers(12_000_000, output_hz)
+    vco = 12_000_000 / (dividers.divr + 1) * (dividers.divf + 1)
+    assert 533e6 <= vco <= 1066e6
+    assert vco / 2**dividers.divq == output_hz
+    assert dividers.filter_range == 1  # phase detector below 17 MHz

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from deeplock.cli.artefact import load
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.network.artefact import load
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import read_loadable, write_loadable
 from tests.features import LEAN

@@ -78,10 +78,10 @@ def names(folder) -> list[str]:
 def test_a_file_is_downloaded_whole_and_progress_told(mirror, tmp_path):
     mirror.files["/file.bin"] = CONTENT
     said = []
-    fetch.download(source(mirror.url), tmp_path, said.append)
+    fetch.download(source(mirror.url), tmp_path, lambda *step: said.append(step))
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
     assert names(tmp_path) == ["file.bin"]
-    assert said == [f"{mirror.url}/file.bin: 0.0 MB of 0.0"]
+    assert said == [(f"{mirror.url}/file.bin: 0.0 MB", len(CONTENT) / 1e6, len(CONTENT) / 1e6)]
 
 
 def test_a_dead_mirror_and_one_without_the_file_are_passed_over(mirror, tmp_path):

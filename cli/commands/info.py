@@ -1,0 +1,132 @@
+"""Say what is in a checkpoint, a quantised network or a loadable.
+
+A loadable: whether it is locked, its geometry, the memories that it needs, the least cycles of an inference, and its
+layers as the accelerator runs them. A network: its layers, parameters and multiply-accumulates. A checkpoint: its
+tensors.
+
+examples:
+  deeplock info build/digits.loadable
+  deeplock info build/digits.int8.safetensors --json build/digits.json
+
+JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
+  "batch", "needs", "features", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
+  "parameter_bytes", "lower_bound"}]};
+  network: {"kind", "network", "dataset", "classes", "parameters", "macs",
+  "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
+  checkpoint: {"kind", "suite", "locked", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deeplock.cli.options import add_json
+
+if TYPE_CHECKING:
+    from deeplock.pymodel.lock.checkpoint import Checkpoint
+    from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.loadable import Loadable
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network or loadable")
+    add_json(parser)
+
+
+def _lock(name: str) -> dict[str, Any]:
+    """Of a suite: whether it locks, and the strength of its S-box, None where it has none."""
+    from deeplock.pymodel.lock.sbox import properties
+    from deeplock.pymodel.lock.suites import suite
+
+    sbox = suite(name).sbox
+    return {
+        "suite": name,
+        "locked": suite(name).locks,
+        "sbox": None if sbox is None else asdict(properties(sbox)),
+    }
+
+
+def _loadable(loadable: "Loadable") -> dict[str, Any]:
+    from deeplock.pymodel.spec.layers import layers_of
+
+    return {
+        "kind": "loadable",
+        "network": loadable.interface.network,
+        "dataset": loadable.interface.dataset,
+        "classes": list(loadable.interface.classes),
+        **_lock(loadable.suite),
+        "rows": loadable.header.rows,
+        "cols": loadable.header.cols,
+        "bytes_per_beat": loadable.header.bytes_per_beat,
+        "batch": loadable.batch,
+        "needs": loadable.memory_needs,
+        "features": list(loadable.features),
+        "parameter_bytes": len(loadable.parameters),
+        "lower_bound": loadable.interface.lower_bound,
+        "layers": layers_of(loadable),
+    }
+
+
+def _network(network: "Network") -> dict[str, Any]:
+    from deeplock.pymodel.network.network import macs, output_shapes
+
+    shapes, work = output_shapes(network), macs(network)
+
+    return {
+        "kind": "network",
+        "network": network.name,
+        "dataset": network.dataset,
+        "classes": list(network.classes),
+        "parameters": sum(layer.parameters for layer in network.layers),
+        "macs": sum(work.values()),
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": type(layer).__name__,
+                "source": ", ".join(layer.sources),
+                "output": list(shapes[layer.name]),
+                "weights": layer.parameters,
+                "macs": work[layer.name],
+            }
+            for layer in network.layers
+        ],
+    }
+
+
+def _checkpoint(checkpoint: "Checkpoint") -> dict[str, Any]:
+    return {
+        "kind": "checkpoint",
+        **_lock(checkpoint.locked_by or "plain"),
+        "metadata": dict(checkpoint.metadata),
+        "parameters": sum(tensor.size for tensor in checkpoint.tensors.values()),
+        "tensors": [
+            {"name": name, "dtype": str(tensor.dtype), "shape": list(tensor.shape)}
+            for name, tensor in checkpoint.tensors.items()
+        ],
+    }
+
+
+def run(args: argparse.Namespace) -> None:
+    from deeplock.cli.output import print_pairs, print_table
+    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.network.artefact import load
+    from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.loadable import Loadable
+    from deeplock.report.tables import Table, readable
+
+    artefact = load(args.file)
+    if isinstance(artefact, Loadable):
+        figures, table = _loadable(artefact), "layers"
+    elif isinstance(artefact, Network):
+        figures, table = _network(artefact), "layers"
+    else:
+        figures, table = _checkpoint(artefact), "tensors"
+    print_pairs(*((name.replace("_", " "), readable(value)) for name, value in figures.items() if name != table))
+    if figures[table]:
+        print()
+        head = [name.replace("_", " ") for name in figures[table][0]]
+        print_table(Table(head, [[readable(value) for value in row.values()] for row in figures[table]]))
+    write_json(args.json, figures)

@@ -1,0 +1,105 @@
+"""Run a loadable on a board: load the key, send images, get their classes and the hardware's counters.
+
+The board's flash must hold the bitstream of `deeplock synth --board` and this loadable: `deeplock program` writes both.
+Every result byte is compared with the golden model under the same key. Ends with exit code 1 if a byte differs.
+
+examples:
+  deeplock run build/mnist.loadable --board icebreaker --port /dev/ttyUSB1 --key-file my.key --data DIR --count 20
+  deeplock run build/mine.loadable --board ulx3s-85f --port /dev/ttyUSB0 --key-file my.key --images my-images
+
+JSON: {"loadable", "network", "board", "clock_hz", "images", "mismatches", "accuracy" (null without labels), "classes":
+  [one an image], "cycles_per_image", "images_per_second": at the board's clock, "counters": {cycles by cause}}
+"""
+
+import argparse
+from pathlib import Path
+
+from deeplock.cli.options import add_images, add_json, add_key_file, positive
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("loadable", type=Path, metavar="LOADABLE", help="loadable file, as it is in the board's flash")
+    parser.add_argument("--port", metavar="P", required=True, help="serial port of the board, as /dev/ttyUSB1")
+    parser.add_argument("--board", metavar="B", required=True, help="its name: see `deeplock synth --help`")
+    add_key_file(parser, "the master key, if the loadable is locked")
+    parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
+    add_images(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    import asyncio
+
+    import numpy as np
+
+    from deeplock.cli.options import read_key_file
+    from deeplock.cli.output import print_pairs, print_table
+    from deeplock.cli.progress import progress_shown
+    from deeplock.fpga.boards import board
+    from deeplock.fpga.host.driver import BoardDriver
+    from deeplock.fpga.host.port import open_board
+    from deeplock.pymodel.compiler import interpreter
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.progress import Progress
+    from deeplock.pymodel.spec.loadable import read_loadable
+    from deeplock.pymodel.zoo.images import labelled_images
+    from deeplock.report.tables import Table, percent
+
+    there = board(args.board)
+    loadable = read_loadable(args.loadable)
+    loadable.check_fits(there.config)
+    key = read_key_file(args.key_file, loadable.suite)
+    interface = loadable.interface
+    source = interface.pixels or interface.dataset
+    images = labelled_images(args.images, args.data_dir, source, interface.input_shape, args.count, interface.classes)
+    ifmaps = images.ifmaps(interface.input)
+
+    async def work(progress: Progress):
+        async with open_board(args.port, there.baud, there.name) as client:
+            driver = BoardDriver(client, there.loadable_address)
+            await driver.reset()
+            await driver.load_key(key)
+            try:
+                return await driver.run(loadable, list(ifmaps), lambda done, of: progress("inferences", done, of))
+            finally:
+                await driver.zeroise()
+
+    with progress_shown() as progress:
+        result = asyncio.run(work(progress))
+    ofmaps = np.stack(result.ofmaps)
+    mismatches = int((ofmaps != interpreter.run(loadable, key, ifmaps, there.config)).sum())
+    accuracy = images.accuracy(ofmaps)
+    best = ofmaps.reshape(len(ofmaps), -1).argmax(axis=1)
+    classes = [interface.classes[index] if interface.classes else str(index) for index in best]
+    cycles = result.counters["CYCLES"] / len(ofmaps)
+    print_table(Table(["image", "class"], list(enumerate(classes))))
+    print()
+    print_pairs(
+        ("board", f"{there.name}, {there.clock_hz / 1e6:g} MHz"),
+        ("bytes that differ from golden", mismatches),
+        ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
+        ("cycles per image", f"{cycles:.1f}"),
+        ("images per second at that", f"{there.clock_hz / cycles:.1f}"),
+        *((f"  {name.lower().replace('_', ' ')}", count) for name, count in result.counters.items()),
+    )
+    write_json(
+        args.json,
+        {
+            "loadable": str(args.loadable),
+            "network": interface.network,
+            "board": there.name,
+            "clock_hz": there.clock_hz,
+            "images": len(ofmaps),
+            "mismatches": mismatches,
+            "accuracy": accuracy,
+            "classes": classes,
+            "cycles_per_image": round(cycles, 2),
+            "images_per_second": round(there.clock_hz / cycles, 2),
+            "counters": result.counters,
+        },
+    )
+    if mismatches:
+        raise DeeplockError(f"{mismatches} of {ofmaps.size} ofmap bytes differ from the golden model")

@@ -1,0 +1,150 @@
+"""Synthesise accelerators for FPGAs: resources by module, clock frequency, critical path; bitstreams of boards.
+
+Yosys and nextpnr, for one accelerator, for a board or, with --sweep, for a table of them and of components (fpga/flow/sweep.py
+describes the file). An accelerator comes alone, between registers (fpga/flow/harness.py); a board with all that is on it and on
+its pins, and if a seed reaches the board's clock, the fastest one's bitstream is written for `deeplock program`. Netlists
+and placements are kept; what was done once with the same RTL and the same tools is not done again. Ends with exit
+code 1 if something does not fit, or a board does not reach its clock.
+
+examples:
+  deeplock synth --board icebreaker
+  deeplock synth --board ulx3s-85f --suite plain --seeds 3 -o build/plain.bit
+  deeplock synth --device lfe5u-85f --rows 8 --cols 16 --bytes-per-beat 16 --sbox rom
+  deeplock synth --sweep fpga/flow/area.toml --json docs/results/area.json
+  deeplock synth --sweep fpga/flow/area.toml --scheduler tcp://10.0.0.1:8786 --json docs/results/area.json
+
+JSON: {"command", "rows": [{"device", "board": its name or null, the fields of the configuration ("rows", "cols",
+  "bytes_per_beat", "lanes", "suite", "key_sizes", "sbox", ...; "sbox" null where the suite does not lock), "lut4", "ff",
+  "carry", "bram", "dsp", "spram", "lutram", "fmax_mhz": [one per seed, from 1], "critical_path": [[module, ns]] of the
+  slowest, "cells": {by nextpnr's names: [used, available], harness included}, "modules": {name: {resources}}, "harness":
+  {resources}, "error": "" or why there is no clock; of a board also "clock_mhz": what it needs, "meets": whether a seed
+  reaches that}], "components": [the same, but "component" and its arguments for the configuration], "tools": {program:
+  version}}
+"""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deeplock.cli.options import add_json, add_output, positive
+from deeplock.pymodel.lock.suites import names
+from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
+
+if TYPE_CHECKING:
+    from deeplock.fpga.flow.jobs import Job
+
+__all__ = ["add_arguments", "run"]
+
+_CHOICES = {"suite": names(), "sbox": SBOX_STYLES}
+
+
+def _bitstreams(args: argparse.Namespace) -> list[Path]:
+    """Where a board's bitstream goes; none without a board."""
+    if args.board is None:
+        return []
+
+    from deeplock.fpga.boards import board
+    from deeplock.fpga.flow.families import find_device, find_family
+
+    family = find_family(find_device(board(args.board).device).family)
+    return [args.output or Path("build", f"{args.board}{family.bitstream}")]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--device", metavar="D", help="FPGA, as lfe5u-85f; an unknown one is told all that there are")
+    what.add_argument("--board", metavar="B", help="board, as icebreaker; an unknown one is told all that there are")
+    what.add_argument("--sweep", type=Path, metavar="FILE", help="table of devices, boards and designs, TOML")
+    parser.add_argument("--seeds", type=positive, metavar="N", default=5, help="placements of each design (5)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=positive, metavar="N", help="programs at a time on this machine (one a core)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster: tcp://HOST:PORT of its scheduler")
+    text = "where a board's bitstream goes (build/B with the suffix of its family, as build/icebreaker.bin)"
+    add_output(parser, "-o", "--output", metavar="BITSTREAM", files=_bitstreams, help=text)
+    add_json(parser)
+    group = parser.add_argument_group("accelerator", "with --device, default in brackets, or instead of the board's")
+    for field in fields(Config):
+        option, default = f"--{field.name.replace('_', '-')}", field.default
+        if field.type is bool:
+            group.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=FEATURES.get(field.name)
+            )
+        elif field.type is int:
+            group.add_argument(option, type=int, metavar="N", default=argparse.SUPPRESS, help=f"({default})")
+        elif field.name == "key_sizes":
+            text = "bytes of the master keys that it takes (all of the suite's)"
+            group.add_argument(option, type=int, nargs="+", metavar="N", default=argparse.SUPPRESS, help=text)
+        else:
+            choices = _CHOICES[field.name]
+            group.add_argument(option, choices=choices, default=argparse.SUPPRESS, help=f"({default})")
+
+
+def _jobs(args: argparse.Namespace) -> "list[Job]":
+    """What the options ask for."""
+    from dataclasses import asdict, replace
+
+    from deeplock.fpga.boards import board
+    from deeplock.fpga.flow.designs import core, on_board
+    from deeplock.fpga.flow.families import find_device
+    from deeplock.fpga.flow.jobs import Job
+    from deeplock.fpga.flow.sweep import read_sweep
+    from deeplock.pymodel.errors import DeeplockError
+
+    seeds = range(1, args.seeds + 1)
+    given = {field.name: getattr(args, field.name) for field in fields(Config) if hasattr(args, field.name)}
+    if "key_sizes" in given:
+        given["key_sizes"] = tuple(given["key_sizes"])
+    if args.output is not None and args.board is None:
+        raise DeeplockError("-o goes with --board: only boards have bitstreams")
+    if args.board is not None:
+        there = board(args.board)
+        return [Job(*on_board(replace(there, config=Config(**asdict(there.config) | given))), seeds)]
+    if args.device is not None:
+        return [Job(core(Config(**given)), find_device(args.device), seeds)]
+    if given:
+        option = min(given).replace("_", "-")
+        raise DeeplockError(f"--{option} goes with --device and --board: a sweep says what it synthesises")
+    return read_sweep(args.sweep, args.seeds)
+
+
+def run(args: argparse.Namespace) -> None:
+    import shlex
+    import sys
+
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
+    from deeplock.fpga.flow.families import find_family
+    from deeplock.fpga.flow.jobs import cluster, processes, run_jobs
+    from deeplock.fpga.flow.report import fault_of, row_of
+    from deeplock.fpga.flow.toolchain import versions
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import make_folder_of, replace_file, write_json
+    from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
+
+    jobs = _jobs(args)
+    tools = versions({"yosys"} | {find_family(job.device.family).nextpnr for job in jobs})
+    outputs = [make_folder_of(output) for output in _bitstreams(args)]
+    for output in outputs:
+        output.resolve().unlink(missing_ok=True)  # so that no old one is taken for what failed to come
+    with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, progress_shown() as progress:
+        results = run_jobs(jobs, executor, progress)
+    every = [row_of(result) for result in results]
+    rows = [row for row in every if "component" not in row]
+    components = [row for row in every if "component" in row]
+    if args.sweep is None:
+        print_table(module_table(rows[0]))
+        print(*timing_lines(rows[0]), sep="\n")
+    else:
+        for part, table in ((rows, core_table), (components, component_table)):
+            if part:
+                print_table(table(part))
+                print()
+    command = shlex.join(["deeplock", *sys.argv[1:]])
+    write_json(args.json, {"command": command, "rows": rows, "components": components, "tools": tools})
+    if failed := [f"{result.job.name}: {fault}" for result in results if (fault := fault_of(result))]:
+        raise DeeplockError("; ".join(failed))
+    for output in outputs:
+        if best := results[0].best:
+            replace_file(output, best.bitstream)
+            print(f"bitstream: {output}, of seed {best.seed}")

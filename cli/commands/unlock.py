@@ -1,0 +1,47 @@
+"""Unlock a checkpoint or a loadable with a master key.
+
+With the key that locked it, every parameter byte is what it was. With another key the result is as valid a file, full
+of garbage: nothing in a locked file tells whether a key is right.
+
+examples:
+  deeplock unlock build/locked.safetensors --key-file my.key -o build/unlocked.safetensors
+  deeplock unlock build/locked.loadable --key-file my.key -o build/plain.loadable
+
+JSON: {"kind": "checkpoint" | "loadable", "bytes", "file"}
+"""
+
+import argparse
+from pathlib import Path
+
+from deeplock.cli.options import add_json, add_key_file, add_output
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="FILE", help="locked checkpoint or loadable")
+    add_key_file(parser, "the master key", required=True)
+    add_output(parser, "-o", "--output", metavar="OUT", required=True, help="the unlocked file")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
+    from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.suites import suite
+    from deeplock.pymodel.network.artefact import load, save
+    from deeplock.pymodel.spec.loadable import Loadable
+
+    key = read_key(args.key_file)
+    artefact = load(args.input)
+    if isinstance(artefact, Checkpoint):
+        unlocked = unlock_checkpoint(artefact, key)
+    elif not isinstance(artefact, Loadable) or not suite(artefact.suite).locks:
+        raise DeeplockError(f"{args.input}: is not locked")
+    else:
+        unlocked = artefact.unlocked(key)
+    kind, size = save(args.output, unlocked)
+    print(f"{args.output}: {kind} unlocked, {size} bytes")
+    write_json(args.json, {"kind": kind, "bytes": size, "file": str(args.output)})

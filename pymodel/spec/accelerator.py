@@ -1,0 +1,27 @@
+"""Which accelerator runs a loadable."""
+
+from typing import Any
+
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import Loadable
+
+__all__ = ["accelerator_for"]
+
+
+def accelerator_for(loadable: Loadable, **given: Any) -> Config:
+    """The loadable's geometry and suite with the usual memories, larger where the loadable needs more.
+
+    given   fields of Config that are otherwise; None leaves one as it would be
+
+    Raises DeeplockError if there is no such accelerator, or it cannot run the loadable.
+    """
+    needs = loadable.memory_needs
+    fields: dict[str, Any] = {"rows": loadable.header.rows, "cols": loadable.header.cols}
+    for name, need in needs.items():
+        fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())
+    fields["activation_words"] = needs["activation_words"]
+    fields |= {name: value for name, value in given.items() if value is not None}
+    fields.setdefault("bytes_per_beat", min(loadable.header.bytes_per_beat, fields["cols"]))
+    config = Config(**fields, suite=loadable.suite)
+    loadable.check_fits(config)
+    return config

@@ -1,0 +1,90 @@
+"""Whatever classifies images: a float checkpoint, a quantised network or a loadable, under a key if it is locked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from deeplock.pymodel.compiler import fast_interpreter
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.spec.accelerator import accelerator_for
+from deeplock.pymodel.spec.loadable import Loadable
+from deeplock.pymodel.spec.tensor import Pixels
+from deeplock.pymodel.zoo.datasets import CLASSES
+
+__all__ = ["Classifier", "classifier_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """kind     "checkpoint", "network" or "loadable"
+    suite     what it is locked with; one that does not lock if it is not
+    source    data set that it was trained on, or what raw pixels mean to it
+    shape     [height, width, channels] of its images
+    classes   names of its outputs, if known
+    outputs   (key, real images [n, height, width, channels]) -> [n, ...]; key b"" where it is not locked
+    """
+
+    kind: str
+    suite: str
+    source: str | Pixels
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    outputs: Callable[[bytes, np.ndarray], np.ndarray]
+
+
+def classifier_of(artefact: Checkpoint | Loadable | Network) -> Classifier:
+    """DeeplockError for a checkpoint of a network that deeplock does not know. Those need PyTorch, the others do not."""
+    match artefact:
+        case Loadable():
+            return _of_loadable(artefact)
+        case Network():
+            return _of_network(artefact)
+        case _:
+            return _of_checkpoint(artefact)
+
+
+def _of_loadable(loadable: Loadable) -> Classifier:
+    interface, config = loadable.interface, accelerator_for(loadable)
+
+    def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
+        parameters = np.frombuffer(loadable.unlocked(key).parameters, np.uint8)
+        return fast_interpreter.run(loadable, parameters, interface.input.quantise(real), config)
+
+    source = interface.pixels or interface.dataset
+    return Classifier("loadable", loadable.suite, source, interface.input_shape, interface.classes, outputs)
+
+
+def _of_network(network: Network) -> Classifier:
+    def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
+        return golden.run(network, network.input.quantise(real))[network.layers[-1].name]
+
+    source = network.pixels or network.dataset
+    return Classifier("network", "plain", source, network.input_shape, network.classes, outputs)
+
+
+def _of_checkpoint(checkpoint: Checkpoint) -> Classifier:
+    import torch
+
+    from deeplock.pymodel.zoo import networks
+
+    name = checkpoint.metadata.get("network", "")
+    if name not in networks.NAMES:
+        raise DeeplockError(f"the checkpoint's metadata must name a network ({', '.join(networks.NAMES)})")
+
+    def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
+        opened = unlock_checkpoint(checkpoint, key) if checkpoint.locked_by else checkpoint
+        module = networks.build(name).eval()
+        try:
+            module.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in opened.tensors.items()})
+        except RuntimeError:
+            raise DeeplockError(f"the checkpoint's tensors are not those of network {name}") from None
+        with torch.no_grad():
+            return np.nan_to_num(module(torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()).numpy())
+
+    source = networks.dataset_of(name)
+    suite = checkpoint.locked_by or "plain"
+    return Classifier("checkpoint", suite, source, networks.input_shape_of(name), CLASSES[source], outputs)

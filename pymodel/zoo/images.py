@@ -1,0 +1,101 @@
+"""The labelled images that a network or a loadable is run on."""
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.tensor import Pixels, Quantisation
+from deeplock.pymodel.zoo import datasets, evaluation
+from deeplock.pymodel.zoo.image_folder import read_folder
+from deeplock.pymodel.zoo.preprocess import to_real
+
+__all__ = ["Labelled", "labelled_images", "read_images"]
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """real float [n, height, width, channels], labels int [n] or None if unknown; classes: what they index, if known."""
+
+    real: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...] = ()
+
+    def ifmaps(self, quantisation: Quantisation) -> np.ndarray:
+        """int8 [n, height, width, channels]."""
+        return quantisation.quantise(self.real)
+
+    def accuracy(self, ofmaps: np.ndarray) -> float | None:
+        """Share (0..1) of ofmaps [n, ...] whose largest value is at the label; None without labels."""
+        if self.labels is None:
+            return None
+        return evaluation.accuracy(ofmaps, self.labels)
+
+
+def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images and labels of an .npz file, or the images that an .npy file is."""
+    try:
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return found, None
+            return found["images"], found.get("labels")
+    except OSError as error:
+        raise DeeplockError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise DeeplockError(f"{path}: must be an .npz file with an array `images`, or .npy ({error})") from None
+
+
+def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ()) -> Labelled:
+    """Read a folder of PNG files (pymodel.zoo.image_folder), or an .npz or .npy file.
+
+    .npz is `images` [n, height, width, channels] and, if there, `labels` [n]; .npy is the images alone. uint8 are raw
+    images, like PNG files; floating-point ones are what the network was trained on.
+
+    source   the data set that the network was trained on, or what raw images mean to it
+    classes  what labels index
+    """
+    if path.is_dir():
+        found = read_folder(path, classes)
+        return Labelled(to_real(source, found.images), found.labels, found.classes)
+    images, labels = _read_arrays(path)
+    numbers = images.dtype == np.uint8 or np.issubdtype(images.dtype, np.floating)
+    if images.ndim != 4 or not len(images) or not numbers:
+        found = f"{images.dtype} {list(images.shape)}"
+        raise DeeplockError(f"{path}: images must be uint8 or float [n, height, width, channels], not {found}")
+    if labels is not None and labels.shape != images.shape[:1]:
+        raise DeeplockError(f"{path}: labels must be [{len(images)}], not {list(labels.shape)}")
+    return Labelled(to_real(source, images) if images.dtype == np.uint8 else images, labels)
+
+
+def labelled_images(
+    path: Path | None,
+    data_dir: str | os.PathLike[str] | None,
+    source: str | Pixels,
+    shape: tuple[int, ...],
+    count: int | None,
+    classes: tuple[str, ...] = (),
+) -> Labelled:
+    """The first `count` images, all if None, of `path`, or without one test images of the data set `source`.
+
+    path, source, classes  as of `read_images`
+    data_dir  where data sets lie
+    shape     [height, width, channels] that they must have
+    """
+    if path is not None:
+        found = read_images(path, source, classes)
+        where = str(path)
+    else:
+        if not isinstance(source, str) or not source:
+            raise DeeplockError("the network belongs to no data set that deeplock knows: give --images")
+        data = datasets.load(source, data_dir)
+        found = Labelled(to_real(source, data.test_images[:count]), data.test_labels[:count])
+        where = f"data set {source}"
+    if found.real.shape[1:] != tuple(shape):
+        raise DeeplockError(f"{where}: images must be [n, {', '.join(map(str, shape))}], not {list(found.real.shape)}")
+    if count is not None and count > len(found.real):
+        raise DeeplockError(f"{where}: has {len(found.real)} images, not {count}")
+    return Labelled(found.real[:count], None if found.labels is None else found.labels[:count])

@@ -1,0 +1,89 @@
+"""From nothing, or from a program that torch.export saved, to a quantised network. Imports PyTorch."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.agreement import Agreement
+from deeplock.pymodel.frontends.quantise import quantise
+from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.progress import Progress, quiet
+from deeplock.pymodel.spec.tensor import Pixels
+from deeplock.pymodel.zoo import networks, train
+from deeplock.pymodel.zoo.datasets import Dataset, load
+from deeplock.pymodel.zoo.images import read_images
+from deeplock.pymodel.zoo.recipes import Recipe, recipe_for
+
+__all__ = ["Trained", "quantise_program", "train_and_quantise"]
+
+CALIBRATION_IMAGES = 256
+"""Training images whose activations set the scales."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """accuracy  of the float network on all test images (0..1), measured once, at the end
+    seconds      that training took
+    """
+
+    module: nn.Module
+    network: Network
+    data: Dataset
+    recipe: Recipe
+    accuracy: float
+    seconds: float
+
+
+def train_and_quantise(
+    name: str,
+    seed: int,
+    epochs: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    progress: Progress = quiet,
+) -> Trained:
+    """Train the network `name` on its data set, then quantise it to int8."""
+    data = load(networks.dataset_of(name), data_dir)
+    recipe = recipe_for(name)
+    recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+    start = time.monotonic()
+    module, _ = train.train(name, seed=seed, recipe=recipe, data=data, progress=progress)
+    seconds = time.monotonic() - start
+    progress(f"testing {name}")
+    accuracy = train.accuracy(module, train.to_input(data.name, data.test_images), torch.from_numpy(data.test_labels))
+    progress(f"quantising {name}")
+    calibration = train.to_input(data.name, data.train_images[:CALIBRATION_IMAGES])
+    network, _ = quantise(module, calibration, name, classes=data.classes, dataset=data.name)
+    return Trained(module, network, data, recipe, accuracy, seconds)
+
+
+def quantise_program(
+    path: Path, calibration: Path, mean: Sequence[float], std: Sequence[float]
+) -> tuple[Network, Agreement]:
+    """The int8 network of an exported program (.pt2), and how it agrees with that.
+
+    The program takes float [n, channels, height, width].
+
+    calibration   images like those that it will see, as of pymodel.zoo.images.read_images
+    mean, std     of all or of each channel: it takes (pixel / 255 - mean) / std
+    """
+    if not all(value > 0 for value in std):
+        raise DeeplockError(f"--std must be above 0, not {min(std)}")
+    pixels = Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))
+    found = read_images(calibration, pixels)
+    images = torch.from_numpy(found.real).float().permute(0, 3, 1, 2).contiguous()
+    if not path.is_file():
+        raise DeeplockError(f"{path}: no such file")
+    try:
+        program = torch.export.load(path)
+    except Exception as error:  # torch raises whatever a foreign file makes it stumble over
+        raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
+    network, agreement = quantise(program, images, path.stem)
+    outputs = output_shapes(network)[network.layers[-1].name][2]
+    classes = found.classes if len(found.classes) == outputs else ()
+    return replace(network, pixels=pixels, classes=classes), agreement

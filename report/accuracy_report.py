@@ -1,0 +1,67 @@
+"""What README.md shows of accuracy.json, and what `deeplock evaluate --paper` prints."""
+
+import io
+from typing import Any
+
+from deeplock.report.tables import Table, markdown, percent
+
+__all__ = ["accuracy_figure", "accuracy_section", "accuracy_table"]
+
+
+def accuracy_table(networks: dict[str, Any]) -> Table:
+    """A line for each network."""
+    head = ["network", "parameters", "float32", "int8", "locked, right key", "locked, wrong keys"]
+    rows = [
+        [
+            name,
+            f"{entry['parameters']:,}",
+            *(percent(entry[column]) for column in ("float", "int8", "unlocked")),
+            f"{percent(entry['wrong_key_mean'])} ± {100 * entry['wrong_key_std']:.2f}",
+        ]
+        for name, entry in networks.items()
+    ]
+    return Table(head, rows)
+
+
+def accuracy_section(result: dict[str, Any]) -> str:
+    """An accuracy.json in Markdown."""
+    keys, images, few = (
+        "/".join(sorted({f"{entry[name]:,}" for entry in result["networks"].values()}))
+        for name in ("wrong_keys", "images", "wrong_key_images")
+    )
+    note = (
+        f"\n{images} test images; mean ± standard deviation over {keys} random wrong keys on the first {few} of them. "
+        "float32 as recorded in training; all else by the golden model's arithmetic.\n\n"
+        "![accuracy of each network: float32, int8, locked with the right key and with wrong ones]"
+        "(docs/results/accuracy.png)\n"
+    )
+    return markdown(accuracy_table(result["networks"]), 1) + note
+
+
+def accuracy_figure(result: dict[str, Any]) -> bytes:
+    """A PNG: bars for each network, with the standard deviation over the wrong keys."""
+    from matplotlib.figure import Figure
+
+    networks = result["networks"]
+    figure = Figure((8, 3.6))
+    axes = figure.subplots()
+    bars = {
+        "float32": ("float", "#b8b8b8"),
+        "int8": ("int8", "#7fa8d1"),
+        "locked, right key": ("unlocked", "#2f6fb0"),
+        "locked, wrong keys": ("wrong_key_mean", "#d9792b"),
+    }
+    for index, (label, (column, colour)) in enumerate(bars.items()):
+        places = [place + 0.2 * (index - 1.5) for place in range(len(networks))]
+        heights = [100 * entry[column] for entry in networks.values()]
+        wrong = column == "wrong_key_mean"
+        errors = [100 * entry["wrong_key_std"] for entry in networks.values()] if wrong else None
+        drawn = axes.bar(places, heights, 0.19, yerr=errors, capsize=3, label=label, color=colour)
+        axes.bar_label(drawn, fmt="%.1f", padding=2, fontsize=8)
+    axes.axhline(10, color="black", linestyle="--", linewidth=0.8, label="chance")
+    axes.set_xticks(range(len(networks)), list(networks))
+    axes.set(ylabel="test accuracy (%)", ylim=(0, 110))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=5, frameon=False, fontsize=8)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
+    return file.getvalue()

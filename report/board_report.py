@@ -1,0 +1,20 @@
+"""What docs/fpga.md shows of board.json, and what `deeplock bench board` prints."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from deeplock.report.tables import Table
+
+__all__ = ["board_table"]
+
+
+def board_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """A line for each row."""
+    head = ["board", "network", "key", "images", "wrong bytes", "cycles", "compute", "param starved", "input starved"]
+    cells: list[list[object]] = [
+        [row["board"], row["network"], row["key"], row["images"], row["mismatches"], row["cycles"]]
+        + [row["counters"][name] for name in ("COMPUTE", "PARAM_STARVED", "INPUT_STARVED")]
+        + [row["images_per_second"]]
+        for row in rows
+    ]
+    return Table([*head, "images/s"], cells)

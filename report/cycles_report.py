@@ -1,0 +1,83 @@
+"""What README.md and docs/results show of cycles.json, and what `deeplock bench rtl` prints."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from deeplock.pymodel.spec.registers import COUNTERS
+from deeplock.report.tables import Table, markdown
+
+__all__ = ["cycles_figure", "cycles_section", "cycles_table"]
+
+Row = dict[str, Any]
+
+
+def cycles_table(rows: Sequence[Row]) -> Table:
+    """A line for each row; causes that cost no cycle anywhere are left out."""
+    causes = [name for name, _ in COUNTERS if name not in ("CYCLES", "COMPUTE")]
+    always = ("PARAM_STARVED", "KEY_STARVED")
+    causes = [name for name in causes if name in always or any(row["counters"][name] for row in rows)]
+    head = ["network", "array", "images", "wrong bytes", "plain", "locked", "locked - plain", "bound", "ratio"]
+    cells: list[list[object]] = []
+    for row in rows:
+        cells.append(
+            [row["network"], f"{row['rows']}x{row['cols']}", row["images"], row["mismatches"]]
+            + [row["cycles_plain"], row["cycles_locked"], round(row["cycles_locked"] - row["cycles_plain"], 2)]
+            + [row["lower_bound"], round(row["ratio"], 3)]
+            + [row["counters"][name] for name in ("COMPUTE", *causes)]
+        )
+    return Table(head + [name.lower().replace("_", " ") for name in ("COMPUTE", *causes)], cells)
+
+
+def cycles_section(result: dict[str, Any], name: str) -> str:
+    """A cycles.json or, for batches, cycles-batch.json in Markdown; `name` without .json."""
+    rows = [
+        [
+            row["network"],
+            f"{row['rows']}x{row['cols']}",
+            f"{row['lower_bound']:,}",
+            f"{row['cycles_plain']:,.0f}",
+            f"{row['cycles_locked']:,.0f}",
+            f"{row['ratio']:.3f}",
+        ]
+        for row in result["rows"]
+    ]
+    table = Table(["network", "array", "lower bound", "cycles, plain", "cycles, locked", "ratio"], rows)
+    wrong = sum(row["mismatches"] for row in result["rows"])
+    starved = sum(row["key_starved_cycles"] for row in result["rows"])
+    note = (
+        f"\nEvery byte of every ofmap is compared with the golden model: {wrong} differ. Cycles in which the array waited for "
+        f"a key byte: {starved:g}. All counters: [docs/results/{name}.md](docs/results/{name}.md).\n\n"
+        f"![cycles by cause, as a multiple of the lower bound](docs/results/{name}.png)\n"
+    )
+    return markdown(table, 2) + note
+
+
+def cycles_figure(result: dict[str, Any]) -> bytes:
+    """A cycles.json as a PNG: for each network and array, cycles by cause over the lower bound."""
+    import matplotlib
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    rows = result["rows"]
+    causes = [name for name in rows[0]["counters"] if name != "CYCLES" and any(r["counters"][name] for r in rows)]
+    names = [f"{row['network']} {row['rows']}x{row['cols']}" for row in rows]
+    figure = Figure((8, 1.2 + 0.3 * len(rows)))
+    axes = figure.subplots()
+    left = np.zeros(len(rows))
+    for index, cause in enumerate(causes):
+        share = np.array([row["counters"][cause] / row["lower_bound"] for row in rows])
+        colour = matplotlib.colormaps["tab10"](index)
+        axes.barh(range(len(rows)), share, left=left, color=colour, label=cause.lower().replace("_", " "), height=0.7)
+        left += share
+    for index, row in enumerate(rows):
+        axes.text(left[index], index, f" {row['ratio']:.3f}", va="center", fontsize=8)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.axvline(1.1, color="black", linestyle="--", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.set(xlabel="cycles per image, locked, over the lower bound (dashed: 1.10)", xlim=(0, 1.12 * left.max()))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1 - 1 / (2 + len(rows))), ncols=4, frameon=False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
+    return file.getvalue()

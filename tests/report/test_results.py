@@ -1,0 +1,84 @@
+"""What README.md and the pages show, and say in words, are the figures of docs/results."""
+
+import hashlib
+import json
+
+import pytest
+
+from deeplock.pymodel.attacks.catalogue import COLUMNS
+from deeplock.pymodel.zoo import trained
+from deeplock.report.accuracy_report import accuracy_section
+from deeplock.report.attack_report import security_tables
+from deeplock.report.cycles_report import cycles_section
+from deeplock.report.results import put_between, put_table
+from tests.cli.test_main import ROOT
+
+MARGIN_WITHOUT = 0.08
+MARGIN_WITH = {"fashion-mnist": 0.04, "cifar10": 0.1}
+"""Those of docs/security.md."""
+
+
+def test_content_comes_between_its_marks():
+    text = "a\n<!-- x: by hand -->\nstale\n<!-- /x -->\nb\n"
+    assert put_between(text, "x", "new\n") == "a\n<!-- x: by hand -->\nnew\n<!-- /x -->\nb\n"
+    with pytest.raises(ValueError, match="marks of y must be there once, not 0 times"):
+        put_between(text, "y", "new\n")
+
+
+def test_the_readme_shows_the_figures_of_docs_results():
+    report = json.loads((ROOT / "docs" / "results" / "demo.json").read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert put_table(readme, report) == readme
+
+
+def test_accuracy_json_is_of_the_trained_networks_and_the_readme_shows_it():
+    result = json.loads((ROOT / "docs" / "results" / "accuracy.json").read_text())
+    for name, entry in result["networks"].items():
+        record = trained.record(name)["accuracy"]
+        assert entry["network_sha256"] == hashlib.sha256(trained.path_of(name).read_bytes()).hexdigest()
+        assert entry["float"] == record["float"]
+        assert entry["unlocked"] == entry["int8"] == record["int8"]
+        assert abs(entry["wrong_key_mean"] - 0.1) < 0.015
+        assert entry["wrong_keys"] >= 100 and entry["wrong_key_images"] >= 2000
+    readme = (ROOT / "README.md").read_text()
+    assert put_between(readme, "accuracy", accuracy_section(result)) == readme
+
+
+def test_the_readme_shows_cycles_json():
+    readme = (ROOT / "README.md").read_text()
+    for name in ("cycles", "cycles-batch"):
+        result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+        assert put_between(readme, name, cycles_section(result, name)) == readme
+
+
+def test_security_json_holds_what_the_page_says():
+    """What docs/security.md states in words, and its tables, are those of the measured figures."""
+    result = json.loads((ROOT / "docs" / "results" / "security.json").read_text())
+    rows = result["rows"]
+    assert all(tuple(row) == COLUMNS for row in rows)
+
+    def values(**wanted: str) -> list[float]:
+        return [row["value"] for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+    assert set(values(attack="known-plaintext")) == {1.0}
+    whole = [row for row in rows if row["attack"] == "ciphertext-only" and row["budget"]["first"] == 256]
+    assert [
+        row["value"] for row in whole if row["metric"] == "share of keys recovered" and row["network"] == "mnist"
+    ] == [1.0]
+    assert max(values(attack="wrong-key", scheme="deep-lock", metric="accuracy, random keys, best")) < 0.15
+    assert max(values(attack="genetic", scheme="deep-lock")) < 0.2
+    for network in ("fashion-mnist", "cifar10"):
+        for scheme in ("hpnn", "adv-params", "secure-net"):
+            wanted = {"attack": "wrong-key", "network": network, "scheme": scheme}
+            (row,) = [
+                row for row in rows if row["metric"] == "accuracy without a key" and wanted.items() <= row.items()
+            ]
+            plain = next(
+                other["yardstick"]
+                for other in rows
+                if other["metric"] == row["metric"] and (other["network"], other["scheme"]) == (network, "deep-lock")
+            )
+            assert row["value"] <= 0.1 + MARGIN_WITHOUT
+            assert row["yardstick"] >= plain - MARGIN_WITH[network]
+    page = (ROOT / "docs" / "security.md").read_text()
+    assert all(f"-->\n{content}<!-- /{name} -->" in page for name, content in security_tables(result).items())
