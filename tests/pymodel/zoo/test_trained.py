@@ -58,7 +58,9 @@ def test_together_they_stay_below_2_mb():
 
 
 def test_loading_needs_no_torch():
-    program = "import sys; from deeplock.pymodel.zoo import trained; trained.load('mnist'); assert 'torch' not in sys.modules"
+    program = (
+        "import sys; from deeplock.pymodel.zoo import trained; trained.load('mnist'); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
