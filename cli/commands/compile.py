@@ -24,6 +24,7 @@ of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreemen
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,6 @@ def _print_agreement(found: "Agreement") -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from dataclasses import asdict
 
     from deeplock.fpga.boards import board
     from deeplock.pymodel.compiler.compiler import compile_network

@@ -46,10 +46,11 @@ def redundancy(checkpoint: Checkpoint) -> float:
     return float(bits / total) if total else 0.0
 
 
-def _lock_of(checkpoint: Checkpoint) -> DeepLock:
+def _lock_of(checkpoint: Checkpoint, attack: str) -> DeepLock:
+    """DeeplockError if the checkpoint is locked by a suite that these attacks do not concern, or not at all."""
     lock = suite(checkpoint.locked_by or "plain")
     if not isinstance(lock, DeepLock):
-        raise DeeplockError(f"this attack is on suite deep-lock, and the checkpoint has suite {lock.name}")
+        raise DeeplockError(f"{attack} is an attack on suite deep-lock, not on {lock.name}")
     return lock
 
 
@@ -59,6 +60,7 @@ def known_plaintext(checkpoint: Checkpoint, known: Path, at: int = 0, tensor: st
     known   file of 16, 24 or 32 plain bytes
     at      where they lie in `tensor`, or without one in all parameters
     """
+    lock = _lock_of(checkpoint, "known-plaintext")
     try:
         plain = np.frombuffer(known.read_bytes(), np.uint8)
     except OSError as error:
@@ -69,8 +71,7 @@ def known_plaintext(checkpoint: Checkpoint, known: Path, at: int = 0, tensor: st
         locked, position = parameter_stream(checkpoint), 0
     if not 0 <= at <= len(locked) - len(plain):
         raise DeeplockError(f"--at must be 0..{len(locked) - len(plain)}, not {at}")
-    key = recover_key(locked[at : at + len(plain)], plain, position + at, _lock_of(checkpoint))
-    return Found(key, len(plain))
+    return Found(recover_key(locked[at : at + len(plain)], plain, position + at, lock), len(plain))
 
 
 def ciphertext_only(
@@ -84,6 +85,7 @@ def ciphertext_only(
 
     similar   an unlocked checkpoint of a network of the same kind; by default, for int8, the networks that come with deeplock
     """
+    lock = _lock_of(checkpoint, "ciphertext-only")
     tensor = tensor or max(checkpoint.tensors, key=lambda name: checkpoint.tensors[name].size, default="")
     locked, position = locked_stream(checkpoint, tensor)
     size = checkpoint.tensors[tensor].itemsize
@@ -96,7 +98,6 @@ def ciphertext_only(
     else:
         raise DeeplockError(f"tensor {tensor} is float32: give --like")
     locked = locked[: count + -position % 16]
-    lock = _lock_of(checkpoint)
     return Found(
         recover_by_likelihood(locked, position, model_of(tensors, size), lock, progress=progress).key, len(locked)
     )

@@ -16,7 +16,7 @@ from torch import fx
 from torch.utils._pytree import tree_leaves
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CLAMPS, MACS, POOLS
+from deeplock.pymodel.frontends.quantizer import CLAMPS, LAYERS
 from deeplock.pymodel.network import reference
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network, output_shapes
@@ -29,7 +29,6 @@ GRAPH_ERROR = 1e-4
 """Most that rewriting in float32 may change, relative to the largest output; rounding makes 1e-6 of it."""
 
 _QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default
-_LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS
 _BATCH = 64
 
 
@@ -85,7 +84,7 @@ class _Quantised(fx.Interpreter):
     def run_node(self, n: fx.Node):
         result = super().run_node(n)
         made_by = n.args[0] if n.target is _QUANTISE else None
-        if isinstance(made_by, fx.Node) and (made_by.op == "placeholder" or made_by.target in _LAYERS):
+        if isinstance(made_by, fx.Node) and (made_by.op == "placeholder" or made_by.target in LAYERS | CLAMPS):
             _, scale, zero_point, *_ = n.args
             self.kept.append((result, Quantisation(float(scale), int(zero_point))))  # pyright: ignore
         return result

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import fx
 
-from deeplock.pymodel.frontends.quantizer import CONVS, MEANS, unsupported
+from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CONVS, MACS, MEANS, POOLS, unsupported
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
 from deeplock.pymodel.network.operators.average_pool import integer_average
@@ -18,16 +18,7 @@ from deeplock.pymodel.network.operators.conv import integer_conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = [
-    "Activation",
-    "Pending",
-    "arguments",
-    "clamped",
-    "read_add",
-    "read_average_pool",
-    "read_mac",
-    "read_max_pool",
-]
+__all__ = ["READERS", "Activation", "Pending", "arguments", "clamped"]
 
 _DEQUANTISE_WEIGHT = torch.ops.quantized_decomposed.dequantize_per_channel.default
 _RELU6 = frozenset({torch.ops.aten.relu6.default, torch.ops.aten.relu6_.default})
@@ -114,7 +105,7 @@ def _padding(padding: Any, kernel: tuple[int, int]) -> tuple[int, int, int, int]
     return height, width, height, width
 
 
-def read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
+def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
     """Convolution, or dense layer as one."""
     given = arguments(node)
     dequantise = given["weight"]
@@ -162,7 +153,7 @@ def _check_window(node: fx.Node, given: dict[str, Any], **only: int | None) -> N
         raise unsupported(node, "ceil_mode must be False")
 
 
-def read_max_pool(node: fx.Node, name: str, value: Activation) -> MaxPool:
+def _read_max_pool(node: fx.Node, name: str, value: Activation) -> MaxPool:
     given = arguments(node)
     _check_window(node, given, padding=0, dilation=1)
     kernel = _one(node, "kernel", given["kernel_size"])
@@ -188,7 +179,7 @@ def _average_window(node: fx.Node, given: dict[str, Any], shape: Shape) -> tuple
     return kernel, _pair(given["stride"]) if given["stride"] else kernel
 
 
-def read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
+def _read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
     """Average pool, adaptive or not, or mean over both directions."""
     given = arguments(node)
     _spatial(node, value)
@@ -204,7 +195,7 @@ def read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
     return Pending(make, (value.shape,), node.target in MEANS and not given["keepdim"])
 
 
-def read_add(node: fx.Node, name: str, value: Activation, other: object) -> Pending:
+def _read_add(node: fx.Node, name: str, value: Activation, other: object = None) -> Pending:
     if not isinstance(other, Activation):
         raise unsupported(node, f"both of its inputs must be activations, not {arguments(node)['other']}")
     if arguments(node)["alpha"] != 1:
@@ -214,6 +205,17 @@ def read_add(node: fx.Node, name: str, value: Activation, other: object) -> Pend
     quantisations = _quantised(node, value), _quantised(node, other)
     make = partial(integer_add, name, (value.source, other.source), quantisations)
     return Pending(make, (value.shape, other.shape), value.flat)
+
+
+READERS: dict[object, Callable[..., Pending | Layer]] = {
+    target: read
+    for targets, read in ((MACS, _read_mac), (AVERAGES, _read_average_pool), (ADDS, _read_add), (POOLS, _read_max_pool))
+    for target in targets
+}
+"""How an operator is read: from its node, its layer's name and what its inputs hold, the first of them int8.
+
+A layer that is whole acts on int8 as on real numbers: its output has its input's quantisation.
+"""
 
 
 def clamped(node: fx.Node, value: Pending) -> Pending:

@@ -7,28 +7,8 @@ import torch
 from torch import fx
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.frontends.operators import (
-    Activation,
-    Pending,
-    arguments,
-    clamped,
-    read_add,
-    read_average_pool,
-    read_mac,
-    read_max_pool,
-)
-from deeplock.pymodel.frontends.quantizer import (
-    ADDS,
-    AVERAGES,
-    CLAMPS,
-    DROPOUTS,
-    MACS,
-    POOLS,
-    RESHAPES,
-    SYMBOLS,
-    origin,
-    unsupported,
-)
+from deeplock.pymodel.frontends.operators import READERS, Activation, Pending, arguments, clamped
+from deeplock.pymodel.frontends.quantizer import ADDS, CLAMPS, DROPOUTS, RESHAPES, SYMBOLS, origin, unsupported
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
@@ -92,16 +72,12 @@ def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str
         raise unsupported(node, "must follow conv2d, linear, an average pool or add, and be all that uses it")
     if isinstance(value, Pending) or value.quantisation is None:
         raise unsupported(node, "its input must be int8: quantise with AcceleratorQuantizer")
-    if node.target in MACS:
-        return read_mac(node, name, value), None
-    if node.target in AVERAGES:
-        return read_average_pool(node, name, value), None
-    if node.target in ADDS:
-        other = node.args[1]
-        return read_add(node, name, value, values.get(other) if isinstance(other, fx.Node) else None), None
-    if node.target in POOLS:
-        layer = read_max_pool(node, name, value)
-        return Activation(name, layer.output_shape(value.shape), value.quantisation), layer
+    if node.target in READERS:
+        others = [values[other] for other in node.args[1:] if isinstance(other, fx.Node) and other in values]
+        read = READERS[node.target](node, name, value, *others)
+        if isinstance(read, Pending):
+            return read, None
+        return Activation(name, read.output_shape(value.shape), value.quantisation), read
     if node.target in RESHAPES:
         height, width, channels = value.shape
         sizes = tuple(node.meta["val"].shape[1:])
@@ -130,7 +106,7 @@ def from_pt2e(converted: fx.GraphModule, name: str, *, classes: tuple[str, ...] 
         elif node.op == "call_function" and node.users and node.target not in SYMBOLS | {_DEQUANTISE_WEIGHT}:
             if node.args[0] not in values:
                 raise unsupported(node)
-            layer_name = _name(node, taken) if node.target in MACS | AVERAGES | ADDS | POOLS else ""
+            layer_name = _name(node, taken) if node.target in READERS else ""
             values[node], layer = _step(node, values[node.args[0]], values, layer_name)
             taken.add(layer_name)
             layers += [layer] if layer else []

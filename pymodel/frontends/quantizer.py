@@ -35,6 +35,7 @@ __all__ = [
     "AVERAGES",
     "MEANS",
     "POOLS",
+    "LAYERS",
     "RESHAPES",
     "DROPOUTS",
     "SYMBOLS",
@@ -61,6 +62,8 @@ MEANS = frozenset({_aten.mean.dim})
 AVERAGES = MEANS | {_aten.avg_pool2d.default, _aten.adaptive_avg_pool2d.default}
 ADDS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
 POOLS = frozenset({_aten.max_pool2d.default})
+LAYERS = MACS | AVERAGES | ADDS | POOLS
+"""Each becomes a layer."""
 RESHAPES = frozenset({_aten.flatten.using_ints, _aten.view.default, _aten.reshape.default})
 DROPOUTS = frozenset(
     {_aten.dropout.default, _aten.dropout_.default, _aten.feature_dropout.default, _aten.clone.default}
@@ -204,5 +207,5 @@ class AcceleratorQuantizer(Quantizer):
                     node, "acts as in training: export in evaluation mode, batch norms with running statistics"
                 )
             follows_conv = node.target in NORMS and node.args[0].target in CONVS
-            if not (follows_conv or node.target in MACS | AVERAGES | ADDS | CLAMPS | _SHARED | SYMBOLS):
+            if not (follows_conv or node.target in LAYERS | CLAMPS | _SHARED | SYMBOLS):
                 raise unsupported(node)

@@ -128,14 +128,12 @@ class Arena:
 def _stream(layer: Conv, rng: np.random.Generator) -> np.ndarray:
     """The parameters of one layer: uint8."""
     weights = layer.weight.reshape(len(layer.weight), -1)
-    free = 32 - layer.accumulator_bits
-    bias = layer.bias << free >> free  # that a wrong key makes has any free bits, which no sum has
     parts = []
     for first in range(0, len(weights), CHANNELS):
         channels = slice(first, first + CHANNELS)
         block = rng.integers(-128, 128, (CHANNELS, weights.shape[1]), np.int8)
         block[: len(weights[channels])] = weights[channels]
-        entries = Entries(bias[channels], layer.multiplier[channels], layer.shift[channels])
+        entries = Entries(layer.bias[channels], layer.multiplier[channels], layer.shift[channels])
         parts += [entry.encode(entries, layer.accumulator_bits, CHANNELS, rng).ravel(), block.T.ravel().view(np.uint8)]
     return np.concatenate(parts)
 

@@ -378,24 +378,29 @@ def _broken(function, **changes):
     return broken
 
 
+def _break_readers(monkeypatch, targets, **changes) -> None:
+    for target in targets:
+        monkeypatch.setitem(pt2e.READERS, target, _broken(pt2e.READERS[target], **changes))
+
+
 @pytest.mark.parametrize(
-    ("name", "changes", "message"),
+    ("targets", "changes", "message"),
     [
-        ("clamped", {"lo": 0.5}, "layer conv1 was misread: it differs from PyTorch's quantised graph by "),
-        ("clamped", {"hi": 0.1}, "layer conv1 was misread: it differs .* by .* LSB, must be at most 1"),
-        ("read_mac", {"padding": (2, 2, 0, 0)}, "layer conv1 was misread: it differs"),
-        ("read_mac", {"input_zero_point": 99}, "layer conv1 was misread: it differs"),
+        (CLAMPS, {"lo": 0.5}, "layer conv1 was misread: it differs from PyTorch's quantised graph by "),
+        (CLAMPS, {"hi": 0.1}, "layer conv1 was misread: it differs .* by .* LSB, must be at most 1"),
+        (MACS, {"padding": (2, 2, 0, 0)}, "layer conv1 was misread: it differs"),
+        (MACS, {"input_zero_point": 99}, "layer conv1 was misread: it differs"),
         (
-            "read_max_pool",
+            POOLS,
             {"stride": 1},
             r"layer max_pool2d was misread: its output is \[6, 7, 7\], that of .* \[6, 4, 4\]",
         ),
-        ("read_average_pool", {"bias": 0}, "layer avg_pool2d was misread: it differs"),
-        ("read_add", {"other": "conv1"}, "layer add was misread: it differs"),
-        ("read_add", {"weights": (100, 50)}, "layer add was misread: it differs"),
+        (AVERAGES, {"bias": 0}, "layer avg_pool2d was misread: it differs"),
+        (ADDS, {"other": "conv1"}, "layer add was misread: it differs"),
+        (ADDS, {"weights": (100, 50)}, "layer add was misread: it differs"),
     ],
 )
-def test_a_reader_that_is_broken_is_caught(monkeypatch, name, changes, message):
+def test_a_reader_that_is_broken_is_caught(monkeypatch, targets, changes, message):
     def forward(m, x):
         x = F.relu(m.conv1(x))
         x = F.max_pool2d(x + m.conv2(x), 2)
@@ -404,7 +409,10 @@ def test_a_reader_that_is_broken_is_caught(monkeypatch, name, changes, message):
     torch.manual_seed(4)
     net = _Net(forward, conv1=nn.Conv2d(2, 6, 3, padding=1), conv2=nn.Conv2d(6, 6, 3, padding=1))
     quantise(net, _inputs((2, 8, 8)), "net")
-    monkeypatch.setattr(pt2e, name, _broken(getattr(pt2e, name), **changes))
+    if targets is CLAMPS:
+        monkeypatch.setattr(pt2e, "clamped", _broken(pt2e.clamped, **changes))
+    else:
+        _break_readers(monkeypatch, targets, **changes)
     with pytest.raises(DeeplockError, match=message) as error:
         quantise(net, _inputs((2, 8, 8)), "net")
     assert "\n" not in str(error.value)
@@ -412,7 +420,8 @@ def test_a_reader_that_is_broken_is_caught(monkeypatch, name, changes, message):
 
 def test_a_layer_that_the_reader_drops_is_caught(monkeypatch):
     net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2))
-    monkeypatch.setattr(pt2e, "POOLS", frozenset())
+    for target in POOLS:
+        monkeypatch.delitem(pt2e.READERS, target)
     monkeypatch.setattr(pt2e, "DROPOUTS", POOLS)
     with pytest.raises(DeeplockError, match="misread: the network has 1 layers, PyTorch's quantised graph 2"):
         quantise(net, _inputs((2, 8, 8)), "net")
@@ -426,7 +435,7 @@ def test_a_sum_that_cancels_may_differ_by_what_seven_bits_of_ratio_leave_and_no_
     assert agreement.layer_lsb["add"] > 20 and max(agreement.layer_lsb[name] for name in ("a", "b")) <= 1
     add = network.layers[-1]
     assert isinstance(add, Add)
-    monkeypatch.setattr(pt2e, "read_add", _broken(pt2e.read_add, bias=add.bias + 127))
+    _break_readers(monkeypatch, ADDS, bias=add.bias + 127)
     with pytest.raises(DeeplockError, match="layer add was misread"):
         quantise(net, _inputs((2, 8, 8)), "net")
 
