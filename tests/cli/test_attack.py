@@ -92,7 +92,7 @@ def test_known_plaintext_opens_a_file_and_tells_the_key_to_a_key_file_only(files
     told = outcome.out + outcome.err + figures.read_text()
     assert read_key(files.key).hex()[:8] not in told
     found = json.loads(figures.read_text())
-    assert (found["key_size"], found["bytes"], found["unlocks"]) == (16, 16, True)
+    assert (found["key_bits"], found["bytes"], found["unlocks"]) == (128, 16, True)
     again = deeplock("unlock", locked, "--key-file", out, "-o", tmp_path / "plain")
     assert again.code == 0
     assert (tmp_path / "plain").read_bytes() == files.float_checkpoint.read_bytes()
