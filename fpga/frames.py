@@ -1,6 +1,6 @@
-"""The protocol between host and board: the one place where its frames, commands and codes are written.
+"""The protocol between host and board: its frames, commands and codes are defined here and nowhere else.
 
-fpga/gateware/framer.py, fpga/gateware/link.py, fpga/host/client.py and the tables of docs/link.md are made from what is here.
+fpga/gateware/framer.py, fpga/gateware/link.py, fpga/host/client.py and the tables of docs/link.md are made from them.
 """
 
 import binascii
@@ -39,11 +39,11 @@ ANSWER_SYNC = 0x1D
 HEADER_BYTES = 3
 CRC_BYTES = 2
 CRC = CRC16_MCRF4XX(data_width=8)
-"""Of what is between sync and CRC. With its CRC behind it, low byte first, that has CRC.residue(), 0."""
+"""CRC of all between sync and CRC. Over these and the CRC, low byte first, it gives CRC.residue(), 0."""
 MAX_PAYLOAD = 255
 SEQUENCES = 16
 BYTE_TIMEOUT = 0.01
-"""Seconds of silence in the middle of a request after which the board forgets it: so many at least, twice so many at most."""
+"""Seconds of silence within a request after which the board forgets it: at least this long, at most twice as long."""
 
 
 class Command(IntEnum):
@@ -100,7 +100,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _crc(data: bytes) -> int:
-    """CRC.compute, 500 times as fast. Python's CRC-16 has its polynomial, but takes and gives bits the other way round."""
+    """CRC.compute, 500 times as fast: Python's CRC-16 has the same polynomial, but the opposite bit order."""
     mirrored = binascii.crc_hqx(data.translate(_MIRRORED), CRC.algorithm.initial_crc)
     return int.from_bytes(mirrored.to_bytes(CRC_BYTES, "big").translate(_MIRRORED), "little")
 
@@ -127,7 +127,7 @@ class Frame:
 
     @staticmethod
     def decode(data: bytes, sync: int) -> "Frame | None":
-        """The frame that `data` is; None if it is not one, as a whole and undamaged."""
+        """The frame in `data`; None unless it is exactly one undamaged frame."""
         if len(data) < HEADER_BYTES + CRC_BYTES or data[0] != sync or _crc(data[1:]) != CRC.residue():
             return None
         if data[2] != len(data) - HEADER_BYTES - CRC_BYTES:
@@ -139,7 +139,7 @@ _INFO = struct.Struct("<BI11s")
 
 
 class Info(NamedTuple):
-    """What INFO answers.
+    """The answer to INFO.
 
     version    of this protocol
     clock_hz   of accelerator and link
@@ -158,7 +158,7 @@ class Info(NamedTuple):
 
     @staticmethod
     def decode(data: bytes) -> "Info | None":
-        """None if this is something else."""
+        """None if `data` is something else."""
         if len(data) != _INFO.size:
             return None
         version, clock_hz, board = _INFO.unpack(data)

@@ -87,7 +87,7 @@ class KeySchedule(wiring.Component):
 
         beat = self._beat
         same_beat = beat == 4  # SubWord's result is due in the beat that needs it
-        wait = max(sbox.latency - 1, 0)  # beats from the one that needs SubWord to the one in which the S-boxes deliver it
+        wait = max(sbox.latency - 1, 0)  # beats from the one that needs SubWord to the S-boxes' result
         codes = self._codes
         several = len(codes) > 1
         given = Cat(self.key_size[3], self.key_size[5])
