@@ -56,7 +56,7 @@ class Accelerator(wiring.Component):
         m.submodules.events = events = CycleEvents()
         m.submodules.loadable_port = loadable_port = LoadablePort(config)
 
-        # the data path returns to its initial state on `clear`, registered for each component; also after a reset, for
+        # the datapath returns to its initial state on `clear`, registered for each component; also after a reset, for
         # registers that have none
         def clear_of(name: str) -> Signal:
             clear = Signal(name=f"clear_{name}", attrs=kept_if_large(config), init=1)

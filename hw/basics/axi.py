@@ -1,4 +1,4 @@
-"""AXI4-Lite and AXI4-Stream: signatures, adapters to Amaranth streams, and the port names of a top.
+"""AXI4-Lite and AXI4-Stream: signatures, adapters to Amaranth streams, and the port names of a top module.
 
 Signals as in AMBA AXI and ACE Protocol Specification (ARM IHI 0022, part B) and AMBA AXI4-Stream (ARM IHI 0051).
 """

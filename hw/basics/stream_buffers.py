@@ -1,4 +1,4 @@
-"""Stream buffers that register `ready`, `valid` and payload, or all of them."""
+"""Stream buffers that register `ready` (SkidBuffer), `valid` and payload (StreamRegister), or all (RegisterSlice)."""
 
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring

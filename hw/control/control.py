@@ -1,4 +1,4 @@
-"""Control: commands, errors, and when the data path runs or is cleared."""
+"""Control: commands, errors, and when the datapath runs or is cleared."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -10,11 +10,11 @@ __all__ = ["Control"]
 
 
 class Control(wiring.Component):
-    """Runs and clears the data path. START clears it for one cycle and runs it until `finished`, which clears it again in the
-    next cycle: between runs only the key register holds the key. An error or ABORT stops what runs, clears the data path and
+    """Runs and clears the datapath. START clears it for one cycle and runs it until `finished`, which clears it again in the
+    next cycle: between runs only the key register holds the key. An error or ABORT stops what runs, clears the datapath and
     zeroises the key. So does ZEROISE: without its key a run can only go wrong.
 
-    Latency: a command acts in the next cycle, and clears the data path in that cycle; an error takes one cycle more.
+    Latency: a command acts in the next cycle, and clears the datapath in that cycle; an error takes one cycle more.
 
     locks   the suite needs a key
 
@@ -23,14 +23,14 @@ class Control(wiring.Component):
         keyed              a key is in place
         loaded, loading    of the loadable port
         flushing           a packet gate drops beats
-        errors             the Error that the data path reports in this cycle, or Error.NONE
+        errors             the Error that the datapath reports in this cycle, or Error.NONE
         finished           all inferences have left the core
         zeroise_at_end     of CONFIG
         load               to the loadable port: take a program; ignored while it loads one
         stop               to ports and packet gates: drop the rest of the packet
         begin              pulse: a run begins in the next cycle
-        run                to the data path: a run is going on
-        clear              all registers of the data path return to their initial values in the next cycle; also on a START,
+        run                to the datapath: a run is going on
+        clear              all registers of the datapath return to their initial values in the next cycle; also on a START,
                            ABORT or ZEROISE while nothing runs
         zeroise            to the key register
         status             value of STATUS

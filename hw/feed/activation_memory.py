@@ -109,7 +109,7 @@ class ActivationMemory(wiring.Component):
                 m.d.comb += port.eq(held)
 
     def _single_port(self, m: Module) -> None:
-        """Each bank takes one read or write a cycle. A read waits for a result to its bank, the ifmap for a read of its."""
+        """One read or write a bank and cycle: a read waits for a result to its bank, the ifmap for a read of its bank."""
         config = self._config
         width, half = 8 * config.rows, config.activation_words // 2
         writer = Signal(write_layout(config))

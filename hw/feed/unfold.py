@@ -46,8 +46,8 @@ class Unfolder(wiring.Component):
 
     It moves a run in parts of up to `width` bytes: `rows`, or 1 without config.word_unfolding, where each part is a write.
 
-    Latency: ifmap beats, plus one cycle per part, plus 3. Throughput: one part a cycle, but for one cycle where a window's
-    last bytes cross into a further word; without config.word_unfolding a part every second cycle.
+    Latency: ifmap beats, plus one cycle per part, plus 3. Throughput: one part a cycle, and one cycle more where a
+    window's last bytes cross into a further word; without config.word_unfolding a part every second cycle.
 
     Members:
         run, header  `run.count` batches of header.batch ifmaps; `header` is stable while `run.count` is

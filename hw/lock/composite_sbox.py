@@ -109,7 +109,7 @@ class CompositeSbox(wiring.Component):
     direction : "forward" | "inverse" | "both"
         Which S-box; `both` shares one inversion.
     cuts : some of "forms", "norm"
-        Where registers are: after the forms of a and b (these 8 bits), or after the norm (its 4 bits and these 8).
+        Where registers are: after the forms of a and b (these 8 bits); after the norm (its 4 bits and these 8).
 
     Members
     -------
