@@ -63,17 +63,17 @@ ITEM_BYTES = {Command.READ: 1, Command.WRITE: 5, Command.STREAM: 6}
 """Payloads are rows of items of one size; an item of SEND and SEND_LAST is a beat of the ifmap stream."""
 
 COMMANDS = {
-    Command.INFO: ("none", "version, 1 byte; clock in Hz, 4 bytes; board in ASCII, 11 bytes", "who is there"),
-    Command.RECEIVE: ("none", "ofmap bytes", "fetch the results that wait, up to the end of an ofmap"),
+    Command.INFO: ("none", "version, 1 byte; clock in Hz, 4 bytes; board in ASCII, 11 bytes", "identify the board"),
+    Command.RECEIVE: ("none", "ofmap bytes", "fetch the waiting results, up to the end of an ofmap"),
     Command.RESET: ("none", "none", "reset the accelerator, which forgets its key, and stop STREAM"),
     Command.READ: ("register address / 4, 1 byte", "values, 4 bytes each", "read registers"),
-    Command.SEND: ("a beat of the ifmap", "none", "give a part of an ifmap to the accelerator"),
-    Command.SEND_LAST: ("a beat of the ifmap", "none", "give the last part of an ifmap"),
+    Command.SEND: ("a beat of the ifmap", "none", "send a part of an ifmap to the accelerator"),
+    Command.SEND_LAST: ("a beat of the ifmap", "none", "send the last part of an ifmap"),
     Command.WRITE: ("register address / 4, 1 byte; value, 4 bytes", "none", "write registers"),
     Command.STREAM: (
         "address and length in bytes, 3 bytes each",
         "none",
-        "from now on give this range of the flash to the loadable stream, over and over, `last` at its end; whole beats",
+        "stream this range of the flash, in whole beats, to the accelerator over and over, with `last` at its end",
     ),
 }
 """Item of the request's payload, data of the answer, meaning."""
@@ -89,7 +89,7 @@ class State(IntFlag):
 
 
 STATES = {
-    State.REFUSED: "an item had no effect, and those behind it neither; or there is no such command",
+    State.REFUSED: "an item, and all after it, had no effect; or the command is unknown",
     State.LAST: "the data end an ofmap",
     State.OFMAP: "more ofmap bytes wait",
     State.IFMAP: "the accelerator takes ifmap bytes",
