@@ -12,7 +12,7 @@ __all__ = ["Board"]
 
 @dataclass(frozen=True)
 class Board:
-    """A board that can be bought, and what is put on it.
+    """A commercial board and the system on it.
 
     name            as in `deeplock synth --board`, 11 characters at most
     device          of fpga.flow.families

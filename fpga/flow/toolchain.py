@@ -16,7 +16,7 @@ __all__ = ["find_program", "program_version", "run_program", "versions"]
 
 
 def _package_of(name: str) -> str:
-    """The Python package that brings a program, as yowasp-NAME."""
+    """The Python package that contains a program, under the name yowasp-NAME."""
     families = (family for family in FAMILIES.values() if name in (family.nextpnr, family.pack[0]))
     return next((family.package for family in families), f"yowasp-{name}")
 

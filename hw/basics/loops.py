@@ -45,8 +45,8 @@ class NestedLoops(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         *_, (outermost, _) = self.rounds.shape()
-        # `begin` and `advance` come late in a cycle, so `active` tells them apart. Before `begin` all but `goes` is ready for
-        # the first round
+        # `begin` and `advance` arrive late in a cycle, so the early `active` distinguishes them: while it is low, all but
+        # `goes` is set for the first round
         goes_on = ~self.active | ~self.ends[outermost]
         inner = Const(1)
         lasts: list[Value] = []  # in the next round, inner loops first

@@ -40,7 +40,7 @@ class Profiling(wiring.Signature):
 
 
 class Sequencer(wiring.Component):
-    """Reads descriptors and starts feeder and post-processor; a layer starts when the one before has left.
+    """Reads descriptors and starts feeder and post-processor; a layer starts when the previous one has left.
 
     Latency: a layer's feeder fields are read while the layer before drains. So it starts in the cycle after `post.done` if the
     drain takes 14 cycles or more, and one more at the end of an inference. Its post-processing fields follow in the next 5

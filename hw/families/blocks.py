@@ -43,7 +43,7 @@ class Blocks:
     def single_port_memory(
         self, m: Module, address: Value, read: Value, write: Value, data: Value, word: Value
     ) -> bool:
-        """2 ** len(address) words; members as of hw.feed.single_port_memory.SinglePortMemory."""
+        """2 ** len(address) words; members as in hw.feed.single_port_memory.SinglePortMemory."""
         return False
 
     def looked_up(self, m: Module, table: Sequence[int], address: Value) -> Value | None:
