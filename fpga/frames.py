@@ -1,6 +1,6 @@
-"""The protocol between host and board: the one place where its frames, commands and codes are written.
+"""The protocol between host and board: its frames, commands and codes are defined here and nowhere else.
 
-fpga/gateware/framer.py, fpga/gateware/link.py, fpga/host/client.py and the tables of docs/link.md are made from what is here.
+fpga/gateware/framer.py, fpga/gateware/link.py, fpga/host/client.py and the tables of docs/link.md are made from them.
 """
 
 import binascii
@@ -39,11 +39,11 @@ ANSWER_SYNC = 0x1D
 HEADER_BYTES = 3
 CRC_BYTES = 2
 CRC = CRC16_MCRF4XX(data_width=8)
-"""Of what is between sync and CRC. With its CRC behind it, low byte first, that has CRC.residue(), 0."""
+"""CRC of all between sync and CRC. Over these and the CRC, low byte first, it gives CRC.residue(), 0."""
 MAX_PAYLOAD = 255
 SEQUENCES = 16
 BYTE_TIMEOUT = 0.01
-"""Seconds of silence in the middle of a request after which the board forgets it: so many at least, twice so many at most."""
+"""Seconds of silence within a request after which the board forgets it: at least this long, at most twice as long."""
 
 
 class Command(IntEnum):
@@ -63,17 +63,17 @@ ITEM_BYTES = {Command.READ: 1, Command.WRITE: 5, Command.STREAM: 6}
 """Payloads are rows of items of one size; an item of SEND and SEND_LAST is a beat of the ifmap stream."""
 
 COMMANDS = {
-    Command.INFO: ("none", "version, 1 byte; clock in Hz, 4 bytes; board in ASCII, 11 bytes", "who is there"),
-    Command.RECEIVE: ("none", "ofmap bytes", "fetch the results that wait, up to the end of an ofmap"),
+    Command.INFO: ("none", "version, 1 byte; clock in Hz, 4 bytes; board in ASCII, 11 bytes", "identify the board"),
+    Command.RECEIVE: ("none", "ofmap bytes", "fetch the waiting results, up to the end of an ofmap"),
     Command.RESET: ("none", "none", "reset the accelerator, which forgets its key, and stop STREAM"),
     Command.READ: ("register address / 4, 1 byte", "values, 4 bytes each", "read registers"),
-    Command.SEND: ("a beat of the ifmap", "none", "give a part of an ifmap to the accelerator"),
-    Command.SEND_LAST: ("a beat of the ifmap", "none", "give the last part of an ifmap"),
+    Command.SEND: ("a beat of the ifmap", "none", "send a part of an ifmap to the accelerator"),
+    Command.SEND_LAST: ("a beat of the ifmap", "none", "send the last part of an ifmap"),
     Command.WRITE: ("register address / 4, 1 byte; value, 4 bytes", "none", "write registers"),
     Command.STREAM: (
         "address and length in bytes, 3 bytes each",
         "none",
-        "from now on give this range of the flash to the loadable stream, over and over, `last` at its end; whole beats",
+        "stream this range of the flash, in whole beats, to the accelerator over and over, with `last` at its end",
     ),
 }
 """Item of the request's payload, data of the answer, meaning."""
@@ -89,7 +89,7 @@ class State(IntFlag):
 
 
 STATES = {
-    State.REFUSED: "an item had no effect, and those behind it neither; or there is no such command",
+    State.REFUSED: "an item, and all after it, had no effect; or the command is unknown",
     State.LAST: "the data end an ofmap",
     State.OFMAP: "more ofmap bytes wait",
     State.IFMAP: "the accelerator takes ifmap bytes",
@@ -100,7 +100,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _crc(data: bytes) -> int:
-    """CRC.compute, 500 times as fast. Python's CRC-16 has its polynomial, but takes and gives bits the other way round."""
+    """CRC.compute, 500 times as fast: Python's CRC-16 has the same polynomial, but the opposite bit order."""
     mirrored = binascii.crc_hqx(data.translate(_MIRRORED), CRC.algorithm.initial_crc)
     return int.from_bytes(mirrored.to_bytes(CRC_BYTES, "big").translate(_MIRRORED), "little")
 
@@ -127,7 +127,7 @@ class Frame:
 
     @staticmethod
     def decode(data: bytes, sync: int) -> "Frame | None":
-        """The frame that `data` is; None if it is not one, as a whole and undamaged."""
+        """The frame in `data`; None unless it is exactly one undamaged frame."""
         if len(data) < HEADER_BYTES + CRC_BYTES or data[0] != sync or _crc(data[1:]) != CRC.residue():
             return None
         if data[2] != len(data) - HEADER_BYTES - CRC_BYTES:
@@ -139,7 +139,7 @@ _INFO = struct.Struct("<BI11s")
 
 
 class Info(NamedTuple):
-    """What INFO answers.
+    """The answer to INFO.
 
     version    of this protocol
     clock_hz   of accelerator and link
@@ -158,7 +158,7 @@ class Info(NamedTuple):
 
     @staticmethod
     def decode(data: bytes) -> "Info | None":
-        """None if this is something else."""
+        """None if `data` is something else."""
         if len(data) != _INFO.size:
             return None
         version, clock_hz, board = _INFO.unpack(data)

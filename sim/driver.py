@@ -29,18 +29,18 @@ _QUEUED_PACKETS = 2
 class Driver(driver.Driver):
     """One accelerator with the ports clk, rst, s_axil_*, s_axis_loadable_*, s_axis_ifmap_*, m_axis_ofmap_*.
 
-    pauses     probability of a pause in each cycle of each stream, 0 to below 1
+    pauses     probability of a pause in each cycle of each stream, at least 0, below 1
     seed       of the pauses
     watchdog   cycles without a beat on any stream after which a run counts as hung
 
-    Methods take a `Loadable`. The streams `driver.loadable`, `driver.ifmap` (sources) and
-    `driver.ofmap` (sink) are there for tests that send what no driver would.
+    Methods take a `Loadable`. The streams `loadable`, `ifmap` (sources) and `ofmap` (sink) are public for tests that send
+    what no driver would.
     """
 
     def __init__(self, dut, pauses: float = 0.0, seed: int = 0, watchdog: int = 200_000) -> None:
         self.dut, self.watchdog = dut, watchdog
         for port in ("s_axil", "s_axis_loadable", "s_axis_ifmap", "m_axis_ofmap"):
-            # cocotbext-axi logs every byte that it moves, those of the key too
+            # cocotbext-axi logs every byte that it moves, including the key's
             logging.getLogger(f"cocotb.{dut._name}.{port}").setLevel(logging.CRITICAL)
         self._clock = Clock(dut.clk, PERIOD_NS, unit="ns", impl="gpi")
         dut.rst.value = 1
@@ -62,7 +62,7 @@ class Driver(driver.Driver):
         return int(get_sim_time("ns")) // PERIOD_NS
 
     async def wait(self, cycles: int) -> None:
-        """Let clock cycles go by."""
+        """Wait for this many clock cycles."""
         await Timer(cycles * PERIOD_NS, unit="ns")
 
     async def reset(self, cycles: int = 4) -> None:
@@ -93,12 +93,12 @@ class Driver(driver.Driver):
             raise OSError(f"write of {name}: {answer.resp.name}")
 
     async def abort(self) -> None:
-        """Stop what runs; the device is idle after this, without key, with error code ABORTED."""
+        """Stop the run; afterwards the device is idle, without key, with error code ABORTED."""
         await self.write("CONTROL", Command.ABORT)
         await self._recover()
 
     async def load_program(self, loadable) -> None:
-        """Send header and program and wait for LOADED; the parameters of the first inference wait behind them."""
+        """Send header and program and wait for LOADED; the first inference's parameters follow in the same packet."""
         await self.write("CONTROL", Command.LOAD)
         self.loadable.send_nowait(loadable.head + loadable.parameters)
         await self._until(Status.LOADED, lambda: "the loadable's header and program")
@@ -111,7 +111,7 @@ class Driver(driver.Driver):
         progress: Callable[[int, int], None] | None = None,
         profile: int = 0,
     ) -> RunResult:
-        """As pymodel.spec.driver.Driver; raises WatchdogError too, if the device hangs."""
+        """As pymodel.spec.driver.Driver; also raises WatchdogError if the device hangs."""
         if self._loaded is not loadable:
             await self.load_program(loadable)
         count = -(-len(ifmaps) // loadable.batch)
@@ -151,7 +151,7 @@ class Driver(driver.Driver):
         return RunResult(ofmaps[: len(ifmaps)], await self.counters(), cycles)
 
     def _feed(self, stream: FastSource, packets: Iterable[bytes]) -> None:
-        """Send packets from now on, only a few of them waiting in memory."""
+        """Send packets in the background, with only a few of them in memory at a time."""
 
         async def send() -> None:
             for packet in packets:
@@ -167,7 +167,7 @@ class Driver(driver.Driver):
             self._feeders.pop().cancel()
 
     async def _until(self, bit: Status, what: Callable[[], str], report: Callable[[], None] | None = None) -> int:
-        """Poll STATUS, ever less often, until `bit` is set; AcceleratorError at an error code."""
+        """Poll STATUS, less and less often, until `bit` is set; AcceleratorError for an error code."""
         poll, beats, since = _FIRST_POLL, -1, self.cycle
         while True:
             status = await self.status()
@@ -189,7 +189,7 @@ class Driver(driver.Driver):
             poll = min(poll * 3 // 2, _LAST_POLL)
 
     async def _recover(self) -> None:
-        """Wait until the device has flushed its streams, then drop what was not sent and not read."""
+        """Wait until the device has flushed its streams, then drop all beats not yet sent or read."""
         self._stop_feeding()
         self.loadable.clear()
         self.ifmap.clear()

@@ -1,4 +1,4 @@
-"""A quad SPI flash like Winbond's W25Q128JV that is strict about how it is used, and its pins in a cocotb simulation.
+"""A model of Winbond's quad SPI flash W25Q128JV that reports misuse, and its pins in a cocotb simulation.
 
 Source: Winbond W25Q128JV data sheet, sections 7 (status registers), 8 (instructions) and 9.6 (times).
 """
@@ -25,10 +25,10 @@ class FlashError(AssertionError):
 
 @dataclass(frozen=True)
 class _Clocks:
-    """A part of a command: `number` clocks that bring bits to the flash, or take some from it, or neither.
+    """A part of a command: `number` clocks that move bits into the flash, or out of it, or neither.
 
-    pins    that bits go over: 1 or 4
-    give    what the flash gives, or None
+    pins    data pins in use: 1 or 4
+    give    bits that the flash drives, or None
     whole   /CS may not rise before its end
     """
 
@@ -44,12 +44,12 @@ _Script = Generator[_Clocks, int, None]
 class Flash:
     """The flash at the level of clock edges. SPI mode 0: it samples on rising and drives on falling edges.
 
-    content       its bytes from address 0 on; those behind are erased
-    dead          it answers nothing: all that is seen are the pull-ups of its pins
+    content       its bytes from address 0 on; the rest is erased
+    dead          it never answers: only the pull-ups of its pins are visible
     quad_enable   opcode and value of the volatile status write that enables quad mode
 
-    It comes up in power-down, as an iCE40 leaves it after configuration, with quad mode disabled. Times are in
-    nanoseconds. `reads` are the addresses of the quad reads so far.
+    It starts in power-down, as an iCE40 leaves it after configuration, with quad mode disabled. Times are in
+    nanoseconds. `reads` lists the addresses of the quad reads so far.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Flash:
         self.reads: list[int] = []
 
     def wire(self, host_o: int, host_oe: int) -> int:
-        """Levels of the four pins. One that nobody drives is pulled up; FlashError if both drive one."""
+        """Levels of the four pins. An undriven pin is pulled up; FlashError if both sides drive one."""
         if host_oe & self._oe:
             raise FlashError(f"host and flash both drive pins {host_oe & self._oe:04b}")
         return host_o & host_oe | self._o & self._oe | 0xF & ~host_oe & ~self._oe
@@ -83,7 +83,7 @@ class Flash:
         self._part = next(self._script)
 
     def deselect(self, now: float) -> None:
-        """/CS rises: what the command does happens now."""
+        """/CS rises: the command takes effect."""
         if self._script is None:
             return
         if self._part is not None and self._part.whole:
@@ -184,9 +184,9 @@ class Flash:
 
 
 async def run_flash(flash: Flash, cs_n: Any, sck: Any, o: Any, oe: Any, i: Any) -> NoReturn:
-    """Connect a flash to the pins of a design in a cocotb simulation, for as long as that runs. Start it as a task.
+    """Connect a flash to the pins of a design in a cocotb simulation. Never returns: start it as a task.
 
-    cs_n, sck      what the design drives
+    cs_n, sck      driven by the design
     o, oe, i       the design's side of the four data pins
     """
 

@@ -80,7 +80,7 @@ class Pauses {
     std::mt19937_64 random;
 };
 
-// An AXI4-Stream master: a queue of packets whose bytes somebody else keeps.
+// An AXI4-Stream transmitter: a queue of packets, whose bytes it does not own.
 template <typename Data>
 class Source {
    public:
@@ -91,10 +91,10 @@ class Source {
 
     void send(const Bytes& packet) { packets.push_back(&packet); }
 
-    // Drops what was not begun.
+    // Drops the packets that were not begun.
     void clear() { packets.resize(std::min(packets.size(), next + (offset != 0 || tvalid))); }
 
-    // Before each edge: takes note of this cycle's beat and puts the next one on the port.
+    // Before each edge: records this cycle's beat and puts the next one on the port.
     void step() {
         if (tvalid) {
             if (!tready) return;
@@ -205,7 +205,7 @@ uint32_t Host::read(uint32_t address) {
     return value;
 }
 
-// Polls STATUS, ever less often, until (STATUS & mask) == value or, if asked, an error code comes.
+// Polls STATUS, less and less often, until (STATUS & mask) == value or, if asked, an error code comes.
 uint32_t Host::poll_until(uint32_t mask, uint32_t value, bool stop_at_error, const char* what) {
     uint64_t pause = 32, seen = ~0ull, since = cycle;
     while (true) {

@@ -1,6 +1,6 @@
 """Simulation without Python in the loop: the accelerator under Verilator, driven by native.cpp.
 
-What native.cpp must know of the register map and of the ports is written into a header, constants.h, for each build.
+Each build writes a header, constants.h, with the parts of the register map and of the ports that native.cpp needs.
 """
 
 import struct
@@ -26,10 +26,11 @@ _ERROR_SHIFT = 8
 
 
 class RegisteredPorts(wiring.Component):
-    """`device` behind a register on each of its inputs, started from its initial values: it has no reset.
+    """`device` with a register at each input. It has no reset and starts from its initial values.
 
-    Latency: one cycle from an input to the device, none to an output. With inputs that can only change at the clock's
-    edge, and no reset, Verilator evaluates the logic once a cycle instead of twice.
+    Inputs then change only at the clock's edge, and Verilator evaluates the logic once a cycle instead of twice.
+
+    Latency: one cycle from an input to the device, none to an output.
 
     Members: clk, and those of the device.
     """
@@ -98,17 +99,17 @@ def run_native(
     profile: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Run the inferences back to back: {"status", "cycles", "counters", "ofmaps": bytes each}.
+    """Run the inferences back to back. Returns {"status", "cycles", "counters", "ofmaps": bytes each}.
 
-    An inference takes `batch` ifmaps; their number is a multiple of it.
+    An inference takes `batch` ifmaps; the number of ifmaps is a multiple of it.
 
-    program   what `sim.build.build` made with simulator "native"
+    program   built by `sim.build.build` with simulator "native"
     work      folder for the job and the result; the key goes through a pipe and is in no file
     watchdog  cycles without a beat on any stream after which a run counts as hung
-    profile   what the counters count, as of sim.run.simulate
+    profile   what the counters count, as in sim.run.simulate
     progress  called with the number of inferences done
 
-    Raises SimulationError, with what the program said, if the device hangs or the program fails.
+    Raises SimulationError, with the program's message, if the device hangs or the program fails.
     """
     job, result = work / "job", work / "result"
     numbers = struct.pack("<QQQd", watchdog, seed & 0xFFFF_FFFF_FFFF_FFFF, profile, pauses)

@@ -1,4 +1,4 @@
-"""Where the cycles of each layer went: the same run again, once for each layer."""
+"""Profiles a run by layer: repeats it once for each layer."""
 
 from collections.abc import Sequence
 
@@ -24,15 +24,15 @@ def profile(
     seed: int = 0,
     progress: Progress = quiet,
 ) -> list[dict[str, int]]:
-    """The hardware counters of each layer of the loadable's program, in cycles, all inferences of a run together.
+    """The hardware counters of each layer of the loadable's program, in cycles, summed over all inferences of a run.
 
-    A layer's cycles are those after the layer before has left the core, until it has left itself: so waiting for the
-    ifmap belongs to the layer that waits, and sending the last results to the last layer.
+    A layer's cycles begin when the layer before has left the core and end when it has left itself. So waiting for the
+    ifmap counts for the layer that waits, and sending the last results for the last layer.
 
-    whole   the counters of that run, whose ofmaps are known to be right
+    whole   the counters of the run to profile, whose ofmaps are known to be right
     The other arguments are those of sim.run.simulate in that run; the same seed makes the same pauses.
 
-    Raises DeeplockError if the counters of the layers do not add up to `whole`; else what simulate raises.
+    Raises DeeplockError if the layers' counters do not add up to `whole`, and whatever simulate raises.
     """
     layers = []
     count = len(loadable.program)

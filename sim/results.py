@@ -1,4 +1,4 @@
-"""What a run on the RTL gives, and how it fails."""
+"""Results and errors of a run on the RTL."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ class SimulationError(RuntimeError):
 class SimResult:
     """A simulated batch.
 
-    runs       one a process, each with the next ifmaps of the batch, back to back
-    status     the STATUS register at the end (of the last run)
+    runs       one per process; each took the next ifmaps of the batch, back to back
+    status     the STATUS register at the end of the last run
     seconds    wall time of the simulation, without the build
     """
 
@@ -42,10 +42,10 @@ class SimResult:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of all runs together, as RunResult's."""
+        """Clock cycles of all runs together; see RunResult."""
         return sum(run.cycles for run in self.runs)
 
     @property
     def cycles_per_second(self) -> float:
-        """Simulated clock cycles per second of wall time, of all processes together, their starts included."""
+        """Simulated clock cycles per second of wall time, all processes together, start-up included."""
         return self.cycles / self.seconds

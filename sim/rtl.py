@@ -1,4 +1,4 @@
-"""Runs a loadable on the RTL and holds the result against the golden model. Imports cocotb, no PyTorch."""
+"""Runs a loadable on the RTL and compares the result with the golden model. Imports cocotb, not PyTorch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,10 @@ __all__ = ["RtlRun", "run_on_rtl"]
 
 @dataclass(frozen=True, eq=False)
 class RtlRun:
-    """ofmaps      int8 [n, height, width, channels] of the RTL
-    mismatches  bytes that differ from the golden model under the same key
+    """A run on the RTL.
+
+    ofmaps      int8 [n, height, width, channels]
+    mismatches  bytes that differ from the golden model with the same key
     counters    hardware counters of the whole run, in cycles
     seconds     wall time of the simulation
     """
@@ -47,7 +49,7 @@ def run_on_rtl(
     waves: Path | None = None,
     progress: Progress = quiet,
 ) -> RtlRun:
-    """Run int8 ifmaps [n, height, width, channels] back to back; arguments as of sim.run.simulate."""
+    """Run int8 ifmaps [n, height, width, channels] back to back; arguments as in sim.run.simulate."""
     result = simulate(loadable, config, key, list(ifmaps), simulator, pauses, seed, waves, progress)
     ofmaps = np.stack(result.ofmaps)
     mismatches = int((ofmaps != interpreter.run(loadable, key, ifmaps, config)).sum())

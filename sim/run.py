@@ -1,4 +1,4 @@
-"""Simulates a whole loadable on the RTL: build, run it in processes of its own, collect."""
+"""Simulates a whole loadable on the RTL: builds, runs in separate processes, collects the results."""
 
 import pickle
 import tempfile
@@ -45,18 +45,17 @@ def simulate(
 ) -> SimResult:
     """Run `loadable` (a pymodel.spec.loadable.Loadable) on every ifmap, back to back, on the RTL of `config`.
 
-    simulator  "verilator" or "icarus" under cocotb, or "native": Verilator without Python in the loop, many times
-               faster and cycle for cycle the same (pauses come at other times); it starts without a reset
-
+    simulator  "verilator" or "icarus" under cocotb, or "native": Verilator without Python in the loop. "native" is many
+               times faster and cycle for cycle the same (pauses come at other times); it starts without a reset
     key        16, 24 or 32 bytes; b"" loads none (suite plain)
-    ifmaps     int8 [h, w, c] each; they make 1 to 65535 inferences, the last one filled up with the last ifmap
-    pauses     probability of a pause in each cycle of each stream; `seed` makes them the same again
-    waves      file for the signals, FST or VCD as the simulator writes; anybody who reads it has the key
-    progress   told what goes on, and how many inferences are done
+    ifmaps     int8 [h, w, c] each, for 1 to 65535 inferences; the last ifmap is repeated to fill the last batch
+    pauses     probability of a pause in each cycle of each stream; reproducible by `seed`
+    waves      file for the signals, FST or VCD as the simulator writes; whoever reads it has the key
+    progress   called with the current step and the number of inferences done
     component  builds the device, by default the accelerator
     jobs       processes at a time, each with its share of the ifmaps; more than one with "native" only
     watchdog   cycles without a beat on any stream after which a run counts as hung
-    profile    what the counters count: this layer, from 1, or with 0 the whole run
+    profile    what the counters count: this layer, from 1, or the whole run if 0
 
     Raises AcceleratorError if the accelerator stops with an error code, DeeplockError if a program is missing,
     SimulationError if the simulation fails or the accelerator hangs.
@@ -99,7 +98,7 @@ def simulate(
 def _run_natively(
     program: Path, work: Path, key: bytes, job: dict[str, Any], jobs: int, progress: Progress
 ) -> list[dict[str, Any]]:
-    """Split the inferences of the job evenly over `jobs` processes; the results in their order."""
+    """Split the job's inferences evenly over `jobs` processes. Returns the results in their order."""
     ifmaps, batch = job["ifmaps"], job["batch"]
     inferences = len(ifmaps) // batch
     jobs = min(jobs, inferences)
@@ -139,7 +138,7 @@ def _run_cocotb(
 
 @contextmanager
 def forwarded(path: Path, total: int, progress: Progress) -> Iterator[None]:
-    """Tell `progress` of the numbers of inferences that are written into a growing file while the body runs."""
+    """While the body runs, report to `progress` the numbers of inferences that are appended to a file."""
     path.touch()
     finished = threading.Event()
 

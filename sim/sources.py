@@ -1,4 +1,4 @@
-"""Which of our source files a module is made of: the module and, through its imports, every file of the package."""
+"""The source files of this package that a module depends on through its imports."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import deeplock
 __all__ = ["ROOT", "source_files"]
 
 ROOT = Path(deeplock.__file__).parents[1]
-"""The folder that has the package in it: imports are found from there."""
+"""The folder that contains the package; imports are resolved from there."""
 
 
 def _imports(path: Path) -> Iterator[str]:

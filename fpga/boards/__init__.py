@@ -1,4 +1,4 @@
-"""One file a board: its pins, its clock, its memory, the accelerator on it. A new file here is found by itself."""
+"""One file a board: its pins, its clock, its memory, the accelerator on it. New files are found automatically."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,4 +1,4 @@
-"""What is to be known of a board."""
+"""Description of a board."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ __all__ = ["Board"]
 
 @dataclass(frozen=True)
 class Board:
-    """A board that can be bought, and what is put on it.
+    """A commercial board and the system on it.
 
     name            as in `deeplock synth --board`, 11 characters at most
     device          of fpga.flow.families
-    platform        of amaranth-boards, or a subclass with what that lacks. It has an oscillator, `uart` with rx and tx, and
-                    `spi_flash_4x` with cs, dq and, unless it is the family's configuration clock, clk
+    platform        of amaranth-boards, or a subclass that adds what it lacks. It has an oscillator, `uart` with rx and tx, and
+                    `spi_flash_4x` with cs, dq and, unless the flash is on the configuration clock, clk
     config          of the accelerator
     clock_hz        of the system; a multiple that a PLL can make of the oscillator
     baud            of the host link
     divider         system cycles per clock of the flash: fpga.gateware.flash.SpiPins
-    loadable_address   where `deeplock program` puts the loadable in the flash, behind the bitstream
-    program         command line that writes a bitstream to the flash, {file} stands for it
+    loadable_address   where `deeplock program` puts the loadable in the flash, after the bitstream
+    program         command line that writes a bitstream, {file}, to the flash
     program_loadable   the same for the loadable, at {address}
-    cache_bytes     block RAM that keeps the locked loadable: fpga.gateware.loadable_cache
+    cache_bytes     bytes of block RAM for the locked loadable: fpga.gateware.loadable_cache
     """
 
     name: str

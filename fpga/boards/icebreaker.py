@@ -1,4 +1,4 @@
-"""iCEBreaker: UP5K, 12 MHz, 16 MB of flash on pins that the system clocks at its own rate."""
+"""iCEBreaker: UP5K, 12 MHz, 16 MB of flash on ordinary pins, clocked at the system's rate."""
 
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 

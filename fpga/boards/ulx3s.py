@@ -1,4 +1,4 @@
-"""ULX3S, with the ECP5 of 25 or of 85 thousand LUTs: 25 MHz, 16 MB of flash behind the configuration clock."""
+"""ULX3S with the ECP5 of 25 or 85 thousand LUTs: 25 MHz, 16 MB of flash on the configuration clock."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from deeplock.pymodel.spec.config import Config
 
 __all__ = ["BOARDS"]
 
-# amaranth-boards has these with handshake pins, and with one data pin each way
+# amaranth-boards has a UART with handshake pins, and a flash with one data pin each way
 _OWN = [
     Resource(
         "uart", 0,

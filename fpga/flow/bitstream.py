@@ -1,4 +1,4 @@
-"""Bitstreams: what a placed and routed design becomes on its way into a board's flash."""
+"""Bitstreams: packs a placed and routed design for a board's flash."""
 
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,13 @@ __all__ = ["bitstream"]
 def _pack(routed: Path, family: Family, packed: Path) -> None:
     program, *arguments = (part.format(configuration=routed.name, bitstream=packed.name) for part in family.pack)
     printed = run_program(program, arguments, packed.parent)
-    # a preamble is looked for because icepack leaves a file where it fails
+    # check the preamble: icepack leaves a file even if it fails
     if not packed.exists() or family.preamble not in packed.read_bytes():
         raise RuntimeError(f"{program} made no bitstream of {routed}: {printed[-2000:] or 'it said nothing'}")
 
 
 def bitstream(routed: Path, family: str) -> bytes:
-    """The bitstream of `routed`, which nextpnr wrote for a device of `family`; it is kept beside that.
+    """The bitstream of `routed`, which nextpnr wrote for a device of `family`; cached beside it.
 
     Raises DeeplockError if the family's packer is missing, RuntimeError if it fails.
     """

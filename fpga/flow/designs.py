@@ -1,4 +1,4 @@
-"""What can be synthesised: accelerators, boards, and the components whose cost is asked for."""
+"""What can be synthesised: accelerators, boards, and components on their own."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +31,7 @@ class Design:
     """Something to synthesise; it can be sent to another process.
 
     name     for people
-    fields   what a row of results says of it
+    fields   its columns in a row of results
     source   makes it for a device
     """
 
@@ -50,7 +50,7 @@ def core(config: Config) -> Design:
 
 
 def on_board(board: Board) -> tuple[Design, Device]:
-    """All that is on a board, and the board's device, which is to reach the board's clock."""
+    """A board's whole design, and its device with the board's clock as the target."""
     design, clock_mhz = core(board.config), board.clock_hz / 1e6
     fields = {"board": board.name, "clock_mhz": clock_mhz} | design.fields
     device = replace(find_device(board.device), mhz=clock_mhz)
@@ -75,7 +75,7 @@ def _component(kind: str, make: Callable[[], Component], **arguments: int | str 
 
 
 def sbox(direction: str, sbox: str) -> Design:
-    """One S-box, "forward", "inverse" or, in style "composite", "both" in one; ValueError for anything else."""
+    """One S-box: "forward", "inverse" or, in style "composite", "both" in one; ValueError for anything else."""
     if direction == "both" and sbox != "composite":
         raise ValueError(f"direction both is for sbox composite, not for {sbox}")
     make = partial(CompositeSbox, direction)
@@ -85,7 +85,7 @@ def sbox(direction: str, sbox: str) -> Design:
 
 
 def key_schedule(bytes_per_beat: int, key_sizes: tuple[int, ...], sbox: str) -> Design:
-    """A key schedule for keys of 16, of 24, of 32 bytes, or of all three; ValueError for anything else."""
+    """A key schedule for keys of 16, 24 or 32 bytes, or of all three; ValueError for anything else."""
     make = partial(KeySchedule, bytes_per_beat, sbox, key_sizes)
     return _component("key_schedule", make, bytes_per_beat=bytes_per_beat, key_sizes=key_sizes, sbox=sbox)
 
@@ -109,4 +109,4 @@ COMPONENTS: dict[str, Callable[..., Design]] = {
     "unlock_unit": unlock_unit,
     "riscv": riscv,
 }
-"""Those that a sweep can ask for, by name."""
+"""The components that a sweep can ask for, by name."""

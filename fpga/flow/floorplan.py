@@ -1,4 +1,4 @@
-"""Writes into a netlist where its multipliers lie: hw.families.placement says where."""
+"""Writes the sites of the multipliers, from hw.families.placement, into a netlist."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ __all__ = ["write_floorplan"]
 
 
 def write_floorplan(netlist: Path, sites: dict[str, str], made: Path) -> None:
-    """Write a netlist with its cells' sites, as nextpnr takes them."""
+    """Write a copy of a netlist, in which the cells have their sites as nextpnr takes them."""
     content = json.loads(netlist.read_text())
     cells = content["modules"][TOP]["cells"]
     for name, site in sites.items():

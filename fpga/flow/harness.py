@@ -1,4 +1,4 @@
-"""A harness that takes a component with more ports than an FPGA has pins through place and route."""
+"""A harness for place and route of a component that has more ports than the FPGA has pins."""
 
 from amaranth import Cat, Instance, Module, Signal, Value
 from amaranth.lib import wiring
@@ -7,14 +7,14 @@ from amaranth.lib.wiring import Component, In, Out
 __all__ = ["BUFFER", "CORE", "SHELL", "Harness"]
 
 SHELL, CORE = "shell", "core"
-"""Names of the submodules that the component is in."""
+"""Names of the submodules around the component."""
 
 BUFFER = "output_buffer"
-"""Type of a cell that stands between an output and its port, from A to Y; RTLIL for it is in fpga.flow.yosys."""
+"""Type of a cell between an output (A) and its port (Y); its RTLIL is in fpga.flow.yosys."""
 
 
 class _Shell(wiring.Component):
-    """The component, with a buffer behind each of its outputs if `buffered`."""
+    """The component, with a buffer after each of its outputs if `buffered`."""
 
     def __init__(self, component: Component, buffered: bool):
         self._component = component
@@ -40,16 +40,15 @@ class _Shell(wiring.Component):
 class Harness(wiring.Component):
     """The component between registers: its inputs come from a shift register, its outputs go into a signature.
 
-    Four pins (clock, reset and these two), whatever the component. All of its paths start and end in flip-flops, so that
-    no pin's delay is among them. Each of its inputs may change and each of its outputs matters.
+    It has four pins: clock, reset and these two. All paths start and end in flip-flops, so no pin delay counts. No input is
+    constant and no output unused, so nothing is optimised away.
 
     Arguments
     ---------
     component : Component
     buffered : bool
-        Keep its outputs apart from the ports of the shell, by buffers that are no cells in the end. Cells that make an
-        output are then named after the component's own nets, not after the port. It may change what ABC makes of a
-        component by a few LUTs.
+        Separate its outputs from the shell's ports by buffers, which disappear in the end. Cells that drive an output are
+        then named after the component's own nets, not after the port. It may change ABC's result by a few LUTs.
     """
 
     def __init__(self, component: Component, buffered: bool):

@@ -35,7 +35,7 @@ class Job:
 
 @dataclass
 class Result:
-    """What became of a job. placements are in the order of its seeds; error is "" or says in a line why seeds have none."""
+    """Result of a job: placements in the order of its seeds; error is "" or one line, why seeds have no placement."""
 
     job: Job
     area: Area
@@ -50,7 +50,7 @@ class Result:
 
 @contextmanager
 def processes(count: int | None = None) -> Iterator[Executor]:
-    """An executor with `count` processes on this machine, by default one a core."""
+    """An executor with `count` processes on this machine, by default one per core."""
     with ProcessPoolExecutor(count or len(os.sched_getaffinity(0)), get_context("spawn")) as executor:
         try:
             yield executor
@@ -76,7 +76,7 @@ def cluster(address: str) -> Iterator[Executor]:
 
 
 def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Progress) -> list[Result]:
-    """Synthesise every job, then place and route it with each seed, as many at a time as the executor runs.
+    """Synthesise every job, then place and route it with each seed, in parallel as far as the executor allows.
 
     A design that does not fit gets a result with an error. Raises DeeplockError if a program is missing, RuntimeError if
     one fails.

@@ -1,4 +1,4 @@
-"""Reads a netlist: which cells there are, and of which module of the design each is."""
+"""Reads a netlist: its cells, and the module of the design that each belongs to."""
 
 import json
 import re
@@ -15,14 +15,14 @@ from deeplock.fpga.flow.yosys import TOP
 __all__ = ["GLUE", "HARNESS", "RESOURCES", "Netlist", "read_netlist"]
 
 RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
-"""What is counted. lut4 includes those of carry chains and, on ECP5, of RAM in LUTs, as nextpnr counts them."""
+"""Resources that are counted. lut4 includes those of carry chains and, on ECP5, of RAM in LUTs, as nextpnr counts."""
 
 HARNESS = "harness"
 GLUE = "top"
-"""What belongs to the core itself and to none of its submodules; of a board, its pins and its PLL."""
+"""Cells of the core itself, of none of its submodules; of a board also its pins and its PLL."""
 
 _SCOPE = "$scopeinfo"
-"""Type of the cells in which Yosys keeps the names of modules that were made flat."""
+"""Type of the cells in which Yosys keeps the names of flattened modules."""
 
 _SYSTEM = "system"
 _DEPTH = 2
@@ -30,10 +30,11 @@ _DEPTH = 2
 
 @dataclass(frozen=True)
 class Netlist:
-    """cells: the type of each, by name. kinds: resources of each type. scopes: paths of the modules, ("shell", "core", "lock")
-    for one.
+    """A component in a harness, ("shell", "core"), or a board's top around its ("system",).
 
-    Either a component in a harness, ("shell", "core"), or a board's top around its ("system",).
+    cells   type of each cell, by name
+    kinds   resources of each type
+    scopes  paths of the modules, such as ("shell", "core", "lock")
     """
 
     cells: dict[str, str]
@@ -44,8 +45,7 @@ class Netlist:
         """The module that a cell belongs to, two levels deep: "lock.unlock_unit", "post.lane"; HARNESS; or GLUE.
 
         On a board the accelerator's modules are two levels below "core". Instances of an array (pe_0_0, pe_0_1, ...) count
-        as one. Yosys names a cell after the nearest net with a name, so that logic between two modules may count for
-        either.
+        as one. Yosys names a cell after the nearest named net, so logic between two modules may count for either.
         """
         parts = tuple(cell.split("."))
         scope = next((parts[:end] for end in range(len(parts) - 1, 0, -1) if parts[:end] in self.scopes), ())
@@ -60,7 +60,7 @@ class Netlist:
 
     @cached_property
     def modules(self) -> dict[str, dict[str, int]]:
-        """Resources by module, the harness among them. KeyError for a cell of a type that is not known."""
+        """Resources by module, the harness included. KeyError for a cell of an unknown type."""
         modules: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for cell, kind in self.cells.items():
             modules[self.module_of(cell)].update(self.kinds[kind])
@@ -68,7 +68,7 @@ class Netlist:
 
 
 def read_netlist(path: Path, family: Family) -> Netlist:
-    """Read what Yosys wrote for a device of the family, and the names of the modules in the RTLIL beside it."""
+    """Read Yosys's netlist for a device of the family, and the names of the modules from the RTLIL beside it."""
     cells = json.loads(path.read_text())["modules"][TOP]["cells"]
     modules = re.findall(rf"^module \\{TOP}\.(\S+)$", path.with_suffix(".il").read_text(), re.MULTILINE)
     types = {name: cell["type"] for name, cell in cells.items() if cell["type"] != _SCOPE}

@@ -1,4 +1,4 @@
-"""Place and route: a netlist to a clock frequency, and to what a bitstream is made of."""
+"""Place and route: from a netlist to a clock frequency and the configuration that a bitstream is made of."""
 
 import json
 import math
@@ -17,14 +17,13 @@ __all__ = ["Placement", "options", "place_and_route", "read_report", "routed"]
 
 @dataclass(frozen=True)
 class Placement:
-    """What one seed gave.
+    """Result of one seed.
 
-    fmax_mhz       clock frequency that every path from register to register meets
-    meets          whether that is the frequency that was asked for
-    critical_path  the slowest of them: modules and ns, in the order of the signal; routing counts for the module that it
-                   leads to
-    used           cells in nextpnr's own terms: used and available
-    bitstream      of a board's design that meets its clock, b"" of any other
+    fmax_mhz       clock frequency that every register-to-register path meets
+    meets          whether it reaches the target frequency
+    critical_path  the slowest path: modules and ns, in signal order; routing counts for the module that it leads to
+    used           used and available cells, by nextpnr's names
+    bitstream      of a board's design that meets its clock; b"" otherwise
     """
 
     seed: int
@@ -36,36 +35,36 @@ class Placement:
 
 
 def options(device: Device, seed: int, on_pins: bool) -> list[str]:
-    """nextpnr's options but for the files; `on_pins`: there are constraints that say where every pin is."""
+    """nextpnr's options, without the files; `on_pins`: constraints place every pin."""
     family = find_family(device.family)
     common = ["-q", "--seed", str(seed), "--freq", str(device.mhz), "--timing-allow-fail"]
     return [*device.part, *common, *(() if on_pins else family.anywhere), *family.options]
 
 
 _FINISHED = "Program finished normally."
-"""nextpnr's last line: all files are whole. icepack makes a bitstream of half a file, too."""
+"""nextpnr's last line: all files are complete. icepack would make a bitstream even of half a file."""
 
 _FULL = r"^ERROR: (Unable to find legal placement|Failed to route|Routing design failed)"
-"""What nextpnr says where another seed may do better."""
+"""nextpnr's errors that another seed may avoid."""
 
 
 def _too_much(log: str) -> list[str]:
-    """What of which there is not enough, from the utilisation in nextpnr's log."""
+    """The resources that the design needs more of than there are, from the utilisation in nextpnr's log."""
     rows = re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%$", log, re.MULTILINE)
     return [f"{used} {kind} of {available}" for kind, used, available in rows if int(used) > int(available)]
 
 
 def routed(report: Path, device: Device) -> Path:
-    """The configuration that `place_and_route` makes where there are constraints."""
+    """The configuration that `place_and_route` writes if there are constraints."""
     return report.with_suffix(f".{find_family(device.family).configuration[0]}")
 
 
 def place_and_route(netlist: Path, device: Device, seed: int, constraints: str, report: Path) -> None:
-    """Place and route a netlist with a seed of nextpnr's. Report and log go to the folder where the netlist is.
+    """Place and route a netlist with one seed. Report and log go to the netlist's folder.
 
-    `constraints` is the text of Source.constraints; with one, `routed` comes too.
+    `constraints` is Source.constraints; if it is not empty, `routed` is written too.
 
-    Raises DeeplockError where it does not fit or nextpnr is missing, RuntimeError where it fails for another reason.
+    Raises DeeplockError if it does not fit or nextpnr is missing, RuntimeError if it fails for another reason.
     """
     log = report.with_suffix(".log")
     log.unlink(missing_ok=True)
@@ -99,7 +98,7 @@ def _critical_path(report: dict, module_of: Callable[[str], str]) -> list[tuple[
     parts: list[tuple[str, float]] = []
     for step in slowest:
         cell = step["to"]["cell"]
-        # what nextpnr put in itself belongs to what it serves
+        # a cell that nextpnr added belongs to the module that it serves
         module = parts[-1][0] if parts and cell.startswith("$nextpnr") else module_of(cell)
         delay = step["delay"]
         if parts and parts[-1][0] == module:
@@ -109,10 +108,10 @@ def _critical_path(report: dict, module_of: Callable[[str], str]) -> list[tuple[
 
 
 def read_report(path: Path, seed: int, device: Device, on_pins: bool, module_of: Callable[[str], str]) -> Placement:
-    """Read what nextpnr reported; `on_pins` as for `options`; `module_of` gives the module of a cell.
+    """Read nextpnr's report; `on_pins` as for `options`; `module_of` gives the module of a cell.
 
-    Raises RuntimeError unless nextpnr held the design's one clock against device.mhz, DeeplockError if it
-    is reached but for what the family checks of pins.
+    Raises RuntimeError unless nextpnr checked exactly one clock, at device.mhz; DeeplockError if that is reached but the
+    family's check of the pins fails.
     """
     report = json.loads(path.read_text())
     clocks = list(report["fmax"].values())

@@ -8,7 +8,7 @@ __all__ = ["fault_of", "row_of"]
 
 
 def fault_of(result: Result) -> str:
-    """Why there is no clock or, for a board, no bitstream; "" if all is well."""
+    """Why there is no clock frequency or, for a board, no bitstream; "" if all is well."""
     best = result.best
     if best is None or "board" not in result.job.design.fields:
         return result.error
@@ -19,7 +19,7 @@ def fault_of(result: Result) -> str:
 
 
 def row_of(result: Result) -> dict[str, Any]:
-    """A result as a row: what cli/synth.py says."""
+    """A result as a row; cli/synth.py describes its columns."""
     placements = result.placements
     fields = result.job.design.fields
     slowest = min(placements, key=lambda placement: placement.fmax_mhz, default=None)

@@ -16,16 +16,16 @@ from deeplock.sim.toolchain import environment
 __all__ = ["PROCESSOR", "Processor", "core_rtlil", "ports_of"]
 
 PROCESSOR = "processor"
-"""The module of sim/riscv/*.v that has a core and all that it needs but a memory."""
+"""The module of sim/riscv/*.v that holds a core and all that it needs, except a memory."""
 
 _CLOCK, _RESET = "clk", "reset"
 _PORT = re.compile(r"^  wire (?:width (\d+) )?(input|output) \d+ \\(\w+)$", re.MULTILINE)
 
 
 def core_rtlil(core: str) -> str:
-    """PROCESSOR around a core and all below, as Yosys reads the Verilog that is simulated.
+    """RTLIL of PROCESSOR around a core, with all modules below, from the Verilog that is simulated.
 
-    Raises DeeplockError if Yosys or the package that brings the Verilog is missing.
+    Raises DeeplockError if Yosys or the package with the Verilog is missing.
     """
     macro = "-DCFU" if CORES[core].cfu else ""
     with tempfile.TemporaryDirectory(prefix="deeplock-riscv-") as temporary, environment(YOSYS=find_program("yosys")):
@@ -33,7 +33,7 @@ def core_rtlil(core: str) -> str:
         made = folder / "core.il"
         files = core_verilog(CORES[core], folder)
         (folder / "core.v").write_text("\n".join(path.read_text() for path in files))
-        # deferred: what PROCESSOR does not need, the memory, is read but not made
+        # deferred: the memory, which PROCESSOR does not need, is read but not elaborated
         run_yosys(
             (f"read_verilog -defer {macro} core.v", f"hierarchy -top {PROCESSOR}", f"write_rtlil {made.name}"), made
         )
@@ -41,14 +41,14 @@ def core_rtlil(core: str) -> str:
 
 
 def ports_of(rtlil: str) -> dict[str, Member]:
-    """The ports of PROCESSOR in RTLIL, but for clock and reset."""
+    """The ports of PROCESSOR in RTLIL, without clock and reset."""
     module = rtlil.partition(f"\nmodule \\{PROCESSOR}\n")[2].partition("\nend\n")[0]
     found = {name: (In if flow == "input" else Out)(int(width or 1)) for width, flow, name in _PORT.findall(module)}
     return {name: member for name, member in found.items() if name not in (_CLOCK, _RESET)}
 
 
 class Processor(wiring.Component):
-    """A RISC-V core with what sim/riscv/*.v puts around it, but for the memory: an instance of PROCESSOR.
+    """A RISC-V core with what sim/riscv/*.v puts around it, except the memory: an instance of PROCESSOR.
 
     Arguments
     ---------
@@ -62,12 +62,12 @@ class Processor(wiring.Component):
     Attributes
     ----------
     rtlil : str
-        PROCESSOR and all below.
+        PROCESSOR with all modules below.
 
     Raises
     ------
     DeeplockError
-        As `core_rtlil`.
+        As for `core_rtlil`.
     """
 
     def __init__(self, core: str):

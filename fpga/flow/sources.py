@@ -1,4 +1,4 @@
-"""What Yosys and nextpnr are given of a design: a component in the harness, or a board's top with its pins."""
+"""Sources for Yosys and nextpnr: of a component in the harness, or of a board's top with its pins."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ __all__ = ["Source", "board_source", "harness_source"]
 
 @dataclass(frozen=True)
 class Source:
-    """rtlil of the module TOP and all below; constraints of pins and clocks as the family's nextpnr takes them, or ""."""
+    """rtlil: module TOP and all below. constraints: of pins and clocks, for the family's nextpnr, or ""."""
 
     rtlil: str
     constraints: str = ""
 
 
 def harness_source(component: Callable[[], Component], by_module: bool, device: Device) -> Source:
-    """What `component` makes, in a harness, on any pins; `by_module`: its modules' resources matter.
+    """The component that `component` makes, in a harness, on any pins; `by_module`: resources are wanted by module.
 
-    A component that instantiates modules which are not Amaranth's has them in its attribute `rtlil`.
+    A component that instantiates modules from outside Amaranth holds them in its attribute `rtlil`.
     """
     made = component()
     harness = Harness(made, buffered=by_module)
@@ -36,7 +36,7 @@ def harness_source(component: Callable[[], Component], by_module: bool, device: 
 
 
 def board_source(top: Callable[[Board], Elaboratable], board: Board, device: Device) -> Source:
-    """What `top` makes, on the board's pins."""
+    """The design that `top` makes, on the board's pins."""
     files = board.platform().prepare(top(board), TOP, emit_src=False).files
     suffix, _ = find_family(device.family).constraints
     return Source(files[f"{TOP}.il"], files[f"{TOP}.{suffix}"])

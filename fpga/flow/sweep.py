@@ -1,7 +1,6 @@
 """Sweeps: tables of designs and devices, in TOML.
 
-TOML, because a list in a field stands for one row with each of its values (of which a list is one), and because it takes
-comments:
+A list in a field stands for a row with each of its values; a value may itself be a list. TOML also takes comments:
 
     [[core]]
     device = ["lfe5u-25f", "lfe5u-85f"]
@@ -21,10 +20,10 @@ comments:
     key_sizes = [[16], [24], [32], [16, 24, 32]]
     sbox = "rom"
 
-A `core` takes the fields of `Config` and has its defaults, or with a `board` those of that board's accelerator
-and its device. A `board`, which is all that is on one, takes them too and has those of fpga.boards; a `component` takes the
-arguments of its function in fpga.flow.designs. `seeds` in any table is the number of placements of its rows, 0: area alone.
-Rows that come to the same count once: suite plain has no S-boxes.
+A `core` takes the fields of `Config`. Defaults are Config's, or with `board` those of that board's accelerator and its
+device. A `board` is a board's whole design and takes the same fields, with the defaults of fpga.boards. A `component` takes
+the arguments of its function in fpga.flow.designs. `seeds`, in any table, is the number of placements of its rows; 0 means
+area only. Equal rows count once: suite plain has no S-boxes.
 """
 
 import tomllib
@@ -48,7 +47,7 @@ _KINDS = ("core", "board", "component")
 
 
 def _rows(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every combination of the values of fields that are lists; a value that is a list is a tuple."""
+    """Every combination of the values of fields that are lists; a value that is itself a list becomes a tuple."""
     choices = [value if isinstance(value, list) else [value] for value in table.values()]
     for values in product(*choices):
         yield {name: tuple(v) if isinstance(v, list) else v for name, v in zip(table, values, strict=True)}
@@ -72,9 +71,9 @@ def _design(kind: str, fields: dict[str, Any]) -> tuple[Design, Device]:
 
 
 def read_sweep(path: Path, seeds: int) -> list[Job]:
-    """The rows of a sweep file, in its order, cores first, then boards, with `seeds` placements each where it does not say.
+    """The rows of a sweep file in its order: cores, boards, components. A row has `seeds` placements unless it says otherwise.
 
-    Raises DeeplockError for what is wrong in it.
+    Raises DeeplockError if the file is wrong.
     """
     try:
         tables = tomllib.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""A design on a device: resources by module from synthesis; a clock and a bitstream from place and route. All is cached."""
+"""Measures a design on a device: synthesis gives resources by module, place and route clock and bitstream. All is cached."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +24,7 @@ __all__ = ["Area", "measure_area", "measure_clock"]
 
 @dataclass(frozen=True)
 class Area:
-    """Resources (netlist.RESOURCES) of a design by module; those of the harness around it are apart."""
+    """Resources (netlist.RESOURCES) of a design by module, and those of the harness around it."""
 
     modules: dict[str, dict[str, int]]
     harness: dict[str, int]
@@ -35,7 +35,7 @@ class Area:
         return {what: sum(module[what] for module in self.modules.values()) for what in RESOURCES}
 
     def excess(self, device: Device) -> str:
-        """What of which `device` has too little, "" if it all fits."""
+        """The resources of which `device` has too few; "" if the design fits."""
         used = {what: count + self.harness[what] for what, count in self.total.items()}
         limits = device.capacity.items()
         return ", ".join(f"{used[what]} {what} of {limit}" for what, limit in limits if used[what] > limit)
@@ -52,20 +52,19 @@ def _area(netlist: Netlist) -> Area:
 
 
 def measure_area(design: Design, device: Device) -> Area:
-    """Synthesise a design, unless that was done before: the same RTL with the same Yosys and options.
+    """Synthesise a design, once for the same RTL, Yosys and options. It need not fit the device.
 
-    Raises DeeplockError if Yosys is missing, RuntimeError where it fails. The design need not fit.
+    Raises DeeplockError if Yosys is missing, RuntimeError if it fails.
     """
     return _area(read_netlist(_netlist_of(design.source(device), device), find_family(device.family)))
 
 
 def measure_clock(design: Design, device: Device, seed: int) -> Placement:
-    """Place and route a design with a seed, unless that was done before: the same netlist, floorplan, constraints, nextpnr and
-    options.
+    """Place and route a design with a seed, once for the same netlist, floorplan, constraints, nextpnr and options.
 
     A board's design that reaches device.mhz comes with its bitstream.
 
-    Raises DeeplockError where it does not fit, pins are too far away or a program is missing, RuntimeError where one fails.
+    Raises DeeplockError if it does not fit, pins are too far away or a program is missing; RuntimeError if a program fails.
     """
     source = design.source(device)
     path = _netlist_of(source, device)

@@ -1,4 +1,4 @@
-"""Finds the programs of the FPGA flow, runs them, and says how to get one that is missing."""
+"""Finds and runs the programs of the FPGA flow, and says how to install a missing one."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ __all__ = ["find_program", "program_version", "run_program", "versions"]
 
 
 def _package_of(name: str) -> str:
-    """The Python package that brings a program, as yowasp-NAME."""
+    """The Python package that contains a program, under the name yowasp-NAME."""
     families = (family for family in FAMILIES.values() if name in (family.nextpnr, family.pack[0]))
     return next((family.package for family in families), f"yowasp-{name}")
 
@@ -24,8 +24,8 @@ def _package_of(name: str) -> str:
 def find_program(name: str) -> str:
     """Path of "yosys", or of a family's nextpnr or packer; DeeplockError if it is missing.
 
-    What the environment variable says (YOSYS, NEXTPNR_ICE40, ..., as for Amaranth), or the one of this Python environment,
-    whether or not that is active, or one on PATH.
+    In order: the one named by the environment variable (YOSYS, NEXTPNR_ICE40, ..., as for Amaranth), the one of this Python
+    environment, active or not, one on PATH.
     """
     variable, program = name.upper().replace("-", "_"), f"yowasp-{name}"
     chosen = os.environ.get(variable)
@@ -45,21 +45,21 @@ def _version_of(program: str) -> str:
 
 
 def program_version(name: str) -> str:
-    """What the program says of itself."""
+    """The version that the program reports."""
     return _version_of(find_program(name))
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:
-    """Of these programs and of what writes the RTL."""
+    """Versions of these programs and of the packages that write the RTL."""
     return {name: program_version(name) for name in sorted(names)} | {
         package: version(package) for package in ("amaranth", "deeplock")
     }
 
 
 def run_program(name: str, arguments: list[str], folder: Path) -> str:
-    """Run a program in `folder`, the only place where its files may lie; gives what it printed.
+    """Run a program in `folder`, which must hold all its files; returns what it printed.
 
-    Its exit code is not asked: the WebAssembly builds may stop without one. Look for the files that it should have made.
+    The exit code is ignored, because the WebAssembly builds may stop without one: check for the files instead.
     """
     done = subprocess.run([find_program(name), *arguments], cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr

@@ -14,15 +14,15 @@ TOP = "top"
 """Name of the module to synthesise."""
 
 ANY_ON_COLLISION = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
-"""Yosys's command that lets a clocked read of a word in the cycle in which it is written give anything.
+"""Yosys command: a clocked read of a word that is written in the same cycle may return anything.
 
-No component of hw/ asks for more (tests/fpga/flow/test_flow_collisions.py), nor do those of fpga/, and no block RAM promises
-more: anything else would cost a register and a multiplexer for every bit of a word. What comes from Verilog (riscv.py)
-keeps the word of before: Yosys makes its reads clocked ones only after this command.
+No component of hw/ (tests/fpga/flow/test_flow_collisions.py) or fpga/ needs more, and no block RAM promises more: it would
+cost a register and a multiplexer for every bit of a word. Verilog sources (riscv.py) still read the old word, because Yosys
+makes their reads clocked only after this command.
 """
 
 _KEEP = "setattr -set keep 1 a:keep=1 %ci1:+$dff[Q] t:$dff %i"
-"""Yosys's command that keeps the registers behind signals with attribute `keep`; for itself it keeps but their nets."""
+"""Yosys command: keep the registers of signals with attribute `keep`. By itself the attribute keeps only their nets."""
 
 _BLACK_BOX = f"""
 attribute \\blackbox 1
@@ -35,15 +35,15 @@ end
 
 _NARROW = "t:$mul r:A_WIDTH<=9 %i r:B_WIDTH<=9 %i"
 _SMALL = "t:$mul r:A_WIDTH<=18 %i r:B_WIDTH<=18 %i"
-"""Multipliers that one DSP block does; those of them that take few LUTs."""
+"""Multipliers that fit one DSP block: those that take few LUTs, and all of them."""
 
 
 def preparation() -> tuple[str, ...]:
-    """Yosys's commands that make a design flat. A harness's shell stays a module of its own: its cells are to be as if the
-    harness were not there. `opt_expr` makes shifts of the multiplications by which Amaranth finds a part of a word.
+    """Yosys commands that flatten a design. A harness's shell stays a module of its own, so that its cells are as if the
+    harness were not there. `opt_expr` turns the multiplications with which Amaranth indexes a word into shifts.
 
-    `opt_clean -purge` leaves each net the name that it has where it is driven, by which netlist.py finds a cell's module.
-    Yosys would else keep any of the names that a net has in the modules that it goes through.
+    `opt_clean -purge` leaves each net the name that it has at its driver, from which netlist.py finds a cell's module.
+    Otherwise Yosys would keep any of its names in the modules that it passes.
     """
     return (
         f"hierarchy -top {TOP}",
@@ -58,10 +58,10 @@ def preparation() -> tuple[str, ...]:
 
 
 def mapping(device: Device) -> tuple[str, ...]:
-    """Yosys's commands that make cells of it.
+    """Yosys commands that map the flat design to the device's cells.
 
-    abc9.D, in ps, is the delay below which ABC stops to trade area for delay: half a period, since ABC counts next to
-    nothing for routing. Without, ABC makes every part as fast as it can, at up to twice the area.
+    abc9.D, in ps, is the delay below which ABC stops trading area for delay: half a period, because ABC estimates next to
+    no routing. Without it ABC makes every part as fast as it can, at up to twice the area.
     """
     return (
         f"scratchpad -set abc9.D {int(500_000 / device.mhz)}",
@@ -74,7 +74,7 @@ def mapping(device: Device) -> tuple[str, ...]:
 
 
 def _in_luts(small: list[str], large: list[str], blocks: int) -> list[str]:
-    """The multipliers that find no DSP block: small ones, which take one, in their order, before large ones, which take two."""
+    """The multipliers that get no DSP block: small ones (one block each) in their order, then large ones (two each)."""
     chosen, taken = [], len(small) + 2 * len(large)
     for name, size in [*((name, 1) for name in small), *((name, 2) for name in large)]:
         if taken <= blocks:
@@ -85,18 +85,18 @@ def _in_luts(small: list[str], large: list[str], blocks: int) -> list[str]:
 
 
 def run_yosys(commands: Iterable[str], made: Path) -> None:
-    """Run commands that make the file `made`, in its folder; RuntimeError if they do not."""
+    """Run commands that make the file `made`, in its folder; RuntimeError if it is not made."""
     made.unlink(missing_ok=True)
-    # quiet, because the WebAssembly build stops without a word if ABC writes to its log
+    # quiet, because the WebAssembly build stops silently if ABC writes to its log
     printed = run_program("yosys", ["-q", "-p", "; ".join(commands)], made.parent)
     if not made.exists():
         raise RuntimeError(f"yosys made no {made}: {printed[-2000:] or 'it said nothing'}")
 
 
 def synthesise(rtlil: str, device: Device, netlist: Path) -> None:
-    """Map module `TOP` of a design in RTLIL to the cells of `device`, as JSON. Yosys's files lie beside it.
+    """Map module `TOP` of a design in RTLIL to the cells of `device`, as JSON. Yosys's other files are beside it.
 
-    Multipliers for which there are no DSP blocks are made of LUTs, so that an array may be larger than these.
+    Multipliers beyond the number of DSP blocks become LUTs, so an array may have more.
 
     Raises DeeplockError if Yosys is missing, RuntimeError if it refuses the design.
     """

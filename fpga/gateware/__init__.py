@@ -1,1 +1,1 @@
-"""What a board has around the accelerator: link, flash, clocks, top."""
+"""Gateware around the accelerator on a board: link, flash, clocks, top."""

@@ -8,11 +8,11 @@ from deeplock.hw.families import blocks_of
 __all__ = ["Clock"]
 
 _WARM_UP = 1 << 8
-"""Cycles of reset after the lock: iCE40's block RAM reads as zero for 3 us after configuration."""
+"""Cycles of reset after the PLL locks: iCE40's block RAM reads as zero for 3 us after configuration."""
 
 
 class Clock(Elaboratable):
-    """Drives domain `sync` from the platform's default clock, in reset until a little after the PLL is locked."""
+    """Drives domain `sync` from the platform's default clock, in reset until shortly after the PLL is locked."""
 
     def __init__(self, output_hz: int):
         self._output_hz = output_hz

@@ -1,4 +1,4 @@
-"""Reads a range of a quad SPI flash, again and again, into the loadable stream."""
+"""Reads a range of a quad SPI flash, over and over, into the loadable stream."""
 
 from amaranth import Array, C, Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
@@ -13,7 +13,7 @@ REQUEST = data.StructLayout({"address": 24, "length": 24})
 """A range of the flash, in bytes."""
 
 _RECOVERY = 30e-6
-"""Seconds: tRST, the longest that a W25Q128JV takes to be ready again after one of the power-up commands."""
+"""Seconds: tRST, the longest time that a W25Q128JV is busy after one of the power-up commands."""
 _RELEASE_POWER_DOWN, _ENABLE_RESET, _RESET, _JEDEC_ID = 0xAB, 0x66, 0x99, 0x9F
 _WRITE_ENABLE_VOLATILE_STATUS, _FAST_READ_QUAD_IO = 0x50, 0xEB
 _ADDRESS_NIBBLES, _MODE_NIBBLES, _DUMMY_CLOCKS = 6, 2, 4
@@ -22,12 +22,12 @@ _LATENCY = 2
 
 
 class SpiPins(wiring.Signature):
-    """A controller's end of a quad SPI flash. Each member is registered once more at its pin, as by io.FFBuffer.
+    """Quad SPI flash, seen from the controller. Each member is registered once more at its pin, as by io.FFBuffer.
 
     Members:
-        cs       the flash is selected; its pin is low then
-        sck      with divider 2 the level of the clock; with divider 1 a pulse in the second half of the cycle, which the
-                 board makes with a double-data-rate output: io.DDRBuffer with o = (0, sck)
+        cs       the flash is selected; its pin is then low
+        sck      with divider 2 the clock's level; with divider 1 a pulse in the second half of the cycle, which the board
+                 makes with a double-data-rate output: io.DDRBuffer with o = (0, sck)
         o, oe    to the four data pins
         i        from them
     """
@@ -44,26 +44,25 @@ class State(enum.Enum, shape=2):
 
 
 class FlashReader(wiring.Component):
-    """Gives `length` bytes from `address` on, `last` at their end, then the same again, until the next request or `stop`.
+    """Streams `length` bytes from `address` on, with `last` at their end, over and over until the next request or `stop`.
 
-    After power-up it wakes and resets the flash, reads its identification, and enables its quad mode until it loses
-    power. A flash whose identification is all zeros or all ones is not there, and then `request` is never ready.
-    Where the stream pauses, so does the clock of the flash. A request or `stop` drops what was on its way, the offered beat
-    included.
+    After power-up it wakes and resets the flash, reads its identification, and enables its quad mode until power is lost.
+    If the identification is all zeros or all ones there is no flash, and `request` is never ready. When the stream pauses,
+    so does the flash's clock. A request or `stop` drops all beats in flight, the offered one included.
 
     Commands and times: Winbond W25Q128JV data sheet, sections 8.2 and 9.6.
 
-    Throughput: a byte every 2 * divider cycles, if no beat waits longer than 2 * divider * bytes_per_beat - 4 cycles; from
-    the last beat of a range to its first one, 20 * divider + 6 cycles more, at most.
-    Latency: a beat's time and 20 * divider + 9 cycles, at most, from a request to its first beat; 0.2 to 0.4 ms from
+    Throughput: a byte every 2 * divider cycles, if no beat waits longer than 2 * divider * bytes_per_beat - 4 cycles; at most
+    20 * divider + 6 cycles more from the last beat of a range to its first one.
+    Latency: at most a beat's time and 20 * divider + 9 cycles from a request to its first beat; 0.2 to 0.4 ms from
     power-up until `request` is ready.
 
     clock_hz        of this component, in Hz
-    divider         cycles per clock of the flash: 1 or 2, see SpiPins
-    quad_enable     the write that enables quad mode, after opcode 50h: opcode and status
+    divider         cycles per flash clock: 1 or 2, see SpiPins
+    quad_enable     the write after opcode 50h that enables quad mode: opcode and status
 
     Members:
-        request   ready once the flash has been found; length must be a multiple of bytes_per_beat, and not 0
+        request   ready once the flash is found; length must be a positive multiple of bytes_per_beat
         stop      pulse
         spi       to the flash
         loadable  the stream
@@ -75,7 +74,7 @@ class FlashReader(wiring.Component):
         if len(quad_enable) != 2:
             raise ValueError(f"quad_enable must be opcode and status, 2 bytes, not {len(quad_enable)}")
         self._bytes, self._divider = bytes_per_beat, divider
-        self._script = [  # byte to send, or None to take one of the identification; the command ends here
+        self._script = [  # byte to send, or None to read one of the identification; whether the command ends here
             (byte, at == len(command) - 1)
             for command in (
                 [_RELEASE_POWER_DOWN],
@@ -106,7 +105,7 @@ class FlashReader(wiring.Component):
         accept, cancel = Signal(), Signal()
         m.d.comb += [accept.eq(self.request.valid & self.request.ready), cancel.eq(accept | self.stop)]
 
-        # each `tick` with `clock` is a pulse; with `wanted` its nibble counts, when it arrives
+        # each `tick` with `clock` is a pulse of the flash's clock; with `wanted` the nibble that it brings counts
         tick, clock, wanted = Signal(), Signal(), Signal()
         if self._divider == 1:
             m.d.comb += [tick.eq(1), spi.sck.eq(clock)]
@@ -121,7 +120,7 @@ class FlashReader(wiring.Component):
         is_identity = Array(C(byte is None) for byte, _ in self._script)[number]
         ends = Array(C(end) for _, end in self._script)[number]
         reading = number == len(self._script) - 1
-        identity = Signal(2)  # the identification has a zero, a one
+        identity = Signal(2)  # a zero, and a one, was in the identification
         with m.If(arrives & ~reading):
             m.d.sync += identity.eq(identity | Cat(~spi.i[1], spi.i[1]))
         self._assemble(m, arrives & reading, state != State.DATA, cancel)
@@ -157,7 +156,7 @@ class FlashReader(wiring.Component):
                 in_address = count < _ADDRESS_NIBBLES
                 m.d.comb += [
                     clock.eq(1),
-                    spi.o.eq(Mux(in_address, address[-4:], 0xF)),  # mode Fh: the next read brings its opcode
+                    spi.o.eq(Mux(in_address, address[-4:], 0xF)),  # mode Fh: the next read sends its opcode again
                     spi.oe.eq((count < _ADDRESS_NIBBLES + _MODE_NIBBLES).replicate(4)),
                 ]
                 with m.If(tick & in_address):
@@ -177,7 +176,7 @@ class FlashReader(wiring.Component):
         return m
 
     def _assemble(self, m: Module, arrives, is_last, cancel) -> None:
-        """Nibbles become beats: one is assembled while the one before is offered."""
+        """Assemble nibbles into beats: the next beat is assembled while the last one is offered."""
         nibbles, count = Signal(8 * self._bytes), Signal(range(2 * self._bytes))
         full, full_last = Signal(), Signal()
         # upper nibble first

@@ -1,4 +1,4 @@
-"""Frames: takes requests, checks them, sends answers."""
+"""Framer: receives and checks requests, and sends answers."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import enum, memory, stream, wiring
@@ -11,7 +11,7 @@ __all__ = ["Framer"]
 
 
 class Phase(enum.IntEnum, shape=3):
-    """Where in a frame; then, after a request, what becomes of it."""
+    """Position in a frame; then, for a complete request, its check and execution."""
 
     SYNC = 0
     TAG = 1
@@ -24,25 +24,25 @@ class Phase(enum.IntEnum, shape=3):
 
 
 class Framer(wiring.Component):
-    """Gives a request away when all of it is here and its CRC is right, and answers when that is done.
+    """Hands on each complete request whose CRC is right, and sends the answer when it is done.
 
-    A request that is broken, or stops for longer than frames.BYTE_TIMEOUT, is forgotten without an answer. One with the
-    sequence number of the last one, if not 0, is not given away: it gets the last answer once more. What comes in while an
-    answer is on its way is lost.
+    A request that is damaged, or pauses for longer than frames.BYTE_TIMEOUT, is dropped without an answer. One that repeats
+    the last sequence number, unless that is 0, is not handed on: it gets the last answer again. Bytes received during an
+    answer are lost.
 
     Latency: `run` rises 2 cycles after the last byte of a request, and an answer is offered in the cycle after `done`.
-    Throughput: requests a byte every 4 cycles, payload a byte every 2, data a byte a cycle, answers a byte every 2 and 2
-    cycles behind their data.
+    Throughput: requests a byte every 4 cycles, payload a byte every 2, data a byte a cycle, answers a byte every 2. Answers
+    follow their data by 2 cycles.
 
     Members:
         rx        bytes from the UART, at least 4 cycles apart
         tx        bytes to the UART
-        run       a request is there
+        run       a request is being executed
         command   its code
         payload   its payload, while `run`
         at_end    all of the payload was taken
-        data      of the answer, while `run`; lost beyond 255 bytes
-        room      for 16 bytes of data at least
+        data      of the answer, while `run`; bytes beyond 255 are lost
+        room      there is room for at least 16 bytes of data
         state     code of the answer, with `done`
         done      pulse, ends `run`
     """
@@ -66,11 +66,11 @@ class Framer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        # the payload of the last request in the lower half, the data of the last answer in the upper one
+        # lower half: the last request's payload; upper half: the last answer's data
         m.submodules.buffer = buffer = memory.Memory(shape=8, depth=512, init=[])
         read, write = buffer.read_port(domain="comb"), buffer.write_port()
-        # a register of its own, never loaded in a cycle with a write: so Yosys makes a block RAM's read port of it without
-        # the logic that gives what was there before the write
+        # a register that is never loaded in a cycle with a write: Yosys then maps it to the block RAM's read port, without
+        # logic for reading the old byte during a write
         read_data = Signal(8)
         with m.If(~write.en):
             m.d.sync += read_data.eq(read.data)
@@ -81,9 +81,9 @@ class Framer(wiring.Component):
         m.submodules.crc = crc = CRC.create()
         byte, advance = Signal(8), Signal()
 
-        # `at` goes through a payload while a frame passes, and again while a request is executed
+        # `at` counts through the payload while a frame passes, and again while the request is executed
         at, next_byte, settled = Signal(8), Signal(), Signal()
-        ended = Signal()  # the payload has; once `settled`
+        ended = Signal()  # `at` is past the payload; valid once `settled`
         m.d.sync += ended.eq(Mux(answering, at == size, self.at_end))
         m.d.comb += [
             self.at_end.eq(at == length),
@@ -108,7 +108,7 @@ class Framer(wiring.Component):
                 with m.Case(Phase.PAYLOAD):
                     m.d.comb += byte.eq(read_data)
                 with m.Default():
-                    m.d.comb += byte.eq(crc.crc[:8])  # and then the upper half, which a step moves down
+                    m.d.comb += byte.eq(crc.crc[:8])  # then the upper half, which a step moves down
             m.d.comb += [
                 self.tx.valid.eq((phase != Phase.PAYLOAD) | (settled & ~ended)),
                 advance.eq(self.tx.valid & self.tx.ready),

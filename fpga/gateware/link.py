@@ -1,4 +1,4 @@
-"""The board's end of the link: does what requests ask."""
+"""The board's end of the link: executes requests."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
@@ -17,7 +17,7 @@ __all__ = ["Link"]
 
 
 class Step(enum.Enum, shape=2):
-    """Each item of a request's payload is gathered, acts, and may emit bytes of the answer."""
+    """Each item of a request's payload is gathered, then executed, and may emit bytes of the answer."""
 
     GATHER = 0
     ACT = 1
@@ -25,19 +25,19 @@ class Step(enum.Enum, shape=2):
 
 
 class Link(wiring.Component):
-    """Does the commands of fpga.frames with an accelerator and a flash reader. Optimises for few LUTs: bytes go one by one.
+    """Executes the commands of fpga.frames on an accelerator and a flash reader. Optimised for few LUTs: bytes go one by one.
 
-    No command waits for a stream, so each is answered: ifmap beats are offered only while the accelerator is ready (which
-    must not wait for them), of the ofmap as many beats are fetched as wait and fit, and what the flash reader is
-    not ready for is refused.
+    No command waits for a stream, so each gets an answer. Ifmap beats are offered only while the accelerator is ready; its
+    ready must not wait for them. Ofmap beats are fetched as far as they are there and fit. STREAM is refused while the
+    flash reader is not ready.
 
-    Latency from the last byte of a request to the first one of its answer: 3 cycles and at most, for each item, 2 a byte and
-    1 to act (READ 5 and 4 to answer, WRITE 3, with hw.control); for each ofmap beat lanes + 2; INFO 17, RECEIVE and RESET
-    1. Throughput: the UART's.
+    Latency from the last byte of a request to the first byte of its answer, in cycles: 3, plus at most, for each item, 2 a
+    byte and 1 to act (READ 5 and 4 to answer, WRITE 3, with hw.control); for each ofmap beat lanes + 2; INFO 17, RECEIVE
+    and RESET 1. Throughput: the UART's.
 
     Members:
         rx, tx        bytes from and to the UART, see Framer
-        flash         what the flash reader shall stream; its ready must not go away before it is taken
+        flash         request to the flash reader; its ready must stay until the request is taken
         reset         pulse, for the accelerator and the flash reader
         registers     of the accelerator
         ifmap, ofmap  to and from its streams
@@ -67,7 +67,7 @@ class Link(wiring.Component):
         step, refused, last = Signal(Step), Signal(), Signal()
         m.d.comb += framer.state.eq(Cat(refused, last, self.ofmap.valid, self.ifmap.ready))
 
-        # the bytes of an item come in at the upper end of `word`; those of a register go out at bit -32
+        # an item's bytes enter at the upper end of `word`; a register's leave at bit -32
         rows = self._config.rows
         word, shift, load = Signal(8 * max(rows, ITEM_BYTES[Command.STREAM])), Signal(), Signal()
         with m.If(shift | load):
@@ -91,8 +91,7 @@ class Link(wiring.Component):
             m.d.sync += number.eq(Mux(is_final, 0, number + 1))
         byte = Signal(8)
         keep = self._data(m, command, number, word[-32:-24], byte)
-        # with `pipeline_registers` a cycle later, and still in time: `run` stays up until `done`, which comes no
-        # earlier
+        # with `pipeline_registers` one cycle later, which is still in time: `run` is high until `done`, which comes no earlier
         later = "sync" if self._config.pipeline_registers else "comb"
         m.d[later] += [
             framer.data.payload.eq(byte),
@@ -120,7 +119,7 @@ class Link(wiring.Component):
                 with m.Case(Command.INFO):
                     m.d.sync += step.eq(Step.EMIT)
                 with m.Case(Command.RECEIVE):
-                    with m.If(self.ofmap.ready):  # the beat before leaves in this cycle
+                    with m.If(self.ofmap.ready):  # the previous beat leaves in this cycle
                         m.d.sync += step.eq(Step.ACT)
                     with m.Elif(self.ofmap.valid & framer.room & ~last):
                         m.d.sync += step.eq(Step.EMIT)
@@ -158,7 +157,7 @@ class Link(wiring.Component):
         return m
 
     def _is_final(self, m: Module, command, step, number):
-        """Whether byte `number` is the last one to be gathered, or emitted."""
+        """Whether byte `number` is the last to be gathered, or emitted."""
         gathered = ITEM_BYTES | dict.fromkeys((Command.SEND, Command.SEND_LAST), self._config.rows)
         emitted = {Command.INFO: len(self._info), Command.READ: 4, Command.RECEIVE: self._config.lanes}
         is_final = Signal()
@@ -170,7 +169,7 @@ class Link(wiring.Component):
         return is_final
 
     def _data(self, m: Module, command, number, register_byte, byte) -> Signal:
-        """Drive `byte` with byte `number` of what the command emits; gives whether it is one."""
+        """Drive `byte` with byte `number` of the command's answer; returns whether it is valid."""
         keep = Signal()
         lane = number[: ceil_log2(self._config.lanes)]
         info = data.ArrayLayout(8, len(self._info)).const(self._info)

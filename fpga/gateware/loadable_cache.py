@@ -1,4 +1,4 @@
-"""Keeps the locked loadable in block RAM, so that it comes from the flash only once."""
+"""Caches the locked loadable in block RAM, so that it is read from the flash only once."""
 
 from amaranth import Module, Mux, ResetInserter, Signal
 from amaranth.lib import enum, memory, stream, wiring
@@ -12,7 +12,7 @@ __all__ = ["LoadableCache"]
 
 
 _PART = 4
-"""Bytes of a beat, at most, that a memory of its own holds, with an address register of its own."""
+"""Most bytes of a beat in one memory, which has its own address register."""
 
 
 class State(enum.Enum):
@@ -21,15 +21,15 @@ class State(enum.Enum):
 
 
 class LoadableCache(wiring.Component):
-    """Between flash reader and accelerator: what a request streams passes through once and is repeated from memory.
+    """Between flash reader and accelerator: passes a requested range on and stores it, then repeats it from memory.
 
-    What it holds is locked, as in the flash. A range longer than the cache always comes from the flash.
+    Its contents are locked, as in the flash. A range longer than the cache always comes from the flash.
 
     Latency: 2 cycles in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first
     pass the flash reader's, then a beat a cycle.
 
     bytes_per_beat   of both streams
-    size             bytes, a multiple of that
+    size             bytes, a multiple of bytes_per_beat
 
     Members:
         request, stop, loadable   as the flash reader's
@@ -56,7 +56,7 @@ class LoadableCache(wiring.Component):
         m = Module()
         index, next_index = Signal(range(self._depth)), Signal(range(self._depth))  # of the next beat
         data_read, read, write = Signal(8 * self._bytes), Signal(), Signal()
-        for first in range(0, self._bytes, _PART):  # the memory's blocks are all over the device
+        for first in range(0, self._bytes, _PART):  # the memory's blocks are spread over the device
             here = slice(8 * first, 8 * (first + _PART))
             m.submodules[f"memory_{first}"] = part = memory.Memory(shape=8 * _PART, depth=self._depth, init=[])
             read_port, write_port = part.read_port(), part.write_port()
@@ -71,8 +71,7 @@ class LoadableCache(wiring.Component):
                 write_port.en.eq(write),
             ]
 
-        # what it shows goes into a register at once, and whether that may go on does not depend on what happens in the same
-        # cycle
+        # the read port's output goes straight into a register; the slice after it also registers `ready`
         beat = self.beats.payload.shape()
         stopped = Signal()
         stage, output = StreamRegister(beat), RegisterSlice(beat, {"keep": 1})
@@ -83,7 +82,7 @@ class LoadableCache(wiring.Component):
         out = stage.inlet
 
         state = Signal(State)
-        end = Signal.like(index)  # the last one
+        end = Signal.like(index)  # of the last beat
         fits = Signal()
         shown, is_last = Signal(), Signal()  # a beat is at the read port's output; it is the range's last
         accept = Signal()

@@ -10,10 +10,9 @@ __all__ = ["PinPlatform"]
 
 
 class PinPlatform:
-    """Gives simulation ports for the resources that fpga.gateware.top requests; `ports` has them by resource and pin.
+    """Simulation ports for the resources that fpga.gateware.top requests; `ports` holds them by resource and pin.
 
-    All that synthesis infers or instantiates stays generic RTL: `device` is None. tests/hw/families hold the hard blocks
-    against that.
+    `device` is None, so all hard blocks are generic RTL; tests/hw/families compares hard blocks with that.
     """
 
     device = None
@@ -32,7 +31,7 @@ class PinPlatform:
         return SimpleNamespace(**{pin: self.ports[name, pin] for pin in dir})
 
     def get_io_buffer(self, buffer) -> Any:
-        """Amaranth's buffers; and for a double-data-rate output, of which it has none for simulation, the pulse of SpiPins."""
+        """Amaranth's buffers. For a double-data-rate output, which it cannot simulate, the pulse of SpiPins."""
         if not isinstance(buffer, io.DDRBuffer):
             return buffer.elaborate(None)
         m = Module()

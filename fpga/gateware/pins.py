@@ -1,4 +1,4 @@
-"""A board's design with its pins as ports: what board-level simulation drives."""
+"""A board's design with its pins as ports, for board-level simulation."""
 
 from amaranth import Fragment, Module
 from amaranth.lib.wiring import Component, In, Out

@@ -1,4 +1,4 @@
-"""What every board has behind its pins: accelerator, host link, flash reader, loadable cache."""
+"""The system behind every board's pins: accelerator, host link, flash reader, loadable cache."""
 
 from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, Signal
 from amaranth.lib import wiring
@@ -16,16 +16,15 @@ __all__ = ["System"]
 
 
 class System(wiring.Component):
-    """The accelerator on a board: the host on a UART, the locked loadable in a quad SPI flash. To be simulated as Verilog: the
-    accelerator's clock is the system's, but comes a delta cycle later in Amaranth's simulator.
+    """The accelerator on a board: the host on a UART, the locked loadable in a quad SPI flash. Simulate it as Verilog: in
+    Amaranth's simulator the accelerator's clock comes a delta cycle after the system's.
 
     config         of the accelerator
     clock_hz       of the whole system
     baud           of the UART
-    board          name that the link tells
+    board          name in the answer to INFO
     divider        system cycles per flash clock, 1 or 2: see fpga.gateware.flash.SpiPins
-    cache_bytes    block RAM that keeps the range that the flash reader streams, so that only its first pass comes from the
-                   flash; 0 for none
+    cache_bytes    bytes of the loadable cache, 0 for none
 
     Members:
         rx, tx    UART lines
@@ -43,7 +42,7 @@ class System(wiring.Component):
         m.submodules.receiver = receiver = UartReceiver(self._clock_hz, self._baud)
         m.submodules.transmitter = transmitter = UartTransmitter(self._clock_hz, self._baud)
         m.submodules.link = link = Link(config, self._clock_hz, self._board)
-        # a register of its own resets the accelerator, which is large
+        # the accelerator is large, so its reset has its own register
         m.domains.core = domain = ClockDomain(local=True)
         core = Accelerator(config)
         m.submodules.core = DomainRenamer("core")(core)

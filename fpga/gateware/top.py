@@ -15,7 +15,7 @@ __all__ = ["Top"]
 class Top(Elaboratable):
     """`System` with clock, UART pins and flash pins of a board. Elaborate it with the board's platform.
 
-    with_pll   make domain `sync` by the board's PLL; else it comes from outside
+    with_pll   the board's PLL drives domain `sync`; else it comes from outside
     """
 
     def __init__(self, board: Board, with_pll: bool = True):
@@ -38,7 +38,7 @@ class Top(Elaboratable):
         return m
 
     def _flash(self, m: Module, platform, spi) -> None:
-        """Every pin behind a register of its own, the clock as fpga.gateware.flash.SpiPins says."""
+        """Connect the flash: one register at every pin, the clock as in fpga.gateware.flash.SpiPins."""
         pins = platform.request("spi_flash_4x", dir={"cs": "-", "clk": "-", "dq": "-"})
         if not hasattr(pins, "clk"):
             if self._board.divider == 1:

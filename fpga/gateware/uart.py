@@ -1,4 +1,4 @@
-"""UART, 8 data bits, no parity, one stop bit, least significant bit first: a receiver and a transmitter."""
+"""UART receiver and transmitter: 8 data bits, no parity, one stop bit, least significant bit first."""
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -29,13 +29,13 @@ def divisor(clock_hz: float, baud: float) -> int:
 class UartReceiver(wiring.Component):
     """Samples the line in the middle of each bit.
 
-    A start bit that is over by its middle is a glitch. A byte without its stop bit is dropped, and the next one begins
-    after the line was high again. Latency: 3 cycles from the middle of the stop bit. Throughput: bytes without a gap, from
-    senders whose baud rate is within 2 % of this one.
+    A start bit that is over by its middle is ignored as a glitch. A byte without its stop bit is dropped, and the next one
+    begins after the line was high again. Latency: 3 cycles from the middle of the stop bit. Throughput: bytes without a gap,
+    from senders whose baud rate is within 2 % of this one.
 
     Members:
-        rx      the line, not synchronous to the clock
-        bytes   each for one cycle: who is not ready has lost it
+        rx      the line, asynchronous
+        bytes   each valid for one cycle, without back-pressure
     """
 
     def __init__(self, clock_hz: float, baud: float):
@@ -48,7 +48,7 @@ class UartReceiver(wiring.Component):
         m.submodules.synchroniser = FFSynchronizer(self.rx, line, init=1)
         left = Signal(range(self._divisor))  # cycles until the next sample
         sample = left == 0
-        bits = Signal(9)  # a one that moves ahead of the data arrives in bit 0 with the last of them
+        bits = Signal(9)  # a one ahead of the data reaches bit 0 with the last data bit
         m.d.comb += self.bytes.payload.eq(bits[1:])
         m.d.sync += [left.eq(left - 1), self.bytes.valid.eq(0)]
         with m.If(sample):
@@ -77,11 +77,13 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Latency: the start bit begins in the cycle after a byte was taken. Throughput: a byte every 10 bits and a cycle.
+    """Sends bytes.
+
+    Latency: the start bit begins in the cycle after a byte was taken. Throughput: a byte every 10 bits and a cycle.
 
     Members:
-        bytes   what to send
-        tx      the line, from a register
+        bytes   to send
+        tx      the line, registered
     """
 
     def __init__(self, clock_hz: float, baud: float):
@@ -91,7 +93,7 @@ class UartTransmitter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         left = Signal(range(self._divisor))  # cycles until the next bit
-        bits = Signal(11, init=1)  # what is still to be sent, and a one behind it
+        bits = Signal(11, init=1)  # the bits still to be sent, and a one behind them
         m.d.comb += [self.tx.eq(bits[0]), self.bytes.ready.eq(~bits[1:].any())]
         m.d.sync += left.eq(left - 1)
         with m.If(self.bytes.ready):

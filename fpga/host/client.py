@@ -29,30 +29,30 @@ _FLASH_BYTES = 1 << 24
 
 
 class Pipe(Protocol):
-    """Bytes to and from a board; may lose or damage them, but keeps their order."""
+    """Bytes to and from a board. It may lose or damage bytes, but keeps their order."""
 
     name: str
-    """What to call it in messages."""
+    """Its name in messages."""
 
     async def send(self, data: bytes) -> None:
         """Send bytes; may return before they are on the line."""
         ...
 
     async def receive(self, count: int, timeout: float) -> bytes:
-        """The next `count` bytes, or as many as came within `timeout` seconds."""
+        """The next `count` bytes, or those that came within `timeout` seconds."""
         ...
 
 
 class LinkClient:
-    """A board. `connect` comes first.
+    """A board. Call `connect` first.
 
-    A request that is not answered is sent again with the same sequence number, so that the board does it only once. Nothing
-    here logs what is sent, and no message holds it: keys are among it.
+    A request without an answer is sent again with the same sequence number, so that the board executes it only once. Sent bytes
+    include keys: they are never logged and in no message.
 
-    timeout    seconds to wait for an answer; more than twice frames.BYTE_TIMEOUT and than a frame takes
+    timeout    seconds to wait for an answer; more than a frame takes, and more than twice frames.BYTE_TIMEOUT
     attempts   how often a request is sent
 
-    All methods raise DeeplockError, in one line, where the board does not answer.
+    All methods raise DeeplockError, in one line, if the board does not answer.
     """
 
     def __init__(self, pipe: Pipe, timeout: float = 0.25, attempts: int = 4) -> None:
@@ -65,7 +65,7 @@ class LinkClient:
         """Of the last answer."""
 
     async def connect(self, board: str | None = None) -> Info:
-        """Find out who is there; DeeplockError if that is nobody, something else, or not `board`."""
+        """Ask the board for its INFO; DeeplockError if nothing answers, or something else, or not `board`."""
         self._connected, self._ofmap = False, b""
         await self._drain()
         name = self._pipe.name
@@ -97,22 +97,22 @@ class LinkClient:
     async def write(self, name: str, value: int) -> None:
         """Write a register; OSError if the board refuses.
 
-        One a request, so that what the board's buffer holds of a key is overwritten by the rest and the size of the key.
+        One write a request: so the rest and the size of a key overwrite its first words in the board's buffer.
         """
         await self._ask(Command.WRITE, write_item(address(name), value))
         if State.REFUSED in self.state:
             raise OSError(f"write of {name}: refused")
 
     async def reset(self) -> None:
-        """Reset the accelerator, which forgets key and program, and stop what `stream_loadable` began."""
+        """Reset the accelerator, which forgets key and program, and stop `stream_loadable`."""
         await self._ask(Command.RESET)
-        self._ofmap, self.state = b"", State(0)  # what that answer said was before the reset
+        self._ofmap, self.state = b"", State(0)  # that answer told of the state before the reset
 
     async def stream_loadable(self, address: int, length: int) -> None:
         """From now on, the loadable stream gets these bytes of the flash, over and over, as packets of `length` bytes.
 
-        What it got before ends at once, in mid-packet, where the accelerator does not take it. `length` is a multiple of
-        the loadable stream's beats. DeeplockError if the flash does not answer.
+        The previous range ends at once, in mid-packet if the accelerator has not taken all of it. `length` must be a multiple
+        of the loadable stream's beat. DeeplockError if the flash does not answer.
         """
         if length <= 0 or address < 0 or address + length > _FLASH_BYTES:
             raise ValueError(f"address and length must lie within {_FLASH_BYTES} bytes, not {address} and {length}")
@@ -121,9 +121,9 @@ class LinkClient:
             raise DeeplockError(f"{self._pipe.name}: the board's flash does not answer")
 
     async def send_ifmap(self, ifmap: bytes) -> bool:
-        """Send one ifmap, as Loadable.pack_ifmap gives it; False if the accelerator does not take it now.
+        """Send one ifmap, packed by Loadable.pack_ifmap; False if the accelerator does not take it now.
 
-        An accelerator that stops in the middle of an ifmap does so with an error, which is in STATUS then.
+        If the accelerator stops within an ifmap, it does so with an error, which is then in STATUS.
         """
         if len(ifmap) % self._rows:
             raise ValueError(f"an ifmap must be a multiple of {self._rows} bytes, not {len(ifmap)}")
@@ -151,7 +151,7 @@ class LinkClient:
                 return None
 
     async def _ask(self, command: Command, payload: bytes = b"") -> Frame:
-        """Send a request until its answer comes. Sequence number 0, of INFO, is never taken for a repetition."""
+        """Send a request until its answer comes. INFO has sequence number 0, which never counts as a repetition."""
         self._sequence = 0 if command == Command.INFO else self._sequence % (SEQUENCES - 1) + 1
         request = Frame(self._sequence, command, payload).encode(REQUEST_SYNC)
         heard = False
@@ -165,19 +165,19 @@ class LinkClient:
         raise DeeplockError(f"{self._pipe.name}: {self._diagnosis(heard)}")
 
     async def _answer(self) -> tuple[Frame | None, bool]:
-        """The answer to the last request, if one comes; whether anything came."""
+        """The answer to the last request, or None; and whether anything came."""
         for _ in range(self._attempts):
             data = await self._pipe.receive(HEADER_BYTES, self._timeout)
             if len(data) < HEADER_BYTES or data[0] != ANSWER_SYNC:
                 return None, bool(data)
             data += await self._pipe.receive(data[-1] + CRC_BYTES, self._timeout)
             answer = Frame.decode(data, ANSWER_SYNC)
-            if answer is None or answer.sequence == self._sequence:  # else a late one to a request that was sent twice
+            if answer is None or answer.sequence == self._sequence:  # else a late answer to a request sent twice
                 return answer, True
         return None, True
 
     async def _drain(self) -> bool:
-        """Read what is on its way still; whether there was anything."""
+        """Discard bytes that are still arriving; returns whether there were any."""
         return bool(await self._pipe.receive(4096, self._timeout / 4))
 
     def _diagnosis(self, heard: bool) -> str:

@@ -18,9 +18,9 @@ __all__ = ["BoardDriver"]
 class BoardDriver(driver.Driver):
     """Drives a board whose flash holds the loadable.
 
-    client    connected to it
+    client    connected to the board
     address   of the loadable in the flash
-    now       seconds since any fixed time: of the simulation in a simulation
+    now       clock in seconds; in a simulation, of simulated time
     patience  seconds without progress after which a run counts as hung
     """
 
@@ -46,11 +46,11 @@ class BoardDriver(driver.Driver):
         self._loaded = None
 
     async def load_program(self, loadable) -> None:
-        """Let the accelerator take header and program from the flash; DeeplockError if the flash does not answer."""
+        """Load header and program from the flash; DeeplockError if the flash does not answer."""
         await self._client.stream_loadable(self._address, len(loadable.head) + len(loadable.parameters))
-        await self.write("CONTROL", Command.LOAD)  # after that: what streamed before is not taken for the head
+        await self.write("CONTROL", Command.LOAD)  # only now: no byte of the previous range is taken for the head
         await self._until(Status.LOADED, "the loadable in the board's flash; has it been programmed?")
-        # the accelerator has taken all before the parameters; from now on only these come, over and over
+        # the accelerator has taken the head; from now on only the parameters come, over and over
         await self._client.stream_loadable(self._address + len(loadable.head), len(loadable.parameters))
         self._loaded = loadable
 
@@ -95,11 +95,11 @@ class BoardDriver(driver.Driver):
             pass
 
     async def _check(self, since: float, what: str) -> int:
-        """STATUS; AcceleratorError at an error code, DeeplockError if nothing has moved for too long."""
+        """STATUS; AcceleratorError for an error code, DeeplockError if nothing has moved for too long."""
         status = await self.status()
         if status >> 8:
             self._loaded = None
-            await self._client.reset()  # drops what is on its way; the error has zeroised the key already
+            await self._client.reset()  # drops beats in flight; the error has already zeroised the key
             raise AcceleratorError(status >> 8)
         if self._now() - since > self._patience:
             self._loaded = None

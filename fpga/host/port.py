@@ -20,7 +20,7 @@ _REASONS = {
 
 
 class SerialPipe:
-    """A serial port as fpga.host.client.Pipe. Its methods block; nothing else is there to be run meanwhile."""
+    """A serial port as fpga.host.client.Pipe. Its methods block, because nothing else could run meanwhile."""
 
     def __init__(self, port: str, baud: int) -> None:
         """DeeplockError, in one line, if the port cannot be opened."""
@@ -30,7 +30,7 @@ class SerialPipe:
         except (serial.SerialException, ValueError, OSError) as error:
             reason = _REASONS.get(getattr(error, "errno", None) or 0, f"not a serial port with {baud} baud")
             raise DeeplockError(f"{port}: {reason}") from None
-        with contextlib.suppress(Exception):  # only some drivers have it; else each answer takes up to 16 ms
+        with contextlib.suppress(Exception):  # only some drivers have it; without, each answer takes up to 16 ms
             self._serial.set_low_latency_mode(True)
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class SerialPipe:
 
 @contextlib.asynccontextmanager
 async def open_board(port: str, baud: int, board: str | None = None) -> AsyncIterator[LinkClient]:
-    """A connected LinkClient; DeeplockError, in one line, if the port or what is on it is not right."""
+    """A connected LinkClient; DeeplockError, in one line, if the port or the board on it is wrong."""
     pipe = SerialPipe(port, baud)
     try:
         client = LinkClient(pipe)

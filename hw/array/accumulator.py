@@ -20,12 +20,12 @@ def totals_layout(config: Config) -> data.StructLayout:
 
 
 class Accumulator(wiring.Component):
-    """Adds the array's sums to the accumulator of their pixel; the last k-block's sums leave.
+    """Adds the array's sums to their pixel's accumulators, and emits them after the last k-block.
 
-    Pixels come in the same order in every k-block, so the address is a count that `pixel_last` ends. A folded tile's sums
-    first move left by `shift` columns; without `config.folding` none is folded. A pixel may follow itself at once (dense layers
-    have just one): its total is then taken from the adder, not from the memory. It must not come two cycles after itself with
-    another pixel between: then the memory is just being written. The issue stage sees to that.
+    Every k-block has the same order of pixels, so the address is a counter that `pixel_last` resets. With `config.folding` a
+    folded tile's sums first move left by `shift` columns. A pixel may come again in the next cycle (dense layers have just
+    one): its total is then taken from the adder, not from the memory. It must not come two cycles after itself with another
+    pixel between, because its accumulators are just being written. The issue stage prevents this.
 
     Latency: 2 cycles from `sums.valid` to `totals.valid`. Throughput: one pixel a cycle.
 
@@ -63,7 +63,7 @@ class Accumulator(wiring.Component):
             m.d.sync += pixel.eq(Mux(self.sums.tag.pixel_last, 0, pixel + 1))
 
         def per_span(value: Value, name: str) -> list[Signal]:
-            """In the next cycle, in a register for each span of columns."""
+            """`value` one cycle later, in one register for each span of columns."""
             held = [
                 Signal(len(value), name=f"{name}_{at}", attrs=kept_if_large(config), reset_less=True)
                 for at in range(0, cols, SPAN)
@@ -73,10 +73,10 @@ class Accumulator(wiring.Component):
 
         chooses, first = per_span(self.sums.valid, "chooses"), per_span(self.sums.tag.first, "first")
         shift = per_span(self.sums.tag.shift, "shift")
-        # the same pixel as the adder's, when the memory has answered
+        # when the memory answers, the adder holds the same pixel
         again = per_span(pixel == Mux(valid, read_pixel, write_pixel), "again")
 
-        # choose; what the adder has stays there until the next pixel
+        # choose; the adder keeps its operands until the next pixel
         shifted = [self.sums.columns[col] for col in range(cols)]
         width = cols // 2 if config.folding else 0
         while width:
@@ -86,7 +86,7 @@ class Accumulator(wiring.Component):
         with m.If(valid):
             m.d.sync += [write_pixel.eq(read_pixel), out_tag.eq(tag)]
 
-        # add: before the register, which takes fewer, or with `pipeline_registers` after it, which is faster
+        # add before the registers, which takes fewer of them, or with `pipeline_registers` after them, which is faster
         kept, sums = (Signal.like(value, reset_less=True) for value in (totals, self.sums.columns))
         for col in range(cols):
             span = col // SPAN

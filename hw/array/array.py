@@ -14,8 +14,8 @@ __all__ = ["ColumnSums", "SystolicArray", "WeightWrite"]
 
 
 def WeightWrite(config: Config) -> wiring.Signature:
-    """Writes `bytes_per_beat` weights of one row into the shadow registers: bit row * cols / span + s of `load` is for `span`
-    columns from s * span on, where span is `load_span(config)`."""
+    """Writes `bytes_per_beat` weights of one row into the shadow registers. With span = `load_span(config)`, bit
+    row * cols / span + s of `load` selects the `span` columns from s * span on."""
     return wiring.Signature(
         {
             "load": Out(config.rows * config.cols // load_span(config)),
@@ -25,7 +25,7 @@ def WeightWrite(config: Config) -> wiring.Signature:
 
 
 def ColumnSums(config: Config, width: int) -> wiring.Signature:
-    """Sums of `width` bits that leave an array: `columns` in the cycle after that of their word's `valid` and `tag`."""
+    """Sums of `width` bits that leave an array; `columns` come one cycle after their word's `valid` and `tag`."""
     return wiring.Signature(
         {
             "valid": Out(1),
@@ -38,21 +38,20 @@ def ColumnSums(config: Config, width: int) -> wiring.Signature:
 class SystolicArray(wiring.Component):
     """Matrix-vector product a cycle: sums[c] = sum over r of word[r] * weight[r][c].
 
-    Partial sums move down the columns, one row a cycle; a word is broadcast along the rows, and the swap to the next weight
-    tile moves down with it: both reach row r `entry` + r cycles after they enter. So no column skew is needed on either side,
-    and tiles can follow each other without a gap.
+    Partial sums move down the columns, one row a cycle. A word is broadcast along the rows, so columns need no skew. Word and
+    swap to the next weight tile reach row r `entry` + r cycles after they enter, so tiles follow each other without a gap.
 
-    Latency: `latency` cycles from a word to its sums, rows + 2 + `entry`. `entry` is 1 with `config.pipeline_registers`, as the
-    far ends of an array are a cycle away, else 0. Throughput: one word a cycle; it cannot be stalled.
+    Latency: `latency` = rows + 2 + `entry` cycles from a word to its sums. `entry` is 1 with `config.pipeline_registers`, which
+    add a register before row 0, else 0. Throughput: one word a cycle; it cannot be stalled.
 
     Members:
-        clear       no word inside comes out; in the next cycle zeros must be written to all shadow registers, as the weight
-                    loader does, and a swap carries them down to the weights. Until it is through, `rows` cycles later, no
-                    word should enter. A reset does the same.
-        weights     shadow register writes, straight into their row: a row of the next tile from the cycle in which the swap
-                    before reaches it, and before the one in which its own does
-        words       with `swap` a word is the first that meets the new weights
-        sums        the products of one word, cols sums of `sum_width` = 16 + log2(rows) bits
+        clear       drop all words inside. In the next cycle zeros must be written to all shadow registers, as the weight
+                    loader does; a swap then carries them down to the weights. No word should enter until that is done,
+                    `rows` cycles later. A reset does the same.
+        weights     shadow register writes. A row of the next tile may be written from the cycle in which the last swap
+                    reaches it, and must be written before the cycle in which its own swap does
+        words       a word with `swap` is the first that meets the new weights
+        sums        cols sums of one word, `sum_width` = 16 + log2(rows) bits each
     """
 
     def __init__(self, config: Config):
@@ -79,12 +78,12 @@ class SystolicArray(wiring.Component):
             m.d.sync += held.eq(Mux(self.clear, 0, value) if cleared else value)
             return held
 
-        # row 0 swaps two cycles after `clear`, when zeros have come to the shadow registers
+        # row 0 swaps two cycles after `clear`, when zeros have reached the shadow registers
         clearing = Signal(2, init=1)
         m.d.sync += clearing.eq(Cat(self.clear, clearing))
         word = self.words.payload
         swap = (self.words.valid & word.swap) | clearing[1 - self.entry]
-        # each span of columns has registers of its own for what goes along the rows
+        # each span of columns has its own registers for what is broadcast along the rows
         spans = [range(first, min(first + SPAN, config.cols), 2) for first in range(0, config.cols, SPAN)]
         entering = [(word.data, swap)] * len(spans)
         if self.entry:

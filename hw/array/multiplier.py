@@ -1,4 +1,4 @@
-"""Multipliers with operands and products in registers, as DSP blocks have them."""
+"""Multipliers with registered operands and products, as in DSP blocks."""
 
 from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
@@ -10,11 +10,11 @@ __all__ = ["DualMultiplier", "Multiplier"]
 
 
 class Multiplier(wiring.Component):
-    """product = a * b, signed, of a_bits and b_bits, 18 at most; none of its registers has a reset.
+    """product = a * b, signed, operands of at most 18 bits; registers have no reset.
 
     Latency: 2 cycles. Throughput: a product a cycle.
 
-    in_blocks   it is a block of the device, if that has one for it (hw.families)
+    in_blocks   use a DSP block, if the device family has one for it (hw.families)
     """
 
     def __init__(self, a_bits: int, b_bits: int, in_blocks: bool = False):
@@ -33,16 +33,16 @@ class Multiplier(wiring.Component):
 
 
 class DualMultiplier(wiring.Component):
-    """products[i] = activation * weights[i], int8: what a pair of processing elements needs, and one SB_MAC16 gives.
+    """products[i] = activation * weights[i], int8: for a pair of processing elements; one SB_MAC16 can do it.
 
-    Latency: 2 cycles. Throughput: two products a cycle. None of the registers has a reset.
+    Latency: 2 cycles. Throughput: two products a cycle. Registers have no reset.
 
-    in_blocks   it is one block of the device or two, if that has some for it (hw.families), registers included
+    in_blocks   use one or two DSP blocks, registers included, if the device family has them (hw.families)
 
     Members:
         activation   int8, taken in every cycle
         weights      two int8, taken in cycles with `swap`
-        products     of the operands that were taken last but one cycle ago
+        products     of the operands held one cycle ago
     """
 
     def __init__(self, in_blocks: bool = False):
@@ -61,7 +61,7 @@ class DualMultiplier(wiring.Component):
         operands = self.activation, self.weights, self.swap, self.products
         if self._in_blocks and blocks_of(platform).dual_multiplier(m, *operands):
             return m
-        # kept, so that synthesis does not merge those of a row: the one left would be far from most of its multipliers
+        # kept: synthesis would merge those of a row into one, far from most of its multipliers
         activation = Signal(signed(8), attrs={"keep": 1}, reset_less=True)
         weights, products = (Signal.like(value, reset_less=True) for value in (self.weights, self.products))
         m.d.sync += activation.eq(self.activation)

@@ -13,15 +13,15 @@ class ProcessingPair(wiring.Component):
     """Two processing elements side by side: sums_out[i] = sums_in[i] + activation * weight[i].
 
     Latency: 3 cycles from `activation`, 1 from `sums_in`. Throughput: two products a cycle. Optimised for few flip-flops: no
-    enable, no valid, no reset; whoever feeds it knows which sums count.
+    enable, no valid, no reset; its user knows which sums are valid.
 
-    in_blocks   as of hw.array.multiplier.DualMultiplier
+    in_blocks   as in hw.array.multiplier.DualMultiplier
 
     Members:
         activation  int8, for both
-        load, weights_in  `weights_in` go to the shadow registers at the end of a cycle with `load`
-        swap        the shadow registers become the weights for the activation of this cycle and all later ones; with `load`
-                    in the same cycle the old shadows become the weights and the new ones wait
+        load, weights_in  with `load`, `weights_in` go to the shadow registers at the end of the cycle
+        swap        the shadow weights become the weights, from this cycle's activation on; with `load` in the same cycle the
+                    old shadow weights do, and the new ones wait
         sums_in, sums_out  partial sums, `width` bits
     """
 

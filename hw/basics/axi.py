@@ -1,4 +1,4 @@
-"""AXI4-Lite and AXI4-Stream: their signatures, the way between AXI4-Streams and streams, and the names of a top's ports.
+"""AXI4-Lite and AXI4-Stream: signatures, adapters to Amaranth streams, and the port names of a top module.
 
 Signals as in AMBA AXI and ACE Protocol Specification (ARM IHI 0022, part B) and AMBA AXI4-Stream (ARM IHI 0051).
 """
@@ -20,7 +20,7 @@ class Response(IntEnum):
 
 
 class AxiLite(wiring.Signature):
-    """A manager's end of AXI4-Lite with 32-bit data."""
+    """AXI4-Lite with 32-bit data, seen from the manager."""
 
     def __init__(self, address_bits: int):
         super().__init__({
@@ -33,7 +33,7 @@ class AxiLite(wiring.Signature):
 
 
 class AxiStream(wiring.Signature):
-    """A transmitter's end of an AXI4-Stream of `bytes` a beat, with tkeep if `keep`."""
+    """AXI4-Stream of `bytes` bytes a beat, seen from the transmitter; with tkeep if `keep`."""
 
     def __init__(self, bytes: int, keep: bool = False):
         super().__init__(
@@ -49,17 +49,17 @@ def _payload(port) -> Value:
 
 
 def receive(m: Module, port, beats) -> None:
-    """Connect an AXI4-Stream that comes in to a stream of `beat_layout` with the same fields (hw.basics.layouts)."""
+    """Connect an incoming AXI4-Stream to a stream of `beat_layout` (hw.basics.layouts) with the same fields."""
     m.d.comb += [beats.payload.eq(_payload(port)), beats.valid.eq(port.tvalid), port.tready.eq(beats.ready)]
 
 
 def transmit(m: Module, beats, port) -> None:
-    """Connect a stream of `beat_layout` to an AXI4-Stream with the same fields that goes out."""
+    """Connect a stream of `beat_layout` to an outgoing AXI4-Stream with the same fields."""
     m.d.comb += [_payload(port).eq(beats.payload), port.tvalid.eq(beats.valid), beats.ready.eq(port.tready)]
 
 
 def flat_ports(top: wiring.Component) -> dict[str, tuple[Value, None]]:
-    """The ports of `top` for amaranth.back.verilog.convert, with the names that AXI tools and cocotbext-axi look for:
-    `awaddr` of member `s_axil` is `s_axil_awaddr`, where Amaranth itself would join them with two underscores. An output that
-    nothing drives would become an input."""
+    """The ports of `top` for amaranth.back.verilog.convert, under the names that AXI tools and cocotbext-axi expect:
+    `awaddr` of member `s_axil` becomes `s_axil_awaddr`. Amaranth alone would join the two with two underscores. An undriven
+    output would become an input."""
     return {"_".join(map(str, path)): (Value.cast(port), None) for path, _, port in top.signature.flatten(top)}

@@ -1,4 +1,4 @@
-"""Bundles of wires between the rooms of the datapath that none of them owns."""
+"""Signatures shared by several rooms of the datapath."""
 
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -7,11 +7,11 @@ __all__ = ["Layer", "Run"]
 
 
 class Run(wiring.Signature):
-    """To who takes part in a run.
+    """From control to every component that takes part in a run.
 
     Members:
-        active  it goes on
-        count   inferences in it; stays from the cycle before `active` on
+        active  a run is going on
+        count   inferences of the run; stable from the cycle before `active` on
     """
 
     def __init__(self):
@@ -19,14 +19,14 @@ class Run(wiring.Signature):
 
 
 class Layer(wiring.Signature):
-    """To who works off a layer.
+    """From the sequencer to a component that processes a layer.
 
-    fields  layout of the descriptor's part
+    fields  layout of the descriptor words that the component uses
 
     Members:
         start   pulse: the layer begins
-        fields  of its descriptor
-        done    pulse: the layer has gone through
+        fields  of the layer's descriptor
+        done    pulse: the component has finished the layer
     """
 
     def __init__(self, fields: data.Layout):

@@ -1,4 +1,4 @@
-"""Structures that travel between components, made from the layouts of pymodel/spec."""
+"""Structures that travel between components, derived from the layouts of pymodel/spec."""
 
 from collections.abc import Sequence
 
@@ -40,10 +40,10 @@ post_fields = _fields(Descriptor.layout, POST_WORDS)
 
 
 def entry_layout(sum_bits: int) -> data.StructLayout:
-    """How one output channel is requantised, with the fields of spec/entry.py. Of the halves one can be written alone.
+    """Requantise entry of one output channel (fields: spec/entry.py). Its halves, bias and the rest, are written separately.
 
     bias        its low `sum_bits` bits
-    multiplier  below the leading one
+    multiplier  without its leading one
     shift_1     shift - 1
     """
     scale = {name: ENTRY.fields[name].bits for name in ("multiplier", "shift_1")}
@@ -51,18 +51,18 @@ def entry_layout(sum_bits: int) -> data.StructLayout:
 
 
 def beat_layout(bytes_per_beat: int, keep: bool = False) -> data.StructLayout:
-    """A beat of a stream of bytes: its bytes, the first in the lowest bits, with `keep` which of them there are, and whether it
-    is the last of its packet."""
+    """A beat of a byte stream: `data`, the first byte in the lowest bits; `keep`, optional, marks the valid bytes; `last` marks
+    the packet's last beat."""
     return data.StructLayout({"data": 8 * bytes_per_beat} | ({"keep": bytes_per_beat} if keep else {}) | {"last": 1})
 
 
 def tag_layout(config: Config) -> data.StructLayout:
     """What travels with an activation word through the array.
 
-    first, last   k-block of a column group
-    final         last column group of the layer
-    window_last   last pixel of a pooling window
-    pixel_last    last pixel of a k-block
+    first, last   the word belongs to the first, the last k-block of a column group
+    final         ... to the last column group of the layer
+    window_last   ... to the last pixel of a pooling window
+    pixel_last    ... to the last pixel of a k-block
     shift         columns by which a folded tile's result moves: 0 for the k-block in the leftmost columns
     """
     return data.StructLayout(
@@ -78,12 +78,12 @@ def tag_layout(config: Config) -> data.StructLayout:
 
 
 def word_layout(config: Config) -> data.StructLayout:
-    """One word of activations on its way into the array. swap: the next weight tile starts with this word."""
+    """An activation word on its way into the array. swap: it is the first word for the next weight tile."""
     return data.StructLayout({"data": 8 * config.rows, "swap": 1, "tag": tag_layout(config)})
 
 
 def write_layout(config: Config) -> data.StructLayout:
-    """A write of some of a word's chunks of `lanes` bytes; bit i of `chunks` stands for bytes i * lanes and up."""
+    """A write of selected chunks of a word; bit i of `chunks` selects the `lanes` bytes from i * lanes on."""
     return data.StructLayout(
         {
             "word": range(config.activation_words),

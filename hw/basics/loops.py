@@ -1,4 +1,4 @@
-"""Nested loops, the choice among the steps that they ask for, and counters that are loaded."""
+"""Nested loops, the choice among their address steps, and loadable counters."""
 
 from functools import reduce
 from operator import or_
@@ -11,21 +11,21 @@ __all__ = ["NestedLoops", "chosen", "counted"]
 
 
 class NestedLoops(wiring.Component):
-    """Counts the rounds of nested loops. What it says of a round comes from registers: what follows from comparisons is done in
-    the round before, comparisons in the one before that.
+    """Counts the rounds of nested loops. All outputs are registers: comparisons are made two rounds ahead, the logic on their
+    results one round ahead.
 
-    bits   of each loop's number of rounds, at least 1, by name, innermost first; 0 rounds stand for 2 ** bits
+    bits   width of each loop's round count, at least 1, by name, innermost loop first; a count of 0 means 2 ** bits rounds
 
     Latency: the first round is in the cycle after `begin`. Throughput: one round a cycle.
 
     Members:
         begin    pulse, not while `active`
-        rounds   by loop; they stay from the cycle before `begin` to the end
+        rounds   round count of each loop; stable from the cycle before `begin` to the end
         advance  a round of the innermost loop is over; only while `active`
         active   from the first round to the last
-        last     by loop: it is in its last round
-        ends     by loop: it and all inside it are in their last rounds
-        goes     by loop: after this round it goes on and those inside it begin again; at most one does
+        last     of each loop: this is its last round
+        ends     of each loop: this is the last round of it and of all loops inside it
+        goes     of each loop: after this round it goes on, and the loops inside it restart; at most one is high
     """
 
     def __init__(self, **bits: int):
@@ -45,15 +45,15 @@ class NestedLoops(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         *_, (outermost, _) = self.rounds.shape()
-        # `begin` and `advance` come late in a cycle: what they make of the loops hangs on `active`, which tells them apart, and
-        # but for `goes` all is ready for the first round before `begin`
+        # `begin` and `advance` arrive late in a cycle, so the early `active` distinguishes them: while it is low, all but
+        # `goes` is set for the first round
         goes_on = ~self.active | ~self.ends[outermost]
         inner = Const(1)
-        lasts: list[Value] = []  # in the round to come, inner loops first
+        lasts: list[Value] = []  # in the next round, inner loops first
         for name, shape in self.rounds.shape():
             rounds, last, ends = self.rounds[name], self.last[name], self.ends[name]
-            number = Signal(shape.shape, name=f"{name}_number")  # of the round after the one to come
-            coming = Signal(name=f"{name}_coming")  # the one to come is the last
+            number = Signal(shape.shape, name=f"{name}_number")  # of the round after the next
+            coming = Signal(name=f"{name}_coming")  # the next round is the last
             single = Signal(name=f"{name}_single")
             m.d.sync += single.eq(rounds == 1)
             restarts = ~self.active | ends
@@ -77,14 +77,14 @@ class NestedLoops(wiring.Component):
 
 
 def chosen(*choices: tuple[Value, Value]) -> Value:
-    """The value whose condition holds, or 0; conditions exclude each other. An AND-OR takes fewer LUTs than a chain of Mux."""
+    """The value whose condition holds, or 0. At most one may hold: an AND-OR takes fewer LUTs than a chain of Mux."""
     return reduce(or_, (Mux(condition, value, 0) for condition, value in choices))
 
 
 def counted(number: Value, load: Value, value: Value, step: Value | int = 1) -> Value:
-    """`value` with `load`, else number + step modulo 2 ** len(number): what a counter goes on to.
+    """Next state of a loadable counter: `value` if `load`, else number + step modulo 2 ** len(number).
 
-    With `load` the sum does not matter. That `load` is among its addends lets iCE40 do adder and choice in one LUT a bit.
+    `load` is also among the addends, where it does no harm: iCE40 then needs one LUT a bit for adder and choice.
     """
     step = Value.cast(step)
     addend = Cat(step, load.replicate(len(number) - len(step)))

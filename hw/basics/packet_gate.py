@@ -1,4 +1,4 @@
-"""Packet gate: drops what is left of a packet that nobody wants any more."""
+"""Packet gate: drops the rest of a packet that is no longer wanted."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -8,9 +8,9 @@ __all__ = ["PacketGate"]
 
 
 class PacketGate(wiring.Component):
-    """Passes a stream of packets; after `stop` in mid-packet it takes and drops the beats up to the packet's last one.
+    """Passes a stream of packets. After `stop` in mid-packet it takes and drops the beats up to the packet's last one.
 
-    A second `stop` ends the dropping, for a sender that has given the packet up. Latency: 0 cycles. Throughput: one beat a
+    A second `stop` ends the dropping, for a sender that has abandoned the packet. Latency: 0 cycles. Throughput: one beat a
     cycle.
 
     Members:

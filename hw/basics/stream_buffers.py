@@ -1,4 +1,4 @@
-"""Buffers that cut the ways through a stream: one its `ready`, one its `valid` and payload, one all of them."""
+"""Stream buffers that register `ready` (SkidBuffer), `valid` and payload (StreamRegister), or all (RegisterSlice)."""
 
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
@@ -7,14 +7,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 __all__ = ["RegisterSlice", "SkidBuffer", "StreamRegister"]
 
 _PART = 32
-"""Bits of a payload that a register reaches."""
+"""Payload bits that one control register drives."""
 
 
 class _Buffer(wiring.Component):
-    """From `inlet` to `outlet`.
+    """A buffer from `inlet` to `outlet`.
 
     Arguments:
-        shape  of the items
+        shape  of the payload
     """
 
     def __init__(self, shape):
@@ -23,10 +23,10 @@ class _Buffer(wiring.Component):
 
 
 class SkidBuffer(_Buffer):
-    """Keeps what comes in the cycle in which `outlet` stops: `inlet.ready` comes from a register. While nothing is kept, what
-    `inlet` shows is: after a reset nothing of before stays.
+    """Registers `inlet.ready`: it holds the item that arrives in the cycle in which `outlet` stalls. While it is empty, its
+    payload register follows `inlet`, so that nothing from before a reset remains.
 
-    attrs  of the registers that tell that something is kept: one for `ready`, one for every 32 bits of the payload
+    attrs  attributes of the registers that say whether it is full: one for `ready`, one for every 32 bits of the payload
 
     Latency: 0 cycles. Throughput: one item a cycle.
     """
@@ -55,7 +55,7 @@ class SkidBuffer(_Buffer):
 
 
 class StreamRegister(_Buffer):
-    """`outlet.valid` and `outlet.payload` come from registers.
+    """Registers `outlet.valid` and `outlet.payload`.
 
     Latency: 1 cycle. Throughput: one item a cycle.
     """
@@ -71,9 +71,9 @@ class StreamRegister(_Buffer):
 
 
 class RegisterSlice(_Buffer):
-    """`outlet.valid`, `outlet.payload` and `inlet.ready` come from registers.
+    """Registers `outlet.valid`, `outlet.payload` and `inlet.ready`.
 
-    attrs  as of SkidBuffer
+    attrs  as in SkidBuffer
 
     Latency: 1 cycle. Throughput: one item a cycle.
     """

@@ -1,1 +1,1 @@
-"""Registers, counters, the loadable's port, program sequencing."""
+"""Registers, counters, loadable port and sequencer."""

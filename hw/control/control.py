@@ -1,4 +1,4 @@
-"""Control: commands, errors, and when the data path runs or is cleared."""
+"""Control: commands, errors, and when the datapath runs or is cleared."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -10,26 +10,30 @@ __all__ = ["Control"]
 
 
 class Control(wiring.Component):
-    """START clears the data path for one cycle and runs it until `finished`, which clears it again in the next cycle: between
-    runs only the key register holds the key. An error or ABORT stops what runs, clears the data path and zeroises the key; so
-    does ZEROISE, since without its key a run can only go wrong.
+    """Runs and clears the datapath. START clears it for one cycle and runs it until `finished`, which clears it again in the
+    next cycle: between runs only the key register holds the key. An error or ABORT stops what runs, clears the datapath and
+    zeroises the key. So does ZEROISE: without its key a run can only go wrong.
 
-    Latency: a command acts in the next cycle, and clears the data path in that cycle; an error does a cycle later.
+    Latency: a command acts in the next cycle, and clears the datapath in that cycle; an error takes one cycle more.
+
+    locks   the suite needs a key
 
     Members:
         command            one-cycle pulses, bits of registers.Command
-        locks, keyed       the suite needs a key; there is one
-        loaded, loading, flushing   of the loadable port
-        errors             what the data path reports in this cycle, an Error or Error.NONE
+        keyed              a key is in place
+        loaded, loading    of the loadable port
+        flushing           a packet gate drops beats
+        errors             the Error that the datapath reports in this cycle, or Error.NONE
         finished           all inferences have left the core
         zeroise_at_end     of CONFIG
-        load, stop         to the ports: take a program, ignored by one that is loading; leave the packet
+        load               to the loadable port: take a program; ignored while it loads one
+        stop               to ports and packet gates: drop the rest of the packet
         begin              pulse: a run begins in the next cycle
-        run                to the data path: it works
-        clear              in the next cycle all registers of the data path are to return to their initial values; also with
-                           a START, an ABORT and a ZEROISE that find nothing running
+        run                to the datapath: a run is going on
+        clear              all registers of the datapath return to their initial values in the next cycle; also on a START,
+                           ABORT or ZEROISE while nothing runs
         zeroise            to the key register
-        status             as STATUS reads
+        status             value of STATUS
     """
 
     def __init__(self, locks: bool):
@@ -58,7 +62,7 @@ class Control(wiring.Component):
         m = Module()
         error = Signal(8)
         done = Signal()
-        # a cycle later, so that no path goes through both a check and what follows from it; just once
+        # registered, so that no path holds both a check and its consequences; one cycle long
         caused, cause = Signal(), Signal(8)
         m.d.sync += [caused.eq(~caused & self.errors.any()), cause.eq(self.errors)]
         working = self.run | self.begin | caused
@@ -67,7 +71,7 @@ class Control(wiring.Component):
         def commanded(command: Command):
             return self.command[command.bit_length() - 1]
 
-        # what stops a run need not know whether there is one, and that something is wrong is known before what it is
+        # stopping depends neither on whether anything runs nor on which error it is: that keeps the path short
         halted = caused | commanded(Command.ABORT) | commanded(Command.ZEROISE)
         starts = commanded(Command.START) & ~busy
         ready = self.loaded & (self.keyed if self._locks else 1)
@@ -88,9 +92,9 @@ class Control(wiring.Component):
             m.d.comb += self.zeroise.eq(1)
         with m.If(halted):
             m.d.sync += self.run.eq(0)
-        # no second one for what came with the first: the packet gates would take it that the sender has given up
+        # one `stop` a failure: packet gates take a second one to mean that the sender has abandoned the packet
         m.d.sync += self.stop.eq((failed & ~self.stop) | commanded(Command.ABORT))
-        # it goes all over the core, so it does not wait for what a command finds: while nothing runs it changes nothing
+        # goes to the whole core, so it does not depend on whether a command succeeds: while nothing runs it does no harm
         m.d.comb += self.clear.eq(
             (commanded(Command.START) & ~commanded(Command.LOAD) & ~self.run & ~self.begin)
             | (self.run & self.finished)

@@ -1,4 +1,4 @@
-"""Performance counters, in a memory that they share with the constants of the register file."""
+"""Performance counters, in one memory with the register file's constants."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,19 @@ from deeplock.pymodel.spec.registers import COUNTERS
 __all__ = ["FIRST_COUNTER", "Counters"]
 
 FIRST_COUNTER = 16
-"""Where the counters begin among the memory's words; the constants begin at 0."""
+"""The memory's word at which the counters begin; the constants begin at 0."""
 _LOW = 4
 
 
 class Counters(wiring.Component):
-    """Counts the cycles in which each event is high since the last `clear`, modulo 2**32. Optimises for few LUTs.
+    """Counts the cycles in which each event is high since the last `clear`, modulo 2**32. Optimised for few LUTs.
 
-    Flip-flops hold the low four bits of each count and whether they have wrapped since the scanner last came by, and the
-    memory all of it as it was then. In every cycle that no read takes the scanner brings one word of the memory up to date. A
-    read does the same sum, without writing it back, and so is exact at any time.
+    The memory holds each count as of the scanner's last visit. Flip-flops hold its low four bits as they are now, and whether
+    they have wrapped since. In every cycle without a read the scanner updates one word. A read adds up the same, without
+    writing it back, and so is exact at any time.
 
-    Latency: a read is granted a cycle later, or two if the scanner is just bringing its word up to date; `word` comes in the
-    cycle after `granted`, with the events of all cycles before that of `granted`.
+    Latency: `granted` comes one cycle after `read`, or two if the scanner is updating that word; `word` comes in the cycle
+    after `granted`, with the events of all cycles before that of `granted`.
 
     Arguments
     ---------
@@ -33,10 +33,10 @@ class Counters(wiring.Component):
     -------
     clear           all counts return to 0, as after a reset
     events          in the order of registers.COUNTERS
-    read, granted   `read` stays until `granted`, at most in every third cycle, so that the scanner comes by before any bits
-                    can wrap a second time
-    address         0..15: a constant, or 0 behind the last one; from 16 on: a count; as long as `read`
-    word            undefined for an address behind the last count
+    read, granted   `read` stays until `granted`, at most one in three cycles, so that the scanner visits each count before it
+                    wraps a second time
+    address         0..15: a constant, or 0 after the last one; from 16 on: a count; stable during `read`
+    word            undefined for an address after the last count
     """
 
     def __init__(self, constants: Sequence[int]):
@@ -58,12 +58,12 @@ class Counters(wiring.Component):
         m.submodules.memory = store = memory.Memory(self.words)
         read, write = store.read_port(), store.write_port()
 
-        # above the low bits, whether they have wrapped since the scanner came by
+        # the low bits; above them, whether they have wrapped since the scanner's visit
         counts = [Signal(_LOW + 1, name=name.lower()) for name, _ in COUNTERS]
 
         position = Signal(range(len(COUNTERS)))
         fresh = Signal(init=1)  # first round since the last clear: no count has wrapped, and the memory is out of date
-        # what the scanner reads in this cycle it writes in the next one, and only then it can be read
+        # the scanner reads a word in this cycle and writes it in the next one; only then can it be read
         m.d.sync += self.granted.eq(self.read & ~self.granted & (self.address != FIRST_COUNTER | position))
         m.d.comb += read.addr.eq(Mux(self.granted, self.address, FIRST_COUNTER | position))
         with m.If(~self.granted):
@@ -74,10 +74,10 @@ class Counters(wiring.Component):
             scanned = ~self.granted & (position == number)
             m.d.sync += count.eq(Cat(count[:_LOW], count[_LOW] & ~scanned) + event)
 
-        # a cycle later, for the scanner and for a read alike
+        # one cycle later, alike for scanner and read
         low, carry = Signal(_LOW), Signal()
         is_count, is_fresh = Signal(), Signal()
-        choices = Array((counts + counts[8:] * 4)[:FIRST_COUNTER])  # where there is no counter, what costs least
+        choices = Array((counts + counts[8:] * 4)[:FIRST_COUNTER])  # where there is no counter: whatever costs least
         chosen = choices[read.addr[:-1]]
         m.d.sync += [
             low.eq(chosen),

@@ -1,4 +1,4 @@
-"""Cycle events: what became of each cycle of a run, for the counters."""
+"""Cycle events: classifies each cycle of a run for the counters."""
 
 from amaranth import Cat, Module, Mux
 from amaranth.lib import wiring
@@ -13,16 +13,16 @@ __all__ = ["CycleEvents"]
 
 
 class CycleEvents(wiring.Component):
-    """Every cycle of a run that belongs to a layer of PROFILE counts once in CYCLES and once in one of the others, but the one
-    in which Control ends the run.
+    """Every cycle of a run that PROFILE selects counts once in CYCLES and once in one other counter. The cycle in which Control
+    ends the run does not count.
 
-    Latency: 1 cycle, as events come from all over the core.
+    Latency: 1 cycle. Registered, because the sources are far apart on a large device.
 
     Members:
         registers         the counters
         profiling         which cycles count
-        sequencer, issue  what each tells of itself
-        begin, going      as of Supervisor
+        sequencer, issue  their status
+        begin, going      as in Supervisor
         delivering        the ofmap buffer holds beats
         keyless           a locked beat waits for the key stream
         offered           a beat waits at the loadable port

@@ -1,4 +1,4 @@
-"""Loadable port: the one entrance of header, program and parameters."""
+"""Loadable port: the only entrance of header, program and parameters."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
@@ -18,7 +18,7 @@ __all__ = ["LoadControl", "LoadablePort"]
 
 
 _HEADER_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
-"""The first that applies is reported."""
+"""In order of precedence: the first that applies is reported."""
 
 
 class State(enum.Enum):
@@ -29,13 +29,13 @@ class State(enum.Enum):
 
 
 class LoadControl(wiring.Signature):
-    """Control's end of what goes between it and the loadable port.
+    """Between control and loadable port, seen from control.
 
     Members:
         load     pulse: the next beats are header and program
-        loaded   header and program are whole and right
+        loaded   header and program are complete and correct
         loading  between `load` and `loaded`
-        error    Error code, in one cycle; Error.NONE in all others
+        error    Error code for one cycle, else Error.NONE
     """
 
     def __init__(self):
@@ -43,7 +43,7 @@ class LoadControl(wiring.Signature):
 
 
 class LoadablePort(wiring.Component):
-    """Writes the program memory, checks the header, and passes `parameter_beats` beats on per inference.
+    """Checks the header, writes the program memory, and passes on `parameter_beats` beats per inference.
 
     Latency: parameters pass in the same cycle; header and program take a cycle per 32-bit word.
     Throughput: one beat of parameters a cycle.
@@ -51,11 +51,11 @@ class LoadablePort(wiring.Component):
     Members:
         control    see LoadControl
         run        of a loaded program: `count` parameter sections, each the rest of a packet or a packet of its own
-        stop       pulse: whatever is in progress ends here
+        stop       pulse: abandon whatever is in progress
         loadable   the loadable stream
         parameters locked beats
         program    write port of the program memory
-        header     of the program that is loaded, or being loaded
+        header     of the program that is loaded or being loaded
     """
 
     def __init__(self, config: Config):
@@ -85,10 +85,10 @@ class LoadablePort(wiring.Component):
         last_part = part == words_per_beat - 1
         number = Signal(range(WORDS + config.program_words))  # of the word within header and program
         broken = {error: Signal(name=error.name.lower()) for error in _HEADER_ERRORS}
-        fails = Signal()  # with `error`, but known before it is known what it is
-        sections = Signal(16)  # minus those to come, minus one
-        beats = Signal.like(self.header.parameter_beats)  # minus those behind this one, minus two
-        # much of the hardware waits for `last_beat`, so it is known a cycle ahead, as it is whether there is just one
+        fails = Signal()  # high with `error`, but does not depend on which one it is
+        sections = Signal(16)  # minus the sections to come, minus one
+        beats = Signal.like(self.header.parameter_beats)  # minus the beats after this one, minus two
+        # known a cycle ahead, because much logic follows `last_beat`; `single`: the section is one beat
         last_beat, single = Signal(), Signal()
         last_word = (number[4:] == self.header.layers) & number[:4].all()
         word = loadable.payload.data.word_select(part, 32)
@@ -132,7 +132,7 @@ class LoadablePort(wiring.Component):
                         m.d.comb += [fails.eq(1), self.control.error.eq(Error.LOADABLE_TRUNCATED)]
 
             with m.Case(State.PARAMETERS):
-                # a beat that is wrong does not wait for the lock: it is told of, and taken, as soon as it is there
+                # a wrong beat does not wait for the lock: it is reported and taken at once
                 wrong = loadable.payload.last ^ last_beat
                 m.d.comb += [
                     loadable.ready.eq(self.parameters.ready | (loadable.valid & wrong)),
@@ -150,7 +150,7 @@ class LoadablePort(wiring.Component):
                 with m.If(~self.run.active):
                     m.d.sync += state.eq(State.IDLE)
 
-        # with `pipeline_registers` the header is kept and rules are checked a cycle later; the flags are looked at later still
+        # with `pipeline_registers` the header is stored and checked a cycle later; the flags are read later still
         checked, checked_number, checks = Signal.like(word), Signal.like(number), Signal()
         m.d["sync" if config.pipeline_registers else "comb"] += [
             checked.eq(word),
@@ -175,8 +175,8 @@ class LoadablePort(wiring.Component):
         return m
 
     def _rules(self, word) -> list[tuple]:
-        """Fields of the header, the Error that each can be, and whether it is one; looked at when `word` is the field's, so
-        that only fields that are used later are kept."""
+        """Header fields, the Error of each, and whether it is wrong. A rule is evaluated while `word` holds its field, so only
+        fields that are used later are stored."""
         config = self._config
         field = data.View(HeaderLayout, word.replicate(WORDS))
         right = {

@@ -1,4 +1,4 @@
-"""The register file: pymodel.spec.registers as hardware behind an AXI4-Lite port. Optimises for few LUTs, not for speed."""
+"""The register file: pymodel.spec.registers as hardware behind an AXI4-Lite port. Optimised for few LUTs, not for speed."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -15,13 +15,13 @@ __all__ = ["ADDRESS_BITS", "ControlRegisters", "CounterRegisters", "RegisterFile
 
 ADDRESS_BITS = 12
 _INDEX = slice(2, 8)
-"""The bits of an address that tell registers apart."""
+"""The address bits that select a register."""
 _PAGE = slice(8, ADDRESS_BITS)
-"""The bits of an address that are 0 for all registers."""
+"""The address bits that are 0 for every register."""
 
 
 def constants(config: Config) -> dict[str, int]:
-    """The registers that tell what device this is, and what they read."""
+    """The registers that describe the accelerator, and their values."""
     return {
         "ID": ID,
         "GEOMETRY": config.rows | config.cols << 8 | config.bytes_per_beat << 16 | suite(config.suite).id << 24,
@@ -36,7 +36,7 @@ def constants(config: Config) -> dict[str, int]:
 
 
 class ControlRegisters(wiring.Signature):
-    """The register file's end of what goes between it and control.
+    """Between register file and control, seen from the register file.
 
     Members:
         command         one-cycle pulses, bits as in pymodel.spec.registers.Command
@@ -45,7 +45,7 @@ class ControlRegisters(wiring.Signature):
         count           inferences of a run: stable while BUSY
         zeroise_at_end  bit 0 of CONFIG
         zeroise         clears keyed in the next cycle and key in the one after, as the command ZEROISE does
-        status          what STATUS reads
+        status          value of STATUS
     """
 
     def __init__(self):
@@ -63,12 +63,12 @@ class ControlRegisters(wiring.Signature):
 
 
 class CounterRegisters(wiring.Signature):
-    """The register file's end of what goes between it and who tells events.
+    """Between register file and cycle events, seen from the register file.
 
     Members:
         profile  layer whose cycles count, from 1; 0: all
         events   what the counters count, in the order of pymodel.spec.registers.COUNTERS
-        restart  all counters return to 0
+        restart  clears all counters
     """
 
     def __init__(self):
@@ -76,28 +76,27 @@ class CounterRegisters(wiring.Signature):
 
 
 class RegisterFile(wiring.Component):
-    """AXI4-Lite slave with the registers of pymodel.spec.registers, the counters among them.
+    """AXI4-Lite subordinate with the registers of pymodel.spec.registers, counters included.
 
-    One read and one write are taken at a time. AW and W are taken together in the cycle after the later of them came, and B
-    is valid in the next one. AR is taken two cycles after it came, or that of a counter one cycle later (see `Counters`), and
-    R is valid in the next one. With a master that is always ready, a write goes every 3 cycles and a read every 4.
+    Latency: AW and W are taken together in the cycle after the later of them came; B is valid in the next one. AR is taken two
+    cycles after it came, for a counter up to one cycle later (see `Counters`); R is valid in the next one. Throughput: one read
+    and one write at a time; from a manager that is always ready, a write every 3 cycles and a read every 4.
 
-    - Bits 1..0 of an address are ignored. Unmapped addresses, and those of key registers that `config` has no use for, read
+    - Bits 1..0 of an address are ignored. Unmapped addresses, and those of key registers that `config` does not use, read
       as zero with SLVERR. Write-only registers read as zero with OKAY. No path leads from a key register to the bus.
-    - A write that has no effect answers SLVERR: one that does not strobe all four bytes, to an unmapped or read-only
-      register, to COUNT outside 1..65535, to COUNT, KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in
-      place.
+    - A write without effect answers SLVERR: with fewer than four strobes, to an unmapped or read-only register, to COUNT
+      outside 1..65535, to COUNT, KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in place.
       Unused bits of CONTROL, CONFIG and PROFILE are ignored.
     - A master key is all or nothing. The first write to KEY0..KEY7 after a key was taken clears the whole key first,
-      and KEY_SIZE cannot be written twice for the same key: who does not know the key can neither keep a part of it nor
-      use a shorter one.
-    - KEY_SIZE with a value that is not in config.key_sizes clears the key and answers OKAY; the error code tells of it.
+      and KEY_SIZE cannot be written twice for the same key. So without knowing the key one can neither keep a part of it
+      nor shorten it.
+    - KEY_SIZE with a value that is not in config.key_sizes clears the key and answers OKAY; the error code reports it.
     - A counter reads as it was at some time between AR and R.
 
     Members
     -------
     s_axil    AXI4-Lite subordinate
-    key       the master key; live: stable while `keyed` and BUSY. Its size is one of config.key_sizes while `keyed`
+    key       the key register itself: stable while `keyed` and BUSY. Its size is one of config.key_sizes while `keyed`
     control   see ControlRegisters
     counters  see CounterRegisters
     """
@@ -123,7 +122,7 @@ class RegisterFile(wiring.Component):
         return m
 
     def _reads(self, m: Module, mapped: list[Register]) -> None:
-        # the memory has constants and counters where the address' bits 7 and 5..2 say, and 0 for the other registers
+        # address bits 7 and 5..2 index the memory of constants and counters, which holds 0 for the other registers
         fixed = {address(name) >> 2: value for name, value in constants(self.config).items()}
         m.submodules.counters = counters = Counters([fixed.get(index, 0) for index in range(FIRST_COUNTER)])
         for index, (name, _) in enumerate(COUNTERS, FIRST_COUNTER):
@@ -173,11 +172,11 @@ class RegisterFile(wiring.Component):
         with m.If(accept):
             m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(taken, Response.OKAY, Response.SLVERR))]
 
-        # a cycle later, as it comes from all over the core: no write follows another so soon that it would matter
+        # registered, because the sources are far apart on a large device; writes are too far apart for that to matter
         idle = Signal(init=1)
         m.d.sync += idle.eq(~(control.status & Status.BUSY).any())
 
-        # while `accept`; from one register for all, or with `pipeline_registers` from one for each
+        # while `accept`; decoded after one register for all, or with `pipeline_registers` before one for each
         select = {register.name: Signal(name=f"select_{register.name}") for register in writable}
         before, after = ("comb", "sync") if self.config.pipeline_registers else ("sync", "comb")
         write = Signal()
@@ -212,7 +211,7 @@ class RegisterFile(wiring.Component):
             control.zeroise | control.bad_key_size | (select["CONTROL"] & (wdata & Command.ZEROISE).any())
         )
 
-        erased = Signal()  # a cycle later, as the words may be far away
+        erased = Signal()  # one cycle later, because the words may be far away
         m.d.sync += erased.eq(erase)
         m.d.sync += control.bad_key_size.eq(select["KEY_SIZE"] & idle & ~valid)
         with m.If(select["KEY_SIZE"]):
@@ -227,11 +226,11 @@ class RegisterFile(wiring.Component):
             with m.If(written):
                 m.d.comb += taken.eq(1)
                 m.d.sync += word.eq(wdata)
-            with m.If((replaces | erased) & ~written):  # a word that is written now has been taken after what erased
+            with m.If((replaces | erased) & ~written):  # a word that is written now came after the erasing
                 m.d.sync += word.eq(0)
 
 
 def _is_one_of(registers: list[Register], where):
-    """Whether `where`, an address on the bus, is that of one of the registers."""
+    """Whether bus address `where` is that of one of the registers."""
     mask = sum(1 << (register.address >> 2) for register in registers)
     return Const(mask, 64).bit_select(where[_INDEX], 1) & (where[_PAGE] == 0)

@@ -14,13 +14,13 @@ __all__ = ["Profiling", "Sequencer", "SequencerReport"]
 
 
 class SequencerReport(wiring.Signature):
-    """What a sequencer tells of itself.
+    """Status of a sequencer.
 
     Members:
         idle             all inferences have left
         feeding          the feeder has a layer
-        waits_for_ifmap  the next layer could start but for the ifmap
-        bad              pulse, a cycle later: a descriptor is wrong
+        waits_for_ifmap  the next layer lacks only its ifmap
+        bad              pulse, one cycle later: a descriptor is wrong
     """
 
     def __init__(self):
@@ -28,11 +28,11 @@ class SequencerReport(wiring.Signature):
 
 
 class Profiling(wiring.Signature):
-    """A sequencer's end of what goes between it and who counts cycles.
+    """Selects the cycles that count, seen from the sequencer.
 
     Members:
-        profile, counted  this cycle belongs to the layer `profile`, counted from 1; to any layer if `profile` is 0. A layer's
-                          cycles are those after the `done` of the one before, its own included
+        profile, counted  this cycle belongs to layer `profile`, from 1; 0: to any. A layer's cycles go from the one after the
+                          previous layer's `done` to that of its own `done`
     """
 
     def __init__(self):
@@ -40,12 +40,11 @@ class Profiling(wiring.Signature):
 
 
 class Sequencer(wiring.Component):
-    """Reads descriptors and starts feeder and post-processor; a layer starts when the one before has left.
+    """Reads descriptors and starts feeder and post-processor; a layer starts when the previous one has left.
 
-    Latency: the next layer's feeder fields are read while the last layer drains, so a layer starts in the cycle after
-    `post.done` if the drain takes 14 cycles or more, and one more at the end of an inference; its post-processing fields
-    follow in the next 5 cycles, before the first word can reach the post-processor. Without `config.pipeline_registers` these
-    are 13 and 4 cycles.
+    Latency: a layer's feeder fields are read while the layer before drains. So it starts in the cycle after `post.done` if the
+    drain takes 14 cycles or more, and one more at the end of an inference. Its post-processing fields follow in the next 5
+    cycles, before the first word can reach the post-processor. Without `config.pipeline_registers` these are 13 and 4 cycles.
 
     Members:
         run, layers            inferences of `layers` layers
@@ -53,7 +52,7 @@ class Sequencer(wiring.Component):
         feeder, post           layers for the window feeder and for the post-processor
         ifmap                  ifmaps of the unfolder
         loaded                 inferences whose parameters the weight loader has seen
-        to_stream, last_layer  of the layer that runs: it writes to the ofmap stream; it is the program's last
+        to_stream, last_layer  the running layer writes to the ofmap stream; it is the program's last
         report                 see SequencerReport
         profiling              see Profiling
     """
@@ -79,13 +78,13 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         fields = self.feeder.fields
-        layer, number = Signal(8), Signal(8)  # from 0, from 1
+        layer, number = Signal(8), Signal(8)  # its number from 0, and from 1
         m.d.comb += number.eq(layer + 1)
         inferences, next_inferences = Signal(16), Signal(16)
-        ending, ended = Signal(), Signal()  # this inference is the last one, known a cycle later; it is over
+        ending, ended = Signal(), Signal()  # this inference is the last (registered); it is over
         m.d.comb += next_inferences.eq(inferences + 1)
         m.d.sync += ending.eq(next_inferences == self.run.count)
-        not_ahead = Signal()  # known a cycle later
+        not_ahead = Signal()  # the weight loader has loaded no later inference (registered)
         m.d.sync += not_ahead.eq(self.loaded == inferences)
         drained = Signal(init=1)
         with m.If(self.post.done):
@@ -100,7 +99,7 @@ class Sequencer(wiring.Component):
         m.d.comb += self.program.addr.eq(Cat(Const(0, 4), layer) | words[read])
         with m.If(reading):
             m.d.sync += read.eq(read + 1)
-        arrives, arriving = Signal(), Signal.like(read)  # `word` is one that was asked for; which one
+        arrives, arriving = Signal(), Signal.like(read)  # `word` was asked for; which one it is
         m.d.sync += [arrives.eq(reading), arriving.eq(read)]
         fetching, word = reading | arrives, self.program.data
         if self._config.pipeline_registers:  # the fields of a large accelerator are far from the program memory
@@ -120,7 +119,7 @@ class Sequencer(wiring.Component):
             with m.If(self.post.start & ~self.post.fields.narrow):
                 m.d.comb += bad.eq(1)
 
-        wrong = Signal()  # a cycle later: the fields are complete a cycle before they are looked at
+        wrong = Signal()  # registered: the fields are complete a cycle before CHECK
         m.d.sync += wrong.eq(self._is_bad(fields))
         fed = Signal()
         ready = drained & (~fields.wait_input | self.ifmap.ready)
@@ -158,8 +157,8 @@ class Sequencer(wiring.Component):
                         m.next = "LAST"
 
             with m.State("LAST"):
-                # the loader is a tile ahead, unless program and parameters disagree. Just: the last weights may have come in
-                # the cycle before `feeder_done`, which is three cycles ago, as `loaded` was looked at in the last one
+                # the loader is a tile ahead, unless program and parameters disagree. Barely: the last weights may have come in
+                # the cycle before `feeder.done`, three cycles ago; `loaded` was sampled one cycle ago
                 m.d.comb += bad.eq(not_ahead)
                 m.d.sync += [inferences.eq(next_inferences), ended.eq(ending)]
                 m.next = "FETCH"
@@ -170,7 +169,7 @@ class Sequencer(wiring.Component):
                 pass
 
         # while a layer drains `layer` is the next one, and after the last inference there is none
-        kept, asked = Signal(), Signal(reset_less=True)  # known a cycle later, before the layer before has drained
+        kept, asked = Signal(), Signal(reset_less=True)  # registered, in time: before the previous layer has drained
         m.d.sync += asked.eq((self.profiling.profile == 0) | (self.profiling.profile == number))
         m.d.comb += self.profiling.counted.eq(kept)
         with m.If(drained & ~self.report.idle):

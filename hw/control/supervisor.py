@@ -1,4 +1,4 @@
-"""Supervisor: what the datapath tells becomes errors, the end of a run, and status."""
+"""Supervisor: turns the datapath's status into errors, the end of a run, and STATUS."""
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
@@ -20,23 +20,23 @@ __all__ = ["Supervisor"]
 class Supervisor(wiring.Component):
     """Control between register file and datapath.
 
-    Latency: what the datapath finds wrong, and that it has finished, is heeded a cycle later, as it comes from all over the
-    core.
+    Latency: a fault or the end of a run acts one cycle after the datapath reports it. Registered, because the sources are far
+    apart on a large device.
 
-    locks   as of Control
+    locks   as in Control
 
     Members:
         registers   the register file
         loading     the loadable port
-        sequencer, loader, unfolder, issue   what each tells of itself
+        sequencer, loader, unfolder, issue   their status
         flushing    a packet gate drops beats
         delivering  the ofmap buffer holds beats
         run         to the datapath
         begin       pulse: a run begins in the next cycle
         start       pulse: its first cycle
-        going       a run goes on, but for its last cycle
-        stop        pulse: to ports and packet gates, as of Control
-        clear       to the datapath, as of Control
+        going       high during a run, but not in its last cycle
+        stop        pulse: to ports and packet gates, as in Control
+        clear       to the datapath, as in Control
     """
 
     def __init__(self, locks: bool):
@@ -64,13 +64,13 @@ class Supervisor(wiring.Component):
         m = Module()
         m.submodules.control = control = Control(self._locks)
         registers, loader, sequencer = self.registers, self.loader, self.sequencer
-        # the program asks for what will not come: weights after a group's or the program's last, an ifmap after the last
+        # the program waits for what will not come: weights beyond a group's or the program's last, an ifmap beyond the last
         no_weights = self.issue.events.weights & (loader.idle | (loader.waits & ~self.issue.busy))
         no_ifmap = sequencer.waits_for_ifmap & self.unfolder.never
-        stuck = Signal()  # a cycle later, as it stays so
+        stuck = Signal()  # registered; once high it stays
         m.d.sync += stuck.eq(control.run & (no_weights | no_ifmap))
         bad = control.run & (loader.bad | sequencer.bad | stuck)
-        finished = Signal()  # a cycle later, as it goes on to all over the core
+        finished = Signal()  # registered, because it goes to the whole core
         m.d.sync += finished.eq(control.run & sequencer.idle & ~self.delivering)
         m.d.comb += [
             control.command.eq(registers.command),
@@ -90,7 +90,7 @@ class Supervisor(wiring.Component):
             self.clear.eq(control.clear),
         ]
         m.d.sync += self.start.eq(control.begin)
-        # a cycle later, as it comes from all over the core; until then `keyed` counts no more
+        # registered, because the sources are far apart on a large device; it masks `keyed` until that is cleared
         m.d.sync += registers.zeroise.eq(control.zeroise)
         with m.If(self.loading.error.any()):
             m.d.comb += control.errors.eq(self.loading.error)

@@ -1,4 +1,4 @@
-"""One file a device family: the blocks that only it has. A new file here is found by itself."""
+"""One file a device family, with the blocks that only it has. New files are found automatically."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -18,9 +18,9 @@ FAMILIES: tuple[type[Blocks], ...] = tuple(
 def blocks_of(platform) -> Blocks:
     """The blocks of the device that a design is made for.
 
-    platform   Amaranth's, or anything with its `device`; None, and a `device` of None, stand for generic RTL without any
+    platform   Amaranth's, or anything with a `device`; None, or a `device` of None, means generic RTL without blocks
 
-    Raises DeeplockError for a device of which no family knows.
+    Raises DeeplockError for a device that no family knows.
     """
     device = getattr(platform, "device", None)
     if device is None:

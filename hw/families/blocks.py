@@ -1,4 +1,4 @@
-"""What the generic components ask a device family for."""
+"""Interface from generic components to a device family."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,13 +13,13 @@ __all__ = ["Blocks"]
 
 
 class Blocks:
-    """The hard blocks of one device that synthesis does not infer. These are of no device: there are none.
+    """The hard blocks of one device that synthesis does not infer. This base class, for generic RTL, has none.
 
-    A family is a subclass, FAMILY of its file, that overrides what it has. Methods add blocks to a module. One that gives False
-    or None has added nothing, and the component does the same in generic RTL.
+    A family's file exports a subclass as FAMILY, which overrides the methods for its blocks. Methods add blocks to a module.
+    One that returns False or None has added nothing, and the component uses generic RTL instead.
 
-    devices     of the family, as Amaranth's platforms call them
-    dsp_sites   where the DSP blocks of this device lie; None: the placer decides
+    devices     of the family, as named by Amaranth's platforms
+    dsp_sites   where this device's DSP blocks are; None: the placer decides
     """
 
     devices: Collection[str] = ()
@@ -29,7 +29,7 @@ class Blocks:
         self.device = device
 
     def multiply_for(self, config: Config) -> bool:
-        """Whether array and post-processor of that accelerator are to ask for multipliers."""
+        """Whether array and post-processor of that accelerator should ask for multipliers."""
         return False
 
     def multiplier(self, m: Module, a: Value, b: Value, product: Value) -> bool:
@@ -43,7 +43,7 @@ class Blocks:
     def single_port_memory(
         self, m: Module, address: Value, read: Value, write: Value, data: Value, word: Value
     ) -> bool:
-        """2 ** len(address) words; members as of hw.feed.single_port_memory.SinglePortMemory."""
+        """2 ** len(address) words; members as in hw.feed.single_port_memory.SinglePortMemory."""
         return False
 
     def looked_up(self, m: Module, table: Sequence[int], address: Value) -> Value | None:
@@ -51,11 +51,11 @@ class Blocks:
         return None
 
     def pll(self, m: Module, pin: io.PortLike, input_hz: int, output_hz: int, clock: Signal, locked: Signal) -> None:
-        """Makes `clock` of the oscillator at `pin`; ValueError where no setting does."""
+        """Makes `clock` from the oscillator at `pin`; ValueError if no setting fits."""
         raise DeeplockError(f"no PLL is known of {self.device or 'a device without a name'}")
 
     def configuration_clock(self, m: Module, level: Signal) -> None:
-        """Drives the clock of the flash that the device configures itself from, where that is no pin."""
+        """Drives the configuration flash's clock on a device where it is not an ordinary pin."""
         raise DeeplockError(
             f"{self.device or 'a device without a name'} has no configuration clock: name the flash's clk pin"
         )

@@ -17,7 +17,7 @@ from deeplock.pymodel.spec.config import Config
 __all__ = ["DSP_BLOCKS", "FAMILY", "pll_dividers"]
 
 DSP_BLOCKS = {"LFE5U-25F": 28, "LFE5U-85F": 156}
-"""MULT18X18D of a device."""
+"""Number of MULT18X18D in each device."""
 
 _SITES = {
     "LFE5U-85F": DspSites(
@@ -27,12 +27,12 @@ _SITES = {
         "X{x}/Y{y}/MULT18_{number}",
     )
 }
-"""As nextpnr names the sites of MULT18X18D."""
+"""Sites of MULT18X18D, with nextpnr's names."""
 
 
 @dataclass(frozen=True)
 class Pll:
-    """Dividers of EHXPLLL with feedback from CLKOP: clock / clki * clkfb; the VCO runs at clkop times that."""
+    """Dividers of EHXPLLL with feedback from CLKOP: output = clock / clki * clkfb, VCO = output * clkop."""
 
     clki: int
     clkfb: int
@@ -55,11 +55,11 @@ def pll_dividers(input_hz: int, output_hz: int) -> Pll:
 def _multiplier(a: Value, b: Value, take_b: Value, product: Value) -> Instance:
     """A signed product of up to 18x18 bits: product = A * B a cycle later; A, B and `product` are registers of the block.
 
-    A takes a every cycle, B takes b with `take_b`.
+    A takes `a` in every cycle, B takes `b` with `take_b`.
     """
     ports: dict[str, object] = {}
     for name, operand in (("A", a), ("B", b)):
-        # in the upper bits of 18: so their signs need no wires
+        # in the upper of 18 bits, so that sign extension needs no wires
         padded = Cat(Const(0, 18 - len(operand)), operand)
         ports |= {f"i_{name}{bit}": padded[bit] for bit in range(18)}
     ports |= {f"o_P{36 - len(product) + bit}": product[bit] for bit in range(len(product))}
@@ -99,7 +99,7 @@ def _looked_up_7(m: Module, bits: Sequence[int], address: Value) -> Value:
 
 
 class Ecp5(Blocks):
-    """MULT18X18D, tables in LUTs, EHXPLLL and USRMCLK. The first are for accelerators that find one for each multiplication."""
+    """MULT18X18D, if the device has one for each multiplication of the accelerator; tables in LUTs, EHXPLLL and USRMCLK."""
 
     devices = DSP_BLOCKS
 
@@ -121,8 +121,8 @@ class Ecp5(Blocks):
         return True
 
     def looked_up(self, m: Module, table: Sequence[int], address: Value) -> Value:
-        """17 LUT4 a bit and two from input to output. Synthesis, which has to leave these multiplexers alone for the sake of
-        all else, takes twice the LUTs, and more in a row."""
+        """17 LUT4 a bit, two in series. Synthesis takes twice as many, and more in series: for the sake of the rest of the
+        design it runs without these multiplexers."""
         bits = []
         for bit in range(8):
             column = [entry >> bit & 1 for entry in table]
@@ -157,7 +157,7 @@ class Ecp5(Blocks):
         )
 
     def configuration_clock(self, m: Module, level: Signal) -> None:
-        # it drives no net, for which Yosys would take it away
+        # kept: it drives no net, so Yosys would remove it
         m.submodules.sck = Instance("USRMCLK", a_keep=1, i_USRMCLKI=level, i_USRMCLKTS=Const(0))
 
 

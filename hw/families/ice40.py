@@ -17,12 +17,12 @@ __all__ = ["FAMILY", "pll_dividers"]
 
 _ULTRA_PLUS = "iCE40UP5K"
 _SPRAM_ADDRESS_BITS = 14
-"""Of one SB_SPRAM256KA, of words of 16 bits."""
+"""Of one SB_SPRAM256KA, which has words of 16 bits."""
 
 
 @dataclass(frozen=True)
 class Pll:
-    """Dividers of SB_PLL40 with simple feedback: clock * (divf + 1) / (divr + 1) / 2**divq."""
+    """Dividers of SB_PLL40 with simple feedback: output = clock * (divf + 1) / (divr + 1) / 2**divq."""
 
     divr: int
     divf: int
@@ -45,9 +45,9 @@ def pll_dividers(input_hz: int, output_hz: int) -> Pll:
 
 
 def _dual_multiplier(a: Signal, b: Signal, hold_b: Signal, product: Signal) -> Instance:
-    """Two signed 8x8 products: product[16 * i:][:16] = A[i] * B[i], A and B registers, `product` straight from them.
+    """Two signed 8x8 products: product[16 * i:][:16] = A[i] * B[i] a cycle later; all three are registers of the block.
 
-    a, b      16 bits, two int8 each; A takes a every cycle, B takes b unless `hold_b`
+    a, b      16 bits, two int8 each; A takes `a` in every cycle, B takes `b` unless `hold_b`
     product   32 bits
     """
     return Instance(
@@ -113,7 +113,7 @@ def _spram(
 
 
 class Ice40(Blocks):
-    """SB_MAC16 and SB_SPRAM256KA of UltraPlus, SB_PLL40_PAD of all."""
+    """SB_MAC16 and SB_SPRAM256KA on UltraPlus, SB_PLL40_PAD on all devices."""
 
     devices = (_ULTRA_PLUS, "iCE40HX8K")
 
@@ -129,7 +129,7 @@ class Ice40(Blocks):
     def single_port_memory(
         self, m: Module, address: Value, read: Value, write: Value, data: Value, word: Value
     ) -> bool:
-        """16-bit columns, each one SPRAM, side by side."""
+        """One SPRAM for each 16-bit column of the word."""
         if self.device != _ULTRA_PLUS or len(address) > _SPRAM_ADDRESS_BITS:
             return False
         width = len(word)

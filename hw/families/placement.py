@@ -1,7 +1,7 @@
-"""What keeps the parts of a large accelerator near each other: registers that stay apart, and where its multipliers lie.
+"""Placement of large accelerators: registers that synthesis must not merge, and sites of the multipliers.
 
-Left to itself, nextpnr scatters the multipliers over the device, and with them all that is around: neighbours in the array come
-to lie at opposite ends, differently with every seed.
+Left to itself, nextpnr scatters the multipliers and the logic around them over the device: neighbours in the array end up at
+opposite ends, differently with every seed.
 """
 
 import re
@@ -13,27 +13,29 @@ from deeplock.pymodel.spec.config import Config
 __all__ = ["SPAN", "DspSites", "floorplan", "kept_if_large", "load_span"]
 
 SPAN = 4
-"""Columns that a register reaches."""
+"""Columns that one register drives."""
 
 
 def load_span(config: Config) -> int:
-    """Columns that have a load signal together."""
+    """Columns that share a load signal."""
     return min(SPAN, config.bytes_per_beat)
 
 
 def kept_if_large(config: Config) -> dict[str, int]:
-    """Attributes of registers of one value for several places: those of a large accelerator stay apart, each near its place,
-    while synthesis merges those of a small one, which does better with fewer registers and fewer resets."""
+    """Attributes for copies of a register, one for each place that uses it. In a large accelerator they stay apart, each near
+    its place. In a small one synthesis merges them, which saves registers and resets."""
     return {"keep": 1} if config.rows * config.cols > 16 else {}
 
 
 @dataclass(frozen=True)
 class DspSites:
-    """DSP blocks of a device, in a grid: x and y of each, and the SPAN multipliers in one as x from there and number.
+    """A device's grid of DSP blocks, of SPAN multipliers each.
 
-    They share their clock enables: those of SPAN columns of a row of the array have the same, and so have two lanes'.
+    A block's multipliers share their clock enables. So do SPAN columns of a row of the array, and two lanes.
 
-    name   what the placer calls a site of {x}, {y} and {number}
+    columns, rows   x and y of the blocks
+    multipliers     of a block: x offset and number
+    name            the placer's name for a site, with {x}, {y} and {number}
     """
 
     columns: tuple[int, ...]
@@ -44,16 +46,15 @@ class DspSites:
 
 _ELEMENT = re.compile(r"\.array\.pe_(\d+)_(\d+)\.multiplier\.block_(\d)$")
 _LANE = re.compile(r"\.post\.lane_(\d+)\.(low|high)\.block$")
-"""Names of the cells that hw.array.multiplier makes of single multipliers: row, first column of a pair and which of it; lane
-and half."""
+"""Cell names of the multipliers of hw.array.multiplier: row, first column of a pair and which of the pair; lane and half."""
 
 
 def floorplan(cells: Iterable[str], sites: DspSites | None) -> dict[str, str]:
-    """The site of each multiplier, by the names of a netlist's cells; none where the sites are not known, the multipliers are
-    not the array's own blocks or the device has too few.
+    """The site of each multiplier, by cell name. Empty if the sites are unknown, the array's multipliers are not DSP blocks, or
+    the device has too few.
 
-    Each SPAN columns of the array have a strip of the device, as high as that is. In it the rows follow each other to and fro,
-    as the partial sums go, and then come lanes of the post-processor, to which the last ones go.
+    Each SPAN columns of the array get a strip as high as the device. In it the rows go back and forth, in the order of the
+    partial sums; lanes of the post-processor, which take the last sums, come next.
     """
     if sites is None:
         return {}
@@ -74,7 +75,7 @@ def floorplan(cells: Iterable[str], sites: DspSites | None) -> dict[str, str]:
         down, along = divmod(place, width)
         if down % 2:
             along = width - 1 - along
-        # what is left is at both ends and, if odd, in the middle
+        # spare columns are at both ends and, if odd, one in the middle
         column = spare // 2 + strip * width + along + (spare % 2 if 2 * strip >= strips else 0)
         beside, index = sites.multipliers[number]
         return sites.name.format(x=sites.columns[column] + beside, y=sites.rows[down], number=index)

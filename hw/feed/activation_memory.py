@@ -14,21 +14,21 @@ from deeplock.pymodel.spec.config import Config
 __all__ = ["ActivationMemory", "WordRead", "parts_of"]
 
 _PART = 2
-"""Bytes of a word that a memory of its own holds, with registers of its own in front."""
+"""Bytes of a word in one memory, which has its own registers in front."""
 
 
 def parts_of(config: Config) -> int:
-    """Memories side by side that hold a word; two halves of the words with `config.single_port` count as one."""
+    """Memories side by side that hold a word; 1 with `config.single_port`, whose two banks hold different words."""
     return 1 if config.single_port else config.rows // min(config.lanes, _PART)
 
 
 class WordRead(wiring.Signature):
-    """A reader's end of a read port.
+    """Read port of the activation memory, seen from the reader.
 
     Members:
-        addresses      all the same, one for each of the `parts_of(config)` memories
-        read, granted  only a read that is `granted` takes place; it may be whether there is a `read` or not
-        word           what `addresses` held in the last cycle with `read` and `granted`
+        addresses      one address, in a copy for each of the `parts_of(config)` memories
+        read, granted  a read takes place if it is `granted`; `granted` may be high without `read`
+        word           the word at `addresses` in the last cycle with `read` and `granted`
     """
 
     def __init__(self, config: Config):
@@ -43,15 +43,14 @@ class WordRead(wiring.Signature):
 
 
 class ActivationMemory(wiring.Component):
-    """Results go first, then reads, then the ifmap.
+    """Gives way to results first, then to reads, then to the ifmap.
 
-    Latency: a read gives its word in the next cycle and keeps it until the next read; a write is seen by reads from the next
-    cycle but one on, with `config.single_port` from the next. Throughput: one read and one write a cycle; with
-    `config.single_port` both only if they go to different halves of the words, so that reads wait for results that go to the
-    same half.
+    Latency: a word comes in the cycle after its read and stays until the next read. Reads see a write from the second cycle
+    after it on, with `config.single_port` from the first. Throughput: one read and one write a cycle; with
+    `config.single_port` only if they go to different banks, so a read waits for a result to the same bank.
 
     Members:
-        words    read port; `granted` where no result is in the way
+        words    read port; not `granted` where a result is in the way
         results  writes of the post-processor, always ready
         ifmap    writes of the unfolder
     """
@@ -97,7 +96,7 @@ class ActivationMemory(wiring.Component):
                 read.en.eq(self.words.read),
                 self.words.word.word_select(first // size, 8 * size).eq(read.data),
             ]
-            # a cycle later, as the blocks of a large memory are far apart
+            # registered, because the blocks of a large memory are far apart
             for port, value in (
                 (write.addr, wanted.word),
                 (write.data, wanted.data.as_value().word_select(first // size, 8 * size)),
@@ -110,7 +109,7 @@ class ActivationMemory(wiring.Component):
                 m.d.comb += port.eq(held)
 
     def _single_port(self, m: Module) -> None:
-        """Each bank takes the read or the write of a cycle; where both want one bank, a read waits, and so does the ifmap."""
+        """One read or write a bank and cycle: a read waits for a result to its bank, the ifmap for a read of its bank."""
         config = self._config
         width, half = 8 * config.rows, config.activation_words // 2
         writer = Signal(write_layout(config))

@@ -1,4 +1,4 @@
-"""Window feeder: reads the words of a layer's input that the array needs, in the order in which it needs them."""
+"""Window feeder: reads the words of a layer's input in the order in which the array needs them."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -18,15 +18,15 @@ __all__ = ["WindowFeeder"]
 
 class WindowFeeder(wiring.Component):
     """Runs the loops of one layer: column group, kernel row, kernel column, channel block, output row, output column,
-    row and column of the pooling window; one word of activations for each.
+    row and column of the pooling window. Reads one activation word in each innermost round.
 
-    Words outside the input read as the padding value; channels that the input does not have read as zero. Without
-    `config.padding` every word is taken to lie inside the input, without `config.folding` every tile holds one k-block.
+    Words outside the input read as the padding value, channels that the input lacks as zero. Without `config.padding` every
+    word is assumed to be inside the input, without `config.folding` every tile to hold one k-block.
 
     Latency: 2 cycles from `layer.start` to the first word. Throughput: one word a cycle.
 
     Members:
-        layer   its fields stay from the cycle before `start` to `done`, the cycle in which the last word is taken
+        layer   fields are stable from the cycle before `start` to `done`, the cycle in which the last word is taken
         memory  the activation memory
         out     words with their tags
     """
@@ -44,8 +44,8 @@ class WindowFeeder(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config, fields = self._config, self.layer.fields
-        # reading goes on without a look at what the issue stage decides in the same cycle; the bytes, which go elsewhere than
-        # what is decided from, have a buffer of their own that does the same
+        # registers `ready`: reading does not wait for what the issue stage decides in the same cycle. The bytes go elsewhere
+        # than the tags that it decides from, so they have a buffer of their own
         m.submodules.skid = skid = SkidBuffer(data.StructLayout({"swap": 1, "tag": tag_layout(config), "end": 1}))
         m.submodules.data_skid = data_skid = SkidBuffer(8 * config.rows, kept_if_large(config))
         valid = Signal()  # a word has been read
@@ -55,7 +55,7 @@ class WindowFeeder(wiring.Component):
         held = Signal(beside, reset_less=True)  # of the word that has been read
         tag = held.tag
 
-        pixels = ceil_log2(config.accumulators)  # a layer has no more
+        pixels = ceil_log2(config.accumulators)  # no layer has more
         m.submodules.loops = loops = NestedLoops(wx=4, wy=4, px=pixels, py=pixels, block=12, kx=8, ky=8, group=8)
         last, ends = loops.last, loops.ends
         rounds = {
@@ -130,7 +130,7 @@ class WindowFeeder(wiring.Component):
         return m
 
     def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:
-        """A step from the last word, or from the first word of its k-block or group; before `start` the layer's first word."""
+        """Step the address from the last word, or the first of its k-block or group; before `start` it is the layer's first."""
         config, fields, ends, goes = self._config, self.layer.fields, loops.ends, loops.goes
         group_source, block_source, address, following = (
             Signal.like(self.memory.addresses[0], name=name, reset_less=True)
@@ -164,7 +164,7 @@ class WindowFeeder(wiring.Component):
                     m.d.sync += group_source.eq(following)
 
     def _inside(self, m: Module, load, advance, loops: NestedLoops) -> Value:
-        """Whether the word at `address` lies inside the input."""
+        """Whether the word at `address` is inside the input."""
         fields, last, ends, goes = self.layer.fields, loops.last, loops.ends, loops.goes
         kx, ky = Signal(8), Signal(8)
         with m.If(advance & ends.block):
@@ -200,12 +200,12 @@ class WindowFeeder(wiring.Component):
     def _coordinate(
         self, m: Module, load, *, next_pixel, same_window, next_window, same_kernel, next_kernel, origin, kernel, size
     ):
-        """Whether the column or row of the word at `address` lies inside the input, which has `size` of them.
+        """Whether the column, or the row, of the word at `address` is inside the input, which has `size` of them.
 
-        next_pixel, same_window, next_window   of a pooling window: a stride on, back to its first one, a window's stride on
-        same_kernel, next_kernel               back to the first window, for this kernel column or row or the next one
+        next_pixel, same_window, next_window   one stride on, back to the window's first, one window stride on
+        same_kernel, next_kernel               back to the first window, for the same or the next kernel column or row
         """
-        # -1 - coordinate, modulo 2 ** 13: then inside is where adding `size` overflows, one carry chain without inverters
+        # -1 - coordinate, modulo 2 ** 13: adding `size` overflows if it is inside, one carry chain without inverters
         at, window, following = (Signal(13, name=name) for name in ("at", "window", "next_at"))
         in_windows = next_pixel | same_window | next_window
         base = chosen((next_pixel, ~at), (same_window | next_window, ~window), (~in_windows, origin))

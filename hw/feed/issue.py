@@ -1,4 +1,4 @@
-"""Issue stage: where activations meet weights. Decides in each cycle whether a word enters the array, and if not, why."""
+"""Issue stage: decides in each cycle whether a word enters the array, and if not, why."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -12,7 +12,7 @@ __all__ = ["Events", "IssueReport", "IssueStage"]
 
 
 class Events(data.Struct):
-    """What became of a cycle: one of these is high. empty: no word, or too soon; weights, post, output_stalled: its wait."""
+    """What became of a cycle; one is high. empty: no word, or too soon; weights, post, output_stalled: what the word awaits."""
 
     compute: 1
     weights: 1
@@ -22,11 +22,11 @@ class Events(data.Struct):
 
 
 class IssueReport(wiring.Signature):
-    """What an issue stage tells of itself.
+    """Status of an issue stage.
 
     Members:
-        busy    finishing words are inside array and post-processor
-        events  this cycle's
+        busy    words that finish accumulators are inside array or post-processor
+        events  of this cycle
     """
 
     def __init__(self):
@@ -36,8 +36,8 @@ class IssueReport(wiring.Signature):
 class IssueStage(wiring.Component):
     """Passes a word in the cycle in which it comes, unless
     - it starts a weight tile that is not full yet,
-    - it finishes accumulators, and the post-processor still has chunks of the ones before to take,
-    - the results inside and this one's might not fit into the ofmap buffer of `room` beats, or
+    - it finishes accumulators, and the post-processor has not taken all chunks of the pixel before,
+    - its results and those in flight might not fit into the ofmap buffer of `room` beats, or
     - it would be the third in a row in a layer of two pixels: its accumulators are just being written.
 
     Latency: 0 cycles. Throughput: one word a cycle; one finishing word every cols / lanes * multiplier_cycles cycles.
@@ -76,8 +76,8 @@ class IssueStage(wiring.Component):
         no_room = Signal()
         finishes = self.out.valid & word.tag.last
         m.d.sync += inside.eq(inside + finishes - self.retired)
-        # decided a cycle ahead, to keep the long way through ofmap level and sums out of `ready`; if this word finishes, the
-        # next one has to wait for the post-processor in any case, but for a period of 1
+        # decided a cycle ahead, to keep ofmap level and sums out of the path to `ready`. This word counts only if the period
+        # is 1: otherwise the next one waits for the post-processor anyway
         sure = inside + 1 + (finishes if period == 1 else 0)
         m.d.sync += no_room.eq(sure * chunks + self.held > self._room)
         m.d.comb += self.report.busy.eq(inside.any())
@@ -86,8 +86,8 @@ class IssueStage(wiring.Component):
         with m.Elif(pauses):
             m.d.sync += [pause.eq(pause - 1), pauses.eq(pause != 1)]
 
-        first, second = Signal(init=1), Signal()  # of its k-block: the next word
-        pair = Signal()  # the k-block before had two pixels
+        first, second = Signal(init=1), Signal()  # the next word's place in its k-block
+        pair = Signal()  # the previous k-block had two pixels
         issued, too_soon = Signal(), Signal()
         m.d.sync += issued.eq(self.out.valid)
         with m.If(self.out.valid):

@@ -14,13 +14,13 @@ __all__ = ["SinglePortMemory"]
 class SinglePortMemory(wiring.Component):
     """`depth` words of `width` bits in chunks of `chunk` bits, all multiples of 8; depth a power of two.
 
-    Latency: a read gives its word in the next cycle, where it stays until the next access: after a write it is undefined.
-    Throughput: one access a cycle. It is made of blocks of the device that have one port, if there are some (hw.families).
+    Latency: a word comes in the cycle after its read and stays until the next access; after a write it is undefined.
+    Throughput: one access a cycle. Uses single-port blocks of the device, if its family has any (hw.families).
 
     Members:
         address, data
-        read       shows the word; not in a cycle with `write`
-        write      one bit a chunk, lowest first
+        read       read a word; not in a cycle with `write`
+        write      enables of the chunks, lowest first
         word
     """
 

@@ -16,7 +16,7 @@ __all__ = ["IfmapHandover", "Unfolder", "UnfolderReport"]
 
 
 class IfmapHandover(wiring.Signature):
-    """An unfolder's end of what goes between it and who reads ifmaps.
+    """Handover of ifmaps to their reader, seen from the unfolder.
 
     Members:
         ready    an unfolded ifmap is in the activation memory
@@ -29,11 +29,11 @@ class IfmapHandover(wiring.Signature):
 
 
 class UnfolderReport(wiring.Signature):
-    """What an unfolder tells of itself.
+    """Status of an unfolder.
 
     Members:
-        bad_length  pulse, a cycle later: an ifmap's `last` came too early or too late
-        never       no ifmap will become ready before the next `release`, or none at all
+        bad_length  pulse, one cycle later: an ifmap's `last` came too early or too late
+        never       no ifmap will become ready before the next `release`, or ever again
     """
 
     def __init__(self):
@@ -41,19 +41,18 @@ class UnfolderReport(wiring.Signature):
 
 
 class Unfolder(wiring.Component):
-    """Buffers one ifmap, then writes the bytes of every window, `runs` runs of `run_bytes` contiguous bytes, packed into
-    words of `rows` bytes; the last word of a window is filled up with anything.
+    """Buffers one ifmap, then writes the bytes of every window into words of `rows` bytes. A window is `runs` runs of
+    `run_bytes` contiguous bytes, packed without gaps; the rest of its last word is undefined.
 
-    It moves a run in parts of up to `width` bytes: `rows`, or without config.word_unfolding 1, each of which is
-    a write of its own.
+    It moves a run in parts of up to `width` bytes: `rows`, or 1 without config.word_unfolding, where each part is a write.
 
-    Latency: ifmap beats, then one cycle per part, and 3. Throughput: one part a cycle, less one cycle where a window's last
-    bytes cross into a further word; without config.word_unfolding a part every second cycle.
+    Latency: ifmap beats, plus one cycle per part, plus 3. Throughput: one part a cycle, and one cycle more where a
+    window's last bytes cross into a further word; without config.word_unfolding a part every second cycle.
 
     Members:
-        run, header  batches of header.batch ifmaps of the network that `header` describes, which stays as `run.count` does
+        run, header  `run.count` batches of header.batch ifmaps; `header` is stable while `run.count` is
         ifmap        beats of `rows` bytes; `last` marks the last one
-        out          words in ascending order from header.destination on, or their bytes
+        out          words, or single bytes, in ascending order from header.destination on
         unfolded     see IfmapHandover
         report       see UnfolderReport
     """
@@ -76,8 +75,8 @@ class Unfolder(wiring.Component):
         m = Module()
         config, header = self._config, self.header
         words = config.ifmap_bytes // config.rows
-        # Even and odd words apart: a read of `rows` bytes at any byte address takes two neighbours. Written in FILL and read
-        # in UNFOLD, so that no read meets a write.
+        # Even and odd words are apart: `rows` bytes at any byte address take two neighbours. FILL writes and UNFOLD reads, so
+        # no read meets a write.
         shape = data.ArrayLayout(8, config.rows)
         names = ("words",) if self.width == 1 else ("even", "odd")
         stores = [memory.Memory(shape=shape, depth=words // len(names), init=[]) for _ in names]
@@ -86,11 +85,11 @@ class Unfolder(wiring.Component):
         reads = [store.read_port() for store in stores]
         writes = [store.write_port() for store in stores]
 
-        ifmaps = Signal(8, init=1)  # which one of the batch
-        batch_ends = Signal()  # it is the last one; known a cycle later, long before its last beat
+        ifmaps = Signal(8, init=1)  # number in the batch, from 1
+        batch_ends = Signal()  # it is the batch's last; registered, long before its last beat
         m.d.sync += batch_ends.eq(ifmaps == header.batch)
         batches = Signal(16)
-        all_in = Signal()  # there are no more to come; known a cycle later, before the next beat
+        all_in = Signal()  # no more will come; registered, before the next beat
         m.d.sync += all_in.eq(batches == self.run.count)
         free = Signal(init=1)
         with m.If(self.unfolded.take):
@@ -98,7 +97,7 @@ class Unfolder(wiring.Component):
         with m.If(self.unfolded.release):
             m.d.sync += free.eq(1)
 
-        beats = Signal(range(words))  # that are in; the loadable port has checked header.ifmap_beats
+        beats = Signal(range(words))  # received; the loadable port has checked header.ifmap_beats
         next_beat = Signal.like(beats)
         last_beat = next_beat == header.ifmap_beats[: len(beats)]
         accept = Signal()
@@ -139,8 +138,8 @@ class Unfolder(wiring.Component):
 
         position, size, end, final, valid = self._walk(m, begin, reads, taken)
 
-        # bytes position .. position + width - 1, byte i in lane (position + i) % width, in a register of their own: between
-        # memory and packing is too much for one cycle
+        # bytes position .. position + width - 1, byte i in lane (position + i) % width; registered, because memory and
+        # packing together are too slow for one cycle
         layout = data.StructLayout(
             {
                 "lanes": data.ArrayLayout(8, self.width),
@@ -164,7 +163,7 @@ class Unfolder(wiring.Component):
         if self.width == 1:
             consumed = self._write(m, part, part_valid, begin)
             m.d.comb += [taken.eq(~part_valid | consumed), finished.eq(part_valid & consumed & part.final)]
-        else:  # walking does not wait for what packing finds out in the same cycle
+        else:  # registers `ready`: walking does not wait for what packing finds in the same cycle
             m.submodules.skid = skid = SkidBuffer(layout, kept_if_large(config))
             packed = skid.outlet
             consumed = self._pack(m, packed.payload, packed.valid, begin)
@@ -178,13 +177,13 @@ class Unfolder(wiring.Component):
         return m
 
     def _walk(self, m: Module, begin: Signal, reads: list, taken: Signal):
-        """Address every run part. Gives byte position, size, end-of-window and end-of-ifmap flags of the part that `reads` now
-        show, until it is `taken`, and whether they show one."""
+        """Address the parts of all runs. Returns, of the part that `reads` show until it is `taken`: byte position, size,
+        end-of-window and end-of-ifmap flags, and whether there is one."""
         config, header, width = self._config, self.header, self.width
         row_bits, lane_bits = ceil_log2(config.rows), ceil_log2(width)
 
         bits = ceil_log2(config.ifmap_bytes)
-        # no count of a header that is right exceeds the buffer's bytes; those of a wrong one count modulo that
+        # no count of a correct header exceeds the buffer's bytes; those of a wrong one wrap
         m.submodules.loops = loops = NestedLoops(part=bits - lane_bits, run=bits, across=bits, down=bits)
         last, ends, goes = loops.last, loops.ends, loops.goes
         rest = header.run_bytes[:lane_bits]  # bytes of a run's last part, if it is not whole
@@ -221,7 +220,7 @@ class Unfolder(wiring.Component):
         word = address >> row_bits
         if width == 1:
             m.d.comb += reads[0].addr.eq(word)
-        else:  # even words answer for an odd address's upper neighbour
+        else:  # the upper neighbour of an odd word is even
             m.d.comb += [reads[0].addr.eq((word + 1) >> 1), reads[1].addr.eq(word >> 1)]
         m.d.comb += [read.en.eq(advance) for read in reads]
 
@@ -238,8 +237,8 @@ class Unfolder(wiring.Component):
         return position, size, end, final, valid
 
     def _pack(self, m: Module, part, valid: Value, begin: Signal) -> Value:
-        """Append each part to the word that is being filled; give the word away when it is full or the window ends. Gives
-        whether the part that is there is done with."""
+        """Append each part to the word being filled; send the word when it is full or the window ends. Returns whether the
+        current part is consumed."""
         rows = self._config.rows
         lane_bits = ceil_log2(rows)
 
@@ -275,8 +274,8 @@ class Unfolder(wiring.Component):
         return moves & (rest | ~crosses)
 
     def _write(self, m: Module, part, valid: Value, begin: Signal) -> Value:
-        """Give each byte away, and be done with it in the cycle after: the way from `ready` on through the loops is too long
-        for one. Gives whether the one that is there is done with."""
+        """Send each byte, and consume it one cycle later: the path from `ready` through the loops is too long for one cycle.
+        Returns whether the current byte is consumed."""
         lane, done = Signal(range(self._config.rows)), Signal()
         m.d.sync += done.eq(self.out.valid & self.out.ready)
         m.d.comb += [self.out.valid.eq(valid & ~done), self.out.payload.chunks.eq(1 << lane)]

@@ -1,4 +1,4 @@
-"""Weight loader: takes the unlocked parameter stream apart into requantise entries and weight tiles."""
+"""Weight loader: splits the unlocked parameter stream into requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
@@ -19,7 +19,7 @@ __all__ = ["LoaderReport", "TileHandover", "WeightLoader"]
 
 
 class TileHandover(wiring.Signature):
-    """A weight loader's end of what goes between it and who takes its tiles.
+    """Handover of tiles to the array, seen from the weight loader.
 
     Members:
         full  a tile waits in the shadow registers
@@ -31,12 +31,12 @@ class TileHandover(wiring.Signature):
 
 
 class LoaderReport(wiring.Signature):
-    """What a weight loader tells of itself.
+    """Status of a weight loader.
 
     Members:
         idle   all inferences are loaded
-        waits  both banks of entries hold a group that the post-processor is not done with
-        bad    pulse, a cycle later: a descriptor is wrong, or parameters and program disagree
+        waits  both banks of entries hold groups that the post-processor still needs
+        bad    pulse, one cycle later: a descriptor is wrong, or parameters and program disagree
     """
 
     def __init__(self):
@@ -46,13 +46,13 @@ class LoaderReport(wiring.Signature):
 class WeightLoader(wiring.Component):
     """Walks the program on its own, one tile ahead of the array: while a tile computes, the next one loads.
 
-    A tile's first beat is taken while the tile before still waits, and stays in the register in front of the array until that
-    has gone: so neither loadable nor key stream wait for what the array does in the same cycle.
+    With `config.pipeline_registers` a register stands in front of the array. It takes a tile's first beat while the tile
+    before still waits, so that within a cycle neither loadable nor key stream depends on the array.
 
     Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
-    that have tiles of a single beat, and always without `config.pipeline_registers`, one of which that register is, the next
-    tile's first beat comes a cycle later. Latency: from a beat to its write 1 cycle, for entries 2, or without these registers
-    0; a tile is `full` in the cycle after its last beat. Between layers it takes 6 cycles to read the next descriptor.
+    that have tiles of a single beat, and always without `config.pipeline_registers`, the next tile's first beat comes a cycle
+    later. Latency: from a beat to its weight write 1 cycle, to its entry write 2, without `config.pipeline_registers` 0. A tile
+    is `full` in the cycle after its last beat. Between layers, reading the next descriptor takes 6 cycles.
 
     Members:
         run, layers  inferences of `layers` layers
@@ -86,7 +86,7 @@ class WeightLoader(wiring.Component):
         m = Module()
         fields = Signal(loader_fields)
 
-        layer, group = Signal(8), Signal(8, init=1)  # layers that have been fetched; from 1 on
+        layer, group = Signal(8), Signal(8, init=1)  # layers fetched so far; the current group, from 1
         last_group = group == fields.groups
         held_groups = Signal(2)  # groups whose entries are in a bank
         bank = Signal()
@@ -102,7 +102,7 @@ class WeightLoader(wiring.Component):
         with m.If(take & beat.payload.last):
             m.d.sync += ended.eq(1)
 
-        written = Signal.like(beat.payload.data)  # what entries and tiles are written from
+        written = Signal.like(beat.payload.data)  # the beat that entries and tiles are written from
         self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
         fold = Mux(last_group, fields.fold, 0) if self._config.folding else Const(0)
         self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
@@ -111,7 +111,7 @@ class WeightLoader(wiring.Component):
         read = Signal(range(len(LOADER_WORDS) + 2))
         m.d.comb += self.program.addr.eq(Cat(read[:2], Const(0, 2), layer))
         next_inferences = Signal.like(self.inferences)
-        ending, all_in = Signal(), Signal()  # this inference is the last one, known a cycle later; no more to come
+        ending, all_in = Signal(), Signal()  # this inference is the last (registered); no more to come
         m.d.comb += next_inferences.eq(self.inferences + 1)
         m.d.sync += ending.eq(next_inferences == self.run.count)
         with m.FSM():
@@ -176,20 +176,20 @@ class WeightLoader(wiring.Component):
     def _load_entries(
         self, m: Module, fields, bank: Signal, word: Value, enable: Signal, take: Signal, done: Signal
     ) -> None:
-        """One column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
+        """Load a column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
         config = self._config
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
         per_beat = max(1, size // ENTRY.size)
         column = Signal(range(cols), name="entry_column")
         diagonal = fields.diagonal if config.diagonal else Const(0)
-        whole = size >= ENTRY.size  # a beat has entries, not half of one
-        ends = Signal(init=int(whole))  # a beat has the last half of its entries
+        whole = size >= ENTRY.size  # a beat holds whole entries
+        ends = Signal(init=int(whole))  # this beat completes its entries
         if not whole:
             word = word.replicate(2)
             with m.If(enable & take):
                 m.d.sync += ends.eq(~ends)
 
-        # with `pipeline_registers` a cycle later than weights: what there is to choose from lies far apart
+        # with `pipeline_registers` a cycle later than weights, because the sources are far apart
         entries = Signal.like(self.entries.entries)
         biases, scales = Signal.like(self.entries.biases), Signal.like(self.entries.scales)
         address = Cat(column[(lanes - 1).bit_length() :], bank)
@@ -227,25 +227,25 @@ class WeightLoader(wiring.Component):
     def _load_tiles(
         self, m: Module, fields, fold, written: Signal, enable: Signal, last_beat: Signal, done: Signal
     ) -> None:
-        """One column group's weight tiles, row by row; done with the group's last beat."""
+        """Load a column group's weight tiles, row by row; `done` with the group's last beat."""
         config = self._config
         diagonal = fields.diagonal if config.diagonal else Const(0)
         rows, slices = config.rows, config.cols // config.bytes_per_beat
         # minus the channel blocks to come, minus one; not counted where a tile holds several k-blocks
         block = Signal(12)
         last_block = block[1:].all()
-        second = Signal()  # a kernel position that is not the first
+        second = Signal()  # not the first kernel position
         part, row, next_row = Signal(range(slices)), Signal(range(rows)), Signal(range(rows))
         last_part = part == slices - 1
-        # what tells a tile's last beat and the group's last tile is known a cycle ahead: a tile of a single beat waits for it
+        # a tile's height and the group's last tile are known a cycle ahead; a tile of a single beat waits for them
         height, last_tile, settled, single = Signal(len(row)), Signal(), Signal(), Signal()
         last_row = next_row == height
         free = Signal()
         accept = Signal()
-        waiting = Signal()  # the tile before waits in the shadow registers, and the next beat must
+        waiting = Signal()  # the next beat must wait: the tile before it is in the shadow registers
 
         todo = Signal(17)  # 2 ** 16 minus the k-blocks to come, minus one
-        in_tile: Value = Const(1)  # k-blocks; from a register, as only a group's first tile needs it to be new
+        in_tile: Value = Const(1)  # k-blocks; registered, because it changes only before a group's first tile
         if config.folding:
             in_tile = Signal(config.cols.bit_length())
             m.d.sync += in_tile.eq(Const(1) << fold)
@@ -296,7 +296,7 @@ class WeightLoader(wiring.Component):
             for index in range(spans):
                 here = (row == at) & (part == index * span // config.bytes_per_beat)
                 m.d.comb += load[at * spans + index].eq(accept & here)
-        # after a reset zeros are written everywhere: that clears the shadow registers
+        # a reset writes zeros to all shadow registers
         goes = self._hold(m, single, accept, last_beat, waiting) if config.pipeline_registers else Const(1)
         if not config.pipeline_registers:
             resetting = Signal(init=1)
@@ -307,7 +307,7 @@ class WeightLoader(wiring.Component):
             loads = Signal.like(load, attrs=kept_if_large(config), init=(1 << len(load)) - 1)
             with m.If(goes):
                 m.d.sync += [written.eq(beat), loads.eq(load)]
-        # what stays in the register is a tile's first beat
+        # only a tile's first beat ever waits in the register
         held = config.bytes_per_beat // span
         m.d.comb += [
             self.weights.data.eq(written),
@@ -317,9 +317,9 @@ class WeightLoader(wiring.Component):
             m.d.comb += waiting.eq(self.tiles.full)
 
     def _hold(self, m: Module, single: Signal, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:
-        """Whether the beat in the register goes on into the array; `waiting`: the next one must not come into the register."""
+        """Whether the register's beat enters the array. Drives `waiting`: the register must not take the next one."""
         first = Signal(init=1)  # the next beat is the first of its tile
-        early = Signal()  # the beat in the register was taken while the tile before waited
+        early = Signal()  # the register's beat was taken while the tile before it waited
         goes = ~(early & self.tiles.full)
         m.d.comb += waiting.eq(self.tiles.full & (early | (first & single)))
         with m.If(accept):

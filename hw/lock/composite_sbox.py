@@ -2,11 +2,11 @@
 
 Optimised for 4-input LUTs, not for gates. An element is y = e0 * a + e1 * b, with a and b in the subfield GF(2^4)
 (where x^16 = x), and its inverse is y^-1 = y^16 / y^17 = e0^16 * (a / n) + e1^16 * (b / n), where the norm n = y^17
-lies in the subfield too. What is left are
-  - forms, Tr(c * x) of a subfield element x: every linear function GF(2^4) -> GF(2) is one of the 15, c != 0;
-  - n in four bits, quadratic in the bits of a and b, and from there every form of 1 / n in one LUT each;
-  - products, bit of a (or b) AND form of 1 / n, two to a LUT.
-Any split (e0, e1) and any sets of forms are right. The ones below were searched for with Yosys 0.70: on iCE40 and ECP5
+lies in the subfield too. What remains to compute:
+  - forms Tr(c * x), c != 0, of a subfield element x: the 15 nonzero linear functions GF(2^4) -> GF(2);
+  - n in four bits, quadratic in the bits of a and b, and each form of 1 / n, one LUT of these four bits;
+  - products, a bit of a (or b) AND a form of 1 / n, two to a LUT.
+Any split (e0, e1) and any bases of forms are correct. Those below were found by search with Yosys 0.70: on iCE40 and ECP5
 (-nowidelut) they take 67 and 71 LUT4 forward, 68 and 70 inverse, 79 and 85 both (tests/hw/lock/test_composite_sbox.py).
 """
 
@@ -60,13 +60,13 @@ def _dual(forms: tuple[int, ...]) -> list[int]:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What is free to choose. Every set of forms is a basis.
+    """The free choices. Every set of forms is a basis.
 
     split     (e0, e1)
     scale     the inverse S-box inverts scale * x instead of x
-    inputs    the forms of a and of b that stand for them
-    norm      the forms of n that stand for it
-    products  the forms of a / n and of b / n that are computed
+    inputs    the forms that represent a, and b
+    norm      the forms that represent n
+    products  the forms of a / n, and of b / n, that are computed
     """
 
     split: tuple[int, int]
@@ -102,14 +102,14 @@ _CHOICES = {
 
 
 class CompositeSbox(wiring.Component):
-    """One byte through the AES S-box or its inverse. Latency: a cycle for each of its `cuts`. Throughput: a byte a cycle.
+    """The AES S-box or its inverse, of one byte. Latency: a cycle for each of its `cuts`. Throughput: a byte a cycle.
 
     Arguments
     ---------
     direction : "forward" | "inverse" | "both"
         Which S-box; `both` shares one inversion.
     cuts : some of "forms", "norm"
-        Where there are registers: behind the forms of a and b they hold these, 8 bits, behind the norm it and these, 12 bits.
+        Where registers are: after the forms of a and b (these 8 bits); after the norm (its 4 bits and these 8).
 
     Members
     -------
@@ -118,14 +118,14 @@ class CompositeSbox(wiring.Component):
     inverse : In(1)
         Only with direction `both`: take the inverse S-box, from input to output.
     en : In(1)
-        Only with cuts: in cycles in which it is low registers keep what they have.
+        Only with cuts: registers hold their value while it is low.
     clear : In(1)
-        Only with cuts: registers read 0 in the next cycle; goes before `en`.
+        Only with cuts: registers read 0 in the next cycle; overrides `en`.
 
     Raises
     ------
     ValueError
-        For another direction, or other cuts.
+        For an unknown direction or cut.
     """
 
     def __init__(self, direction: str, cuts: Sequence[str] = ()):
@@ -205,7 +205,7 @@ class CompositeSbox(wiring.Component):
             inverted[form] = Signal(name=f"inverted_{form:02x}")
             m.d.comb += inverted[form].eq(Const(table, 16).bit_select(norm, 1))
 
-        # a / n and b / n by their forms, and the output, which is linear in them: y where the bit is set
+        # a / n and b / n by their forms. The output is linear in them: a summand contributes its y where its bit is set
         summands: list[tuple[Value, int]] = []
         for half, forms in enumerate(choice.products):
             for form, weight in zip(forms, _dual(forms), strict=True):

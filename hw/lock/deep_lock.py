@@ -13,7 +13,7 @@ __all__ = ["Lock"]
 
 
 class Lock(wiring.Component):
-    """Every parameter section meets the key stream from byte 0 on. The key is sampled with `start` and at a section's end.
+    """Unlocks each parameter section with the key stream from byte 0 on. Samples the key with `start` and at a section's end.
 
     Latency: 1 cycle. Throughput: one beat a cycle, also from one section to the next.
     """

@@ -13,23 +13,21 @@ from deeplock.pymodel.lock.sbox import POLYNOMIAL
 __all__ = ["KeySchedule"]
 
 _CODES = {16: 0b00, 24: 0b01, 32: 0b10}
-"""What a register keeps of a key size: bits 5 and 3 of its bytes."""
+"""A register holds a key size as bits 5 and 3 of its number of bytes."""
 
 
 class KeySchedule(wiring.Component):
     """Expands the master key on the fly, from byte 0 on and without end (pymodel.lock.key_schedule; FIPS-197 section 5.2).
 
-    Holds the Nk oldest unsent words of the stream and makes as many new ones as leave. No two of four consecutive
-    aligned words need SubWord, so four S-boxes serve any beat. Their input is registered; with style `rom` that
-    register is the block RAM's own, its address computed one cycle ahead, and with `composite` what is registered are linear
-    forms of the input, all zero for zero.
+    Holds the Nk oldest unsent words of the stream and makes a new word for each that leaves. Of four consecutive aligned words
+    at most one needs SubWord, so four S-boxes serve any beat. Their input is registered: with style `rom` in the block RAM,
+    whose address is computed one cycle ahead; with `composite` as linear forms, which are 0 for input 0.
 
-    With beats of one or two words SubWord has two beats: what comes from the S-boxes is registered and added to the newest
-    words one beat later, before they are used or leave. With one word it has three if the style is `composite`, whose S-boxes
-    then have a register in the middle. With four words it is due in the beat that needs it, and the next beat may need one of
-    what that gives: the recurrence is S-box, exclusive or, register, and all else that is added for the next input is in a
-    register, too. That is too short a time to compute an S-box in, so there the S-boxes of style `composite` are those of
-    `lut`.
+    Beats of one or two words have two beats of time for SubWord: its result is registered and added to the newest words one
+    beat later, before they are used or leave. Beats of one word with style `composite` have three, and a register in the middle
+    of the S-boxes. Beats of four words need the result in the same beat, and the next beat's SubWord may depend on it. That
+    loop is S-box, XOR and register; whatever else is added to the next input is registered before. It is too short to compute
+    an S-box in, so there style `composite` has the S-boxes of `lut`.
 
     Latency: the first beat is valid in the cycle after `start`. Throughput: a beat a cycle.
 
@@ -39,7 +37,7 @@ class KeySchedule(wiring.Component):
     style : "rom" | "lut" | "composite"
         Of the four S-boxes.
     key_sizes : subset of (16, 24, 32)
-        Bytes of the master keys that it takes; one size alone is far smaller.
+        Accepted master key sizes in bytes; hardware for one size alone is far smaller.
 
     Members
     -------
@@ -48,19 +46,19 @@ class KeySchedule(wiring.Component):
     key_size : In(6)
         In bytes, one of `key_sizes`; sampled with the key.
     start : In(1)
-        Begin the stream anew; a beat that waits to be taken is lost.
+        Restart the stream; a beat that waits to be taken is lost.
     again : In(1)
-        Begin the stream anew behind the beat that is taken in this cycle. Without effect if none is: so it may say so
-        before it is known whether the beat is taken.
+        Restart the stream after the beat that is taken in this cycle. Ignored if none is taken, so it may come before
+        that is known.
     clear : In(1)
-        Stop, and zeroise: all state reads 0 in the next cycle (a block RAM's output S[0]). Goes before `start`.
+        Stop and zeroise: all state reads 0 in the next cycle (a block RAM's output S[0]). Overrides `start`.
     output : Out(stream of 8 * bytes_per_beat)
         The key stream; the first byte of a beat in its lowest bits.
 
     Raises
     ------
     ValueError
-        For another beat, an unknown S-box style or other key sizes.
+        For an unsupported beat, S-box style or set of key sizes.
     """
 
     def __init__(self, bytes_per_beat: int, style: str, key_sizes: Sequence[int] = KEY_SIZES):
@@ -88,14 +86,14 @@ class KeySchedule(wiring.Component):
         m.submodules.sbox = sbox = self._sbox
 
         beat = self._beat
-        same_beat = beat == 4  # what SubWord gives is due in the beat that needs it
-        wait = max(sbox.latency - 1, 0)  # beats from the one that needs it to the one in which the S-boxes give it
+        same_beat = beat == 4  # SubWord's result is due in the beat that needs it
+        wait = max(sbox.latency - 1, 0)  # beats from the one that needs SubWord to the S-boxes' result
         codes = self._codes
         several = len(codes) > 1
         given = Cat(self.key_size[3], self.key_size[5])
         size = Signal(2) if several else Const(next(iter(codes.values())), 2)
         depth = max(codes) // 4
-        # word_0 is the oldest unsent; Nk of them count
+        # word_0 is the oldest unsent; the first Nk are used
         words = [Signal(32, name=f"word_{i}", reset_less=True) for i in range(depth)]
         phase = Signal(range(8))  # place of word_0 in the stream, modulo Nk
         rcon = Signal(8)
@@ -126,20 +124,20 @@ class KeySchedule(wiring.Component):
         with m.If((phase == wait) | before_third(phase)):
             m.d.comb += next_rcon.eq(Cat(Const(0, 1), rcon[:7]) ^ Mux(rcon[7], POLYNOMIAL & 0xFF, 0))
 
-        # With beats of four words SubWord takes next the last new one, or the second of the next beat. That is SubWord's own
-        # output, if this beat has some, and `rest`: words, each summand one or two that are next to each other, and Rcon.
+        # With beats of four words SubWord's next input is the last new word, or the second of the next beat. It is the XOR of
+        # SubWord's own output, if this beat has one, and `rest`: old words, one or two neighbours a summand, and Rcon.
         def rest_of(count: int, summand: Callable[[int], Value], phase: Value, rcon: Value, last: Value) -> Value:
             total = Mux(before_third(phase), 0, summand(0)) ^ summand(2)
             if count == 6:
                 total ^= Mux(phase == 0, summand(4), 0)
             return total ^ Mux(before_first(phase) | before_third(phase), Mux(half_way(phase), 0, rcon), last)
 
-        # What Nk decides.
+        # What depends on Nk.
         last = Signal(32)
         next_phase = Signal(range(8))
         new = [Signal(32, name=f"new_{i}") for i in range(beat)]
         moved = [Signal(32, name=f"moved_{i}") for i in range(depth)]
-        # with beats of one or two words: what SubWord gave, still to be added to the words made since
+        # beats of one or two words: SubWord's result, still to be added to the words made since
         late = Signal(32)
         rest, next_rest = Signal(32, reset_less=True), Signal(32)  # with beats of four
         taken = rest ^ Mux(before_first(phase) | before_third(phase), sbox.output, 0) if same_beat else new[-1]
@@ -147,7 +145,7 @@ class KeySchedule(wiring.Component):
             for key_size, code in codes.items():
                 with m.Case(code):
                     count = key_size // 4
-                    # the last new word is what SubWord takes, but where it takes the second of the next beat
+                    # SubWord takes the last new word, except where it takes the second of the next beat
                     last_new = new[-1] if (count, beat) == (6, 4) else taken
                     newest = words[count - (1 + wait) * beat : count]
                     if not same_beat:
@@ -158,7 +156,7 @@ class KeySchedule(wiring.Component):
                     if same_beat:
 
                         def of_moved(i: int, count=count) -> Value:
-                            """Of two new words only one word's worth is new."""
+                            """Moved word i XOR moved word i + 1; for two new words that is one old word."""
                             i += beat
                             return words[i - count + 1] if i >= count else words[i] ^ words[i + 1]
 

@@ -1,4 +1,4 @@
-"""What a lock is in hardware: one signature, and a file in this folder for each suite that has hardware."""
+"""The lock's signature in hardware. Each suite that has hardware is a file of this folder."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,14 +26,14 @@ class MasterKey(wiring.Signature):
 
 
 def LockSignature(config: Config) -> wiring.Signature:
-    """Locked parameters in, plain parameters out; every parameter section, up to `last`, is locked for itself.
+    """Locked parameters in, plain parameters out. Each parameter section ends with `last` and is locked on its own.
 
     Members:
         key            stable from `start` to the end of a run
         start          pulse: a run begins
-        clear          drop and zeroise what is inside
+        clear          drop and zeroise all contents
         locked, plain  the parameters
-        starved        a locked beat is inside and waits for the key stream
+        starved        a locked beat inside waits for the key stream
     """
     beats = stream.Signature(beat_layout(config.bytes_per_beat))
     return wiring.Signature(
@@ -49,7 +49,7 @@ def LockSignature(config: Config) -> wiring.Signature:
 
 
 def lock_of(config: Config) -> wiring.Component:
-    """The lock of `config.suite`: component `Lock` of the file of this folder that has the suite's name.
+    """The lock of `config.suite`: component `Lock` in this folder's file of the suite's name.
 
     Raises:
         DeeplockError: there is no such file.

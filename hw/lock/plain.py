@@ -11,7 +11,7 @@ __all__ = ["Lock"]
 
 
 class Lock(wiring.Component):
-    """Plain parameters pass as they are. Latency: 0. Throughput: one beat a cycle."""
+    """Passes parameters unchanged. Latency: 0 cycles. Throughput: one beat a cycle."""
 
     def __init__(self, config: Config):
         super().__init__(LockSignature(config))

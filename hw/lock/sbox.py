@@ -18,12 +18,13 @@ STYLES = ("rom", "lut", "composite")
 
 
 class Sbox(wiring.Component):
-    """`lanes` bytes through one S-box, side by side.
+    """Substitutes `lanes` bytes side by side, all by the same S-box.
 
-    Styles: `rom` is block RAM, one for two lanes where it has two ports (ECP5), else one a lane (iCE40); `lut` is a
-    table in LUTs, those of `hw.families` where there are some; both take any 8-bit bijection. `composite` computes inversion in
-    GF((2^4)^2), with the fewest LUTs, and knows only the AES S-box and its inverse. Latency: 1 cycle for `rom` and for
-    each of the `cuts` of `composite`, else 0. Throughput: `lanes` bytes a cycle.
+    Style `rom` is block RAM: one for two lanes if it has two ports (ECP5), else one a lane (iCE40). Style `lut` is a table in
+    LUTs, built by the device family if it has a way of its own (`hw.families`). Both take any 8-bit bijection. Style
+    `composite` computes inversion in GF((2^4)^2), in the fewest LUTs, for the AES S-box and its inverse only.
+
+    Latency: 1 cycle for `rom`, 1 for each of the `cuts` of `composite`, else 0. Throughput: `lanes` bytes a cycle.
 
     Arguments
     ---------
@@ -42,9 +43,9 @@ class Sbox(wiring.Component):
     output : Out(8 * lanes)
         S[byte] of every byte, after `latency` cycles.
     en : In(1)
-        With a latency: input is only taken in cycles in which it is high; in others the output stays.
+        If the latency is not 0: input is taken while it is high, output stays while it is low.
     clear : In(1)
-        The registers of `composite` read 0 in the next cycle. Other styles ignore it.
+        Registers of `composite` read 0 in the next cycle. Other styles ignore it.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class Sbox(wiring.Component):
     Raises
     ------
     ValueError
-        For a style, a number of lanes or a table that is none of these.
+        For an unsupported style, number of lanes or table.
     """
 
     def __init__(self, lanes: int, style: str, table: np.ndarray = SBOX, cuts: Sequence[str] = ()):
@@ -93,7 +94,7 @@ class Sbox(wiring.Component):
             for lane, address in enumerate(inputs):
                 output = blocks.looked_up(m, entries, address)
                 if output is None:
-                    # a memory, to say that it must not become block RAM
+                    # a memory, because only its attribute keeps the table out of block RAM
                     memory = m.submodules[f"table_{lane}"] = Memory(
                         shape=8, depth=256, init=entries, attrs={"rom_style": "logic"}
                     )

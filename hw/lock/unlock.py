@@ -1,4 +1,4 @@
-"""The unlock unit: plain = INV_S[locked] XOR k, on the weights' way into the array."""
+"""The unlock unit: plain = INV_S[locked] XOR k, between loadable port and weight loader."""
 
 import numpy as np
 from amaranth.hdl import Module, Signal
@@ -13,11 +13,12 @@ __all__ = ["UnlockUnit"]
 
 
 class UnlockUnit(wiring.Component):
-    """Unlocks a parameter stream, byte by byte in parallel (Deep-Lock, arXiv 2008.05966).
+    """Unlocks a parameter stream, all bytes of a beat in parallel (Deep-Lock, arXiv 2008.05966).
 
-    Latency 1 cycle, throughput a beat a cycle, whatever the style and the pauses. What is in registers, those of style `rom` in
-    its block RAM, of `composite` in the middle of its S-boxes, is made of public bytes and no secret: plain bytes are in none.
-    The key byte is added behind them, and so each beat of the key stream is taken when its plain beat leaves.
+    Latency: 1 cycle. Throughput: one beat a cycle. Both hold for every style and with any pauses.
+
+    Its registers (for style `rom` in the block RAM, for `composite` inside the S-boxes) depend on public locked bytes only:
+    no register holds a plain byte. The key byte is added after them, so a key stream beat is taken when its plain beat leaves.
 
     Arguments
     ---------
@@ -26,7 +27,7 @@ class UnlockUnit(wiring.Component):
     style : "rom" | "lut" | "composite"
         Of the inverse S-boxes.
     sbox : uint8 [256]
-        The substitution that locked (pymodel.lock.suite.Suite.sbox).
+        The substitution used for locking (pymodel.lock.suite.Suite.sbox).
 
     Members
     -------
@@ -35,14 +36,14 @@ class UnlockUnit(wiring.Component):
         As from hw.lock.key_schedule.KeySchedule.
     plain : Out(stream of beat_layout(bytes_per_beat))
     starved : Out(1)
-        A beat is inside, without its beat of the key stream.
+        A beat inside waits for its beat of the key stream.
     clear : In(1)
-        Drop the beat inside and take none in; registers, but for the block RAM's, read 0 in the next cycle.
+        Drop the beat inside and take none; all registers but the block RAM's read 0 in the next cycle.
 
     Raises
     ------
     ValueError
-        For a number of lanes below one, or a style or an S-box that hw.lock.sbox.Sbox refuses.
+        For fewer than one lane, or a style or S-box that hw.lock.sbox.Sbox refuses.
     """
 
     def __init__(self, bytes_per_beat: int, style: str, sbox: np.ndarray = SBOX):

@@ -1,1 +1,1 @@
-"""What follows the array: pooling and requantisation."""
+"""What follows the array: requantisation, pooling and the ofmap buffer."""

@@ -1,4 +1,4 @@
-"""Ofmap buffer: where results go."""
+"""Ofmap buffer: routes results to the activation memory or the ofmap stream."""
 
 from amaranth import Cat, Module
 from amaranth.lib import stream, wiring
@@ -12,22 +12,22 @@ from deeplock.pymodel.spec.config import Config
 __all__ = ["OFMAP_BEATS", "OfmapBuffer"]
 
 OFMAP_BEATS = 32
-"""Its depth: more than the results that can be on their way through array and post-processor."""
+"""Depth of the buffer: more than the results that can be in flight in array and post-processor."""
 
 
 class OfmapBuffer(wiring.Component):
-    """Passes a layer's results on to the activation memory or, `to_stream`, keeps them for the ofmap stream.
+    """Passes a layer's results to the activation memory or, with `to_stream`, buffers them for the ofmap stream.
 
-    Latency: 0 cycles to the activation memory, 2 to the stream. Throughput: one result a cycle; that there is room for it is up
-    to the issue stage.
+    Latency: 0 cycles to the activation memory, 2 to the stream. Throughput: one result a cycle; the issue stage ensures that
+    there is room.
 
     Members:
         results     from the post-processor
-        to_stream   of the layer that runs: its results are the ofmap
-        last_layer  of the layer that runs: its last result ends the packet
-        words       into the activation memory, always ready
+        to_stream   the running layer's results are the ofmap
+        last_layer  the running layer's last result ends the packet
+        words       writes to the activation memory, which is always ready
         ofmap       the ofmap stream
-        level       beats inside
+        level       beats in the buffer
     """
 
     def __init__(self, config: Config):

@@ -1,4 +1,4 @@
-"""Post-processing: requantise, max-pool and address the accumulators that leave the array."""
+"""Post-processing: requantises and max-pools the accumulators that leave the array, and addresses the results."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
@@ -16,8 +16,8 @@ __all__ = ["EntryWrite", "PostProcessor", "result_layout"]
 
 
 def EntryWrite(config: Config) -> wiring.Signature:
-    """Writes requantise entries of a column group: the bias of the lanes in `biases`, multiplier and shift of those in
-    `scales`. `address`: chunk, and bank in the highest bit. `done`: pulse, a group has left and its entries are free."""
+    """Writes requantise entries of a column group. `biases` selects the lanes whose bias is written, `scales` those whose
+    multiplier and shift are. `address`: chunk, and bank in the highest bit. `done`: pulse, a group's entries are free."""
     return wiring.Signature(
         {
             "biases": Out(config.lanes),
@@ -30,8 +30,8 @@ def EntryWrite(config: Config) -> wiring.Signature:
 
 
 def result_layout(config: Config) -> data.StructLayout:
-    """One chunk: `data`, its `word` and `chunk` (position in the word) in the activation memory, `keep` for the valid bytes,
-    `last` for the last one of the layer."""
+    """One chunk of results: `data`; its `word`, and its position `chunk` therein, in the activation memory; `keep` marks the
+    valid bytes, `last` the layer's last chunk."""
     return data.StructLayout(
         {
             "data": data.ArrayLayout(signed(8), config.lanes),
@@ -44,18 +44,18 @@ def result_layout(config: Config) -> data.StructLayout:
 
 
 class PostProcessor(wiring.Component):
-    """Takes the totals of one pixel, `lanes` channels (a chunk) at a time, through requantise and max-pool.
+    """Requantises and max-pools the totals of one pixel, a chunk of `lanes` channels at a time.
 
-    Pooling keeps the running maximum of a window, whose pixels come one after another. Two banks of entries take turns, one
-    per column group, so that the next group's arrive while this one's are in use.
+    Pooling keeps the running maximum of a window, whose pixels come one after another. Column groups use two banks of entries
+    in turn: the next group's entries arrive while this group's are in use.
 
     Throughput: one chunk a step of `multiplier_cycles` cycles, so cols / lanes * multiplier_cycles cycles a pixel; pixels must
-    not come closer. Latency: `latency` cycles from a window's last pixel to its first result, and up to
-    multiplier_cycles - 1 more: steps begin at multiples of multiplier_cycles after reset.
+    not come closer. Latency: `latency` cycles from a window's last pixel to its first result, plus up to
+    multiplier_cycles - 1, because steps begin at multiples of multiplier_cycles after reset.
 
     Members:
-        entries   written by the weight loader, with `config.pipeline_registers` a cycle later; a group's first pixel must not
-                  come in the cycle after its last entry
+        entries   written by the weight loader, with `config.pipeline_registers` one cycle later; a group's first pixel must
+                  not come in the cycle after its last entry
         layer     `start` in the first cycle of its fields
         totals    finished accumulators of one pixel
         results   chunk by chunk
@@ -100,12 +100,12 @@ class PostProcessor(wiring.Component):
         m.d.comb += [next_tag.eq(Mux(comes, self.totals.payload.tag, tag)), next_busy.eq(comes | (busy & ~ends))]
         m.d.sync += [tag.eq(next_tag), busy.eq(next_busy)]
 
-        # The entry of a chunk is read in the cycle before the lanes take it. Entries of the bank in use are not written, and
-        # what is read before they are is read again. Each lane has its address from a register.
+        # A chunk's entry is read in the cycle before the lanes take it. The bank in use is not written, and an entry that was
+        # read before it was written is read again. Each lane has its own address register.
         next_chunk, next_bank = Signal.like(chunk), Signal()
         m.d.comb += [next_chunk.eq(chunk + take), next_bank.eq(bank ^ (ends & tag.pixel_last))]
         m.d.sync += [chunk.eq(next_chunk), bank.eq(next_bank)]
-        # in its last chunk, and while not `busy`, it waits for the next pixel's; what there is without one does not matter
+        # in the last chunk, and while not `busy`, it takes the next pixel's totals; without a next pixel nothing uses them
         for first in range(0, cols, SPAN):
             span, totals = range(first, min(first + SPAN, cols)), self.totals.payload.columns
             with m.If(~busy | advance):
@@ -120,7 +120,7 @@ class PostProcessor(wiring.Component):
         next_address = Cat((next_chunk + will_take)[: len(chunk)], next_bank ^ will_end)
         entry = entry_layout(config.sum_bits)
         in_blocks = blocks_of(platform).multiply_for(config)
-        # two cycles later at each lane, before the layer's first word: the lanes may be far away
+        # registered twice, because the lanes may be far away; it still arrives before the layer's first word
         is_narrow = Signal(reset_less=True)
         m.d.sync += is_narrow.eq(self.layer.fields.narrow)
         requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
@@ -164,11 +164,11 @@ class PostProcessor(wiring.Component):
         return m
 
     def _pool_and_write(self, m: Module, requantisers: list[Requantiser], valid: Signal, tag) -> None:
-        """With `valid` the lanes give a chunk of a pixel with `tag`."""
+        """Pool and address the chunk that the lanes deliver with `valid`, of the pixel with `tag`."""
         config, chunks = self._config, self._chunks
         cols, lanes, per_word = config.cols, config.lanes, config.rows // config.lanes
 
-        # the last `chunks` chunks, first the one in `out`: the maximum of the window so far is the floor of the next
+        # the last `chunks` chunks, newest first: the window's maximum so far is the floor of the next pixel
         results = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
         inside = Signal()  # not the first pixel of its window
         for lane, requantiser in enumerate(requantisers):
@@ -177,7 +177,7 @@ class PostProcessor(wiring.Component):
         with m.If(valid):
             m.d.sync += results.eq(Cat((requantiser.out for requantiser in requantisers), results))
 
-        position = Signal(range(chunks), init=chunks - 1)  # of the chunk in `out`
+        position = Signal(range(chunks), init=chunks - 1)  # of the chunk in results[0]
         chunk = Signal.like(position)
         ends = valid & (chunk == chunks - 1)
         leaves = ends & tag.pixel_last
@@ -188,7 +188,7 @@ class PostProcessor(wiring.Component):
         with m.If(ends):
             m.d.sync += inside.eq(~tag.window_last)
 
-        # addresses move on in the cycle after, when `out` has used them
+        # addresses move on one cycle later, when results[0] has used them
         pixel_word = Signal.like(self.results.payload.word)
         group_word = Signal(range(cols // config.rows << 8))  # there are less than 256 groups
         restart = self.layer.start | self.entries.done

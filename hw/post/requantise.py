@@ -13,39 +13,39 @@ _MULTIPLIER_BITS = 16
 
 
 def _differs(bits: Value, sign: Value) -> Value:
-    """Which bits are not a copy of the sign; one for each group of three, which is one LUT4."""
+    """Whether bits differ from the sign: one flag, and one LUT4, for each group of three."""
     groups = [bits[start : start + 3] for start in range(0, len(bits), 3)]
     return Cat(group != sign.replicate(len(group)) for group in groups)
 
 
 def _any(parts: list[Value], index: Value) -> Value:
-    """Whether a flag is up that counts: those of parts[i] count for an index up to i."""
+    """Whether any flag that counts is set; those of parts[i] count if index <= i."""
     return Cat((index <= most) & part.any() for most, part in enumerate(parts)).any()
 
 
 def steps_of(multiplier_cycles: int) -> int:
-    """Latency of a Requantiser."""
+    """Latency of a Requantiser, in steps."""
     return 5 if multiplier_cycles == 1 else 3
 
 
 class Requantiser(wiring.Component):
     """q = clamp((((accumulator + bias) * m + (1 << (s - 1))) >> s) + zero_point, floor, hi); m = 2**15 + entry.multiplier.
 
-    The sum wraps to `sum_bits` bits, or to 24 with `narrow`. Any s in 1..64 is exact; the compiler makes 1..47.
+    The sum wraps to `sum_bits` bits, or to 24 with `narrow`. Any s in 1..64 is exact; the compiler uses 1..47.
 
-    It works in steps of `multiplier_cycles` cycles: 1 multiplies with `*`, for devices with multipliers; 2, 4, 8 and 16 take 8,
-    4, 2 and 1 bits of the multiplier a cycle, with an adder of sum_bits + 1 bits for each. No register has a reset: whoever
-    feeds it knows which results count.
+    It works in steps of `multiplier_cycles` cycles. 1 multiplies with `*`, for devices with multipliers. 2, 4, 8 and 16 take 8,
+    4, 2 and 1 bits of the multiplier a cycle, each with an adder of sum_bits + 1 bits. Registers have no reset: its user knows
+    which results are valid.
 
-    Latency: `steps` steps to `out`, 5 with one cycle and 3 with more. Throughput: one value a step; it cannot be stalled.
+    Latency: `steps` steps to `out`, 5 of one cycle or 3 of more. Throughput: one value a step; it cannot be stalled.
 
-    in_blocks   as of hw.array.multiplier.Multiplier
+    in_blocks   as in hw.array.multiplier.Multiplier
 
     Members:
-        advance             in the last cycle of each step, that is every `multiplier_cycles`-th cycle
+        advance             high in the last cycle of each step, every `multiplier_cycles`-th cycle
         accumulator, entry  what is requantised and how, taken with `advance`
-        narrow, zero_point, hi   of the layer: constant while its values are inside; with 24 sum_bits `narrow` has no effect
-        floor               of the value at `out`: the layer's least result, or the largest of its pooling window so far
+        narrow, zero_point, hi   of the layer: constant while its values are inside; `narrow` has no effect if sum_bits is 24
+        floor               lower bound of `out`: the layer's least result, or the maximum of the pooling window so far
         out                 int8, combinational from `floor` and `hi`
     """
 
@@ -76,11 +76,10 @@ class Requantiser(wiring.Component):
         multiply = self._multiply if self._cycles == 1 else self._multiply_in_cycles
         product, sign, shift = multiply(m, added)
 
-        # From here on a bit says whether it differs from the sign, so that shifts bring zeros in. iCE40's flip-flops make
-        # them by their reset, if there is no other: `coarse` has none. Of product >> (s - 1) nine bits are enough: beyond
-        # them, half of it is beyond -256..255, and so with any zero point beyond int8. Shifts by 16 come first, then by 4,
-        # then by 1. What the first one loses is looked at in two halves, three bits and the sign in one LUT4, so that little
-        # follows the multiplier.
+        # From here on each bit is XORed with the sign, so that shifts bring in zeros. iCE40's flip-flops make these with their
+        # reset, which `coarse` leaves free. Nine bits of product >> (s - 1) are enough: a larger value, halved, is outside
+        # -256..255, and with any zero point outside int8. Shifts go by 16, then by 4, then by 1. The bits that the first one
+        # drops are tested in two halves, three and the sign to a LUT4, so that little logic follows the multiplier.
         coarse, negative, rest = Signal(24, reset_less=True), Signal(reset_less=True), Signal.like(shift)
         zero_point = Signal(8, reset_less=True)
         parts = [_differs(part, sign) for part in (product[24:40], product[40:])]
@@ -99,15 +98,15 @@ class Requantiser(wiring.Component):
             | _any([middle[at] for at in (9, 10, 11)], rest[:2])
         )
 
-        if self._cycles > 1:  # a register on the way: what it is made of stays for the cycles of a step
+        if self._cycles > 1:  # a register on the way: its inputs are stable for the cycles of a step
             low_kept, too_large_kept = Signal(9, reset_less=True), Signal(reset_less=True)
             m.d.sync += [low_kept.eq(low), too_large_kept.eq(too_large)]
             low, too_large = low_kept, too_large_kept
 
-        # (low + 1) >> 1 is half of it, rounded, whatever the sign
+        # (low + 1) >> 1 is half of it, rounded, for either sign
         placed = Signal(signed(10))
         m.d.comb += placed.eq((low + Cat(Const(1), zero_point).as_signed()) >> 1)
-        inverted = Signal(signed(8), reset_less=True)  # what it is in int8, inverted: so additions compare it
+        inverted = Signal(signed(8), reset_less=True)  # the int8 value, inverted: so comparisons are additions
         beyond, below = Signal(reset_less=True), Signal(reset_less=True)
         with m.If(self.advance):
             m.d.sync += [
@@ -126,7 +125,7 @@ class Requantiser(wiring.Component):
         return m
 
     def _multiply(self, m: Module, added: Value) -> tuple[Value, Value, Value]:
-        """The product in a register, its sign and its shift. Its halves come first, one DSP block each."""
+        """The registered product, its sign and its shift. The product is the sum of two, one DSP block each."""
         halves = Cat(added[:16], 0), added[16:]
         factor = Cat(self.entry.multiplier, 1, 0)
         products = []
@@ -150,7 +149,7 @@ class Requantiser(wiring.Component):
         with m.If(self.advance):
             m.d.sync += [total.eq(added), shift.eq(self.entry.shift_1)]
         high = Signal(signed(self._sum_bits), reset_less=True)
-        # from below the rest of the multiplier leaves, from above the product enters
+        # the rest of the multiplier leaves at the bottom, the product enters at the top
         low = Signal(_MULTIPLIER_BITS, reset_less=True)
         bits, rest = [], high
         rows = _MULTIPLIER_BITS // self._cycles

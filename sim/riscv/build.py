@@ -1,4 +1,4 @@
-"""Builds what the software baseline runs on: the cores under Verilator, and the C for them and for the host; each once."""
+"""Builds the software baseline: the cores under Verilator, and the C programs for them and for the host; each once."""
 
 import importlib.util
 import os
@@ -26,7 +26,7 @@ _C_FLAGS = ["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Werror"]
 
 
 def _kept(name: str, facts: Sequence[object], files: Sequence[Path], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills, made once for these facts and files."""
+    """The folder that `make` fills, once for these facts and files."""
 
     def make_in(folder: Path) -> None:
         folder.mkdir()
@@ -47,13 +47,13 @@ def _c_files() -> list[Path]:
 
 
 def check_compiler() -> None:
-    """Raise DeeplockError where there is no compiler for RISC-V."""
+    """Raise DeeplockError if there is no compiler for RISC-V."""
     if importlib.util.find_spec("ziglang") is None:
         raise DeeplockError("no compiler for RISC-V: install the Python package ziglang")
 
 
 def build_core(name: str) -> Path:
-    """The program that simulates a core: see harness.cpp. DeeplockError where something it needs is missing."""
+    """The program that simulates a core, see harness.cpp. DeeplockError if something that it needs is missing."""
     check_simulator("native")
     core = CORES[name]
     source = packaged_verilog(core)
@@ -86,7 +86,7 @@ def build_core(name: str) -> Path:
 
 
 def _segments(elf: bytes) -> bytes:
-    """What an ELF file for RV32 loads: one stretch of bytes from `START` on."""
+    """The bytes that an ELF file for RV32 loads, from `START` on."""
     (table,) = struct.unpack_from("<I", elf, 28)
     size, count = struct.unpack_from("<HH", elf, 42)
     image = bytearray()

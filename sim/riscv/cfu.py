@@ -16,14 +16,14 @@ _KEY_WORDS = 4
 class Cfu(wiring.Component):
     """Two instructions, opcode custom-0: funct3 0 unlocks the next four bytes of the stream, funct3 1 shifts a key word in.
 
-    The fourth key word (AES-128) starts the key stream at byte 0. Nothing gives the key or the key stream back.
+    The fourth key word (AES-128) starts the key stream at byte 0. Neither key nor key stream can be read back.
 
     Latency: the response is valid in the cycle after the command. Throughput: an instruction a cycle.
 
     Arguments
     ---------
     style : "lut" | "composite"
-        Of the S-boxes; a block RAM's output would come a cycle later.
+        Of the S-boxes; "rom" would give its output a cycle later.
 
     Members
     -------

@@ -1,4 +1,4 @@
-"""The cores of the software baseline: which there are, and their Verilog, that of our custom function unit among it."""
+"""The cores of the software baseline and their Verilog, with that of our custom function unit."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ _HERE = Path(__file__).parent
 class Core:
     """A processor core.
 
-    package  Python package that brings its Verilog, with the file's name in that package
+    package  Python package with its Verilog; `file` is the file's name there
     top      Verilog around it, in this folder: modules `processor` and, with a memory, `soc`
-    csr      its own cycle counter
-    cpu      what the compiler schedules for
-    traps    it has the CSRs that say where to
-    cfu      with our unlock unit as a custom function unit; `top` is told by the macro CFU
+    csr      CSR of its own cycle counter
+    cpu      CPU that the compiler schedules for
+    traps    it has the CSRs of the trap vector
+    cfu      with our unlock unit as a custom function unit; defines the macro CFU for `top`
     """
 
     package: str
@@ -43,7 +43,7 @@ CORES = {
 
 
 def packaged_verilog(core: Core) -> Path:
-    """The Verilog that its package brings; DeeplockError where that is not installed."""
+    """The core's Verilog in its package; DeeplockError if that is not installed."""
     spec = importlib.util.find_spec(core.package)
     places = list(spec.submodule_search_locations or ()) if spec else []
     path = Path(places[0]) / "verilog" / core.file if places else None
@@ -53,9 +53,9 @@ def packaged_verilog(core: Core) -> Path:
 
 
 def core_verilog(core: Core, folder: Path) -> list[Path]:
-    """The files of a core, of what is around it and of its custom function unit, which is written to `folder`.
+    """The files of a core, of the Verilog around it and of its custom function unit, which is written to `folder`.
 
-    Simulation (build.py) and synthesis (fpga/flow/riscv.py) take the same. Raises DeeplockError as `packaged_verilog`.
+    Simulation (build.py) and synthesis (fpga/flow/riscv.py) use the same. Raises DeeplockError as `packaged_verilog`.
     """
     files = [_HERE / core.top, packaged_verilog(core)]
     if core.cfu:

@@ -129,7 +129,7 @@ static INLINE void start(const struct block *block, int32_t *sums, int pixels) {
 
 static INLINE int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
 
-// Modulo 2^24 for a narrow layer. It comes before a maximum, which after it may be taken before requantising: that is monotone.
+// Wraps to 24 bits for a narrow layer, before any maximum. Requantising is monotone, so the maximum may be taken before it.
 static INLINE void wrap(const struct block *block, int32_t *sums, int count) {
     if (__builtin_expect(block->wrap != 0, 0))
         for (int i = 0; i < count; ++i) sums[i] = (int32_t)((uint32_t)sums[i] << block->wrap) >> block->wrap;
@@ -205,7 +205,7 @@ static INLINE const int8_t *accumulate(const int8_t *w, const int8_t *a, uint32_
     return a;
 }
 
-// One output pixel: weights are used once, so a piece of them at a time will do.
+// One output pixel: weights are used once, so they are unlocked a piece at a time.
 static NOINLINE void connect(
     const struct layer *layer, const struct block *block, struct parameters *parameters, const int8_t *from) {
     int32_t sums[CHANNELS];
@@ -286,7 +286,7 @@ static void add(const struct layer *layer, uint8_t *arena) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-// One inference; gives the cycles that unlocking took beforehand.
+// One inference; returns the cycles that unlocking took before it.
 NOINLINE uint32_t infer(uint8_t *arena, uint32_t *layer_cycles) {
     const struct job *job = (const struct job *)arena;
     struct parameters parameters = {.next = (const uint32_t *)(arena + job->parameters)};

@@ -29,7 +29,7 @@ __attribute__((used, noreturn, aligned(4))) void trap_of_program(void) {
     for (;;) continue;
 }
 
-// The compiler makes calls of these from loops and structures.
+// The compiler turns loops and structure copies into calls of these.
 void *memcpy(void *to, const void *from, unsigned long size) {
     uint8_t *a = to;
     const uint8_t *b = from;

@@ -1,4 +1,4 @@
-// Runs a core until it ends: soc MEMORY LATENCY MOST_CYCLES. MEMORY, its first words, is rewritten with what they are then.
+// Runs a core until it ends: soc MEMORY LATENCY MOST_CYCLES. MEMORY holds its first words, before and after.
 // Exit code 1 and a line on stderr if it traps or does not end in time.
 
 #include <cstdint>

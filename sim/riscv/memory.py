@@ -1,7 +1,7 @@
-"""What the software runs on: a network as a layer table and a parameter stream in the order that is best for a processor.
+"""The software's memory: a network as a layer table and a parameter stream in the best order for a processor.
 
-The stream holds, for each block of `CHANNELS` output channels of a layer, the accelerator's entries and the weights, the
-block's channels side by side: [kernel row, column, input channel, channel]. Channels that do not exist are random.
+The stream holds, for each block of `CHANNELS` output channels of a layer, the accelerator's entries, then the weights as
+[kernel row, column, input channel, channel]. Channels beyond the layer's last are random.
 """
 
 import struct
@@ -28,7 +28,7 @@ __all__ = ["ARENA", "VARIANTS", "Arena", "Results", "arena_of", "layout_header",
 
 CHANNELS = 4
 ARENA = 0x10000
-"""Where the job lies in a core's memory: program and stack below, all else from here on."""
+"""Address of the job in a core's memory. Program and stack are below, all else from here on."""
 
 VARIANTS = ("plain", "unlock-all", "fused")
 """plain: not locked; unlock-all: the whole stream unlocked into memory, then inference; fused: unlocked piece by piece."""
@@ -45,7 +45,7 @@ _JOB = (
     "parameters", "parameter_bytes", "unlocked", "scratch", "results",
 )  # fmt: skip
 _STEP = 16  # bytes of a step of the key schedule
-_PIECE = 256  # bytes of a dense layer's weights that are unlocked at a time: PIECE in engine.c
+_PIECE = 256  # bytes of a dense layer's weights unlocked at a time: PIECE in engine.c
 
 
 def layout_header() -> str:
@@ -79,12 +79,12 @@ def low_memory(program: bytes, start: int) -> bytes:
 
 @dataclass(frozen=True)
 class Results:
-    """What a job left in the arena. Cycles are 0 on a host.
+    """Results of a job, read from the arena. Cycles are 0 on a host.
 
     ofmaps         int8 [n, height, width, channels]
     cycles         of each inference, by the memory-mapped counter
     second_cycles  the same by the core's own counter
-    unlocking      cycles before the first layer in which the whole stream was unlocked, of the last inference
+    unlocking      cycles that unlocking the whole stream took before the first layer, of the last inference
     layers         cycles of each layer of the last inference, by name
     """
 
@@ -97,11 +97,11 @@ class Results:
 
 @dataclass(frozen=True, eq=False)
 class Arena:
-    """A job: its bytes, and where its results will be.
+    """A job: its bytes, and the offsets of its results.
 
     parameter_bytes  of the stream
-    work             multiplications and parameter bytes of all inferences
-    scratch_bytes    that hold unlocked parameters at a time, of variant fused
+    work             multiplications plus parameter bytes of all inferences
+    scratch_bytes    of the buffer for unlocked parameters, in variant fused
     """
 
     data: bytes
@@ -144,13 +144,13 @@ def _scaled(layer: AveragePool | Add) -> dict[str, int]:
 
 
 class _Space:
-    """Hands out places in the arena."""
+    """Allocates space in the arena."""
 
     def __init__(self, used: int) -> None:
         self.end = used
 
     def take(self, size: int, place: int | None = None) -> int:
-        """`size` bytes from a multiple of 32 on, or where the address modulo 4096 is `place`."""
+        """`size` bytes at a multiple of 32, or where the address modulo 4096 is `place`."""
         start = -(-self.end // 32) * 32
         if place is not None:
             start += (place - (ARENA + start)) % 4096
@@ -159,7 +159,7 @@ class _Space:
 
 
 def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, int]]], dict[str, int]]:
-    """Rows of the layer table with the names of the layers that they belong to, and where every tensor lies."""
+    """Rows of the layer table, each with its layer's name, and the offset of every tensor."""
     shapes = output_shapes(network)
     place = {"input": space.take(int(np.prod(network.input_shape)))}
     readers = [name for layer in network.layers for name in layer.sources]
@@ -172,7 +172,7 @@ def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, i
         if isinstance(layer, Conv):
             after = layers[0] if layers else None
             pool = isinstance(after, MaxPool) and (after.source, after.kernel, after.stride) == (name, 2, 2)
-            if pool and readers.count(name) == 1:  # the convolution ends in the pooling
+            if pool and readers.count(name) == 1:  # the pooling is fused into the convolution
                 after_name = layers.pop(0).name
                 shapes[name] = shapes[after_name]
                 place[after_name] = place[name] = space.take(int(np.prod(shapes[name])))
@@ -190,7 +190,7 @@ def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, i
 
 
 def _pad(layer: Conv, shape: Shape, source: int, space: _Space) -> tuple[dict[str, int], int, tuple[int, int]]:
-    """A row that copies the ifmap into a frame of its zero point, where that is, and its height and width."""
+    """A row that pads the ifmap with its zero point; the padded ifmap's offset; its height and width."""
     height, width, channels = shape
     top, left, bottom, right = layer.padding
     tall, wide = height + top + bottom, width + left + right
@@ -206,7 +206,7 @@ def _pad(layer: Conv, shape: Shape, source: int, space: _Space) -> tuple[dict[st
 
 @singledispatch
 def _row(layer: Layer, shape: Shape, out: Shape) -> dict[str, int]:
-    """A layer's row of the table, but for where its tensors lie, given the shapes of what it reads and writes."""
+    """A layer's row of the table, without its tensors' offsets, from the shapes of its input and output."""
     raise DeeplockError(f"layer {layer.name}: the software has no operator {layer.kind}")
 
 
@@ -246,7 +246,7 @@ def _windows(kernel: tuple[int, int], stride: int, shape: Shape, out: Shape) -> 
 
 
 def _scratch_bytes(rows: Sequence[dict[str, int]]) -> int:
-    """The most unlocked bytes at a time: the weights of four channels of a convolution, or a piece of a dense layer."""
+    """Most bytes unlocked at a time: the weights of four channels of a convolution, or a piece of a dense layer."""
     largest = _PIECE
     for row in rows:
         if row["kind"] == _KINDS.index("WEIGHTED") and (row["pool"] or row["out_h"] * row["out_w"] > 1):
@@ -260,8 +260,8 @@ def arena_of(
     """The job of running a network on int8 ifmaps [n, height, width, channels].
 
     key     16 bytes; it locks the stream, unless the variant is plain
-    seed    of the bytes that the network leaves open
-    flip    a byte of the stream whose bits are inverted, to see that this is noticed
+    seed    of the bytes that the network does not define
+    flip    number of a byte of the stream to invert, to test that this is noticed
     """
     if variant not in VARIANTS:
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, not {variant}")
@@ -297,7 +297,7 @@ def arena_of(
         "parameters": space.take(len(stream)),
         "parameter_bytes": len(stream),
         "unlocked": space.take(len(stream) if variant == "unlock-all" else 0),
-        "scratch": space.take(scratch_bytes, _INV_SBOX + 256),  # where the S-boxes do not lie in the cache
+        "scratch": space.take(scratch_bytes, _INV_SBOX + 256),  # cache lines that the S-boxes do not use
         "results": space.take(4 * (3 * len(ifmaps) + len(rows))),
     }
     data = bytearray(space.take(0))

@@ -1,6 +1,6 @@
 // PicoRV32 in its fastest form (multiplier in one step, barrel shifter, two-port registers), and a memory.
 //
-// `processor` is what an FPGA would need, and what fpga/flow/riscv.py synthesises.
+// `processor` is the part that an FPGA needs and that fpga/flow/riscv.py synthesises.
 module processor (
     input clk,
     input reset,

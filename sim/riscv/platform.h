@@ -1,4 +1,4 @@
-// What engine.c asks of a platform.
+// What engine.c needs from a platform.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-"""PyTorch on this machine, with and without unlocking before each inference, as the papers timed it (Deep-Lock, figure 1b)."""
+"""Times PyTorch on this machine, with and without unlocking before each inference, as the paper did (Deep-Lock, figure 1b)."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _SECONDS, _LEAST = 1.0, 3
 
 @dataclass(frozen=True)
 class Timing:
-    """Nanoseconds of the fastest inference of each kind, bytes that were unlocked, and the outputs of the unlocked network."""
+    """Nanoseconds of the fastest inference, plain and locked; bytes unlocked; outputs of the unlocked network, and expected."""
 
     plain: float
     locked: float
@@ -32,7 +32,7 @@ class Timing:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One core, as the C has: waking others up takes longer than such networks do."""
+    """Use one core, as the C does: waking others takes longer than such networks do."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -43,7 +43,7 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def _fastest(function: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
-    """Nanoseconds of the fastest call of about a second's, after one that does not count, and what the last gave."""
+    """Nanoseconds of the fastest call in about a second, after an uncounted first one; and the last call's result."""
     result, best, begin, count = function(), float("inf"), time.monotonic(), 0
     while count < _LEAST or time.monotonic() - begin < _SECONDS:
         start = time.perf_counter_ns()
@@ -67,7 +67,7 @@ def _unlocked_network(network: Network, locked: np.ndarray, key: bytes) -> Netwo
 
 
 def time_int8(network: Network, ifmap: np.ndarray, key: bytes, expected: np.ndarray) -> Timing:
-    """The quantised network by the reference on one ifmap [1, height, width, channels]; unlocks weights and biases."""
+    """Times the quantised network in the reference on one ifmap [1, height, width, channels]; unlocks weights and biases."""
     last = network.layers[-1].name
     parts = [
         part.tobytes() if part.dtype == np.int8 else part.astype("<i4").tobytes()
@@ -82,7 +82,7 @@ def time_int8(network: Network, ifmap: np.ndarray, key: bytes, expected: np.ndar
 
 
 def time_float(name: str, key: bytes) -> Timing:
-    """The float32 network of that name, with random weights: time does not hang on them. Unlocks all parameters."""
+    """Times the float32 network of that name with random weights, which do not affect time. Unlocks all parameters."""
     torch.manual_seed(0)
     module = networks.build(name).eval()
     height, width, channels = networks.input_shape_of(name)

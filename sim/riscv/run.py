@@ -14,16 +14,16 @@ from deeplock.sim.riscv.memory import ARENA, Arena, Results, low_memory
 __all__ = ["LATENCIES", "HostRun", "run_on_core", "run_on_host"]
 
 LATENCIES = {"ideal": 0, "slow": 20}
-"""Memories by name: cycles until the first word of a read comes. Then a word a cycle; writes are posted."""
+"""Memories by name: cycles until a read's first word; then a word a cycle. Writes are posted."""
 
-_SLOWEST = 2000  # cycles for a multiplication or a parameter byte, which no core comes near
+_SLOWEST = 2000  # cycles per multiplication or parameter byte, far more than any core takes
 _SPARE = 1_000_000
 
 
 def run_on_core(core: str, arena: Arena, memory: str = "ideal") -> Results:
     """Simulate a job on a core (see CORES) from reset, caches empty.
 
-    Raises DeeplockError where a program is missing, SimulationError where the core does not end.
+    Raises DeeplockError if a program is missing, SimulationError if the core does not finish.
     """
     if core not in CORES:
         raise ValueError(f"core must be one of {', '.join(CORES)}, not {core}")
@@ -40,7 +40,7 @@ def run_on_core(core: str, arena: Arena, memory: str = "ideal") -> Results:
 
 @dataclass(frozen=True)
 class HostRun:
-    """results: their cycles are 0; nanoseconds: of the fastest run of the job; instructions: of one, None without valgrind."""
+    """results: with 0 cycles; nanoseconds: of the fastest run of the job; instructions: of one run, None if not counted."""
 
     results: Results
     nanoseconds: float
@@ -48,7 +48,7 @@ class HostRun:
 
 
 def run_on_host(arena: Arena, repeats: int = 1, count: bool = False) -> HostRun:
-    """Run a job on this machine, `repeats` times, and if asked once under callgrind, which counts instructions."""
+    """Run a job on this machine, `repeats` times, and once more under callgrind if `count`, to count instructions."""
     program = build_host()
     with tempfile.TemporaryDirectory(prefix="deeplock-host-") as name:
         path = Path(name) / "arena"

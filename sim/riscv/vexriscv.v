@@ -1,7 +1,7 @@
 // VexRiscv (Wishbone, caches of 4 KB), and a memory for its instructions and data. With CFU defined, the core with a custom
 // function unit's port and our unit behind it.
 //
-// `processor` is what an FPGA would need, and what fpga/flow/riscv.py synthesises: nothing interrupts it.
+// `processor` is the part that an FPGA needs and that fpga/flow/riscv.py synthesises, without interrupts.
 module processor (
     input clk,
     input reset,

@@ -1,4 +1,4 @@
-"""One file a device family: its devices and all that the flow knows of its tools. A new file here is found by itself."""
+"""One file a device family: its devices and all that the flow knows of its tools. New files are found automatically."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -18,7 +18,7 @@ DEVICES: dict[str, Device] = {device.name: device for family in FAMILIES.values(
 
 
 def find_family(name: str) -> Family:
-    """The family of that name, a device's `family`; DeeplockError if there is none."""
+    """The family of that name (Device.family); DeeplockError if there is none."""
     if name not in FAMILIES:
         raise DeeplockError(f"family must be {', '.join(FAMILIES)}, not {name}")
     return FAMILIES[name]

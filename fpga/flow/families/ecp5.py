@@ -34,10 +34,10 @@ FAMILY = Family(
     },
     dsp="MULT18X18D",
     nextpnr="nextpnr-ecp5",
-    # router1 takes several times as long; the placer heap left wires of 258,000 at 8x16, static of 199,000
+    # router1 takes several times as long; at 8x16 placer heap gave a wire length of 258,000, static 199,000
     options=("--placer", "static", "--router", "router2"),
     anywhere=("--lpf-allow-unconstrained",),
-    # from some pins the clock finds no way to the global nets
+    # from some pins the clock cannot reach the global nets
     anywhere_pins='LOCATE COMP "clk" SITE "G2";\n',
     constraints=("lpf", "--lpf"),
     configuration=("textcfg", "--textcfg"),

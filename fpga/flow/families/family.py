@@ -1,4 +1,4 @@
-"""What the flow has to know of a device, and of its family."""
+"""What the flow must know about a device and its family."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ class Device:
     """One FPGA in one package and speed grade.
 
     name, family  family is a file of fpga.flow.families
-    device        what Amaranth's platforms call it; hw.families asks for that
-    synthesis     Yosys's command for it
+    device        its name in Amaranth's platforms and in hw.families
+    synthesis     Yosys command for it
     part          nextpnr's options for it
-    mhz           clock that synthesis and place and route aim at; they trade area for delay up to there, no further
-    infers_dsp    that command makes DSP blocks of multipliers
-    capacity      what there is: "lut4" (as many flip-flops), "bram" of 4 kbit (iCE40) or 18 kbit (ECP5), "dsp", and
-                  "spram" of 256 kbit
+    mhz           target clock: synthesis, place and route trade area for delay only up to it
+    infers_dsp    `synthesis` maps multipliers to DSP blocks
+    capacity      number of "lut4" (and as many flip-flops), "bram" of 4 kbit (iCE40) or 18 kbit (ECP5), "dsp", and "spram"
+                  of 256 kbit
     """
 
     name: str
@@ -35,20 +35,20 @@ class Device:
 class Family:
     """A family's devices, and its cells, files and programs.
 
-    devices        that can be synthesised for
-    package        Python package that brings nextpnr and packer
+    devices        devices that can be targets
+    package        Python package with nextpnr and packer
     cells          resources (fpga.flow.netlist.RESOURCES) of each type of cell in a netlist
-    dsp            the type of cell that a multiplier of up to 18x18 bits becomes
+    dsp            type of the DSP cell
     nextpnr        program
-    options        of nextpnr for every design
-    anywhere       of nextpnr, for a design whose pins may lie anywhere,
-    anywhere_pins  and constraints that it needs all the same
-    constraints    suffix of the file that says where pins lie, and nextpnr's option for it
+    options        nextpnr's options for every design
+    anywhere       nextpnr's options for a design without pin constraints
+    anywhere_pins  the constraints that even such a design needs
+    constraints    suffix of the file of pin constraints, and nextpnr's option for it
     configuration  the same of the file that nextpnr makes for the packer
     pack           packer and its arguments; {configuration} and {bitstream} stand for files
     bitstream      suffix of a bitstream
-    preamble       begins the commands of a bitstream, behind a comment
-    check_pins     takes nextpnr's report of a design on pins and a clock in MHz; DeeplockError for what nextpnr lets pass
+    preamble       begins the commands of a bitstream, after a comment
+    check_pins     takes nextpnr's report of a design on pins, and a clock in MHz; DeeplockError for faults that nextpnr accepts
     """
 
     devices: tuple[Device, ...]

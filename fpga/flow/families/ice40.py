@@ -8,17 +8,17 @@ from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["FAMILY"]
 
-# Without -dsp: its blocks are the array's, which takes them by itself. The eight cells of a tile share a clock enable: one of
-# fewer registers becomes a LUT in front of each, where there is one anyway. With all of them nextpnr found no legal place for
+# Without -dsp: all DSP blocks are for the array, which instantiates them. The eight cells of a tile share a clock enable, so an
+# enable of fewer registers becomes logic in the LUTs in front of them. With all enables kept, nextpnr found no legal place for
 # iCESugar's cells with four seeds in five
 _SYNTHESIS = "synth_ice40 -dffe_min_ce_use 8 -device"
 
 _REGISTERS = [f"SB_DFF{''.join(kind)}" for kind in product(("", "N"), ("", "E"), ("", "R", "S", "SR", "SS"))]
-"""At either edge, with or without an enable, with or without a reset."""
+"""Of either edge, with or without enable, with or without reset."""
 
 
 def check_pins(report: dict[str, Any], mhz: float) -> None:
-    """nextpnr does not time the registers in the pins; the one of the flash's clock works at the falling edge."""
+    """Checks paths to the registers in the pins, which nextpnr does not; that of the flash's clock uses the falling edge."""
     paths = [path["path"] for path in report["critical_paths"] if "<async>" in (path["from"], path["to"])]
     slowest = max((sum(step["delay"] for step in path) for path in paths), default=0.0)
     if slowest > 500 / mhz:
@@ -49,8 +49,8 @@ FAMILY = Family(
     },
     dsp="SB_MAC16",
     nextpnr="nextpnr-ice40",
-    # iCEBreaker's system takes more of its device than the density of 0.9 that the placer spreads cells to by default; it then
-    # found no legal place for them all with one seed in two
+    # by default the placer spreads cells to a density of 0.9, which iCEBreaker's system exceeds: with one seed in two it then
+    # found no legal place for all cells
     options=("--placer-heap-beta", "0.98"),
     constraints=("pcf", "--pcf"),
     configuration=("asc", "--asc"),
