@@ -84,7 +84,7 @@ class _Entry:
     input_shape: tuple[int, int, int]
 
 
-# but for `digits`, those of Table 1 of Deep-Lock, arXiv 2008.05966
+# all but `digits` are those of Table 1 of Deep-Lock, arXiv 2008.05966
 _NETWORKS = {
     "digits": _Entry(_digits, "digits", (8, 8, 1)),
     "mnist": _Entry(lambda: _mnist(16), "mnist", (28, 28, 1)),
