@@ -378,6 +378,11 @@ def _broken(function, **changes):
     return broken
 
 
+def _break_readers(monkeypatch, targets, **changes) -> None:
+    for target in targets:
+        monkeypatch.setitem(pt2e.READERS, target, _broken(pt2e.READERS[target], **changes))
+
+
 @pytest.mark.parametrize(
     ("targets", "changes", "message"),
     [
@@ -407,8 +412,7 @@ def test_a_reader_that_is_broken_is_caught(monkeypatch, targets, changes, messag
     if targets is CLAMPS:
         monkeypatch.setattr(pt2e, "clamped", _broken(pt2e.clamped, **changes))
     else:
-        for target in targets:
-            monkeypatch.setitem(pt2e.READERS, target, _broken(pt2e.READERS[target], **changes))
+        _break_readers(monkeypatch, targets, **changes)
     with pytest.raises(DeeplockError, match=message) as error:
         quantise(net, _inputs((2, 8, 8)), "net")
     assert "\n" not in str(error.value)
@@ -431,7 +435,7 @@ def test_a_sum_that_cancels_may_differ_by_what_seven_bits_of_ratio_leave_and_no_
     assert agreement.layer_lsb["add"] > 20 and max(agreement.layer_lsb[name] for name in ("a", "b")) <= 1
     add = network.layers[-1]
     assert isinstance(add, Add)
-    monkeypatch.setattr(pt2e, ADDS, _broken(pt2e.read_add, bias=add.bias + 127))
+    _break_readers(monkeypatch, ADDS, bias=add.bias + 127)
     with pytest.raises(DeeplockError, match="layer add was misread"):
         quantise(net, _inputs((2, 8, 8)), "net")
 
