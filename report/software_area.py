@@ -28,7 +28,7 @@ def _core_area(platform: str, area: dict) -> Row | None:
 
 def _array_area(array: Row, area: dict) -> Row | None:
     config = Config(**{name: array[name] for name in _SIMULATED})
-    wanted = {"device": DEVICE, "board": None, **asdict(config)}
+    wanted = {"device": DEVICE, "board": None, **asdict(config), "key_sizes": list(config.key_sizes)}
     return next((row for row in area["rows"] if wanted.items() <= row.items()), None)
 
 

@@ -144,7 +144,7 @@ def _on_file(args: argparse.Namespace, attack: str) -> None:
     unlocks = redundancy > on_file.REDUNDANT
     locked = f"(locked: {on_file.redundancy(checkpoint):.2f})"
     print_pairs(
-        ("key size", f"{len(found.key)} bytes"),
+        ("key size", f"{8 * len(found.key)} bits"),
         ("bytes used", found.bytes),
         ("key unlocks the file", "yes" if unlocks else "no"),
         ("redundancy of what it unlocks", f"{redundancy:.2f} bits a byte {locked}"),
@@ -155,7 +155,7 @@ def _on_file(args: argparse.Namespace, attack: str) -> None:
         {
             "file": str(args.file),
             "attack": attack,
-            "key_size": len(found.key),
+            "key_bits": 8 * len(found.key),
             "bytes": found.bytes,
             "redundancy": redundancy,
             "unlocks": unlocks,

@@ -93,7 +93,8 @@ def area_of(*configs: tuple[int, Config], device: str = "lfe5u-85f") -> dict:
     cores = [synthesised(lut4, component="riscv", core=core) for core, lut4 in (("vexriscv", 3600), ("picorv32", 2500))]
     smaller = [synthesised(1, component="riscv", core="vexriscv") | {"device": "lfe5u-25f"}]
     others = [synthesised(9, component="sbox", direction="inverse", sbox="rom")]
-    return {"command": "deeplock synth", "rows": rows, "components": [*others, *smaller, *cores]}
+    result = {"command": "deeplock synth", "rows": rows, "components": [*others, *smaller, *cores]}
+    return json.loads(json.dumps(result))  # a file has lists where a Config has tuples
 
 
 USUAL = Config(activation_words=32768)
