@@ -93,7 +93,7 @@ def _measure(
     ifmaps = test.ifmaps(network.input)
     first = ifmaps[:images]
 
-    rng = np.random.default_rng(seed)  # keys that protect nothing, drawn from the seed so that the figures are reproducible
+    rng = np.random.default_rng(seed)  # keys from the seed, for reproducible figures: they protect nothing
     plain_loadable = compile_network(network, config, rng)
     key = rng.bytes(16)
     loadable = plain_loadable.locked(LOCKED, key)

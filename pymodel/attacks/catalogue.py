@@ -111,7 +111,7 @@ def check_changes(attacks: Iterable[str], changes: Mapping[str, str]) -> None:
     """Raise `DeeplockError` for a field that no attack's budget has."""
     known = {field.name for attack in attacks for field in fields(ATTACKS[attack].Budget)}
     if unknown := changes.keys() - known:
-        raise DeeplockError(f"budget has no {min(unknown)}: must be of {', '.join(sorted(known))}")
+        raise DeeplockError(f"budget has no {min(unknown)}: must be one of {', '.join(sorted(known))}")
 
 
 def _needless(scheme: str, budget: Any) -> bool:

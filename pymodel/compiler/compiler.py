@@ -85,7 +85,9 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
     does = step.lowered
     _, width, depth = step.shape
     words = -(-depth // config.rows)  # of a pixel
-    visited = words if isinstance(does.weights, Streamed) else config.cols // config.rows  # words of it for one column group
+    visited = (
+        words if isinstance(does.weights, Streamed) else config.cols // config.rows
+    )  # of these, for one column group
     window, pool_stride = does.window
     step_x, step_y = does.stride * words, does.stride * width * words
     corner = (window - 1) * (step_x + step_y)
@@ -119,7 +121,7 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         "out_w": step.out[1],
         "out_h": count,
         "in_w": step.shape[1],
-        "in_h": step.shape[0] + len(step.inputs) - 1,  # with two inputs, kernel row 1 reads the other tensor, not the next row
+        "in_h": step.shape[0] + len(step.inputs) - 1,  # with two inputs, kernel row 1 reads the other
         "pad_value": does.pad_value,
         "destination": (places.get(step.output, 0) + first * step.out[1] * pixel_words) % MODULUS,
         "pixel_words": pixel_words,

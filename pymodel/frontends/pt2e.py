@@ -69,7 +69,7 @@ def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str
     if node.target in CLAMPS and isinstance(value, Pending):
         return clamped(node, value), None
     if node.target in CLAMPS:
-        raise unsupported(node, "must follow conv2d, linear, an average pool or add, and be all that uses it")
+        raise unsupported(node, "must follow conv2d, linear, an average pool or add, and be its only user")
     if isinstance(value, Pending) or value.quantisation is None:
         raise unsupported(node, "its input must be int8: quantise with AcceleratorQuantizer")
     if node.target in READERS:

@@ -44,7 +44,7 @@ def _conv(layer: Conv, ifmaps: torch.Tensor) -> torch.Tensor:
     weight = torch.from_numpy(layer.weight).permute(0, 3, 1, 2).double()
     sums = functional.conv2d(padded, weight, stride=layer.stride).long() + _per_channel(layer.bias)
     half = 2 ** (layer.accumulator_bits - 1)
-    wrapped = torch.remainder(sums + half, 2 * half) - half  # only a wrong key makes it wrap: the bias is then any number
+    wrapped = torch.remainder(sums + half, 2 * half) - half  # only with a wrong key, whose bias is any number
     scaled = _scale(wrapped, _per_channel(layer.multiplier), _per_channel(layer.shift))
     return (scaled + layer.zero_point).clamp(layer.lo, layer.hi).double()
 

@@ -200,7 +200,9 @@ def verify(name: str, data_dir: str | os.PathLike[str]) -> list[tuple[Path, str]
     for labels in (data.train_labels, data.test_labels):
         counts = np.bincount(labels, minlength=len(data.classes))
         if name != "mnist" and (counts != len(labels) // len(data.classes)).any():
-            raise DeeplockError(f"{Path(data_dir, name)}: every class must have as many images, not {counts.tolist()}")
+            raise DeeplockError(
+                f"{Path(data_dir, name)}: every class must have equally many images, not {counts.tolist()}"
+            )
     checked = []
     for source in SOURCES[name]:
         for file in source.members or (source.name,):

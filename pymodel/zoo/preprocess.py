@@ -29,7 +29,7 @@ def to_real(source: str | Pixels, images: np.ndarray) -> np.ndarray:
     zero, one = (np.array(values, np.float32) for values in (source.zero, source.one))
     if {len(zero), len(one)} - {1, images.shape[-1]}:
         raise DeeplockError(
-            f"pixels have {max(len(zero), len(one))} channels to the network, not {images.shape[-1]} as the images"
+            f"the network's pixels have {max(len(zero), len(one))} channels, the images have {images.shape[-1]}"
         )
     return (images.astype(np.float32) - zero) / one
 
