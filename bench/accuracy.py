@@ -35,7 +35,7 @@ _CHECKED = 20
 class Trial:
     """wrong_keys   number of random wrong keys
     wrong_images   number of test images, the first ones, for each wrong key
-    seed           of all keys
+    seed           seed of all keys
     """
 
     wrong_keys: int = 100

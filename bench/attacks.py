@@ -27,10 +27,10 @@ _SETTINGS = ("scheme", "attack", "network", "budget", "seeds")
 
 @dataclass(frozen=True)
 class Laboratory:
-    """What is attacked, and how.
+    """Targets and settings of a set of attacks.
 
     schemes   only these; none: all that an attack concerns
-    seeds     of keys and of the attack
+    seeds     seeds of keys and attack
     quick     small budgets; digits always gets them
     changes   budget fields to set otherwise, as text
     images    test images

@@ -25,8 +25,8 @@ __all__ = ["BoardRun", "simulate_board"]
 @dataclass(frozen=True, eq=False)
 class BoardRun:
     """ofmaps    int8 [n, h, w, c]
-    counters  of the hardware, in cycles of the board's clock, all inferences together
-    seconds   of simulated time, from power-up to the last result
+    counters  hardware counters, in cycles of the board's clock, all inferences together
+    seconds   simulated time, from power-up to the last result
     sent, received   bytes on the UART, as the host saw it
     reads     commands that read the flash
     """

@@ -1,4 +1,4 @@
-"""The measurements of `deeplock demo`: the whole way, from training to the RTL."""
+"""The measurements of `deeplock demo`: the whole flow, from training to the RTL."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -64,7 +64,7 @@ def measure(
 
     folder   takes the checkpoint, the network and the locked loadable
     images   test images for the RTL
-    seed     of the training and of the keys
+    seed     seed of the training and of the keys
     """
     config = Config(suite=LOCKED)
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:

@@ -1,4 +1,4 @@
-"""What the measurements run: a network and test images of its data set."""
+"""The workload of a measurement: a network and test images of its data set."""
 
 import os
 from collections.abc import Callable

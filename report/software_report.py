@@ -130,7 +130,7 @@ def layer_rows(software: dict) -> Table:
 
 
 def headline(software: dict, cycles: dict) -> Table:
-    """What locking costs on each kind of machine, and how much faster the arrays are."""
+    """The cost of locking on each kind of machine, and the speed-up of the arrays."""
     rows = software["rows"]
     head = ["network", "RISC-V", "RISC-V + custom instruction", "host", "accelerator"]
     head = [*head, "8x8 over best software", "16x16 over best software"]

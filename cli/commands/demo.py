@@ -1,4 +1,4 @@
-"""The whole way on real images: train, quantise, compile, lock, run on the RTL, and report.
+"""Run the whole flow on real images: train, quantise, compile, lock, run on the RTL, and report.
 
 Trains `digits`, quantises it to int8, compiles it for an 8x8 array with 8 parameter bytes a cycle and locks it with
 a key made from the seed. Test images go through the RTL with the right key, with a wrong one, and on the

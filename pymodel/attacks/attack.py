@@ -18,7 +18,7 @@ __all__ = ["Result"]
 class Result:
     """One figure.
 
-    metric     what it is, with its unit; accuracies are shares (0..1) of test images
+    metric     name of the figure, with its unit; accuracies are shares (0..1) of test images
     yardstick  figure to compare it with, which the attack's docstring defines; None: there is none
     curve      points (x, value) on the way, if there are any
     """

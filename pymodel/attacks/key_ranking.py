@@ -1,4 +1,4 @@
-"""From lists of likely strand states to likely keys: strands are joined in pairs, pairs to whole blocks.
+"""Finds likely keys from lists of likely strand states: strands are joined to pairs, pairs to whole blocks.
 
 One strand gives one byte of a block of 16; two strands together give one or two more, and all four give all (strands.py).
 So the right state need not come first in its strand's list: in the end, candidates are ranked by all bytes.
@@ -44,7 +44,7 @@ def best_block(
     """The likeliest block of the stream, uint8 [16], its index, its score and the next best key's, both in bits.
 
     scores  float [16 * blocks, 256]: log2 likelihood ratio of each value of each byte of the key stream
-    states  of each strand uint8 [n, 4], bytes of blocks start .. start + 3, as `strand_search.search` finds them
+    states  for each strand, uint8 [n, 4]: bytes of blocks start .. start + 3, as `strand_search.search` finds them
     pairs   number of pairs of strands that are kept
     """
     scores = scores.astype(np.float32)

@@ -25,7 +25,7 @@ REDUNDANT = 0.2
 @dataclass(frozen=True)
 class Found:
     """key   right or not
-    bytes    of the file that were used
+    bytes    number of the file's bytes that were used
     """
 
     key: bytes = field(repr=False)

@@ -30,7 +30,7 @@ _BIT = 30  # of a float32, the exponent's highest
 
 
 def affine_sbox() -> np.ndarray:
-    """x -> 3 x + 0x63 in GF(2^8): affine in the bits. Multiplying by 3 has order 255, so that all bits of a byte come to mix.
+    """x -> 3 x + 0x63 in GF(2^8): affine in the bits. Multiplying by 3 has order 255, so that all bits of a byte mix.
 
     (AES's own affine map without the inversion would not do: its linear part has order 4, and known bits of one position
     then tell no more than with the identity.)

@@ -1,4 +1,4 @@
-"""Where tensors lie in the activation memory."""
+"""Places tensors in the activation memory."""
 
 from deeplock.pymodel.compiler.schedule import Step
 from deeplock.pymodel.errors import DeeplockError

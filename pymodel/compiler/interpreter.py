@@ -36,7 +36,7 @@ def batched(values: np.ndarray, batch: int) -> np.ndarray:
 
 
 def gather_words(memory: np.ndarray, layer: Descriptor, group: int) -> np.ndarray:
-    """What the window feeder reads for a group from memory int8 [n, depth, rows]: int8 [n, pixels, kblocks * rows]."""
+    """Gather the words that the feeder reads for a group: memory int8 [n, depth, rows] -> [n, pixels, kblocks * rows]."""
     addresses, inside = layer.reads(group)
     words = memory[:, addresses % memory.shape[1]]
     words[:, ~inside] = layer.pad_value

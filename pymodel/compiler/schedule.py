@@ -17,7 +17,7 @@ _LARGEST_STRIDE = 15
 class Step:
     """One layer as the hardware runs it, with the pooling that is fused into it.
 
-    name, kind      of the layer, and of its operator
+    name, kind      names of the layer and of its operator
     inputs, output  names of the tensors that it reads, and of the one that it writes
     shape, out      (height, width, channels) of each tensor that it reads, and of the one that it writes
     narrow          accumulator + bias is a 24-bit number for every ifmap

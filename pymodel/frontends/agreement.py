@@ -36,9 +36,9 @@ _BATCH = 64
 class Agreement:
     """How well a network agrees with the program that it was made from, on the calibration inputs.
 
-    graph_error  of the prepared graph against the program, both in float: largest difference over largest output
-    layer_lsb    of each layer, by name, against PyTorch's quantised graph: largest difference, in units of the last bit
-    output_lsb   of int8 against float: mean difference of the outputs, in units of the last bit
+    graph_error  largest difference over largest output, prepared graph against program, both in float
+    layer_lsb    largest difference of each layer, by name, to PyTorch's quantised graph, in units of the last bit
+    output_lsb   mean difference of the outputs, int8 against float, in units of the last bit
     agreement    share (0..1) of outputs whose largest class is the same in int8 and in float
     """
 
@@ -166,7 +166,7 @@ def layer_lsb(network: Network, converted: fx.GraphModule, inputs: torch.Tensor)
 def against_float(network: Network, inputs: torch.Tensor, expected: torch.Tensor) -> tuple[float, float]:
     """What int8 costs: `output_lsb` and `agreement` of an `Agreement`.
 
-    inputs, expected  of the float network: float32 [n, channels, height, width] and [n, classes, ...]
+    inputs, expected  inputs and outputs of the float network: float32 [n, channels, height, width] and [n, classes, ...]
     """
     last, error, same = network.layers[-1].name, 0.0, 0
     for images, outputs in zip(inputs.split(_BATCH), expected.split(_BATCH), strict=True):

@@ -40,7 +40,7 @@ class Activation:
 class Pending:
     """A layer whose output scale is not known yet: sums that are still to be requantised.
 
-    shapes  of the tensors that the layer reads
+    shapes  shapes of the tensors that the layer reads
     """
 
     make: Callable[..., Layer]

@@ -1,4 +1,4 @@
-"""From a float PyTorch network to the int8 `Network`: export, calibrate, convert (PT2E), read, compare with PyTorch.
+"""Turns a float PyTorch network into the int8 `Network`: export, calibrate, convert (PT2E), read, compare with PyTorch.
 
 Quantisation-aware training is the same with torchao's own steps in the middle:
 
@@ -33,11 +33,11 @@ _NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """What PT2E makes of a float network.
+    """A float network, converted by PT2E.
 
     graph        float operators between quantise and dequantise, which PyTorch can run
     graph_error  see `Agreement`
-    outputs      of the float network on the calibration inputs
+    outputs      outputs of the float network on the calibration inputs
     """
 
     graph: fx.GraphModule

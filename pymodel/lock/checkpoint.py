@@ -2,8 +2,8 @@
 
 All parameter bytes (little-endian, tensors in the order of their sorted names) are one stream that is locked with one
 key stream. Names, shapes, dtypes and sizes stay, so any framework still loads the file. The header's metadata says that
-the file is locked and by which suite; nothing in it depends on the key. A custom S-box is not recorded: whoever unlocks
-passes the same suite.
+the file is locked and by which suite; nothing in it depends on the key. A custom S-box is not recorded: pass the
+same suite to unlock.
 """
 
 import json

@@ -10,9 +10,9 @@ __all__ = ["Suite"]
 
 
 class Suite(ABC):
-    """How a stream of parameter bytes is locked and unlocked with a master key.
+    """A way to lock and unlock a stream of parameter bytes with a master key.
 
-    name        as users know it
+    name        name for users
     id          number in the loadable's header and in register GEOMETRY, 0..255; 0 is `plain`
     key_sizes   sizes of its master keys in bytes, ascending; empty if it does not lock
     sbox        uint8 [256], the substitution that locks a byte, if the suite has one

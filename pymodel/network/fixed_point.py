@@ -1,4 +1,4 @@
-"""From real scales to the integers of the arithmetic contract: multiplier, shift, clamp. docs/architecture.md.
+"""Turns real scales into the integers of the arithmetic contract: multiplier, shift, clamp. See docs/architecture.md.
 
 Source of the scheme: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference" (arXiv 1712.05877), sections 2.2 to 2.4, per channel.

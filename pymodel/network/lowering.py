@@ -53,8 +53,8 @@ class Lowered:
     """Sums of products over a kernel, requantised, then the maximum over a window. Each default does nothing.
 
     kernel   height and width. With two sources it is (2, 1): row 0 reads one tensor, row 1 the other
-    stride   of the kernel in pixels
-    padding  in pixels, (top, left, bottom, right), which read as `pad_value`
+    stride   stride of the kernel in pixels
+    padding  pixels (top, left, bottom, right) around the input, which read as `pad_value`
     window   size and stride of the pooling window, in pixels of the kernel's output
     """
 

@@ -53,7 +53,7 @@ class _WithLicence(nn.Module):
 
 
 def _patterns(keys: np.ndarray, inputs: torch.Tensor, dataset: str) -> torch.Tensor:
-    """What licences uint8 [n, 8] add to inputs [..., channels, height, width]: float32 [n, channels, height, width]."""
+    """Patterns that licences uint8 [n, 8] add to inputs [n, channels, height, width]: float32, of the inputs' shape."""
     channels, height, width = inputs.shape[1:]
     bits = np.unpackbits(keys, axis=1)[:, np.arange(height * width * channels) % LICENCE_BITS]
     reach = 16.0 if dataset == "digits" else 255.0

@@ -44,7 +44,7 @@ class Victim:
     """module  float32, in evaluation mode
     train     the owner's training images; a thief has a share of them
     held      the thief's validation images
-    test      what accuracies are measured on
+    test      the images on which accuracies are measured
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which accelerator runs a loadable."""
+"""The accelerator that runs a loadable."""
 
 from typing import Any
 

@@ -34,8 +34,8 @@ def _is_power_of_two(value: int) -> bool:
 class Config:
     """One accelerator: array geometry, memory depths, lock.
 
-    rows, cols         of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
-    bytes_per_beat     of the loadable stream and lanes of the unlock unit: 4, 8 or 16, at most cols
+    rows, cols         size of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
+    bytes_per_beat     bytes per beat of the loadable stream, and lanes of the unlock unit: 4, 8 or 16, at most cols
     lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, or for 1 without word_unfolding
     multiplier_cycles  cycles that a lane takes for a value: 1 if it has a multiplier; 2, 4, 8 or 16 if it has
                        16 / multiplier_cycles adders instead
@@ -43,7 +43,7 @@ class Config:
     single_port        each bank of the activation memory has one port for reads and writes, as iCE40's SPRAM; else the
                        memory has a read port and a write port
     accumulators       depth of the accumulator memory, in output pixels of `cols` channels
-    sum_bits           of accumulators and biases: 32, or 24 for programs whose layers are all narrow (docs/architecture.md)
+    sum_bits           bits of accumulators and biases: 32, or 24 if all of a program's layers are narrow (docs/architecture.md)
     padding, folding, diagonal, word_unfolding, pipeline_registers   see FEATURES; small FPGAs leave them out
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer

@@ -90,7 +90,7 @@ ERROR_TEXTS = {
     Error.ABORTED: "aborted",
     Error.BAD_KEY_SIZE: "the key size is not one that this accelerator takes",
 }
-"""What an error code means, for messages and for docs/registers.md."""
+"""Meanings of the error codes, for messages and for docs/registers.md."""
 
 COUNTERS = (
     ("CYCLES", "cycles from START to the last ofmap beat"),

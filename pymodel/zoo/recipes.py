@@ -14,7 +14,7 @@ class Recipe:
     learning_rate  peak of the cycle
     shift          pixels by which a training image may move, up, down, left and right
     mirror         whether half of the training images are mirrored, left to right
-    threads        of PyTorch. Results depend on their number, because sums are split over them. One is the default: on a
+    threads        PyTorch's threads. Results depend on their number, because sums are split over them. One is the default: on a
                    busy machine, two wait for each other and take five times as long
     bfloat16       whether convolutions and dense layers compute in bfloat16 where the processor has it (parameters and
                    optimiser stay float32); half the time on CIFAR-10
