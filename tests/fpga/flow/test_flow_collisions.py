@@ -21,8 +21,8 @@ def test_an_accelerator_whose_collisions_read_x_is_right(config, tmp_path, monke
     """Icarus carries an X on to whatever is computed with it."""
     texts = []
 
-    def convert(top, name: str, **_) -> str:
-        (tmp_path / "top.il").write_text(rtlil.convert(top, name=name, emit_src=False))
+    def convert(top, name: str, ports: dict, **_) -> str:
+        (tmp_path / "top.il").write_text(rtlil.convert(top, name=name, ports=ports, emit_src=False))
         commands = ("read_rtlil top.il", ANY_ON_COLLISION, "proc -nomux -norom", "memory_collect")
         run_program("yosys", ["-q", "-p", "; ".join((*commands, "write_verilog -norename top.v"))], tmp_path)
         texts.append((tmp_path / "top.v").read_text())
