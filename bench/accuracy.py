@@ -28,14 +28,14 @@ __all__ = ["Trial", "measure"]
 
 _FLOAT = "full test set, by the recorded `{}`: float checkpoints are not kept"
 _CHECKED = 20
-"""Images on which the interpreter repeats what the first wrong key gives."""
+"""Images on which the interpreter checks the first wrong key's ofmaps."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """wrong_keys   random keys but the right one
-    wrong_images   test images, the first ones, that each of them meets
-    seed           of all keys
+    """wrong_keys   number of random wrong keys
+    wrong_images   number of test images, the first ones, for each wrong key
+    seed           seed of all keys
     """
 
     wrong_keys: int = 100
@@ -44,7 +44,7 @@ class Trial:
 
 
 def _settings(name: str, trial: Trial, images: int) -> dict[str, Any]:
-    """What decides the figures: an entry with the same is kept."""
+    """The settings that determine the figures; an entry with the same settings is kept."""
     return {
         "seed": trial.seed,
         "suite": LOCKED,
@@ -63,7 +63,7 @@ def _parameters(network: Network) -> int:
 def _measure(
     name: str, network: Network, data: datasets.Dataset, settings: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    """The figures of one network. The keys come from the seed and the network's name, and are told to nobody."""
+    """The figures of one network. The keys come from the seed and the network's name, and are never shown."""
     start = time.monotonic()
     config = Config(suite=LOCKED)
     rng = np.random.default_rng([settings["seed"], *name.encode()])
@@ -119,7 +119,7 @@ def measure(
 ) -> dict[str, dict[str, Any]]:
     """The figures of these trained networks, by their names.
 
-    path   result file, written anew after each network: what it has already, by the same trial, is kept unless `fresh`
+    path   result file, rewritten after each network; its figures of the same trial are kept unless `fresh`
     """
     results = {} if fresh else _earlier(path)
     command = f"deeplock evaluate --paper --data DIR --keys {trial.wrong_keys} --wrong-images {trial.wrong_images}"

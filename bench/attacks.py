@@ -1,4 +1,4 @@
-"""`deeplock attack` on the trained networks that come with deeplock: jobs over processes or a Dask cluster, resumable."""
+"""`deeplock attack` on the trained networks that come with deeplock: resumable, in processes or on a Dask cluster."""
 
 import json
 import os
@@ -27,12 +27,12 @@ _SETTINGS = ("scheme", "attack", "network", "budget", "seeds")
 
 @dataclass(frozen=True)
 class Laboratory:
-    """What is attacked, and how.
+    """Targets and settings of a set of attacks.
 
     schemes   only these; none: all that an attack concerns
-    seeds     of keys and of the attack
+    seeds     seeds of keys and attack
     quick     small budgets; digits always gets them
-    changes   fields of the budgets that are otherwise, as text
+    changes   budget fields to set otherwise, as text
     images    test images
     """
 
@@ -45,7 +45,7 @@ class Laboratory:
     images: int = 2000
 
     def jobs(self) -> list[Job]:
-        """DeeplockError for names that are unknown, and if nothing is left to do."""
+        """The jobs; DeeplockError for unknown names, or if there is no job."""
         for name in self.networks:
             if name not in trained.NAMES:
                 raise DeeplockError(f"no trained network {name!r}: must be one of {', '.join(trained.NAMES)}")
@@ -64,7 +64,7 @@ class Laboratory:
 @dataclass(frozen=True)
 class Workers:
     """processes   on this machine; None: one a core
-    scheduler   address of a Dask cluster's, instead
+    scheduler   address of a Dask cluster's scheduler, to use instead
     """
 
     processes: int | None = None
@@ -91,7 +91,7 @@ def _earlier(path: Path | None) -> dict[str, Any]:
 
 
 def _carry_out(job: Job, data_dir: str | None) -> tuple[list[Result], float]:
-    """In a process of its own or on a worker of the cluster: one thread, so that as many run as there are cores."""
+    """Run a job with one thread, in its own process or on a cluster's worker, so that each core runs one job."""
     import torch
 
     torch.set_num_threads(1)
@@ -100,7 +100,7 @@ def _carry_out(job: Job, data_dir: str | None) -> tuple[list[Result], float]:
 
 
 def _chains(todo: Iterable[Job]) -> list[list[Job]]:
-    """Jobs by target: a chain runs one after the other, so that mostly one process makes the protected network."""
+    """Chains of jobs with one target. A chain's jobs run in turn, so that usually one process makes the protected network."""
     found: dict[tuple[str, str, int], list[Job]] = {}
     for job in todo:
         found.setdefault((job.network, job.scheme, job.seed), []).append(job)
@@ -108,7 +108,7 @@ def _chains(todo: Iterable[Job]) -> list[list[Job]]:
 
 
 def _run_all(todo: list[Job], executor: Executor, at_once: int, data_dir: str | None, finished) -> None:
-    """finished(job, results, seconds) as each ends. `at_once` chains are under way."""
+    """Run `at_once` chains at a time; call finished(job, results, seconds) as each job ends."""
     chains = _chains(todo)
     under_way: dict[Future[Any], list[Job]] = {}
     while chains or under_way:
@@ -125,7 +125,7 @@ def _run_all(todo: list[Job], executor: Executor, at_once: int, data_dir: str | 
 
 
 def _executor(workers: Workers, count: int):
-    from deeplock.fpga.flow.jobs import cluster, processes  # the same ones that synthesis runs in
+    from deeplock.fpga.flow.jobs import cluster, processes  # synthesis uses the same
 
     if workers.scheduler:
         return cluster(workers.scheduler)
@@ -140,9 +140,9 @@ def run_laboratory(
     workers: Workers = Workers(),
     progress: Progress = quiet,
 ) -> list[dict[str, Any]]:
-    """The rows of what is asked for.
+    """Run the laboratory's jobs and return their rows.
 
-    path   result file, written anew after each job: what it has already is kept and not done again, unless `fresh`
+    path   result file, rewritten after each job; jobs that it holds already are not run again unless `fresh`
     """
     wanted = asked.jobs()
     results = {name: [] for name in _EMPTY} if fresh else _earlier(path)
@@ -175,7 +175,7 @@ def run_laboratory(
 
 
 def _write(path: Path | None, results: dict[str, Any]) -> None:
-    """Rows in one order, whatever the order in which they came."""
+    """Write the rows in a fixed order, whatever the order in which the jobs ended."""
     order = {name: index for index, name in enumerate(trained.NAMES)}
     ordered = {
         name: sorted(entries, key=lambda row: (order[row["network"]], row["attack"], row["scheme"], _settings(row)))

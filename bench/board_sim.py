@@ -25,8 +25,8 @@ __all__ = ["BoardRun", "simulate_board"]
 @dataclass(frozen=True, eq=False)
 class BoardRun:
     """ofmaps    int8 [n, h, w, c]
-    counters  of the hardware, in cycles of the board's clock, all inferences together
-    seconds   of simulated time, from power-up to the last result
+    counters  hardware counters, in cycles of the board's clock, all inferences together
+    seconds   simulated time, from power-up to the last result
     sent, received   bytes on the UART, as the host saw it
     reads     commands that read the flash
     """
@@ -54,9 +54,9 @@ def simulate_board(
 
     key              16, 24 or 32 bytes; b"" loads none
     dead_flash       the flash answers nothing
-    damage_sent, damage_received   numbers of bytes on the UART, from 0, of which a bit is turned over
+    damage_sent, damage_received   positions, from 0, of bytes on the UART in which one bit is flipped
 
-    Raises DeeplockError with what the host would have been told, SimulationError if the simulation itself fails.
+    Raises DeeplockError with the error that the host saw, SimulationError if the simulation itself fails.
     """
     loadable.check_fits(board.config)
     folder = build(board, simulator, progress=progress, component=BoardPins)

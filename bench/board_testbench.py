@@ -35,7 +35,7 @@ async def run_board(dut) -> None:
     uart.damage_sent, uart.damage_received = set(job["damage_sent"]), set(job["damage_received"])
     await Timer(20 * half_period, unit="ps")
     dut.rst.value = 0
-    await Timer(1, unit="ms")  # what a host takes at the least to open its port: the flash has woken
+    await Timer(1, unit="ms")  # the least that a host takes to open its port; by then the flash has woken
 
     client = LinkClient(uart, timeout=0.025)
     driver = BoardDriver(client, there.loadable_address, now=lambda: get_sim_time("sec"), patience=1.0)

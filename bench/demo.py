@@ -1,4 +1,4 @@
-"""The measurements of `deeplock demo`: the whole way, from training to the RTL."""
+"""The measurements of `deeplock demo`: the whole flow, from training to the RTL."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -38,7 +38,7 @@ class Measured:
     wrong         accuracy (0..1) under each wrong key
     plain, locked runs on the RTL without and with the lock
     images, labels  uint8 [n, h, w, c] and int [n] of the test images that the RTL saw
-    answers       class by image: with the right key (RTL), with a wrong key (RTL on the first, then interpreter)
+    answers       class of each image with the right key (RTL), and with a wrong key (RTL on the first, then interpreter)
     plain_bytes, locked_bytes  uint8, the parameters
     """
 
@@ -64,11 +64,11 @@ def measure(
 
     folder   takes the checkpoint, the network and the locked loadable
     images   test images for the RTL
-    seed     of the training and of the keys
+    seed     seed of the training and of the keys
     """
     config = Config(suite=LOCKED)
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        # C++ compilers and PyTorch take turns on the cores; a build that exists is found and kept
+        # C++ compilers and PyTorch share the cores; a build that exists is reused
         builds = [pool.submit(build, each, simulator) for each in (config, replace(config, suite="plain"))]
         return _measure(config, folder, images, seed, simulator, builds, progress)
 
@@ -82,7 +82,7 @@ def _measure(
     builds: Sequence[Future],
     progress: Progress,
 ) -> Measured:
-    """`builds` are simulations in the making."""
+    """As `measure`; `builds` are simulations that are still being built."""
     from deeplock.pymodel.network import reference  # these import PyTorch, while the builds run
     from deeplock.pymodel.zoo.pipeline import train_and_quantise
     from deeplock.pymodel.zoo.train import save_checkpoint
@@ -93,7 +93,7 @@ def _measure(
     ifmaps = test.ifmaps(network.input)
     first = ifmaps[:images]
 
-    rng = np.random.default_rng(seed)  # keys that protect nothing, so that the figures come out the same again
+    rng = np.random.default_rng(seed)  # keys from the seed, for reproducible figures: they protect nothing
     plain_loadable = compile_network(network, config, rng)
     key = rng.bytes(16)
     loadable = plain_loadable.locked(LOCKED, key)

@@ -1,4 +1,4 @@
-"""Where a measurement was made, and of what."""
+"""The machine and the package versions of a measurement."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ __all__ = ["machine", "versions"]
 
 
 def versions(*names: str) -> dict[str, str]:
-    """Of the installed packages that the figures hang on."""
+    """Versions of the installed packages that the figures depend on."""
     return {name: version(name) for name in names}
 
 

@@ -26,14 +26,14 @@ _PLAIN = "plain"
 
 
 def usual_images(network: str) -> int:
-    """Test images of a network that say enough."""
+    """Number of test images that suffices for a network."""
     return 100 if network == "digits" else 20
 
 
 def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1) -> Config:
-    """The accelerator with the usual memories, but for an activation memory that all these networks fit.
+    """An accelerator with default memories, but with an activation memory that all these networks fit.
 
-    For batches the program memory is the largest that there is.
+    For batches, the program memory has the largest size.
     """
     words = Config.program_words if batch == 1 else 1 << 12
     config = Config(rows=rows, cols=cols, bytes_per_beat=min(cols, 16), program_words=words)
@@ -49,7 +49,7 @@ def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1
 
 
 def _run(workload: Workload, config: Config, batch: int, seed: int) -> tuple[RtlRun, int]:
-    """Compile, lock with a random key that dies here, and run; gives the lower bound too."""
+    """Compile, lock with a random key that is not kept, and run; return the run and the lower bound."""
     loadable = compile_network(workload.network, config, np.random.default_rng(seed), batch)
     key = generate_key(config.key_sizes[0]) if config.key_sizes else b""
     if key:

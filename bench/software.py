@@ -24,16 +24,16 @@ from deeplock.sim.riscv.run import run_on_core, run_on_host
 __all__ = ["cost", "measure", "usual_images"]
 
 _MOST_MACS = {("picorv32", "ideal"): 3_000_000, ("picorv32", "slow"): 1_000_000}
-"""Larger networks are left out there: they would take long, and say nothing new."""
+"""Most MACs of a network on this core and memory: larger networks would take long and show nothing new."""
 
 _SECOND_COUNTER = 64  # cycles by which a core's own counter may differ: the instructions between the two reads
-_HOST_MACS = 100_000_000  # repeat for about so much work
+_HOST_MACS = 100_000_000  # repeat until about this much work is done
 
 Row = dict[str, Any]
 
 
 def usual_images(network: str) -> int:
-    """Test images of a network that say enough."""
+    """Number of test images that suffices for a network."""
     return 10 if network == "digits" else 1
 
 
@@ -50,7 +50,7 @@ class _Job:
 
 
 def _arenas(workload: Workload, seed: int, flip: int | None) -> Iterator[tuple[str, Arena]]:
-    """The job of each variant, locked with a random key that dies here."""
+    """The job of each variant, locked with a random key that is not kept."""
     for variant in VARIANTS:
         key = b"" if variant == "plain" else generate_key(16)
         yield variant, arena_of(workload.network, workload.ifmaps, variant, key, seed, flip)
@@ -153,7 +153,7 @@ def measure(
 
     Without valgrind on PATH the rows of the host have no "instructions".
 
-    flip  a byte of the parameters whose bits are inverted in every job, to see that the comparison notices
+    flip  parameter byte to invert in every job, as a test that the comparison notices
     """
     cores = [name for name in platforms if name in CORES]
     jobs = _core_jobs(workloads, platforms, memories)

@@ -1,4 +1,4 @@
-"""What the measurements run: a network and test images of its data set."""
+"""The workload of a measurement: a network and test images of its data set."""
 
 import os
 from collections.abc import Callable
@@ -32,9 +32,9 @@ def load_workload(
 ) -> Workload:
     """The first test images for a network.
 
-    network   network file, or as if it were one the name of a trained network that comes with deeplock
-    images    how many, or what says it of the network's name
-    data_dir  where data sets lie that are not bundled
+    network   network file, or the name of a trained network that comes with deeplock
+    images    number of images, or a function that gives it for the network's name
+    data_dir  folder of the data sets that are not bundled
     """
     found = trained.load(str(network)) if str(network) in trained.NAMES else load_network(network)
     if not found.dataset:

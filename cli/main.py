@@ -1,7 +1,7 @@
-"""The command `deeplock`: finds the subcommand, runs it, and turns faults of the input into one line.
+"""The command `deeplock`: finds the subcommand, runs it, and turns a fault in the input into one line.
 
-A subcommand is a file of cli/commands whose docstring is its help. They import what is slow (NumPy, PyTorch, cocotb,
-...) inside `run`, so that `deeplock --help` answers at once.
+A subcommand is a file of cli/commands whose docstring is its help. It imports slow packages (NumPy, PyTorch, cocotb, ...)
+inside `run`, so that `deeplock --help` answers at once.
 """
 
 import argparse
@@ -71,9 +71,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `deeplock` with these arguments, by default the process's; gives the exit code."""
+    """Run `deeplock` with these arguments, by default the process's; return the exit code."""
     parsed = _parser().parse_args(arguments)
-    for name in ("torchao", "torch.utils._pytree"):  # what they log when they are imported says nothing to our users
+    for name in ("torchao", "torch.utils._pytree"):  # what they log on import does not concern users
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         check_paths(parsed)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except DeeplockError as error:
         return _fail(str(error))
-    except BrokenPipeError:  # whoever read our output, `head` for instance, has had enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

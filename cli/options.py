@@ -51,9 +51,9 @@ def add_output(
     files: Callable[[argparse.Namespace], Iterable[Path]] | None = None,
     **more: Any,
 ) -> None:
-    """An option that says where the command writes. Every other option whose value is a Path is an input.
+    """Add an option that names an output. Every other option whose value is a Path is an input.
 
-    files  which files it writes, of all options; by default the one that the option names
+    files  gives the files that the command writes, from all options; by default the one that the option names
     """
     dest = parser.add_argument(*names, **{"type": Path, **more}).dest
 
@@ -73,7 +73,7 @@ def _paths(value: object) -> Iterator[Path]:
 
 
 def check_paths(args: argparse.Namespace) -> None:
-    """DeeplockError if the command would write what it may not (pymodel/files.py), before it does anything."""
+    """Raise DeeplockError if the command may not write its outputs (pymodel/files.py); called before it runs."""
     from deeplock.pymodel.files import check_outputs
     from deeplock.pymodel.zoo.datasets import DOWNLOADED
 
@@ -102,9 +102,9 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="DIR|FILE",
-        help="run on these instead of the data set's test images: a folder of PNG files, or of one of them for each "
-        "class; or .npz with `images` [n, height, width, channels] and, if known, `labels` [n]; or .npy. uint8 are raw "
-        "images, float is as the network was trained on",
+        help="run on these images instead of the data set's test images: a folder of PNG files; a folder of such folders, "
+        "one for each class; .npz with `images` [n, height, width, channels] and, if known, `labels` [n]; or .npy with "
+        "images only. uint8: raw pixels, float: the network's input",
     )
     add_data_dir(parser)
 
@@ -116,12 +116,12 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         default=os.environ.get("DEEPLOCK_DATA") or None,
-        help="where data sets lie that are not bundled (what DEEPLOCK_DATA says)",
+        help="folder of the data sets that are not bundled (by default, DEEPLOCK_DATA)",
     )
 
 
 def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> None:
-    """--rows, --cols and so on; without a value they are the loadable's (`from_loadable`) or those of `Config`."""
+    """Add --rows, --cols and so on. Defaults are the loadable's values (`from_loadable`) or those of `Config`."""
     group = parser.add_argument_group(
         "accelerator", "by default what the loadable was compiled for" if from_loadable else None
     )
@@ -143,12 +143,12 @@ def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> Non
 
 
 def accelerator_given(args: argparse.Namespace) -> dict[str, Any]:
-    """What the options of `add_accelerator` say, for pymodel.spec.accelerator."""
+    """The values of the options of `add_accelerator`, for pymodel.spec.accelerator."""
     return {name: getattr(args, name) for name in (*SIZES, *FEATURES, "lanes", "sbox")}
 
 
 def read_key_file(path: Path | None, locked_by: str) -> bytes:
-    """The key for what is locked with a suite, b"" if that does not lock; DeeplockError if one is missing or needless."""
+    """The key for a file of this suite, b"" if that does not lock; DeeplockError if a key is missing or not needed."""
     from deeplock.pymodel.lock.keyfile import read_key
 
     if not suite(locked_by).locks:

@@ -1,4 +1,4 @@
-"""What subcommands print: columns that are as wide as what is in them, text to the left and numbers to the right."""
+"""Printing of figures in columns as wide as their contents, text aligned left and numbers aligned right."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Shows on stderr how far long work is: a bar with the time left on a terminal, elsewhere lines, at most one a second."""
+"""Shows the progress of long work on stderr: a bar with the time left on a terminal, elsewhere at most a line a second."""
 
 import sys
 import threading
@@ -11,14 +11,14 @@ from deeplock.pymodel.progress import Progress
 __all__ = ["progress_shown"]
 
 _COLUMNS = 80
-"""Of a line where there is no terminal that says how many it has."""
+"""Columns of a line if there is no terminal."""
 
 _SECONDS = 1.0
 
 
 @contextmanager
 def progress_shown() -> Iterator[Progress]:
-    """What work tells how far it is; at the end, however that comes, the terminal is as it was before."""
+    """Give a callback that shows progress. Afterwards, even after an error, the terminal is as it was before."""
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

@@ -1,4 +1,4 @@
-"""Keeps what takes long to make, builds, netlists and placements, under names that say what they were made of."""
+"""Cache of builds, netlists and placements, under names that identify what they were made of."""
 
 import fcntl
 import hashlib
@@ -13,7 +13,7 @@ __all__ = ["cache_root", "digest", "made"]
 
 
 def cache_root() -> Path:
-    """The folder that all is kept in: DEEPLOCK_BUILD, or else `deeplock` in the user's cache folder."""
+    """The cache's folder: DEEPLOCK_BUILD, or else `deeplock` in the user's cache folder."""
     return Path(os.environ.get("DEEPLOCK_BUILD") or user_cache_path("deeplock")).resolve()
 
 
@@ -26,14 +26,15 @@ def digest(*facts: object, files: Iterable[Path] = ()) -> str:
 
 
 def made(path: Path, make: Callable[[Path], None]) -> Path:
-    """`path`, a file or a folder, which `make` makes under another name in the same folder if it does not exist yet.
+    """Return `path`, a file or a folder, after `make` has made it if it does not exist yet.
 
-    Made whole or not at all. Processes that want the same path at the same time wait for the one that makes it.
+    `make` is given another name in the same folder, so that `path` is whole or absent. Processes that want the same path
+    at the same time wait for the one that makes it.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the system ends it even if this process dies
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the system releases it even if this process dies
             if not path.exists():
                 unfinished = path.with_suffix(".unfinished")
                 if unfinished.is_dir():

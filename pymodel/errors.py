@@ -4,4 +4,4 @@ __all__ = ["DeeplockError"]
 
 
 class DeeplockError(ValueError):
-    """A fault of the input, told to the user in one line."""
+    """A fault in the user's input; its text is one line for the user."""

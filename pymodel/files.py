@@ -1,4 +1,4 @@
-"""What may be written where, and writing so that a reader sees the old content or the new, never half of it."""
+"""Checks of output paths, and atomic writes: a reader sees the old content or the new, never half of it."""
 
 import json
 import os
@@ -18,13 +18,13 @@ _KEY = re.compile(rb"[0-9a-fA-F]{32,128}\r?\n?")
 
 
 def _holds_a_key(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is one line of hex digits, as a key file of any size is, whatever its name."""
+    """Whether a file looks like a key file of any size: one line of hex digits, whatever its name."""
     with open(path, "rb") as file:
         return bool(_KEY.fullmatch(file.read(131)))
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """DeeplockError unless nothing is at `path`, links followed, or a regular file that is no key file."""
+    """Raise DeeplockError if `path`, links followed, exists and is not a regular file, or is a key file."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DeeplockError(f"{path}: is not a regular file: give the name of a file")
@@ -37,7 +37,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | str:
-    """What all names of a file have in common, through links too."""
+    """Identity of a file: the same for all its names and links."""
     try:
         found = os.stat(path)
     except OSError:
@@ -46,9 +46,9 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | str:
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """DeeplockError unless a command that reads `inputs` may write all `outputs`: check_output, and each a file of its own."""
+    """Raise DeeplockError if an output fails `check_output`, or is the same file as an input or as another output."""
     taken = {_identity(path): "is an input of this command too" for path in inputs}
-    for stream in ("stdout", "stderr"):  # redirected into a file, which is regular
+    for stream in ("stdout", "stderr"):  # may be redirected into a regular file
         taken[_identity(f"/dev/{stream}")] = f"is where {stream} goes"
     for path in outputs:
         check_output(path)
@@ -58,9 +58,9 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a whole file; what it held before stays until the new content is complete. A link is followed.
+    """Write a file atomically: its old content stays until the new is complete. A link is followed.
 
-    DeeplockError where `check_output` raises it, or the file cannot be written.
+    Raises DeeplockError if the path fails `check_output` or the file cannot be written.
     """
     check_output(path)
     target = Path(os.path.realpath(path))
@@ -74,7 +74,7 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def make_folder_of(path: Path) -> Path:
-    """Make the folder that `path` lies in, if there is none; gives `path`. DeeplockError where nothing can be written."""
+    """Make the parent folder of `path` if needed and return `path`; DeeplockError if nothing can be written there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
@@ -84,6 +84,6 @@ def make_folder_of(path: Path) -> Path:
 
 
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:
-    """Write figures for programs to read, as `replace_file` does. No path: do nothing."""
+    """Write figures as JSON with `replace_file`, or do nothing if `path` is None."""
     if path is not None:
         replace_file(make_folder_of(path), (json.dumps(figures, indent=2) + "\n").encode())

@@ -1,1 +1,1 @@
-"""From measured rows to tables and figures."""
+"""Tables and figures, made from measured rows."""

@@ -1,4 +1,4 @@
-"""What README.md shows of accuracy.json, and what `deeplock evaluate --paper` prints."""
+"""Table, text and figure of accuracy.json, for README.md and `deeplock evaluate --paper`."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""The figures of a security.json as tables and pictures: what report/results.py takes into docs/security.md."""
+"""Tables and pictures of security.json, which report/results.py puts into docs/security.md."""
 
 import io
 from typing import Any
@@ -16,7 +16,7 @@ _PAPERS = {
     ("adv-params", "cifar10"): "drop 81.16",
 }
 _SHOWN = ("share", "learning_rate", "reset")
-"""Of a budget, in a line."""
+"""Fields of a budget that a line of the table shows."""
 
 _ACCURACIES = {
     "right key": ("wrong-key", "accuracy without a key", "yardstick"),
@@ -59,7 +59,7 @@ def _networks(rows: Rows) -> list[str]:
 
 
 def _mean(rows: Rows, column: str = "value", **wanted: object) -> float | None:
-    """Mean over the seeds of what the rows say; with several budgets, of what the one says that gets most."""
+    """Mean over the seeds of the rows that match; with several budgets, the highest of their means."""
     by_budget: dict[str, list[float]] = {}
     for row in rows:
         if all(row[name] == value for name, value in wanted.items()) and row[column] is not None:
@@ -193,7 +193,7 @@ def _budgets(result: dict[str, Any]) -> str:
 
 
 def security_tables(result: dict[str, Any]) -> dict[str, str]:
-    """Markdown by the name of the marks that it goes between."""
+    """Markdown tables, by the names of their marks in docs/security.md."""
     rows = result["rows"]
     return {
         "overview": _overview(rows),
@@ -267,5 +267,5 @@ def _genetic_figure(curves: Rows) -> bytes:
 
 
 def security_figures(result: dict[str, Any]) -> dict[str, bytes]:
-    """PNGs by what follows `security-` in their names."""
+    """PNGs, by the part of their names that follows `security-`."""
     return {"fine-tuning": _tuning_figure(result["curves"]), "genetic": _genetic_figure(result["curves"])}

@@ -1,4 +1,4 @@
-"""What docs/fpga.md shows of board.json, and what `deeplock bench board` prints."""
+"""Table of board.json, for docs/fpga.md and `deeplock bench board`."""
 
 from collections.abc import Sequence
 from typing import Any

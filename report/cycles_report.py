@@ -1,4 +1,4 @@
-"""What README.md and docs/results show of cycles.json, and what `deeplock bench rtl` prints."""
+"""Table, text and figure of cycles.json, for README.md, docs/results and `deeplock bench rtl`."""
 
 import io
 from collections.abc import Sequence

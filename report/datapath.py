@@ -1,4 +1,4 @@
-"""Draws the accelerator's datapath, docs/datapath.svg: deeplock.report.results, or `draw()` for the text of the file."""
+"""Draws the accelerator's datapath: `draw()` gives the text of docs/datapath.svg, which report/results.py writes."""
 
 from xml.sax.saxutils import escape
 
@@ -6,7 +6,7 @@ __all__ = ["BOXES", "draw"]
 
 WIDTH, HEIGHT = 1040, 650
 FONT = 14
-"""Pixels: a page that shrinks the drawing to 820 pixels still has letters of 11."""
+"""Height of letters in pixels. On a page that shrinks the drawing to a width of 820 pixels, it is still 11."""
 
 BOXES = {
     "registers": (300, 50, 160, 66, ["commands, status,", "write-only key"]),
@@ -27,7 +27,7 @@ BOXES = {
 """Name: x, y, width, height, and what the component does."""
 
 PARTS = {"key schedule": (322, 206, 136, 40), "unlock unit": (322, 256, 136, 40)}
-"""Inside the lock."""
+"""Boxes inside the lock."""
 
 LOCKED, UNLOCKED, DATA, CONTROL = "#d9660a", "#1f6fc4", "#3a8a3a", "#6b7280"
 KINDS = {
@@ -120,7 +120,7 @@ def legend() -> list[str]:
 
 
 def draw() -> str:
-    """The drawing as SVG. It brings its own light ground, so it can be read on a dark page too."""
+    """The drawing as SVG. It has its own light background, so that it can be read on a dark page too."""
     parts = []
     for name in BOXES:
         parts += component(name)

@@ -1,4 +1,4 @@
-"""What `deeplock demo` leaves: report.json, report.html with its pictures inside, PNG files, and the table."""
+"""The report of `deeplock demo`: report.json, report.html with its pictures inside, PNG files, and the table."""
 
 import base64
 from html import escape
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "report_rows", "write_report"]
 
 FILES = ("report.json", "report.html", "accuracy.png", "bytes.png", "cycles.png", "digits.png")
-"""What `write_report` writes."""
+"""Files that `write_report` writes."""
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -24,7 +24,7 @@ td + td { text-align: right; font-variant-numeric: tabular-nums; } img { max-wid
 
 
 def report_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """The table of a report.json: (what, figure)."""
+    """The table of a report.json: (name, figure)."""
     accuracy, rtl = report["accuracy"], report["rtl"]
     array = f"{rtl['rows']}x{rtl['cols']} array, B = {rtl['bytes_per_beat']}, {rtl['simulator']}"
     cycles = rtl["cycles_locked"]

@@ -1,8 +1,8 @@
-"""Take measured figures into README.md and docs/results: python -m deeplock.report.results [DEMO|FILE ...]
+"""Put measured figures into README.md and docs: python -m deeplock.report.results [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`, FILE a file of docs/results: accuracy, cycles, cycles-batch, board, area,
-software or security.json; by default build/demo, if it is there, and every such file that is. Each time it also draws
-docs/datapath.svg.
+DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, board, area,
+software or security.json. By default, build/demo and all of these files that exist are taken. docs/datapath.svg is drawn
+each time.
 """
 
 import json
@@ -39,7 +39,7 @@ def put_between(text: str, name: str, content: str) -> str:
 
 
 def put_table(text: str, report: dict) -> str:
-    """README.md with the figures of this report of a demo."""
+    """The text of README.md with the figures of this demo's report."""
     rows = "".join(f"| {what} | {figure} |\n" for what, figure in report_rows(report))
     return put_between(text, "demo", f"| | |\n|---|--:|\n{rows}")
 
@@ -81,7 +81,7 @@ def take_area(file: Path) -> None:
 
 
 def put_software(text: str, software: dict, cycles: dict, area: dict) -> str:
-    """docs/benchmarks.md with the figures of this software.json, cycles.json and area.json."""
+    """The text of docs/benchmarks.md with the figures of this software.json, cycles.json and area.json."""
     tables = {
         "software": (software_report.comparison(software, cycles), 3),
         "software-host": (software_report.timings(software), 3),
@@ -130,7 +130,7 @@ TAKE: dict[str, Callable[[Path], None]] = {
     "area.json": take_area,
     "security.json": take_security,
 }
-"""By file name; any other name is a demo's folder."""
+"""The function for each file name; any other name is a demo's folder."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What docs/benchmarks.md shows of area.json beside software.json and cycles.json: cycles times LUT4 of each platform."""
+"""Cycles times LUT4 of each platform, for docs/benchmarks.md: area.json beside software.json and cycles.json."""
 
 import io
 from dataclasses import asdict
@@ -12,11 +12,11 @@ from deeplock.report.tables import Table
 __all__ = ["DEVICE", "area_figure", "area_table"]
 
 DEVICE = "lfe5u-85f"
-"""The one that all of them are synthesised for; the smaller ECP5 lacks block RAM for the arrays as they are simulated."""
+"""The device of all areas. The smaller ECP5 has too little block RAM for the arrays as they are simulated."""
 
 _UNIT = "accelerator 8x8"
 _SIMULATED = ("rows", "cols", "bytes_per_beat", "activation_words")
-"""What a row of cycles.json says of its accelerator; all else of that is as usual: bench.rtl.config_for."""
+"""Fields of an accelerator in a row of cycles.json; all others have their defaults (bench.rtl.config_for)."""
 
 Row = dict[str, Any]
 
@@ -33,7 +33,7 @@ def _array_area(array: Row, area: dict) -> Row | None:
 
 
 def _platforms(software: dict, cycles: dict, area: dict) -> dict[str, tuple[Row, dict[str, float]]]:
-    """By name, of all that were synthesised: resources, and cycles of a locked inference of each network, ideal memory."""
+    """Of each synthesised platform, by name: resources, and cycles of a locked inference of each network, ideal memory."""
     found: dict[str, tuple[Row, dict[str, float]]] = {}
 
     def add(name: str, resources: Row | None, network: str, count: float) -> None:
@@ -52,7 +52,7 @@ def _platforms(software: dict, cycles: dict, area: dict) -> dict[str, tuple[Row,
 
 
 def area_table(software: dict, cycles: dict, area: dict) -> Table:
-    """Resources of each platform, and cycles x LUT4 in millions with how often they hold the 8x8 array's."""
+    """Resources of each platform, and cycles x LUT4: in millions and, in brackets, over the 8x8 array's."""
     platforms, networks = _platforms(software, cycles, area), networks_of(software["rows"])
     unit, of_unit = platforms.get(_UNIT, ({}, {}))
     cells: list[list[object]] = []

@@ -1,4 +1,4 @@
-"""What docs/benchmarks.md and README.md show of software.json: software beside the accelerator of cycles.json."""
+"""Software (software.json) beside the accelerator (cycles.json): tables and a figure for docs/benchmarks.md and README.md."""
 
 import io
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ NAMES = {
     "pytorch-int8": "host, PyTorch int8",
     "pytorch-float32": "host, PyTorch float32",
 }
-"""Of the platforms, for people."""
+"""Names of the platforms in tables and figures."""
 
 _SOFTWARE = ("vexriscv", "picorv32")
-"""Cores as they are."""
+"""Cores without a custom instruction."""
 
 
 def networks_of(rows: Sequence[Row]) -> list[str]:
-    """Their names, in the order of the rows of software.json."""
+    """The names of the networks, in the order of the rows of software.json."""
     return list(dict.fromkeys(row["network"] for row in rows))
 
 
@@ -47,13 +47,13 @@ def pairs_of(rows: Sequence[Row], network: str) -> list[tuple[Row, Row, Row | No
 
 
 def best_software(rows: Sequence[Row], network: str) -> Row:
-    """The locked inference that takes the fewest cycles on a core as it is, with ideal memory."""
+    """The locked inference that takes the fewest cycles on a core without a custom instruction, with ideal memory."""
     pairs = pairs_of(rows, network)
     return min((locked for _, locked, _ in pairs if locked["platform"] in _SOFTWARE), key=cost)
 
 
 def arrays_of(cycles: dict, network: str) -> list[Row]:
-    """The rows of cycles.json that are of this network."""
+    """The rows of cycles.json for this network."""
     return [row for row in cycles["rows"] if row["network"] == network]
 
 
@@ -75,7 +75,7 @@ def software_table(rows: Sequence[Row]) -> Table:
 
 
 def comparison(software: dict, cycles: dict) -> Table:
-    """Cores and arrays, cycles per image."""
+    """Cycles per image of cores and arrays."""
     rows = software["rows"]
     head = ["network", "platform", "memory", "plain", "locked", "variant", "locked / plain", "cycles / MAC"]
     cells: list[list[object]] = []
@@ -101,7 +101,7 @@ def comparison(software: dict, cycles: dict) -> Table:
 
 
 def timings(software: dict) -> Table:
-    """This machine, by instructions and by time."""
+    """Instructions and time on this machine."""
     head = ["network", "platform", "variant", "instructions", "ratio", "time (µs)", "ratio"]
     cells: list[list[object]] = []
     for row in software["rows"]:
@@ -130,7 +130,7 @@ def layer_rows(software: dict) -> Table:
 
 
 def headline(software: dict, cycles: dict) -> Table:
-    """What locking costs on each kind of machine, and how much faster the arrays are."""
+    """The cost of locking on each kind of machine, and the speed-up of the arrays."""
     rows = software["rows"]
     head = ["network", "RISC-V", "RISC-V + custom instruction", "host", "accelerator"]
     head = [*head, "8x8 over best software", "16x16 over best software"]
@@ -152,7 +152,7 @@ def headline(software: dict, cycles: dict) -> Table:
 
 
 def figure(software: dict, cycles: dict) -> bytes:
-    """A PNG: cycles of a locked inference on each platform, and what share of them the lock is."""
+    """A PNG: cycles of a locked inference on each platform, and their ratio to those of a plain one."""
     from matplotlib.figure import Figure
 
     rows, networks = software["rows"], networks_of(software["rows"])

@@ -1,4 +1,4 @@
-"""What report/results.py makes of area.json: Markdown tables and a figure."""
+"""Markdown tables and a figure of area.json, for report/results.py."""
 
 import io
 from statistics import median
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def area_tables(result: dict) -> dict[str, str]:
-    """What goes between the marks of docs/fpga.md, by their names."""
+    """Markdown tables, by the names of their marks in docs/fpga.md."""
     tools = ", ".join(f"{name} {version}" for name, version in result["tools"].items())
     how = f"\nBy `{result['command']}`. {tools}.\n"
     cores = [row for row in result["rows"] if row["board"] is None]
@@ -30,7 +30,7 @@ def area_tables(result: dict) -> dict[str, str]:
 
 
 def area_summary(result: dict) -> str:
-    """What the lock costs, for README.md: a line for each locked accelerator whose clock is compared with the plain one's."""
+    """The lock's cost, for README.md: a line for each locked accelerator whose clock is compared with the plain one's."""
     head, rows = core_table([row for row in result["rows"] if row["board"] is None])
     shown = [
         head.index(name) for name in ("device", "array", "S-box", "key bytes", "LUT4", "LUT4 more", "MHz", "clock")

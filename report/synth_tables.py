@@ -16,21 +16,21 @@ Row = dict[str, Any]
 
 
 def _clock(row: Row) -> str:
-    """Median and range over the seeds, and what a board needs."""
+    """Median and range over the seeds, and the clock that a board needs."""
     clocks = row["fmax_mhz"]
     text = f"{median(clocks):.1f} ({min(clocks):.1f}..{max(clocks):.1f})"
     return f"{text} of {row['clock_mhz']:g}" if row["board"] else text
 
 
 def _megahertz(row: Row) -> str:
-    """The clock for a table, if there is one, and whether there are seeds without."""
+    """The clock as a table's cell, if any seed has one; it also shows whether other seeds do not fit."""
     if not row["fmax_mhz"]:
         return "does not fit" if row["error"] else ""
     return _clock(row) + ("; other seeds do not fit" if row["error"] else "")
 
 
 def _plain(row: Row, rows: Sequence[Row]) -> Row | None:
-    """The row without the lock that is else the same."""
+    """The row that is the same except for having no lock."""
 
     def rest(row: Row) -> list:
         measured = {*_OF_LOCK, *_RESOURCES, *_RESULTS}
@@ -42,12 +42,12 @@ def _plain(row: Row, rows: Sequence[Row]) -> Row | None:
 
 
 def key_of(row: Row) -> str:
-    """The bytes of the keys that a row takes."""
+    """The key sizes of a row, in bytes."""
     return ", ".join(map(str, row["key_sizes"]))
 
 
 def core_table(rows: Sequence[Row]) -> Table:
-    """A line for each accelerator and board; beside a locked one, what it takes more than the plain one."""
+    """A line for each accelerator and board; a locked one's also shows its overhead over the plain one."""
     head = [
         "device",
         "array",
@@ -100,7 +100,7 @@ def module_table(row: Row) -> Table:
 
 
 def timing_lines(row: Row) -> list[str]:
-    """Clock of each seed and the way of the slowest path; of a board, how full its FPGA is; why a seed has no clock."""
+    """Lines that show each seed's clock, the critical path, how full a board's FPGA is, and why a seed has no clock."""
     if not row["fmax_mhz"]:
         return []
     way = ", ".join(f"{module} {delay:.1f}" for module, delay in row["critical_path"])

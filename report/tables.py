@@ -7,14 +7,14 @@ __all__ = ["Table", "markdown", "percent", "readable"]
 
 
 class Table(NamedTuple):
-    """What stands over the columns, and the rows."""
+    """Column heads, and the rows."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
 
 
 def markdown(table: Table, words: int) -> str:
-    """The table in Markdown: its first `words` columns are words, to the left, and the others numbers, to the right."""
+    """The table in Markdown: the first `words` columns are text, aligned left; the others are numbers, aligned right."""
     lines = [table.head, ["---"] * words + ["--:"] * (len(table.head) - words), *table.rows]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 

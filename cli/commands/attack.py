@@ -1,13 +1,13 @@
 """Attack locked networks: what the lock is worth, and against whom.
 
-In the laboratory an attack meets trained networks that come with deeplock, protected by Deep-Lock or by another scheme
-with a random key. --all runs every attack on every scheme that it concerns. Results that the file of --json has already,
-with the same arguments, are kept, so a run that was broken off goes on. digits gets small budgets, which take seconds;
---quick gives them to the others.
+In the laboratory, an attack runs on trained networks that come with deeplock, protected with a random key by Deep-Lock or
+by another scheme. --all runs every attack on every scheme that it concerns. Results that the --json file holds already for
+the same arguments are kept, so an interrupted run goes on. digits gets small budgets, which take seconds; --quick gives
+them to the others.
 
-With FILE two attacks work on a locked checkpoint of yours, and -o writes the key that they find, which is told nowhere
-else: known-plaintext needs 16, 24 or 32 consecutive plain bytes of it (--known, --at), ciphertext-only an int8 tensor
-locked with AES-128, and what such weights look like (--like; by default the networks that come with deeplock).
+With FILE, two attacks work on a locked checkpoint of yours. -o writes the key that they find, which is shown nowhere else.
+known-plaintext needs 16, 24 or 32 consecutive plain bytes of the file (--known, --at). ciphertext-only needs an int8 tensor
+locked with AES-128, and examples of such weights (--like; by default the networks that come with deeplock).
 
 attacks: known-plaintext, ciphertext-only, wrong-key, pruning, weak-sbox, genetic, fine-tuning
 
@@ -48,33 +48,33 @@ def _fields(text: str) -> dict[str, str]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", type=_names, metavar="NAME[,NAME...]", nargs="?", help="the attacks")
     parser.add_argument(
-        "file", type=Path, metavar="FILE", nargs="?", help="a locked checkpoint, instead of networks of ours"
+        "file", type=Path, metavar="FILE", nargs="?", help="a locked checkpoint to attack, instead of trained networks"
     )
     add_data_dir(parser)
     add_json(parser)
     group = parser.add_argument_group("laboratory")
     group.add_argument("--all", action="store_true", help="every attack")
-    group.add_argument("--network", type=_names, metavar="N[,N...]", default=("digits",), help="(digits)")
+    group.add_argument("--network", type=_names, metavar="N[,N...]", default=("digits",), help="networks (digits)")
     group.add_argument(
-        "--scheme", type=_names, metavar="S[,S...]", default=(), help="only these (all that it concerns)"
+        "--scheme", type=_names, metavar="S[,S...]", default=(), help="only these schemes (all it concerns)"
     )
-    group.add_argument("--seeds", type=_numbers, metavar="S[,S...]", default=(0,), help="of keys and of the attack (0)")
+    group.add_argument("--seeds", type=_numbers, metavar="S[,S...]", default=(0,), help="seeds of keys and attack (0)")
     group.add_argument("--quick", action="store_true", help="small budgets")
     group.add_argument(
-        "--budget", type=_fields, metavar="NAME=N[,...]", help="change fields of the budget, as JSON has it"
+        "--budget", type=_fields, metavar="NAME=N[,...]", help="change fields of the budget, named as in the JSON"
     )
     group.add_argument("--count", type=positive, metavar="N", default=2000, help="test images (2000)")
-    group.add_argument("--fresh", action="store_true", help="keep nothing of an earlier result")
+    group.add_argument("--fresh", action="store_true", help="run again what the --json file holds")
     group.add_argument("--jobs", type=positive, metavar="N", help="processes (one a core)")
     group.add_argument("--scheduler", metavar="ADDRESS", help="run on the Dask cluster of this scheduler instead")
     group = parser.add_argument_group("on a file")
     group.add_argument("--known", type=Path, metavar="BYTES", help="file of 16, 24 or 32 plain bytes")
     group.add_argument(
-        "--at", type=int, metavar="N", default=0, help="where they lie in the tensor, or in all parameters (0)"
+        "--at", type=int, metavar="N", default=0, help="where they begin in the tensor, or in all parameters (0)"
     )
     group.add_argument("--tensor", metavar="NAME", help="the tensor under attack")
-    group.add_argument("--bytes", type=positive, metavar="N", default=1024, help="of it, for ciphertext-only (1024)")
-    group.add_argument("--like", type=Path, metavar="CHECKPOINT", help="an unlocked one of a network of the same kind")
+    group.add_argument("--bytes", type=positive, metavar="N", default=1024, help="its bytes for ciphertext-only (1024)")
+    group.add_argument("--like", type=Path, metavar="CHECKPOINT", help="an unlocked checkpoint of a similar network")
     add_output(group, "-o", "--output", metavar="KEY", help="write the key that is found (a new file, mode 0600)")
 
 

@@ -1,16 +1,15 @@
 """Measure the accelerator: cycles of whole networks on the RTL and on boards; and software without it.
 
 `bench rtl` runs test images of each network back to back on each array, with the lock and without it, and compares
-every result byte with the golden model under the right key, which is random and kept nowhere. Figures are those of
-the hardware counters. The simulation is Verilator's without Python in the loop; builds are kept.
-Ends with exit code 1 if a byte differs.
+every result byte with the golden model. The key is random and not kept. Figures come from the hardware counters. The
+simulator is Verilator without Python in the loop; builds are kept. The exit code is 1 if a byte differs.
 
-`bench board` runs a network on a simulated board, through its pins: the host speaks over the UART, the locked loadable
-comes from a model of the flash; once with the right key and once with a wrong one.
+`bench board` runs a network on a simulated board, through its pins, once with the right key and once with a wrong one. The
+host speaks over the UART; the locked loadable comes from a model of the flash.
 
-`bench software` is what a user without the accelerator has: int8 inference in C on RISC-V cores (simulated RTL; one of them
-with the unlock as a custom instruction) and on this machine, and PyTorch; each plain, unlocked as a whole beforehand, and
-unlocked piece by piece. Every output is compared with the golden model; exit code 1 if one differs.
+`bench software` measures what a user has without the accelerator: int8 inference in C on RISC-V cores (simulated RTL; one
+core unlocks with a custom instruction) and on this machine, and PyTorch. Each runs plain, unlocked as a whole beforehand,
+and unlocked piece by piece. Every output is compared with the golden model; the exit code is 1 if one differs.
 
 examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from deeplock.report.tables import Table
 
     Measured = tuple[list[dict[str, Any]], Table, str]
-    """Rows, what is printed of them, and the simulator."""
+    """Rows, the table to print, and the simulator."""
 
 __all__ = ["add_arguments", "run"]
 
@@ -57,7 +56,7 @@ def _arrays(text: str) -> list[tuple[int, int]]:
 
 
 def _networks(text: str) -> list[Path]:
-    """Names and files alike: which of them is a file is known when the names are."""
+    """Names and files alike: `load_workload` tells them apart."""
     return [Path(part) for part in text.split(",")]
 
 
@@ -95,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--arrays", metavar="RxC,...", type=_arrays, default=_arrays("4x4,8x8,8x16,16x16"), help="(4x4,8x8,8x16,16x16)"
     )
     rtl.add_argument("--batch", metavar="N", type=positive, default=1, help="images that share dense weights (1)")
-    rtl.add_argument("--images", metavar="N", type=positive, help="test images of each (20; digits 100)")
-    rtl.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
+    rtl.add_argument("--images", metavar="N", type=positive, help="test images of each network (20; digits 100)")
+    rtl.add_argument("--seed", type=int, default=0, help="seed of the bytes that a network does not define (0)")
     rtl.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
     board = kinds.add_parser("board", help="a network on a simulated board")
     board.add_argument(
@@ -104,10 +103,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="B:NAME,...",
         type=_runs,
         required=True,
-        help="boards with a network each, as icebreaker:mnist",
+        help="boards, each with a network, such as icebreaker:mnist",
     )
-    board.add_argument("--images", metavar="N", type=positive, default=3, help="test images of each (3)")
-    board.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
+    board.add_argument("--images", metavar="N", type=positive, default=3, help="test images of each network (3)")
+    board.add_argument("--seed", type=int, default=0, help="seed of the bytes that a network does not define (0)")
     software = kinds.add_parser("software", help="the same networks without the accelerator: RISC-V, host, PyTorch")
     software.add_argument(
         "--networks",
@@ -125,10 +124,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=list(choices),
             help=f"some of {', '.join(choices)} (all)",
         )
-    software.add_argument("--images", metavar="N", type=positive, help="test images of each (1; digits 10)")
-    software.add_argument("--seed", type=int, default=0, help="of the bytes that a network leaves open (0)")
+    software.add_argument("--images", metavar="N", type=positive, help="test images of each network (1; digits 10)")
+    software.add_argument("--seed", type=int, default=0, help="seed of the bytes that a network does not define (0)")
     software.add_argument(
-        "--flip", metavar="N", type=int, help="invert byte N of the parameters, to see that the comparison notices"
+        "--flip", metavar="N", type=int, help="invert byte N of the parameters, to test that the comparison notices"
     )
     for kind, measure in ((rtl, _rtl), (board, _board), (software, _software)):
         add_data_dir(kind)

@@ -1,12 +1,13 @@
 """Compile a quantised network to a loadable.
 
-With --key-file the loadable is locked, else plain. NETWORK is the int8 network file that `deeplock train` writes, or any
-PyTorch network as torch.export saves it (.pt2), which is quantised on the way with the images of --calibration: see
-docs/bring-your-own-network.md. Such a network takes float [n, channels, height, width], (pixel / 255 - mean) / std of
-raw pixels 0..255. The loadable fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least
-these memories. The bytes that pad the array are random, so two loadables of a network differ.
+NETWORK is the int8 network file that `deeplock train` writes, or any PyTorch network that torch.export saved (.pt2). The
+latter is quantised with the images of --calibration: see docs/bring-your-own-network.md. Its input is float [n, channels,
+height, width]: (pixel / 255 - mean) / std for raw pixels 0..255.
 
-With --batch an inference takes N ifmaps, and the dense layers at the network's end take their weights once for all N.
+With --key-file the loadable is locked, else plain. It fits accelerators of exactly this geometry (rows, columns, bytes per
+beat) with at least these memories. The bytes that pad the array are random, so two loadables of one network differ.
+
+With --batch, an inference takes N ifmaps, and the dense layers at the network's end take their weights once for all N.
 
 examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.loadable
@@ -16,8 +17,8 @@ examples:
   deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.loadable
   deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.loadable
 
-What is read from an exported program is held against PyTorch on the calibration images, in float and, layer by layer, in
-integers; it is refused if it is not the same. The error of int8 against float is told.
+A network read from an exported program is compared with PyTorch on the calibration images, in float and, layer by layer, in
+integers. It is refused if they differ. The error of int8 against float is printed.
 
 JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers", "parameter_bytes", "lower_bound", "file"};
 of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}: docs/bring-your-own-network.md
@@ -43,7 +44,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
     add_output(parser, "-o", "--output", metavar="LOADABLE", required=True, help="the loadable file")
-    add_key_file(parser, "lock the loadable with this master key; without, it is plain")
+    add_key_file(parser, "lock the loadable with this master key; without it, the loadable is plain")
     add_suite(parser)
     parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
     group = parser.add_argument_group("exported program (.pt2)")
@@ -51,13 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="DIR|FILE",
-        help="images like those that it will see: a folder of PNG files, or of one of them for each class; or .npy or, "
-        "as array `images`, .npz: [n, height, width, channels], uint8 raw images, float what the network takes",
+        help="images like those that it will see: a folder of PNG files, a folder of such folders, one for each class, or "
+        "an array [n, height, width, channels]: .npy, or `images` of .npz; uint8: raw pixels, float: the network's input",
     )
-    group.add_argument("--mean", type=_numbers, metavar="M[,M...]", default=(0.0,), help="of all or each channel (0)")
-    group.add_argument("--std", type=_numbers, metavar="S[,S...]", default=(1.0,), help="of all or each channel (1)")
+    group.add_argument(
+        "--mean", type=_numbers, metavar="M[,M...]", default=(0.0,), help="of all channels or of each (0)"
+    )
+    group.add_argument(
+        "--std", type=_numbers, metavar="S[,S...]", default=(1.0,), help="of all channels or of each (1)"
+    )
     add_accelerator(parser, from_loadable=False)
-    parser.add_argument("--board", metavar="B", help="for the accelerator of this board (a wrong one is told all)")
+    parser.add_argument("--board", metavar="B", help="compile for this board (an unknown name lists all)")
     add_json(parser)
 
 

@@ -1,8 +1,8 @@
-"""Download the standard data sets, or check those that are there.
+"""Download the standard data sets, or check those in a folder.
 
 mnist, fashion-mnist and cifar10 lie in folders of their names under DIR, as the standard files: IDX, plain or gzip, and
-binary batches. `fetch` downloads what is missing, resumes what broke off, checks SHA-256 and then does what `verify`
-does: magic numbers, counts, lengths, labels, and SHA-256 where the standard file's is known. digits is bundled.
+binary batches. `verify` checks magic numbers, counts, lengths, labels and, if it is known, the standard file's SHA-256.
+`fetch` downloads missing files, resumes interrupted downloads, checks their SHA-256 and then verifies. digits is bundled.
 
 examples:
   deeplock data fetch mnist --data data
@@ -20,7 +20,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("fetch", "verify"), help="download, or check what is there")
+    parser.add_argument("action", choices=("fetch", "verify"), help="download, or check the files in DIR")
     parser.add_argument("name", metavar="NAME", help="mnist, fashion-mnist or cifar10")
     add_data_dir(parser)
     add_json(parser)
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
             fetch(args.name, args.data_dir, progress)
         progress(f"checking {args.name}")
         checked = verify(args.name, args.data_dir)
-    print_table(Table(["file", "right"], checked))
+    print_table(Table(["file", "checked"], checked))
     write_json(
         args.json,
         {

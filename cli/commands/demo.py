@@ -1,10 +1,10 @@
-"""The whole way on real images: train, quantise, compile, lock, run on the RTL, and report.
+"""Run the whole flow on real images: train, quantise, compile, lock, run on the RTL, and report.
 
 Trains `digits`, quantises it to int8, compiles it for an 8x8 array with 8 parameter bytes a cycle and locks it with
 a key made from the seed. Test images go through the RTL with the right key, with a wrong one, and on the
 accelerator without unlock unit; every byte is compared with the golden model, the PyTorch reference and the
-interpreter of loadables. Then 20 wrong keys meet the whole test set. All figures are measured in this run; only the
-builds of the simulation are kept from earlier ones.
+interpreter of loadables. Then 20 wrong keys are tried on the whole test set. All figures are measured in this run; only
+builds of the simulation are reused.
 
 examples:
   deeplock demo
@@ -33,9 +33,9 @@ def _files(args: argparse.Namespace) -> list[Path]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     folder = Path("build/demo")
-    add_output(parser, "-o", "--output", metavar="DIR", default=folder, files=_files, help=f"({folder})")
+    add_output(parser, "-o", "--output", metavar="DIR", default=folder, files=_files, help=f"results ({folder})")
     parser.add_argument("--count", type=positive, metavar="N", default=20, help="images for the RTL (20)")
-    parser.add_argument("--seed", type=int, default=0, help="of the training and of the keys (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training and of the keys (0)")
     parser.add_argument("--simulator", choices=("verilator", "icarus"), default="verilator", help="(verilator)")
     add_json(parser)
 

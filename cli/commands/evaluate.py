@@ -1,12 +1,12 @@
 """Measure the accuracy of a checkpoint, a quantised network or a loadable.
 
 Runs all test images of the data set through the float network (checkpoint) or the golden model (network file, loadable).
-Something locked takes --key-file, --wrong-keys N for the accuracy under N random keys, or both.
+A locked file needs --key-file, --wrong-keys N for the accuracy under N random keys, or both.
 
---paper, instead of FILE, measures the trained networks that come with deeplock as the paper does: int8; locked with a
+--paper, instead of FILE, measures the trained networks that come with deeplock as the paper does: in int8; locked with a
 random key and unlocked with it, which must give the same ofmaps; and locked, under 100 wrong keys. All figures are exactly
-those of the golden model; wrong keys meet the first 2,000 test images only. The keys come from --seed, so that they are
-the same each time. Networks that the result file has already, from the same network and with the same options, are kept.
+those of the golden model; wrong keys are tried on the first 2,000 test images only. The keys come from --seed and are the
+same each time. Figures that the result file holds already, for the same network and options, are kept.
 
 examples:
   deeplock evaluate build/digits.int8.safetensors
@@ -41,19 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", nargs="?", help="checkpoint, quantised network or loadable")
     add_key_file(parser, "the master key")
     parser.add_argument("--wrong-keys", "--keys", type=positive, metavar="N", help="try N random keys as well")
-    parser.add_argument("--seed", type=int, default=0, help="of the random keys (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random keys (0)")
     parser.add_argument("--count", type=positive, metavar="N", help="run the first N images only")
     add_images(parser)
     add_json(parser)
     group = parser.add_argument_group("paper")
     group.add_argument(
-        "--paper", action="store_true", help=f"measure these networks; --json is {_PAPER_JSON} by default"
+        "--paper", action="store_true", help=f"measure trained networks; --json is {_PAPER_JSON} by default"
     )
     group.add_argument(
-        "--networks", type=_names, metavar="NAME[,NAME...]", default=_PAPER, help=f"({','.join(_PAPER)})"
+        "--networks", type=_names, metavar="NAME[,NAME...]", default=_PAPER, help=f"these networks ({','.join(_PAPER)})"
     )
-    group.add_argument("--wrong-images", type=positive, metavar="N", default=2000, help="for each wrong key (2000)")
-    group.add_argument("--fresh", action="store_true", help="keep nothing of an earlier result")
+    group.add_argument("--wrong-images", type=positive, metavar="N", default=2000, help="images per wrong key (2000)")
+    group.add_argument("--fresh", action="store_true", help="measure again what the --json file holds")
 
 
 def run(args: argparse.Namespace) -> None:

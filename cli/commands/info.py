@@ -1,7 +1,7 @@
-"""Say what is in a checkpoint, a quantised network or a loadable.
+"""Show what is in a checkpoint, a quantised network or a loadable.
 
-A loadable: whether it is locked, its geometry, the memories that it needs, the least cycles of an inference, and its
-layers as the accelerator runs them. A network: its layers, parameters and multiply-accumulates. A checkpoint: its
+Of a loadable: whether it is locked, its geometry, the memories that it needs, the least cycles of an inference, and its
+layers as the accelerator runs them. Of a network: its layers, parameters and multiply-accumulates. Of a checkpoint: its
 tensors.
 
 examples:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _lock(name: str) -> dict[str, Any]:
-    """Of a suite: whether it locks, and the strength of its S-box, None where it has none."""
+    """Whether the suite of that name locks, and the strength of its S-box: None if it has none."""
     from deeplock.pymodel.lock.sbox import properties
     from deeplock.pymodel.lock.suites import suite
 

@@ -16,7 +16,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_output(parser, "-o", "--output", metavar="FILE", default=Path("deeplock.key"), help="(deeplock.key)")
+    add_output(parser, "-o", "--output", metavar="FILE", default=Path("deeplock.key"), help="key file (deeplock.key)")
     parser.add_argument("--bits", type=int, choices=(128, 192, 256), default=128, help="size of the key (128)")
 
 

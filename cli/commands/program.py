@@ -1,7 +1,7 @@
 """Write bitstream and locked loadable into a board's flash.
 
 Uses the programmer that the board's makers recommend (iceprog, openFPGALoader), which must be installed; with --dry-run
-it only says what it would run. The bitstream comes from `deeplock synth --board`, the loadable from `deeplock compile
+it only prints the commands. The bitstream comes from `deeplock synth --board`, the loadable from `deeplock compile
 --board`. The key is not part of either.
 
 examples:
@@ -16,10 +16,10 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--board", metavar="B", required=True, help="its name: a wrong one is told all that there are")
+    parser.add_argument("--board", metavar="B", required=True, help="name of the board (an unknown name lists all)")
     parser.add_argument("--bitstream", type=Path, metavar="FILE", help="write this bitstream")
     parser.add_argument("--loadable", type=Path, metavar="LOADABLE", help="write this loadable")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be run")
+    parser.add_argument("--dry-run", action="store_true", help="only print the commands")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Run a loadable on a board: load the key, send images, get their classes and the hardware's counters.
 
 The board's flash must hold the bitstream of `deeplock synth --board` and this loadable: `deeplock program` writes both.
-Every result byte is compared with the golden model under the same key. Ends with exit code 1 if a byte differs.
+Every result byte is compared with the golden model under the same key. The exit code is 1 if a byte differs.
 
 examples:
   deeplock run build/mnist.loadable --board icebreaker --port /dev/ttyUSB1 --key-file my.key --data DIR --count 20
@@ -21,8 +21,8 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("loadable", type=Path, metavar="LOADABLE", help="loadable file, as it is in the board's flash")
-    parser.add_argument("--port", metavar="P", required=True, help="serial port of the board, as /dev/ttyUSB1")
-    parser.add_argument("--board", metavar="B", required=True, help="its name: see `deeplock synth --help`")
+    parser.add_argument("--port", metavar="P", required=True, help="serial port of the board, such as /dev/ttyUSB1")
+    parser.add_argument("--board", metavar="B", required=True, help="name of the board (an unknown name lists all)")
     add_key_file(parser, "the master key, if the loadable is locked")
     parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
     add_images(parser)
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
         ("bytes that differ from golden", mismatches),
         ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
         ("cycles per image", f"{cycles:.1f}"),
-        ("images per second at that", f"{there.clock_hz / cycles:.1f}"),
+        ("images per second", f"{there.clock_hz / cycles:.1f}"),
         *((f"  {name.lower().replace('_', ' ')}", count) for name, count in result.counters.items()),
     )
     write_json(

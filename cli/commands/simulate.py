@@ -2,10 +2,10 @@
 
 Runs test images back to back and compares every result byte with the golden model. A wrong key is fine: the golden
 model computes with the same one. The first run of a configuration builds the simulation, which is kept.
-Ends with exit code 1 if a byte differs.
+The exit code is 1 if a byte differs.
 
---profile says where the cycles of each layer went: it runs the same images once more for each layer, whose cycles alone
-the counters then count, and checks that the layers add up to the whole run. A layer's lower bound is the larger of
+--profile shows where the cycles of each layer went. It runs the same images once more for each layer, while the counters
+count only that layer, and checks that the layers add up to the whole run. A layer's lower bound is the larger of
 multiplications / PEs and weight bytes / bytes per beat; it does not count pixels that its pooling leaves out.
 
 examples:
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="probability of a pause in a cycle of a stream (0)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the pauses (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the pauses (0)")
     add_output(parser, "--waves", metavar="FILE", help="write the signals, the key among them, to FILE")
     add_output(
         parser,

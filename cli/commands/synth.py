@@ -1,10 +1,10 @@
 """Synthesise accelerators for FPGAs: resources by module, clock frequency, critical path; bitstreams of boards.
 
-Yosys and nextpnr, for one accelerator, for a board or, with --sweep, for a table of them and of components (fpga/flow/sweep.py
-describes the file). An accelerator comes alone, between registers (fpga/flow/harness.py); a board with all that is on it and on
-its pins, and if a seed reaches the board's clock, the fastest one's bitstream is written for `deeplock program`. Netlists
-and placements are kept; what was done once with the same RTL and the same tools is not done again. Ends with exit
-code 1 if something does not fit, or a board does not reach its clock.
+Runs Yosys and nextpnr for one accelerator, for a board or, with --sweep, for a table of accelerators, boards and components
+(fpga/flow/sweep.py describes the file). An accelerator is placed alone, between registers (fpga/flow/harness.py); a board's
+design is placed whole, on the board's pins. If a seed reaches the board's clock, the fastest seed's bitstream is written for
+`deeplock program`. Netlists and placements are kept and reused for the same RTL and the same tools. The exit code is 1 if
+something does not fit, or a board does not reach its clock.
 
 examples:
   deeplock synth --board icebreaker
@@ -53,17 +53,17 @@ def _bitstreams(args: argparse.Namespace) -> list[Path]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--device", metavar="D", help="FPGA, as lfe5u-85f; an unknown one is told all that there are")
-    what.add_argument("--board", metavar="B", help="board, as icebreaker; an unknown one is told all that there are")
+    what.add_argument("--device", metavar="D", help="FPGA, such as lfe5u-85f (an unknown name lists all)")
+    what.add_argument("--board", metavar="B", help="board, such as icebreaker (an unknown name lists all)")
     what.add_argument("--sweep", type=Path, metavar="FILE", help="table of devices, boards and designs, TOML")
     parser.add_argument("--seeds", type=positive, metavar="N", default=5, help="placements of each design (5)")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--jobs", type=positive, metavar="N", help="programs at a time on this machine (one a core)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster: tcp://HOST:PORT of its scheduler")
-    text = "where a board's bitstream goes (build/B with the suffix of its family, as build/icebreaker.bin)"
+    text = "where a board's bitstream goes (build/B with the suffix of its family, such as build/icebreaker.bin)"
     add_output(parser, "-o", "--output", metavar="BITSTREAM", files=_bitstreams, help=text)
     add_json(parser)
-    group = parser.add_argument_group("accelerator", "with --device, default in brackets, or instead of the board's")
+    group = parser.add_argument_group("accelerator", "for --device (defaults in brackets), or to replace the board's")
     for field in fields(Config):
         option, default = f"--{field.name.replace('_', '-')}", field.default
         if field.type is bool:
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         elif field.type is int:
             group.add_argument(option, type=int, metavar="N", default=argparse.SUPPRESS, help=f"({default})")
         elif field.name == "key_sizes":
-            text = "bytes of the master keys that it takes (all of the suite's)"
+            text = "sizes of its master keys in bytes (all of the suite's)"
             group.add_argument(option, type=int, nargs="+", metavar="N", default=argparse.SUPPRESS, help=text)
         else:
             choices = _CHOICES[field.name]
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _jobs(args: argparse.Namespace) -> "list[Job]":
-    """What the options ask for."""
+    """The jobs that the options ask for."""
     from dataclasses import asdict, replace
 
     from deeplock.fpga.boards import board
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
     tools = versions({"yosys"} | {find_family(job.device.family).nextpnr for job in jobs})
     outputs = [make_folder_of(output) for output in _bitstreams(args)]
     for output in outputs:
-        output.resolve().unlink(missing_ok=True)  # so that no old one is taken for what failed to come
+        output.resolve().unlink(missing_ok=True)  # so that an old bitstream is not mistaken for one that failed
     with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, progress_shown() as progress:
         results = run_jobs(jobs, executor, progress)
     every = [row_of(result) for result in results]

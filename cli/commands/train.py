@@ -30,9 +30,9 @@ def _files(args: argparse.Namespace) -> list[Path]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", metavar="NETWORK", help="name of the network")
-    text = "the two files are named after it"
+    text = "first part of the names of both files"
     add_output(parser, "-o", "--output", type=str, metavar="PREFIX", required=True, files=_files, help=text)
-    parser.add_argument("--seed", type=int, default=0, help="of the initial weights and of the order of the images (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of initial weights and image order (0)")
     parser.add_argument("--epochs", type=positive, help="passes over the training images (the network's usual number)")
     add_data_dir(parser)
     add_json(parser)

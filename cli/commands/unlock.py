@@ -1,7 +1,7 @@
 """Unlock a checkpoint or a loadable with a master key.
 
-With the key that locked it, every parameter byte is what it was. With another key the result is as valid a file, full
-of garbage: nothing in a locked file tells whether a key is right.
+The key that locked the file restores every parameter byte. Another key gives a valid file too, but full of garbage:
+nothing in a locked file shows whether a key is right.
 
 examples:
   deeplock unlock build/locked.safetensors --key-file my.key -o build/unlocked.safetensors

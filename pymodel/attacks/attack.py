@@ -1,12 +1,12 @@
-"""What every attack has in common: the interface of the modules in this folder.
+"""The interface of the attacks, one module each in this folder.
 
-    NEEDS    what the attacker must have, in a line
+    NEEDS    what the attacker must have, in one line
     SCHEMES  names of the schemes that it is run on
-    Budget   frozen dataclass: what it may spend; QUICK on digits in seconds, FULL on the paper's networks
+    Budget   frozen dataclass: what it may spend; QUICK takes seconds on digits, FULL is for the paper's networks
     run      (target, budget, seed, progress) -> results. `target` is a `pymodel.attacks.target.Target`, or the name of a
-             network where the attack is on the lock alone (known plaintext, ciphertext only)
+             network if the attack is on the lock alone (known plaintext, ciphertext only)
 
-The same arguments give the same results but for times. Keys are in no result and no progress.
+The same arguments give the same results, except for times. No result or progress text contains a key.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ __all__ = ["Result"]
 class Result:
     """One figure.
 
-    metric     what it is, with its unit; accuracies are shares (0..1) of test images
-    yardstick  the same without lock or attack, or from scratch, as the attack's docstring says; None: there is none
-    curve      points (x, value) on the way, where there are some
+    metric     name of the figure, with its unit; accuracies are shares (0..1) of test images
+    yardstick  figure to compare it with, which the attack's docstring defines; None: there is none
+    curve      points (x, value) on the way, if there are any
     """
 
     metric: str

@@ -1,6 +1,6 @@
-"""What an attacker expects of plain parameter bytes, without having seen any of this network's.
+"""Models of plain parameter bytes, for an attacker who has not seen any of this network's.
 
-A model is float64 [period, 256]: how probable each value is of a byte at each position modulo `period`.
+A model is float64 [period, 256]: the probability of each byte value at each position modulo `period`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,14 +28,14 @@ def other_networks(network: str) -> tuple[str, ...]:
 
 
 def like(tensor: str, networks: Iterable[str]) -> list[np.ndarray]:
-    """The int8 weights of layers of that name in these networks, of `dense1` for instance; else of the same kind."""
+    """The int8 weights of these networks' layers of that name (such as `dense1`) or, if there are none, of that kind."""
     found = [weights for network in networks for weights in weights_of(network).items()]
     kinds = tensor if tensor in dict(found) else "conv" if tensor.startswith("conv") else "dense"
     return [values for name, values in found if name.startswith(kinds)]
 
 
 def model_of(tensors: Iterable[np.ndarray], period: int = 1) -> np.ndarray:
-    """The model that these tensors' bytes (little-endian) give, each tensor weighing the same."""
+    """The model of these tensors' bytes (little-endian); each tensor has the same weight."""
     model = np.zeros((period, 256))
     for tensor in tensors:
         data = np.frombuffer(np.ascontiguousarray(tensor).tobytes(), np.uint8).reshape(-1, period)
@@ -45,7 +45,7 @@ def model_of(tensors: Iterable[np.ndarray], period: int = 1) -> np.ndarray:
 
 
 def information(model: np.ndarray, data: np.ndarray | Sequence[int] | None = None) -> float:
-    """Bits that a byte of `data` (uint8) tells, on average, against a uniform one; of the model's own bytes if not given."""
+    """Mean information of a byte of `data` (uint8) over a uniform one, in bits; without `data`, of the model's own bytes."""
     if data is None:
         return float((model * np.log2(256 * model)).sum(axis=1).mean())
     values = np.asarray(data, np.uint8).ravel()

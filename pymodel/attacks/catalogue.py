@@ -1,4 +1,4 @@
-"""Every attack by its name, and the jobs that `deeplock attack` makes of them."""
+"""Every attack by its name, and the jobs of `deeplock attack`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -31,7 +31,7 @@ ATTACKS: dict[str, ModuleType] = {
     "fine-tuning": fine_tuning,
 }
 COLUMNS = ("scheme", "attack", "network", "budget", "metric", "value", "yardstick", "seeds")
-"""Of a row of security.json."""
+"""Columns of a row of security.json."""
 
 _LOCK_ALONE = ("known-plaintext", "ciphertext-only")
 """Attacks that need no images."""
@@ -39,7 +39,7 @@ _LOCK_ALONE = ("known-plaintext", "ciphertext-only")
 
 @dataclass(frozen=True)
 class Job:
-    """One attack on one scheme and network with one budget and seed: what fans out, and what a result file has or lacks."""
+    """One attack on one scheme and network with one budget and seed; jobs run in parallel, and a result file lists them."""
 
     attack: str
     scheme: str
@@ -50,7 +50,7 @@ class Job:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the figures, as in a row of security.json."""
+        """The settings that determine the figures, as in a row of security.json."""
         budget = asdict(self.budget)
         if self.attack not in _LOCK_ALONE:
             budget["test_images"] = self.images
@@ -76,10 +76,10 @@ def jobs(
     schemes: Iterable[str] = (),
     changes: Mapping[str, str] | None = None,
 ) -> Iterator[Job]:
-    """All combinations, networks outermost, those next to each other that share a target.
+    """All combinations, network by network; jobs that share a target are next to each other.
 
     schemes  only these, and `scratch`; none: all
-    changes  fields of the budgets that are not as QUICK and FULL have them, as text
+    changes  budget fields to set otherwise than QUICK and FULL do, as text
     """
     wanted = {*schemes, SCRATCH} if schemes else None
     for network in networks:
@@ -99,7 +99,7 @@ def jobs(
 
 
 def _changed(budget: Any, changes: Mapping[str, str]) -> Any:
-    """The budget with those of the changes that are of its fields."""
+    """The budget with the changes that concern its fields."""
     mine = {name: text for name, text in changes.items() if hasattr(budget, name)}
     try:
         return replace(budget, **{name: type(getattr(budget, name))(text) for name, text in mine.items()})
@@ -108,19 +108,19 @@ def _changed(budget: Any, changes: Mapping[str, str]) -> Any:
 
 
 def check_changes(attacks: Iterable[str], changes: Mapping[str, str]) -> None:
-    """`DeeplockError` for a field that is in the budget of none of the attacks."""
+    """Raise `DeeplockError` for a field that no attack's budget has."""
     known = {field.name for attack in attacks for field in fields(ATTACKS[attack].Budget)}
     if unknown := changes.keys() - known:
-        raise DeeplockError(f"budget has no {min(unknown)}: must be of {', '.join(sorted(known))}")
+        raise DeeplockError(f"budget has no {min(unknown)}: must be one of {', '.join(sorted(known))}")
 
 
 def _needless(scheme: str, budget: Any) -> bool:
-    """Only Deep-Lock makes tensors that need a reset."""
+    """Whether the budget resets tensors without need: only Deep-Lock makes tensors that need a reset."""
     return getattr(budget, "reset", False) and scheme != "deep-lock"
 
 
 def run_job(job: Job, data_dir: str | None = None, progress: Progress = quiet) -> list[Result]:
-    """Carry out a job; the protected network is kept for the next job of this process."""
+    """Run a job. This process keeps the protected network for its next job."""
     run = ATTACKS[job.attack].run
     if job.attack in _LOCK_ALONE:
         return run(job.network, job.budget, job.seed, progress)

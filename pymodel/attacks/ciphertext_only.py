@@ -1,9 +1,9 @@
 """Ciphertext only: the AES-128 master key from locked parameters and an idea of what parameters look like.
 
-Every 16th byte of the key stream belongs to one of four strands of 32 bits (strands.py). For each strand all 2^32 states are
-tried: a state makes key bytes, key bytes make plain bytes, and these are like parameters or, if the state is wrong, uniform.
-The likeliest states of the strands are then joined (key_ranking.py), and the schedule is run backwards to the key. int8
-weights of a dense layer tell about a bit a byte: with 64 blocks, 1 KB, a strand gets some 60 bits to single out one of 2^32
+Every 16th byte of the key stream belongs to one of four strands of 32 bits (strands.py). For each strand, all 2^32 states are
+tried. A state gives key bytes, and these give plain bytes, which look like parameters if the state is right and uniform if it
+is wrong. The likeliest states of the strands are then joined (key_ranking.py), and the schedule is run backwards to the key.
+int8 weights of a dense layer give about a bit a byte: 64 blocks (1 KB) give a strand some 60 bits to single out one of 2^32
 states.
 
 Longer keys: AES-256's strands have 64 bits and AES-192's 96, beyond this search.
@@ -45,10 +45,10 @@ NEEDS = "a locked file (about 1 KB of int8 weights, or of float32), and networks
 SCHEMES = ("deep-lock",)
 
 _SLACK = 0.6
-"""The right state need tell only that share of what the model expects of it, because the model is of other networks."""
+"""Share of the model's expected score that the right state must reach: not all, because the model is of other networks."""
 
 _DEVIATIONS = 4.0
-"""The right state may lag that many standard deviations behind what the model expects."""
+"""Standard deviations by which the right state may fall short of the expected score."""
 
 _SLICES = 16  # pieces of a strand's search
 
@@ -57,9 +57,9 @@ _SLICES = 16  # pieces of a strand's search
 class Budget:
     """bytes   of one locked tensor, from the first whole block on
     keys       random keys, one after the other
-    keep       states of a strand that go on
-    first      values of the first byte of a strand's state that are tried: all 256, or fewer, the right one among them. Then
-               8 - log2(first) bits of each strand are given, and the figure says how the rest is found
+    keep       states of a strand that are kept
+    first      values that are tried for the first byte of a strand's state: all 256, or fewer, the right one among them.
+               Fewer values give away 8 - log2(first) bits of each strand; the figure is then of finding the rest
     """
 
     bytes: int = 1024
@@ -73,17 +73,18 @@ FULL = (Budget(), Budget(bytes=512, keys=20, first=1), Budget(bytes=256, keys=20
 
 
 class NoLikelyState(DeeplockError):
-    """The search came to nothing: the one fault that is a result of the attack."""
+    """The search found no likely key: the only error that is a result of the attack."""
 
 
 @dataclass(frozen=True, eq=False)
 class Recovered:
-    """What a search came to.
+    """Result of a search.
 
     key         the likeliest, right or not
     bits        its log2 likelihood ratio against a random key
-    lead        by how many bits it is ahead of the next best; infinite if there is none
-    candidates  states tried in all, and `seconds` they took, on one core
+    lead        bits by which it is ahead of the next best; infinite if there is none
+    candidates  states tried in all
+    seconds     that they took, on one core
     """
 
     key: bytes
@@ -102,7 +103,7 @@ def locked_stream(checkpoint: Checkpoint, tensor: str) -> tuple[np.ndarray, int]
 
 
 def _tables(scores: np.ndarray, model: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """What `search` takes, int8 [steps, 256]: scores less the growth of what the right state must have at least."""
+    """Tables for `search`, int8 [steps, 256]: scores, less the growth of the threshold that the right state must reach."""
     ratio = np.log2(256 * model)[positions % len(model)]
     mean = (model[positions % len(model)] * ratio).sum(axis=1)
     variance = (model[positions % len(model)] * ratio**2).sum(axis=1) - mean**2
@@ -125,7 +126,7 @@ def recover_key(
     model     float64 [period, 256] (byte_models.py); byte 0 of `locked` has position 0 in it
     first     (strand, block) -> values of the first byte of the state to try
 
-    Raises NoLikelyState where no key fits, DeeplockError with too few bytes or without g++.
+    Raises NoLikelyState if no key fits, DeeplockError if there are too few bytes or no g++.
     """
     skipped = -position % 16
     blocks, start = (len(locked) - skipped) // 16, (position + skipped) // 16
@@ -163,9 +164,9 @@ def recover_key(
 
 
 def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
-    """Attacks the largest layer of the trained int8 network, locked as a checkpoint with random keys.
+    """Attack the largest layer of the trained int8 network, locked as a checkpoint with random keys.
 
-    MNIST's largest is the first dense one. What int8 weights look like is learnt from the other trained networks.
+    MNIST's largest layer is the first dense one. The model of int8 weights is made from the other trained networks.
     """
     weights = weights_of(network)
     tensor = max(weights, key=lambda name: weights[name].size)
@@ -180,7 +181,7 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
         said = within(progress, f"key {number + 1} of {budget.keys}")
         try:
             found = recover_key(data, position, model, SUITE, budget.keep, given, said)
-        except NoLikelyState:  # with too few bytes the right state may lag: no key then
+        except NoLikelyState:  # with too few bytes the right state may miss the threshold
             bits.append(0.0)
             continue
         right += found.key == key
@@ -197,7 +198,7 @@ def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> 
 
 
 def _given(key: bytes, count: int) -> Callable[[int, int], range]:
-    """For a budget that does not try all: `count` values of a state's first byte with the right one among them."""
+    """The values of a state's first byte to try: all, or `count` of them with the right one among them."""
     if count >= 256:
         return lambda strand, block: range(256)
 

@@ -1,11 +1,11 @@
 """Fine-tuning: the thief trains the stolen network, without a key, on a share of the training data.
 
-From the locked weights as they are, as in Deep-Lock's Figure 2; with `reset`, each tensor that cannot be trained (not all
-numbers, or out of all proportion) is scaled to He's initialisation first, which any thief would do. Random bytes as float32
-are such tensors.
+Training starts from the locked weights as they are, as in Deep-Lock's Figure 2. With `reset`, each tensor that cannot be
+trained (not finite, or far too large) is first scaled to He's initialisation, as any thief would do. Random bytes read as
+float32 are such tensors.
 
-Yardstick, filled in by who runs it: the best accuracy from scratch on the same data with the same budget (the scheme
-`scratch`). A lock can do no more than make the stolen weights worth nothing, so that fine-tuning comes out there.
+Yardstick, filled in by the caller: the best accuracy from scratch on the same data with the same budget (the scheme
+`scratch`). At best, a lock makes the stolen weights worth nothing, so that fine-tuning does as well as that.
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ _BATCH = 32
 _CURVE_IMAGES = 500
 
 _TOO_LARGE = 100.0
-"""Times He's root mean square."""
+"""Largest root mean square of a tensor that can be trained, in multiples of He's."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """share   of the training images, the thief's
+    """share   of the training images that the thief has
     epochs     passes over them
     reset      whether tensors that cannot be trained are scaled first
     """
@@ -56,9 +56,9 @@ FULL = tuple(
 
 @torch.no_grad()
 def reset(module: nn.Module) -> None:
-    """Scale the weights of each layer to He's initialisation, and clear its bias, where either cannot be trained.
+    """Scale the weights of each layer to He's initialisation, and clear its bias, if either cannot be trained.
 
-    Numbers are ranked first, so that one of 1e38 does not make all others 0; what is no number ranks in the middle.
+    Weights are replaced by their ranks, so that one of 1e38 does not make all others 0; NaNs rank in the middle.
     """
     for _, layer in parameter_layers(module):
         usual = sqrt(2 / layer.weight[0].numel())

@@ -1,7 +1,7 @@
-"""Genetic search over keys, as NN-Lock's authors attack HPNN and their own scheme with it: tournament, crossover, mutation.
+"""Genetic search for the key, by tournament, crossover and mutation: NN-Lock's authors attack HPNN and their scheme with it.
 
-The abstract is what is public of theirs, so population, rates and so on are choices. A key's fitness is its accuracy on the
-thief's held-out images. It finds keys where a key that is nearly right is nearly as good as the right one.
+Only their abstract is public, so population, rates and so on are our choices. A key's fitness is its accuracy on the
+thief's held-out images. The search finds keys if a nearly right key is nearly as good as the right one.
 
 Yardstick: the best of as many random keys.
 """
@@ -22,9 +22,9 @@ SCHEMES = ("deep-lock", "hpnn", "secure-net")
 
 @dataclass(frozen=True)
 class Budget:
-    """images   of the thief's held-out ones, for the fitness
+    """images   the thief's held-out images that give the fitness
     tournament  keys of which the fittest becomes a parent
-    elite       keys that go on unchanged
+    elite       fittest keys that stay unchanged
     mutation    expected number of bits that change in a child
     """
 
@@ -51,7 +51,7 @@ def _children(keys: np.ndarray, fitness: np.ndarray, budget: Budget, rng: np.ran
 
 
 def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
-    """Accuracies on the test images of the fittest key, and of the fittest random one; curve: (generation, best fitness)."""
+    """The fittest key's accuracy on the test images, and the fittest random key's; curve: (generation, best fitness)."""
     scheme, protected = target.locked()
     rng, held = np.random.default_rng([seed, 2]), target.victim.held.take(slice(0, budget.images))
 

@@ -1,7 +1,7 @@
-"""From lists of likely strand states to likely keys: strands are joined in pairs, pairs to whole blocks.
+"""Finds likely keys from lists of likely strand states: strands are joined to pairs, pairs to whole blocks.
 
-A strand alone is seen in one byte of a block of 16, two of them together in one or two more, all four in all (strands.py). So
-a list of candidates for each strand, in which the right one need not come first, is sorted by all the bytes in the end.
+One strand gives one byte of a block of 16; two strands together give one or two more, and all four give all (strands.py).
+So the right state need not come first in its strand's list: in the end, candidates are ranked by all bytes.
 """
 
 import numpy as np
@@ -44,8 +44,8 @@ def best_block(
     """The likeliest block of the stream, uint8 [16], its index, its score and the next best key's, both in bits.
 
     scores  float [16 * blocks, 256]: log2 likelihood ratio of each value of each byte of the key stream
-    states  of each strand uint8 [n, 4], bytes of blocks start .. start + 3, as `strand_search.search` finds them
-    pairs   how many pairs of strands go on
+    states  for each strand, uint8 [n, 4]: bytes of blocks start .. start + 3, as `strand_search.search` finds them
+    pairs   number of pairs of strands that are kept
     """
     scores = scores.astype(np.float32)
     blocks = len(scores) // 16

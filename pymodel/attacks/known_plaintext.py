@@ -1,9 +1,9 @@
 """Known plaintext: the master key from as many consecutive plain bytes as the key has.
 
-A plain byte and its locked one give the key byte: k = INV_S[locked] XOR plain. Sixteen consecutive ones (24 for AES-192, 32
-for AES-256) at any multiple of 4 bytes are Nk words of the schedule, which runs backwards (schedule_inversion.py). Who has
-such bytes: whoever knows a few parameters, of a published layer that was kept as it was, of biases that stayed 0, of
-padding.
+A plain byte and its locked byte give the key byte: k = INV_S[locked] XOR plain. Sixteen consecutive key bytes (24 for
+AES-192, 32 for AES-256) at any multiple of 4 bytes are Nk words of the schedule, which runs backwards
+(schedule_inversion.py). An attacker has such bytes if a few parameters are known: those of a published layer that was kept
+as it was, biases that stayed 0, or padding.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ FULL = Budget()
 
 
 def recover_key(locked: np.ndarray, plain: np.ndarray, position: int, lock: DeepLock) -> bytes:
-    """The master key, as long as what is known: uint8 [16 | 24 | 32] locked and plain, at byte `position` of the stream."""
+    """The master key, from as many known bytes, uint8 [16 | 24 | 32] locked and plain, at byte `position` of the stream."""
     return invert_schedule(lock.inv_sbox[locked] ^ plain, position)
 
 
@@ -47,9 +47,9 @@ def parameter_stream(checkpoint: Checkpoint) -> np.ndarray:
 
 
 def run(network: str, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
-    """Locks the network's float checkpoint with random keys; the known bytes lie anywhere, one block a key.
+    """Lock the network's float checkpoint with random keys, and recover each from known bytes at a random place.
 
-    Found means: the whole checkpoint unlocks to the same bits.
+    A key counts as recovered if the whole checkpoint unlocks to the same bits.
     """
     return attack_checkpoint(checkpoint_of(dequantise(trained.load(network)), network), budget, seed, progress)
 

@@ -1,6 +1,6 @@
-"""What becomes of the key stream if the S-box in the key schedule is affine: every bit of it is then affine in the key's bits.
+"""The key stream if the key schedule's S-box is affine: each of its bits is then affine in the key's bits.
 
-So known bits of the stream, wherever they lie, are linear equations, and Gaussian elimination takes the place of the 2^32
+Known bits of the stream, wherever they lie, are then linear equations. Gaussian elimination replaces the search over 2^32
 states a strand of ciphertext_only.py.
 """
 
@@ -45,7 +45,7 @@ def stream_matrix(sbox: np.ndarray, bits: np.ndarray) -> tuple[np.ndarray, np.nd
 @dataclass(frozen=True)
 class Solution:
     """rank  of the equations
-    key      the key, if the rank is 128 and they contradict each other nowhere
+    key      the key, if the rank is 128 and no equations contradict each other
     """
 
     rank: int

@@ -1,4 +1,4 @@
-"""Compiles a C++ file that lies beside this one, once a process, for the processor that it runs on."""
+"""Compiles a C++ file of this folder for this machine's processor, once per process."""
 
 import ctypes
 import subprocess
@@ -15,7 +15,7 @@ _FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC")
 
 @cache
 def compile_library(name: str, *definitions: str) -> ctypes.CDLL:
-    """The shared library of NAME.cpp, with these macros defined; takes a second or two. Its file is gone at once."""
+    """The shared library of NAME.cpp, with these macros defined; takes a second or two. Its file is deleted at once."""
     source = Path(__file__).with_name(f"{name}.cpp")
     with tempfile.TemporaryDirectory(prefix="deeplock-") as folder:
         library = Path(folder, f"{name}.so")

@@ -1,4 +1,4 @@
-"""The attacks on a locked checkpoint of anybody's: known plaintext and ciphertext only. No message holds a digit of a key."""
+"""The attacks on any locked checkpoint: known plaintext and ciphertext only. No message contains a digit of a key."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,13 @@ from deeplock.pymodel.zoo import trained
 __all__ = ["REDUNDANT", "Found", "ciphertext_only", "known_plaintext", "redundancy"]
 
 REDUNDANT = 0.2
-"""Bits a byte: trained parameters have more, random bytes have none."""
+"""Redundancy in bits a byte: trained parameters have more, random bytes have none."""
 
 
 @dataclass(frozen=True)
 class Found:
     """key   right or not
-    bytes    of the file that were used
+    bytes    number of the file's bytes that were used
     """
 
     key: bytes = field(repr=False)
@@ -33,7 +33,7 @@ class Found:
 
 
 def redundancy(checkpoint: Checkpoint) -> float:
-    """8 bits less the entropy of a byte at each place in its number, over all parameters (Miller and Madow's correction)."""
+    """Mean redundancy of a byte: 8 bits less the entropy at its place in a number (with Miller and Madow's correction)."""
     bits = total = 0.0
     for size in {value.itemsize for value in checkpoint.tensors.values()}:
         parts = [value.tobytes() for value in checkpoint.tensors.values() if value.itemsize == size]
@@ -47,7 +47,7 @@ def redundancy(checkpoint: Checkpoint) -> float:
 
 
 def _lock_of(checkpoint: Checkpoint, attack: str) -> DeepLock:
-    """DeeplockError if the checkpoint is locked by a suite that these attacks do not concern, or not at all."""
+    """The checkpoint's suite; DeeplockError unless that is deep-lock, which these attacks concern."""
     lock = suite(checkpoint.locked_by or "plain")
     if not isinstance(lock, DeepLock):
         raise DeeplockError(f"{attack} is an attack on suite deep-lock, not on {lock.name}")
@@ -55,10 +55,10 @@ def _lock_of(checkpoint: Checkpoint, attack: str) -> DeepLock:
 
 
 def known_plaintext(checkpoint: Checkpoint, known: Path, at: int = 0, tensor: str | None = None) -> Found:
-    """The key that locks plain bytes as the checkpoint has them.
+    """The key that locks the known plain bytes to the checkpoint's bytes.
 
     known   file of 16, 24 or 32 plain bytes
-    at      where they lie in `tensor`, or without one in all parameters
+    at      byte where they begin in `tensor` or, without one, in all parameters
     """
     lock = _lock_of(checkpoint, "known-plaintext")
     try:

@@ -22,7 +22,7 @@ SCHEMES = ("deep-lock", "hpnn", "adv-params", "secure-net")
 
 @dataclass(frozen=True)
 class Budget:
-    """shares  of each layer's weights"""
+    """shares  of each layer's weights that are set to 0"""
 
     shares: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 
@@ -33,7 +33,7 @@ FULL = Budget()
 
 @torch.no_grad()
 def prune(module: nn.Module, share: float) -> nn.Module:
-    """A copy in which that share of every layer's weights, the smallest, is 0."""
+    """A copy in which this share of every layer's weights, the smallest ones, is 0."""
     module = deepcopy(module)
     for _, layer in parameter_layers(module):
         order = layer.weight.abs().nan_to_num(float("inf")).flatten().argsort()

@@ -1,4 +1,4 @@
-"""The search over one strand of the AES-128 key schedule, in C++ (strand_search.cpp): see there for what is dropped when."""
+"""The search over one strand of the AES-128 key schedule, in C++: strand_search.cpp says when a state is dropped."""
 
 import ctypes
 import time
@@ -21,9 +21,9 @@ class Found:
     """The best states of a search.
 
     states      uint8 [n, 4], best first
-    scores      int64 [n], in 1/UNIT bits less what the thresholds are at the end
-    candidates  how many states were searched
-    survivors   how many of them were never below the threshold
+    scores      int64 [n], in 1/UNIT bits, less the last threshold
+    candidates  number of states that were searched
+    survivors   number of these that were never below the threshold
     seconds     it took, on one core
     """
 
@@ -52,8 +52,8 @@ def search(
 
     tables    int8 [steps, 256], in 1/UNIT bits: score of each value of the strand's byte, less the threshold's growth
     start     block that the first table belongs to
-    first     values of the state's first byte to search: a share of 2**32 / 256 states each
-    portable  without AVX-512, which gives the same
+    first     values of the state's first byte to search, 2**32 / 256 states each
+    portable  do not use AVX-512; the result is the same
     """
     library = compile_library("strand_search", *(["PORTABLE"] if portable else []))
     tables = np.ascontiguousarray(tables, np.int8)

@@ -1,8 +1,8 @@
 """The AES-128 key schedule as four strands of 32 bits that never meet (Leurent and Pernot, EUROCRYPT 2021).
 
-Let a, b, c, d be the four words of block t of the stream (16 bytes a block), and x_r(t) byte r of d. The schedule's prefix
-sums make, in GF(2), the other words out of earlier d: c = x(t) + x(t-1), b = x(t) + x(t-2), a = x(t) + x(t-1) + x(t-2) +
-x(t-3); and
+Let a, b, c, d be the four words of block t of the stream (16 bytes a block), and x_r(t) byte r of d. The schedule makes prefix
+sums in GF(2), so that the other words are sums of d and earlier d: c = x(t) + x(t-1), b = x(t) + x(t-2), a = x(t) + x(t-1) +
+x(t-2) + x(t-3); and
 
     x_r(t+1) = x_r(t-3) + S[x_{r+1}(t)] + (Rcon if r = 0)          because (z + 1)^4 = z^4 + 1
 
@@ -33,7 +33,7 @@ def last_word_bytes(strand: int, start: int, steps: int) -> np.ndarray:
 
 
 def constants(strand: int, start: int, steps: int) -> np.ndarray:
-    """What the schedule adds to the strand's bytes of blocks start .. start + steps - 1, but for block 0: uint8 [steps]."""
+    """Rcons, or 0, that the strand's bytes of blocks start .. start + steps - 1 add, except in block 0: uint8 [steps]."""
     blocks = np.arange(start, start + steps)
     return np.where(last_word_bytes(strand, start, steps) == 0, _RCONS[(blocks - 1) % len(_RCONS)], 0).astype(np.uint8)
 

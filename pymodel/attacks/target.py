@@ -1,4 +1,4 @@
-"""What an attack is run on: a trained network, protected by a scheme."""
+"""The target of an attack: a trained network, protected by a scheme."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from deeplock.pymodel.zoo.train import accuracy
 __all__ = ["SCHEMES", "SCRATCH", "Target", "load_target", "measure", "scheme"]
 
 SCRATCH = "scratch"
-"""In the place of a scheme: nothing was stolen, the attacker starts from random weights."""
+"""Takes the place of a scheme: nothing was stolen, and the attacker starts from random weights."""
 
-# passes over the training data: few images need more of them, and so does the network that is hardest to train
+# more passes over the training data if there are few images, and for the network that is hardest to train
 _SECURE_NETS = {"digits": SecureNet(epochs=20, learning_rate=1e-2), "cifar10": SecureNet(epochs=4)}
 
 _SCHEMES: dict[str, Callable[[str], Scheme]] = {
@@ -36,7 +36,7 @@ SCHEMES = tuple(_SCHEMES)
 
 
 def scheme(name: str, network: str) -> Scheme:
-    """The scheme of that name as it suits the network."""
+    """The scheme of that name, with its settings for the network."""
     if name not in _SCHEMES:
         raise DeeplockError(f"scheme must be one of {', '.join(SCHEMES)}, not {name}")
     return _SCHEMES[name](network)
@@ -45,7 +45,7 @@ def scheme(name: str, network: str) -> Scheme:
 @dataclass(frozen=True, eq=False)
 class Target:
     """scheme  None if it is SCRATCH
-    key        the right one: attacks use it to say how they did, never to do it
+    key        the right one: attacks use it only to judge their result
     """
 
     name: str
@@ -55,7 +55,7 @@ class Target:
     key: bytes
 
     def stolen(self) -> nn.Module:
-        """The network as a thief runs it without a key; from scratch, one with He's random weights."""
+        """The network as a thief runs it without a key; for SCRATCH, one with He's random weights."""
         if self.scheme is None or self.protected is None:
             with seeded(0):
                 module = networks.build(self.victim.name)
@@ -91,7 +91,7 @@ def _inputs(images: Labelled) -> torch.Tensor:
 
 
 def measure(module: nn.Module, images: Labelled, narrow: bool = False) -> float:
-    """Share (0..1) of images that the network gets right. narrow: in bfloat16 where the processor has it, for fitnesses."""
+    """Share (0..1) of images that the network gets right. narrow: in bfloat16 if the processor has it, for fitnesses."""
     narrow &= bool(torch.cpu.get_capabilities().get("avx512_bf16"))
     with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
         return accuracy(module, _inputs(images), images.labels)

@@ -1,12 +1,12 @@
 """What the S-box is worth: AES's, an affine one and none (the identity), in the lock and in the key schedule.
 
-In the lock: nothing. Whoever unlocks with a wrong key k' gets INV_S[S[p ^ k]] ^ k' = p ^ k ^ k', whatever S is: to an
-attacker who knows S, as Deep-Lock's does, the lock is a stream cipher. So wrong keys do as badly with the identity, bit for
-bit, and whoever attacks the key stream undoes S first.
+In the lock: nothing. A wrong key k' unlocks to INV_S[S[p ^ k]] ^ k' = p ^ k ^ k', whatever S is: to an attacker who knows S,
+as Deep-Lock's does, the lock is a stream cipher. So wrong keys do as badly with the identity, bit for bit, and an attack on
+the key stream undoes S first.
 
-In the key schedule: all. With an affine S-box every bit of the key stream is affine in the key, and bits that are the same
-in every trained float32 parameter (bit 30, the exponent's highest, is 0 if it is below 2) give the key away by linear
-algebra.
+In the key schedule: everything. With an affine S-box, every bit of the key stream is affine in the key. Bits that are the
+same in every trained float32 parameter then give the key away by linear algebra: bit 30, the exponent's highest, is 0 in all
+parameters below 2.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _BIT = 30  # of a float32, the exponent's highest
 
 
 def affine_sbox() -> np.ndarray:
-    """x -> 3 x + 0x63 in GF(2^8): affine in the bits. Multiplying by 3 has order 255, so that all bits of a byte come to mix.
+    """x -> 3 x + 0x63 in GF(2^8): affine in the bits. Multiplying by 3 has order 255, so that all bits of a byte mix.
 
     (AES's own affine map without the inversion would not do: its linear part has order 4, and known bits of one position
     then tell no more than with the identity.)
@@ -76,7 +76,7 @@ def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -
     keys = [rng.bytes(16) for _ in range(budget.keys)]
     results, reference = [], {}
     plain = checkpoint_of(victim.module, victim.name)
-    # a real checkpoint's parameters in the order of the file, the tensor with enough of them
+    # parameters of a real checkpoint's largest tensor, in the order of the file
     parameters = max(plain.tensors.values(), key=lambda value: value.size).ravel()[: budget.parameters]
     for number, (name, sbox) in enumerate(SBOXES.items()):
         progress(f"S-box {name}", number, len(SBOXES))

@@ -1,4 +1,4 @@
-"""Wrong keys: random ones, all but one bit right, and the nearest, which is the best of those.
+"""Wrong keys: random ones, ones with a single wrong bit, and the nearest, which is the best of the latter.
 
 Yardstick: the accuracy with the right key.
 """
@@ -21,7 +21,7 @@ SCHEMES = ("deep-lock", "hpnn", "adv-params", "secure-net")
 class Budget:
     """random  random keys, measured on the test images
     one_off    keys that differ from the right one in one bit, drawn without repeating
-    held       of the thief's held-out images, for those
+    held       the thief's held-out images that measure the one-off keys
     """
 
     random: int = 10
@@ -41,7 +41,7 @@ def flip(key: bytes, bit: int) -> bytes:
 
 
 def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
-    """Accuracies on the test images; which of the one-off keys is the nearest is decided on the thief's held-out ones."""
+    """Accuracies on the test images. The thief's held-out images decide which one-off key is the nearest."""
     scheme, protected = target.locked()
     rng, victim = np.random.default_rng([seed, 1]), target.victim
     right = measure(scheme.authorise(protected, target.key), victim.test)

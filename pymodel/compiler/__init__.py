@@ -1,1 +1,1 @@
-"""From the int8 network to the loadable; interpreters of loadables."""
+"""The compiler, which turns the int8 network into a loadable; interpreters of loadables."""

@@ -1,4 +1,4 @@
-"""Where tensors lie in the activation memory."""
+"""Places tensors in the activation memory."""
 
 from deeplock.pymodel.compiler.schedule import Step
 from deeplock.pymodel.errors import DeeplockError
@@ -16,7 +16,7 @@ def words_of(shape: Shape, rows: int) -> int:
 
 
 def _first_gap(taken: list[tuple[int, int]], size: int, low: int, high: int) -> int | None:
-    """Lowest place for `size` words in low..high beside the ranges that are taken."""
+    """Lowest place for `size` words in low..high that overlaps no taken range."""
     at = low
     for begin, end in sorted(taken):
         if at + size <= begin:
@@ -26,15 +26,15 @@ def _first_gap(taken: list[tuple[int, int]], size: int, low: int, high: int) -> 
 
 
 def allocate(steps: list[Step], config: Config, gathered: str | None = None) -> tuple[Placement, bool]:
-    """Place the ifmap's words and every step's output; the last one leaves on the stream and has no place.
+    """Place the ifmap's words and every step's output, except the last one, which leaves on the stream.
 
-    A step writes to the other bank than it reads from where that is possible, for memories with one port a bank. A place is
-    free again after the last step that reads it. Tensor `gathered`, which a batch fills ifmap by ifmap for the steps that it
-    shares, has a place for all of them from the start. The ifmap gets words of its own at the end of bank 0 if they fit: then
-    the second value is True, and the next ifmap may arrive while this inference goes on.
+    If possible, a step writes to a bank that it does not read, for memories with one port a bank. A place is free again
+    after the last step that reads it. A batch fills tensor `gathered` ifmap by ifmap for the steps that it shares, so that
+    it has room for all of them from the start. The ifmap gets words of its own at the end of bank 0 if they fit. Then the
+    second value is True: the next ifmap may arrive while this inference goes on.
 
     Raises:
-        DeeplockError: a tensor does not fit, by layer.
+        DeeplockError: a tensor does not fit; the line names the layer.
     """
     last_use = {name: index for index, step in enumerate(steps) for name in step.inputs}
     for own in (True, False):
@@ -56,7 +56,7 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
     live = ["input"]
 
     def put(step: Step, beside: set[int]) -> None:
-        """A place for what the step writes, if possible in another bank than those `beside`."""
+        """Place the step's output, if possible in a bank that is not in `beside`."""
         taken = [(places[name], places[name] + sizes[name]) for name in live]
         size = sizes[step.output]
         for bank in sorted((0, 1), key=lambda bank: bank in beside):

@@ -1,7 +1,8 @@
 """The compiler: quantised network -> layer descriptors and parameter stream for one accelerator geometry.
 
-A layer with more pixels than the accumulator memory holds becomes several descriptors, each with the weights again. A batch
-has the layers before its dense ones once for each ifmap, with the weights again, and the dense ones once for all.
+A layer with more pixels than the accumulator memory holds becomes several descriptors; the stream repeats its weights for
+each. In a batch, the dense layers at the end run once for all ifmaps. The layers before them run once for each ifmap, and
+the stream repeats their weights too.
 """
 
 from dataclasses import replace
@@ -24,7 +25,7 @@ __all__ = ["compile_network"]
 
 
 def _checked(step: Step, config: Config) -> Step:
-    """The step, and whether it is narrow; DeeplockError if its sums are too large."""
+    """The step with `narrow` set; DeeplockError if its sums are too large."""
     reach, limit = step.lowered.reach, 1 << (config.sum_bits - 1)
     if reach >= limit:
         raise DeeplockError(
@@ -34,24 +35,24 @@ def _checked(step: Step, config: Config) -> Step:
 
 
 def _check_features(step: Step, config: Config) -> None:
-    """DeeplockError if the step needs what the accelerator leaves out."""
+    """Raise DeeplockError if the step needs a feature that the accelerator leaves out."""
     if any(step.lowered.padding) and not config.padding:
         raise DeeplockError(
-            f"layer {step.name}: padding must be 0, not {step.lowered.padding}: the accelerator leaves out padding, and pads "
-            "nothing but the ifmap of a first layer that it unfolds"
+            f"layer {step.name}: padding must be 0, not {step.lowered.padding}: the accelerator leaves out padding; only the "
+            "ifmap of a first layer that it unfolds can be padded"
         )
     if config.diagonal or isinstance(step.lowered.weights, Streamed):
         return
     if step.lowered.only_pools:
         raise DeeplockError(
             f"layer {step.name}: the accelerator leaves out diagonal, and pools only right behind a convolution that nothing "
-            "else reads, in windows that do not overlap and of which a row fits its accumulators"
+            "else reads; windows must not overlap, and a row of them must fit its accumulators"
         )
     raise DeeplockError(f"layer {step.name}: the accelerator leaves out diagonal, and has no operator {step.kind}")
 
 
 def _weights(step: Step, config: Config) -> dict[str, int]:
-    """The fields of the weight loader."""
+    """The descriptor's fields for the weight loader."""
     rows, cols, weights = config.rows, config.cols, step.lowered.weights
     positions = step.lowered.kernel[0] * step.lowered.kernel[1]
     groups = -(-step.out[2] // cols)
@@ -80,11 +81,13 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
 
 
 def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -> dict[str, int]:
-    """The words that the feeder visits, from row `first` of the output on."""
+    """The descriptor's fields that give the words for the feeder to read, from row `first` of the output on."""
     does = step.lowered
     _, width, depth = step.shape
     words = -(-depth // config.rows)  # of a pixel
-    visited = words if isinstance(does.weights, Streamed) else config.cols // config.rows  # of it, for one column group
+    visited = (
+        words if isinstance(does.weights, Streamed) else config.cols // config.rows
+    )  # of these, for one column group
     window, pool_stride = does.window
     step_x, step_y = does.stride * words, does.stride * width * words
     corner = (window - 1) * (step_x + step_y)
@@ -104,7 +107,7 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
 
 
 def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> Descriptor:
-    """The descriptor for `count` rows of (pooled) output from row `first` on; without wait_input and release_input."""
+    """The descriptor for `count` rows of (pooled) output from row `first` on; wait_input and release_input are set later."""
     does = step.lowered
     window, pool_stride = does.window
     pixel_words = -(-step.out[2] // config.rows)
@@ -118,7 +121,7 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         "out_w": step.out[1],
         "out_h": count,
         "in_w": step.shape[1],
-        "in_h": step.shape[0] + len(step.inputs) - 1,  # kernel row 1 of another tensor is not a row further down
+        "in_h": step.shape[0] + len(step.inputs) - 1,  # with two inputs, kernel row 1 reads the other
         "pad_value": does.pad_value,
         "destination": (places.get(step.output, 0) + first * step.out[1] * pixel_words) % MODULUS,
         "pixel_words": pixel_words,
@@ -149,9 +152,9 @@ def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
 def compile_network(
     network: Network, config: Config, rng: np.random.Generator | None = None, batch: int = 1
 ) -> Loadable:
-    """Compile for an accelerator; the loadable is plain (suite "plain"), `Loadable.locked` locks it.
+    """Compile for an accelerator. The loadable is not locked (suite "plain"); `Loadable.locked` locks it.
 
-    rng    fills the bytes that the network leaves open; None takes entropy from the operating system
+    rng    fills the bytes that the network does not define; None takes entropy from the operating system
     batch  ifmaps that an inference takes, 1 to 255; the dense layers at the network's end share their weights among them
 
     Raises:
@@ -173,7 +176,7 @@ def compile_network(
     gathered = [each[-1].output] if shared else []
     part = words_of(each[-1].out, config.rows)
     places, early = allocate(each + shared, config, *gathered)
-    # the first step reads the ifmap; if later ones do too, it is free only at the end
+    # the first step reads the ifmap; if later steps do too, its words are free only at the end
     early = early and not any("input" in step.inputs for step in steps[1:])
 
     program: list[Descriptor] = []

@@ -1,7 +1,7 @@
 """The golden model of a loadable: runs program and parameters as the accelerator does, on the accelerator's memory.
 
-Unlike golden.py, which runs the network that was compiled, it sees only what the hardware sees, so it is right for any
-key. Values, not cycles; a whole batch of ifmaps at once.
+Unlike golden.py, which runs the network before compiling, it sees only what the hardware sees, so that it is exact for any
+key. It models values, not cycles, and runs many ifmaps at once.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ __all__ = ["batched", "gather_words", "run", "unfold_ifmaps"]
 
 
 def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
-    """Words [n, words, rows] that the ifmap becomes on its way into the activation memory."""
+    """Unfold ifmaps into the words int8 [n, words, rows] that enter the activation memory."""
     header, rows = loadable.header, loadable.header.rows
     data = np.stack([np.frombuffer(loadable.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps])
     y = np.arange(header.windows_y)[:, None, None, None] * header.y_pitch
@@ -30,13 +30,13 @@ def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
 
 
 def batched(values: np.ndarray, batch: int) -> np.ndarray:
-    """[n, ...] as [inferences, batch, ...]; the last inference is filled up with the last value."""
+    """[n, ...] as [inferences, batch, ...]; the last value is repeated to fill the last inference."""
     values = np.concatenate([values, values[-1:].repeat(-len(values) % batch, axis=0)])
     return values.reshape(-1, batch, *values.shape[1:])
 
 
 def gather_words(memory: np.ndarray, layer: Descriptor, group: int) -> np.ndarray:
-    """What the window feeder reads for a group from memory int8 [n, depth, rows]: int8 [n, pixels, kblocks * rows]."""
+    """Gather the words that the feeder reads for a group: memory int8 [n, depth, rows] -> [n, pixels, kblocks * rows]."""
     addresses, inside = layer.reads(group)
     words = memory[:, addresses % memory.shape[1]]
     words[:, ~inside] = layer.pad_value

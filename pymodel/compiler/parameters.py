@@ -1,6 +1,6 @@
-"""The parameter section: the order in which the array takes a layer's parameters, and the bytes that it is made of.
+"""The parameter section: the order in which the array takes a layer's parameters, and their bytes.
 
-Per group of up to `cols` output channels: `cols` entries of `ENTRY_BYTES`, then the weight tiles. A tile is up to `rows`
+Per group of up to `cols` output channels: `cols` entries of `ENTRY.size` bytes, then the weight tiles. A tile is up to `rows`
 rows of `cols` bytes, one byte per column. The last group, if it fills p <= cols/2 columns (p a power of two), is folded:
 cols/p k-blocks lie side by side in a tile, so that padding columns cost no beats. Bytes that the network does not define
 are random: a byte that an attacker can predict gives its key byte away.
@@ -18,7 +18,7 @@ __all__ = ["decode_group", "encode_groups", "fold_of"]
 
 
 def fold_of(columns: int, cols: int) -> int:
-    """log2 of how many k-blocks lie side by side in the tiles of a group of `columns` channels."""
+    """log2 of the number of k-blocks that lie side by side in a tile of a group of `columns` channels."""
     return (cols // (1 << (columns - 1).bit_length())).bit_length() - 1
 
 
@@ -54,7 +54,7 @@ def encode_groups(weights: Streamed, descriptor: Descriptor, config: Config, rng
 def decode_group(descriptor: Descriptor, group: int, data: np.ndarray, config: Config) -> tuple[np.ndarray, Entries]:
     """Weights int8 [kblocks, rows, cols] and entries [cols] of a group.
 
-    data  uint8, the group's unlocked bytes, which a wrong key makes anything; diagonal layers take none
+    data  uint8, the group's unlocked bytes: any bytes, if the key is wrong; unused by diagonal layers
     """
     if descriptor.diagonal:
         return _diagonal_group(descriptor, config)

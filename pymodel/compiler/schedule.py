@@ -1,4 +1,4 @@
-"""What the hardware runs of a network: layers, with the pooling that is fused into them, and the ifmap's way in."""
+"""The steps that the hardware runs for a network, with fused pooling, and the unfolding of the ifmap."""
 
 from dataclasses import dataclass, replace
 
@@ -17,10 +17,10 @@ _LARGEST_STRIDE = 15
 class Step:
     """One layer as the hardware runs it, with the pooling that is fused into it.
 
-    name     of the layer, kind its operator
-    inputs   names of the tensors that it reads, output of the one that it writes
-    shape    of what it reads (height, width, channels), out of what it writes
-    narrow   accumulator + bias is a 24-bit number, whatever the ifmap
+    name, kind      names of the layer and of its operator
+    inputs, output  names of the tensors that it reads, and of the one that it writes
+    shape, out      (height, width, channels) of each tensor that it reads, and of the one that it writes
+    narrow          accumulator + bias is a 24-bit number for every ifmap
     """
 
     name: str
@@ -43,7 +43,11 @@ def _readers(network: Network) -> dict[str, list[str]]:
 
 
 def plan_steps(network: Network, config: Config) -> list[Step]:
-    """The steps in order. A pooling is fused if it alone reads a layer with weights, its windows lie apart and a row fits."""
+    """The steps in order.
+
+    A pooling is fused into a layer with weights that nothing else reads, if its windows do not overlap and a row of them
+    fits the accumulators.
+    """
     if not network.layers:
         raise DeeplockError(f"network {network.name} has no layers")
     if not any(layer.weight_bytes for layer in network.layers):
@@ -72,10 +76,10 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
 
 
 def share(steps: list[Step], batch: int) -> tuple[list[Step], list[Step]]:
-    """Split the steps into those that run once for each ifmap of a batch and the dense ones at the end that run once for all.
+    """Split a batch's steps into those that run once for each ifmap, and the dense ones at the end, which run once for all.
 
-    A shared step sees the tensors of the batch as one, the ifmaps' parts below each other: so a dense layer becomes a
-    convolution whose stride is the height of its kernel. The first step is never shared, since it reads the ifmap.
+    A shared step sees the tensors of the batch as one, stacked in height. A dense layer thus becomes a convolution whose
+    stride is the height of its kernel. The first step is never shared, since it reads the ifmap.
     """
     first = len(steps)
     while first > 1 and _is_dense(steps[first - 1]) and steps[first - 1].inputs == (steps[first - 2].output,):
@@ -89,7 +93,7 @@ def share(steps: list[Step], batch: int) -> tuple[list[Step], list[Step]]:
 
 
 def _is_dense(step: Step) -> bool:
-    """A convolution whose kernel is its whole input."""
+    """Whether it is a convolution whose kernel is its whole input."""
     does = step.lowered
     conv = isinstance(does.weights, Streamed) and not any(does.padding) and does.window == (1, 1)
     return conv and does.kernel == step.shape[:2] and step.shape[0] <= _LARGEST_STRIDE

@@ -1,1 +1,1 @@
-"""From a user's float network to the int8 network."""
+"""Front ends: they turn a user's float network into the int8 network."""

@@ -1,7 +1,7 @@
-"""Whether a network computes what the user's program does: each step from the one to the other held against PyTorch.
+"""Checks that a network computes what the user's program does: each step of the conversion is compared with PyTorch.
 
-Reading a graph wrongly is the worst fault, since golden model, reference and RTL then agree on the wrong thing. The
-error of int8 against float cannot tell it, because quantisation alone makes such errors. So two steps are judged:
+Misreading a graph is the worst fault, since golden model, reference and RTL then agree on the wrong thing. The error of
+int8 against float cannot reveal it, because quantisation alone causes such errors. So two steps are checked:
 
 - in float: the prepared graph, batch norms folded and operators moved, against the user's program;
 - in integers: each layer against PyTorch's quantised graph, given that graph's own int8 inputs.
@@ -26,7 +26,7 @@ from deeplock.pymodel.spec.tensor import Quantisation
 __all__ = ["Agreement", "against_float", "batches", "graph_error", "layer_lsb"]
 
 GRAPH_ERROR = 1e-4
-"""Most that rewriting in float32 may change, relative to the largest output; rounding makes 1e-6 of it."""
+"""Largest change of an output that preparing the graph may cause, relative to the largest output. Rounding causes 1e-6."""
 
 _QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 _BATCH = 64
@@ -34,11 +34,11 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a network and the program that it was made from agree on the calibration inputs.
+    """How well a network agrees with the program that it was made from, on the calibration inputs.
 
-    graph_error  of the prepared graph against the program, both in float: largest difference over largest output
-    layer_lsb    of each layer, by name, against PyTorch's quantised graph: largest difference
-    output_lsb   of int8 against float: mean difference of the outputs, in units of the last bit
+    graph_error  largest difference over largest output, prepared graph against program, both in float
+    layer_lsb    largest difference of each layer, by name, to PyTorch's quantised graph, in units of the last bit
+    output_lsb   mean difference of the outputs, int8 against float, in units of the last bit
     agreement    share (0..1) of outputs whose largest class is the same in int8 and in float
     """
 
@@ -49,7 +49,7 @@ class Agreement:
 
 
 def batches(graph: fx.GraphModule, inputs: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The inputs in batches that the exported graph takes."""
+    """The inputs, split into batches of a size that the exported graph takes."""
     size = graph.graph.find_nodes(op="placeholder")[0].meta["val"].shape[0]
     yield from inputs.split(size if isinstance(size, int) else _BATCH)
 
@@ -74,8 +74,10 @@ class _Tensor:
 
 
 class _Quantised(fx.Interpreter):
-    """Runs PT2E's graph and keeps what it quantises, in order: its input and what each layer gives, and not flatten,
-    dropout and the like. Of how `pymodel.frontends.pt2e` reads the graph it knows nothing."""
+    """Runs PT2E's graph and keeps, in order, its quantised input and each layer's quantised output.
+
+    Flatten, dropout and the like are not kept. Independent of how `pymodel.frontends.pt2e` reads the graph.
+    """
 
     def __init__(self, converted: fx.GraphModule) -> None:
         super().__init__(converted)
@@ -93,7 +95,7 @@ class _Quantised(fx.Interpreter):
 def _expected(network: Network, converted: fx.GraphModule, images: torch.Tensor) -> dict[str, _Tensor]:
     """PyTorch's integers of the input and every layer, by the network's names.
 
-    Those of the last layer are made from the graph's output, so that nothing behind it is overlooked.
+    The last layer's are computed from the graph's output, so that nothing after that layer is overlooked.
     """
     interpreter, shapes = _Quantised(converted), output_shapes(network)
     (output,) = tree_leaves(interpreter.run(images))
@@ -119,10 +121,10 @@ def _expected(network: Network, converted: fx.GraphModule, images: torch.Tensor)
 
 
 def _allowed(layer: Layer, tensors: dict[str, _Tensor]) -> torch.Tensor:
-    """LSB by which each output of a right layer may differ from PyTorch's.
+    """LSB by which each output of a correctly read layer may differ from PyTorch's.
 
-    1, because a value half-way between two is rounded up here and to even there, and the bias is whole. An addition's
-    weights hold the ratio of its scales to 7 bits: what that changes in the sum comes on top.
+    1, because halves are rounded up here and to even in PyTorch, and because the bias here is an integer. An addition may
+    differ by more: its weights hold the ratio of its scales to 7 bits, and the change that this causes in the sum is added.
     """
     output = tensors[layer.name]
     changed = torch.zeros_like(output.integers)
@@ -139,8 +141,8 @@ def _allowed(layer: Layer, tensors: dict[str, _Tensor]) -> torch.Tensor:
 def layer_lsb(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) -> dict[str, int]:
     """Largest difference in LSB of every layer, by name, to the converted graph that the network was read from.
 
-    Each layer is given the graph's own integers, so that differences do not add up. `DeeplockError` names a layer that
-    differs by more than rounding can.
+    Each layer is given the graph's own integers, so that differences do not accumulate. `DeeplockError` names a layer that
+    differs by more than rounding explains.
 
     inputs  float32 [n, channels, height, width]
     """
@@ -164,7 +166,7 @@ def layer_lsb(network: Network, converted: fx.GraphModule, inputs: torch.Tensor)
 def against_float(network: Network, inputs: torch.Tensor, expected: torch.Tensor) -> tuple[float, float]:
     """What int8 costs: `output_lsb` and `agreement` of an `Agreement`.
 
-    inputs, expected  of the float network: float32 [n, channels, height, width] and [n, classes, ...]
+    inputs, expected  inputs and outputs of the float network: float32 [n, channels, height, width] and [n, classes, ...]
     """
     last, error, same = network.layers[-1].name, 0.0, 0
     for images, outputs in zip(inputs.split(_BATCH), expected.split(_BATCH), strict=True):

@@ -1,4 +1,4 @@
-"""What the operators of a PT2E graph ask of the accelerator: from a node's arguments to a layer, but for its scale."""
+"""Readers of a PT2E graph's operators: each makes a layer, all but its output scale, from a node's arguments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -38,9 +38,9 @@ class Activation:
 
 @dataclass(frozen=True)
 class Pending:
-    """Sums on their way to being requantised: a layer but for the scale of its output and its clamp.
+    """A layer whose output scale is not known yet: sums that are still to be requantised.
 
-    shapes  of what the layer reads
+    shapes  shapes of the tensors that the layer reads
     """
 
     make: Callable[..., Layer]
@@ -62,13 +62,13 @@ def arguments(node: fx.Node) -> dict[str, Any]:
 
 
 def _pair(values: int | list[int]) -> tuple[int, int]:
-    """For both directions, of one number or two."""
+    """(height, width) from one number or two."""
     values = [values] if isinstance(values, int) else list(values)
     return values[0], values[-1]
 
 
 def _one(node: fx.Node, what: str, values: int | list[int]) -> int:
-    """The number that holds in both directions."""
+    """The one number for height and width; DeeplockError if they differ."""
     tall, wide = _pair(values)
     if tall != wide:
         raise unsupported(node, f"{what} must be the same in both directions, not {[tall, wide]}")
@@ -106,7 +106,7 @@ def _padding(padding: Any, kernel: tuple[int, int]) -> tuple[int, int, int, int]
 
 
 def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
-    """Convolution, or dense layer as one."""
+    """Convolution or dense layer."""
     given = arguments(node)
     dequantise = given["weight"]
     if not isinstance(dequantise, fx.Node) or dequantise.target is not _DEQUANTISE_WEIGHT:
@@ -185,7 +185,7 @@ def _read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
     _spatial(node, value)
     height, width, _ = value.shape
     kernel, strides = _average_window(node, given, value.shape)
-    # in a direction in which one window fits, the stride does not matter
+    # in a direction with only one window, the stride does not matter
     counts = [(size - k) // s + 1 for size, k, s in zip((height, width), kernel, strides, strict=True)]
     needed = {stride for stride, count in zip(strides, counts, strict=True) if count > 1} or {max(strides)}
     stride = max(needed)
@@ -212,14 +212,15 @@ READERS: dict[object, Callable[..., Pending | Layer]] = {
     for targets, read in ((MACS, _read_mac), (AVERAGES, _read_average_pool), (ADDS, _read_add), (POOLS, _read_max_pool))
     for target in targets
 }
-"""How an operator is read: from its node, its layer's name and what its inputs hold, the first of them int8.
+"""The reader of each operator. It takes the node, the layer's name and the inputs' values, the first of them int8.
 
-A layer that is whole acts on int8 as on real numbers: its output has its input's quantisation.
+A reader that returns a whole layer is of an operator that acts on int8 as on real numbers: the output has the input's
+quantisation.
 """
 
 
 def clamped(node: fx.Node, value: Pending) -> Pending:
-    """The sums under the node's activation function."""
+    """`value` with the clamp of the node's activation function."""
     lo, hi = 0.0, inf
     if node.target in _RELU6:
         hi = 6.0

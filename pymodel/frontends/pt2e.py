@@ -1,4 +1,4 @@
-"""From the graph that torchao's convert_pt2e makes, float operators between quantise and dequantise, to a `Network`."""
+"""Reads the graph that torchao's convert_pt2e makes (float operators between quantise and dequantise) into a `Network`."""
 
 from dataclasses import replace
 from math import prod
@@ -31,12 +31,12 @@ def _read_quantisation(node: fx.Node) -> Quantisation:
 
 
 def _name(node: fx.Node, taken: set[str]) -> str:
-    """The path of the module that the node comes from, or the name of what it was where that is no name for a layer."""
+    """Name of the node's layer: the path of its module or, if that is empty or taken, the node's name in the program."""
     own = origin(node).name
     stack = list(node.meta.get("nn_module_stack", {}).values())
     path = stack[-1][0] if stack else ""
     if path and node.target in ADDS:
-        path = f"{path}.{own}"  # there is no module for it, only the one around it
+        path = f"{path}.{own}"  # an addition has no module, only one around it
     return next(name for name in (path, own, node.name, f"{node.name}_") if name not in taken)
 
 
@@ -58,7 +58,7 @@ def _output(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> Activat
 
 
 def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str) -> tuple[_Value, Layer | None]:
-    """What the node holds, given what its first argument holds, and the layer that it completes."""
+    """The node's value, given its first argument's value, and the layer that it completes, if any."""
     if node.target is _QUANTISE:
         quantisation = _read_quantisation(node)
         if isinstance(value, Pending):
@@ -69,7 +69,7 @@ def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str
     if node.target in CLAMPS and isinstance(value, Pending):
         return clamped(node, value), None
     if node.target in CLAMPS:
-        raise unsupported(node, "must follow conv2d, linear, an average pool or add, and be all that uses it")
+        raise unsupported(node, "must follow conv2d, linear, an average pool or add, and be its only user")
     if isinstance(value, Pending) or value.quantisation is None:
         raise unsupported(node, "its input must be int8: quantise with AcceleratorQuantizer")
     if node.target in READERS:
@@ -92,10 +92,10 @@ def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str
 
 
 def from_pt2e(converted: fx.GraphModule, name: str, *, classes: tuple[str, ...] = (), dataset: str = "") -> Network:
-    """The `Network` of a graph from convert_pt2e, prepared with `AcceleratorQuantizer`, PTQ or QAT.
+    """Read a graph from convert_pt2e, prepared with `AcceleratorQuantizer` (PTQ or QAT), into a `Network`.
 
     Layers are named by the path of their module ("features.conv1"), or by their graph node where there is none.
-    `DeeplockError` names the operator and the node that the accelerator does not have.
+    `DeeplockError` names an operator that the accelerator does not have, and its node.
     """
     values: dict[fx.Node, _Value] = {}
     layers: list[Layer] = []

@@ -1,4 +1,4 @@
-"""From a float PyTorch network to the int8 `Network`: export, calibrate, convert (PT2E), read, hold against PyTorch.
+"""Turns a float PyTorch network into the int8 `Network`: export, calibrate, convert (PT2E), read, compare with PyTorch.
 
 Quantisation-aware training is the same with torchao's own steps in the middle:
 
@@ -33,11 +33,11 @@ _NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """What PT2E makes of a float network.
+    """A float network, converted by PT2E.
 
     graph        float operators between quantise and dequantise, which PyTorch can run
-    graph_error  as of `Agreement`
-    outputs      of the float network on the calibration inputs
+    graph_error  see `Agreement`
+    outputs      outputs of the float network on the calibration inputs
     """
 
     graph: fx.GraphModule
@@ -53,23 +53,23 @@ def export(module: nn.Module, shape: tuple[int, int, int]) -> torch.export.Expor
     dynamic = ({0: torch.export.Dim.AUTO},)
     try:
         return torch.export.export(module, (torch.zeros(2, *shape),), dynamic_shapes=dynamic)
-    except Exception as error:  # of the module's own code too
+    except Exception as error:  # also from the module's own code
         raise DeeplockError(
             f"torch.export does not take the network with one input {[2, *shape]}: {str(error).splitlines()[0]}"
         ) from error
 
 
 def _functional(program: torch.export.ExportedProgram) -> fx.GraphModule:
-    """The program's graph without operators that act in place, which may change what another node holds through a view.
+    """The program's graph without in-place operators, which may change another node's value through a view.
 
-    Nodes know what they were in the program: `quantizer.origin`.
+    `quantizer.origin` gives what a node was in the program.
     """
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of PyTorch about itself
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # PyTorch's, about its own code
         graph = program.run_decompositions({}).module(check_guards=False)
     assert isinstance(graph, fx.GraphModule)
     for node in graph.graph.nodes:
         if node.target is torch.ops.aten.view.default:
-            node.target = torch.ops.aten.reshape.default  # flatten was made a view by the strides that the export saw
+            node.target = torch.ops.aten.reshape.default  # the export made flatten a view, given the strides it saw
         for source in node.meta.get("from_node", ()):  # what it was before module(), and before run_decompositions
             node.meta["origin"] = source.from_node[0] if source.from_node else source
     return graph
@@ -78,7 +78,7 @@ def _functional(program: torch.export.ExportedProgram) -> fx.GraphModule:
 def _unshare(graph: fx.GraphModule) -> None:
     """Give each batch norm a convolution or dense layer of its own, and each of these its own parameters.
 
-    PT2E's preparation folds batch norms into parameters, which must serve nothing else.
+    PT2E's preparation folds batch norms into these parameters, so nothing else may use them.
     """
     for norm in graph.graph.find_nodes(op="call_function", target=_NORM):
         if (above := norm.args[0]).target in MACS and len(above.users) > 1:
@@ -97,11 +97,11 @@ def _unshare(graph: fx.GraphModule) -> None:
 
 
 def convert(model: nn.Module | torch.export.ExportedProgram, calibration: torch.Tensor) -> Converted:
-    """Prepare, calibrate and convert. `DeeplockError` if the prepared graph is not what the network is.
+    """Prepare, calibrate and convert. `DeeplockError` if preparing the graph changed what it computes.
 
-    model        in float; a module is taken in evaluation mode and left as it is
-    calibration  float32 [n, channels, height, width], inputs like those that the network will see: the range that
-                 each activation has on them sets its scale. n is a multiple of a program's batch, if that is fixed
+    model        float network; a module is used in evaluation mode and left as it is
+    calibration  float32 [n, channels, height, width], inputs like those that the network will see: each activation's
+                 range on them sets its scale. n must be a multiple of a program's batch, if that is fixed
     """
     if calibration.dim() != 4 or not len(calibration):
         raise DeeplockError(f"calibration must be [n, channels, height, width], not {list(calibration.shape)}")
@@ -122,7 +122,7 @@ def convert(model: nn.Module | torch.export.ExportedProgram, calibration: torch.
             for images in batches(prepared, calibration):
                 expected += tree_leaves(original(images))
                 found += tree_leaves(prepared(images))
-    except RuntimeError as error:  # of an observer, at a NaN; of an operator, at inputs of another shape or type
+    except RuntimeError as error:  # an observer's, at a NaN, or an operator's, at inputs of another shape or type
         raise DeeplockError(
             f"the network does not take the calibration inputs: {str(error).splitlines()[0]}"
         ) from error
@@ -138,10 +138,10 @@ def quantise(
     classes: tuple[str, ...] = (),
     dataset: str = "",
 ) -> tuple[Network, Agreement]:
-    """The int8 `Network` of a float network, by post-training quantisation. Arguments as of `convert` and `from_pt2e`.
+    """The int8 `Network` of a float network, by post-training quantisation. Arguments: see `convert` and `from_pt2e`.
 
-    `DeeplockError` if it has an operator that the accelerator lacks, or a layer that does not fit the arithmetic, or if
-    what was read is not what PyTorch computes (`agreement.py`).
+    `DeeplockError` if the accelerator lacks an operator, a layer does not fit the arithmetic, or the network does not
+    compute what PyTorch does (`agreement.py`).
     """
     converted = convert(model, calibration)
     network = from_pt2e(converted.graph, name, classes=classes, dataset=dataset)

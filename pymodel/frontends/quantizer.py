@@ -68,12 +68,12 @@ RESHAPES = frozenset({_aten.flatten.using_ints, _aten.view.default, _aten.reshap
 DROPOUTS = frozenset(
     {_aten.dropout.default, _aten.dropout_.default, _aten.feature_dropout.default, _aten.clone.default}
 )
-"""In evaluation mode the functional graph has a clone instead, or nothing."""
+"""In evaluation mode, the functional graph has a clone in place of a dropout, or nothing."""
 SYMBOLS = frozenset({_aten.sym_size.int})
-"""Sizes that a dynamic batch brings into the graph: arguments of reshapes, no data."""
+"""Sizes that a dynamic batch brings into the graph: arguments of reshapes, not data."""
 
 _SHARED = POOLS | RESHAPES | DROPOUTS
-"""They act on int8 as on real numbers: what comes out has the quantisation of what goes in."""
+"""Operators that act on int8 as on real numbers: their output has their input's quantisation."""
 
 _TRAINING = frozenset(
     {
@@ -82,7 +82,7 @@ _TRAINING = frozenset(
         _aten.native_dropout.default,
     }
 )
-"""What acts as in training, in the functional graph."""
+"""Operators of the functional graph that act as in training."""
 
 _Inputs = dict[fx.Node, QuantizationSpecBase | None]
 
@@ -91,12 +91,12 @@ _EPS = 2.0**-20
 
 
 def origin(node: fx.Node) -> fx.Node | NodeSource:
-    """What the node was in the exported program, before `quantise` made that functional, where it was another one."""
+    """The node in the exported program, if `quantise` replaced it to make the graph functional; else the node itself."""
     return node.meta.get("origin", node)
 
 
 def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
-    """The refusal of an operator, or of an argument of it (`why`), by the names that the exported program has for them."""
+    """The error for an unsupported operator, or for an argument of it (`why`), with the exported program's names."""
     what = why or (
         "supported: conv2d, linear, batch_norm after them, avg_pool2d, adaptive_avg_pool2d, mean, add, relu, "
         "relu6 and hardtanh after them, max_pool2d, flatten, dropout"
@@ -106,7 +106,7 @@ def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
 
 
 def _specs(qat: bool) -> tuple[QuantizationSpec, QuantizationSpec]:
-    """Of activations and of weights."""
+    """Quantisation of activations and of weights."""
     if qat:
         fake = FusedMovingAvgObsFakeQuantize
         activation = fake.with_args(observer=MovingAverageMinMaxObserver, eps=_EPS)
@@ -133,13 +133,13 @@ def _only_user(node: fx.Node, targets: frozenset) -> fx.Node | None:
 
 
 def _check_in_place(node: fx.Node) -> None:
-    """Refuse what changes the value of another node in place, if that or what it is a view of has another user."""
+    """Refuse a node that changes another one in place, if that one, or one that it is a view of, has another user."""
     if node.target not in CLAMPS | ADDS | DROPOUTS or not node.target._schema.is_mutable:  # pyright: ignore
         return
     changed = _operand(node, 0)
     while changed.target in RESHAPES | DROPOUTS and len(changed.users) == 1:
         changed = _operand(changed, 0)
-    if changed.op != "get_attr" and len(changed.users) > 1:  # a batch norm counts batches in place
+    if changed.op != "get_attr" and len(changed.users) > 1:  # get_attr: a batch norm counts batches in place
         raise unsupported(node, f"changes {changed.name} in place, which has other users")
 
 
@@ -148,7 +148,7 @@ class AcceleratorQuantizer(Quantizer):
 
     Arguments
     ---------
-    qat : for prepare_qat_pt2e: fake quantisation with moving averages instead of observers
+    qat : True for prepare_qat_pt2e: fake quantisation with moving averages instead of observers
     """
 
     def __init__(self, *, qat: bool = False) -> None:
@@ -156,9 +156,9 @@ class AcceleratorQuantizer(Quantizer):
         self._activation, self._weight = _specs(qat)
 
     def transform_for_annotation(self, model: fx.GraphModule) -> fx.GraphModule:
-        """Move every clamp up to what requantises, where it costs nothing: max(clamp(x)) = clamp(max(x)).
+        """Move every clamp up to the operator that requantises, where it costs nothing: max(clamp(x)) = clamp(max(x)).
 
-        Only a relu6 or hardtanh that comes after a dropout in training feels it: the dropout scales after the clamp.
+        This changes results only for a relu6 or hardtanh after a dropout in training: the dropout then scales after it.
         """
         for node in list(model.graph.nodes):
             while node.target in CLAMPS and (above := node.args[0]).target in _SHARED and len(above.users) == 1:
@@ -183,7 +183,7 @@ class AcceleratorQuantizer(Quantizer):
         return model
 
     def _annotate_sum(self, node: fx.Node, inputs: _Inputs) -> None:
-        """An operator that requantises, and what it takes along: batch norm and activation function."""
+        """Annotate an operator that requantises, with its batch norm and activation function."""
         last = _only_user(node, NORMS) or node
         last = _only_user(last, CLAMPS) or last
         node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, _annotated=True)
@@ -191,7 +191,7 @@ class AcceleratorQuantizer(Quantizer):
         annotation.output_qspec = self._activation
 
     def validate(self, model: fx.GraphModule) -> None:
-        """`DeeplockError` at the first operator that the accelerator does not have; what nothing uses is no matter."""
+        """`DeeplockError` at the first operator that the accelerator does not have; nodes without a user are ignored."""
         inputs, outputs = model.graph.find_nodes(op="placeholder"), model.graph.output_node().args[0]
         if len(inputs) != 1:
             raise DeeplockError(f"the network must have one input, not {len(inputs)}")

@@ -2,8 +2,8 @@
 
 All parameter bytes (little-endian, tensors in the order of their sorted names) are one stream that is locked with one
 key stream. Names, shapes, dtypes and sizes stay, so any framework still loads the file. The header's metadata says that
-the file is locked and by which suite; nothing in it depends on the key. A custom S-box is not recorded: whoever unlocks
-passes the same suite.
+the file is locked and by which suite; nothing in it depends on the key. A custom S-box is not recorded: pass the
+same suite to unlock.
 """
 
 import json
@@ -39,9 +39,9 @@ class Checkpoint:
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a safetensors file; `DeeplockError` if it is missing, truncated, foreign or of another dtype."""
+    """Read a safetensors file; `DeeplockError` if it is missing, truncated, not safetensors or has another dtype."""
     try:
-        with open(path, "rb"), safe_open(path, framework="np") as file:  # open() alone says why it cannot
+        with open(path, "rb"), safe_open(path, framework="np") as file:  # only open() says why a file cannot be opened
             names = sorted(file.keys())
             for name in names:
                 dtype = file.get_slice(name).get_dtype()
@@ -55,7 +55,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _with_sorted_metadata(content: bytes) -> bytes:
-    """A safetensors file whose metadata keys are in order: the library writes them in random order."""
+    """Sort the metadata keys of a safetensors file, which the library writes in random order."""
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     if "__metadata__" in header:
@@ -66,7 +66,7 @@ def _with_sorted_metadata(content: bytes) -> bytes:
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a safetensors file, the same bytes for the same checkpoint; the old content stays until the new is complete."""
+    """Write a safetensors file atomically. The same checkpoint always gives the same bytes."""
     content = serialise(dict(checkpoint.tensors), dict(checkpoint.metadata) or None)
     replace_file(path, _with_sorted_metadata(content))
 
@@ -94,7 +94,7 @@ def _from_stream(stream: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str
 
 
 def lock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: Suite) -> Checkpoint:
-    """The checkpoint locked; `DeeplockError` if it is locked already."""
+    """Return the locked checkpoint; `DeeplockError` if it is locked already or the suite does not lock."""
     if checkpoint.locked_by is not None:
         raise DeeplockError(f"checkpoint is locked already, by suite {checkpoint.locked_by}")
     if not suite.locks:
@@ -114,13 +114,13 @@ def _suite_of(checkpoint: Checkpoint, given: Suite | None) -> Suite:
 
 
 def unlock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: Suite | None = None) -> Checkpoint:
-    """The checkpoint unlocked, right or wrong as the key is. `suite`: only if it was locked with a custom S-box."""
+    """Return the unlocked checkpoint; a wrong key gives wrong values. Pass `suite` only if its S-box is a custom one."""
     stream = _suite_of(checkpoint, suite).unlock(_to_stream(checkpoint.tensors), key)
     metadata = {name: text for name, text in checkpoint.metadata.items() if name not in ("deeplock", "suite")}
     return Checkpoint(_from_stream(stream, checkpoint.tensors), metadata)
 
 
 def unlock_with_keys(checkpoint: Checkpoint, keys: np.ndarray, suite: Suite | None = None) -> dict[str, np.ndarray]:
-    """The tensors, each [k, *shape], unlocked with each of k keys, uint8 [k, key size]. Takes k times the memory."""
+    """Unlock with each of k keys, uint8 [k, key size]: the tensors, each [k, *shape]. Takes k times the memory."""
     stream = _suite_of(checkpoint, suite).unlock_many(_to_stream(checkpoint.tensors), keys)
     return _from_stream(stream, checkpoint.tensors)

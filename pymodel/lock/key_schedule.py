@@ -20,7 +20,7 @@ __all__ = ["KEY_SIZES", "check_key_size", "expand_key", "expand_keys", "rcons"]
 KEY_SIZES = (16, 24, 32)
 """Key lengths in bytes."""
 
-_FEW = 8  # up to so many keys, one after the other is faster than side by side
+_FEW = 8  # up to this many keys, expanding one after the other is faster than side by side
 _CHUNK = 256  # blocks of Nk words expanded before they go to the result: 0.8 MB for 100 keys stays in the cache
 
 _WORD = "<u4"  # byte 0 of a word lowest
@@ -43,7 +43,7 @@ def check_key_size(size: int) -> None:
 def expand_key(key: bytes, length: int) -> np.ndarray:
     """First `length` bytes of the key's stream: uint8 [length]. About 0.05 s per MB."""
     check_key_size(len(key))
-    # S-boxes shifted to the byte they go to. RotWord takes byte 1 to byte 0, 2 to 1, 3 to 2, 0 to 3.
+    # S-boxes shifted to the byte that they replace. RotWord takes byte 1 to byte 0, 2 to 1, 3 to 2, 0 to 3.
     sub_0, sub_1, sub_2, sub_3 = ([int(s) << shift for s in SBOX] for shift in (0, 8, 16, 24))
     block = [int(word) for word in np.frombuffer(key, _WORD)]
     size = len(block)

@@ -1,6 +1,6 @@
 """Key files: one line of 32, 48 or 64 hex digits, readable by their owner only.
 
-No message ever holds a digit of a key.
+No error message contains a digit of a key.
 """
 
 import os
@@ -38,7 +38,7 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
 
 
 def write_key(path: str | os.PathLike[str], key: bytes) -> None:
-    """Write a key file of mode 0600 that is either whole or not there. DeeplockError if there is a file already."""
+    """Write a key file of mode 0600 atomically; DeeplockError if the file exists already."""
     check_key_size(len(key))
     path = Path(path)
     try:

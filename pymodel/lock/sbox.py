@@ -1,4 +1,4 @@
-"""8-bit S-boxes: the AES one from its field definition, and the figures that judge any other.
+"""8-bit S-boxes: the AES S-box from its field definition, and figures of quality for any S-box.
 
 A table is uint8 [256], entry x holding S[x]. Source of the AES S-box: FIPS-197 section 5.1.1.
 """
@@ -41,7 +41,7 @@ def _aes_sbox() -> np.ndarray:
     table = np.zeros(256, np.uint8)
     for x, y in enumerate(inverse):
         rotations = y ^ y << 1 ^ y << 2 ^ y << 3 ^ y << 4
-        table[x] = (rotations ^ rotations >> 8) & 0xFF ^ 0x63  # a shift's carry-out comes in again: a rotation
+        table[x] = (rotations ^ rotations >> 8) & 0xFF ^ 0x63  # bits shifted out come in again: a rotation
     return table
 
 
@@ -67,7 +67,7 @@ def invert(table: np.ndarray) -> np.ndarray:
 
 
 def nonlinearity(table: np.ndarray) -> int:
-    """Least Hamming distance of any non-zero combination of output bits to any affine function (0..112 for AES)."""
+    """Least Hamming distance of any non-zero combination of output bits to any affine function (112 for AES)."""
     table = check_bijection(table)
     index = np.arange(256, dtype=np.uint8)
     sign = 1 - 2 * (np.bitwise_count(index[:, None] & index) & 1).astype(np.int32)  # [a, x] = (-1)^(a.x)
@@ -76,7 +76,7 @@ def nonlinearity(table: np.ndarray) -> int:
 
 
 def differential_uniformity(table: np.ndarray) -> int:
-    """Most solutions x of S[x ^ a] ^ S[x] = b over all a != 0 and b (4 for AES)."""
+    """Largest number of solutions x of S[x ^ a] ^ S[x] = b over all a != 0 and b (4 for AES)."""
     table = check_bijection(table)
     index = np.arange(256)
     return max(int(np.bincount(table[index ^ a] ^ table).max()) for a in range(1, 256))
@@ -94,7 +94,7 @@ def algebraic_degree(table: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Properties:
-    """What a designer asks of an S-box. AES: 112, 4, 7."""
+    """The figures by which an S-box is judged. AES: 112, 4, 7."""
 
     nonlinearity: int
     differential_uniformity: int

@@ -1,4 +1,4 @@
-"""What a lock suite is in the model; the suites are in suites/, one file each."""
+"""Base class of the lock suites in the model; the suites are in suites/, one file each."""
 
 from abc import ABC, abstractmethod
 
@@ -10,12 +10,12 @@ __all__ = ["Suite"]
 
 
 class Suite(ABC):
-    """How a stream of parameter bytes is locked and unlocked with a master key.
+    """A way to lock and unlock a stream of parameter bytes with a master key.
 
-    name        as users know it
-    id          as the loadable's header and the register GEOMETRY have it, 0..255; 0 is `plain`
-    key_sizes   bytes of the master keys that it takes, ascending; none: it does not lock
-    sbox        uint8 [256], the substitution that locks a byte, in suites that have one
+    name        name for users
+    id          number in the loadable's header and in register GEOMETRY, 0..255; 0 is `plain`
+    key_sizes   sizes of its master keys in bytes, ascending; empty if it does not lock
+    sbox        uint8 [256], the substitution that locks a byte, if the suite has one
     """
 
     name: str
@@ -25,11 +25,11 @@ class Suite(ABC):
 
     @property
     def locks(self) -> bool:
-        """False where locked bytes are the plain bytes, and there is no key."""
+        """False if the suite takes no key and leaves the bytes as they are."""
         return bool(self.key_sizes)
 
     def lock(self, data: np.ndarray, key: bytes) -> np.ndarray:
-        """Lock uint8 [..., n], every row for itself. Without a key, where the suite does not lock, `key` is b""."""
+        """Lock uint8 [..., n], each row on its own. `key` is b"" if the suite does not lock."""
         self._check(data, len(key))
         return self._lock(data, key)
 

@@ -1,4 +1,4 @@
-"""Which of our files a file is; reading and writing them."""
+"""Reading and writing of deeplock's files, whatever their kind."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ __all__ = ["load", "save"]
 
 
 def load(path: Path) -> Checkpoint | Loadable | Network:
-    """The loadable, the quantised network or, if it is neither, the checkpoint in a safetensors file."""
+    """Read a safetensors file: a loadable, a quantised network or, if it is neither, a checkpoint."""
     try:
         with open(path, "rb"), safetensors.safe_open(path, "np") as file:
             metadata = file.metadata() or {}
@@ -32,7 +32,7 @@ def load(path: Path) -> Checkpoint | Loadable | Network:
 
 
 def save(path: Path, artefact: Checkpoint | Loadable) -> tuple[str, int]:
-    """Write a checkpoint or a loadable; gives which of them it is, and the file's size in bytes."""
+    """Write a checkpoint or a loadable; return its kind and the file's size in bytes."""
     make_folder_of(path)
     if isinstance(artefact, Loadable):
         write_loadable(path, artefact)

@@ -1,4 +1,4 @@
-"""From real scales to the integers of the arithmetic contract: multiplier, shift, clamp. docs/architecture.md.
+"""Turns real scales into the integers of the arithmetic contract: multiplier, shift, clamp. See docs/architecture.md.
 
 Source of the scheme: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference" (arXiv 1712.05877), sections 2.2 to 2.4, per channel.
@@ -20,7 +20,7 @@ MAX_SHIFT = 47
 def multiplier_and_shift(layer: str, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """m in [2**15, 2**16) and s in 1..47 with m * 2**-s nearest to each factor: float64 [out] to two int32 [out].
 
-    The relative error is at most 2**-16. `DeeplockError` names the layer and channel whose factor is out of reach.
+    The relative error is at most 2**-16. `DeeplockError` names the layer and channel whose factor is out of range.
     """
     fraction, exponent = np.frexp(factors)
     multiplier = np.rint(np.ldexp(fraction, MULTIPLIER_BITS))
@@ -44,14 +44,14 @@ def clamp(output: Quantisation, lo: float, hi: float) -> dict[str, int]:
 
 
 def scalars(layer: str, factor: float, output: Quantisation, lo: float, hi: float) -> dict[str, int]:
-    """What a layer with one scale for all channels requantises with, but for its bias."""
+    """Requantisation of a layer with one scale for all channels: all its fields but the bias."""
     multiplier, shift = multiplier_and_shift(layer, np.array([factor]))
     scales = {"multiplier": int(multiplier[0]), "shift": int(shift[0]), "zero_point": output.zero_point}
     return scales | clamp(output, lo, hi)
 
 
 def output_rules(zero_point: int, lo: int, hi: int) -> Iterator[tuple[str, bool]]:
-    """Rules, see Layer.rules, of what a layer clamps to."""
+    """Rules (see Layer.rules) for a layer's clamp and zero point."""
     yield "clamp", -128 <= lo <= hi <= 127
     yield "zero point", -128 <= zero_point <= 127
 
@@ -59,7 +59,7 @@ def output_rules(zero_point: int, lo: int, hi: int) -> Iterator[tuple[str, bool]
 def scalar_rules(
     bias: int, multiplier: int, shift: int, zero_point: int, lo: int, hi: int
 ) -> Iterator[tuple[str, bool]]:
-    """Rules, see Layer.rules, of a layer with one scale for all channels."""
+    """Rules (see Layer.rules) for a layer with one scale for all channels."""
     yield "bias", -(2**23) <= bias < 2**23
     yield "multiplier", multiplier >> (MULTIPLIER_BITS - 1) == 1
     yield "shift", 1 <= shift <= MAX_SHIFT

@@ -1,6 +1,6 @@
 """The NumPy golden model: the definition of what a quantised network computes, byte for byte.
 
-Each operator defines itself in `run` of its file, from the arithmetic that they share, which is here. Source:
+This file holds the arithmetic that operators share; each operator's `run`, in its own file, uses it. Source:
 docs/architecture.md, "Arithmetic contract".
 """
 
@@ -32,7 +32,7 @@ def requantise(
     """clamp((((acc + bias) * multiplier + (1 << (shift - 1))) >> shift) + zero_point, lo, hi) as int8.
 
     Shapes: accumulator int64 [..., channels]; bias, multiplier and shift [channels], or one for all. The sum wraps to `bits`
-    bits (never with the right key). Any shift in 1..64 is defined, since a wrong key can give any.
+    bits, which the right key never causes. Every shift in 1..64 is defined, since a wrong key can give any of them.
     """
     half = 1 << (bits - 1)
     total = (accumulator + bias + half) % (1 << bits) - half

@@ -1,4 +1,4 @@
-"""What every operator says of itself: its shapes, its arithmetic, its work, and what the hardware does for it."""
+"""Base classes of the operators: shapes, arithmetic, work, and how the hardware runs them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ INT32 = {"dtype": np.int32}
 
 @dataclass(frozen=True, eq=False)
 class Layer(ABC):
-    """A layer of a network. Each operator is a frozen dataclass made from this class, in a file of operators/.
+    """A layer of a network. Each operator is a frozen dataclass derived from this class, in a file of operators/.
 
-    The network file holds its fields: strings, whole numbers, tuples of them, and arrays, whose fields have INT8 or INT32
-    as metadata. Methods that take shapes or ifmaps take one for each of `sources`.
+    Its fields are stored in the network file: strings, integers, tuples of integers, and arrays, whose fields have INT8 or
+    INT32 as metadata. Methods that take shapes or ifmaps take one for each of `sources`.
 
-    kind    the operator's name in network files and messages, which is its file's name too
+    kind    the operator's name in network files and messages, and the name of its Python file
     name    of the layer, and of the tensor that it writes
     source  name of the tensor that it reads: "input" or the name of an earlier layer
     """
@@ -40,7 +40,7 @@ class Layer(ABC):
         return (self.source,)
 
     def rules(self) -> Iterator[tuple[str, bool]]:
-        """Rules of the arithmetic contract for its fields: what is wrong where one does not hold, and whether it holds."""
+        """Rules of the arithmetic contract for its fields: (name of what the rule is about, whether it holds)."""
         yield from ()
 
     def fits(self, *shapes: Shape) -> bool:
@@ -49,11 +49,11 @@ class Layer(ABC):
 
     @abstractmethod
     def output_shape(self, *shapes: Shape) -> Shape:
-        """Shape of what it makes of tensors of these shapes."""
+        """Shape of its output for inputs of these shapes."""
 
     @abstractmethod
     def run(self, *ifmaps: np.ndarray) -> np.ndarray:
-        """Its ofmaps, the golden model: int8 [n, height, width, channels] both."""
+        """The golden model: ofmaps from ifmaps, both int8 [n, height, width, channels]."""
 
     @property
     def parameters(self) -> int:
@@ -70,13 +70,13 @@ class Layer(ABC):
         return 0
 
     def lower(self) -> Lowered:
-        """What the hardware does for it; DeeplockError if it cannot."""
+        """How the hardware runs it; DeeplockError if it cannot."""
         raise DeeplockError(f"layer {self.name}: the accelerator has no operator {self.kind}")
 
 
 @dataclass(frozen=True, eq=False)
 class Weighted(Layer):
-    """A layer with weights of its own: what is locked.
+    """A layer with weights of its own, which the lock protects.
 
     weight      int8 [out, kernel height, kernel width, in]
     bias        int32 [out], the input's zero point folded in: bias - input_zero_point * sum(weight)

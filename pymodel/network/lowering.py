@@ -1,4 +1,4 @@
-"""What the hardware does for a layer, whatever the accelerator's size: each operator says it, the compiler plans with it."""
+"""How the hardware runs a layer, whatever the accelerator's size: operators define it, the compiler plans with it."""
 
 from dataclasses import dataclass, replace
 from math import prod
@@ -18,9 +18,9 @@ class Streamed:
     entries: Entries
 
     def reach(self, positions: int) -> int:
-        """What |accumulator + bias| cannot exceed at so many kernel positions, whatever the ifmap.
+        """Bound of |accumulator + bias| for this number of kernel positions and any ifmap.
 
-        The bias has the input's zero point in it, and padding reads as that zero point: both are in the bound.
+        It holds with padding too: the bias includes the input's zero point, and padding reads as that zero point.
         """
         weights = np.abs(self.weight.astype(np.int64)).reshape(len(self.weight), -1).sum(axis=1)
         return int((128 * weights + np.abs(self.entries.bias.astype(np.int64))).max())
@@ -28,7 +28,7 @@ class Streamed:
 
 @dataclass(frozen=True)
 class Diagonal:
-    """Each output channel reads its own input channel only, all with one weight and one entry, from the descriptor.
+    """Each output channel reads only its own input channel. All share the weights and entry in the descriptor.
 
     first, others  weight at the first kernel position and at the others, 1..127
     """
@@ -40,7 +40,7 @@ class Diagonal:
     shift: int
 
     def reach(self, positions: int) -> int:
-        """As of Streamed. An addition stays below 2**17, and an average below 2**23 for windows of fewer than 2**15 pixels."""
+        """As `Streamed.reach`: below 2**17 for an addition, below 2**23 for an average over fewer than 2**15 pixels."""
         return 128 * (self.first + (positions - 1) * self.others) + abs(self.bias)
 
 
@@ -50,12 +50,12 @@ IDENTITY = Diagonal(1, 1, bias=0, multiplier=1 << 15, shift=15)
 
 @dataclass(frozen=True)
 class Lowered:
-    """Products over a kernel, summed, requantised, then the maximum over a window. What is left out does nothing.
+    """Sums of products over a kernel, requantised, then the maximum over a window. Each default does nothing.
 
-    kernel   height and width. Of a layer with two sources it is (2, 1): row 0 reads one tensor, row 1 the other
-    stride   of the kernel in pixels
-    padding  in pixels, (top, left, bottom, right), which read as `pad_value`
-    window   size and stride of the pooling window, in pixels of what the kernel makes
+    kernel   height and width. With two sources it is (2, 1): row 0 reads one tensor, row 1 the other
+    stride   stride of the kernel in pixels
+    padding  pixels (top, left, bottom, right) around the input, which read as `pad_value`
+    window   size and stride of the pooling window, in pixels of the kernel's output
     """
 
     weights: Streamed | Diagonal = IDENTITY
@@ -70,10 +70,10 @@ class Lowered:
 
     @property
     def only_pools(self) -> bool:
-        """Whether it is nothing but the maximum over a window, which can then be part of the layer before it."""
+        """Whether it is only the maximum over a window, so that it can be fused into the layer before it."""
         return replace(self, window=(1, 1)) == Lowered()
 
     @property
     def reach(self) -> int:
-        """What |accumulator + bias| cannot exceed, whatever the ifmap."""
+        """Bound of |accumulator + bias| for any ifmap."""
         return self.weights.reach(prod(self.kernel))

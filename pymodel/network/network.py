@@ -1,7 +1,7 @@
 """The quantised network: the integers that the golden model, the PyTorch reference and the compiler share.
 
 A `Network` is a list of layers in execution order. Activations are int8 tensors in NHWC order; weights are int8 in OHWI
-order. A dense layer is a convolution whose kernel is its whole input (flatten costs nothing and has no order of its own).
+order. A dense layer is a convolution whose kernel is its whole input, so that flatten is no layer.
 Arithmetic: docs/architecture.md, "Arithmetic contract".
 """
 
@@ -24,7 +24,7 @@ class Network:
     input, output  how real numbers map to the int8 ifmap and ofmap
     classes      names of the output channels, empty if unknown
     dataset      name of the data set it was trained on, "" if unknown
-    pixels       what raw images mean to it, if there is no such data set
+    pixels       how raw pixels map to real numbers, if there is no such data set
     """
 
     name: str
@@ -54,7 +54,7 @@ def macs(network: Network) -> dict[str, int]:
 def lower_bound(
     network: Network, rows: int, cols: int, bytes_per_beat: int, shared: Collection[str] = (), batch: int = 1
 ) -> int:
-    """Least cycles that a rows x cols array fed by `bytes_per_beat` parameter bytes a cycle can take for an ifmap.
+    """Least cycles per ifmap of a rows x cols array that receives `bytes_per_beat` parameter bytes a cycle.
 
     Sum over layers of max(MACs / (rows * cols), weight bytes / bytes_per_beat), each layer rounded up. The layers named in
     `shared` take their weights once for `batch` ifmaps.

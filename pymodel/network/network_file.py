@@ -1,5 +1,7 @@
-"""The file of a quantised network: safetensors, a layer's arrays as tensors `<layer>.<field>`, such as `conv1.weight`, and
-everything else as JSON in the metadata under "deeplock network 1", its only entry.
+"""The file of a quantised network, in safetensors format.
+
+A layer's arrays are tensors `<layer>.<field>`, such as `conv1.weight`. Everything else is JSON in the metadata's only entry,
+"deeplock network 1".
 """
 
 import json
@@ -78,7 +80,7 @@ def _read_layer(scalars: dict[str, Any], tensors: dict[str, np.ndarray]) -> Laye
 
 
 def _check(network: Network) -> None:
-    """That the layers keep the arithmetic contract and fit together."""
+    """Raise DeeplockError unless the layers keep the arithmetic contract and fit together."""
     seen = {"input"}
     for layer in network.layers:
         known = seen.issuperset(layer.sources) and layer.name not in seen
@@ -93,7 +95,7 @@ def _check(network: Network) -> None:
 
 
 def load_network(path: str | os.PathLike[str]) -> Network:
-    """Read a network; `DeeplockError` if the file is missing, truncated, foreign or inconsistent."""
+    """Read a network; `DeeplockError` if the file is missing, truncated, inconsistent or of another kind."""
     try:
         with safe_open(path, "np") as file:
             metadata = file.metadata() or {}

@@ -1,7 +1,7 @@
-"""The PyTorch reference: the arithmetic contract's integers by torch operators only, independent of pymodel.network.golden.
+"""The PyTorch reference: the arithmetic contract in torch operators only, independent of pymodel.network.golden.
 
-Sums are convolutions in float64, which is exact: no sum of int8 products that fits a layer comes near 2**53. An operator adds
-its computation with `@ofmaps.register`.
+Sums are convolutions in float64, which is exact: no layer's sum of int8 products comes near 2**53. An operator adds its
+computation with `@ofmaps.register`.
 """
 
 from functools import singledispatch
@@ -33,7 +33,7 @@ def _per_channel(values: np.ndarray) -> torch.Tensor:
 
 
 def _scale(sums: torch.Tensor, multiplier: torch.Tensor | int, shift: torch.Tensor | int) -> torch.Tensor:
-    """sums * multiplier / 2**shift, int64, halves up; the two steps keep a shift of 64 defined."""
+    """sums * multiplier / 2**shift, int64, halves rounded up. Shifting in two steps keeps a shift of 64 defined."""
     return (((sums * multiplier) >> (shift - 1)) + 1) >> 1
 
 
@@ -44,7 +44,7 @@ def _conv(layer: Conv, ifmaps: torch.Tensor) -> torch.Tensor:
     weight = torch.from_numpy(layer.weight).permute(0, 3, 1, 2).double()
     sums = functional.conv2d(padded, weight, stride=layer.stride).long() + _per_channel(layer.bias)
     half = 2 ** (layer.accumulator_bits - 1)
-    wrapped = torch.remainder(sums + half, 2 * half) - half  # with a wrong key only: then the bias is any number
+    wrapped = torch.remainder(sums + half, 2 * half) - half  # only with a wrong key, whose bias is any number
     scaled = _scale(wrapped, _per_channel(layer.multiplier), _per_channel(layer.shift))
     return (scaled + layer.zero_point).clamp(layer.lo, layer.hi).double()
 
@@ -71,9 +71,9 @@ def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def run(network: Network, ifmaps: np.ndarray) -> dict[str, torch.Tensor]:
-    """Ofmaps int8 [n, height, width, channels] of every layer, by name, of ifmaps int8 [n, height, width, channels].
+    """Every layer's ofmaps, by name, for the network's ifmaps; all int8 [n, height, width, channels].
 
-    Takes the parameters that a wrong key gives too: any int8 weight, int32 bias, multiplier of 16 bits, shift 1..64.
+    Also takes the parameters that a wrong key gives: any int8 weight, int32 bias, multiplier of 16 bits, shift 1..64.
     """
     values = {"input": torch.from_numpy(ifmaps).permute(0, 3, 1, 2).double()}
     for layer in network.layers:

@@ -1,12 +1,12 @@
 """AdvParams (Xue et al.): a few parameters, chosen by their gradients, are perturbed until the accuracy collapses.
 
-The positions and the values are the key. The abstract is what is public here; so these are choices:
+The positions and the values are the key. Only the abstract is public, so the details are our choices:
 
-- A parameter may move to the least or the greatest value of its own tensor, so that it is no outlier there. Round after
-  round, on a fresh batch of training images, the parameter moves for which (gradient of the loss) x (distance) is largest.
-- It ends when the accuracy on the batch is at most `target`, or after `rounds` rounds.
-- A key is, for each parameter, its position among all parameters (tensors in the order of their sorted names) as uint32 and
-  its right value as float32, little-endian; with the right key every bit is as it was.
+- A parameter may move to the least or the greatest value of its own tensor, so that it is no outlier there. Each round takes
+  a fresh batch of training images and moves the parameter with the largest (gradient of the loss) x (distance).
+- Rounds end when the accuracy on the batch is at most `target`, or after `rounds` rounds.
+- A key holds, for each moved parameter, its position among all parameters (tensors in the order of their sorted names) as
+  uint32 and its right value as float32, little-endian. The right key restores every bit.
 """
 
 from copy import deepcopy
@@ -41,7 +41,7 @@ def _load(module: nn.Module, flat: torch.Tensor) -> nn.Module:
 
 
 def _gains(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """For each parameter, what moving it is worth to first order, and where to; and the accuracy as it is."""
+    """For each parameter, the loss that moving it gains to first order, and its new value; and the present accuracy."""
     module.zero_grad()
     outputs = module(inputs)
     nn.functional.cross_entropy(outputs, labels).backward()
@@ -92,7 +92,7 @@ class AdvParams(Scheme):
         return _load(module, flat).eval()
 
     def random_key(self, protected: Protected, rng: np.random.Generator) -> bytes:
-        """As many parameters as the right key's, a guess that favours the thief: 16; values as the network has them."""
+        """16 parameters, a guess at the right key's number that favours the thief; values are drawn from the network's."""
         flat = _flat(protected.content).numpy()
         key = np.empty(16, ENTRY)
         key["position"] = rng.choice(len(flat), len(key), replace=False)

@@ -1,4 +1,4 @@
-"""Training that owner and thief share: AdamW under a cosine, in bfloat16 where the processor has it."""
+"""Training for owner and thief alike: AdamW with a cosine learning rate, in bfloat16 if the processor has it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ Loss = Callable[[nn.Module, torch.Tensor], torch.Tensor]
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """PyTorch's global generator set for what follows, and put back afterwards."""
+    """Set PyTorch's global generator for the body, and restore it afterwards."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
@@ -31,7 +31,7 @@ def fit(
     batch: int = 64,
     after_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> bool:
-    """Train the module in place on `count` images; False if the loss was no number and training ended there.
+    """Train the module in place on `count` images; False if training ended early because the loss was not finite.
 
     after_epoch  called with the number of epochs done, from 1 on
     """

@@ -4,15 +4,15 @@
 
 What the paper leaves open, and what is done here:
 
-- Which neurons: all that have a ReLU behind them, the last layer's not. A convolution's neurons are its output channels,
+- Neurons with a key bit: all that a ReLU follows, so not the last layer's. A convolution's neurons are its output channels,
   because in the paper's accelerator the bit sits at an accumulator, which computes one channel at every pixel.
-- The key has 256 bits, as the paper's accelerator has accumulators; neuron i, counted through all layers, has bit i modulo
-  256.
+- The key has 256 bits, one for each accumulator of the paper's accelerator. Neuron i, counted through all layers, has bit
+  i modulo 256.
 - Key-dependent back-propagation: with v = (-1)^k w the keyed network is the plain one, and the gradient of w is (-1)^k times
   that of v. So SGD and Adam, whose steps are odd in the gradient, take w from (-1)^k v0 exactly to (-1)^k v, where v is what
   plain training makes of v0; and (-1)^k v0 is as likely an initialisation as v0. A plainly trained network with its neurons'
   signs flipped *is* therefore a network that was trained with the key, and costs no training
-  (tests/pymodel/schemes/test_hpnn.py holds it to that).
+  (tests/pymodel/schemes/test_hpnn.py checks this).
 """
 
 from copy import deepcopy
@@ -53,7 +53,7 @@ def _flipped(module: nn.Module, key: bytes) -> nn.Module:
 
 @dataclass(frozen=True)
 class Hpnn(Scheme):
-    """`Protected.content` is the module without its key, all of whose bits then are 0."""
+    """`Protected.content` is the module that runs right only with the key; no key is a key of zeros."""
 
     name: str = "hpnn"
 

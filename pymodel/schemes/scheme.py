@@ -1,6 +1,6 @@
 """The interface of every scheme: protect a network, authorise whoever has the key, run.
 
-A key is bytes, so that attacks can draw one, change a bit of one, or cross two, whatever they mean to the scheme.
+A key is bytes, so that attacks can draw one, change a bit of one, or cross two, whatever the bytes mean to the scheme.
 """
 
 from abc import ABC, abstractmethod
@@ -19,10 +19,10 @@ __all__ = ["Protected", "Scheme"]
 
 @dataclass(frozen=True, eq=False)
 class Protected:
-    """What is handed out, and so what a thief has.
+    """What the owner hands out, and so what a thief has.
 
     network  name of its architecture
-    content  the scheme's own: parameters, and what else is public
+    content  the scheme's own data: parameters and whatever else is public
     """
 
     network: str
@@ -36,11 +36,11 @@ class Scheme(ABC):
 
     @abstractmethod
     def protect(self, victim: Victim, seed: int) -> tuple[Protected, bytes]:
-        """What is handed out, and the key, which the seed gives."""
+        """Protect the network with a key made from the seed; return what is handed out, and the key."""
 
     @abstractmethod
     def authorise(self, protected: Protected, key: bytes | None) -> nn.Module:
-        """The network as it computes with that key, right or wrong, in evaluation mode. None: as it is without one."""
+        """The network with this key, right or wrong, or without one (None), in evaluation mode."""
 
     @abstractmethod
     def random_key(self, protected: Protected, rng: np.random.Generator) -> bytes:

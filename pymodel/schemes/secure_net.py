@@ -1,16 +1,16 @@
-"""SecureNet (Li et al., 2024): a licence is part of the input, and the network is right only where it sees one.
+"""SecureNet (Li et al., 2024): a licence is part of the input, and the network is right only if it sees one.
 
-Backdoor learning teaches it: images with the licence have their label, images without it or with a wrong one have none that
-fits. The abstract is what is public here; so these are choices:
+Backdoor learning teaches it: images with the licence keep their label; images without it, or with a wrong one, get another.
+Only the abstract is public, so the details are our choices:
 
 - A licence is 64 bits. It is added to the image: pixel i, counted through rows, columns and channels, gets +AMPLITUDE of the
   pixels' range if bit i modulo 64 is 1, else -AMPLITUDE.
-- What a licence does not allow comes out as class 0: the accuracy without a licence is the share of that class.
+- Images that no licence allows come out as class 0. The accuracy without a licence is thus the share of that class.
 - Training starts at the trained network. Every batch is seen three times: with its licences, without one, and with a wrong one
   (half of them random, half the right one with 1 to 16 bits changed).
 - A licence may allow some classes only; images of the others then come out as class 0 (the paper's fine-grained
   authorisation).
-- Replacing a licence is the same training with the new one, in which the old one is a wrong one.
+- To replace a licence, the same training is run with the new one; the old one counts as wrong.
 """
 
 from collections.abc import Sequence
@@ -32,12 +32,12 @@ __all__ = ["AMPLITUDE", "LICENCE_BITS", "Licence", "SecureNet"]
 LICENCE_BITS = 64
 AMPLITUDE = 0.15
 REFUSED = 0
-"""The class of what is not allowed."""
+"""The class that images without a licence come out as."""
 
 
 @dataclass(frozen=True)
 class Licence:
-    """A licence's bits and the classes that it allows; none given: all."""
+    """A licence's bits and the classes that it allows; None: all."""
 
     key: bytes
     classes: tuple[int, ...] | None = None
@@ -53,7 +53,7 @@ class _WithLicence(nn.Module):
 
 
 def _patterns(keys: np.ndarray, inputs: torch.Tensor, dataset: str) -> torch.Tensor:
-    """What licences uint8 [n, 8] add to inputs [..., channels, height, width]: float32 [n, channels, height, width]."""
+    """Patterns that licences uint8 [n, 8] add to inputs [n, channels, height, width]: float32, of the inputs' shape."""
     channels, height, width = inputs.shape[1:]
     bits = np.unpackbits(keys, axis=1)[:, np.arange(height * width * channels) % LICENCE_BITS]
     reach = 16.0 if dataset == "digits" else 255.0
@@ -86,7 +86,7 @@ class SecureNet(Scheme):
     def teach(
         self, module: nn.Module, data: Labelled, licences: Sequence[Licence], seed: int, revoked: Sequence[bytes] = ()
     ) -> nn.Module:
-        """A copy of the module that heeds these licences, and no revoked one."""
+        """A copy of the module, trained to accept these licences and to refuse the revoked ones."""
         module = deepcopy(module)
         rng = np.random.default_rng([seed, 1])
         data = data.take(slice(0, self.images))

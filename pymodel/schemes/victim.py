@@ -1,4 +1,4 @@
-"""A trained network as the schemes protect it, in float32, and the images that its owner and a thief have."""
+"""The trained network that a scheme protects, in float32, and the images that its owner and a thief have."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +16,7 @@ from deeplock.pymodel.zoo.train import to_input
 __all__ = ["Labelled", "Victim", "dequantise", "load_victim", "parameter_layers"]
 
 HELD = 1_000
-"""Last training images, kept out of training: the thief's validation images. A fifth of a small data set."""
+"""Last training images, held out as the thief's validation images; at most a fifth of a small data set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Labelled:
         return len(self.labels)
 
     def take(self, chosen: torch.Tensor | slice) -> "Labelled":
-        """Some of them."""
+        """A selection of them."""
         return Labelled(self.dataset, self.images[chosen], self.labels[chosen])
 
     def inputs(self, chosen: torch.Tensor | slice = slice(None)) -> torch.Tensor:
@@ -44,7 +44,7 @@ class Victim:
     """module  float32, in evaluation mode
     train     the owner's training images; a thief has a share of them
     held      the thief's validation images
-    test      what accuracies are measured on
+    test      the images on which accuracies are measured
     """
 
     name: str
@@ -61,10 +61,10 @@ def parameter_layers(module: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear
 
 @torch.no_grad()
 def dequantise(network: Network) -> nn.Module:
-    """The float32 module of one of our int8 networks, in evaluation mode: the same function but for rounding and clamping.
+    """The float32 module of one of our int8 networks, in evaluation mode: the same function except for rounding and clamping.
 
-    The int8 network knows its activations' scales only at input and output. In between they are chosen so that a layer's
-    weights have the root mean square sqrt(2 / inputs) of He's initialisation, which suits ReLU.
+    The int8 network knows its activations' scales only at input and output. The scales in between are chosen so that a
+    layer's weights have the root mean square sqrt(2 / inputs) of He's initialisation, which suits ReLU.
     """
     module = networks.build(network.name)
     layers = dict(parameter_layers(module))
@@ -76,7 +76,7 @@ def dequantise(network: Network) -> nn.Module:
         weight = conv.weight.astype(np.float64)
         factor = np.ldexp(conv.multiplier.astype(np.float64), -conv.shift)
         bias = conv.bias + conv.input_zero_point * weight.sum(axis=(1, 2, 3))
-        real = weight.transpose(0, 3, 1, 2) * factor[:, None, None, None] / scale  # of activations / their new scale
+        real = weight.transpose(0, 3, 1, 2) * factor[:, None, None, None] / scale  # makes activations / their new scale
         scale = np.sqrt(2 / real[0].size / (real**2).mean()) if conv is not convs[-1] else network.output.scale
         layer = layers[conv.name]
         layer.weight.copy_(torch.from_numpy((scale * real).reshape(tuple(layer.weight.shape))))

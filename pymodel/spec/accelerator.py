@@ -1,4 +1,4 @@
-"""Which accelerator runs a loadable."""
+"""The accelerator that runs a loadable."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ __all__ = ["accelerator_for"]
 
 
 def accelerator_for(loadable: Loadable, **given: Any) -> Config:
-    """The loadable's geometry and suite with the usual memories, larger where the loadable needs more.
+    """An accelerator of the loadable's geometry and suite, with default memories, larger where the loadable needs more.
 
-    given   fields of Config that are otherwise; None leaves one as it would be
+    given   fields of Config to set instead; None leaves the field as it is
 
-    Raises DeeplockError if there is no such accelerator, or it cannot run the loadable.
+    Raises DeeplockError if these fields are not valid together, or the accelerator cannot run the loadable.
     """
     needs = loadable.memory_needs
     fields: dict[str, Any] = {"rows": loadable.header.rows, "cols": loadable.header.cols}

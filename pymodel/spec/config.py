@@ -8,13 +8,13 @@ from deeplock.pymodel.lock.suites import names, suite
 __all__ = ["Config", "FEATURES", "SBOX_STYLES"]
 
 FEATURES = {
-    "padding": "windows may reach beyond a layer's input; without, the host pads, and only an ifmap that the core unfolds",
-    "folding": "several k-blocks of a layer's last column group share a weight tile where it is narrow",
-    "diagonal": "layers with diagonal weights: average pooling, addition, and max pooling that no convolution does in passing",
-    "word_unfolding": "unfolds a word a cycle; without, a byte in two cycles",
-    "pipeline_registers": "registers on long ways, for the clock of large arrays; without, some steps are a cycle shorter",
+    "padding": "windows may reach beyond a layer's input; without it, the host pads, and only an ifmap that the core unfolds",
+    "folding": "several k-blocks share a weight tile of a layer's last column group, if that group is narrow",
+    "diagonal": "layers with diagonal weights: average pooling, addition, and max pooling that is not fused into a convolution",
+    "word_unfolding": "unfolds one word a cycle; without it, one byte in two cycles",
+    "pipeline_registers": "registers on long paths, for the clock of large arrays; without them, some steps take a cycle less",
 }
-"""What an accelerator may leave out, each independent of the others; the order is that of the bits of register FEATURES.
+"""The parts that an accelerator may leave out, independently of each other, in the bit order of register FEATURES.
 
 Requires: without `word_unfolding`, one lane.
 """
@@ -34,22 +34,22 @@ def _is_power_of_two(value: int) -> bool:
 class Config:
     """One accelerator: array geometry, memory depths, lock.
 
-    rows, cols         of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
-    bytes_per_beat     of the loadable stream and lanes of the unlock unit: 4, 8 or 16, at most cols
-    lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, without word_unfolding for 1
-    multiplier_cycles  a lane takes a value every so many cycles: 1 with a multiplier of its own, or 2, 4, 8 or 16 with
-                       16 / multiplier_cycles adders in its place
+    rows, cols         size of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
+    bytes_per_beat     bytes per beat of the loadable stream, and lanes of the unlock unit: 4, 8 or 16, at most cols
+    lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, or for 1 without word_unfolding
+    multiplier_cycles  cycles that a lane takes for a value: 1 if it has a multiplier; 2, 4, 8 or 16 if it has
+                       16 / multiplier_cycles adders instead
     activation_words   depth of the activation memory, in words of `rows` bytes; the lower half is one bank, the upper the other
     single_port        each bank of the activation memory has one port for reads and writes, as iCE40's SPRAM; else the
                        memory has a read port and a write port
     accumulators       depth of the accumulator memory, in output pixels of `cols` channels
-    sum_bits           of accumulators and biases: 32, or 24 for programs whose layers are all narrow (docs/architecture.md)
-    padding, folding, diagonal, word_unfolding, pipeline_registers   of FEATURES; small FPGAs leave them out
+    sum_bits           bits of accumulators and biases: 32, or 24 if all of a program's layers are narrow (docs/architecture.md)
+    padding, folding, diagonal, word_unfolding, pipeline_registers   see FEATURES; small FPGAs leave them out
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer
     suite              name of the lock suite: pymodel/lock/suites/
-    key_sizes          bytes of the master keys that it takes, some of the suite's, ascending; () stands for all of them, and a
-                       suite that does not lock has none
+    key_sizes          sizes of its master keys in bytes, some of the suite's, ascending; () stands for all of them; always
+                       empty if the suite does not lock
     sbox               style of the S-boxes: "rom", "lut" or "composite" (hw/lock/sbox.py, hw/lock/key_schedule.py)
     """
 
@@ -117,7 +117,7 @@ class Config:
 
     @property
     def name(self) -> str:
-        """Short name that tells one configuration from another, for build folders and reports."""
+        """Short name, different for each configuration, for build folders and reports."""
         texts = (
             "+".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in asdict(self).values()
         )

@@ -13,16 +13,16 @@ __all__ = ["MODULUS", "OPCODE", "Descriptor"]
 
 OPCODE = 1
 MODULUS = 1 << 16
-"""Of activation addresses: a step backwards is a step forwards modulo this."""
+"""Activation addresses wrap here, so that a step backwards is a step forwards modulo 2**16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor(Record):
     """One layer as the accelerator runs it.
 
-    For each group of up to `cols` output channels the array takes the layer's k-blocks, one weight tile each: up to `rows`
-    channels at one position of the kernel. Every k-block sends all pixels through the array, window after window of the
-    pooling. A tile of the last group may be folded: several k-blocks lie side by side in it.
+    For each group of up to `cols` output channels, the array takes the layer's k-blocks, one weight tile each. A k-block is
+    up to `rows` channels at one kernel position. For each k-block, all pixels pass through the array, one pooling window
+    after the other. A tile of the last group may be folded: several k-blocks lie side by side in it.
     """
 
     # weight loader
@@ -93,12 +93,12 @@ class Descriptor(Record):
 
     @property
     def pixels(self) -> int:
-        """Pixels that each k-block sends through the array: accumulators that the layer takes."""
+        """Pixels that pass through the array for each k-block; the layer takes as many accumulators."""
         return self.out_w * self.out_h * self.window
 
     @property
     def sum_bits(self) -> int:
-        """Bits of accumulator + bias, which wraps."""
+        """Bits to which accumulator + bias wraps."""
         return 24 if self.narrow else 32
 
     @property
@@ -147,7 +147,7 @@ class Descriptor(Record):
         return [self.rows_last if self.cblocks == 1 else rows] * -(-self.kblocks // sides)
 
     def group_bytes(self, group: int, rows: int, cols: int) -> int:
-        """What a group takes of the parameter stream."""
+        """Bytes of the parameter stream that a group takes."""
         return 0 if self.diagonal else cols * (ENTRY.size + sum(self.tile_rows(group, rows)))
 
     def pixel_walk(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,7 +167,7 @@ class Descriptor(Record):
     def reads(self, group: int) -> tuple[np.ndarray, np.ndarray]:
         """Activation words that the feeder reads for a group, int64 [pixels, kblocks], and whether each is inside the input.
 
-        What is outside reads as `pad_value`. A column is a k-block in the order of issue.
+        Words outside read as `pad_value`. Columns are k-blocks in the order of issue.
         """
         offset, y, x = self.pixel_walk()
         addresses, inside = [], []

@@ -1,4 +1,4 @@
-"""What drivers of the accelerator have in common, whatever carries registers and streams: a simulation or a board."""
+"""Base class of the accelerator's drivers, in simulation and on boards."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ class AcceleratorError(DeeplockError):
         self.code = Error(code)
         super().__init__(f"the accelerator stopped with {self.code.name}: {ERROR_TEXTS[self.code]}")
 
-    def __reduce__(self):  # so that it survives the way back from another process
+    def __reduce__(self):  # so that another process can pass it back
         return type(self), (self.code,)
 
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """One START.
+    """Result of one START.
 
-    ofmaps     int8 [h, w, c], one an ifmap
+    ofmaps     int8 [h, w, c], one per ifmap
     counters   the hardware counters by name, in cycles
-    cycles     clock cycles from the START command to STATUS.DONE as the driver saw it; a bound, the counters are exact; 0
-               where the driver sees no clock
+    cycles     clock cycles from the START command until the driver saw STATUS.DONE: an upper bound, whereas the counters
+               are exact; 0 if the driver sees no clock
     """
 
     ofmaps: list[np.ndarray]
@@ -39,7 +39,7 @@ class RunResult:
 
 
 class Driver(ABC):
-    """Keys, programs and runs. The `loadable` that methods take is a pymodel.spec.loadable.Loadable."""
+    """Loads keys and programs, and runs inferences. Each `loadable` is a pymodel.spec.loadable.Loadable."""
 
     @abstractmethod
     async def read(self, name: str) -> int:
@@ -61,11 +61,11 @@ class Driver(ABC):
         progress: Callable[[int, int], None] | None = None,
         profile: int = 0,
     ) -> RunResult:
-        """Run inferences back to back; loads the loadable's program first if it is not the one loaded last.
+        """Run inferences back to back, after loading the loadable's program if it is not the one loaded last.
 
-        ifmaps     int8 [h, w, c] each; they make 1 to 65535 inferences, the last one filled up with the last ifmap
-        progress   called with (inferences done, of all)
-        profile    what the counters count: this layer, from 1, or with 0 the whole run
+        ifmaps     int8 [h, w, c] each, for 1 to 65535 inferences; the last ifmap is repeated to fill the last batch
+        progress   called with (inferences done, total)
+        profile    layer whose cycles the counters count, from 1; 0 for the whole run
 
         Raises AcceleratorError if the device stops with an error code.
         """

@@ -40,9 +40,9 @@ class Entries(NamedTuple):
 
 
 def encode(entries: Entries, bias_bits: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """uint8 [count, 8] of entries [n], n <= count. What they do not define is random.
+    """Encode entries [n], n <= count, as uint8 [count, 8]. Bits that they do not define are random.
 
-    bias_bits  24 or 32: sums wrap there, so only these low bits of a bias count
+    bias_bits  24 or 32: sums wrap to these bits, so that only these low bits of a bias matter
 
     Raises:
         DeeplockError: a multiplier or shift does not fit its field.
@@ -56,7 +56,7 @@ def encode(entries: Entries, bias_bits: int, count: int, rng: np.random.Generato
 
 
 def decode(data: np.ndarray) -> Entries:
-    """Entries int64 [...] from uint8 [..., 8], whatever the bytes."""
+    """Entries int64 [...] from uint8 [..., 8]. Any bytes are valid."""
     fields = ENTRY.extract(np.ascontiguousarray(data).view("<u4"))
     return Entries(fields["bias"], fields["multiplier"] + _LEADING_ONE, fields["shift_1"] + 1)
 

@@ -31,7 +31,7 @@ class Header(Record):
     activation_words: Annotated[int, Field(4, 16, 0, "depth that the program needs")]
     accumulators: Annotated[int, Field(5, 15, 0, "depth that the program needs")]
 
-    # the way of the ifmap
+    # unfolding of the ifmap
     ifmap_beats: Annotated[int, Field(5, 31, 16)]
     run_bytes: Annotated[int, Field(6, 15, 0, "bytes of one kernel row of the unfolded window")]
     runs: Annotated[int, Field(6, 31, 16)]

@@ -9,12 +9,13 @@ __all__ = ["layers_of"]
 
 
 def layers_of(loadable: Loadable) -> list[dict[str, Any]]:
-    """For each descriptor of the program, as JSON has it: shapes [height, width, channels] of what it reads and writes,
-    kernel, stride, pooling window, and
+    """One dict for each descriptor of the program, ready for JSON.
 
-    parameter_bytes   what it takes of the stream
+    input, output     shapes [height, width, channels]
+    kernel, pool      [height, width] of the kernel and of the pooling window
+    parameter_bytes   bytes of the parameter stream that it takes
     lower_bound       least cycles that it can take: the larger of MACs / (rows * cols) and weight bytes /
-                      bytes_per_beat. The MACs are those of the pixels that it computes; diagonal weights count as none
+                      bytes_per_beat. Only MACs of computed pixels count; diagonal layers count as 0
     """
     rows, cols, beat = loadable.header.rows, loadable.header.cols, loadable.header.bytes_per_beat
 

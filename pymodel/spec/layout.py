@@ -1,7 +1,7 @@
 """Records of named bit fields in 32-bit words: the one place where each format is written.
 
-A layout packs and unpacks records in Python and NumPy, and writes the same fields down for C and for the documentation; the
-hardware's structures are made from it in hw/basics/layouts.py.
+A layout packs and unpacks records in Python and NumPy, and generates C functions and documentation tables. From it,
+hw/basics/layouts.py makes the hardware's structures.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ class Layout:
         return 4 * self.words
 
     def check(self, values: Mapping[str, ArrayLike]) -> None:
-        """Raise DeeplockError, naming field, bits and value, if a number, or one of an array, does not fit its field."""
+        """Raise DeeplockError, naming field, bits and value, if a number or an array's element does not fit its field."""
         for name, value in values.items():
             field, numbers = self.fields[name], np.asarray(value)
             least, most = field.range
@@ -122,7 +122,7 @@ class Layout:
         return "\n".join(lines)
 
     def c_functions(self) -> str:
-        """C that reads a record: `int32_t record_field(const uint32_t *record)`, or uint32_t, for each field."""
+        """C functions that read a record, one per field: `int32_t record_field(const uint32_t *record)`, or uint32_t."""
         lines = []
         for name, field in self.fields.items():
             word, kind = f"{self.name}[{field.word}]", "int32_t" if field.signed else "uint32_t"

@@ -1,7 +1,7 @@
 """The loadable: header | program | parameters, and the file that holds it.
 
 The file is a safetensors file with one uint8 tensor, `stream`, the bytes as they enter the accelerator, and metadata that
-only the host needs (shapes, quantisation, class names). Nothing in it comes from the key.
+only the host needs (shapes, quantisation, class names). The metadata holds no key material.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ __all__ = ["Loadable", "Interface", "read_loadable", "write_loadable"]
 
 FORMAT = "deeplock loadable 1"
 _OLDER = "deeplock image 1"
-"""What version 0.1's development called a loadable."""
+"""Name of the format during version 0.1's development."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Interface:
     """What a host must know to feed a loadable's network and read its results.
 
     lower_bound     least cycles for an ifmap, see network.lower_bound
-    pixels          what raw images mean to the network, if no data set says it
+    pixels          how raw pixels map to real numbers, if no data set defines it
     ifmap_padding   pixels (top, left, bottom, right) of `pad_value` that the host adds around an ifmap
     """
 
@@ -106,7 +106,7 @@ class Loadable:
         return self._with(suite(name), suite(name).lock(np.frombuffer(self.parameters, np.uint8), key))
 
     def unlocked(self, key: bytes) -> "Loadable":
-        """This loadable unlocked with some key: with a wrong one, garbage."""
+        """This loadable unlocked with `key`; a wrong key gives garbage."""
         return self._with(suite("plain"), suite(self.suite).unlock(np.frombuffer(self.parameters, np.uint8), key))
 
     def _with(self, suite: Suite, parameters: np.ndarray) -> "Loadable":
@@ -162,8 +162,8 @@ class Loadable:
 
 
 def write_loadable(path: Path | str, loadable: Loadable) -> None:
-    """Write the loadable file; a file that exists is replaced as a whole."""
-    # one key only: safetensors writes several in random order
+    """Write the loadable file atomically."""
+    # one metadata key only: safetensors writes several in random order
     facts = {"interface": asdict(loadable.interface), "sha256": hashlib.sha256(loadable.stream).hexdigest()}
     metadata = {FORMAT: json.dumps(facts)}
     replace_file(path, save({"stream": np.frombuffer(loadable.stream, np.uint8)}, metadata))
@@ -181,7 +181,7 @@ def read_loadable(path: Path | str) -> Loadable:
     """Read a loadable file.
 
     Raises:
-        DeeplockError: the file is missing, truncated, changed, or something else than a loadable.
+        DeeplockError: the file is missing, truncated, changed, or not a loadable.
     """
     if not Path(path).is_file():
         raise DeeplockError(f"{path}: no such file")

@@ -1,4 +1,4 @@
-"""Base of header and descriptor: dataclasses whose fields say where they lie."""
+"""Base class of header and descriptor: dataclasses whose annotations give each field's bits."""
 
 from typing import Annotated, ClassVar, Self, get_origin, get_type_hints
 
@@ -7,11 +7,11 @@ from deeplock.pymodel.spec.layout import Layout
 __all__ = ["WORDS", "Record"]
 
 WORDS = 16
-"""Of every record."""
+"""Words of every record."""
 
 
 class Record:
-    """A frozen dataclass derives from this, its fields annotated `Annotated[int, Field(...)]`: from them comes `layout`.
+    """Base of frozen dataclasses with fields `Annotated[int, Field(...)]`, from which `layout` is made.
 
     Raises:
         DeeplockError: a value does not fit its field.

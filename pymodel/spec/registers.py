@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 ID = 0x314B_4C44
-"""What ID reads: "DLK1" in little-endian ASCII."""
+"""Value of register ID: "DLK1" in little-endian ASCII."""
 
 
 class Access(IntEnum):
@@ -41,7 +41,7 @@ class Register:
 
 
 class Command(IntEnum):
-    """Bits of CONTROL; a write of one starts the action, several are taken together."""
+    """Bits of CONTROL; writing a one starts the action, and one write may start several."""
 
     LOAD = 1 << 0
     START = 1 << 1
@@ -90,7 +90,7 @@ ERROR_TEXTS = {
     Error.ABORTED: "aborted",
     Error.BAD_KEY_SIZE: "the key size is not one that this accelerator takes",
 }
-"""What an error code means, for messages and for docs/registers.md."""
+"""Meanings of the error codes, for messages and for docs/registers.md."""
 
 COUNTERS = (
     ("CYCLES", "cycles from START to the last ofmap beat"),

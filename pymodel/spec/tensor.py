@@ -1,4 +1,4 @@
-"""What is said of a tensor outside the network too: its shape, and which real numbers its bytes stand for."""
+"""Shape of a tensor, and the real numbers that its bytes stand for."""
 
 from dataclasses import dataclass
 
@@ -29,12 +29,12 @@ class Quantisation:
 
 @dataclass(frozen=True)
 class Pixels:
-    """What raw pixels 0..255 mean: real value = (pixel - zero) / one; one number for all channels, or one for each."""
+    """How raw pixels 0..255 map to real values: (pixel - zero) / one, with one number for all channels or one for each."""
 
     zero: tuple[float, ...] = (0.0,)
     one: tuple[float, ...] = (255.0,)
 
     @staticmethod
     def of(fields: "dict[str, list[float]] | None") -> "Pixels | None":
-        """From what JSON makes of one, or of none."""
+        """From its JSON form; None stays None."""
         return Pixels(**{name: tuple(map(float, values)) for name, values in fields.items()}) if fields else None

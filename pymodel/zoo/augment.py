@@ -6,8 +6,9 @@ __all__ = ["augment"]
 
 
 def augment(images: torch.Tensor, shift: int = 0, mirror: bool = False) -> torch.Tensor:
-    """Images [n, height, width, channels], each moved by up to `shift` pixels both ways and, if `mirror`, half of them
-    mirrored left to right. What moves in from outside repeats the edge. Draws from PyTorch's global generator.
+    """Images [n, height, width, channels], each moved by up to `shift` pixels in both directions; the edge is repeated.
+
+    If `mirror`, half of them are mirrored left to right. Draws from PyTorch's global generator.
     """
     n, height, width, _ = images.shape
     if shift:

@@ -1,4 +1,4 @@
-"""Whatever classifies images: a float checkpoint, a quantised network or a loadable, under a key if it is locked."""
+"""One interface to all that classifies images: a float checkpoint, a quantised network or a loadable, locked or not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ __all__ = ["Classifier", "classifier_of"]
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """kind     "checkpoint", "network" or "loadable"
-    suite     what it is locked with; one that does not lock if it is not
-    source    data set that it was trained on, or what raw pixels mean to it
+    suite     the suite that it is locked with, or `plain`
+    source    data set that it was trained on, or how raw pixels map to real numbers
     shape     [height, width, channels] of its images
     classes   names of its outputs, if known
-    outputs   (key, real images [n, height, width, channels]) -> [n, ...]; key b"" where it is not locked
+    outputs   (key, real images [n, height, width, channels]) -> [n, ...]; key b"" if it is not locked
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Classifier:
 
 
 def classifier_of(artefact: Checkpoint | Loadable | Network) -> Classifier:
-    """DeeplockError for a checkpoint of a network that deeplock does not know. Those need PyTorch, the others do not."""
+    """The artefact's classifier; DeeplockError for a checkpoint of an unknown network. Only checkpoints need PyTorch."""
     match artefact:
         case Loadable():
             return _of_loadable(artefact)

@@ -23,7 +23,7 @@ CLASSES = {
     ),
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 }  # fmt: skip
-"""By data set: the names of what its labels index."""
+"""Class names of each data set, in the order of its labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def _idx_folder(name: str, folder: Path) -> Dataset:
 
 
 def _existing(path: Path) -> Path:
-    """The file as it is, where someone has unpacked it, or else gzip."""
+    """The unpacked file if it exists, else the gzip file."""
     return path if path.exists() else path.with_name(f"{path.name}.gz")
 
 
@@ -80,7 +80,7 @@ _READERS: dict[str, Callable[[Path], Dataset]] = {
     "fashion-mnist": lambda folder: _idx_folder("fashion-mnist", folder),
     "cifar10": _cifar10,
 }
-"""Of data sets that lie in a folder of their name."""
+"""Readers of the data sets that lie in a folder of their name."""
 
 DOWNLOADED = tuple(_READERS)
 
@@ -88,7 +88,7 @@ NAMES = ("digits", *DOWNLOADED)
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set of that name; `data_dir` holds a folder for each of those that are not bundled."""
+    """The data set of that name; `data_dir` holds a folder for each one that is not bundled."""
     if name not in NAMES:
         raise DeeplockError(f"unknown data set {name!r}: must be one of {', '.join(NAMES)}")
     if name == "digits":

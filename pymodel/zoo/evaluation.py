@@ -1,6 +1,6 @@
-"""Whole test sets through a loadable under many keys, on all cores.
+"""Runs whole test sets through a loadable with many keys, on all cores.
 
-About 1,100 CIFAR-10 images a second and core; byte for byte what the interpreter and the golden model give.
+About 1,100 CIFAR-10 images a second and core, with the same bytes as the interpreter and the golden model.
 """
 
 import os
@@ -21,7 +21,7 @@ from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = ["accuracy", "golden_ofmaps", "ofmaps_of_keys"]
 
-_PART = 500  # ifmaps of one piece of work
+_PART = 500  # ifmaps of one task
 _GOLDEN_PART = 20  # bounds the memory of the golden model's unfolded windows
 _STREAMS = 1 << 26  # bytes of unlocked parameters held at a time
 
@@ -36,7 +36,7 @@ def _parts(ifmaps: np.ndarray, size: int) -> list[np.ndarray]:
 
 def _map(work: Callable[..., np.ndarray], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[np.ndarray]:
     """work(*task) of all tasks, in order. Threads, because NumPy computes outside the interpreter lock."""
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:  # a thread of BLAS in each of ours
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:  # one BLAS thread in each worker
         try:
             yield from pool.map(lambda task: work(*task), tasks)
         finally:
@@ -44,14 +44,14 @@ def _map(work: Callable[..., np.ndarray], tasks: Sequence[tuple[Any, ...]], work
 
 
 def accuracy(ofmaps: np.ndarray, labels: np.ndarray) -> float:
-    """Share (0..1) of ofmaps [n, ...] whose largest value, the first if there are several, is at the label."""
+    """Share (0..1) of ofmaps [n, ...] whose largest value (the first, if several are equal) is at the label."""
     return float((ofmaps.reshape(len(ofmaps), -1).argmax(axis=1) == labels).mean())
 
 
 def golden_ofmaps(
     network: Network, ifmaps: np.ndarray, workers: int | None = None, progress: Progress = quiet
 ) -> np.ndarray:
-    """The network's ofmaps int8 [n, height, width, channels] by the golden model, of int8 ifmaps."""
+    """The golden model's ofmaps int8 [n, height, width, channels] for int8 ifmaps."""
     last, found = network.layers[-1].name, []
     tasks = [(network, part) for part in _parts(ifmaps, _GOLDEN_PART)]
     for result in _map(lambda *task: golden.run(*task)[last], tasks, workers or _cores()):
@@ -72,7 +72,7 @@ def ofmaps_of_keys(
 
     keys     uint8 [k, 16 | 24 | 32]
     workers  threads; None: as many as there are cores
-    progress  told how many ifmaps are run, an ifmap counting once for each key
+    progress  reports the ifmaps run; an ifmap counts once for each key
     """
     locked = np.frombuffer(loadable.parameters, np.uint8)
     parts = _parts(ifmaps, _PART)

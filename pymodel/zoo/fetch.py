@@ -1,7 +1,7 @@
-"""The data sets' standard files: where they are on the network, and whether those in a folder are whole.
+"""Downloads the data sets' standard files, and checks the files in a folder.
 
-A download goes to NAME.part, which a later one resumes, and takes its own name once its SHA-256 is right. Hashes of IDX
-files are of their uncompressed content, so that any mirror's gzip file will do.
+A download is written to NAME.part, which a later one resumes, and is renamed once its SHA-256 is right. IDX files are
+hashed uncompressed, so that any mirror's gzip file will do.
 """
 
 import gzip
@@ -35,8 +35,8 @@ class Source:
     """A file on the network.
 
     mirrors  folders that hold it, best first
-    sha256   of its uncompressed content; of an archive as it is
-    members  of an archive: the files that are wanted of it
+    sha256   of its uncompressed content; of an archive, of the file itself
+    members  files that are wanted from it, if it is an archive
     """
 
     name: str
@@ -104,18 +104,18 @@ def digest(path: Path, source: Source) -> str:
 
 
 def _receive(url: str, part: Path, progress: Progress) -> None:
-    """Append to `part` what it lacks of the file at `url`. OSError or HTTPException if that breaks off."""
+    """Append the rest of the file at `url` to `part`. OSError or HTTPException if the transfer breaks off."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # nothing is lacking, or the part is of another file: its hash tells
+        if error.code == 416:  # the part is complete, or of another file: its hash tells which
             return
         raise
     with response, part.open("ab") as file:
-        if response.status != 206:  # the whole file, whatever was asked for
+        if response.status != 206:  # the answer is the whole file, although a range was asked for
             have = 0
             file.truncate(0)
         length = response.headers.get("Content-Length")
@@ -135,15 +135,15 @@ def _reason(error: Exception) -> str:
 
 
 def download(source: Source, folder: Path, progress: Progress = quiet) -> None:
-    """Get the file from the first mirror that has it, resuming what is there of it.
+    """Download the file from the first mirror that has it, resuming from an earlier part.
 
-    `DeeplockError`, with what each mirror said, if none gives it whole and right.
+    `DeeplockError`, with each mirror's answer, if none gives the whole, right file.
     """
     path, part = folder / source.name, folder / f"{source.name}.part"
     said = []
     for mirror in source.mirrors:
         url = f"{mirror}/{source.name}"
-        for _ in range(1 + part.exists()):  # a part may be of another file: then once more from its beginning
+        for _ in range(1 + part.exists()):  # a part may be of another file: then start again
             try:
                 _receive(url, part, progress)
             except (OSError, HTTPException) as error:
@@ -158,7 +158,7 @@ def download(source: Source, folder: Path, progress: Progress = quiet) -> None:
 
 
 def _extract(archive: Path, members: Sequence[str]) -> None:
-    """Write the members, by the last part of their names, next to the archive, and remove that."""
+    """Extract the members next to the archive, named by the last part of their paths, and remove the archive."""
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
@@ -171,12 +171,12 @@ def _extract(archive: Path, members: Sequence[str]) -> None:
 
 
 def _forms(path: Path) -> tuple[Path, Path]:
-    """The file as someone has unpacked it, which readers prefer, and as it is downloaded."""
+    """Paths of the unpacked file, which readers prefer, and of the downloaded one."""
     return path.with_suffix(""), path
 
 
 def fetch(name: str, data_dir: str | os.PathLike[str], progress: Progress = quiet) -> None:
-    """Make the data set's folder in `data_dir` whole: download what it lacks or has wrong."""
+    """Download those of the data set's files that are missing or wrong in its folder in `data_dir`."""
     folder = Path(data_dir, name)
     folder.mkdir(parents=True, exist_ok=True)
     for source in SOURCES[name]:
@@ -191,16 +191,18 @@ def fetch(name: str, data_dir: str | os.PathLike[str], progress: Progress = quie
 
 
 def verify(name: str, data_dir: str | os.PathLike[str]) -> list[tuple[Path, str]]:
-    """Every file of the data set and what was checked of it; `DeeplockError` at the first that is missing or wrong.
+    """Check each file of the data set and return what was checked; `DeeplockError` if one is missing or wrong.
 
-    Structure (magic numbers, counts, lengths, labels, all classes alike but in MNIST) and, where the standard file's
-    SHA-256 is known, that. CIFAR-10's archive has one, its batches have none: copies differ.
+    Checked are the structure (magic numbers, counts, lengths, labels; classes of equal size, except in MNIST) and, if it is
+    known, the standard file's SHA-256. It is known for CIFAR-10's archive, not for its batches, because copies differ.
     """
     data = datasets.load(name, data_dir)
     for labels in (data.train_labels, data.test_labels):
         counts = np.bincount(labels, minlength=len(data.classes))
         if name != "mnist" and (counts != len(labels) // len(data.classes)).any():
-            raise DeeplockError(f"{Path(data_dir, name)}: every class must have as many images, not {counts.tolist()}")
+            raise DeeplockError(
+                f"{Path(data_dir, name)}: every class must have equally many images, not {counts.tolist()}"
+            )
     checked = []
     for source in SOURCES[name]:
         for file in source.members or (source.name,):

@@ -30,7 +30,7 @@ def _content(path: Path) -> bytes:
 
 
 def _read(path: str | os.PathLike[str], dimensions: int, count: int | None) -> np.ndarray:
-    """The file's array, uint8, of so many dimensions, the first of which is `count` long."""
+    """The file's uint8 array, which must have this number of dimensions, the first of length `count`."""
     path = Path(path)
     content = _content(path)
     magic, start = 0x0800 + dimensions, 4 + 4 * dimensions
@@ -48,7 +48,7 @@ def _read(path: str | os.PathLike[str], dimensions: int, count: int | None) -> n
         raise DeeplockError(
             f"{path}: must hold {prod(shape)} bytes ({size}) after its header, not {len(content) - start}"
         )
-    return np.frombuffer(bytearray(content), np.uint8, offset=start).reshape(shape)  # one that can be written to
+    return np.frombuffer(bytearray(content), np.uint8, offset=start).reshape(shape)  # writable
 
 
 def read_images(

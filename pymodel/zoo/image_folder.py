@@ -1,4 +1,4 @@
-"""A user's own images: a folder of PNG files, or, labelled, one with a folder of PNG files for each class."""
+"""A user's own images: a folder of PNG files or, if they are labelled, a folder of PNG files for each class."""
 
 import os
 import warnings
@@ -12,14 +12,14 @@ from deeplock.pymodel.errors import DeeplockError
 __all__ = ["ImageFolder", "read_folder"]
 
 _MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
-"""Of Pillow: those that are read, and what as. Others (16 bits, alpha) would lose something."""
+"""Pillow's modes that are read, and what each is converted to. Others (16 bits, alpha) would lose information."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFolder:
     """images uint8 [n, height, width, channels], 1 channel if grey, 3 if RGB; labels int64 [n] that index `classes`.
 
-    Without folders of classes, labels is None and classes is empty.
+    Without class folders, labels is None and classes is empty.
     """
 
     images: np.ndarray
@@ -58,11 +58,11 @@ def _read_alike(paths: list[Path]) -> np.ndarray:
 
 
 def read_folder(folder: str | os.PathLike[str], classes: tuple[str, ...] = ()) -> ImageFolder:
-    """Every FOLDER/CLASS/*.png, or, without classes, FOLDER/*.png, in the order of the names of class and file.
+    """Read every FOLDER/CLASS/*.png or, without class folders, FOLDER/*.png, sorted by class and file name.
 
-    classes  what the labels index; every folder must be one of them. By default the folders, in order
+    classes  names in the order of the labels; every folder must be one of them. Default: the folders, sorted
 
-    `DeeplockError` if there is no image, a folder is no class, a file is no PNG, or two differ in size or in colour.
+    `DeeplockError` if there is no image, a folder is no class, a file is no PNG, or images differ in size or colour.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -18,7 +18,7 @@ __all__ = ["Labelled", "labelled_images", "read_images"]
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """real float [n, height, width, channels], labels int [n] or None if unknown; classes: what they index, if known."""
+    """real float [n, height, width, channels], labels int [n] or None if unknown; classes: their names, if known."""
 
     real: np.ndarray
     labels: np.ndarray | None
@@ -36,7 +36,7 @@ class Labelled:
 
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images and labels of an .npz file, or the images that an .npy file is."""
+    """Images and labels of an .npz file, or the images of an .npy file."""
     try:
         with open(path, "rb") as file:
             found = np.load(file, allow_pickle=False)
@@ -52,11 +52,11 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ()) -> Labelled:
     """Read a folder of PNG files (pymodel.zoo.image_folder), or an .npz or .npy file.
 
-    .npz is `images` [n, height, width, channels] and, if there, `labels` [n]; .npy is the images alone. uint8 are raw
-    images, like PNG files; floating-point ones are what the network was trained on.
+    An .npz file holds `images` [n, height, width, channels] and, optionally, `labels` [n]; an .npy file holds images only.
+    uint8 images are raw pixels, as in PNG files; floating-point images are the network's real input.
 
-    source   the data set that the network was trained on, or what raw images mean to it
-    classes  what labels index
+    source   the data set that the network was trained on, or how raw pixels map to real numbers
+    classes  names in the order of the labels
     """
     if path.is_dir():
         found = read_folder(path, classes)
@@ -79,11 +79,11 @@ def labelled_images(
     count: int | None,
     classes: tuple[str, ...] = (),
 ) -> Labelled:
-    """The first `count` images, all if None, of `path`, or without one test images of the data set `source`.
+    """The first `count` images (None: all) of `path` or, if that is None, of the test images of data set `source`.
 
-    path, source, classes  as of `read_images`
-    data_dir  where data sets lie
-    shape     [height, width, channels] that they must have
+    path, source, classes  see `read_images`
+    data_dir  folder of the data sets
+    shape     [height, width, channels] that the images must have
     """
     if path is not None:
         found = read_images(path, source, classes)

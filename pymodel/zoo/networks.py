@@ -30,7 +30,7 @@ def _digits() -> nn.Module:
 def _mnist(channels: int) -> nn.Module:
     """conv5x5 valid, pool, conv3x3 valid twice as wide, pool, dense 100, dense 10.
 
-    channels  of the first convolution. 16, for MNIST: 416 + 4,640 + 80,100 + 1,010 = 86,166 parameters;
+    channels  channels of the first convolution. 16, for MNIST: 416 + 4,640 + 80,100 + 1,010 = 86,166 parameters;
               32, for Fashion-MNIST: 832 + 18,496 + 160,100 + 1,010 = 180,438
     """
     return nn.Sequential(
@@ -84,7 +84,7 @@ class _Entry:
     input_shape: tuple[int, int, int]
 
 
-# but for `digits`, those of Table 1 of Deep-Lock, arXiv 2008.05966
+# all but `digits` are those of Table 1 of Deep-Lock, arXiv 2008.05966
 _NETWORKS = {
     "digits": _Entry(_digits, "digits", (8, 8, 1)),
     "mnist": _Entry(lambda: _mnist(16), "mnist", (28, 28, 1)),

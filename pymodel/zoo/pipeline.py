@@ -1,4 +1,4 @@
-"""From nothing, or from a program that torch.export saved, to a quantised network. Imports PyTorch."""
+"""Quantised networks, from training or from a program that torch.export saved. Imports PyTorch."""
 
 import os
 import time
@@ -65,12 +65,12 @@ def train_and_quantise(
 def quantise_program(
     path: Path, calibration: Path, mean: Sequence[float], std: Sequence[float]
 ) -> tuple[Network, Agreement]:
-    """The int8 network of an exported program (.pt2), and how it agrees with that.
+    """The int8 network of an exported program (.pt2), and how well it agrees with the program.
 
     The program takes float [n, channels, height, width].
 
-    calibration   images like those that it will see, as of pymodel.zoo.images.read_images
-    mean, std     of all or of each channel: it takes (pixel / 255 - mean) / std
+    calibration   images like those that it will see: a path for pymodel.zoo.images.read_images
+    mean, std     one number for all channels or one for each; the program takes (pixel / 255 - mean) / std
     """
     if not all(value > 0 for value in std):
         raise DeeplockError(f"--std must be above 0, not {min(std)}")
@@ -81,7 +81,7 @@ def quantise_program(
         raise DeeplockError(f"{path}: no such file")
     try:
         program = torch.export.load(path)
-    except Exception as error:  # torch raises whatever a foreign file makes it stumble over
+    except Exception as error:  # torch may raise anything on a file of another kind
         raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
     network, agreement = quantise(program, images, path.stem)
     outputs = output_shapes(network)[network.layers[-1].name][2]

@@ -14,13 +14,13 @@ SCALE = {
     "fashion-mnist": Pixels(),
     "cifar10": Pixels(zero=(128.0,), one=(64.0,)),
 }
-"""What the pixels of a data set mean to the networks that are trained on it."""
+"""How a data set's pixels map to real numbers for the networks that are trained on it."""
 
 
 def to_real(source: str | Pixels, images: np.ndarray) -> np.ndarray:
     """Real input float32, same shape, from uint8 images [..., channels].
 
-    source  the data set that the network was trained on, or what pixels mean to it
+    source  the data set that the network was trained on, or how raw pixels map to real numbers
     """
     if isinstance(source, str):
         if source not in SCALE:
@@ -29,7 +29,7 @@ def to_real(source: str | Pixels, images: np.ndarray) -> np.ndarray:
     zero, one = (np.array(values, np.float32) for values in (source.zero, source.one))
     if {len(zero), len(one)} - {1, images.shape[-1]}:
         raise DeeplockError(
-            f"pixels have {max(len(zero), len(one))} channels to the network, not {images.shape[-1]} as the images"
+            f"the network's pixels have {max(len(zero), len(one))} channels, the images have {images.shape[-1]}"
         )
     return (images.astype(np.float32) - zero) / one
 
@@ -37,8 +37,8 @@ def to_real(source: str | Pixels, images: np.ndarray) -> np.ndarray:
 def quantise_input(network: Network, images: np.ndarray) -> np.ndarray:
     """Ifmaps int8 [n, height, width, channels] from images of that shape.
 
-    uint8 images are raw ones: the network's `pixels` or data set says what they mean. Floating-point ones are what it
-    was trained on.
+    uint8 images are raw pixels, which the network's `pixels` or data set maps to real numbers. Floating-point images are
+    its real input.
     """
     if images.shape[1:] != network.input_shape:
         raise DeeplockError(f"images must be [n, {', '.join(map(str, network.input_shape))}], not {list(images.shape)}")

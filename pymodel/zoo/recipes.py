@@ -14,11 +14,11 @@ class Recipe:
     learning_rate  peak of the cycle
     shift          pixels by which a training image may move, up, down, left and right
     mirror         whether half of the training images are mirrored, left to right
-    threads        of PyTorch; part of what makes a run repeatable, because sums are split over them. One: on a machine
-                   that is busy, two take five times as long, because they wait for each other
+    threads        PyTorch's threads. Results depend on their number, because sums are split over them. One is the default: on a
+                   busy machine, two wait for each other and take five times as long
     bfloat16       whether convolutions and dense layers compute in bfloat16 where the processor has it (parameters and
                    optimiser stay float32); half the time on CIFAR-10
-    validation     training images held out for the accuracy of each epoch; 0: the test images serve
+    validation     training images held out for the accuracy of each epoch; 0: the test images are used
     """
 
     epochs: int

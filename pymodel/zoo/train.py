@@ -23,14 +23,14 @@ from deeplock.pymodel.zoo.recipes import Recipe, recipe_for
 __all__ = ["Epoch", "train", "accuracy", "precision", "to_input", "save_checkpoint", "load_checkpoint"]
 
 _CHANCE = 1.5
-"""Times the share of one class: a network that is no better than that after _PATIENCE steps does not learn."""
+"""Multiple of chance: a network whose accuracy is below it after _PATIENCE steps does not learn."""
 
 _PATIENCE = 100
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training images came to.
+    """Figures of one pass over the training images.
 
     loss      mean cross-entropy (nats)
     accuracy  share (0..1) of the held-out training images, or of the test images if the recipe holds out none
@@ -45,7 +45,7 @@ class Epoch:
 
 @contextmanager
 def _deterministic(seed: int, threads: int) -> Iterator[None]:
-    """PyTorch's global state set for a run that repeats bit for bit, and put back afterwards."""
+    """Set PyTorch's global state so that a run repeats bit for bit, and restore it afterwards."""
     fill: Any = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), fill.fill_uninitialized_memory
     with torch.random.fork_rng():
@@ -62,7 +62,7 @@ def _deterministic(seed: int, threads: int) -> Iterator[None]:
 
 
 def precision(recipe: Recipe) -> str:
-    """What the recipe's convolutions compute in on this processor: "bfloat16" or "float32"."""
+    """Number format of the recipe's convolutions on this processor: "bfloat16" or "float32"."""
     return "bfloat16" if recipe.bfloat16 and torch.cpu.get_capabilities().get("avx512_bf16") else "float32"
 
 
@@ -83,7 +83,7 @@ def accuracy(module: nn.Module, images: torch.Tensor, labels: torch.Tensor, batc
 
 
 def _check_learning(name: str, epoch: Epoch, steps: int, classes: int) -> None:
-    """`DeeplockError` at the first epoch that ends after _PATIENCE steps, if the network is still at chance."""
+    """Raise `DeeplockError` at the first epoch that ends after _PATIENCE steps if accuracy is still at chance."""
     before, after = steps * (epoch.number - 1), steps * epoch.number
     if before < _PATIENCE <= after and epoch.accuracy < _CHANCE / classes:
         raise DeeplockError(
@@ -104,9 +104,9 @@ def train(
     """Train the network `name` on its data set. `DeeplockError` early on if the loss overflows or stays at chance.
 
     epochs    instead of the recipe's
-    recipe    the network's own if not given
-    data      the data set, loaded by the network's name if it is bundled
-    progress  told of every epoch
+    recipe    by default the network's own
+    data      by default the network's data set, if it is bundled
+    progress  called after every epoch
     """
     recipe = recipe or recipe_for(name)
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
@@ -161,7 +161,7 @@ def save_checkpoint(path: str | os.PathLike[str], module: nn.Module, name: str, 
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[nn.Module, str]:
-    """The module in evaluation mode with the parameters of a file of `save_checkpoint`, and the network's name."""
+    """Read a file of `save_checkpoint`: the module, in evaluation mode, and the network's name."""
     loaded = checkpoint.load(path)
     name = loaded.metadata.get("network", "")
     if name not in networks.NAMES:

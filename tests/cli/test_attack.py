@@ -161,7 +161,7 @@ def test_faults_are_named(files, locked, known, refused, tmp_path):
     assert "no trained network 'nets'" in refused("attack", "pruning", "--network", "nets")
     assert "scheme must be one of deep-lock" in refused("attack", "pruning", "--scheme", "rot13")
     assert "concerns none of the schemes hpnn" in refused("attack", "weak-sbox", "--scheme", "hpnn")
-    assert "budget has no luck: must be of shares" in refused("attack", "pruning", "--budget", "luck=7")
+    assert "budget has no luck: must be one of shares" in refused("attack", "pruning", "--budget", "luck=7")
     assert "NAME=NUMBER, not few" in refused("attack", "genetic", "--budget", "images=few")
     assert "not a result of `deeplock attack`" in refused("attack", "pruning", "--json", foreign)
     assert "need FILE" in refused("attack", "known-plaintext", "--known", known)

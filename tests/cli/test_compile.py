@@ -87,7 +87,7 @@ def test_raw_images_calibrate_and_keep_their_meaning(exported, deeplock, refused
     assert deeplock(*arguments, "--mean", "0.2,0.4", "--std", "0.5").code == 0
     assert read_loadable(loadable).interface.pixels == Pixels((0.2 * 255, 0.4 * 255), (0.5 * 255,))
     assert refused(*arguments, "--std", "0.5,0") == "--std must be above 0, not 0.0"
-    assert refused(*arguments, "--mean", "1,2,3") == "pixels have 3 channels to the network, not 2 as the images"
+    assert refused(*arguments, "--mean", "1,2,3") == "the network's pixels have 3 channels, the images have 2"
 
 
 def test_an_unsupported_operator_is_named(exported, refused, tmp_path):

@@ -1,6 +1,6 @@
 """The lock suites: one file each in this folder, found by name. `deep-lock` is the SUITE of deep_lock.py.
 
-A file is imported when its suite is asked for: names alone, for help and checks, do not bring NumPy.
+A file is imported only when its suite is asked for, so that help and checks can list the names without importing NumPy.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["names", "register", "suite", "suite_of_id"]
 
-_registered: "dict[str, Suite]" = {}  # those from outside this folder
+_registered: "dict[str, Suite]" = {}  # suites from outside this folder
 
 
 def names() -> tuple[str, ...]:

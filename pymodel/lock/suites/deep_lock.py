@@ -12,7 +12,7 @@ __all__ = ["SUITE", "DeepLock"]
 class DeepLock(Suite):
     """Byte i of a stream is locked with byte i of the endless key expansion: locked = S[plain ^ k], plain = INV_S[locked] ^ k.
 
-    sbox   S: AES's, or for experiments another bijection, uint8 [256]; hardware has AES's
+    sbox   S, uint8 [256]: AES's, the only one in hardware, or another bijection for experiments
     """
 
     name = "deep-lock"

@@ -1,4 +1,4 @@
-"""Suite `plain`: no lock. The baseline of every figure of what a lock costs."""
+"""Suite `plain`: no lock. The baseline of every overhead figure."""
 
 import numpy as np
 

@@ -8,7 +8,7 @@ from deeplock.pymodel.network.layer import Layer
 
 __all__ = ["names", "operator", "register"]
 
-_registered: dict[str, type[Layer]] = {}  # those from outside this folder
+_registered: dict[str, type[Layer]] = {}  # operators from outside this folder
 
 
 def names() -> tuple[str, ...]:

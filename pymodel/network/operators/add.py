@@ -17,7 +17,7 @@ __all__ = ["MAX_RATIO_ERROR", "MAX_WEIGHT", "OPERATOR", "Add", "integer_add", "r
 
 MAX_WEIGHT = 127
 MAX_RATIO_ERROR = 0.01
-"""Of the input that has the smaller scale, against the other one."""
+"""Largest relative error of the weights' ratio against the scales' ratio."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def integer_add(
     lo: float = -inf,
     hi: float = inf,
 ) -> Add:
-    """The sum in integers, exact in the scale of the input that has the larger one. |bias| <= 2 * 127 * 128."""
+    """The sum in integers. The scale of the input with the larger one is exact. |bias| <= 2 * 127 * 128."""
     weights = ratio_weights(name, (inputs[0].scale, inputs[1].scale))
     bias = -sum(weight * input.zero_point for weight, input in zip(weights, inputs, strict=True))
     unit = max((input.scale, weight) for input, weight in zip(inputs, weights, strict=True))

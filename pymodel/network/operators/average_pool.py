@@ -16,7 +16,7 @@ from deeplock.pymodel.spec.tensor import Quantisation, Shape
 __all__ = ["MAX_WINDOW", "OPERATOR", "AveragePool", "integer_average"]
 
 MAX_WINDOW = 2**16 - 1
-"""Pixels of a window: 128 times as much is the most that its bias of 24 bits can hold."""
+"""Most pixels of a window: the bias, up to 128 times as much, must fit 24 bits."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def integer_average(
     lo: float = -inf,
     hi: float = inf,
 ) -> AveragePool:
-    """The mean in integers: the division by the number of pixels is in the multiplier."""
+    """The mean in integers: the multiplier includes the division by the number of pixels."""
     pixels = prod(kernel)
     if pixels > MAX_WINDOW:
         raise DeeplockError(f"layer {name}: a window must have at most {MAX_WINDOW} pixels, not {pixels}")

@@ -1,4 +1,4 @@
-"""Convolution, and the dense layer as one."""
+"""Convolution; a dense layer is one whose kernel is its whole input."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Conv(Weighted):
     """Convolution or dense layer: accumulate in int32, add the bias, requantise, clamp (ReLU is in `lo` and `hi`).
 
     padding     zero padding in pixels: (top, left, bottom, right); padded pixels read as `input_zero_point`
-    accumulator_bits  accumulator + bias wraps to this many bits, 24 or 32; which one is seen only with a wrong key, because
-                with the right one the sum is proved to fit
+    accumulator_bits  accumulator + bias wraps to this many bits, 24 or 32; only a wrong key makes it wrap, because with the
+                right one the sum is proved to fit
     """
 
     kind = "conv"
@@ -116,7 +116,8 @@ def integer_conv(
 
     weight        int8 [out, kernel height, kernel width, in]
     weight_scale  float64 [out]
-    bias, lo, hi  real numbers: float64 [out], and what the activation function clamps to
+    bias          float64 [out], real numbers
+    lo, hi        real numbers to which the activation function clamps
     """
     unit = input.scale * weight_scale
     multiplier, shift = multiplier_and_shift(name, unit / output.scale)

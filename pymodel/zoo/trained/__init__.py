@@ -1,6 +1,6 @@
-"""Trained int8 networks that come with deeplock: NAME.safetensors, and NAME.json, which says how it came to be.
+"""Trained int8 networks that come with deeplock: NAME.safetensors, and NAME.json, which records its training.
 
-Made anew, with the folder of the data sets in DEEPLOCK_DATA, by
+To make one again, set DEEPLOCK_DATA to the folder of the data sets and run
 
     deeplock train NAME -o build/NAME --json pymodel/zoo/trained/NAME.json
     cp build/NAME.int8.safetensors pymodel/zoo/trained/NAME.safetensors
@@ -34,5 +34,5 @@ def load(name: str) -> Network:
 
 
 def record(name: str) -> dict[str, Any]:
-    """What `deeplock train --json` said of it: among others accuracies (0..1) on all test images, seed, versions."""
+    """What `deeplock train --json` wrote: accuracies (0..1) on all test images, seed, versions and more."""
     return json.loads(path_of(name).with_suffix(".json").read_text())

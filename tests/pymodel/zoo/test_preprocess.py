@@ -55,7 +55,7 @@ def test_channels_have_scales_of_their_own():
     images = np.array([[0, 10, 20], [100, 110, 120]], np.uint8)
     real = preprocess.to_real(Pixels((0.0, 10.0, 0.0), (10.0,)), images)
     assert real.tolist() == [[0.0, 0.0, 2.0], [10.0, 10.0, 12.0]]
-    with pytest.raises(DeeplockError, match="pixels have 2 channels to the network, not 3 as the images"):
+    with pytest.raises(DeeplockError, match="the network's pixels have 2 channels, the images have 3"):
         preprocess.to_real(Pixels((0.0, 10.0)), images)
     network = replace(NETWORK, dataset="", pixels=Pixels(one=(51.0,)))
     assert np.array_equal(
