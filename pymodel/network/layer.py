@@ -51,6 +51,10 @@ class Layer(ABC):
     def output_shape(self, *shapes: Shape) -> Shape:
         """Shape of what it makes of tensors of these shapes."""
 
+    def reads(self, wanted: np.ndarray, *shapes: Shape) -> tuple[np.ndarray, ...]:
+        """Which pixels of its sources the wanted pixels of its output are made of: bool [height, width] all."""
+        return (wanted,) * len(shapes)
+
     @abstractmethod
     def run(self, *ifmaps: np.ndarray) -> np.ndarray:
         """Its ofmaps, the golden model: int8 [n, height, width, channels] both."""
