@@ -7,8 +7,9 @@ docs/architecture.md, "Arithmetic contract".
 import numpy as np
 
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["accumulate", "requantise", "run", "windows"]
+__all__ = ["accumulate", "pixels_read", "requantise", "run", "windows"]
 
 
 def accumulate(activations: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -44,6 +45,22 @@ def windows(ifmaps: np.ndarray, kernel: tuple[int, int], stride: int) -> np.ndar
     """Every window of NHWC ifmaps: [n, out height, out width, kernel height, kernel width, channels]."""
     view = np.lib.stride_tricks.sliding_window_view(ifmaps, kernel, axis=(1, 2))
     return view[:, ::stride, ::stride].transpose(0, 1, 2, 4, 5, 3)
+
+
+def pixels_read(
+    wanted: np.ndarray,
+    shape: Shape,
+    kernel: tuple[int, int],
+    stride: int,
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> np.ndarray:
+    """Which pixels of a tensor of `shape` the wanted windows read: bool [height, width] from bool [out height, out width]."""
+    top, left, bottom, right = padding
+    read = np.zeros((shape[0] + top + bottom, shape[1] + left + right), bool)
+    down, across = (stride * (size - 1) + 1 for size in wanted.shape)
+    for y, x in np.ndindex(kernel):
+        read[y : y + down : stride, x : x + across : stride] |= wanted
+    return read[top : top + shape[0], left : left + shape[1]]
 
 
 def run(network: Network, ifmaps: np.ndarray) -> dict[str, np.ndarray]:

@@ -51,6 +51,10 @@ class Layer(ABC):
     def output_shape(self, *shapes: Shape) -> Shape:
         """Shape of its output for inputs of these shapes."""
 
+    def reads(self, wanted: np.ndarray, *shapes: Shape) -> tuple[np.ndarray, ...]:
+        """Which pixels of its sources the wanted pixels of its output are made of: bool [height, width] all."""
+        return (wanted,) * len(shapes)
+
     @abstractmethod
     def run(self, *ifmaps: np.ndarray) -> np.ndarray:
         """The golden model: ofmaps from ifmaps, both int8 [n, height, width, channels]."""

@@ -8,10 +8,12 @@ Arithmetic: docs/architecture.md, "Arithmetic contract".
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
+
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
-__all__ = ["Network", "lower_bound", "macs", "output_shapes"]
+__all__ = ["Network", "lower_bound", "macs", "needed_pixels", "output_shapes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +53,32 @@ def macs(network: Network) -> dict[str, int]:
     return {layer.name: layer.macs(shapes[layer.name]) for layer in network.layers}
 
 
+def needed_pixels(network: Network) -> dict[str, np.ndarray]:
+    """Which pixels of the input and of every layer's output the network's output depends on: bool [height, width], by name."""
+    shapes = output_shapes(network)
+    needed = {name: np.zeros(shape[:2], bool) for name, shape in shapes.items()}
+    needed[network.layers[-1].name][:] = True
+    for layer in reversed(network.layers):
+        reads = layer.reads(needed[layer.name], *(shapes[name] for name in layer.sources))
+        for name, pixels in zip(layer.sources, reads, strict=True):
+            needed[name] |= pixels
+    return needed
+
+
 def lower_bound(
     network: Network, rows: int, cols: int, bytes_per_beat: int, shared: Collection[str] = (), batch: int = 1
 ) -> int:
     """Least cycles per ifmap of a rows x cols array that receives `bytes_per_beat` parameter bytes a cycle.
 
-    Sum over layers of max(MACs / (rows * cols), weight bytes / bytes_per_beat), each layer rounded up. The layers named in
-    `shared` take their weights once for `batch` ifmaps.
+    Sum over layers of max(MACs / (rows * cols), weight bytes / bytes_per_beat), each layer rounded up. MACs of pixels that the
+    output does not depend on, such as those that no pooling window uses, do not count. The layers named in `shared` take their
+    weights once for `batch` ifmaps.
     """
-    work = macs(network)
-    return sum(
-        max(
-            -(-work[layer.name] // (rows * cols)),
-            -(-layer.weight_bytes // (bytes_per_beat * (batch if layer.name in shared else 1))),
-        )
-        for layer in network.layers
-    )
+    shapes, needed = output_shapes(network), needed_pixels(network)
+
+    def least(layer: Layer) -> int:
+        work = layer.macs((int(needed[layer.name].sum()), 1, shapes[layer.name][2]))
+        shares = batch if layer.name in shared else 1
+        return max(-(-work // (rows * cols)), -(-layer.weight_bytes // (bytes_per_beat * shares)))
+
+    return sum(map(least, network.layers))

@@ -8,7 +8,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.fixed_point import scalar_rules, scalars
-from deeplock.pymodel.network.golden import requantise, windows
+from deeplock.pymodel.network.golden import pixels_read, requantise, windows
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.lowering import Diagonal, Lowered
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
@@ -41,6 +41,9 @@ class AveragePool(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         height, width, channels = shape
         return (height - self.kernel[0]) // self.stride + 1, (width - self.kernel[1]) // self.stride + 1, channels
+
+    def reads(self, wanted: np.ndarray, shape: Shape) -> tuple[np.ndarray]:
+        return (pixels_read(wanted, shape, self.kernel, self.stride),)
 
     def run(self, ifmaps: np.ndarray) -> np.ndarray:
         sums = windows(ifmaps, self.kernel, self.stride).sum(axis=(3, 4), dtype=np.int64)

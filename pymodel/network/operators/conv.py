@@ -8,7 +8,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.fixed_point import clamp, multiplier_and_shift, output_rules
-from deeplock.pymodel.network.golden import accumulate, requantise, windows
+from deeplock.pymodel.network.golden import accumulate, pixels_read, requantise, windows
 from deeplock.pymodel.network.layer import Weighted
 from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.spec.entry import Entries
@@ -50,6 +50,9 @@ class Conv(Weighted):
         top, left, bottom, right = self.padding
         height = (shape[0] + top + bottom - tall) // self.stride + 1
         return height, (shape[1] + left + right - wide) // self.stride + 1, out
+
+    def reads(self, wanted: np.ndarray, shape: Shape) -> tuple[np.ndarray]:
+        return (pixels_read(wanted, shape, self.weight.shape[1:3], self.stride, self.padding),)
 
     def run(self, ifmaps: np.ndarray) -> np.ndarray:
         top, left, bottom, right = self.padding

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplock.pymodel.network.golden import windows
+from deeplock.pymodel.network.golden import pixels_read, windows
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.lowering import Lowered
 from deeplock.pymodel.spec.tensor import Shape
@@ -27,6 +27,9 @@ class MaxPool(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         height, width, channels = shape
         return (height - self.kernel) // self.stride + 1, (width - self.kernel) // self.stride + 1, channels
+
+    def reads(self, wanted: np.ndarray, shape: Shape) -> tuple[np.ndarray]:
+        return (pixels_read(wanted, shape, (self.kernel, self.kernel), self.stride),)
 
     def run(self, ifmaps: np.ndarray) -> np.ndarray:
         return windows(ifmaps, (self.kernel, self.kernel), self.stride).max(axis=(3, 4))

@@ -1,13 +1,16 @@
 """Shapes, work and lower bound of a network, by hand."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from deeplock.pymodel.network.network import lower_bound, macs, output_shapes
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network import lower_bound, macs, needed_pixels, output_shapes
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
-from tests.random_networks import network_of
+from tests.random_networks import cases, network_of
 
 
 def _conv(name: str, source: str, shape: tuple[int, int, int, int], stride: int = 1, pad: int = 0) -> Conv:
@@ -48,6 +51,30 @@ def test_shapes():
 
 def test_work():
     assert list(macs(_mnist()).values()) == [24 * 24 * 16 * 25, 0, 10 * 10 * 32 * 144, 0, 80_000, 1_000]
+
+
+def test_pixels_that_no_pooling_window_uses_are_not_needed():
+    pool = MaxPool("pool", "last", 2, 2)
+    network = network_of((7, 7, 1), _conv("first", "input", (3, 1, 1, 1)), _conv("last", "first", (5, 3, 3, 3)), pool)
+    needed = {name: int(pixels.sum()) for name, pixels in needed_pixels(network).items()}
+    assert needed == {"input": 36, "first": 36, "last": 16, "pool": 4}  # 4x4 of 5x5, which read 6x6 of 7x7
+    assert lower_bound(network, 1, 1, 1000) == 36 * 3 + 16 * 27 * 5
+
+
+@given(cases(), st.integers(0, 2**32))
+def test_what_is_not_needed_changes_nothing(case, seed):
+    (network, ifmaps), rng = case, np.random.default_rng(seed)
+    needed = needed_pixels(network)
+
+    def with_garbage(name: str, values: np.ndarray) -> np.ndarray:
+        garbage = rng.integers(-128, 128, values.shape, np.int8)
+        return np.where(needed[name][:, :, None], values, garbage)
+
+    values = {"input": with_garbage("input", ifmaps)}
+    for layer in network.layers:
+        values[layer.name] = with_garbage(layer.name, layer.run(*(values[source] for source in layer.sources)))
+    last = network.layers[-1].name
+    assert np.array_equal(values[last], golden.run(network, ifmaps)[last])
 
 
 def test_lower_bound_is_the_larger_of_work_and_bytes_layer_by_layer():
