@@ -22,13 +22,18 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def source_files(module: Path, root: Path = ROOT) -> list[Path]:
-    """`module` and the files under `root` that it imports, directly or not, sorted. Imports inside functions count."""
+    """`module` and the files under `root` that it imports, directly or not, sorted.
+
+    Imports inside functions count. A file that calls `import_module` counts as importing all of its folder.
+    """
     found, todo = set(), [module]
     while todo:
         path = todo.pop()
         if path in found:
             continue
         found.add(path)
+        if "import_module(" in path.read_text():  # it finds the modules of its folder by name
+            todo += path.parent.glob("*.py")
         for name in _imports(path):
             base = root.joinpath(*name.split("."))
             todo += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]

@@ -1,8 +1,8 @@
 """A harness for place and route of a component that has more ports than the FPGA has pins."""
 
-from amaranth import Cat, Instance, Module, Signal, Value
+from amaranth import Cat, Const, Instance, Module, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, Flow, In, Out
 
 __all__ = ["BUFFER", "CORE", "SHELL", "Harness"]
 
@@ -11,6 +11,12 @@ SHELL, CORE = "shell", "core"
 
 BUFFER = "output_buffer"
 """Type of a cell between an output (A) and its port (Y); its RTLIL is in fpga.flow.yosys."""
+
+
+def _ports(component: Component) -> list[tuple[Flow, Value]]:
+    """Flow and value of each port; a stream's `ready` that is always 1 is none."""
+    ports = [(member.flow, Value.cast(port)) for _, member, port in component.signature.flatten(component)]
+    return [(flow, port) for flow, port in ports if not isinstance(port, Const)]
 
 
 class _Shell(wiring.Component):
@@ -24,10 +30,8 @@ class _Shell(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules[CORE] = core = self._component
-        ports = zip(core.signature.flatten(core), self.signature.flatten(self), strict=True)
-        for (_, member, inner), (_, _, outer) in ports:
-            inner, outer = Value.cast(inner), Value.cast(outer)
-            if member.flow == In:
+        for (flow, inner), (_, outer) in zip(_ports(core), _ports(self), strict=True):
+            if flow == In:
                 m.d.comb += inner.eq(outer)
             elif self._buffered:
                 for a, y in zip(inner, outer, strict=True):
@@ -60,8 +64,8 @@ class Harness(wiring.Component):
         m = Module()
         m.submodules[SHELL] = shell = _Shell(self._component, self._buffered)
         inputs, outputs = [], []
-        for _, member, port in shell.signature.flatten(shell):
-            (inputs if member.flow == In else outputs).append(Value.cast(port))
+        for flow, port in _ports(shell):
+            (inputs if flow == In else outputs).append(port)
         scan = Signal(sum(map(len, inputs)))
         captured = Signal(sum(map(len, outputs)))
         signature = Signal.like(captured)

@@ -27,6 +27,13 @@ with progress_shown() as progress:
 """
 
 
+INTERRUPT = """import os, signal
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+"""
+
+
 def on_a_terminal(end: str, columns: int) -> tuple[int, str, str]:
     """Exit code, what the terminal got, and stdout."""
     ours, theirs = pty.openpty()
@@ -65,7 +72,7 @@ def test_a_terminal_gets_a_bar_with_the_time_left_and_is_clean_afterwards(column
 
 
 def test_ctrl_c_leaves_the_cursor_shown():
-    code, told, _ = on_a_terminal("import os, signal; os.kill(os.getpid(), signal.SIGINT); time.sleep(5)", 80)
+    code, told, _ = on_a_terminal(INTERRUPT, 80)
     assert code == -signal.SIGINT
     assert told.rindex("\x1b[?25h") > told.rindex("\x1b[?25l")
 

@@ -48,10 +48,14 @@ def test_a_change_of_an_imported_file_counts_and_of_any_other_does_not(tmp_path)
     (tmp_path / "pymodel").mkdir()
     (tmp_path / "hw" / "top.py").write_text("import os\nfrom hw.part import A\n")
     (tmp_path / "hw" / "part.py").write_text("def a():\n    from pymodel import table\n    import hw.top\n")
-    (tmp_path / "pymodel" / "table.py").write_text("")
+    (tmp_path / "pymodel" / "table.py").write_text("from suites import suite\n")
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "__init__.py").write_text("suite = lambda name: import_module(f'suites.{name}')\n")
+    (tmp_path / "suites" / "plain.py").write_text("")
     (tmp_path / "pymodel" / "train.py").write_text("")
     found = source_files(tmp_path / "hw" / "top.py", tmp_path)
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["hw/part.py", "hw/top.py", "pymodel/table.py"]
+    files = ["hw/part.py", "hw/top.py", "pymodel/table.py", "suites/__init__.py", "suites/plain.py"]
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == files
 
 
 def test_sources_of_the_register_file():

@@ -167,13 +167,13 @@ def test_an_unknown_device_is_refused():
 
 def test_jobs_run_in_processes_and_their_rows_can_be_written():
     device: Device = DEVICES["up5k"]
-    lines: list[str] = []
+    steps: list[tuple[str, float, float]] = []
     jobs = [Job(TINY, device, [2, 1]), Job(ROMS, device, [1])]
     with processes(2) as executor:
-        small, large = run_jobs(jobs, executor, lines.append)
+        small, large = run_jobs(jobs, executor, lambda *step: steps.append(step))
     assert [placement.seed for placement in small.placements] == [2, 1] and small.error == ""
     assert (large.placements, large.error) == ([], "does not fit up5k: 40 bram of 30")
-    assert len(lines) == 4 and lines[-1].startswith("5 of 5: ")
+    assert len(steps) == 4 and steps[-1][1:] == (5, 5)
     row = json.loads(json.dumps(row_of(small)))
     assert (row["device"], row["board"], row["component"], row["ff"]) == ("up5k", None, "tiny", COUNTER_BITS + 40)
     assert "meets" not in row and "clock_mhz" not in row

@@ -14,13 +14,13 @@ def test_a_cluster_gives_the_same_as_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPLOCK_BUILD", str(tmp_path))
     device = DEVICES["up5k"]
     job = Job(sbox("inverse", "composite"), device, [3])
-    lines: list[str] = []
+    steps: list[tuple[str, float, float]] = []
     with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as workers:
         with cluster(workers.scheduler_address) as executor:
-            (result,) = run_jobs([job], executor, lines.append)
+            (result,) = run_jobs([job], executor, lambda *step: steps.append(step))
     assert result.area == measure_area(job.design, device)
     assert result.placements == [measure_clock(job.design, device, 3)]
-    assert lines[-1] == f"2 of 2: up5k {job.design.name}: seed 3: {result.placements[0].fmax_mhz} MHz"
+    assert steps[-1] == (f"up5k {job.design.name}: seed 3: {result.placements[0].fmax_mhz} MHz", 2, 2)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere"])
