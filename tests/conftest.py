@@ -19,6 +19,14 @@ def simulator(request, record_property) -> str:
     return request.param
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """A whole accelerator without pauses on Icarus is slow, and pauses there and both on Verilator see what it could find."""
+    for item in items:
+        parameters = getattr(item, "callspec", None) and item.callspec.params
+        if item.get_closest_marker("whole_core") and (parameters["simulator"], parameters["pauses"]) == ("icarus", 0.0):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     ran = Counter(
         value

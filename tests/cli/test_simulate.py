@@ -24,6 +24,7 @@ def simulate(deeplock, tmp_path):
     return run
 
 
+@pytest.mark.whole_core
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
 def test_every_byte_is_golden_with_the_right_key(simulate, simulator, files, pauses):
     found = simulate(

@@ -41,8 +41,8 @@ def check(loadable, count: int, whole: dict[str, int], layers: list[dict[str, in
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
-def test_layers_add_up_to_the_run(simulator, pauses):
-    whole, layers = measured(LOADABLE, IFMAPS, simulator, pauses)
+def test_layers_add_up_to_the_run(pauses):
+    whole, layers = measured(LOADABLE, IFMAPS, "verilator", pauses)
     check(LOADABLE, len(IFMAPS), whole, layers)
     if not pauses:
         assert (whole, layers) == native()

@@ -47,9 +47,9 @@ def test_the_same_seed_gives_the_same_cycles_and_another_one_others(simulator):
     assert one == same != other
 
 
-def test_a_suite_without_lock_needs_no_key(simulator):
+def test_a_suite_without_lock_needs_no_key():
     loadable, ifmaps = make(1)
-    result = simulated(loadable, ifmaps, simulator, key=b"", config=Config(suite="plain"))
+    result = simulated(loadable, ifmaps, "icarus", key=b"", config=Config(suite="plain"))
     assert np.array_equal(result.ofmaps[0], loadable.expected(ifmaps[0], b""))
 
 

@@ -11,7 +11,12 @@ HALF_RATE = Config(rows=8, cols=8, bytes_per_beat=8, lanes=8)
 FULL_RATE = Config(rows=4, cols=4, bytes_per_beat=4, lanes=4)
 
 
-@pytest.mark.parametrize("config", [HALF_RATE, FULL_RATE], ids=["half_rate", "full_rate"])
+@pytest.mark.parametrize(
+    ("config", "simulator"),
+    [(HALF_RATE, "icarus"), (FULL_RATE, "verilator"), (FULL_RATE, "icarus")],
+    indirect=["simulator"],
+    ids=["half_rate-icarus", "full_rate-verilator", "full_rate-icarus"],
+)
 def test_the_link_through_its_pins(config, simulator, seed, tmp_path):
     folder = build(config, simulator, component=Loop)
     assert run_bench("tests.fpga.gateware.bench_link", folder, simulator, tmp_path, {"DEEPLOCK_SEED": str(seed)}) == 5
