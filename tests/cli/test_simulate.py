@@ -24,9 +24,9 @@ def simulate(deeplock, tmp_path):
     return run
 
 
-@pytest.mark.whole_core
-@pytest.mark.parametrize("pauses", [0.0, 0.3])
+@pytest.mark.parametrize(("simulator", "pauses"), [("verilator", 0.0), ("verilator", 0.3), ("native", 0.3)])
 def test_every_byte_is_golden_with_the_right_key(simulate, simulator, files, pauses):
+    """The next test does it on Icarus."""
     found = simulate(
         files.loadable,
         *ACCELERATOR,

@@ -23,6 +23,8 @@ from tests.random_networks import chains
 from tests.sim import tiny
 
 BENCH = Path(__file__).with_name("bench_accelerator.py")
+FROM_UNKNOWN = "runs_follow_runs|a_start_without|abort_at|reset_in|the_key_can_go"
+"""Tests of the bench that begin where registers are or become unknown, which only Icarus tells from 0."""
 SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
 NARROW = replace(SMALL, lanes=1, multiplier_cycles=4, sum_bits=24)
 SMALLEST = replace(NARROW, multiplier_cycles=8, single_port=True, sbox="rom", **LEAN)
@@ -32,9 +34,12 @@ SMALLEST = replace(NARROW, multiplier_cycles=8, single_port=True, sbox="rom", **
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
 def test_accelerator(simulator, pauses, tmp_path):
     folder = build(tiny.ACCUMULATORS_TOO_FEW, simulator)
+    tests = re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)", BENCH.read_text(), re.MULTILINE)
     environment = {"DEEPLOCK_TEST_PAUSES": str(pauses)}
-    count = run_bench("tests.sim.bench_accelerator", folder, simulator, tmp_path, environment)
-    assert count == len(re.findall(r"^@cocotb\.test", BENCH.read_text(), re.MULTILINE))
+    if simulator == "icarus" and pauses:  # it is slow, and without pauses it runs all of them
+        tests = [name for name in tests if re.search(FROM_UNKNOWN, name)]
+        environment["COCOTB_TEST_FILTER"] = FROM_UNKNOWN
+    assert run_bench("tests.sim.bench_accelerator", folder, simulator, tmp_path, environment) == len(tests) > 4
 
 
 @pytest.mark.parametrize(
@@ -83,8 +88,9 @@ def test_a_layer_that_is_not_lean_stops_a_lean_accelerator(fields, monkeypatch):
         simulate(replace(loadable, program=program), SMALLEST, tiny.KEY, list(tiny.ifmaps(1)), "icarus")
 
 
-def test_the_lock_costs_at_most_32_cycles(simulator):
+def test_the_lock_costs_at_most_32_cycles():
     """And the plain core, built without the unlock unit, computes the same."""
+    simulator = "icarus"
     config = tiny.ACCUMULATORS_TOO_FEW
     plain_config = replace(config, suite="plain")
     ifmaps = tiny.ifmaps(3)

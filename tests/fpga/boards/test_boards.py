@@ -82,8 +82,13 @@ def test_a_board_fits_together(there):
     assert there.loadable_address + len(loadable.stream) < 1 << 24
 
 
-@EVERY
+@pytest.mark.parametrize(
+    "there",
+    [pytest.param(there, marks=pytest.mark.slow if name == "ulx3s-25f" else ()) for name, there in BOARDS.items()],
+    ids=list(BOARDS),
+)
 def test_the_top_has_a_place_for_every_pin(there):
+    """The 25F's pins are the 85F's."""
     text = constraints_of(there)
     for pin in ("__rx__io", "__tx__io", "spi_flash_4x_0__cs", *(f"spi_flash_4x_0__dq__io[{i}]" for i in range(4))):
         assert pin in text

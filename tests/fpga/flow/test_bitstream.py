@@ -42,7 +42,13 @@ def board_at(name: str, clock_hz: int) -> tuple[Design, Device]:
     return on_board(replace(BOARDS[name], clock_hz=clock_hz))
 
 
-@pytest.mark.parametrize("name", BOARDS)
+TWINS = {"ulx3s-25f"}
+"""Boards that have another one's pins and tools."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in TWINS else name for name in BOARDS]
+)
 def test_a_top_that_meets_its_clock_comes_with_a_bitstream(name, build):
     design, device = on_board(BOARDS[name])
     area = measure_area(design, device)
