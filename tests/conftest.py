@@ -20,11 +20,7 @@ def simulator(request, record_property) -> str:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Simulations begin first: they take longest, and on one worker they do not wait for each other's builds.
-
-    A whole accelerator without pauses on Icarus is slow, and pauses there and both on Verilator see what it could find.
-    """
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/sim/"))
+    """A whole accelerator without pauses on Icarus is slow, and pauses there and both on Verilator see what it could find."""
     for item in items:
         parameters = getattr(item, "callspec", None) and item.callspec.params
         if item.get_closest_marker("whole_core") and (parameters["simulator"], parameters["pauses"]) == ("icarus", 0.0):
