@@ -1,6 +1,6 @@
 """The profile of `deeplock simulate`: where the cycles of each layer went, as a table and as a picture.
 
-`layers` are those of pymodel.spec.layers.layers_of, each with its "counters" of a run of `inferences` inferences.
+`layers` are dicts of pymodel.spec.layers.LayerFacts, each with its "counters" of a run of `inferences` inferences.
 """
 
 import io

@@ -9,8 +9,8 @@ examples:
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
 JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
-  "batch", "needs", "features", "parameter_bytes", "lower_bound", "layers": [{"input", "output", "kernel", "stride", "pool",
-  "parameter_bytes", "lower_bound"}]};
+  "batch", "needs", "features", "parameter_bytes", "lower_bound", "layers": [{"name", "kind", "input", "output", "kernel", "stride",
+  "pool", "parameter_bytes", "words", "lower_bound", "array_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
   checkpoint: {"kind", "suite", "locked", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
@@ -50,8 +50,6 @@ def _lock(name: str) -> dict[str, Any]:
 
 
 def _loadable(loadable: "Loadable") -> dict[str, Any]:
-    from deeplock.pymodel.spec.layers import layers_of
-
     return {
         "kind": "loadable",
         "network": loadable.interface.network,
@@ -66,7 +64,7 @@ def _loadable(loadable: "Loadable") -> dict[str, Any]:
         "features": list(loadable.features),
         "parameter_bytes": len(loadable.parameters),
         "lower_bound": loadable.interface.lower_bound,
-        "layers": layers_of(loadable),
+        "layers": [asdict(layer) for layer in loadable.interface.layers],
     }
 
 

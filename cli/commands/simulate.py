@@ -21,6 +21,7 @@ JSON: {"loadable", "network", "suite", "simulator", "rows", "cols", "bytes_per_b
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from deeplock.cli.options import add_accelerator, add_images, add_json, add_key_file, add_output, positive
@@ -72,7 +73,6 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import make_folder_of, replace_file, write_json
     from deeplock.pymodel.spec.accelerator import accelerator_for
-    from deeplock.pymodel.spec.layers import layers_of
     from deeplock.pymodel.spec.loadable import read_loadable
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import percent
@@ -97,7 +97,8 @@ def run(args: argparse.Namespace) -> None:
         rtl = run_on_rtl(loadable, config, key, ifmaps, **how, waves=args.waves, progress=progress)
         if args.profile is not None:
             counters = profile(loadable, config, key, list(ifmaps), rtl.counters, **how, progress=progress)
-            layers = [{**layer, "counters": each} for layer, each in zip(layers_of(loadable), counters, strict=True)]
+            facts = map(asdict, loadable.interface.layers)
+            layers = [{**layer, "counters": each} for layer, each in zip(facts, counters, strict=True)]
     accuracy = images.accuracy(rtl.ofmaps)
     lower_bound = loadable.interface.lower_bound
     print_pairs(

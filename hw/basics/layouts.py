@@ -17,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 LOADER_WORDS = (0, 1, 2, 3)
-FEEDER_WORDS = (0, 1, 4, 5, 6, 7, 8, 9, 10, 11)
+FEEDER_WORDS = (0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 15)
 POST_WORDS = (12, 13, 14)
 
 
@@ -82,12 +82,12 @@ def word_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({"data": 8 * config.rows, "swap": 1, "tag": tag_layout(config)})
 
 
-def write_layout(config: Config) -> data.StructLayout:
-    """A write of selected chunks of a word; bit i of `chunks` selects the `lanes` bytes from i * lanes on."""
+def write_layout(config: Config, size: int) -> data.StructLayout:
+    """A write of those of `size` bytes that `keep` marks, from byte `address` of the activation memory on."""
     return data.StructLayout(
         {
-            "word": range(config.activation_words),
-            "data": data.ArrayLayout(8 * config.lanes, config.rows // config.lanes),
-            "chunks": config.rows // config.lanes,
+            "address": range(config.activation_words * config.rows),
+            "data": data.ArrayLayout(8, size),
+            "keep": size,
         }
     )

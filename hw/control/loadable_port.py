@@ -185,6 +185,7 @@ class LoadablePort(wiring.Component):
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,
             "suite": suite(config.suite).id,
+            "dense": int(config.dense),
         }
         most = {
             "layers": config.program_words // WORDS,

@@ -1,40 +1,40 @@
-"""Activation memory: words of `rows` int8 channels in two banks."""
+"""Activation memory: bytes, read in words of `rows`."""
 
-from amaranth import Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
-from amaranth.lib.data import ArrayLayout
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from deeplock.hw.basics.layouts import write_layout
+from deeplock.hw.basics.turning import turned
 from deeplock.hw.families.placement import kept_if_large
 from deeplock.hw.feed.single_port_memory import SinglePortMemory
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["ActivationMemory", "WordRead", "parts_of"]
+__all__ = ["ActivationMemory", "WordRead", "read_steps"]
 
 _PART = 2
-"""Bytes of a word in one memory, which has its own registers in front."""
+"""Bytes of a word that share an address register, next to their memories."""
 
 
-def parts_of(config: Config) -> int:
-    """Memories side by side that hold a word; 1 with `config.single_port`, whose two banks hold different words."""
-    return 1 if config.single_port else config.rows // min(config.lanes, _PART)
+def read_steps(config: Config) -> int:
+    """Latency of a read, in reads."""
+    return 3 if config.dense else 1
 
 
 class WordRead(wiring.Signature):
-    """Read port of the activation memory, seen from the reader.
+    """Read port of the activation memory, seen from the reader: a pipeline that moves with every read.
 
     Members:
-        addresses      one address, in a copy for each of the `parts_of(config)` memories
+        address        of the word's first byte; its low bits count only with `config.dense`
         read, granted  a read takes place if it is `granted`; `granted` may be high without `read`
-        word           the word at `addresses` in the last cycle with `read` and `granted`
+        word           after a read, the word at the `address` of the read `read_steps(config)` - 1 before it
     """
 
     def __init__(self, config: Config):
         super().__init__(
             {
-                "addresses": Out(ArrayLayout(ceil_log2(config.activation_words), parts_of(config))),
+                "address": Out(range(config.activation_words * config.rows)),
                 "read": Out(1),
                 "granted": In(1, init=1),
                 "word": In(8 * config.rows),
@@ -45,24 +45,26 @@ class WordRead(wiring.Signature):
 class ActivationMemory(wiring.Component):
     """Gives way to results first, then to reads, then to the ifmap.
 
-    Latency: a word comes in the cycle after its read and stays until the next read. Reads see a write from the second cycle
+    With `config.dense` words are read at any byte: even and odd words lie in different memories, whose bytes turn into their
+    places behind a register. Else a word's address is a multiple of `rows`.
+
+    Latency: a word comes in the cycle after its last read and stays until the next. A read sees a write from the second cycle
     after it on, with `config.single_port` from the first. Throughput: one read and one write a cycle; with
     `config.single_port` only if they go to different banks, so a read waits for a result to the same bank.
 
     Members:
         words    read port; not `granted` where a result is in the way
         results  writes of the post-processor, always ready
-        ifmap    writes of the unfolder
+        ifmap    writes of the unfolder: words with `config.dense`, else bytes
     """
 
     def __init__(self, config: Config):
         self._config = config
-        write = stream.Signature(write_layout(config))
         super().__init__(
             {
                 "words": In(WordRead(config)),
-                "results": In(write),
-                "ifmap": In(write),
+                "results": In(stream.Signature(write_layout(config, config.lanes))),
+                "ifmap": In(stream.Signature(write_layout(config, config.rows if config.dense else 1))),
             }
         )
 
@@ -77,44 +79,81 @@ class ActivationMemory(wiring.Component):
 
     def _dual_port(self, m: Module) -> None:
         config = self._config
-        wanted, written = Signal(write_layout(config)), Signal(config.rows // config.lanes)
-        for writer in (self.ifmap, self.results):
-            with m.If(writer.valid & writer.ready):
-                m.d.comb += [
-                    wanted.eq(writer.payload),
-                    written.eq(writer.payload.chunks),
-                ]
+        rows, lane_bits = config.rows, ceil_log2(config.rows)
         m.d.comb += [self.words.granted.eq(1), self.ifmap.ready.eq(~self.results.valid)]
-        size = config.rows // parts_of(config)
-        for address, first in zip(self.words.addresses, range(0, config.rows, size), strict=True):
-            m.submodules[f"memory_{first}"] = store = memory.Memory(
-                shape=8 * size, depth=config.activation_words, init=[]
-            )
-            read, write = store.read_port(), store.write_port()
-            m.d.comb += [
-                read.addr.eq(address),
-                read.en.eq(self.words.read),
-                self.words.word.word_select(first // size, 8 * size).eq(read.data),
-            ]
-            # registered, because the blocks of a large memory are far apart
-            for port, value in (
-                (write.addr, wanted.word),
-                (write.data, wanted.data.as_value().word_select(first // size, 8 * size)),
-                (write.en, written[first // config.lanes]),
-            ):
-                held = Signal.like(
-                    port, name=f"held_{first}", attrs=kept_if_large(config), reset_less=port is not write.en
-                )
-                m.d.sync += held.eq(value)
-                m.d.comb += port.eq(held)
+
+        address = Signal.like(self.words.address, name="write_address")
+        written = Signal(data.ArrayLayout(8, rows))
+        enables = Signal(rows)
+        m.d.comb += address.eq(Mux(self.results.valid, self.results.payload.address, self.ifmap.payload.address))
+        offset, word = address[:lane_bits], address[lane_bits:]
+        for writer in (self.ifmap, self.results):
+            size, values = len(writer.payload.keep), writer.payload.data.as_value()
+            keep: Value = Signal(rows, name="keep")
+            m.d.comb += keep.eq(writer.payload.keep)
+            if size < rows or writer is self.results:  # the ifmap's words are in their places
+                values, keep = turned(m, values, 8, offset), turned(m, keep, 1, offset)
+            with m.If(writer.valid & writer.ready):
+                m.d.comb += [written.eq(values.replicate(rows // size)), enables.eq(keep)]
+
+        banks = 2 if config.dense else 1
+        parity = word[0] if config.dense else 0
+        reads, steps = [], read_steps(config)
+        for part in range(0, rows, _PART):
+            copies = kept_if_large(
+                config
+            )  # registered for each part, because the blocks of a large memory are far apart
+            for bank in range(banks):
+                at = Signal(len(word) - banks + 1, name=f"read_{part}_{bank}", attrs=copies, reset_less=True)
+                to = Signal.like(at, name=f"write_{part}_{bank}", attrs=copies, reset_less=True)
+                if config.dense:
+                    begin = self.words.address[lane_bits:]
+                    with m.If(self.words.read):
+                        m.d.sync += at.eq((begin + 1 - bank)[1 : len(word)])
+                    m.d.sync += to.eq((word + 1 - bank)[1 : len(word)])
+                else:
+                    m.d.comb += at.eq(self.words.address[lane_bits:])
+                    m.d.sync += to.eq(word)
+                for lane in range(part, min(part + _PART, rows)):
+                    m.submodules[f"byte_{lane}_{bank}"] = store = memory.Memory(
+                        shape=8, depth=config.activation_words // banks, init=[]
+                    )
+                    read, write = store.read_port(), store.write_port()
+                    value, enable = (
+                        Signal(8, name=f"value_{lane}_{bank}", reset_less=True),
+                        Signal(name=f"on_{lane}_{bank}"),
+                    )
+                    here = (parity ^ (lane < offset)) == bank if config.dense else 1
+                    m.d.sync += [value.eq(written[lane]), enable.eq(enables[lane] & here)]
+                    m.d.comb += [read.addr.eq(at), read.en.eq(self.words.read)]
+                    m.d.comb += [write.addr.eq(to), write.data.eq(value), write.en.eq(enable)]
+                    reads.append(read.data)
+        if not config.dense:
+            m.d.comb += self.words.word.eq(Cat(reads))
+            return
+
+        begin = self.words.address[: lane_bits + 1]
+        lanes = Signal(data.ArrayLayout(8, rows), reset_less=True)
+        with m.If(self.words.read):
+            for step in range(steps - 1):
+                later = Signal.like(begin, name=f"begin_{step}", reset_less=True)
+                m.d.sync += later.eq(begin)
+                begin = later
+            last = Signal(lane_bits, reset_less=True)
+            m.d.sync += last.eq(begin)
+            for lane in range(rows):
+                first = 2 * (lane - lane % _PART) + lane % _PART  # of its part, in bank 0
+                even, odd = reads[first], reads[first + _PART]
+                m.d.sync += lanes[lane].eq(Mux(begin[-1] ^ (begin[:-1] > lane), odd, even))
+        m.d.comb += self.words.word.eq(turned(m, lanes.as_value(), 8, -last))
 
     def _single_port(self, m: Module) -> None:
         """One read or write a bank and cycle: a read waits for a result to its bank, the ifmap for a read of its bank."""
         config = self._config
-        width, half = 8 * config.rows, config.activation_words // 2
-        writer = Signal(write_layout(config))
-        writing, write_bank = Signal(), writer.word[-1]
-        clash, address = Signal(), self.words.addresses[0]
+        width, half, lane_bits = 8 * config.rows, config.activation_words // 2, ceil_log2(config.rows)
+        writer = Signal(write_layout(config, 1))
+        writing, write_bank = Signal(), writer.address[-1]
+        clash, address = Signal(), self.words.address
         m.d.comb += [
             writer.eq(Mux(self.results.valid, self.results.payload, self.ifmap.payload)),
             clash.eq(address[-1] == write_bank),
@@ -124,12 +163,12 @@ class ActivationMemory(wiring.Component):
         ]
         words = []
         for index in range(2):
-            m.submodules[f"bank_{index}"] = bank = SinglePortMemory(width, half, 8 * config.lanes)
+            m.submodules[f"bank_{index}"] = bank = SinglePortMemory(width, half, 8)
             written = writing & (write_bank == index)
             m.d.comb += [
-                bank.address.eq(Mux(written, writer.word, address)),
-                bank.data.eq(writer.data),
-                bank.write.eq(Mux(written, writer.chunks, 0)),
+                bank.address.eq(Mux(written, writer.address[lane_bits:], address[lane_bits:])),
+                bank.data.eq(writer.data.as_value().replicate(config.rows)),
+                bank.write.eq(Mux(written, 1 << writer.address[:lane_bits], 0)),
                 bank.read.eq(self.words.read & self.words.granted & (address[-1] == index)),
             ]
             words.append(bank.word)

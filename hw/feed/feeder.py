@@ -1,6 +1,8 @@
 """Window feeder: reads the words of a layer's input in the order in which the array needs them."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from itertools import pairwise
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -10,20 +12,20 @@ from deeplock.hw.basics.layouts import feeder_fields, tag_layout, word_layout
 from deeplock.hw.basics.loops import NestedLoops, chosen
 from deeplock.hw.basics.stream_buffers import SkidBuffer
 from deeplock.hw.families.placement import kept_if_large
-from deeplock.hw.feed.activation_memory import WordRead
+from deeplock.hw.feed.activation_memory import WordRead, read_steps
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["WindowFeeder"]
 
 
 class WindowFeeder(wiring.Component):
-    """Runs the loops of one layer: column group, kernel row, kernel column, channel block, output row, output column,
-    row and column of the pooling window. Reads one activation word in each innermost round.
+    """Runs the loops of one layer: column group, kernel row, run of a kernel row, word of a run, output row, output column, row
+    and column of the pooling window. Reads one activation word in each innermost round.
 
-    Words outside the input read as the padding value, channels that the input lacks as zero. Without `config.padding` every
-    word is assumed to be inside the input, without `config.folding` every tile to hold one k-block.
+    Bytes outside the input read as the padding value, bytes behind a run's last one as zero. Without `config.padding` every
+    byte is assumed to be inside the input, without `config.folding` every tile to hold one k-block.
 
-    Latency: 2 cycles from `layer.start` to the first word. Throughput: one word a cycle.
+    Latency: 1 + `read_steps(config)` cycles from `layer.start` to the first word. Throughput: one word a cycle.
 
     Members:
         layer   fields are stable from the cycle before `start` to `done`, the cycle in which the last word is taken
@@ -48,12 +50,6 @@ class WindowFeeder(wiring.Component):
         # than the tags that it decides from, so they have a buffer of their own
         m.submodules.skid = skid = SkidBuffer(data.StructLayout({"swap": 1, "tag": tag_layout(config), "end": 1}))
         m.submodules.data_skid = data_skid = SkidBuffer(8 * config.rows, kept_if_large(config))
-        valid = Signal()  # a word has been read
-        beside = data.StructLayout(
-            {"swap": 1, "tag": tag_layout(config), "end": 1, "inside": 1, "exists": data.ArrayLayout(1, config.rows)}
-        )
-        held = Signal(beside, reset_less=True)  # of the word that has been read
-        tag = held.tag
 
         pixels = ceil_log2(config.accumulators)  # no layer has more
         m.submodules.loops = loops = NestedLoops(wx=4, wy=4, px=pixels, py=pixels, block=12, kx=8, ky=8, group=8)
@@ -70,22 +66,34 @@ class WindowFeeder(wiring.Component):
         }
         m.d.comb += [loops.rounds[name].eq(count) for name, count in rounds.items()]
 
-        taken = Signal()
-        advance = Signal()
-        load = Signal()
+        # a word that is being read, with what travels beside it, one for each step of the memory
+        beside = data.StructLayout(
+            {
+                "swap": 1,
+                "tag": tag_layout(config),
+                "end": 1,
+                "inside": data.ArrayLayout(1, config.rows if config.dense else 1),
+                "exists": data.ArrayLayout(1, config.rows),
+            }
+        )
+        steps = range(read_steps(config))
+        valid = [Signal(name=f"valid_{step}") for step in steps]
+        reading = [Signal(beside, name=f"reading_{step}", reset_less=True) for step in steps]
+        entering, word = reading[0], reading[-1]
+        moves, advance, load = Signal(), Signal(), Signal()
         m.d.comb += [
-            taken.eq(~valid | skid.inlet.ready),
-            self.memory.read.eq(loops.active & taken),
-            advance.eq(self.memory.read & self.memory.granted),
+            moves.eq(~valid[-1] | skid.inlet.ready),
+            self.memory.read.eq(moves if config.dense else loops.active & moves),
+            advance.eq(loops.active & moves & self.memory.granted),
             load.eq(~loops.active | advance),
             loops.begin.eq(self.layer.start),
             loops.advance.eq(advance),
-            skid.inlet.valid.eq(valid),
-            skid.inlet.payload.end.eq(held.end),
-            skid.inlet.payload.swap.eq(held.swap),
-            skid.inlet.payload.tag.eq(tag),
+            skid.inlet.valid.eq(valid[-1]),
+            skid.inlet.payload.end.eq(word.end),
+            skid.inlet.payload.swap.eq(word.swap),
+            skid.inlet.payload.tag.eq(word.tag),
             skid.outlet.ready.eq(self.out.ready),
-            data_skid.inlet.valid.eq(valid),
+            data_skid.inlet.valid.eq(valid[-1]),
             data_skid.outlet.ready.eq(self.out.ready),
             self.out.valid.eq(skid.outlet.valid),
             self.out.payload.data.eq(data_skid.outlet.payload),
@@ -95,28 +103,28 @@ class WindowFeeder(wiring.Component):
         ]
 
         self._address(m, load, loops)
-        inside = self._inside(m, load, advance, loops) if config.padding else Const(1)
+        inside = self._inside(m, load, advance, loops) if config.padding else [Const(1)] * len(entering.inside)
 
         first_pixel, first_block = Signal(init=1), Signal(init=1)
-        shift = Signal.like(tag.shift)
-        with m.If(taken):
-            m.d.sync += valid.eq(advance)
+        shift = Signal.like(entering.tag.shift)
+        alike = fields.alike if config.diagonal else Const(0)
+        exists = (~last.block | (row < fields.rows_last[: config.rows.bit_length()]) for row in range(config.rows))
+        with m.If(moves):
+            m.d.sync += valid[0].eq(advance)
+            m.d.sync += [later.eq(earlier) for earlier, later in (*pairwise(valid), *pairwise(reading))]
         with m.If(advance):
             m.d.sync += [
                 first_pixel.eq(ends.py),
-                held.inside.eq(inside),
-                *(
-                    held.exists[row].eq(~last.block | (row < fields.rows_last[: config.rows.bit_length()]))
-                    for row in range(config.rows)
-                ),
-                held.end.eq(ends.group),
-                held.swap.eq(first_pixel & (shift == 0)),
-                tag.first.eq(first_block),
-                tag.last.eq(last.block & last.kx & last.ky),
-                tag.final.eq(last.group),
-                tag.window_last.eq(ends.wy),
-                tag.pixel_last.eq(ends.py),
-                tag.shift.eq(shift),
+                entering.inside.eq(Cat(inside)),
+                entering.exists.eq(Cat(exists)),
+                entering.end.eq(ends.group),
+                entering.swap.eq(first_pixel & (shift == 0) & (first_block | ~alike)),
+                entering.tag.first.eq(first_block),
+                entering.tag.last.eq(last.block & last.kx & last.ky),
+                entering.tag.final.eq(last.group),
+                entering.tag.window_last.eq(ends.wy),
+                entering.tag.pixel_last.eq(ends.py),
+                entering.tag.shift.eq(shift),
             ]
             with m.If(ends.py):
                 # a folded tile: the next k-block's weights are `cols >> fold` columns further right
@@ -125,15 +133,16 @@ class WindowFeeder(wiring.Component):
         for row in range(config.rows):
             value = self.memory.word.word_select(row, 8)
             if config.padding:
-                value = Mux(held.inside, value, fields.pad_value)
-            m.d.comb += data_skid.inlet.payload.word_select(row, 8).eq(Mux(held.exists[row], value, 0))
+                value = Mux(word.inside[row % len(word.inside)], value, fields.pad_value)
+            m.d.comb += data_skid.inlet.payload.word_select(row, 8).eq(Mux(word.exists[row], value, 0))
         return m
 
     def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:
         """Step the address from the last word, or the first of its k-block or group; before `start` it is the layer's first."""
         config, fields, ends, goes = self._config, self.layer.fields, loops.ends, loops.goes
+        low = 0 if config.dense else ceil_log2(config.rows)  # every word is a multiple of `rows`
         group_source, block_source, address, following = (
-            Signal.like(self.memory.addresses[0], name=name, reset_less=True)
+            Signal(len(self.memory.address) - low, name=name, reset_less=True)
             for name in ("group_source", "block_source", "at_address", "next_address")
         )
         in_block, in_group, in_layer = (loops.active & ~end for end in (ends.py, ends.ky, ends.group))
@@ -141,83 +150,105 @@ class WindowFeeder(wiring.Component):
             (in_block, address),
             (in_group & ends.py, block_source),
             (in_layer & ends.ky, group_source),
-            (~in_layer, fields.source),
+            (~in_layer, fields.source[low:]),
         )
-        step = chosen(
-            (goes.wx, fields.step_x),
-            (goes.wy, fields.step_y),
-            (goes.px, fields.step_window),
-            (goes.py, fields.step_row),
-            (goes.block, 1),
-            (goes.kx, fields.column_step if config.diagonal else 1),
-            (goes.ky, fields.kernel_step),
-            (goes.group, fields.group_step if config.diagonal else 0),
-        )
-        # the parts of a large memory are far apart
-        addresses = Signal.like(self.memory.addresses, attrs=kept_if_large(config), reset_less=True)
-        m.d.comb += [self.memory.addresses.eq(addresses), following.eq(base[: len(address)] + step[: len(address)])]
+        steps = {
+            "wx": fields.step_x,
+            "wy": fields.step_y,
+            "px": fields.step_window,
+            "py": fields.step_row,
+            "block": Const(config.rows),
+            "kx": fields.column_step,
+            "ky": fields.kernel_step,
+        }
+        if config.diagonal:
+            steps["group"] = Mux(fields.diagonal, config.cols, 0)
+        size = len(self.memory.address)
+        step = chosen(*((goes[name], _extended(value, size)[low:]) for name, value in steps.items()))
+        m.d.comb += [self.memory.address[low:].eq(address), following.eq(base[: len(address)] + step)]
         with m.If(load):
-            m.d.sync += [address.eq(following), *(copy.eq(following) for copy in addresses)]
+            m.d.sync += address.eq(following)
             with m.If(~in_block):
                 m.d.sync += block_source.eq(following)
                 with m.If(~in_group):
                     m.d.sync += group_source.eq(following)
 
-    def _inside(self, m: Module, load, advance, loops: NestedLoops) -> Value:
-        """Whether the word at `address` is inside the input."""
-        fields, last, ends, goes = self.layer.fields, loops.last, loops.ends, loops.goes
-        kx, ky = Signal(8), Signal(8)
-        with m.If(advance & ends.block):
-            m.d.sync += kx.eq(Mux(last.kx, 0, kx + 1))
-        with m.If(advance & ends.kx):
-            m.d.sync += ky.eq(Mux(last.ky, 0, ky + 1))
-        inside_x = self._coordinate(
-            m,
-            load,
-            next_pixel=goes.wx,
-            same_window=goes.wy,
-            next_window=goes.px,
-            same_kernel=goes.py | goes.block,
-            next_kernel=goes.kx,
-            origin=fields.x0,
-            kernel=kx,
-            size=fields.in_w,
-        )
-        inside_y = self._coordinate(
-            m,
-            load & ~goes.wx,
-            next_pixel=goes.wy,
-            same_window=goes.px,
-            next_window=goes.py,
-            same_kernel=goes.block | goes.kx,
-            next_kernel=goes.ky,
-            origin=fields.y0,
-            kernel=ky,
-            size=fields.in_h,
-        )
-        return inside_x & inside_y
+    def _inside(self, m: Module, load, advance, loops: NestedLoops) -> list[Value]:
+        """Whether each byte of the word at `address` is inside the input; without `config.dense` one for all."""
+        config, fields = self._config, self.layer.fields
+        row_is = self._row(m, load, advance, loops)
+        column, size = self._column(m, load, loops), fields.row_bytes
+        if not config.dense:
+            return [row_is & ~column[-1] & (column.as_unsigned() < size)]
+        lane_bits = ceil_log2(config.rows)
+        # bytes to the input's first, if less than a word, and to its end
+        near, after = column[lane_bits:].all(), Signal(signed(len(column) + 1))
+        m.d.comb += after.eq(size - column)
+        whole, none = ~after[-1] & after[lane_bits:-1].any(), after[-1]
+        return [
+            row_is
+            & (~column[-1] | (near & (column[:lane_bits] >= config.rows - lane)))
+            & (whole | (~none & (after[:lane_bits] > lane)))
+            for lane in range(config.rows)
+        ]
 
-    def _coordinate(
-        self, m: Module, load, *, next_pixel, same_window, next_window, same_kernel, next_kernel, origin, kernel, size
-    ):
-        """Whether the column, or the row, of the word at `address` is inside the input, which has `size` of them.
-
-        next_pixel, same_window, next_window   one stride on, back to the window's first, one window stride on
-        same_kernel, next_kernel               back to the first window, for the same or the next kernel column or row
-        """
-        # -1 - coordinate, modulo 2 ** 13: adding `size` overflows if it is inside, one carry chain without inverters
-        at, window, following = (Signal(13, name=name) for name in ("at", "window", "next_at"))
-        in_windows = next_pixel | same_window | next_window
-        base = chosen((next_pixel, ~at), (same_window | next_window, ~window), (~in_windows, origin))
+    def _column(self, m: Module, load, loops: NestedLoops) -> Signal:
+        """Byte of its input row at which the word at `address` begins; signed."""
+        fields, ends, goes = self.layer.fields, loops.ends, loops.goes
+        at, window, run, following = (
+            Signal(signed(18), name=name, reset_less=True)
+            for name in ("column", "window_column", "run_column", "next_column")
+        )
+        in_windows = goes.wx | goes.wy | goes.px
+        in_run = in_windows | goes.py
+        in_row = goes.block | goes.kx
+        base = chosen(
+            (goes.wx, at),
+            (goes.wy | goes.px, window),
+            (goes.py | in_row, run),
+            (~(in_run | in_row), _extended(fields.x0, len(at))),
+        )
         step = chosen(
-            (next_pixel, self.layer.fields.stride),
-            (next_window, self.layer.fields.window_stride),
-            (same_kernel | next_kernel, kernel),
+            (goes.wx, _extended(fields.step_x, len(at))),
+            (goes.px, fields.window_step),
+            (goes.block, Const(self._config.rows)),
+            (goes.kx, _extended(fields.column_step, len(at))),
         )
-        # the appended bit carries next_kernel in: one adder for three numbers
-        m.d.comb += following.eq(~(Cat(1, base) + Cat(next_kernel, step))[1:])
+        m.d.comb += following.eq(base + step)
         with m.If(load):
             m.d.sync += at.eq(following)
-            with m.If(~(next_pixel | same_window)):
+            with m.If(~(goes.wx | goes.wy)):
                 m.d.sync += window.eq(following)
-        return (at + size)[len(at)]
+            with m.If(~in_run):
+                m.d.sync += run.eq(following)
+        return at
+
+    def _row(self, m: Module, load, advance, loops: NestedLoops) -> Value:
+        """Whether the input row of the word at `address` is inside the input."""
+        fields, last, ends, goes = self.layer.fields, loops.last, loops.ends, loops.goes
+        kernel = Signal(8)
+        with m.If(advance & ends.kx):
+            m.d.sync += kernel.eq(Mux(last.ky, 0, kernel + 1))
+        # -1 - row, modulo 2 ** 13: adding the input's height overflows if it is inside, one carry chain without inverters
+        at, window, following = (Signal(13, name=name) for name in ("row", "window_row", "next_row"))
+        same_kernel = goes.block | goes.kx
+        base = chosen(
+            (goes.wy, ~at), (goes.px | goes.py, ~window), (~(goes.wy | goes.px | goes.py), _extended(fields.y0, 13))
+        )
+        step = chosen(
+            (goes.wy, fields.stride),
+            (goes.py, fields.window_stride),
+            (same_kernel | goes.ky, kernel),
+        )
+        # the appended bit carries goes.ky in: one adder for three numbers
+        m.d.comb += following.eq(~(Cat(1, base) + Cat(goes.ky, step))[1:])
+        with m.If(load & ~goes.wx):
+            m.d.sync += at.eq(following)
+            with m.If(~(goes.wy | goes.px)):
+                m.d.sync += window.eq(following)
+        return (at + fields.in_h)[len(at)]
+
+
+def _extended(value: Value, size: int) -> Value:
+    """The low `size` bits of a value, its sign repeated if it is signed."""
+    return Cat(value, value[-1].replicate(size))[:size] if value.shape().signed else Cat(value, Const(0, size))[:size]

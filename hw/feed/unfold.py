@@ -1,6 +1,6 @@
-"""Unfolder: turns an ifmap into the activation words of its kernel windows, so that the first layer wastes no rows."""
+"""Unfolder: copies an ifmap into the activation memory, rearranged so that the first layer wastes no rows of the array."""
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -9,6 +9,7 @@ from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout, write_layout
 from deeplock.hw.basics.loops import NestedLoops, chosen, counted
 from deeplock.hw.basics.stream_buffers import SkidBuffer
+from deeplock.hw.basics.turning import turned
 from deeplock.hw.families.placement import kept_if_large
 from deeplock.pymodel.spec.config import Config
 
@@ -41,31 +42,31 @@ class UnfolderReport(wiring.Signature):
 
 
 class Unfolder(wiring.Component):
-    """Buffers one ifmap, then writes the bytes of every window into words of `rows` bytes. A window is `runs` runs of
-    `run_bytes` contiguous bytes, packed without gaps; the rest of its last word is undefined.
+    """Buffers one ifmap, then writes the bytes of every window. A window is `runs` runs of `run_bytes` contiguous bytes. With
+    `config.dense` windows follow each other without gaps, else each begins a word, whose rest is undefined.
 
-    It moves a run in parts of up to `width` bytes: `rows`, or 1 without config.word_unfolding, where each part is a write.
+    It moves a run in parts of up to `width` bytes: `rows`, or 1 without `config.dense`, where each part is a write.
 
-    Latency: ifmap beats, plus one cycle per part, plus 3. Throughput: one part a cycle, and one cycle more where a
-    window's last bytes cross into a further word; without config.word_unfolding a part every second cycle.
+    Latency: ifmap beats, plus one cycle per part, plus 3, and one cycle more if the last bytes cross into a further word.
+    Throughput: one part a cycle; without `config.dense` a part every second cycle.
 
     Members:
         run, header  `run.count` batches of header.batch ifmaps; `header` is stable while `run.count` is
         ifmap        beats of `rows` bytes; `last` marks the last one
-        out          words, or single bytes, in ascending order from header.destination on
+        out          words, or single bytes without `config.dense`, in ascending order from header.destination on
         unfolded     see IfmapHandover
         report       see UnfolderReport
     """
 
     def __init__(self, config: Config):
         self._config = config
-        self.width = config.rows if config.word_unfolding else 1
+        self.width = config.rows if config.dense else 1
         super().__init__(
             {
                 "run": In(Run()),
                 "header": In(HeaderLayout),
                 "ifmap": In(stream.Signature(beat_layout(config.rows))),
-                "out": Out(stream.Signature(write_layout(config))),
+                "out": Out(stream.Signature(write_layout(config, self.width))),
                 "unfolded": Out(IfmapHandover()),
                 "report": Out(UnfolderReport()),
             }
@@ -237,7 +238,7 @@ class Unfolder(wiring.Component):
         return position, size, end, final, valid
 
     def _pack(self, m: Module, part, valid: Value, begin: Signal) -> Value:
-        """Append each part to the word being filled; send the word when it is full or the window ends. Returns whether the
+        """Append each part to the word being filled; send the word when it is full or the ifmap ends. Returns whether the
         current part is consumed."""
         rows = self._config.rows
         lane_bits = ceil_log2(rows)
@@ -246,19 +247,15 @@ class Unfolder(wiring.Component):
         filled = Signal(range(rows))
         turn = Signal(lane_bits)
         m.d.comb += turn.eq(filled - part.offset)
-        rotated = part.lanes.as_value()
-        for bit in range(lane_bits):
-            stage = Signal(8 * rows, name=f"turned_{bit}")
-            m.d.comb += stage.eq(Mux(turn[bit], rotated.rotate_left(8 << bit), rotated))
-            rotated = stage
+        rotated = turned(m, part.lanes.as_value(), 8, turn)
 
         kept = Signal(8 * rows)
         total = Signal(range(2 * rows))
-        rest = Signal()  # a window's last bytes went into a further word, which leaves now
-        crosses = part.end & (total > rows)
-        full = (total >= rows) | part.end
+        rest = Signal()  # the last bytes went into a further word, which leaves now
+        crosses = part.final & (total > rows)
+        full = (total >= rows) | part.final
         m.d.comb += [total.eq(filled + part.size), self.out.valid.eq(valid & (rest | full))]
-        m.d.comb += self.out.payload.chunks.eq(-1)
+        m.d.comb += self.out.payload.keep.eq(-1)
         moves = valid & (~self.out.valid | self.out.ready)
         for lane in range(rows):
             new, old = rotated.word_select(lane, 8), kept.word_select(lane, 8)
@@ -269,8 +266,8 @@ class Unfolder(wiring.Component):
         with m.If(moves):
             m.d.sync += rest.eq(crosses & ~rest)
             with m.If(rest | ~crosses):
-                m.d.sync += filled.eq(Mux(part.end, 0, total))
-        self._count_words(m, begin, self.out.valid & self.out.ready)
+                m.d.sync += filled.eq(Mux(part.final, 0, total))
+        self._address(m, begin, self.out.valid & self.out.ready)
         return moves & (rest | ~crosses)
 
     def _write(self, m: Module, part, valid: Value, begin: Signal) -> Value:
@@ -278,13 +275,20 @@ class Unfolder(wiring.Component):
         Returns whether the current byte is consumed."""
         lane, done = Signal(range(self._config.rows)), Signal()
         m.d.sync += done.eq(self.out.valid & self.out.ready)
-        m.d.comb += [self.out.valid.eq(valid & ~done), self.out.payload.chunks.eq(1 << lane)]
-        m.d.comb += [byte.eq(part.lanes[0]) for byte in self.out.payload.data]
+        m.d.comb += [
+            self.out.valid.eq(valid & ~done),
+            self.out.payload.keep.eq(1),
+            self.out.payload.data[0].eq(part.lanes[0]),
+        ]
         with m.If(done):
             m.d.sync += lane.eq(Mux(part.end, 0, lane + 1))
-        self._count_words(m, begin, done & (part.end | lane.all()))
+        self._address(m, begin, done & (part.end | lane.all()), lane)
         return done
 
-    def _count_words(self, m: Module, begin: Signal, next_word: Value) -> None:
+    def _address(self, m: Module, begin: Signal, next_word: Value, lane: Value | None = None) -> None:
+        word = Signal(range(self._config.activation_words))
+        m.d.comb += self.out.payload.address.eq(
+            Cat(Const(0, ceil_log2(self._config.rows)) if lane is None else lane, word)
+        )
         with m.If(begin | next_word):
-            m.d.sync += self.out.payload.word.eq(counted(self.out.payload.word, begin, self.header.destination))
+            m.d.sync += word.eq(counted(word, begin, self.header.destination))

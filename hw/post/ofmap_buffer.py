@@ -37,7 +37,7 @@ class OfmapBuffer(wiring.Component):
                 "results": In(stream.Signature(result_layout(config), always_ready=True)),
                 "to_stream": In(1),
                 "last_layer": In(1),
-                "words": Out(stream.Signature(write_layout(config))),
+                "words": Out(stream.Signature(write_layout(config, config.lanes))),
                 "ofmap": Out(stream.Signature(beat_layout(config.lanes, keep=True))),
                 "level": Out(range(OFMAP_BEATS + 1)),
             }
@@ -50,9 +50,9 @@ class OfmapBuffer(wiring.Component):
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=width, depth=OFMAP_BEATS)
         m.d.comb += [
             self.words.valid.eq(self.results.valid & ~self.to_stream),
-            word.word.eq(result.word),
-            word.chunks.eq(1 << result.chunk),
-            *(part.eq(result.data) for part in word.data),
+            word.address.eq(result.address),
+            word.data.eq(result.data),
+            word.keep.eq(result.keep),
             fifo.w_stream.valid.eq(self.results.valid & self.to_stream),
             fifo.w_stream.payload.eq(Cat(result.data, result.keep, result.last & self.last_layer)),
             self.level.eq(fifo.level),

@@ -3,6 +3,7 @@
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from deeplock.hw.array.accumulator import totals_layout
 from deeplock.hw.basics.bundles import Layer
@@ -30,13 +31,12 @@ def EntryWrite(config: Config) -> wiring.Signature:
 
 
 def result_layout(config: Config) -> data.StructLayout:
-    """One chunk of results: `data`; its `word`, and its position `chunk` therein, in the activation memory; `keep` marks the
-    valid bytes, `last` the layer's last chunk."""
+    """One chunk of results: `data`; `address` of its first byte in the activation memory; `keep` marks the valid bytes, `last`
+    the layer's last chunk."""
     return data.StructLayout(
         {
             "data": data.ArrayLayout(signed(8), config.lanes),
-            "word": range(config.activation_words),
-            "chunk": range(max(2, config.rows // config.lanes)),
+            "address": range(config.activation_words * config.rows),
             "keep": config.lanes,
             "last": 1,
         }
@@ -166,7 +166,7 @@ class PostProcessor(wiring.Component):
     def _pool_and_write(self, m: Module, requantisers: list[Requantiser], valid: Signal, tag) -> None:
         """Pool and address the chunk that the lanes deliver with `valid`, of the pixel with `tag`."""
         config, chunks = self._config, self._chunks
-        cols, lanes, per_word = config.cols, config.lanes, config.rows // config.lanes
+        cols, lanes = config.cols, config.lanes
 
         # the last `chunks` chunks, newest first: the window's maximum so far is the floor of the next pixel
         results = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
@@ -189,22 +189,23 @@ class PostProcessor(wiring.Component):
             m.d.sync += inside.eq(~tag.window_last)
 
         # addresses move on one cycle later, when results[0] has used them
-        pixel_word = Signal.like(self.results.payload.word)
-        group_word = Signal(range(cols // config.rows << 8))  # there are less than 256 groups
+        low = 0 if config.dense else ceil_log2(config.rows)  # pixels begin words: these bits of the addresses are zero
+        fields, address = self.layer.fields, self.results.payload.address
+        pixel = Signal(len(address) - low)
+        group = Signal(8)  # there are less than 256
+        group_bytes = group << ceil_log2(cols)
         restart = self.layer.start | self.entries.done
         with m.If(leaves):  # counts from the layer's destination on
-            m.d.sync += group_word.eq(Mux(tag.final, 0, group_word + cols // config.rows))
+            m.d.sync += group.eq(Mux(tag.final, 0, group + 1))
         with m.If(restart | (self.retired & window_ended)):
-            base = Mux(restart, self.layer.fields.destination, pixel_word)
-            m.d.sync += pixel_word.eq(base + Mux(restart, group_word, self.layer.fields.pixel_words))
+            base = Mux(restart, fields.destination[low:], pixel)
+            m.d.sync += pixel.eq(base + Mux(restart, group_bytes[low:], fields.pixel_bytes[low:]))
 
         first_column = chunk * lanes
         last_columns = self.layer.fields.last_columns[: cols.bit_length()]
         keep = Cat(~tag.final | (first_column + lane < last_columns) for lane in range(lanes))
-        m.d.comb += [
-            self.results.payload.word.eq(pixel_word + (position >> (per_word - 1).bit_length())),
-            self.results.payload.chunk.eq(position % per_word),
-        ]
+        chunk_bytes = position << ceil_log2(lanes)
+        m.d.comb += address.eq(Cat(chunk_bytes[:low], pixel + chunk_bytes[low:]))
         m.d.sync += [
             self.results.valid.eq(valid & tag.window_last & keep.any()),
             self.results.payload.keep.eq(keep),

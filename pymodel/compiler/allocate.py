@@ -5,14 +5,24 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["Placement", "allocate", "words_of"]
+__all__ = ["Placement", "allocate", "bytes_of", "pixel_bytes"]
 
 Placement = dict[str, int]
-"""First word of every tensor."""
+"""First byte of every tensor."""
 
 
-def words_of(shape: Shape, rows: int) -> int:
-    return shape[0] * shape[1] * -(-shape[2] // rows)
+def pixel_bytes(channels: int, config: Config) -> int:
+    """Bytes from one pixel of a tensor to the next."""
+    return channels if config.dense else -(-channels // config.rows) * config.rows
+
+
+def bytes_of(shape: Shape, config: Config) -> int:
+    """Bytes of a tensor."""
+    return shape[0] * shape[1] * pixel_bytes(shape[2], config)
+
+
+def _words_of(shape: Shape, config: Config) -> int:
+    return -(-bytes_of(shape, config) // config.rows)
 
 
 def _first_gap(taken: list[tuple[int, int]], size: int, low: int, high: int) -> int | None:
@@ -47,12 +57,12 @@ def allocate(steps: list[Step], config: Config, gathered: str | None = None) -> 
 
 
 def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered: str | None, own: bool) -> Placement:
-    rows, half = config.rows, config.activation_words // 2
+    half = config.activation_words // 2
     banks = ((0, half), (half, 2 * half))
-    sizes = {"input": words_of(steps[0].shape, rows)} | {step.output: words_of(step.out, rows) for step in steps}
+    sizes = {"input": _words_of(steps[0].shape, config)} | {step.output: _words_of(step.out, config) for step in steps}
     if sizes["input"] > half:
         raise DeeplockError(f"the ifmap takes {sizes['input']} activation words, a bank has {half}")
-    places: Placement = {"input": half - sizes["input"]}
+    places = {"input": half - sizes["input"]}
     live = ["input"]
 
     def put(step: Step, beside: set[int]) -> None:
@@ -70,10 +80,10 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
 
     if gathered is not None:
         index = next(index for index, step in enumerate(steps) if step.output == gathered)
-        sizes[gathered] = words_of(steps[index + 1].shape, rows)
+        sizes[gathered] = _words_of(steps[index + 1].shape, config)
         put(steps[index], {index % 2})  # the bank that its writer reads if banks take turns
     for index, step in enumerate(steps[:-1]):
         live = [name for name in live if last_use[name] >= index or (own and name == "input")]
         if step.output != gathered:
             put(step, {places[name] // half for name in step.inputs})
-    return places
+    return {name: word * config.rows for name, word in places.items()}

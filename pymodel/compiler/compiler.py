@@ -6,18 +6,20 @@ the stream repeats their weights too.
 """
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
-from deeplock.pymodel.compiler.allocate import Placement, allocate, words_of
+from deeplock.pymodel.compiler.allocate import Placement, allocate, bytes_of, pixel_bytes
 from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
-from deeplock.pymodel.compiler.schedule import Step, plan_input, plan_steps, share
+from deeplock.pymodel.compiler.schedule import Step, plan_input, plan_steps, runs_of, share, words_of
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
 from deeplock.pymodel.spec.header import Header
+from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.loadable import Interface, Loadable
 from deeplock.pymodel.spec.record import WORDS
 
@@ -54,24 +56,26 @@ def _check_features(step: Step, config: Config) -> None:
 def _weights(step: Step, config: Config) -> dict[str, int]:
     """The descriptor's fields for the weight loader."""
     rows, cols, weights = config.rows, config.cols, step.lowered.weights
-    positions = step.lowered.kernel[0] * step.lowered.kernel[1]
+    tall, wide, run = runs_of(step, config)
     groups = -(-step.out[2] // cols)
-    fields = {"groups": groups, "last_columns": step.out[2] - (groups - 1) * cols}
+    cblocks = -(-run // rows)
+    fields = {
+        "groups": groups,
+        "last_columns": step.out[2] - (groups - 1) * cols,
+        "kblocks": words_of(step, config),
+        "kernel_h": tall,
+        "kernel_w": wide,
+        "cblocks": cblocks,
+        "rows_last": run - (cblocks - 1) * rows,
+    }
     if isinstance(weights, Streamed):
-        depth = step.shape[2]
-        cblocks = -(-depth // rows)
-        return fields | {
-            "kblocks": positions * cblocks,
-            "fold": fold_of(fields["last_columns"], cols) if config.folding else 0,
-            "cblocks": cblocks,
-            "rows_last": depth - (cblocks - 1) * rows,
-        }
+        return fields | {"fold": fold_of(fields["last_columns"], cols) if config.folding else 0}
+    alike = cblocks == 1 and weights.first == weights.others
+    if alike:
+        fields["kblocks"] = 1
     return fields | {
-        "kblocks": positions * (cols // rows),
-        "cblocks": cols // rows,
-        "rows_last": rows,
         "diagonal": 1,
-        "group_step": cols // rows,
+        "alike": int(alike),
         "diagonal_a": weights.first,
         "diagonal_b": weights.others,
         "multiplier": weights.multiplier,
@@ -81,50 +85,51 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
 
 
 def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -> dict[str, int]:
-    """The descriptor's fields that give the words for the feeder to read, from row `first` of the output on."""
+    """The descriptor's fields that say which bytes the feeder reads, from row `first` of the output on."""
     does = step.lowered
-    _, width, depth = step.shape
-    words = -(-depth // config.rows)  # of a pixel
-    visited = (
-        words if isinstance(does.weights, Streamed) else config.cols // config.rows
-    )  # of these, for one column group
+    _, width, channels = step.shape
+    tall, wide, run = runs_of(step, config)
+    pixel = pixel_bytes(channels, config)
+    row = width * pixel
+    to_last = (-(-run // config.rows) - 1) * config.rows  # from a run's first word to its last
     window, pool_stride = does.window
-    step_x, step_y = does.stride * words, does.stride * width * words
+    stride = does.stride // step.pitch  # rows
+    step_x, step_y = does.stride * pixel, stride * row
     corner = (window - 1) * (step_x + step_y)
-    y0, x0 = first * pool_stride * does.stride - does.padding[0], -does.padding[1]
+    y0, x0 = first * pool_stride * stride - does.padding[0], -does.padding[1] * pixel
     source, *other = (places[name] for name in step.inputs)
-    row = other[0] - source if other else width * words
-    signed = {
-        "source": source + (y0 * width + x0) * words,
-        "column_step": words - visited + 1,
-        "kernel_step": row - (does.kernel[1] - 1) * words - visited + 1,
+    kernel_row = other[0] - source if other else step.row_step * row
+    return {
+        "y0": y0,
+        "x0": x0,
+        "row_bytes": row * (does.kernel[0] // tall),  # a run may hold all rows of a window
+        "stride": stride,
+        "window_stride": pool_stride * stride,
+        "window_step": pool_stride * step_x,
+        "source": (source + y0 * row + x0) % MODULUS,
+        "column_step": pixel - to_last if wide > 1 else 0,
+        "kernel_step": (kernel_row - (wide - 1) * pixel - to_last) % MODULUS,
         "step_x": step_x,
         "step_y": step_y - (window - 1) * step_x,
         "step_window": pool_stride * step_x - corner,
         "step_row": pool_stride * (step_y - (step.out[1] - 1) * step_x) - corner,
     }
-    return {"x0": x0, "y0": y0} | {name: value % MODULUS for name, value in signed.items()}
 
 
 def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> Descriptor:
     """The descriptor for `count` rows of (pooled) output from row `first` on; wait_input and release_input are set later."""
     does = step.lowered
-    window, pool_stride = does.window
-    pixel_words = -(-step.out[2] // config.rows)
+    window, _ = does.window
+    pixel = pixel_bytes(step.out[2], config)
     fields = {
-        "kernel_h": does.kernel[0],
-        "kernel_w": does.kernel[1],
         "pool_w": window,
         "pool_h": window,
-        "stride": does.stride,
-        "window_stride": pool_stride * does.stride,
         "out_w": step.out[1],
         "out_h": count,
-        "in_w": step.shape[1],
         "in_h": step.shape[0] + len(step.inputs) - 1,  # with two inputs, kernel row 1 reads the other
         "pad_value": does.pad_value,
-        "destination": (places.get(step.output, 0) + first * step.out[1] * pixel_words) % MODULUS,
-        "pixel_words": pixel_words,
+        "destination": (places.get(step.output, 0) + first * step.out[1] * pixel) % MODULUS,
+        "pixel_bytes": pixel,
         "zero_point": does.zero_point,
         "lo": does.lo,
         "hi": does.hi,
@@ -149,6 +154,31 @@ def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
     return [(first, min(rows, out_h - first)) for first in range(0, out_h, rows)]
 
 
+def _facts(step: Step, descriptor: Descriptor, config: Config) -> LayerFacts:
+    """Of a step as `plan_steps` made it, which reads the network's tensors."""
+    rows, cols, beat = config.rows, config.cols, config.bytes_per_beat
+    does, depth = step.lowered, step.shape[2]
+    taps, channels, pixels = prod(does.kernel) * depth, step.out[2], descriptor.pixels
+    lower, array = 0, -(-pixels * taps // rows)
+    if isinstance(does.weights, Streamed):
+        load = -(-taps * channels // beat)
+        lower = max(-(-pixels * taps * channels // (rows * cols)), load)
+        array = max(pixels * -(-taps // rows) * -(-channels // cols), load)
+    return LayerFacts(
+        name=step.name,
+        kind=step.kind,
+        input=step.shape,
+        output=(descriptor.out_h, descriptor.out_w, channels),
+        kernel=does.kernel,
+        stride=does.stride,
+        pool=(descriptor.pool_h, descriptor.pool_w),
+        parameter_bytes=sum(descriptor.group_bytes(group, rows, cols) for group in range(descriptor.groups)),
+        words=pixels * descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks * descriptor.groups,
+        lower_bound=lower,
+        array_bound=array,
+    )
+
+
 def compile_network(
     network: Network, config: Config, rng: np.random.Generator | None = None, batch: int = 1
 ) -> Loadable:
@@ -161,7 +191,8 @@ def compile_network(
         DeeplockError: the network does not fit the accelerator or the loadable format; the line names layer and limit.
     """
     rng = rng or np.random.default_rng()
-    steps, unfold = plan_input(plan_steps(network, config), config)
+    planned = plan_steps(network, config)
+    steps, unfold = plan_input(planned, config, rng)
     for step in steps:
         _check_features(step, config)
     steps = [_checked(step, config) for step in steps]
@@ -174,18 +205,20 @@ def compile_network(
             f"behind its first layer: batch must be 1, not {batch}"
         )
     gathered = [each[-1].output] if shared else []
-    part = words_of(each[-1].out, config.rows)
+    part = bytes_of(each[-1].out, config)
     places, early = allocate(each + shared, config, *gathered)
     # the first step reads the ifmap; if later steps do too, its words are free only at the end
     early = early and not any("input" in step.inputs for step in steps[1:])
 
     program: list[Descriptor] = []
+    facts: list[LayerFacts] = []
     parameters: list[np.ndarray] = []
 
     def emit(steps: list[Step], places: Placement) -> None:
         for step in steps:
             for first, count in _strips(step, config):
                 program.append(_descriptor(step, config, places, first, count))
+                facts.append(_facts(planned[0] if step is steps[0] else step, program[-1], config))
                 if isinstance(step.lowered.weights, Streamed):
                     parameters.append(encode_groups(step.lowered.weights, program[-1], config, rng))
 
@@ -222,7 +255,8 @@ def compile_network(
             y_pitch=unfold.y_pitch,
             windows_x=unfold.windows_x,
             windows_y=unfold.windows_y,
-            destination=places["input"],
+            destination=places["input"] // config.rows,
+            dense=int(config.dense),
         )
     except DeeplockError as error:
         raise DeeplockError(f"network {network.name} is too large for the loadable format: {error}") from None
@@ -239,6 +273,7 @@ def compile_network(
         lower_bound=lower_bound(
             network, config.rows, config.cols, config.bytes_per_beat, [step.name for step in shared], batch
         ),
+        layers=tuple(facts),
         pixels=network.pixels,
     )
     return Loadable(header, tuple(program), stream, interface)

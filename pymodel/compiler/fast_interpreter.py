@@ -33,23 +33,28 @@ _VALUES = 1 << 18  # activations of one matrix product: 1 MB of float32 stays in
 class _Part:
     """Column groups that read the same words.
 
-    words   int64 [window * pixels, kblocks]: address of each; the memory's depth stands for padding
-    weight  float32 [kblocks * rows, channels]
-    bias    int32 [channels], times 2**8 if the layer is narrow: so int32 wraps where 24 bits would
-    factor  float64 [channels], multiplier * 2**-shift, and 2**-8 if narrow
+    runs     int64 [window * pixels, kernel_h * kernel_w]: first byte of each run
+    outside  int64: places of the bytes that read as padding, among the bytes of all these runs
+    weight   float32 [kblocks * rows, channels]
+    bias     int32 [channels], times 2**8 if the layer is narrow: so int32 wraps where 24 bits would
+    factor   float64 [channels], multiplier * 2**-shift, and 2**-8 if narrow
     """
 
-    words: np.ndarray
+    runs: np.ndarray
+    outside: np.ndarray
     weight: np.ndarray
     bias: np.ndarray
     factor: np.ndarray
 
 
-def _words(layer: Descriptor, group: int, depth: int) -> np.ndarray:
-    """`_Part.words`: the first pixels of all windows, then the second pixels, and so on."""
-    addresses, inside = layer.reads(group)
-    words = np.where(inside, addresses % depth, depth)
-    return words.reshape(-1, layer.window, words.shape[1]).swapaxes(0, 1).reshape(words.shape)
+def _runs(layer: Descriptor, group: int, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """`_Part.runs` and `_Part.outside`: the first pixels of all windows, then the second pixels, and so on."""
+
+    def by_window(values: np.ndarray) -> np.ndarray:
+        return values.reshape(-1, layer.window, *values.shape[1:]).swapaxes(0, 1).reshape(values.shape)
+
+    runs = layer.reads(group, config.rows, config.cols) % (config.activation_words * config.rows)
+    return by_window(runs), np.flatnonzero(by_window(layer.outside(config.rows)))
 
 
 def _decode(layer: Descriptor, stream: np.ndarray, config: Config) -> tuple[np.ndarray, Entries, int]:
@@ -75,25 +80,25 @@ def _decode(layer: Descriptor, stream: np.ndarray, config: Config) -> tuple[np.n
     )
 
 
-def _part(layer: Descriptor, words: np.ndarray, weights: np.ndarray, entries: Entries) -> _Part:
+def _part(layer: Descriptor, group: int, config: Config, weights: np.ndarray, entries: Entries) -> _Part:
     extra = 32 - layer.sum_bits
     bias = (entries.bias.astype(np.int64) << extra).astype(np.int32)  # keeps the low 32 bits
     factor = np.ldexp(entries.multiplier.astype(np.float64), -(entries.shift + extra))
-    return _Part(words, weights.astype(np.float32), bias, factor)
+    return _Part(*_runs(layer, group, config), weights.astype(np.float32), bias, factor)
 
 
-def _parts(layer: Descriptor, stream: np.ndarray, config: Config, depth: int) -> tuple[list[_Part], int]:
+def _parts(layer: Descriptor, stream: np.ndarray, config: Config) -> tuple[list[_Part], int]:
     """A descriptor's work, and the bytes of the stream that it takes."""
     if not layer.diagonal:
         weights, entries, taken = _decode(layer, stream, config)
-        return [_part(layer, _words(layer, 0, depth), weights, entries)], taken
+        return [_part(layer, 0, config, weights, entries)], taken
     parts = []
     for group in range(layer.groups):
         columns = layer.columns(group, config.cols)
         weights, entries = decode_group(layer, group, stream, config)
         weights = weights.reshape(-1, config.cols)[:, :columns]
         entries = Entries(*(values[:columns] for values in entries))
-        parts.append(_part(layer, _words(layer, group, depth), weights, entries))
+        parts.append(_part(layer, group, config, weights, entries))
     return parts, 0
 
 
@@ -109,10 +114,14 @@ def _accumulate(activations: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _compute(part: _Part, layer: Descriptor, memory: np.ndarray) -> np.ndarray:
-    """int8 [n, pixels, channels] from memory int8 [n, depth + 1, rows], whose last word is the padding."""
-    count, _, rows = memory.shape
-    gathered = memory.view(f"V{rows}")[:, :, 0].take(part.words, axis=1).view(np.int8)
-    sums = _accumulate(gathered.reshape(count * len(part.words), -1), part.weight)
+    """int8 [n, pixels, channels] from memory int8 [n, bytes], whose first bytes follow the last ones again."""
+    count, size = memory.shape
+    run = len(part.weight) // part.runs.shape[1]
+    # an item of `run` bytes begins at every byte
+    items = np.ndarray((count, size - run + 1), f"V{run}", memory, strides=(size, 1))
+    gathered = np.stack([image[part.runs] for image in items]).view(np.int8).reshape(count, -1)
+    gathered[:, part.outside] = layer.pad_value
+    sums = _accumulate(gathered.reshape(count * len(part.runs), -1), part.weight)
     if layer.narrow:
         sums *= 256
     sums += part.bias
@@ -130,19 +139,14 @@ def _compute(part: _Part, layer: Descriptor, memory: np.ndarray) -> np.ndarray:
 
 def _run_layer(parts: list[_Part], layer: Descriptor, memory: np.ndarray) -> np.ndarray:
     """Ofmaps int8 [n, pixels, channels], also written to the memory unless they go to the ofmap stream."""
-    rows = memory.shape[2]
-    memory[:, -1] = layer.pad_value
-    at_once = max(1, _VALUES // (parts[0].words.size * rows))
+    at_once = max(1, _VALUES // (len(parts[0].runs) * len(parts[0].weight)))
     chunks = []
     for start in range(0, len(memory), at_once):
         chunk = memory[start : start + at_once]
         result = np.concatenate([_compute(part, layer, chunk) for part in parts], axis=2)
         chunks.append(result)
         if not layer.to_stream:
-            padded = np.zeros((*result.shape[:2], layer.pixel_words * rows), np.int8)
-            padded[:, :, : result.shape[2]] = result
-            words = padded.reshape(len(chunk), -1, rows)
-            chunk[:, layer.destination : layer.destination + words.shape[1]] = words
+            interpreter.write(chunk, layer, result)
     return np.concatenate(chunks)
 
 
@@ -153,22 +157,27 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
     """
     layers, stream = [], parameters
     for layer in loadable.program:
-        parts, taken = _parts(layer, stream, config, config.activation_words)
+        parts, taken = _parts(layer, stream, config)
         layers.append((layer, parts))
         stream = stream[taken:]
+    depth = config.activation_words * config.rows
+    longest = min(depth, config.rows * max(layer.cblocks for layer in loadable.program))
     ofmaps = []
     at_once = -(-_AT_ONCE // loadable.batch) * loadable.batch
     for start in range(0, len(ifmaps), at_once):
         part = interpreter.unfold_ifmaps(loadable, ifmaps[start : start + at_once])
         batches = interpreter.batched(part, loadable.batch)
-        memory = np.zeros((len(batches), config.activation_words + 1, config.rows), np.int8)
+        memory = np.zeros((len(batches), depth + longest), np.int8)
         arriving = iter(batches.swapaxes(0, 1))
         results = []
         for layer, parts in layers:
             if layer.wait_input:
-                words = next(arriving)
-                at = loadable.header.destination
-                memory[:, at : at + words.shape[1]] = words
+                values = next(arriving)
+                at = loadable.header.destination * config.rows
+                memory[:, at : at + values.shape[1]] = values
+            memory[:, depth:] = memory[
+                :, :longest
+            ]  # addresses wrap, so a run may begin at the end and go on at the start
             result = _run_layer(parts, layer, memory)
             if layer.to_stream:
                 results.append(result)

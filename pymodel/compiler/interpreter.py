@@ -12,21 +12,21 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["batched", "gather_words", "run", "unfold_ifmaps"]
+__all__ = ["batched", "gather_words", "run", "unfold_ifmaps", "write"]
 
 
 def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
-    """Unfold ifmaps into the words int8 [n, words, rows] that enter the activation memory."""
-    header, rows = loadable.header, loadable.header.rows
+    """Unfold ifmaps into the bytes int8 [n, bytes] that enter the activation memory."""
+    header = loadable.header
     data = np.stack([np.frombuffer(loadable.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps])
     y = np.arange(header.windows_y)[:, None, None, None] * header.y_pitch
     x = np.arange(header.windows_x)[:, None, None] * header.x_pitch
     run = np.arange(header.runs)[:, None] * header.run_pitch
     taps = (y + x + run + np.arange(header.run_bytes)).reshape(header.windows_y * header.windows_x, -1)
-    words = -(-taps.shape[1] // rows)
-    out = np.zeros((len(ifmaps), len(taps), words * rows), np.int8)
+    size = taps.shape[1] if header.dense else -(-taps.shape[1] // header.rows) * header.rows
+    out = np.zeros((len(ifmaps), len(taps), size), np.int8)
     out[:, :, : taps.shape[1]] = data[:, taps]
-    return out.reshape(len(ifmaps), -1, rows)
+    return out.reshape(len(ifmaps), -1)
 
 
 def batched(values: np.ndarray, batch: int) -> np.ndarray:
@@ -35,13 +35,14 @@ def batched(values: np.ndarray, batch: int) -> np.ndarray:
     return values.reshape(-1, batch, *values.shape[1:])
 
 
-def gather_words(memory: np.ndarray, layer: Descriptor, group: int) -> np.ndarray:
-    """Gather the words that the feeder reads for a group: memory int8 [n, depth, rows] -> [n, pixels, kblocks * rows]."""
-    addresses, inside = layer.reads(group)
-    words = memory[:, addresses % memory.shape[1]]
-    words[:, ~inside] = layer.pad_value
-    words[:, :, layer.cblocks - 1 :: layer.cblocks, layer.rows_last :] = 0
-    return words.reshape(len(memory), layer.pixels, -1)
+def gather_words(memory: np.ndarray, layer: Descriptor, group: int, config: Config) -> np.ndarray:
+    """Gather the words that the feeder reads for a group: memory int8 [n, bytes] -> [n, pixels, kblocks * rows]."""
+    run = np.arange(layer.cblocks * config.rows)
+    addresses = layer.reads(group, config.rows, config.cols)[:, :, None] + run
+    values = memory[:, addresses % memory.shape[1]]
+    values[:, layer.outside(config.rows)] = layer.pad_value
+    values[..., layer.run_bytes(config.rows) :] = 0
+    return values.reshape(len(memory), layer.pixels, -1)
 
 
 def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> np.ndarray:
@@ -50,30 +51,34 @@ def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> n
     rows, cols = config.rows, config.cols
     batches = batched(unfold_ifmaps(loadable, ifmaps), loadable.batch)
     count = len(batches)
-    memory = np.zeros((count, config.activation_words, rows), np.int8)
+    memory = np.zeros((count, config.activation_words * rows), np.int8)
     arriving = iter(batches.swapaxes(0, 1))
     results = []
     for layer in loadable.program:
         if layer.wait_input:
-            words = next(arriving)
-            at = loadable.header.destination
-            memory[:, at : at + words.shape[1]] = words
+            values = next(arriving)
+            at = loadable.header.destination * rows
+            memory[:, at : at + values.shape[1]] = values
         outputs = []
         for group in range(layer.groups):
             columns = layer.columns(group, cols)
             weights, entries = decode_group(layer, group, stream, config)
             stream = stream[layer.group_bytes(group, rows, cols) :]
-            sums = accumulate(gather_words(memory, layer, group), weights.reshape(-1, cols)[:, :columns])
+            sums = accumulate(gather_words(memory, layer, group, config), weights.reshape(-1, cols)[:, :columns])
             scale = (values[:columns] for values in entries)
             values = requantise(sums, *scale, layer.zero_point, layer.lo, layer.hi, layer.sum_bits)
             outputs.append(values.reshape(count, -1, layer.window, columns).max(axis=2))
         result = np.concatenate(outputs, axis=2)
         if layer.to_stream:
             results.append(result)
-            continue
-        padded = np.zeros((*result.shape[:2], layer.pixel_words * rows), np.int8)
-        padded[:, :, : result.shape[2]] = result
-        words = padded.reshape(count, -1, rows)
-        at = layer.destination
-        memory[:, at : at + words.shape[1]] = words
+        else:
+            write(memory, layer, result)
     return np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(ifmaps)]
+
+
+def write(memory: np.ndarray, layer: Descriptor, result: np.ndarray) -> None:
+    """Write a layer's results int8 [n, pixels, channels] to memory int8 [n, bytes]."""
+    count, pixels, channels = result.shape
+    size = pixels * layer.pixel_bytes
+    place = memory[:, layer.destination : layer.destination + size]
+    place.reshape(count, pixels, layer.pixel_bytes)[:, :, :channels] = result

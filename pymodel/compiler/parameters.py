@@ -25,10 +25,10 @@ def fold_of(columns: int, cols: int) -> int:
 def encode_groups(weights: Streamed, descriptor: Descriptor, config: Config, rng: np.random.Generator) -> np.ndarray:
     """All parameters of one layer in stream order, as uint8."""
     rows, cols = config.rows, config.cols
-    out, positions, channels = weights.weight.shape
-    cblocks = descriptor.cblocks
+    out, cblocks = len(weights.weight), descriptor.cblocks
+    positions, channels = descriptor.kernel_h * descriptor.kernel_w, descriptor.run_bytes(rows)
     blocks = np.zeros((out, positions, cblocks * rows), np.int8)
-    blocks[:, :, :channels] = weights.weight
+    blocks[:, :, :channels] = weights.weight.reshape(out, positions, channels)
     valid = np.zeros((positions, cblocks * rows), bool)
     valid[:, :channels] = True
     blocks = blocks.reshape(out, positions * cblocks, rows)
@@ -73,8 +73,9 @@ def decode_group(descriptor: Descriptor, group: int, data: np.ndarray, config: C
 def _diagonal_group(descriptor: Descriptor, config: Config) -> tuple[np.ndarray, Entries]:
     """Row r of channel block b has its weight in column b * rows + r."""
     row = np.arange(config.rows)
-    weights = np.zeros((descriptor.kblocks, config.rows, config.cols), np.int8)
-    for block in range(descriptor.kblocks):
+    kblocks = descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks
+    weights = np.zeros((kblocks, config.rows, config.cols), np.int8)
+    for block in range(kblocks):
         value = descriptor.diagonal_a if block < descriptor.cblocks else descriptor.diagonal_b
         weights[block, row, block % descriptor.cblocks * config.rows + row] = value
     scale = descriptor.bias, descriptor.multiplier, descriptor.shift_1 + 1

@@ -11,12 +11,13 @@ FEATURES = {
     "padding": "windows may reach beyond a layer's input; without it, the host pads, and only an ifmap that the core unfolds",
     "folding": "several k-blocks share a weight tile of a layer's last column group, if that group is narrow",
     "diagonal": "layers with diagonal weights: average pooling, addition, and max pooling that is not fused into a convolution",
-    "word_unfolding": "unfolds one word a cycle; without it, one byte in two cycles",
+    "dense": "pixels lie without gaps and are read from any byte; without it, each begins a word, so that most channel counts "
+    "waste rows of the array, and the ifmap is unfolded by one byte in two cycles",
     "pipeline_registers": "registers on long paths, for the clock of large arrays; without them, some steps take a cycle less",
 }
 """The parts that an accelerator may leave out, independently of each other, in the bit order of register FEATURES.
 
-Requires: without `word_unfolding`, one lane.
+Requires: `dense`, memory with two ports; without `dense`, one lane.
 """
 SBOX_STYLES = ("rom", "lut", "composite")
 
@@ -36,7 +37,7 @@ class Config:
 
     rows, cols         size of the systolic array; powers of two, rows 4..16, cols a multiple of rows up to 32
     bytes_per_beat     bytes per beat of the loadable stream, and lanes of the unlock unit: 4, 8 or 16, at most cols
-    lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, or for 1 without word_unfolding
+    lanes              requantise lanes and bytes per ofmap beat; 0 stands for rows, or for 1 without dense
     multiplier_cycles  cycles that a lane takes for a value: 1 if it has a multiplier; 2, 4, 8 or 16 if it has
                        16 / multiplier_cycles adders instead
     activation_words   depth of the activation memory, in words of `rows` bytes; the lower half is one bank, the upper the other
@@ -44,7 +45,7 @@ class Config:
                        memory has a read port and a write port
     accumulators       depth of the accumulator memory, in output pixels of `cols` channels
     sum_bits           bits of accumulators and biases: 32, or 24 if all of a program's layers are narrow (docs/architecture.md)
-    padding, folding, diagonal, word_unfolding, pipeline_registers   see FEATURES; small FPGAs leave them out
+    padding, folding, diagonal, dense, pipeline_registers   see FEATURES; small FPGAs leave them out
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer
     suite              name of the lock suite: pymodel/lock/suites/
@@ -65,7 +66,7 @@ class Config:
     padding: bool = True
     folding: bool = True
     diagonal: bool = True
-    word_unfolding: bool = True
+    dense: bool = True
     pipeline_registers: bool = True
     program_words: int = 512
     ifmap_bytes: int = 4096
@@ -75,7 +76,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.lanes == 0:
-            object.__setattr__(self, "lanes", self.rows if self.word_unfolding else 1)
+            object.__setattr__(self, "lanes", self.rows if self.dense else 1)
         rows, cols, beat, lanes = self.rows, self.cols, self.bytes_per_beat, self.lanes
         _check(rows in (4, 8, 16), f"rows must be 4, 8 or 16, not {rows}")
         _check(
@@ -104,7 +105,8 @@ class Config:
             _check(_is_power_of_two(value) and least <= value <= most,
                    f"{name} must be a power of two from {least} to {most}, not {value}")  # fmt: skip
         _check(self.sum_bits in (24, 32), f"sum_bits must be 24 or 32, not {self.sum_bits}")
-        _check(self.word_unfolding or lanes == 1, f"lanes must be 1 without word_unfolding, not {lanes}")
+        _check(not (self.dense and self.single_port), "dense must be left out with single_port")
+        _check(self.dense or lanes == 1, f"lanes must be 1 without dense, not {lanes}")
         _check(self.suite in names(), f"suite must be one of {', '.join(names())}, not {self.suite}")
         sizes = suite(self.suite).key_sizes
         if not (self.key_sizes and sizes):

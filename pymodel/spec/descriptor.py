@@ -12,8 +12,8 @@ from deeplock.pymodel.spec.record import Record
 __all__ = ["MODULUS", "OPCODE", "Descriptor"]
 
 OPCODE = 1
-MODULUS = 1 << 16
-"""Activation addresses wrap here, so that a step backwards is a step forwards modulo 2**16."""
+MODULUS = 1 << 20
+"""Activation addresses are bytes and wrap here, so that a step backwards is a step forwards modulo 2**20."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +26,16 @@ class Descriptor(Record):
     """
 
     # weight loader
-    kblocks: Annotated[
-        int, Field(0, 15, 0, "blocks of up to `rows` weights per column: kernel positions x channel blocks")
-    ]
+    kblocks: Annotated[int, Field(0, 15, 0, "blocks of up to `rows` weights per column: kernel_h x kernel_w x cblocks")]
     groups: Annotated[int, Field(0, 23, 16, "groups of up to `cols` output channels")]
     fold: Annotated[int, Field(0, 27, 24, "log2 of the k-blocks side by side in a tile of the last group")] = 0
     opcode: Annotated[int, Field(0, 31, 28, "1")] = OPCODE
 
-    cblocks: Annotated[int, Field(1, 11, 0, "channel blocks per kernel position")]
-    rows_last: Annotated[int, Field(1, 19, 12, "channels in the last channel block")]
+    cblocks: Annotated[int, Field(1, 11, 0, "words of a run")]
+    rows_last: Annotated[int, Field(1, 19, 12, "bytes in the last word of a run")]
     diagonal: Annotated[int, Field(1, 20, 20, "weights are diagonal, made on chip; nothing comes from the stream")] = 0
+
+    alike: Annotated[int, Field(1, 21, 21, "one weight tile serves all k-blocks of a group; `kblocks` is 1")] = 0
 
     diagonal_a: Annotated[int, Field(2, 7, 0, "diagonal weight of the first `cblocks` k-blocks", signed=True)] = 0
     diagonal_b: Annotated[int, Field(2, 15, 8, "diagonal weight of the others", signed=True)] = 0
@@ -43,48 +43,49 @@ class Descriptor(Record):
     bias: Annotated[int, Field(3, 23, 0, "diagonal layers: bias", signed=True)] = 0
     shift_1: Annotated[int, Field(3, 29, 24, "diagonal layers: requantise shift - 1")] = 0
 
-    # window feeder
-    source: Annotated[int, Field(4, 15, 0, "first activation word")]
-    kernel_step: Annotated[int, Field(4, 31, 16, "from a kernel row's last word to the next row's first")]
+    # window feeder; addresses and steps are bytes of the activation memory
+    source: Annotated[int, Field(4, 19, 0, "first byte that it reads")]
 
-    kernel_w: Annotated[int, Field(5, 7, 0)]
+    kernel_w: Annotated[int, Field(5, 7, 0, "runs of `cblocks` words in a kernel row")]
     kernel_h: Annotated[int, Field(5, 15, 8)]
     pool_w: Annotated[int, Field(5, 19, 16)]
     pool_h: Annotated[int, Field(5, 23, 20)]
-    stride: Annotated[int, Field(5, 27, 24, "input pixels per output pixel")]
-    group_step: Annotated[int, Field(5, 31, 28, "words from one group's source to the next's (diagonal layers)")] = 0
+    stride: Annotated[int, Field(5, 27, 24, "input rows per output row")]
 
     out_w: Annotated[int, Field(6, 11, 0, "pooled output pixels per row")]
     out_h: Annotated[int, Field(6, 23, 12)]
     pad_value: Annotated[int, Field(6, 31, 24, "what padded pixels read as", signed=True)]
 
-    in_w: Annotated[int, Field(7, 11, 0)]
-    in_h: Annotated[int, Field(7, 23, 12)]
-    window_stride: Annotated[int, Field(7, 31, 24, "input pixels from one pooling window to the next")]
+    in_h: Annotated[int, Field(7, 11, 0)]
+    y0: Annotated[int, Field(7, 23, 12, "input row of the first window: -padding", signed=True)]
+    window_stride: Annotated[int, Field(7, 31, 24, "input rows from one pooling window to the next")]
 
-    x0: Annotated[int, Field(8, 11, 0, "input column of the first window: -padding", signed=True)]
-    y0: Annotated[int, Field(8, 23, 12, signed=True)]
+    row_bytes: Annotated[int, Field(8, 15, 0, "of an input row")]
+    x0: Annotated[int, Field(8, 31, 16, "byte of the input row at which the first window begins", signed=True)]
 
-    step_x: Annotated[int, Field(9, 15, 0, "words to the next pixel of a pooling window's row")]
-    step_y: Annotated[int, Field(9, 31, 16, "words to the first pixel of a pooling window's next row")]
-    step_window: Annotated[int, Field(10, 15, 0, "words from a window's last pixel to the next window's first")]
-    step_row: Annotated[int, Field(10, 31, 16, "words from a row's last pixel to the next row's first")]
+    step_x: Annotated[int, Field(9, 15, 0, "to the next pixel of a pooling window's row", signed=True)]
+    step_y: Annotated[int, Field(9, 31, 16, "to the first pixel of a pooling window's next row", signed=True)]
+    step_window: Annotated[int, Field(10, 15, 0, "from a window's last pixel to the next window's first", signed=True)]
+    step_row: Annotated[int, Field(10, 31, 16, "from a row's last pixel to the next row's first", signed=True)]
 
     wait_input: Annotated[int, Field(11, 0, 0, "wait for an unfolded ifmap")] = 0
     release_input: Annotated[int, Field(11, 1, 1, "after this layer the ifmap's words are free")] = 0
     to_stream: Annotated[int, Field(11, 2, 2, "write to the ofmap stream, not to the activation memory")]
+    kernel_step: Annotated[int, Field(11, 31, 12, "from the last word of a kernel row to the next row's first")]
+
     column_step: Annotated[
-        int, Field(11, 18, 3, "words from a kernel column's last channel block to the next column's first")
+        int, Field(15, 15, 0, "from the last word of a run to the next run's first, in a kernel row", signed=True)
     ]
+    window_step: Annotated[int, Field(15, 31, 16, "from one pooling window's first pixel to the next's, in a row")]
 
     # requantise, pool, write
-    destination: Annotated[int, Field(12, 15, 0, "first activation word")]
-    pixel_words: Annotated[int, Field(12, 31, 16, "words from one output pixel to the next")]
+    destination: Annotated[int, Field(12, 19, 0, "first byte that it writes")]
     zero_point: Annotated[int, Field(13, 7, 0, signed=True)]
     lo: Annotated[int, Field(13, 15, 8, signed=True)]
     hi: Annotated[int, Field(13, 23, 16, signed=True)]
     last_columns: Annotated[int, Field(14, 7, 0, "channels of the last group")]
     narrow: Annotated[int, Field(14, 8, 8, "accumulator + bias is a 24-bit number")]
+    pixel_bytes: Annotated[int, Field(14, 31, 16, "from one output pixel to the next")]
 
     @property
     def window(self) -> int:
@@ -101,22 +102,15 @@ class Descriptor(Record):
         """Bits to which accumulator + bias wraps."""
         return 24 if self.narrow else 32
 
-    @property
-    def pads(self) -> bool:
-        """Whether a window reaches beyond the input."""
-        for origin, size, out, pool, kernel in (
-            (self.x0, self.in_w, self.out_w, self.pool_w, self.kernel_w),
-            (self.y0, self.in_h, self.out_h, self.pool_h, self.kernel_h),
-        ):
-            last = origin + (out - 1) * self.window_stride + (pool - 1) * self.stride + kernel - 1
-            if origin < 0 or last >= size:
-                return True
-        return False
+    def run_bytes(self, rows: int) -> int:
+        """Bytes of a run: what a kernel row, or one of its `kernel_w` columns, has side by side in memory."""
+        return (self.cblocks - 1) * rows + self.rows_last
 
-    @property
-    def features(self) -> set[str]:
+    def features(self, rows: int) -> set[str]:
         """The FEATURES (config.py) that an accelerator must have for the layer."""
-        needs = {"padding": self.pads, "folding": self.fold, "diagonal": self.diagonal}
+        outside = self.outside(rows)
+        pads = outside[..., 0] if self.diagonal else outside  # a diagonal layer's other channels may be another pixel's
+        needs = {"padding": pads.any(), "folding": self.fold, "diagonal": self.diagonal}
         return {name for name, needed in needs.items() if needed}
 
     def is_last(self, group: int) -> bool:
@@ -150,35 +144,43 @@ class Descriptor(Record):
         """Bytes of the parameter stream that a group takes."""
         return 0 if self.diagonal else cols * (ENTRY.size + sum(self.tile_rows(group, rows)))
 
-    def pixel_walk(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Address offset, input row and input column of every pixel of a k-block, in the order of issue."""
-        window_y, window_x, y, x = np.indices((self.out_h, self.out_w, self.pool_h, self.pool_w)).reshape(4, -1)
-        steps = np.full(self.pixels, self.step_x, np.int64)
+    def _pixels(self, step_x: int, step_y: int, step_window: int, step_row: int) -> np.ndarray:
+        """Sum of the steps before every pixel of a k-block, int64 [pixels], in the order of issue."""
+        steps = np.full(self.pixels, step_x, np.int64)
         number = np.arange(1, self.pixels + 1)
-        steps[number % self.pool_w == 0] = self.step_y
-        steps[number % self.window == 0] = self.step_window
-        steps[number % (self.window * self.out_w) == 0] = self.step_row
-        return (
-            np.cumsum(steps) - steps,
-            self.y0 + window_y * self.window_stride + y * self.stride,
-            self.x0 + window_x * self.window_stride + x * self.stride,
-        )
+        steps[number % self.pool_w == 0] = step_y
+        steps[number % self.window == 0] = step_window
+        steps[number % (self.window * self.out_w) == 0] = step_row
+        return np.cumsum(steps) - steps
 
-    def reads(self, group: int) -> tuple[np.ndarray, np.ndarray]:
-        """Activation words that the feeder reads for a group, int64 [pixels, kblocks], and whether each is inside the input.
+    def reads(self, group: int, rows: int, cols: int) -> np.ndarray:
+        """First bytes of the runs that the feeder reads for a group, int64 [pixels, kernel_h * kernel_w].
 
-        Words outside read as `pad_value`. Columns are k-blocks in the order of issue.
+        A run is `cblocks` words of `rows` bytes, one after the other.
         """
-        offset, y, x = self.pixel_walk()
-        addresses, inside = [], []
-        first = self.source + group * self.group_step
-        for ky in range(self.kernel_h):
-            for kx in range(self.kernel_w):
-                here = (y + ky >= 0) & (y + ky < self.in_h) & (x + kx >= 0) & (x + kx < self.in_w)
-                for _ in range(self.cblocks):
-                    addresses.append((first + offset) % MODULUS)
-                    inside.append(here)
-                    first += 1
-                first += self.column_step - 1
-            first += self.kernel_step - self.column_step
-        return np.stack(addresses, axis=1), np.stack(inside, axis=1)
+        offset = self._pixels(self.step_x, self.step_y, self.step_window, self.step_row)
+        to_run = (self.cblocks - 1) * rows
+        first = self.source + (group * cols if self.diagonal else 0)
+        kernel_row = (self.kernel_w - 1) * (to_run + self.column_step) + to_run + self.kernel_step
+        runs = np.add.outer(
+            np.arange(self.kernel_h) * kernel_row, np.arange(self.kernel_w) * (to_run + self.column_step)
+        )
+        return (first + np.add.outer(offset, runs.ravel())) % MODULUS
+
+    def outside(self, rows: int) -> np.ndarray:
+        """Which bytes of these runs lie outside the input, so that they read as `pad_value`.
+
+        bool [pixels, kernel_h * kernel_w, cblocks * rows]; bytes behind a run's last one are never outside.
+        """
+        y, window_x, pool_y, pool_x = np.indices((self.out_h, self.out_w, self.pool_h, self.pool_w)).reshape(4, -1)
+        x = self.x0 + window_x * self.window_step + pool_x * self.step_x
+        y = self.y0 + y * self.window_stride + pool_y * self.stride
+        rows_read = np.add.outer(y, np.arange(self.kernel_h))
+        run = (self.cblocks - 1) * rows + self.column_step
+        byte = np.add.outer(np.arange(self.kernel_w) * run, np.arange(self.cblocks * rows))
+        bytes_read = np.add.outer(x, byte)
+        outside_y = (rows_read < 0) | (rows_read >= self.in_h)
+        outside_x = (bytes_read < 0) | (bytes_read >= self.row_bytes)
+        outside = outside_y[:, :, None, None] | outside_x[:, None]
+        outside[..., self.run_bytes(rows) :] = False
+        return outside.reshape(self.pixels, -1, self.cblocks * rows)

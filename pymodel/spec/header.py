@@ -9,7 +9,7 @@ from deeplock.pymodel.spec.record import Record
 __all__ = ["MAGIC", "VERSION", "Header"]
 
 MAGIC = 0x4B4C_4E4E  # "NNLK"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +33,14 @@ class Header(Record):
 
     # unfolding of the ifmap
     ifmap_beats: Annotated[int, Field(5, 31, 16)]
-    run_bytes: Annotated[int, Field(6, 15, 0, "bytes of one kernel row of the unfolded window")]
+    run_bytes: Annotated[int, Field(6, 15, 0, "bytes that lie side by side in the ifmap and in the unfolded window")]
     runs: Annotated[int, Field(6, 31, 16)]
-    run_pitch: Annotated[int, Field(7, 15, 0, "ifmap bytes from one kernel row to the next")]
+    run_pitch: Annotated[int, Field(7, 15, 0, "ifmap bytes from one run of a window to the next")]
     x_pitch: Annotated[int, Field(7, 31, 16)]
     y_pitch: Annotated[int, Field(8, 15, 0, "ifmap bytes from one row of windows to the next")]
     windows_x: Annotated[int, Field(9, 15, 0)]
     windows_y: Annotated[int, Field(9, 31, 16)]
     destination: Annotated[int, Field(10, 15, 0, "first activation word of the unfolded ifmap")]
+    dense: Annotated[
+        int, Field(10, 16, 16, "pixels lie without gaps; else each, and each unfolded window, begins a word")
+    ]

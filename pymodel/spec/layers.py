@@ -1,39 +1,34 @@
-"""The layers of a loadable as the accelerator runs them."""
+"""What a host may want to know of each layer of a loadable, beside what the accelerator is told."""
 
-from typing import Any
+from dataclasses import dataclass
 
-from deeplock.pymodel.spec.descriptor import Descriptor
-from deeplock.pymodel.spec.loadable import Loadable
-
-__all__ = ["layers_of"]
+__all__ = ["LayerFacts"]
 
 
-def layers_of(loadable: Loadable) -> list[dict[str, Any]]:
-    """One dict for each descriptor of the program, ready for JSON.
+@dataclass(frozen=True)
+class LayerFacts:
+    """One descriptor of the program.
 
-    input, output     shapes [height, width, channels]
-    kernel, pool      [height, width] of the kernel and of the pooling window
+    name, kind        name of the network's layer, and of its operator
+    input, output     shapes (height, width, channels); a layer in several descriptors has its whole input in each
+    kernel, stride    of the layer, in pixels
+    pool              size of the pooling window that is fused into it
     parameter_bytes   bytes of the parameter stream that it takes
-    lower_bound       least cycles that it can take: the larger of MACs / (rows * cols) and weight bytes /
-                      bytes_per_beat. Only MACs of computed pixels count; diagonal layers count as 0
+    words             activation words that enter the array: the cycles that it computes
+    lower_bound       least cycles: the larger of MACs / (rows * cols) and weight bytes / bytes_per_beat. Only MACs of computed
+                      pixels count; layers without weights count as 0
+    array_bound       least cycles for words of `rows` bytes and groups of `cols` channels: pixels * the words that a window's
+                      bytes fill * column groups, or weight bytes / bytes_per_beat if more; without weights, bytes read / rows
     """
-    rows, cols, beat = loadable.header.rows, loadable.header.cols, loadable.header.bytes_per_beat
 
-    def layer(descriptor: Descriptor) -> dict[str, Any]:
-        channels = descriptor.channels(cols)
-        depth, lower_bound = channels, 0
-        if not descriptor.diagonal:
-            depth = (descriptor.cblocks - 1) * rows + descriptor.rows_last
-            weights = descriptor.kernel_h * descriptor.kernel_w * depth * channels
-            lower_bound = max(-(-descriptor.pixels * weights // (rows * cols)), -(-weights // beat))
-        return {
-            "input": [descriptor.in_h, descriptor.in_w, depth],
-            "output": [descriptor.out_h, descriptor.out_w, channels],
-            "kernel": [descriptor.kernel_h, descriptor.kernel_w],
-            "stride": descriptor.stride,
-            "pool": [descriptor.pool_h, descriptor.pool_w],
-            "parameter_bytes": sum(descriptor.group_bytes(group, rows, cols) for group in range(descriptor.groups)),
-            "lower_bound": lower_bound,
-        }
-
-    return [layer(descriptor) for descriptor in loadable.program]
+    name: str
+    kind: str
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: int
+    pool: tuple[int, ...]
+    parameter_bytes: int
+    words: int
+    lower_bound: int
+    array_bound: int

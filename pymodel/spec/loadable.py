@@ -21,12 +21,14 @@ from deeplock.pymodel.lock.suites import suite, suite_of_id
 from deeplock.pymodel.spec.config import FEATURES, Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
+from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
 __all__ = ["Loadable", "Interface", "read_loadable", "write_loadable"]
 
 FORMAT = "deeplock loadable 1"
+_PACKING = "pixels that begin words (dense off)", "dense pixels"
 _OLDER = "deeplock image 1"
 """Name of the format during version 0.1's development."""
 
@@ -37,6 +39,7 @@ class Interface:
 
     lower_bound     least cycles for an ifmap, see network.lower_bound
     pixels          how raw pixels map to real numbers, if no data set defines it
+    layers          one for each descriptor of the program
     ifmap_padding   pixels (top, left, bottom, right) of `pad_value` that the host adds around an ifmap
     """
 
@@ -50,6 +53,7 @@ class Interface:
     ifmap_padding: tuple[int, int, int, int]
     pad_value: int
     lower_bound: int
+    layers: tuple[LayerFacts, ...]
     pixels: Pixels | None = None
 
 
@@ -99,7 +103,8 @@ class Loadable:
     @property
     def features(self) -> tuple[str, ...]:
         """The FEATURES that an accelerator must have for it."""
-        return tuple(name for name in FEATURES if any(name in layer.features for layer in self.program))
+        needs = set().union(*(layer.features(self.header.rows) for layer in self.program))
+        return tuple(name for name in FEATURES if name in needs)
 
     def locked(self, name: str, key: bytes) -> "Loadable":
         """This plain loadable locked with the suite of that name."""
@@ -121,6 +126,11 @@ class Loadable:
                     f"(B = {self.header.bytes_per_beat}), the accelerator is {config.rows}x{config.cols} "
                     f"(B = {config.bytes_per_beat}): compile it for that geometry"
                 )
+        if self.header.dense != config.dense:
+            raise DeeplockError(
+                f"loadable is compiled for {_PACKING[self.header.dense]}, the accelerator has {_PACKING[config.dense]}: "
+                "compile it for that accelerator"
+            )
         if self.suite != config.suite:
             raise DeeplockError(f"loadable is locked with suite {self.suite}, the accelerator has suite {config.suite}")
         for name, need in self.memory_needs.items():
@@ -174,6 +184,10 @@ def _read_interface(fields: dict) -> Interface:
         fields[name] = tuple(fields[name])
     fields["input"], fields["output"] = Quantisation(**fields["input"]), Quantisation(**fields["output"])
     fields["pixels"] = Pixels.of(fields.get("pixels"))
+    fields["layers"] = tuple(
+        LayerFacts(**{name: tuple(value) if isinstance(value, list) else value for name, value in layer.items()})
+        for layer in fields["layers"]
+    )
     return Interface(**fields)
 
 
