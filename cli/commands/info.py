@@ -9,8 +9,8 @@ examples:
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
 JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
-  "batch", "needs", "features", "parameter_bytes", "lower_bound", "layers": [{"name", "kind", "input", "output", "kernel", "stride",
-  "pool", "parameter_bytes", "words", "lower_bound", "array_bound"}]};
+  "batch", "needs", "features", "parameter_bytes", "lower_bound", "layers": [{"name", "kind", "input", "output", "kernel",
+  "stride", "pool", "parameter_bytes", "words", "lower_bound", "array_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
   checkpoint: {"kind", "suite", "locked", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}

@@ -194,7 +194,7 @@ class WindowFeeder(wiring.Component):
 
     def _column(self, m: Module, load, loops: NestedLoops) -> Signal:
         """Byte of its input row at which the word at `address` begins; signed."""
-        fields, ends, goes = self.layer.fields, loops.ends, loops.goes
+        fields, goes = self.layer.fields, loops.goes
         at, window, run, following = (
             Signal(signed(18), name=name, reset_less=True)
             for name in ("column", "window_column", "run_column", "next_column")

@@ -9,7 +9,7 @@ __all__ = ["accelerator_for"]
 
 
 def accelerator_for(loadable: Loadable, **given: Any) -> Config:
-    """An accelerator of the loadable's geometry, packing and suite, with default memories, larger where the loadable needs more.
+    """An accelerator of the loadable's geometry, packing and suite; default memories, larger where the loadable needs more.
 
     given   fields of Config to set instead; None leaves the field as it is
 

@@ -1,6 +1,7 @@
 """What a host may want to know of each layer of a loadable, beside what the accelerator is told."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 __all__ = ["LayerFacts"]
 
@@ -32,3 +33,9 @@ class LayerFacts:
     words: int
     lower_bound: int
     array_bound: int
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Self:
+        """From JSON, where tuples are lists."""
+        shapes = {name: tuple(values[name]) for name in ("input", "output", "kernel", "pool")}
+        return cls(**values | shapes)

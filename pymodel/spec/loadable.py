@@ -184,10 +184,7 @@ def _read_interface(fields: dict) -> Interface:
         fields[name] = tuple(fields[name])
     fields["input"], fields["output"] = Quantisation(**fields["input"]), Quantisation(**fields["output"])
     fields["pixels"] = Pixels.of(fields.get("pixels"))
-    fields["layers"] = tuple(
-        LayerFacts(**{name: tuple(value) if isinstance(value, list) else value for name, value in layer.items()})
-        for layer in fields["layers"]
-    )
+    fields["layers"] = tuple(map(LayerFacts.of, fields["layers"]))
     return Interface(**fields)
 
 
