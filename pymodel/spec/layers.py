@@ -1,5 +1,6 @@
 """What a host may want to know of each layer of a loadable, beside what the accelerator is told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -35,7 +36,9 @@ class LayerFacts:
     array_bound: int
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> Self:
+    def of(cls, values: Mapping[str, Any]) -> Self:
         """From JSON, where tuples are lists."""
-        shapes = {name: tuple(values[name]) for name in ("input", "output", "kernel", "pool")}
-        return cls(**values | shapes)
+        given: dict[str, Any] = dict(values)
+        for name in ("input", "output", "kernel", "pool"):
+            given[name] = tuple(given[name])
+        return cls(**given)
