@@ -71,7 +71,6 @@ class Accelerator(wiring.Component):
         m.submodules.array = array = SystolicArray(config)
         m.d.comb += [lock.clear.eq(clear_of("lock")), array.clear.eq(clear_of("array"))]
         loader = cleared("weight_loader", WeightLoader(config))
-        sequencer = cleared("sequencer", Sequencer(config))
         unfolder = cleared("unfolder", Unfolder(config))
         activations = cleared("activation_memory", ActivationMemory(config))
         feeder = cleared("feeder", WindowFeeder(config))
@@ -79,6 +78,8 @@ class Accelerator(wiring.Component):
         accumulator = cleared("accumulator", Accumulator(config, array.sum_width))
         post = cleared("post", PostProcessor(config))
         ofmap = cleared("ofmap_buffer", OfmapBuffer(config))
+        accumulated = array.latency + accumulator.latency
+        sequencer = cleared("sequencer", Sequencer(config, accumulated + post.longest + 1))
 
         # ports
         flushing = []
@@ -121,7 +122,7 @@ class Accelerator(wiring.Component):
         connect(m, accumulator.totals, post.totals)
         connect(m, post.results, ofmap.results)
         connect(m, ofmap.words, activations.results)
-        m.d.comb += [issue.retired.eq(post.retired), issue.held.eq(ofmap.level)]
+        m.d.comb += [issue.retired.eq(post.retired), issue.held.eq(ofmap.level), issue.opens.eq(sequencer.opens)]
 
         # the program
         m.submodules.program = program = memory.Memory(shape=32, depth=config.program_words, init=[])
@@ -136,7 +137,9 @@ class Accelerator(wiring.Component):
             sequencer.layers.eq(loadable_port.header.layers),
             sequencer.loaded.eq(loader.inferences),
             unfolder.header.eq(loadable_port.header),
-            ofmap.to_stream.eq(sequencer.to_stream),
+            sequencer.words_end.eq(issue.ends),
+            unfolder.release.eq(feeder.release),
+            ofmap.to_stream.eq(sequencer.post.fields.to_stream),
             ofmap.last_layer.eq(sequencer.last_layer),
         ]
 

@@ -67,6 +67,8 @@ class PostProcessor(wiring.Component):
         self._chunks = config.cols // config.lanes
         self._steps = steps_of(config.multiplier_cycles)
         self.latency = 2 + config.multiplier_cycles * self._steps
+        self.longest = self.latency + self._chunks * config.multiplier_cycles - 1
+        """Most cycles from a window's last pixel to its last result."""
         super().__init__(
             {
                 "entries": In(EntryWrite(config)),

@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 
 from deeplock.pymodel.compiler.allocate import Placement, allocate, bytes_of, pixel_bytes
+from deeplock.pymodel.compiler.overlap import slack
 from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
 from deeplock.pymodel.compiler.schedule import Step, plan_input, plan_steps, runs_of, share, words_of
 from deeplock.pymodel.errors import DeeplockError
@@ -230,6 +231,10 @@ def compile_network(
         program[begin] = replace(program[begin], wait_input=1)
         last = begin + len(_strips(each[0], config)) - 1 if early else -1
         program[last] = replace(program[last], release_input=1)
+    program = [
+        replace(layer, slack=slack(program[number - 1], layer, config)) if number else layer
+        for number, layer in enumerate(program)
+    ]
     if WORDS * len(program) > config.program_words:
         raise DeeplockError(
             f"network {network.name} takes {len(program)} descriptors, program_words {config.program_words} "

@@ -45,6 +45,10 @@ class Descriptor(Record):
 
     # window feeder; addresses and steps are bytes of the activation memory
     source: Annotated[int, Field(4, 19, 0, "first byte that it reads")]
+    slack: Annotated[
+        int,
+        Field(4, 31, 24, "the feeder may start so many cycles before the previous layer's last result is in memory"),
+    ] = 0
 
     kernel_w: Annotated[int, Field(5, 7, 0, "runs of `cblocks` words in a kernel row")]
     kernel_h: Annotated[int, Field(5, 15, 8)]
@@ -70,7 +74,6 @@ class Descriptor(Record):
 
     wait_input: Annotated[int, Field(11, 0, 0, "wait for an unfolded ifmap")] = 0
     release_input: Annotated[int, Field(11, 1, 1, "after this layer the ifmap's words are free")] = 0
-    to_stream: Annotated[int, Field(11, 2, 2, "write to the ofmap stream, not to the activation memory")]
     kernel_step: Annotated[int, Field(11, 31, 12, "from the last word of a kernel row to the next row's first")]
 
     column_step: Annotated[
@@ -85,6 +88,7 @@ class Descriptor(Record):
     hi: Annotated[int, Field(13, 23, 16, signed=True)]
     last_columns: Annotated[int, Field(14, 7, 0, "channels of the last group")]
     narrow: Annotated[int, Field(14, 8, 8, "accumulator + bias is a 24-bit number")]
+    to_stream: Annotated[int, Field(14, 9, 9, "write to the ofmap stream, not to the activation memory")]
     pixel_bytes: Annotated[int, Field(14, 31, 16, "from one output pixel to the next")]
 
     @property
