@@ -1,6 +1,6 @@
 """Activation memory: bytes, read in words of `rows`."""
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -55,7 +55,7 @@ class ActivationMemory(wiring.Component):
     Members:
         words    read port; not `granted` where a result is in the way
         results  writes of the post-processor, always ready
-        ifmap    writes of the unfolder: words with `config.dense`, else bytes
+        ifmap    writes of the unfolder
     """
 
     def __init__(self, config: Config):
@@ -64,7 +64,7 @@ class ActivationMemory(wiring.Component):
             {
                 "words": In(WordRead(config)),
                 "results": In(stream.Signature(write_layout(config, config.lanes))),
-                "ifmap": In(stream.Signature(write_layout(config, config.rows if config.dense else 1))),
+                "ifmap": In(stream.Signature(write_layout(config, 1))),
             }
         )
 
@@ -82,19 +82,16 @@ class ActivationMemory(wiring.Component):
         rows, lane_bits = config.rows, ceil_log2(config.rows)
         m.d.comb += [self.words.granted.eq(1), self.ifmap.ready.eq(~self.results.valid)]
 
-        address = Signal.like(self.words.address, name="write_address")
-        written = Signal(data.ArrayLayout(8, rows))
-        enables = Signal(rows)
-        m.d.comb += address.eq(Mux(self.results.valid, self.results.payload.address, self.ifmap.payload.address))
-        offset, word = address[:lane_bits], address[lane_bits:]
-        for writer in (self.ifmap, self.results):
-            size, values = len(writer.payload.keep), writer.payload.data.as_value()
-            keep: Value = Signal(rows, name="keep")
-            m.d.comb += keep.eq(writer.payload.keep)
-            if size < rows or writer is self.results:  # the ifmap's words are in their places
-                values, keep = turned(m, values, 8, offset), turned(m, keep, 1, offset)
-            with m.If(writer.valid & writer.ready):
-                m.d.comb += [written.eq(values.replicate(rows // size)), enables.eq(keep)]
+        wanted = Signal(write_layout(config, config.lanes))
+        with m.If(self.results.valid):
+            m.d.comb += wanted.eq(self.results.payload)
+        with m.Elif(self.ifmap.valid):
+            m.d.comb += [wanted.address.eq(self.ifmap.payload.address), wanted.keep.eq(self.ifmap.payload.keep)]
+            m.d.comb += wanted.data[0].eq(self.ifmap.payload.data[0])
+        offset, word, keep = wanted.address[:lane_bits], wanted.address[lane_bits:], Signal(rows)
+        m.d.comb += keep.eq(wanted.keep)
+        written = turned(m, wanted.data.as_value(), 8, offset).replicate(rows // config.lanes)
+        enables = turned(m, keep, 1, offset)
 
         banks = 2 if config.dense else 1
         parity = word[0] if config.dense else 0
@@ -124,7 +121,7 @@ class ActivationMemory(wiring.Component):
                         Signal(name=f"on_{lane}_{bank}"),
                     )
                     here = (parity ^ (lane < offset)) == bank if config.dense else 1
-                    m.d.sync += [value.eq(written[lane]), enable.eq(enables[lane] & here)]
+                    m.d.sync += [value.eq(written.word_select(lane, 8)), enable.eq(enables[lane] & here)]
                     m.d.comb += [read.addr.eq(at), read.en.eq(self.words.read)]
                     m.d.comb += [write.addr.eq(to), write.data.eq(value), write.en.eq(enable)]
                     reads.append(read.data)
