@@ -83,7 +83,7 @@ def word_layout(config: Config) -> data.StructLayout:
 
 
 def write_layout(config: Config, size: int) -> data.StructLayout:
-    """A write of those of `size` bytes that `keep` marks, from byte `address` of the activation memory on."""
+    """A write of those of `size` bytes that `keep` marks, at least one, from byte `address` of the activation memory on."""
     return data.StructLayout(
         {
             "address": range(config.activation_words * config.rows),

@@ -219,7 +219,7 @@ def compile_network(
         for step in steps:
             for first, count in _strips(step, config):
                 program.append(_descriptor(step, config, places, first, count))
-                facts.append(_facts(planned[0] if step is steps[0] else step, program[-1], config))
+                facts.append(_facts(planned[0] if step is each[0] else step, program[-1], config))
                 if isinstance(step.lowered.weights, Streamed):
                     parameters.append(encode_groups(step.lowered.weights, program[-1], config, rng))
 

@@ -10,11 +10,13 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["Step", "Unfold", "plan_input", "plan_steps", "runs_of", "share", "words_of"]
 
 _LARGEST_STRIDE = 15
+_LONGEST_RUN = Descriptor.layout.fields["cblocks"].range[1]  # words
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +160,7 @@ def runs_of(step: Step, config: Config) -> tuple[int, int, int]:
     if not config.dense:
         return tall, wide, channels
     whole = wide == width and step.row_step == 1 and not any(does.padding)
-    if whole and tall * wide * channels < 1 << 16:  # its rows lie side by side, too
+    if whole and tall * wide * channels <= _LONGEST_RUN * config.rows:  # its rows lie side by side, too
         return 1, 1, tall * wide * channels
     return tall, 1, wide * channels
 

@@ -81,7 +81,7 @@ ERROR_TEXTS = {
     Error.NO_KEY: "started without a key",
     Error.NO_PROGRAM: "started without a program",
     Error.BAD_MAGIC: "the loadable does not begin with the magic number",
-    Error.BAD_GEOMETRY: "the loadable was compiled for another geometry or suite",
+    Error.BAD_GEOMETRY: "the loadable was compiled for another geometry, packing or suite",
     Error.TOO_LARGE: "the program is larger than the program memory",
     Error.BAD_DESCRIPTOR: "a layer descriptor is not valid",
     Error.LOADABLE_TRUNCATED: "the loadable stream ended too early",

@@ -94,8 +94,9 @@ def descriptor(**fields: int) -> Descriptor:
     """A descriptor of the smallest layer there is, with some fields set."""
     every = dict.fromkeys((name for name in Descriptor.layout.fields if name != "opcode"), 0)
     every |= dict.fromkeys(("kblocks", "groups", "cblocks", "rows_last", "kernel_w", "kernel_h", "column_step"), 1)
-    every |= dict.fromkeys(("pool_w", "pool_h", "stride", "out_w", "out_h", "in_w", "in_h", "window_stride"), 1)
-    every |= {"pixel_words": 1, "last_columns": 1, "hi": 127, "lo": -128}
+    every |= dict.fromkeys(("pool_w", "pool_h", "stride", "out_w", "out_h", "in_h", "row_bytes"), 1)
+    every |= dict.fromkeys(("window_stride", "window_step", "pixel_bytes", "last_columns"), 1)
+    every |= {"hi": 127, "lo": -128}
     return Descriptor(**every | fields)
 
 

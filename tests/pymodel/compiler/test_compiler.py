@@ -29,6 +29,8 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=4, folding=False),
     Config(rows=4, cols=4, bytes_per_beat=4, padding=False),
     Config(rows=4, cols=8, bytes_per_beat=8, diagonal=False),
+    Config(rows=4, cols=4, bytes_per_beat=4, dense=False, single_port=True, activation_words=4096),
+    Config(rows=8, cols=16, bytes_per_beat=8, dense=False),
     Config(),
     Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32),
     Config(rows=16, cols=16, bytes_per_beat=16),

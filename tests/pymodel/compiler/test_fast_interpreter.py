@@ -18,6 +18,7 @@ from tests.random_networks import chains, network_of
 CONFIGS = [
     Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048),
     Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64),
+    Config(rows=4, cols=8, bytes_per_beat=8, dense=False),
     Config(),
     Config(rows=16, cols=16, bytes_per_beat=16),
 ]

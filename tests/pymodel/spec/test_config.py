@@ -18,7 +18,9 @@ from deeplock.pymodel.spec.config import FEATURES, Config
         ({"accumulators": 100}, "accumulators must be a power of two from 16 to 4096, not 100"),
         ({"sum_bits": 16}, "sum_bits must be 24 or 32, not 16"),
         ({"sum_bits": 25}, "sum_bits must be 24 or 32, not 25"),
-        ({"word_unfolding": False, "lanes": 2}, "lanes must be 1 without word_unfolding, not 2"),
+        ({"dense": False, "lanes": 2}, "lanes must be 1 without dense, not 2"),
+        ({"single_port": True}, "dense must be left out with single_port"),
+        ({"single_port": True, "lanes": 1}, "dense must be left out with single_port"),
         ({"suite": "none"}, "suite must be one of deep-lock, plain, not none"),
         ({"key_sizes": (8,)}, "key_sizes must be some of (16, 24, 32), ascending, not (8,)"),
         ({"key_sizes": (32, 16)}, "key_sizes must be some of (16, 24, 32), ascending, not (32, 16)"),
@@ -29,6 +31,12 @@ from deeplock.pymodel.spec.config import FEATURES, Config
 def test_a_value_that_cannot_be_is_refused(fields, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Config(**fields)
+
+
+def test_lanes_are_as_many_as_rows_or_one_without_dense():
+    assert [Config(rows=rows, cols=16, dense=dense).lanes for dense in (True, False) for rows in (4, 16)] == [
+        4, 16, 1, 1,
+    ]  # fmt: skip
 
 
 def test_every_field_is_in_the_name():

@@ -36,7 +36,8 @@ def test_the_header_begins_with_its_name():
     [
         ("groups", 256, r"0\.\.255 \(8 bits\)"),
         ("groups", -1, r"0\.\.255 \(8 bits\)"),
-        ("x0", -2049, r"-2048\.\.2047 \(12 bits\)"),
+        ("x0", -32769, r"-32768\.\.32767 \(16 bits\)"),
+        ("source", 1 << 20, r"0\.\.1048575 \(20 bits\)"),
     ],
 )
 def test_a_value_beyond_its_field_is_refused(name, value, rule):
@@ -70,27 +71,62 @@ def test_groups_and_tiles():
     assert replace(layer, diagonal=1).group_bytes(0, 4, 8) == 0
 
 
-def test_a_padded_convolution_reads_every_pixel_around_its_own():
-    """3x3 same on 4x5 pixels of 2 words, pooled 2x2, from word 100 on: y and x by the pixel's number, not by its steps."""
-    height, width, words, base = 4, 6, 2, 100
-    layer = descriptor(
-        kblocks=18, cblocks=words, kernel_h=3, kernel_w=3, in_h=height, in_w=width, x0=-1, y0=-1, pool_w=2, pool_h=2,
-        out_h=2, out_w=3, window_stride=2, source=(base - (width + 1) * words) % (1 << 16), step_x=words,
-        step_y=(width - 1) * words, step_window=(1 - width) * words % (1 << 16), step_row=words,
-        kernel_step=(width - 3) * words + 1, column_step=1,
-    )  # fmt: skip
-    addresses, inside = layer.reads(0)
-    assert addresses.shape == inside.shape == (layer.pixels, layer.kblocks) == (24, 18)
-    assert layer.pads and layer.window == 4
-    for pixel, kblock in np.ndindex(24, 18):
-        (window_y, window_x), (dy, dx) = divmod(pixel // 4, 3), divmod(pixel % 4, 2)
-        (ky, kx), block = divmod(kblock // words, 3), kblock % words
-        y, x = 2 * window_y + dy + ky - 1, 2 * window_x + dx + kx - 1
-        assert inside[pixel, kblock] == (0 <= y < height and 0 <= x < width)
-        if inside[pixel, kblock]:
-            assert addresses[pixel, kblock] == base + (y * width + x) * words + block
+def test_a_padded_convolution_reads_every_byte_around_its_own():
+    """3x3 same on 4x6 pixels of 6 bytes, pooled 2x2, from byte 100 on, in words of 4 bytes. A run is a kernel row of 18 bytes
+    where pixels lie without gaps, else a pixel. Rows and columns come from the numbers of pixel, run and byte, not from
+    steps."""
+    height, width, depth, base, rows = 4, 6, 6, 100, 4
+    for dense, pixel in ((True, depth), (False, 8)):
+        runs, run = (1, 3 * depth) if dense else (3, depth)
+        words = -(-run // rows)
+        to_last, row = (words - 1) * rows, width * pixel
+        layer = descriptor(
+            kblocks=3 * runs * words, cblocks=words, rows_last=run - to_last, kernel_h=3, kernel_w=runs, in_h=height,
+            row_bytes=row, x0=-pixel, y0=-1, pool_w=2, pool_h=2, out_h=2, out_w=3, window_stride=2, window_step=2 * pixel,
+            source=(base - row - pixel) % (1 << 20), step_x=pixel, step_y=row - pixel, step_window=pixel - row, step_row=pixel,
+            column_step=pixel - to_last, kernel_step=row - (runs - 1) * pixel - to_last,
+        )  # fmt: skip
+        reads, outside = layer.reads(0, rows, 4), layer.outside(rows)
+        assert layer.run_bytes(rows) == run and layer.window == 4 and layer.features(rows) == {"padding"}
+        assert reads.shape == (24, 3 * runs) and outside.shape == (24, 3 * runs, words * rows)
+        for number, ky, kx, byte in np.ndindex(24, 3, runs, words * rows):
+            (window_y, window_x), (dy, dx) = divmod(number // 4, 3), divmod(number % 4, 2)
+            further, channel = divmod(byte, pixel)
+            y, x = 2 * window_y + dy + ky - 1, 2 * window_x + dx + kx + further - 1
+            inside = 0 <= y < height and 0 <= x < width
+            assert outside[number, ky * runs + kx, byte] == (byte < run and not inside)
+            if byte < run and inside:
+                at = base + (y * width + x) * pixel + channel
+                assert reads[number, ky * runs + kx] + byte == at
 
 
-def test_groups_of_a_diagonal_layer_read_words_of_their_own():
-    layer = descriptor(groups=3, source=10, group_step=2, diagonal=1)
-    assert [layer.reads(group)[0].tolist() for group in range(3)] == [[[10]], [[12]], [[14]]]
+def test_an_edge_of_the_input_may_be_inside_a_word():
+    """Runs of 6 bytes that begin 2 bytes before an input row of 9 bytes, and go on by 3."""
+    layer = descriptor(cblocks=2, rows_last=2, x0=-2, row_bytes=9, out_w=4, window_step=3, step_window=3, source=98)
+    assert layer.reads(0, 4, 4).ravel().tolist() == [98, 101, 104, 107]
+    assert ["".join("#."[int(is_out)] for is_out in run) for run in layer.outside(4)[:, 0]] == [
+        "..######",
+        "########",
+        "#####.##",
+        "##....##",
+    ]
+
+
+def test_groups_of_a_diagonal_layer_read_channels_of_their_own():
+    layer = descriptor(groups=3, source=10, diagonal=1)
+    assert [layer.reads(group, 4, 8).tolist() for group in range(3)] == [[[10]], [[18]], [[26]]]
+    streamed = replace(layer, diagonal=0)
+    assert [streamed.reads(group, 4, 8).tolist() for group in range(3)] == [[[10]]] * 3
+
+
+def test_reads_wrap_at_the_modulus():
+    layer = descriptor(source=(1 << 20) - 3, out_w=3, step_window=2)
+    assert layer.reads(0, 4, 4).ravel().tolist() == [(1 << 20) - 3, (1 << 20) - 1, 1]
+
+
+def test_a_diagonal_layer_is_padded_only_if_its_channels_are_outside():
+    """Its words hold `cols` channels, of which some may be another pixel's: no weight of a kept column reads those."""
+    layer = descriptor(diagonal=1, cblocks=2, rows_last=4, row_bytes=3)
+    assert layer.outside(4).any() and layer.features(4) == {"diagonal"}
+    assert replace(layer, diagonal=0).features(4) == {"padding"}
+    assert replace(layer, x0=-1).features(4) == {"padding", "diagonal"}

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network.artefact import load
+from deeplock.pymodel.spec.accelerator import accelerator_for
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import read_loadable, write_loadable
 from tests.features import LEAN
@@ -90,6 +91,11 @@ def test_a_foreign_or_missing_file_is_refused(tmp_path):
     ("config", "message"),
     [
         (Config(), r"loadable is compiled for 4x4 \(B = 4\), the accelerator is 8x8 \(B = 8\)"),
+        (
+            replace(CONFIG, dense=False, lanes=1),
+            r"^loadable is compiled for dense pixels, the accelerator has pixels that begin words \(dense off\): "
+            "compile it for that accelerator$",
+        ),
         (replace(CONFIG, suite="plain"), "loadable is locked with suite deep-lock, the accelerator has suite plain"),
         (replace(CONFIG, activation_words=256), "loadable needs activation_words of 512, the accelerator has 256"),
         (replace(CONFIG, accumulators=16), "loadable needs accumulators of 32, the accelerator has 16"),
@@ -101,6 +107,23 @@ def test_a_loadable_for_another_accelerator_is_refused(config, message):
     LOADABLE.check_fits(CONFIG)
     with pytest.raises(DeeplockError, match=message):
         LOADABLE.check_fits(config)
+
+
+def test_a_loadable_for_pixels_that_begin_words_is_refused_by_an_accelerator_with_dense_ones():
+    config = replace(CONFIG, dense=False, lanes=1)
+    loadable = tiny.tiny_loadable(config)
+    assert (LOADABLE.header.dense, loadable.header.dense) == (1, 0)
+    loadable.check_fits(config)
+    line = r"^loadable is compiled for pixels that begin words \(dense off\), the accelerator has dense pixels: compile it for"
+    with pytest.raises(DeeplockError, match=line):
+        loadable.check_fits(CONFIG)
+    assert (
+        accelerator_for(loadable)
+        == replace(config, accumulators=1024)
+        == replace(accelerator_for(LOADABLE), dense=False, lanes=1)
+    )
+    with pytest.raises(DeeplockError, match=line):
+        accelerator_for(loadable, dense=True)
 
 
 def test_a_loadable_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
@@ -119,11 +142,13 @@ def test_a_loadable_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
         {"fold": 1},
         {"x0": -1},
         {"y0": -1},
+        {"rows_last": 2},
+        {"cblocks": 2},
         {"kernel_w": 2},
         {"kernel_h": 2},
         {"out_w": 2},
         {"out_h": 2},
-        {"pool_w": 2},
+        {"pool_w": 2, "step_x": 1},
         {"pool_h": 2},
     ],
     ids=str,
@@ -131,7 +156,7 @@ def test_a_loadable_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
 def test_a_loadable_with_what_an_accelerator_leaves_out_is_refused_by_name(fields):
     """A layer whose kernel is its whole input, and one thing more; told by its name, and by that alone."""
     base = descriptor(narrow=1)
-    lean = replace(CONFIG, lanes=1, **LEAN)
+    lean = replace(CONFIG, lanes=1, **LEAN | {"dense": True})
     loadable = replace(LOADABLE, program=(base,))
     loadable.check_fits(lean)
     other = replace(loadable, program=(*loadable.program, replace(base, **fields)))
