@@ -1,11 +1,14 @@
 """Runs many syntheses at a time, in processes on this machine or on a Dask cluster."""
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.queues import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from deeplock.fpga.flow.designs import Design
@@ -48,14 +51,39 @@ class Result:
         return max(self.placements, key=lambda placement: placement.fmax_mhz, default=None)
 
 
+def _begin_worker(groups: SimpleQueue) -> None:
+    """Make this process and all programs that it runs a group of their own, and tell its number to the parent.
+
+    A parent that is killed cannot end the group, and the programs would run on for hours. So it ends itself.
+    """
+    os.setpgid(0, 0)
+    groups.put(os.getpid())
+
+    def watch() -> None:
+        if parent := parent_process():
+            parent.join()
+            os.killpg(0, signal.SIGKILL)
+
+    Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def processes(count: int | None = None) -> Iterator[Executor]:
-    """An executor with `count` processes on this machine, by default one per core."""
-    with ProcessPoolExecutor(count or len(os.sched_getaffinity(0)), get_context("spawn")) as executor:
+    """An executor with `count` processes on this machine, by default one per core.
+
+    After an error or Ctrl-C, or if this process is killed, they end at once, and with them the programs that they run.
+    """
+    count, context = count or len(os.sched_getaffinity(0)), get_context("spawn")
+    groups = context.SimpleQueue()
+    with ProcessPoolExecutor(count, context, _begin_worker, (groups,)) as executor:
         try:
             yield executor
         except BaseException:
-            executor.shutdown(cancel_futures=True)
+            for worker in active_children():  # those that have no group yet too
+                worker.terminate()
+            while not groups.empty():
+                with suppress(ProcessLookupError):
+                    os.killpg(groups.get(), signal.SIGKILL)
             raise
 
 
@@ -72,7 +100,11 @@ def cluster(address: str) -> Iterator[Executor]:
     except (OSError, ValueError) as error:
         raise DeeplockError(f"no Dask scheduler at {address}: {error}") from None
     with client, client.get_executor() as executor:
-        yield executor
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False)  # cancels what has not begun
+            raise
 
 
 def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Progress) -> list[Result]:
