@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,7 +12,8 @@ from threading import Thread
 from typing import Any
 
 from deeplock.fpga.flow.designs import Design
-from deeplock.fpga.flow.families.family import Device
+from deeplock.fpga.flow.families import find_family
+from deeplock.fpga.flow.families.family import Device, NoPlacement
 from deeplock.fpga.flow.nextpnr import Placement
 from deeplock.fpga.flow.synth import Area, measure_area, measure_clock
 from deeplock.pymodel.errors import DeeplockError
@@ -34,6 +35,11 @@ class Job:
     @property
     def name(self) -> str:
         return f"{self.device.name} {self.design.name}"
+
+    @property
+    def programs(self) -> set[str]:
+        """The programs that its figures come from."""
+        return {"yosys", find_family(self.device.family).nextpnr}
 
 
 @dataclass
@@ -107,16 +113,26 @@ def cluster(address: str) -> Iterator[Executor]:
             raise
 
 
-def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Progress) -> list[Result]:
+def run_jobs(
+    jobs: Sequence[Job], executor: Executor, progress: Progress, kept: Collection[Job] = ()
+) -> Iterator[Result]:
     """Synthesise every job, then place and route it with each seed, in parallel as far as the executor allows.
+
+    Each result is given as soon as it is complete. Jobs in `kept` have their rows already: they are only counted.
 
     A design that does not fit gets a result with an error. Raises DeeplockError if a program is missing, RuntimeError if
     one fails.
     """
-    areas = {executor.submit(measure_area, job.design, job.device): job for job in jobs}
-    results: dict[Job, Result] = {}
+    names = {job: job.name for job in jobs}
+    if len(jobs) > 1:
+        count = f"of {len(jobs)} ({len(kept)} kept)"
+        names = {job: f"row {number} {count}: {job.name}" for number, job in enumerate(jobs, 1)}
+    todo = [job for job in jobs if job not in kept]
+    areas = {executor.submit(measure_area, job.design, job.device): job for job in todo}
     clocks: dict[Future[Placement], tuple[Job, int]] = {}
-    total, finished = sum(1 + len(job.seeds) for job in jobs), 0
+    results: dict[Job, Result] = {}
+    left: dict[Job, int] = {}
+    total, finished = sum(1 + len(job.seeds) for job in todo), 0
     pending: set[Future[Any]] = set(areas)
     while pending:
         done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -125,26 +141,29 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Progress) -> lis
             if future in areas:
                 job, area = areas[future], future.result()
                 result = results[job] = Result(job, area)
-                excess = area.excess(job.device)
+                new: dict[Future[Placement], tuple[Job, int]] = {}
                 text = f"{area.total['lut4']} LUT4"
-                if excess:
-                    result.error = f"does not fit {job.device.name}: {excess}"
-                    text, finished = result.error, finished + len(job.seeds)
+                if excess := area.excess(job.device):
+                    result.error = text = f"does not fit {job.device.name}: {excess}"
+                    finished += len(job.seeds)
                 else:
                     new = {
                         executor.submit(measure_clock, job.design, job.device, seed): (job, seed) for seed in job.seeds
                     }
-                    clocks |= new
-                    pending |= set(new)
+                clocks |= new
+                pending |= set(new)
+                left[job] = len(new)
             else:
                 job, seed = clocks[future]
+                result = results[job]
+                left[job] -= 1
                 try:
                     placement = future.result()
-                    results[job].placements.append(placement)
+                    result.placements.append(placement)
                     text = f"seed {seed}: {placement.fmax_mhz} MHz"
-                except DeeplockError as error:
-                    results[job].error = text = str(error)
-            progress(f"{job.name}: {text}", finished, total)
-    for result in results.values():
-        result.placements.sort(key=lambda placement: result.job.seeds.index(placement.seed))
-    return [results[job] for job in jobs]
+                except NoPlacement as error:
+                    result.error = text = str(error)
+            progress(f"{names[job]}: {text}", finished, total)
+            if left[job] == 0:
+                result.placements.sort(key=lambda placement, job=job: job.seeds.index(placement.seed))
+                yield result
