@@ -110,6 +110,9 @@ class WindowFeeder(wiring.Component):
         inside = self._inside(m, load, advance, loops) if config.padding else [Const(1)] * len(entering.inside)
 
         first_pixel, first_block = Signal(init=1), Signal(init=1)
+        sliding = fields.sliding if config.diagonal else Const(0, 2)  # else nothing pools the columns
+        row_begins, odd = Signal(init=1), Signal()  # the next pixel is a row's first; its number in the row
+        slides = sliding[0] | (sliding[1] & ~odd)
         shift = Signal.like(entering.tag.shift)
         alike = fields.alike if config.diagonal else Const(0)
         exists = (~last.block | (row < fields.rows_last[: config.rows.bit_length()]) for row in range(config.rows))
@@ -127,8 +130,11 @@ class WindowFeeder(wiring.Component):
                 entering.tag.first.eq(first_block),
                 entering.tag.last.eq(last.block & last.kx & last.ky),
                 entering.tag.final.eq(last.group),
-                entering.tag.window_last.eq(ends.wy),
                 entering.tag.pixel_last.eq(ends.py),
+                entering.tag.emits.eq(Mux(sliding.any(), slides & ~row_begins, ends.wy)),
+                entering.tag.slides.eq(slides),
+                row_begins.eq(ends.px),
+                odd.eq(~odd & ~ends.px),
                 entering.tag.shift.eq(shift),
             ]
             with m.If(ends.py):

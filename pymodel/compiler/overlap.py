@@ -32,12 +32,16 @@ def slack(before: Descriptor, layer: Descriptor, config: Config) -> int:
         bytes_read = np.add.outer(words[early], np.arange(config.rows)) % size
         np.minimum.at(reads, bytes_read, number[early][:, None])
     after = np.full(size, LARGEST_SLACK)  # words that follow the last one that each byte depends on
-    window = np.arange(before.out_w * before.out_h)
-    to_end = before.pixels - (window + 1) * before.window
+    result = np.arange(before.out_h * before.results_w)
+    last = (result + 1) * before.window - 1  # pixel that completes it
+    if before.sliding:
+        row, place = np.divmod(result, before.results_w)
+        last = row * before.out_w + (place + 1) * before.sliding
+    to_end = before.pixels - 1 - last
     length = before.kernel_h * before.kernel_w * before.cblocks * before.pixels
     for group in range(before.groups):
         number = (before.groups - 1 - group) * length + to_end
         channels = group * config.cols + np.arange(before.columns(group, config.cols))
-        written = (before.destination + np.add.outer(window * before.pixel_bytes, channels)) % size
+        written = (before.destination + np.add.outer(result * before.pixel_bytes, channels)) % size
         after[written] = np.minimum(number, LARGEST_SLACK)[:, None]
     return int(min(LARGEST_SLACK, (reads + after).min()))

@@ -56,7 +56,7 @@ class Descriptor(Record):
     pool_h: Annotated[int, Field(5, 23, 20)]
     stride: Annotated[int, Field(5, 27, 24, "input rows per output row")]
 
-    out_w: Annotated[int, Field(6, 11, 0, "pooled output pixels per row")]
+    out_w: Annotated[int, Field(6, 11, 0, "pooling windows per row")]
     out_h: Annotated[int, Field(6, 23, 12)]
     pad_value: Annotated[int, Field(6, 31, 24, "what padded pixels read as", signed=True)]
 
@@ -74,6 +74,9 @@ class Descriptor(Record):
 
     wait_input: Annotated[int, Field(11, 0, 0, "wait for an unfolded ifmap")] = 0
     release_input: Annotated[int, Field(11, 1, 1, "after this layer the ifmap's words are free")] = 0
+    sliding: Annotated[
+        int, Field(5, 29, 28, "1, 2: maxima of this many pixels of a row and the next one; of windows of one pixel")
+    ] = 0
     kernel_step: Annotated[int, Field(11, 31, 12, "from the last word of a kernel row to the next row's first")]
 
     column_step: Annotated[
@@ -95,6 +98,11 @@ class Descriptor(Record):
     def window(self) -> int:
         """Pixels of a pooling window."""
         return self.pool_w * self.pool_h
+
+    @property
+    def results_w(self) -> int:
+        """Results per row."""
+        return (self.out_w - 1) // self.sliding if self.sliding else self.out_w
 
     @property
     def pixels(self) -> int:
