@@ -41,7 +41,7 @@ class Unfolder(wiring.Component):
     """Buffers one ifmap, then writes the bytes of every window, one by one. A window is `runs` runs of `run_bytes` contiguous
     bytes. With `config.dense` windows follow each other without gaps, else each begins a word, whose rest is undefined.
 
-    Latency: ifmap beats, plus one cycle per byte, plus 4. Throughput: a byte a cycle; with `config.single_port` every second
+    Latency: ifmap beats, plus one cycle per byte, plus 3. Throughput: a byte a cycle; with `config.single_port` every second
     cycle.
 
     Members:

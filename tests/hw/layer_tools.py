@@ -111,6 +111,7 @@ def layer_of(rng, config: Config, out: int, positions: int, channels: int, bits:
     cblocks, groups = -(-channels // config.rows), -(-out // config.cols)
     fields = descriptor(
         kblocks=positions * cblocks,
+        kernel_w=positions,
         groups=groups,
         fold=fold_of(out - (groups - 1) * config.cols, config.cols) if config.folding else 0,
         cblocks=cblocks,

@@ -57,6 +57,7 @@ def diagonal_layer(rng, config: Config) -> tuple[Descriptor, list[Group]]:
     cblocks, twice = config.cols // config.rows, int(rng.integers(1, 3))
     fields = descriptor(
         kblocks=twice * cblocks,
+        kernel_w=twice,
         groups=int(rng.integers(1, 4)),
         cblocks=cblocks,
         rows_last=config.rows,

@@ -10,9 +10,9 @@ from deeplock.pymodel.spec.config import FEATURES, Config
 
 
 @pytest.mark.parametrize("pipeline_registers", [True, False])
-@pytest.mark.parametrize("word_unfolding", [True, False])
-def test_every_combination_of_features_elaborates(word_unfolding, pipeline_registers):
-    last = {"word_unfolding": word_unfolding, "pipeline_registers": pipeline_registers}
+@pytest.mark.parametrize("dense", [True, False])
+def test_every_combination_of_features_elaborates(dense, pipeline_registers):
+    last = {"dense": dense, "pipeline_registers": pipeline_registers}
     for values in product([True, False], repeat=len(FEATURES) - len(last)):
         chosen = dict(zip(FEATURES, values, strict=False)) | last
         assert chosen.keys() == FEATURES.keys()

@@ -120,6 +120,7 @@ async def headers_of_something_else(dut):
         ({"cols": 8}, Error.BAD_GEOMETRY),
         ({"bytes_per_beat": 8}, Error.BAD_GEOMETRY),
         ({"suite": 0}, Error.BAD_GEOMETRY),
+        ({"dense": 0}, Error.BAD_GEOMETRY),
         ({"activation_words": CONFIG.activation_words + 1}, Error.TOO_LARGE),
         ({"accumulators": CONFIG.accumulators + 1}, Error.TOO_LARGE),
         ({"ifmap_beats": CONFIG.ifmap_bytes // CONFIG.rows + 1}, Error.TOO_LARGE),
@@ -148,7 +149,7 @@ async def a_program_cut_short(dut):
 @cocotb.test()
 async def descriptors_that_are_wrong_end_in_an_error(dut):
     driver = await started(dut)
-    last = len(LOADABLE.program) - 1
+    padded, last = 2, len(LOADABLE.program) - 1
     for index, fields in (
         (0, {"opcode": 2}),
         (0, {"kblocks": 0}),
@@ -162,7 +163,7 @@ async def descriptors_that_are_wrong_end_in_an_error(dut):
         (last, {"pool_w": 0}),
         # loader and feeder disagree about the number of tiles
         (last, {"kernel_h": LOADABLE.program[last].kernel_h + 1}),
-        (last, {"kernel_w": LOADABLE.program[last].kernel_w - 1}),
+        (padded, {"kernel_h": LOADABLE.program[padded].kernel_h - 1}),
         # program and stream disagree about the number of bytes
         (last, {"kblocks": LOADABLE.program[last].kblocks + 1}),
         (last, {"groups": LOADABLE.program[last].groups + 1}),

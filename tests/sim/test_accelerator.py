@@ -47,15 +47,13 @@ def test_accelerator(simulator, pauses, tmp_path):
     [
         Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sbox="composite"),
         Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"),
-        Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, sbox="rom"),
+        Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, dense=False, sbox="rom"),
         NARROW,
         SMALLEST,
         replace(SMALL, padding=False, diagonal=False),
         Config(rows=4, cols=8, bytes_per_beat=4, folding=False, pipeline_registers=False),
-        Config(
-            rows=4, cols=8, bytes_per_beat=8, lanes=1, padding=False, word_unfolding=False, pipeline_registers=False
-        ),
-        replace(NARROW, folding=False, diagonal=False, word_unfolding=False),
+        Config(rows=4, cols=8, bytes_per_beat=8, padding=False, dense=False, pipeline_registers=False),
+        replace(NARROW, folding=False, diagonal=False, dense=False),
         pytest.param(Config(), marks=pytest.mark.slow),
         pytest.param(Config(rows=8, cols=16, bytes_per_beat=16, sbox="composite"), marks=pytest.mark.slow),
         pytest.param(Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"), marks=pytest.mark.slow),

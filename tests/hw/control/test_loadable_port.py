@@ -11,6 +11,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
+from tests.features import left_out
 from tests.hw.layer_tools import descriptor, to_word
 from tests.hw.stream_tools import check_stable, receive, send, simulate
 
@@ -18,6 +19,7 @@ CONFIG = Config(
     rows=4, cols=16, bytes_per_beat=8, activation_words=256, accumulators=32, program_words=64, ifmap_bytes=128
 )
 SHORT = Config(**{**vars(CONFIG), "pipeline_registers": False})
+GAPS = Config(**{**vars(CONFIG), "dense": False, "lanes": 1})
 BEATS = (4, 8, 16)
 
 
@@ -46,6 +48,7 @@ def header_of(config: Config, **fields: int) -> Header:
         "windows_x": 5,
         "windows_y": 5,
         "destination": 9,
+        "dense": int(config.dense),
     }
     return Header(**largest | fields)
 
@@ -178,6 +181,7 @@ WRONG_HEADERS = [
     ({"bytes_per_beat": 16}, Error.BAD_GEOMETRY),
     ({"suite": 0}, Error.BAD_GEOMETRY),
     ({"suite": 2, "layers": 255, "runs": 0}, Error.BAD_GEOMETRY),
+    ({"dense": 0}, Error.BAD_GEOMETRY),
     ({"layers": CONFIG.program_words // WORDS + 1}, Error.TOO_LARGE),
     ({"layers": 255}, Error.TOO_LARGE),
     ({"activation_words": CONFIG.activation_words + 1}, Error.TOO_LARGE),
@@ -191,18 +195,24 @@ WRONG_HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("config", [CONFIG, SHORT], ids=["", "no_pipeline_registers"])
-@pytest.mark.parametrize(("fields", "error"), WRONG_HEADERS, ids=lambda value: getattr(value, "name", str(value)))
+@pytest.mark.parametrize(
+    ("config", "fields", "error"),
+    [
+        *((config, *case) for config in (CONFIG, SHORT) for case in WRONG_HEADERS),
+        (GAPS, {"dense": 1}, Error.BAD_GEOMETRY),
+    ],
+    ids=lambda value: left_out(value) if isinstance(value, Config) else getattr(value, "name", str(value)),
+)
 def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
     """Told with the second word after the header; the program is not loaded, and the next one is taken."""
     dut = LoadablePort(config)
     host = Host(dut)
-    right = beats_of(CONFIG, header_of(CONFIG).pack() + program_of(rng, 4), False)
+    right = beats_of(config, header_of(config).pack() + program_of(rng, 4), False)
 
     async def testbench(ctx):
         await host.load(ctx)
         start = host.now
-        data = header_of(CONFIG, **fields).pack() + bytes(CONFIG.bytes_per_beat)
+        data = header_of(config, **fields).pack() + bytes(CONFIG.bytes_per_beat)
         await send(ctx, dut.loadable, beats_of(CONFIG, data, False)[:-1])
         ctx.set(dut.loadable.valid, 1)
         await ctx.tick().until(dut.control.error.any())

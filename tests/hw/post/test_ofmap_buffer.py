@@ -12,8 +12,7 @@ CONFIG = Config(rows=8, cols=8, bytes_per_beat=8, lanes=2)
 def random_result(dice: Random) -> dict:
     return {
         "data": [dice.randrange(-128, 128) for _ in range(CONFIG.lanes)],
-        "word": dice.randrange(CONFIG.activation_words),
-        "chunk": dice.randrange(CONFIG.rows // CONFIG.lanes),
+        "address": dice.randrange(CONFIG.activation_words * CONFIG.rows),
         "keep": dice.randrange(1, 4),
         "last": dice.randrange(2),
     }
@@ -31,10 +30,10 @@ def test_a_result_goes_to_its_bytes_of_the_activation_memory_in_the_same_cycle(d
         for _ in range(20):
             result = random_result(dice)
             await offer(ctx, dut, result)
-            word = ctx.get(dut.words.payload)
-            assert ctx.get(dut.words.valid) and word.word == result["word"] and word.chunks == 1 << result["chunk"]
-            written = word.data[result["chunk"]].to_bytes(CONFIG.lanes, "little")
-            assert written == bytes(value & 0xFF for value in result["data"])
+            write = ctx.get(dut.words.payload)
+            assert ctx.get(dut.words.valid)
+            assert (write.address, write.keep) == (result["address"], result["keep"])
+            assert list(write.data) == [value & 0xFF for value in result["data"]]
             await ctx.tick()
         ctx.set(dut.results.valid, 0)
         assert not ctx.get(dut.words.valid) and ctx.get(dut.level) == 0 and not ctx.get(dut.ofmap.valid)

@@ -9,6 +9,7 @@ from amaranth.hdl import ResetInserter, Signal
 from deeplock.hw.post.post import PostProcessor
 from deeplock.pymodel.network.golden import requantise
 from deeplock.pymodel.spec.config import Config
+from tests.features import left_out
 from tests.hw.stream_tools import simulate
 
 CONFIGS = [
@@ -21,11 +22,14 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=4, lanes=2, activation_words=256, multiplier_cycles=8),
     Config(rows=4, cols=8, bytes_per_beat=4, lanes=2, activation_words=256, sum_bits=24),
     Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, activation_words=256, multiplier_cycles=4, sum_bits=24),
+    Config(rows=4, cols=4, bytes_per_beat=4, dense=False, activation_words=256),
+    Config(rows=4, cols=8, bytes_per_beat=4, dense=False, activation_words=256, multiplier_cycles=2),
+    Config(rows=8, cols=16, bytes_per_beat=8, dense=False, activation_words=256, single_port=True),
 ]
 
 
 def name(config: Config) -> str:
-    return f"{config.rows}x{config.cols}-{config.lanes}x{config.multiplier_cycles}-{config.sum_bits}"
+    return f"{config.rows}x{config.cols}-{config.lanes}x{config.multiplier_cycles}-{config.sum_bits}{left_out(config)}"
 
 
 @dataclass
@@ -40,11 +44,12 @@ class Layer:
 
 
 def random_layer(rng, config: Config) -> Layer:
+    """If pixels are not dense, each begins a word."""
     groups, windows, size = int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.choice([1, 4, 9]))
-    lo = int(rng.integers(-128, 1))
+    lo, unit = int(rng.integers(-128, 1)), 1 if config.dense else config.rows
     fields = {
-        "destination": int(rng.integers(0, config.activation_words // 2)),
-        "pixel_words": int(rng.integers(1, 9)),
+        "destination": int(rng.integers(0, config.activation_words * config.rows // unit)) * unit,
+        "pixel_bytes": int(rng.integers(1, 9 * config.rows // unit)) * unit,
         "zero_point": int(rng.integers(-128, 128)),
         "lo": lo,
         "hi": int(rng.integers(lo, 128)),
@@ -76,6 +81,7 @@ class Bench:
     due: dict[int, tuple] = field(default_factory=dict)
     pulses: dict[int, tuple] = field(default_factory=dict)
     outputs: int = 0
+    kept: list[int] = field(default_factory=list)  # addresses of all bytes that were written
     layers_done: int = 0
 
     async def check(self, ctx) -> None:
@@ -85,9 +91,10 @@ class Bench:
         ):
             assert bool(valid) == (self.now in self.due), self.now
             if valid:
-                word, chunk, data, keep, last = self.due[self.now]
+                address, data, keep, last = self.due[self.now]
                 kept = [value for lane, value in enumerate(out.data) if keep >> lane & 1]
-                assert (out.word, out.chunk, kept, out.keep, out.last) == (word, chunk, data, keep, last), self.now
+                assert (out.address, kept, out.keep, out.last) == (address, data, keep, last), self.now
+                self.kept += [out.address + lane for lane in range(self.config.lanes) if out.keep >> lane & 1]
             assert (retired, group_done, layer_done) == self.pulses.get(self.now, (0, 0, 0)), self.now
             self.outputs += valid
             self.done += group_done
@@ -191,22 +198,20 @@ class Bench:
         columns = fields["last_columns"] if final else config.cols
         for chunk in range(-(-columns // lanes)):
             data = values[chunk * lanes : min(columns, chunk * lanes + lanes)].tolist()
-            word = fields["destination"] + window * fields["pixel_words"] + group * config.cols // config.rows
             byte = chunk * lanes
+            address = fields["destination"] + window * fields["pixel_bytes"] + group * config.cols + byte
             last = final and last_pixel and byte + lanes >= columns
             self.due[first + chunk * cycles] = (
-                (word + byte // config.rows) % config.activation_words,
-                byte % config.rows // lanes,
+                address % (config.activation_words * config.rows),
                 data,
                 (1 << len(data)) - 1,
                 int(last),
             )
 
 
-def run(config: Config, rng, pauses: float, count: int) -> Bench:
+def run(config: Config, rng, pauses: float, layers: list[Layer]) -> Bench:
     dut = PostProcessor(config)
     bench = Bench(dut, config, rng, pauses)
-    layers = [random_layer(rng, config) for _ in range(count)]
 
     async def entries(ctx):
         await bench.write_entries(ctx, layers)
@@ -215,25 +220,41 @@ def run(config: Config, rng, pauses: float, count: int) -> Bench:
         await bench.send_pixels(ctx, layers)
 
     simulate(dut, entries, pixels, background=[bench.check])
-    assert bench.outputs == len(bench.due) and bench.layers_done == count
+    assert bench.outputs == len(bench.due) and bench.layers_done == len(layers)
     return bench
 
 
 @pytest.mark.parametrize(("cycles", "latency"), [(1, 7), (2, 8), (4, 14), (8, 26), (16, 50)])
 def test_latency_is_what_others_build_on(cycles, latency, rng):
     config = replace(CONFIGS[0], multiplier_cycles=cycles)
-    assert run(config, rng, 0.2, 1).dut.latency == latency
+    assert run(config, rng, 0.2, [random_layer(rng, config)]).dut.latency == latency
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.4])
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_random_layers(config, pauses, rng):
     """Pooled and not, partial last groups, any clamp; every chunk in its cycle, at its address, with keep and last."""
-    run(config, rng, pauses, 5)
+    run(config, rng, pauses, [random_layer(rng, config) for _ in range(5)])
 
 
-def test_words_of_one_chunk_are_addressed_like_those_of_many():
-    """By hand: 8 columns are 2 words of 4 channels; 3 words a pixel; the second group is 2 words further."""
+@pytest.mark.parametrize("config", CONFIGS, ids=name)
+def test_a_layers_pixels_fill_their_bytes_and_leave_their_neighbours_alone(config, rng):
+    """Pixels without gaps, or up to the next word: each byte of a pixel is written once, also where groups end inside a word,
+    and no other byte is."""
+    layer = random_layer(rng, config)
+    fields, (groups, windows, _, cols) = layer.fields, layer.totals.shape
+    channels = (groups - 1) * cols + fields["last_columns"]
+    fields["pixel_bytes"] = channels if config.dense else -(-channels // config.rows) * config.rows
+    fields["destination"] = 13 if config.dense else 2 * config.rows
+    assert sorted(run(config, rng, 0.0, [layer]).kept) == [
+        fields["destination"] + window * fields["pixel_bytes"] + channel
+        for window in range(windows)
+        for channel in range(channels)
+    ]
+
+
+def test_addresses_of_two_groups_of_dense_pixels():
+    """By hand: 8 columns are 2 chunks of 4 channels; 8 + 3 bytes a pixel; the second group is 8 bytes further."""
     config = CONFIGS[1]
     dut = PostProcessor(config)
     words = []
@@ -241,10 +262,10 @@ def test_words_of_one_chunk_are_addressed_like_those_of_many():
     async def watch(ctx):
         async for *_, valid, out in ctx.tick().sample(dut.results.valid, dut.results.payload):
             if valid:
-                words.append((out.word, out.keep, out.last))
+                words.append((out.address, out.keep, out.last))
 
     async def testbench(ctx):
-        ctx.set(dut.layer.fields, {"destination": 20, "pixel_words": 3, "lo": -128, "hi": 127, "last_columns": 3})
+        ctx.set(dut.layer.fields, {"destination": 81, "pixel_bytes": 11, "lo": -128, "hi": 127, "last_columns": 3})
         ctx.set(dut.layer.start, 1)
         await ctx.tick()
         ctx.set(dut.layer.start, 0)
@@ -258,7 +279,7 @@ def test_words_of_one_chunk_are_addressed_like_those_of_many():
         await ctx.tick().repeat(dut.latency)
 
     simulate(dut, testbench, background=[watch])
-    assert words == [(20, 15, 0), (21, 15, 0), (23, 15, 0), (24, 15, 0), (22, 7, 0), (25, 7, 1)]
+    assert words == [(81, 15, 0), (85, 15, 0), (92, 15, 0), (96, 15, 0), (89, 7, 0), (100, 7, 1)]
 
 
 @pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[5]], ids=name)
