@@ -8,7 +8,7 @@ from deeplock.hw.array.accumulator import Accumulator
 from deeplock.hw.array.array import SystolicArray
 from deeplock.hw.basics.axi import AxiLite, AxiStream, receive, transmit
 from deeplock.hw.basics.packet_gate import PacketGate
-from deeplock.hw.basics.stream_buffers import RegisterSlice, SkidBuffer
+from deeplock.hw.basics.stream_buffers import SkidBuffer, StreamRegister
 from deeplock.hw.control.events import CycleEvents
 from deeplock.hw.control.loadable_port import LoadablePort
 from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
@@ -97,13 +97,13 @@ class Accelerator(wiring.Component):
 
         # parameters
         # the key schedule is large and far away: the skid buffer cuts its path from the loader's `ready`. In large
-        # accelerators a register slice does the same for the loadable port
+        # accelerators a stream register cuts that from the loadable port
         beats = lock.plain.payload.shape()
         plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
         connect(m, lock.plain, plain.inlet)
         connect(m, plain.outlet, loader.parameters)
         if config.pipeline_registers:
-            locked = cleared("parameter_slice", RegisterSlice(beats, kept_if_large(config)))
+            locked = cleared("parameter_register", StreamRegister(beats))
             connect(m, loadable_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
         else:

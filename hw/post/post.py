@@ -11,7 +11,7 @@ from deeplock.hw.array.accumulator import totals_layout
 from deeplock.hw.basics.bundles import Layer
 from deeplock.hw.basics.layouts import entry_layout, post_fields
 from deeplock.hw.families import blocks_of
-from deeplock.hw.families.placement import SPAN, kept_if_large
+from deeplock.hw.families.placement import IN_BLOCKS, SPAN, kept_if_large
 from deeplock.hw.post.requantise import Requantiser, steps_of
 from deeplock.pymodel.spec.config import Config
 
@@ -129,7 +129,9 @@ class PostProcessor(wiring.Component):
         m.d.sync += is_narrow.eq(self.layer.fields.narrow)
         requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
         for lane, requantiser in enumerate(requantisers):
-            m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=entry.size, depth=2 * chunks, init=[])
+            m.submodules[f"entries_{lane}"] = store = memory.Memory(
+                shape=entry.size, depth=2 * chunks, init=[], attrs=IN_BLOCKS
+            )
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
             narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
