@@ -1,4 +1,4 @@
-"""The measurements of `deeplock evaluate --paper`: the paper's networks with the right key and with many wrong ones."""
+"""The measurements of `deeplock evaluate --paper`: trained networks with the right key and with many wrong ones."""
 
 import hashlib
 import json
@@ -122,7 +122,7 @@ def measure(
     path   result file, rewritten after each network; its figures of the same trial are kept unless `fresh`
     """
     results = {} if fresh else _earlier(path)
-    command = f"deeplock evaluate --paper --data DIR --keys {trial.wrong_keys} --wrong-images {trial.wrong_images}"
+    options = f"--data DIR --keys {trial.wrong_keys} --wrong-images {trial.wrong_images} --seed {trial.seed}"
     for name in names:
         network = trained.load(name)
         progress(f"{name}: reading data set {network.dataset}")
@@ -133,5 +133,6 @@ def measure(
         else:
             results[name] = _measure(name, network, data, settings, progress)
         ordered = {name: results[name] for name in trained.NAMES if name in results}
-        write_json(path, {"command": f"{command} --seed {trial.seed}", "networks": ordered})
+        command = f"deeplock evaluate --paper --networks {','.join(ordered)} {options}"
+        write_json(path, {"command": command, "networks": ordered})
     return {name: results[name] for name in names}

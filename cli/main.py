@@ -7,8 +7,10 @@ inside `run`, so that `deeplock --help` answers at once.
 import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from deeplock import __version__
@@ -70,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, with all clean-up, instead of at once."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `deeplock` with these arguments, by default the process's; return the exit code."""
     parsed = _parser().parse_args(arguments)
@@ -77,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         check_paths(parsed)
-        parsed.run(parsed)
+        with _ended_by_sigterm():
+            parsed.run(parsed)
         sys.stdout.flush()
     except DeeplockError as error:
         return _fail(str(error))

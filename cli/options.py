@@ -75,11 +75,11 @@ def _paths(value: object) -> Iterator[Path]:
 def check_paths(args: argparse.Namespace) -> None:
     """Raise DeeplockError if the command may not write its outputs (pymodel/files.py); called before it runs."""
     from deeplock.pymodel.files import check_outputs
-    from deeplock.pymodel.zoo.datasets import DOWNLOADED
+    from deeplock.pymodel.zoo.datasets import IN_FOLDERS
 
     outputs = vars(args).get("outputs", {})
     given = {name: list(_paths(value)) for name, value in vars(args).items() if name not in outputs}
-    data = [file for folder in given.pop("data_dir", []) for name in DOWNLOADED for file in (folder / name).glob("*")]
+    data = [file for folder in given.pop("data_dir", []) for name in IN_FOLDERS for file in (folder / name).rglob("*")]
     inputs = [path for paths in given.values() for path in paths]
     images = [file for path in inputs for pattern in ("*.png", "*/*.png") for file in path.glob(pattern)]
     check_outputs([file for files in outputs.values() for file in files(args)], [*inputs, *images, *data])

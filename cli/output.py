@@ -11,7 +11,8 @@ __all__ = ["print_pairs", "print_table"]
 
 def print_pairs(*pairs: tuple[str, object]) -> None:
     """Print a line for each figure: what it is, and the figure."""
-    _print(pairs, [max(len(str(pair[column])) for pair in pairs) for column in (0, 1)])
+    numbers = [len(str(figure)) for _, figure in pairs if isinstance(figure, int | float)]  # texts may be long
+    _print(pairs, [max(len(name) for name, _ in pairs), max(numbers, default=0)])
 
 
 def print_table(table: "Table") -> None:

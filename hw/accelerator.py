@@ -8,7 +8,7 @@ from deeplock.hw.array.accumulator import Accumulator
 from deeplock.hw.array.array import SystolicArray
 from deeplock.hw.basics.axi import AxiLite, AxiStream, receive, transmit
 from deeplock.hw.basics.packet_gate import PacketGate
-from deeplock.hw.basics.stream_buffers import RegisterSlice, SkidBuffer
+from deeplock.hw.basics.stream_buffers import SkidBuffer, StreamRegister
 from deeplock.hw.control.events import CycleEvents
 from deeplock.hw.control.loadable_port import LoadablePort
 from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
@@ -71,7 +71,6 @@ class Accelerator(wiring.Component):
         m.submodules.array = array = SystolicArray(config)
         m.d.comb += [lock.clear.eq(clear_of("lock")), array.clear.eq(clear_of("array"))]
         loader = cleared("weight_loader", WeightLoader(config))
-        sequencer = cleared("sequencer", Sequencer(config))
         unfolder = cleared("unfolder", Unfolder(config))
         activations = cleared("activation_memory", ActivationMemory(config))
         feeder = cleared("feeder", WindowFeeder(config))
@@ -79,6 +78,8 @@ class Accelerator(wiring.Component):
         accumulator = cleared("accumulator", Accumulator(config, array.sum_width))
         post = cleared("post", PostProcessor(config))
         ofmap = cleared("ofmap_buffer", OfmapBuffer(config))
+        accumulated = array.latency + accumulator.latency
+        sequencer = cleared("sequencer", Sequencer(config, accumulated + post.longest + 1))
 
         # ports
         flushing = []
@@ -96,13 +97,13 @@ class Accelerator(wiring.Component):
 
         # parameters
         # the key schedule is large and far away: the skid buffer cuts its path from the loader's `ready`. In large
-        # accelerators a register slice does the same for the loadable port
+        # accelerators a stream register cuts that from the loadable port
         beats = lock.plain.payload.shape()
         plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
         connect(m, lock.plain, plain.inlet)
         connect(m, plain.outlet, loader.parameters)
         if config.pipeline_registers:
-            locked = cleared("parameter_slice", RegisterSlice(beats, kept_if_large(config)))
+            locked = cleared("parameter_register", StreamRegister(beats))
             connect(m, loadable_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
         else:
@@ -121,7 +122,7 @@ class Accelerator(wiring.Component):
         connect(m, accumulator.totals, post.totals)
         connect(m, post.results, ofmap.results)
         connect(m, ofmap.words, activations.results)
-        m.d.comb += [issue.retired.eq(post.retired), issue.held.eq(ofmap.level)]
+        m.d.comb += [issue.retired.eq(post.retired), issue.held.eq(ofmap.level), issue.opens.eq(sequencer.opens)]
 
         # the program
         m.submodules.program = program = memory.Memory(shape=32, depth=config.program_words, init=[])
@@ -136,7 +137,9 @@ class Accelerator(wiring.Component):
             sequencer.layers.eq(loadable_port.header.layers),
             sequencer.loaded.eq(loader.inferences),
             unfolder.header.eq(loadable_port.header),
-            ofmap.to_stream.eq(sequencer.to_stream),
+            sequencer.words_end.eq(issue.ends),
+            unfolder.release.eq(feeder.release),
+            ofmap.to_stream.eq(sequencer.post.fields.to_stream),
             ofmap.last_layer.eq(sequencer.last_layer),
         ]
 

@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+from deeplock.pymodel.zoo.datasets import CLASSES
 from deeplock.report.tables import Table, markdown, percent
 
 __all__ = ["accuracy_figure", "accuracy_section", "accuracy_table"]
@@ -26,7 +27,7 @@ def accuracy_table(networks: dict[str, Any]) -> Table:
 def accuracy_section(result: dict[str, Any]) -> str:
     """An accuracy.json in Markdown."""
     keys, images, few = (
-        "/".join(sorted({f"{entry[name]:,}" for entry in result["networks"].values()}))
+        " or ".join(sorted({f"{entry[name]:,}" for entry in result["networks"].values()}))
         for name in ("wrong_keys", "images", "wrong_key_images")
     )
     note = (
@@ -58,7 +59,9 @@ def accuracy_figure(result: dict[str, Any]) -> bytes:
         errors = [100 * entry["wrong_key_std"] for entry in networks.values()] if wrong else None
         drawn = axes.bar(places, heights, 0.19, yerr=errors, capsize=3, label=label, color=colour)
         axes.bar_label(drawn, fmt="%.1f", padding=2, fontsize=8)
-    axes.axhline(10, color="black", linestyle="--", linewidth=0.8, label="chance")
+    chances = [100 / len(CLASSES[name]) for name in networks]
+    left, right = ([place + side for place in range(len(networks))] for side in (-0.45, 0.45))
+    axes.hlines(chances, left, right, color="black", linestyle="--", linewidth=0.8, label="chance")
     axes.set_xticks(range(len(networks)), list(networks))
     axes.set(ylabel="test accuracy (%)", ylim=(0, 110))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=5, frameon=False, fontsize=8)

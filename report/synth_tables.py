@@ -9,7 +9,7 @@ from deeplock.report.tables import Table
 __all__ = ["component_table", "core_table", "key_of", "module_table", "timing_lines"]
 
 _RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
-_RESULTS = ("fmax_mhz", "meets", "critical_path", "cells", "modules", "harness", "error")
+_RESULTS = ("seeds", "fmax_mhz", "meets", "critical_path", "cells", "modules", "harness", "error", "digest")
 _OF_LOCK = ("suite", "sbox", "key_sizes")
 
 Row = dict[str, Any]

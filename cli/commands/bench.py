@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--networks",
         metavar="NAME,...",
         type=_networks,
-        help="trained networks that come with deeplock, or network files (digits,mnist,fashion-mnist,cifar10)",
+        help="trained networks that come with deeplock, or network files (digits,mnist,fashion-mnist,cifar10,gtsrb)",
     )
     rtl.add_argument(
         "--arrays", metavar="RxC,...", type=_arrays, default=_arrays("4x4,8x8,8x16,16x16"), help="(4x4,8x8,8x16,16x16)"

@@ -3,6 +3,7 @@
 mnist, fashion-mnist and cifar10 lie in folders of their names under DIR, as the standard files: IDX, plain or gzip, and
 binary batches. `verify` checks magic numbers, counts, lengths, labels and, if it is known, the standard file's SHA-256.
 `fetch` downloads missing files, resumes interrupted downloads, checks their SHA-256 and then verifies. digits is bundled.
+gtsrb is not downloaded: pymodel/zoo/gtsrb.py says how its folder looks.
 
 examples:
   deeplock data fetch mnist --data data

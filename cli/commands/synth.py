@@ -3,8 +3,9 @@
 Runs Yosys and nextpnr for one accelerator, for a board or, with --sweep, for a table of accelerators, boards and components
 (fpga/flow/sweep.py describes the file). An accelerator is placed alone, between registers (fpga/flow/harness.py); a board's
 design is placed whole, on the board's pins. If a seed reaches the board's clock, the fastest seed's bitstream is written for
-`deeplock program`. Netlists and placements are kept and reused for the same RTL and the same tools. The exit code is 1 if
-something does not fit, or a board does not reach its clock.
+`deeplock program`. Netlists and placements are kept and reused for the same RTL and the same tools. A sweep writes each row
+to the --json file when it is measured. Started again, it keeps the rows of that file that were measured from the same RTL,
+with the same seeds and tools. The exit code is 1 if something does not fit, or a board does not reach its clock.
 
 examples:
   deeplock synth --board icebreaker
@@ -14,18 +15,19 @@ examples:
   deeplock synth --sweep fpga/flow/area.toml --scheduler tcp://10.0.0.1:8786 --json docs/results/area.json
 
 JSON: {"command", "rows": [{"device", "board": its name or null, the fields of the configuration ("rows", "cols",
-  "bytes_per_beat", "lanes", "suite", "key_sizes", "sbox", ...; "sbox" null where the suite does not lock), "lut4", "ff",
-  "carry", "bram", "dsp", "spram", "lutram", "fmax_mhz": [one per seed, from 1], "critical_path": [[module, ns]] of the
-  slowest, "cells": {by nextpnr's names: [used, available], harness included}, "modules": {name: {resources}}, "harness":
-  {resources}, "error": "" or why there is no clock; of a board also "clock_mhz": what it needs, "meets": whether a seed
-  reaches that}], "components": [the same, but "component" and its arguments for the configuration], "tools": {program:
+  "bytes_per_beat", "lanes", "suite", "key_sizes", "sbox", ...; "sbox" null where the suite does not lock), "seeds": [the
+  seeds], "lut4", "ff", "carry", "bram", "dsp", "spram", "lutram", "fmax_mhz": [one per seed that has a placement],
+  "critical_path": [[module, ns]] of the slowest, "cells": {by nextpnr's names: [used, available], harness included},
+  "modules": {name: {resources}}, "harness": {resources}, "error": "" or why there is no clock, "digest": of the RTL,
+  constraints, device and options that it was measured from; of a board also "clock_mhz": what it needs, "meets": whether a
+  seed reaches that}], "components": [the same, but "component" and its arguments for the configuration], "tools": {program:
   version}}
 """
 
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deeplock.cli.options import add_json, add_output, positive
 from deeplock.pymodel.lock.suites import names
@@ -114,37 +116,44 @@ def run(args: argparse.Namespace) -> None:
 
     from deeplock.cli.output import print_table
     from deeplock.cli.progress import progress_shown
-    from deeplock.fpga.flow.families import find_family
-    from deeplock.fpga.flow.jobs import cluster, processes, run_jobs
-    from deeplock.fpga.flow.report import fault_of, row_of
+    from deeplock.fpga.flow.jobs import Job, cluster, processes, run_jobs
+    from deeplock.fpga.flow.report import Row, fault_of, figures_of, row_of
+    from deeplock.fpga.flow.resume import kept_rows
     from deeplock.fpga.flow.toolchain import versions
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import make_folder_of, replace_file, write_json
     from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
-    tools = versions({"yosys"} | {find_family(job.device.family).nextpnr for job in jobs})
+    tools = versions(set().union(*(job.programs for job in jobs)))
+    command = shlex.join(["deeplock", *sys.argv[1:]])
     outputs = [make_folder_of(output) for output in _bitstreams(args)]
     for output in outputs:
         output.resolve().unlink(missing_ok=True)  # so that an old bitstream is not mistaken for one that failed
+    rows: dict[Job, Row] = {}
+    best = None
+
+    def figures() -> dict[str, Any]:
+        return figures_of(command, [rows[job] for job in jobs if job in rows], tools)
+
     with cluster(args.scheduler) if args.scheduler else processes(args.jobs) as executor, progress_shown() as progress:
-        results = run_jobs(jobs, executor, progress)
-    every = [row_of(result) for result in results]
-    rows = [row for row in every if "component" not in row]
-    components = [row for row in every if "component" in row]
+        if args.sweep:
+            rows |= kept_rows(jobs, args.json, executor, progress)
+            write_json(args.json, figures())
+        for result in run_jobs(jobs, executor, progress, list(rows)):
+            rows[result.job], best = row_of(result), result.best
+            write_json(args.json, figures())
     if args.sweep is None:
-        print_table(module_table(rows[0]))
-        print(*timing_lines(rows[0]), sep="\n")
+        print_table(module_table(rows[jobs[0]]))
+        print(*timing_lines(rows[jobs[0]]), sep="\n")
     else:
-        for part, table in ((rows, core_table), (components, component_table)):
-            if part:
-                print_table(table(part))
+        for part, table in (("rows", core_table), ("components", component_table)):
+            if there := figures()[part]:
+                print_table(table(there))
                 print()
-    command = shlex.join(["deeplock", *sys.argv[1:]])
-    write_json(args.json, {"command": command, "rows": rows, "components": components, "tools": tools})
-    if failed := [f"{result.job.name}: {fault}" for result in results if (fault := fault_of(result))]:
+    if failed := [f"{job.name}: {fault}" for job in jobs if (fault := fault_of(rows[job]))]:
         raise DeeplockError("; ".join(failed))
     for output in outputs:
-        if best := results[0].best:
+        if best:
             replace_file(output, best.bitstream)
             print(f"bitstream: {output}, of seed {best.seed}")

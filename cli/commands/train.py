@@ -3,8 +3,9 @@
 PREFIX.float.safetensors holds the float32 parameters under their PyTorch names; PREFIX.int8.safetensors holds the
 quantised network, which `deeplock compile` takes. The same seed gives the same parameters.
 
-Networks: digits (handwritten digits, bundled, trains in seconds) and those of the Deep-Lock paper, mnist, fashion-mnist
-and cifar10 (minutes; `deeplock data fetch NAME` gets their images). Trained ones come with deeplock: pymodel/zoo/trained.
+Networks: digits (handwritten digits, bundled, trains in seconds); those of the Deep-Lock paper, mnist, fashion-mnist and
+cifar10 (minutes; `deeplock data fetch NAME` gets their images); gtsrb (traffic signs, residual blocks; minutes;
+pymodel/zoo/gtsrb.py describes its images). Trained ones come with deeplock: pymodel/zoo/trained.
 
 examples:
   deeplock train digits -o build/digits

@@ -1,15 +1,19 @@
 """Runs many syntheses at a time, in processes on this machine or on a Dask cluster."""
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.queues import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from deeplock.fpga.flow.designs import Design
-from deeplock.fpga.flow.families.family import Device
+from deeplock.fpga.flow.families import find_family
+from deeplock.fpga.flow.families.family import Device, NoPlacement
 from deeplock.fpga.flow.nextpnr import Placement
 from deeplock.fpga.flow.synth import Area, measure_area, measure_clock
 from deeplock.pymodel.errors import DeeplockError
@@ -32,6 +36,11 @@ class Job:
     def name(self) -> str:
         return f"{self.device.name} {self.design.name}"
 
+    @property
+    def programs(self) -> set[str]:
+        """The programs that its figures come from."""
+        return {"yosys", find_family(self.device.family).nextpnr}
+
 
 @dataclass
 class Result:
@@ -48,14 +57,39 @@ class Result:
         return max(self.placements, key=lambda placement: placement.fmax_mhz, default=None)
 
 
+def _begin_worker(groups: SimpleQueue) -> None:
+    """Make this process and all programs that it runs a group of their own, and tell its number to the parent.
+
+    A parent that is killed cannot end the group, and the programs would run on for hours. So it ends itself.
+    """
+    os.setpgid(0, 0)
+    groups.put(os.getpid())
+
+    def watch() -> None:
+        if parent := parent_process():
+            parent.join()
+            os.killpg(0, signal.SIGKILL)
+
+    Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def processes(count: int | None = None) -> Iterator[Executor]:
-    """An executor with `count` processes on this machine, by default one per core."""
-    with ProcessPoolExecutor(count or len(os.sched_getaffinity(0)), get_context("spawn")) as executor:
+    """An executor with `count` processes on this machine, by default one per core.
+
+    After an error or Ctrl-C, or if this process is killed, they end at once, and with them the programs that they run.
+    """
+    count, context = count or len(os.sched_getaffinity(0)), get_context("spawn")
+    groups = context.SimpleQueue()
+    with ProcessPoolExecutor(count, context, _begin_worker, (groups,)) as executor:
         try:
             yield executor
         except BaseException:
-            executor.shutdown(cancel_futures=True)
+            for worker in active_children():  # those that have no group yet too
+                worker.terminate()
+            while not groups.empty():
+                with suppress(ProcessLookupError):
+                    os.killpg(groups.get(), signal.SIGKILL)
             raise
 
 
@@ -72,19 +106,33 @@ def cluster(address: str) -> Iterator[Executor]:
     except (OSError, ValueError) as error:
         raise DeeplockError(f"no Dask scheduler at {address}: {error}") from None
     with client, client.get_executor() as executor:
-        yield executor
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False)  # cancels what has not begun
+            raise
 
 
-def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Progress) -> list[Result]:
+def run_jobs(
+    jobs: Sequence[Job], executor: Executor, progress: Progress, kept: Collection[Job] = ()
+) -> Iterator[Result]:
     """Synthesise every job, then place and route it with each seed, in parallel as far as the executor allows.
+
+    Each result is given as soon as it is complete. Jobs in `kept` have their rows already: they are only counted.
 
     A design that does not fit gets a result with an error. Raises DeeplockError if a program is missing, RuntimeError if
     one fails.
     """
-    areas = {executor.submit(measure_area, job.design, job.device): job for job in jobs}
-    results: dict[Job, Result] = {}
+    names = {job: job.name for job in jobs}
+    if len(jobs) > 1:
+        count = f"of {len(jobs)} ({len(kept)} kept)"
+        names = {job: f"row {number} {count}: {job.name}" for number, job in enumerate(jobs, 1)}
+    todo = [job for job in jobs if job not in kept]
+    areas = {executor.submit(measure_area, job.design, job.device): job for job in todo}
     clocks: dict[Future[Placement], tuple[Job, int]] = {}
-    total, finished = sum(1 + len(job.seeds) for job in jobs), 0
+    results: dict[Job, Result] = {}
+    left: dict[Job, int] = {}
+    total, finished = sum(1 + len(job.seeds) for job in todo), 0
     pending: set[Future[Any]] = set(areas)
     while pending:
         done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -93,26 +141,29 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, progress: Progress) -> lis
             if future in areas:
                 job, area = areas[future], future.result()
                 result = results[job] = Result(job, area)
-                excess = area.excess(job.device)
+                new: dict[Future[Placement], tuple[Job, int]] = {}
                 text = f"{area.total['lut4']} LUT4"
-                if excess:
-                    result.error = f"does not fit {job.device.name}: {excess}"
-                    text, finished = result.error, finished + len(job.seeds)
+                if excess := area.excess(job.device):
+                    result.error = text = f"does not fit {job.device.name}: {excess}"
+                    finished += len(job.seeds)
                 else:
                     new = {
                         executor.submit(measure_clock, job.design, job.device, seed): (job, seed) for seed in job.seeds
                     }
-                    clocks |= new
-                    pending |= set(new)
+                clocks |= new
+                pending |= set(new)
+                left[job] = len(new)
             else:
                 job, seed = clocks[future]
+                result = results[job]
+                left[job] -= 1
                 try:
                     placement = future.result()
-                    results[job].placements.append(placement)
+                    result.placements.append(placement)
                     text = f"seed {seed}: {placement.fmax_mhz} MHz"
-                except DeeplockError as error:
-                    results[job].error = text = str(error)
-            progress(f"{job.name}: {text}", finished, total)
-    for result in results.values():
-        result.placements.sort(key=lambda placement: result.job.seeds.index(placement.seed))
-    return [results[job] for job in jobs]
+                except NoPlacement as error:
+                    result.error = text = str(error)
+            progress(f"{names[job]}: {text}", finished, total)
+            if left[job] == 0:
+                result.placements.sort(key=lambda placement, job=job: job.seeds.index(placement.seed))
+                yield result

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deeplock.fpga.flow.families import find_family
-from deeplock.fpga.flow.families.family import Device
+from deeplock.fpga.flow.families.family import Device, NoPlacement
 from deeplock.fpga.flow.toolchain import run_program
-from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["Placement", "options", "place_and_route", "read_report", "routed"]
 
@@ -64,7 +63,7 @@ def place_and_route(netlist: Path, device: Device, seed: int, constraints: str, 
 
     `constraints` is Source.constraints; if it is not empty, `routed` is written too.
 
-    Raises DeeplockError if it does not fit or nextpnr is missing, RuntimeError if it fails for another reason.
+    Raises NoPlacement if it does not fit, DeeplockError if nextpnr is missing, RuntimeError if it fails for another reason.
     """
     log = report.with_suffix(".log")
     log.unlink(missing_ok=True)
@@ -82,9 +81,9 @@ def place_and_route(netlist: Path, device: Device, seed: int, constraints: str, 
     text = log.read_text() if log.exists() else printed
     if not report.exists() or _FINISHED not in text:
         if excess := _too_much(text):
-            raise DeeplockError(f"does not fit {device.name}: {', '.join(excess)}")
+            raise NoPlacement(f"does not fit {device.name}: {', '.join(excess)}")
         if re.search(_FULL, text, re.MULTILINE):
-            raise DeeplockError(f"does not fit {device.name} with seed {seed}: place and route found no way")
+            raise NoPlacement(f"does not fit {device.name} with seed {seed}: place and route found no way")
         raise RuntimeError(f"{family.nextpnr} made no {report}: {text[-2000:] or 'it said nothing'}")
 
 
@@ -110,7 +109,7 @@ def _critical_path(report: dict, module_of: Callable[[str], str]) -> list[tuple[
 def read_report(path: Path, seed: int, device: Device, on_pins: bool, module_of: Callable[[str], str]) -> Placement:
     """Read nextpnr's report; `on_pins` as for `options`; `module_of` gives the module of a cell.
 
-    Raises RuntimeError unless nextpnr checked exactly one clock, at device.mhz; DeeplockError if that is reached but the
+    Raises RuntimeError unless nextpnr checked exactly one clock, at device.mhz; NoPlacement if that is reached but the
     family's check of the pins fails.
     """
     report = json.loads(path.read_text())

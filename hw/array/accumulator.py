@@ -27,12 +27,14 @@ class Accumulator(wiring.Component):
     one): its total is then taken from the adder, not from the memory. It must not come two cycles after itself with another
     pixel between, because its accumulators are just being written. The issue stage prevents this.
 
-    Latency: 2 cycles from `sums.valid` to `totals.valid`. Throughput: one pixel a cycle.
+    Latency: `latency` = 2 cycles from `sums.valid` to `totals.valid`. Throughput: one pixel a cycle.
 
     Members:
         sums    from the array, of `sum_width` bits
         totals  the finished accumulators of one pixel, for words tagged `last`
     """
+
+    latency = 2
 
     def __init__(self, config: Config, sum_width: int):
         self._config = config

@@ -61,8 +61,9 @@ def tag_layout(config: Config) -> data.StructLayout:
 
     first, last   the word belongs to the first, the last k-block of a column group
     final         ... to the last column group of the layer
-    window_last   ... to the last pixel of a pooling window
     pixel_last    ... to the last pixel of a k-block
+    emits         with this pixel the maximum of a pooling window is complete
+    slides        this pixel is also the first of the next window
     shift         columns by which a folded tile's result moves: 0 for the k-block in the leftmost columns
     """
     return data.StructLayout(
@@ -70,8 +71,9 @@ def tag_layout(config: Config) -> data.StructLayout:
             "first": 1,
             "last": 1,
             "final": 1,
-            "window_last": 1,
             "pixel_last": 1,
+            "emits": 1,
+            "slides": 1,
             "shift": (config.cols - 1).bit_length(),
         }
     )

@@ -6,6 +6,7 @@ from amaranth import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from deeplock.hw.families.placement import IN_BLOCKS
 from deeplock.pymodel.spec.registers import COUNTERS
 
 __all__ = ["FIRST_COUNTER", "Counters"]
@@ -55,7 +56,7 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.memory = store = memory.Memory(self.words)
+        m.submodules.memory = store = memory.Memory(self.words, attrs=IN_BLOCKS)
         read, write = store.read_port(), store.write_port()
 
         # the low bits; above them, whether they have wrapped since the scanner's visit

@@ -1,12 +1,13 @@
 """Sequencer: runs the program, layer after layer, inference after inference."""
 
-from amaranth import Array, Cat, Const, Module, Signal
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from deeplock.hw.basics.bundles import Layer, Run
 from deeplock.hw.basics.layouts import FEEDER_WORDS, POST_WORDS, feeder_fields, post_fields
+from deeplock.hw.feed.activation_memory import read_steps
 from deeplock.hw.feed.unfold import IfmapHandover
 from deeplock.pymodel.spec.config import Config
 
@@ -40,25 +41,34 @@ class Profiling(wiring.Signature):
 
 
 class Sequencer(wiring.Component):
-    """Reads descriptors and starts feeder and post-processor; a layer starts when the previous one has left.
+    """Reads descriptors, and starts each layer twice: in the feeder and, when the layer before it has left, in the
+    post-processor.
 
-    Latency: a layer's feeder fields are read while the layer before drains. So it starts in the cycle after `post.done` if the
-    drain takes 14 cycles or more, and one more at the end of an inference. Its post-processing fields follow in the next 5
-    cycles, before the first word can reach the post-processor. Without `config.pipeline_registers` these are 13 and 4 cycles.
+    The feeder may start before the results of the layer before are all in memory: `slack` of the descriptor says how much
+    earlier. No more than two layers are between feeder and post-processor.
+
+    Latency: with `config.pipeline_registers` a layer's feeder fields are read while the feeder has the layer before, and it
+    starts 2 cycles after `feeder.done`, if nothing is in its way; else 15 cycles after. Its post-processing fields follow, 6 or
+    5 cycles after its start or after `post.done` of the layer before, whichever comes later.
+
+    settled  cycles from a layer's last word to the next layer's start, if that needs all of its results
 
     Members:
         run, layers            inferences of `layers` layers
         program                read port of the program memory
         feeder, post           layers for the window feeder and for the post-processor
+        words_end              pulse: a layer's last word enters the array
+        opens                  pulse: words of the layer after that may finish accumulators from now on
         ifmap                  ifmaps of the unfolder
         loaded                 inferences whose parameters the weight loader has seen
-        to_stream, last_layer  the running layer writes to the ofmap stream; it is the program's last
+        last_layer             the layer in the post-processor is the program's last
         report                 see SequencerReport
         profiling              see Profiling
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, settled: int):
         self._config = config
+        self._settled = settled
         super().__init__(
             {
                 "run": In(Run()),
@@ -66,9 +76,10 @@ class Sequencer(wiring.Component):
                 "program": In(memory.ReadPort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "feeder": Out(Layer(feeder_fields)),
                 "post": Out(Layer(post_fields)),
+                "words_end": In(1),
+                "opens": Out(1),
                 "ifmap": In(IfmapHandover()),
                 "loaded": In(16),
-                "to_stream": Out(1),
                 "last_layer": Out(1),
                 "report": Out(SequencerReport()),
                 "profiling": Out(Profiling()),
@@ -77,105 +88,167 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        fields = self.feeder.fields
-        layer, number = Signal(8), Signal(8)  # its number from 0, and from 1
-        m.d.comb += number.eq(layer + 1)
-        inferences, next_inferences = Signal(16), Signal(16)
-        ending, ended = Signal(), Signal()  # this inference is the last (registered); it is over
-        m.d.comb += next_inferences.eq(inferences + 1)
-        m.d.sync += ending.eq(next_inferences == self.run.count)
-        not_ahead = Signal()  # the weight loader has loaded no later inference (registered)
-        m.d.sync += not_ahead.eq(self.loaded == inferences)
-        drained = Signal(init=1)
-        with m.If(self.post.done):
-            m.d.sync += drained.eq(1)
+        config = self._config
+        ahead = config.pipeline_registers  # reads the next layer's fields while the feeder uses the current ones
+        fetched = Signal(feeder_fields, reset_less=True) if ahead else self.feeder.fields
+        layer, post_layer = Signal(8), Signal(8)  # that is fetched; that is in the post-processor, or comes there next
+        fetching, post_fetching = Signal(), Signal()
+        # the post-processor's few words go first
+        self_reads, post_reads = Signal(), Signal()
+        complete, index = self._read(m, FEEDER_WORDS, fetched, fetching, self_reads, ~post_reads)
+        post_complete, post_index = self._read(m, POST_WORDS, self.post.fields, post_fetching, post_reads, Const(1))
+        m.d.comb += self.program.addr.eq(
+            Cat(Const(0, 4), Mux(post_reads, post_layer, layer)) | Mux(post_reads, post_index, index)
+        )
 
+        # layers that have begun in the feeder and not left the post-processor
+        pending, next_pending = Signal(range(3)), Signal(range(4))
+        m.d.comb += next_pending.eq(pending + self.feeder.start - self.post.done)
+        m.d.sync += pending.eq(next_pending)
         bad = Signal()
         m.d.sync += self.report.bad.eq(bad)
+        unended = Signal(range(3))  # layers that have begun and whose last word has not entered the array
+        m.d.sync += unended.eq(unended + self.feeder.start - self.words_end)
+        settles = Signal()
+        m.d.comb += settles.eq(self._settles(m, pending, unended))
+        begun = self._run_feeder(m, fetched, fetching, complete, layer, settles, unended, bad)
+        m.d.comb += self.report.idle.eq(begun & (pending == 0))
+        self._run_post(m, post_fetching, post_complete, post_layer, next_pending, bad)
+        return m
 
-        words = Array([*FEEDER_WORDS, *POST_WORDS])
+    def _read(self, m: Module, words: tuple[int, ...], target, fetching: Signal, asks: Signal, may: Value):
+        """While `fetching`, read a descriptor's words and store them. `asks`: reads the word whose index in the descriptor is
+        the second value returned. The first is a pulse in the first cycle in which all are there."""
         read = Signal(range(len(words) + 1))
-        reading = Signal()
-        m.d.comb += self.program.addr.eq(Cat(Const(0, 4), layer) | words[read])
-        with m.If(reading):
-            m.d.sync += read.eq(read + 1)
-        arrives, arriving = Signal(), Signal.like(read)  # `word` was asked for; which one it is
-        m.d.sync += [arrives.eq(reading), arriving.eq(read)]
-        fetching, word = reading | arrives, self.program.data
+        m.d.comb += asks.eq(fetching & (read != len(words)) & may)
+        m.d.sync += read.eq(Mux(fetching, read + asks, 0))
+        arrives, arriving, word = Signal(), Signal.like(read), self.program.data
+        m.d.sync += [arrives.eq(asks), arriving.eq(read)]
         if self._config.pipeline_registers:  # the fields of a large accelerator are far from the program memory
-            arrived, arrived_as, held = Signal(), Signal.like(arriving), Signal.like(word, reset_less=True)
+            arrived, arrived_as, held = Signal(), Signal.like(read), Signal.like(word, reset_less=True)
             m.d.sync += [arrived.eq(arrives), arrived_as.eq(arriving), held.eq(word)]
-            fetching, arrives, arriving, word = fetching | arrived, arrived, arrived_as, held
+            arrives, arriving, word = arrived, arrived_as, held
         with m.If(arrives):
             with m.Switch(arriving):
-                for index in range(len(words)):
-                    split = index - len(FEEDER_WORDS)
-                    target, at = (fields, index) if split < 0 else (self.post.fields, split)
-                    with m.Case(index):
+                for at in range(len(words)):
+                    with m.Case(at):
                         m.d.sync += target.as_value()[32 * at : 32 * at + 32].eq(word)
+        complete = Signal()
+        m.d.sync += complete.eq(arrives & (arriving == len(words) - 1))
+        return complete, Array([*words, 0])[read]
 
-        m.d.sync += self.post.start.eq(arrives & (arriving == len(words) - 1))
-        if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
-            with m.If(self.post.start & ~self.post.fields.narrow):
-                m.d.comb += bad.eq(1)
+    def _settles(self, m: Module, pending: Signal, unended: Signal) -> Value:
+        """Whether all results that the next layer reads will be in memory when it reads them."""
+        settled, slack = self._settled, self.feeder.fields.slack
+        age = Signal(range(settled + 1))  # cycles since a layer's last word did
+        with m.If(self.words_end):
+            m.d.sync += age.eq(1)
+        with m.Elif(age != settled):
+            m.d.sync += age.eq(age + 1)
+        late, far = Signal(), Signal()  # registered; `late` is of a cycle ahead
+        m.d.sync += late.eq(~self.words_end & (age + slack >= settled - 1))
+        # words that are still on their way to the array hold back those behind them
+        m.d.sync += far.eq(slack >= settled + read_steps(self._config) + 2)
+        return (pending == 0) | ((pending == 1) & (far | (late & (unended == 0))))
 
-        wrong = Signal()  # registered: the fields are complete a cycle before CHECK
-        m.d.sync += wrong.eq(self._is_bad(fields))
-        fed = Signal()
-        ready = drained & (~fields.wait_input | self.ifmap.ready)
-        with m.FSM():
+    def _run_feeder(self, m: Module, fetched, fetching, complete, layer, settles, unended, bad) -> Value:
+        """Fetch layers and start them in the feeder. Returns whether all have begun."""
+        fields, ahead = self.feeder.fields, fetched is not self.feeder.fields
+        inferences, next_inferences = Signal(16), Signal(16)  # whose last layer has begun
+        number, last = Signal(8), Signal()
+        ending, begun = Signal(), Signal()
+        m.d.comb += [next_inferences.eq(inferences + 1), number.eq(layer + 1), last.eq(number == self.layers)]
+        m.d.sync += ending.eq(next_inferences == self.run.count)
+        wrong = Signal()  # registered: a cycle after `complete`
+        m.d.sync += wrong.eq(self._is_bad(fetched))
+        busy = Signal()
+        m.d.comb += self.report.feeding.eq(busy)
+        with m.If(self.feeder.done):
+            m.d.sync += busy.eq(0)
+
+        with m.FSM(name="feeder_fsm"):
             with m.State("IDLE"):
-                m.d.comb += self.report.idle.eq(drained & ended)
-                with m.If(self.run.active & ~ended):
+                with m.If(self.run.active & ~begun):
                     m.next = "FETCH"
 
             with m.State("FETCH"):
-                m.d.comb += reading.eq(read != len(FEEDER_WORDS))
-                with m.If(~fetching):
-                    m.next = "CHECK"
+                m.d.comb += fetching.eq(1)
+                with m.If(complete):
+                    m.next = "FETCHED" if ahead else "READY"
 
-            with m.State("CHECK"):
-                m.d.comb += self.report.waits_for_ifmap.eq(drained & fields.wait_input & ~self.ifmap.ready)
+            if ahead:
+                with m.State("FETCHED"):
+                    with m.If(~busy | self.feeder.done):
+                        m.d.sync += fields.eq(fetched)
+                        m.next = "SHOWN"
+                with m.State("SHOWN"):  # the feeder sees them a cycle before it starts
+                    m.next = "READY"
+
+            with m.State("READY"):
+                lacks = fields.wait_input & ~self.ifmap.ready & (unended == 0)  # no earlier layer will yet release it
+                m.d.comb += self.report.waits_for_ifmap.eq(settles & lacks)
                 with m.If(wrong):
                     m.d.comb += bad.eq(1)
                     m.next = "STOPPED"
-                with m.Elif(ready):
+                with m.Elif(settles & (~fields.wait_input | self.ifmap.ready)):
                     m.d.comb += [self.feeder.start.eq(1), self.ifmap.take.eq(fields.wait_input)]
-                    m.d.sync += [drained.eq(0), self.to_stream.eq(fields.to_stream)]
-                    m.d.sync += self.last_layer.eq(number == self.layers)
-                    m.next = "RUN"
+                    m.d.sync += [busy.eq(1), layer.eq(number)]
+                    m.next = "FETCH" if ahead else "FEED"
+                    with m.If(last):
+                        m.d.sync += [layer.eq(0), inferences.eq(next_inferences), begun.eq(ending)]
+                        with m.If(ending):
+                            m.next = "IDLE"
 
-            with m.State("RUN"):
-                m.d.comb += [self.report.feeding.eq(~fed), reading.eq(read != len(words))]
-                m.d.comb += self.ifmap.release.eq(self.feeder.done & fields.release_input)
-                m.d.sync += fed.eq(fed | self.feeder.done)
-                with m.If(fed & ~fetching):
-                    m.d.sync += [fed.eq(0), read.eq(0), layer.eq(number)]
-                    m.next = "FETCH"
-                    with m.If(self.last_layer):
-                        m.d.sync += layer.eq(0)
-                        m.next = "LAST"
-
-            with m.State("LAST"):
-                # the loader is a tile ahead, unless program and parameters disagree. Barely: the last weights may have come in
-                # the cycle before `feeder.done`, three cycles ago; `loaded` was sampled one cycle ago
-                m.d.comb += bad.eq(not_ahead)
-                m.d.sync += [inferences.eq(next_inferences), ended.eq(ending)]
-                m.next = "FETCH"
-                with m.If(ending):
-                    m.next = "IDLE"
+            if not ahead:
+                with m.State("FEED"):
+                    with m.If(self.feeder.done):
+                        m.next = "FETCH"
 
             with m.State("STOPPED"):
                 pass
+        return begun
 
-        # while a layer drains `layer` is the next one, and after the last inference there is none
-        kept, asked = Signal(), Signal(reset_less=True)  # registered, in time: before the previous layer has drained
-        m.d.sync += asked.eq((self.profiling.profile == 0) | (self.profiling.profile == number))
-        m.d.comb += self.profiling.counted.eq(kept)
-        with m.If(drained & ~self.report.idle):
-            m.d.comb += self.profiling.counted.eq(asked)
-        m.d.sync += kept.eq(self.profiling.counted)
-        return m
+    def _run_post(self, m: Module, fetching, complete, layer, pending, bad) -> None:
+        """Fetch the fields of each layer that has begun and start it in the post-processor, when the layer before has left."""
+        number, left, next_left = Signal(8), Signal(16), Signal(16)  # inferences that have left
+        ending = Signal()
+        opens = Signal()
+        m.d.comb += [number.eq(layer + 1), next_left.eq(left + 1), self.post.start.eq(complete)]
+        m.d.sync += self.opens.eq(opens)
+        m.d.sync += [self.last_layer.eq(number == self.layers), ending.eq(next_left == self.run.count)]
+        not_ahead = Signal()  # registered: the weight loader has loaded no later inference
+        m.d.sync += not_ahead.eq(self.loaded == left)
+        if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
+            with m.If(complete & ~self.post.fields.narrow):
+                m.d.comb += bad.eq(1)
+
+        with m.FSM(name="post_fsm"):
+            with m.State("EMPTY"):
+                with m.If(pending != 0):
+                    m.next = "FETCH"
+                    m.d.comb += opens.eq(1)
+            with m.State("FETCH"):
+                m.d.comb += fetching.eq(1)
+                with m.If(complete):
+                    m.next = "BUSY"
+            with m.State("BUSY"):
+                with m.If(self.post.done):
+                    m.d.sync += layer.eq(number)
+                    m.next = "EMPTY"
+                    with m.If(pending != 0):
+                        m.next = "FETCH"
+                        m.d.comb += opens.eq(1)
+                    with m.If(self.last_layer):
+                        m.d.sync += left.eq(next_left)
+                        # the loader is a tile ahead, unless program and parameters disagree
+                        m.d.comb += bad.eq(not_ahead)
+                        with m.If(~ending):  # what is delivered at the end of a run counts for the last layer
+                            m.d.sync += layer.eq(0)
+                        with m.Else():
+                            m.d.sync += layer.eq(layer)
+
+        profile = self.profiling.profile
+        m.d.comb += self.profiling.counted.eq((profile == 0) | (profile == number))
 
     def _is_bad(self, fields):
         sizes = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["SPAN", "DspSites", "floorplan", "kept_if_large", "load_span"]
+__all__ = ["IN_BLOCKS", "SPAN", "DspSites", "floorplan", "kept_if_large", "load_span"]
 
 SPAN = 4
 """Columns that one register drives."""
+
+IN_BLOCKS = {"ram_style": "block"}
+"""Attributes of a small memory that shall lie in block RAM: in LUTs it would take four of them for each 16 words of four bits."""
 
 
 def load_span(config: Config) -> int:

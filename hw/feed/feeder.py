@@ -28,9 +28,10 @@ class WindowFeeder(wiring.Component):
     Latency: 1 + `read_steps(config)` cycles from `layer.start` to the first word. Throughput: one word a cycle.
 
     Members:
-        layer   fields are stable from the cycle before `start` to `done`, the cycle in which the last word is taken
-        memory  the activation memory
-        out     words with their tags
+        layer    fields are stable from the cycle before `start` to `done`, the cycle in which the last word is asked for
+        memory   the activation memory
+        out      words with their tags
+        release  pulse: the last word of a layer is taken, and it was the last layer to read the ifmap
     """
 
     def __init__(self, config: Config):
@@ -40,6 +41,7 @@ class WindowFeeder(wiring.Component):
                 "layer": In(Layer(feeder_fields)),
                 "memory": Out(WordRead(config)),
                 "out": Out(stream.Signature(word_layout(config))),
+                "release": Out(1),
             }
         )
 
@@ -48,7 +50,7 @@ class WindowFeeder(wiring.Component):
         config, fields = self._config, self.layer.fields
         # registers `ready`: reading does not wait for what the issue stage decides in the same cycle. The bytes go elsewhere
         # than the tags that it decides from, so they have a buffer of their own
-        m.submodules.skid = skid = SkidBuffer(data.StructLayout({"swap": 1, "tag": tag_layout(config), "end": 1}))
+        m.submodules.skid = skid = SkidBuffer(data.StructLayout({"swap": 1, "tag": tag_layout(config), "release": 1}))
         m.submodules.data_skid = data_skid = SkidBuffer(8 * config.rows, kept_if_large(config))
 
         pixels = ceil_log2(config.accumulators)  # no layer has more
@@ -71,7 +73,8 @@ class WindowFeeder(wiring.Component):
             {
                 "swap": 1,
                 "tag": tag_layout(config),
-                "end": 1,
+                "release": 1,
+                "pad_value": 8,
                 "inside": data.ArrayLayout(1, config.rows if config.dense else 1),
                 "exists": data.ArrayLayout(1, config.rows),
             }
@@ -89,7 +92,7 @@ class WindowFeeder(wiring.Component):
             loops.begin.eq(self.layer.start),
             loops.advance.eq(advance),
             skid.inlet.valid.eq(valid[-1]),
-            skid.inlet.payload.end.eq(word.end),
+            skid.inlet.payload.release.eq(word.release),
             skid.inlet.payload.swap.eq(word.swap),
             skid.inlet.payload.tag.eq(word.tag),
             skid.outlet.ready.eq(self.out.ready),
@@ -99,13 +102,17 @@ class WindowFeeder(wiring.Component):
             self.out.payload.data.eq(data_skid.outlet.payload),
             self.out.payload.swap.eq(skid.outlet.payload.swap),
             self.out.payload.tag.eq(skid.outlet.payload.tag),
-            self.layer.done.eq(self.out.valid & self.out.ready & skid.outlet.payload.end),
+            self.release.eq(self.out.valid & self.out.ready & skid.outlet.payload.release),
+            self.layer.done.eq(advance & ends.group),
         ]
 
         self._address(m, load, loops)
         inside = self._inside(m, load, advance, loops) if config.padding else [Const(1)] * len(entering.inside)
 
         first_pixel, first_block = Signal(init=1), Signal(init=1)
+        sliding = fields.sliding if config.diagonal else Const(0, 2)  # else nothing pools the columns
+        row_begins, odd = Signal(init=1), Signal()  # the next pixel is a row's first; its number in the row
+        slides = sliding[0] | (sliding[1] & ~odd)
         shift = Signal.like(entering.tag.shift)
         alike = fields.alike if config.diagonal else Const(0)
         exists = (~last.block | (row < fields.rows_last[: config.rows.bit_length()]) for row in range(config.rows))
@@ -117,13 +124,17 @@ class WindowFeeder(wiring.Component):
                 first_pixel.eq(ends.py),
                 entering.inside.eq(Cat(inside)),
                 entering.exists.eq(Cat(exists)),
-                entering.end.eq(ends.group),
+                entering.release.eq(ends.group & fields.release_input),
+                entering.pad_value.eq(fields.pad_value),
                 entering.swap.eq(first_pixel & (shift == 0) & (first_block | ~alike)),
                 entering.tag.first.eq(first_block),
                 entering.tag.last.eq(last.block & last.kx & last.ky),
                 entering.tag.final.eq(last.group),
-                entering.tag.window_last.eq(ends.wy),
                 entering.tag.pixel_last.eq(ends.py),
+                entering.tag.emits.eq(Mux(sliding.any(), slides & ~row_begins, ends.wy)),
+                entering.tag.slides.eq(slides),
+                row_begins.eq(ends.px),
+                odd.eq(~odd & ~ends.px),
                 entering.tag.shift.eq(shift),
             ]
             with m.If(ends.py):
@@ -133,7 +144,7 @@ class WindowFeeder(wiring.Component):
         for row in range(config.rows):
             value = self.memory.word.word_select(row, 8)
             if config.padding:
-                value = Mux(word.inside[row % len(word.inside)], value, fields.pad_value)
+                value = Mux(word.inside[row % len(word.inside)], value, word.pad_value)
             m.d.comb += data_skid.inlet.payload.word_select(row, 8).eq(Mux(word.exists[row], value, 0))
         return m
 

@@ -36,7 +36,8 @@ class IssueReport(wiring.Signature):
 class IssueStage(wiring.Component):
     """Passes a word in the cycle in which it comes, unless
     - it starts a weight tile that is not full yet,
-    - it finishes accumulators, and the post-processor has not taken all chunks of the pixel before,
+    - it finishes accumulators, and the post-processor has not taken all chunks of the pixel before, or still has a layer
+      before this one,
     - its results and those in flight might not fit into the ofmap buffer of `room` beats, or
     - it would be the third in a row in a layer of two pixels: its accumulators are just being written.
 
@@ -47,6 +48,8 @@ class IssueStage(wiring.Component):
         tiles    from the weight loader
         out      into the array
         retired  pulse: a pixel has left the post-processor
+        opens    pulse: the next layer's words may finish accumulators
+        ends     pulse: a layer's last word enters the array
         held     beats in the ofmap buffer
         report   see IssueReport
     """
@@ -60,6 +63,8 @@ class IssueStage(wiring.Component):
                 "tiles": In(TileHandover()),
                 "out": Out(stream.Signature(word_layout(config), always_ready=True)),
                 "retired": In(1),
+                "opens": In(1),
+                "ends": Out(1),
                 "held": In(range(room + 1)),
                 "report": Out(IssueReport()),
             }
@@ -97,7 +102,13 @@ class IssueStage(wiring.Component):
         m.d.sync += too_soon.eq(Mux(word.tag.pixel_last, second, pair) & self.out.valid & issued)
 
         waits_for_weights = word.swap & ~self.tiles.full
-        waits_for_post = word.tag.last & pauses
+        closed = Signal(init=1)  # the post-processor is not ready for the next word's layer
+        m.d.comb += self.ends.eq(finishes & word.tag.final & word.tag.pixel_last)
+        with m.If(self.ends):
+            m.d.sync += closed.eq(1)
+        with m.If(self.opens):
+            m.d.sync += closed.eq(0)
+        waits_for_post = word.tag.last & (pauses | closed)
         waits_for_room = word.tag.last & no_room
         with m.If(~self.words.valid | too_soon):
             m.d.comb += self.report.events.empty.eq(1)

@@ -17,13 +17,12 @@ class IfmapHandover(wiring.Signature):
     """Handover of ifmaps to their reader, seen from the unfolder.
 
     Members:
-        ready    an unfolded ifmap is in the activation memory
-        take     pulse: a layer begins to read it
-        release  pulse: its words may be overwritten
+        ready  an unfolded ifmap is in the activation memory
+        take   pulse: a layer begins to read it
     """
 
     def __init__(self):
-        super().__init__({"ready": Out(1), "take": In(1), "release": In(1)})
+        super().__init__({"ready": Out(1), "take": In(1)})
 
 
 class UnfolderReport(wiring.Signature):
@@ -50,6 +49,7 @@ class Unfolder(wiring.Component):
         ifmap        beats of `rows` bytes; `last` marks the last one
         out          bytes, in ascending order from word header.destination on
         unfolded     see IfmapHandover
+        release      pulse: the bytes of the ifmap that was taken may be overwritten
         report       see UnfolderReport
     """
 
@@ -62,6 +62,7 @@ class Unfolder(wiring.Component):
                 "ifmap": In(stream.Signature(beat_layout(config.rows))),
                 "out": Out(stream.Signature(write_layout(config, 1))),
                 "unfolded": Out(IfmapHandover()),
+                "release": In(1),
                 "report": Out(UnfolderReport()),
             }
         )
@@ -83,7 +84,7 @@ class Unfolder(wiring.Component):
         free = Signal(init=1)
         with m.If(self.unfolded.take):
             m.d.sync += self.unfolded.ready.eq(0)
-        with m.If(self.unfolded.release):
+        with m.If(self.release):
             m.d.sync += free.eq(1)
 
         beats = Signal(range(words))  # received; the loadable port has checked header.ifmap_beats

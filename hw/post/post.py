@@ -1,5 +1,7 @@
 """Post-processing: requantises and max-pools the accumulators that leave the array, and addresses the results."""
 
+from itertools import pairwise
+
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,7 +11,7 @@ from deeplock.hw.array.accumulator import totals_layout
 from deeplock.hw.basics.bundles import Layer
 from deeplock.hw.basics.layouts import entry_layout, post_fields
 from deeplock.hw.families import blocks_of
-from deeplock.hw.families.placement import SPAN, kept_if_large
+from deeplock.hw.families.placement import IN_BLOCKS, SPAN, kept_if_large
 from deeplock.hw.post.requantise import Requantiser, steps_of
 from deeplock.pymodel.spec.config import Config
 
@@ -67,6 +69,8 @@ class PostProcessor(wiring.Component):
         self._chunks = config.cols // config.lanes
         self._steps = steps_of(config.multiplier_cycles)
         self.latency = 2 + config.multiplier_cycles * self._steps
+        self.longest = self.latency + self._chunks * config.multiplier_cycles - 1
+        """Most cycles from a window's last pixel to its last result."""
         super().__init__(
             {
                 "entries": In(EntryWrite(config)),
@@ -125,7 +129,9 @@ class PostProcessor(wiring.Component):
         m.d.sync += is_narrow.eq(self.layer.fields.narrow)
         requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
         for lane, requantiser in enumerate(requantisers):
-            m.submodules[f"entries_{lane}"] = store = memory.Memory(shape=entry.size, depth=2 * chunks, init=[])
+            m.submodules[f"entries_{lane}"] = store = memory.Memory(
+                shape=entry.size, depth=2 * chunks, init=[], attrs=IN_BLOCKS
+            )
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
             narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
@@ -149,6 +155,7 @@ class PostProcessor(wiring.Component):
                 requantiser.entry.eq(read.data),
                 requantiser.narrow.eq(narrow),
                 requantiser.zero_point.eq(self.layer.fields.zero_point),
+                requantiser.lo.eq(self.layer.fields.lo),
                 requantiser.hi.eq(self.layer.fields.hi),
             ]
 
@@ -168,27 +175,33 @@ class PostProcessor(wiring.Component):
         config, chunks = self._config, self._chunks
         cols, lanes = config.cols, config.lanes
 
-        # the last `chunks` chunks, newest first: the window's maximum so far is the floor of the next pixel
-        results = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
+        # maxima of the last `chunks` chunks, newest first, from which those of the next pixel go on
+        maxima = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
         inside = Signal()  # not the first pixel of its window
         for lane, requantiser in enumerate(requantisers):
-            m.d.comb += requantiser.floor.eq(Mux(inside, results[chunks - 1][lane], self.layer.fields.lo))
-        m.d.comb += self.results.payload.data.eq(results[0])
+            value, before = requantiser.out, maxima[chunks - 1][lane]
+            largest = Signal(signed(8), name=f"largest_{lane}")
+            m.d.comb += largest.eq(Mux(inside & (before > value), before, value))
+            with m.If(valid):
+                m.d.sync += [
+                    self.results.payload.data[lane].eq(largest),
+                    maxima[0][lane].eq(Mux(tag.slides, value, largest)),
+                ]
         with m.If(valid):
-            m.d.sync += results.eq(Cat((requantiser.out for requantiser in requantisers), results))
+            m.d.sync += [later.eq(earlier) for earlier, later in pairwise(maxima)]
 
-        position = Signal(range(chunks), init=chunks - 1)  # of the chunk in results[0]
+        position = Signal(range(chunks), init=chunks - 1)  # of the chunk in `results`
         chunk = Signal.like(position)
         ends = valid & (chunk == chunks - 1)
         leaves = ends & tag.pixel_last
-        window_ended = Signal()
+        emitted = Signal()
         m.d.comb += chunk.eq(position + 1)
         with m.If(valid):
-            m.d.sync += [position.eq(chunk), window_ended.eq(tag.window_last)]
+            m.d.sync += [position.eq(chunk), emitted.eq(tag.emits)]
         with m.If(ends):
-            m.d.sync += inside.eq(~tag.window_last)
+            m.d.sync += inside.eq(~tag.pixel_last & (~tag.emits | tag.slides))
 
-        # addresses move on one cycle later, when results[0] has used them
+        # addresses move on one cycle later, when the results have used them
         low = 0 if config.dense else ceil_log2(config.rows)  # pixels begin words: these bits of the addresses are zero
         fields, address = self.layer.fields, self.results.payload.address
         pixel = Signal(len(address) - low)
@@ -197,7 +210,7 @@ class PostProcessor(wiring.Component):
         restart = self.layer.start | self.entries.done
         with m.If(leaves):  # counts from the layer's destination on
             m.d.sync += group.eq(Mux(tag.final, 0, group + 1))
-        with m.If(restart | (self.retired & window_ended)):
+        with m.If(restart | (self.retired & emitted)):
             base = Mux(restart, fields.destination[low:], pixel)
             m.d.sync += pixel.eq(base + Mux(restart, group_bytes[low:], fields.pixel_bytes[low:]))
 
@@ -207,7 +220,7 @@ class PostProcessor(wiring.Component):
         chunk_bytes = position << ceil_log2(lanes)
         m.d.comb += address.eq(Cat(chunk_bytes[:low], pixel + chunk_bytes[low:]))
         m.d.sync += [
-            self.results.valid.eq(valid & tag.window_last & keep.any()),
+            self.results.valid.eq(valid & tag.emits & keep.any()),
             self.results.payload.keep.eq(keep),
             self.results.payload.last.eq(tag.final & tag.pixel_last & (first_column + lanes >= last_columns)),
             self.entries.done.eq(leaves),

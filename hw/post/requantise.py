@@ -29,7 +29,7 @@ def steps_of(multiplier_cycles: int) -> int:
 
 
 class Requantiser(wiring.Component):
-    """q = clamp((((accumulator + bias) * m + (1 << (s - 1))) >> s) + zero_point, floor, hi); m = 2**15 + entry.multiplier.
+    """q = clamp((((accumulator + bias) * m + (1 << (s - 1))) >> s) + zero_point, lo, hi); m = 2**15 + entry.multiplier.
 
     The sum wraps to `sum_bits` bits, or to 24 with `narrow`. Any s in 1..64 is exact; the compiler uses 1..47.
 
@@ -44,9 +44,9 @@ class Requantiser(wiring.Component):
     Members:
         advance             high in the last cycle of each step, every `multiplier_cycles`-th cycle
         accumulator, entry  what is requantised and how, taken with `advance`
-        narrow, zero_point, hi   of the layer: constant while its values are inside; `narrow` has no effect if sum_bits is 24
-        floor               lower bound of `out`: the layer's least result, or the maximum of the pooling window so far
-        out                 int8, combinational from `floor` and `hi`
+        narrow, zero_point, lo, hi   of the layer: constant while its values are inside; `narrow` has no effect if sum_bits
+                            is 24
+        out                 int8, combinational from `lo` and `hi`
     """
 
     def __init__(self, multiplier_cycles: int = 1, sum_bits: int = 32, in_blocks: bool = False):
@@ -61,8 +61,8 @@ class Requantiser(wiring.Component):
                 "entry": In(entry_layout(sum_bits)),
                 "narrow": In(1),
                 "zero_point": In(signed(8)),
+                "lo": In(signed(8)),
                 "hi": In(signed(8)),
-                "floor": In(signed(8)),
                 "out": Out(signed(8)),
             }
         )
@@ -114,10 +114,10 @@ class Requantiser(wiring.Component):
                 beyond.eq(too_large | (~placed[9] & placed[7:9].any())),
                 below.eq(negative),
             ]
-        less = ~(self.floor + inverted)[-1]
+        less = ~(self.lo + inverted)[-1]
         more = (self.hi + inverted)[-1]  # or equal
         with m.If(Mux(beyond, below, less)):
-            m.d.comb += self.out.eq(self.floor)
+            m.d.comb += self.out.eq(self.lo)
         with m.Elif(beyond | more):
             m.d.comb += self.out.eq(self.hi)
         with m.Else():

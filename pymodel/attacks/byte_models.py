@@ -30,8 +30,9 @@ def other_networks(network: str) -> tuple[str, ...]:
 def like(tensor: str, networks: Iterable[str]) -> list[np.ndarray]:
     """The int8 weights of these networks' layers of that name (such as `dense1`) or, if there are none, of that kind."""
     found = [weights for network in networks for weights in weights_of(network).items()]
-    kinds = tensor if tensor in dict(found) else "conv" if tensor.startswith("conv") else "dense"
-    return [values for name, values in found if name.startswith(kinds)]
+    kind = "conv" if "conv" in tensor else "dense"
+    same = [values for name, values in found if name == tensor]
+    return same or [values for name, values in found if kind in name]
 
 
 def model_of(tensors: Iterable[np.ndarray], period: int = 1) -> np.ndarray:

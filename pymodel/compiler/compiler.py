@@ -11,8 +11,10 @@ from math import prod
 import numpy as np
 
 from deeplock.pymodel.compiler.allocate import Placement, allocate, bytes_of, pixel_bytes
+from deeplock.pymodel.compiler.first_layer import plan_input
+from deeplock.pymodel.compiler.overlap import slack
 from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
-from deeplock.pymodel.compiler.schedule import Step, plan_input, plan_steps, runs_of, share, words_of
+from deeplock.pymodel.compiler.schedule import Step, plan_steps, runs_of, share, words_of
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
@@ -84,6 +86,11 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
     }
 
 
+def _windows(step: Step) -> int:
+    """Pooling windows of a row that the feeder reads."""
+    return step.out[1] * step.sliding + 1 if step.sliding else step.out[1]
+
+
 def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -> dict[str, int]:
     """The descriptor's fields that say which bytes the feeder reads, from row `first` of the output on."""
     does = step.lowered
@@ -92,11 +99,11 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
     pixel = pixel_bytes(channels, config)
     row = width * pixel
     to_last = (-(-run // config.rows) - 1) * config.rows  # from a run's first word to its last
-    window, pool_stride = does.window
+    (window_h, window_w), (down, right) = does.window, does.window_stride
     stride = does.stride // step.pitch  # rows
     step_x, step_y = does.stride * pixel, stride * row
-    corner = (window - 1) * (step_x + step_y)
-    y0, x0 = first * pool_stride * stride - does.padding[0], -does.padding[1] * pixel
+    corner = (window_h - 1) * step_y + (window_w - 1) * step_x
+    y0, x0 = first * down * stride - does.padding[0], -does.padding[1] * pixel
     source, *other = (places[name] for name in step.inputs)
     kernel_row = other[0] - source if other else step.row_step * row
     return {
@@ -104,27 +111,27 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
         "x0": x0,
         "row_bytes": row * (does.kernel[0] // tall),  # a run may hold all rows of a window
         "stride": stride,
-        "window_stride": pool_stride * stride,
-        "window_step": pool_stride * step_x,
+        "window_stride": down * stride,
+        "window_step": right * step_x,
         "source": (source + y0 * row + x0) % MODULUS,
         "column_step": pixel - to_last if wide > 1 else 0,
         "kernel_step": (kernel_row - (wide - 1) * pixel - to_last) % MODULUS,
         "step_x": step_x,
-        "step_y": step_y - (window - 1) * step_x,
-        "step_window": pool_stride * step_x - corner,
-        "step_row": pool_stride * (step_y - (step.out[1] - 1) * step_x) - corner,
+        "step_y": step_y - (window_w - 1) * step_x,
+        "step_window": right * step_x - corner,
+        "step_row": down * step_y - (_windows(step) - 1) * right * step_x - corner,
     }
 
 
 def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, count: int) -> Descriptor:
     """The descriptor for `count` rows of (pooled) output from row `first` on; wait_input and release_input are set later."""
     does = step.lowered
-    window, _ = does.window
+    window_h, window_w = does.window
     pixel = pixel_bytes(step.out[2], config)
     fields = {
-        "pool_w": window,
-        "pool_h": window,
-        "out_w": step.out[1],
+        "pool_w": window_w,
+        "pool_h": window_h,
+        "out_w": _windows(step),
         "out_h": count,
         "in_h": step.shape[0] + len(step.inputs) - 1,  # with two inputs, kernel row 1 reads the other
         "pad_value": does.pad_value,
@@ -135,6 +142,7 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         "hi": does.hi,
         "narrow": int(step.narrow),
         "to_stream": int(step.output not in places),
+        "sliding": step.sliding,
     }
     try:
         return Descriptor(**_weights(step, config), **_addresses(step, config, places, first), **fields)
@@ -144,8 +152,8 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
 
 def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
     """Rows of (pooled) output per descriptor, as (first, count), so that each fits the accumulator memory."""
-    out_h, out_w, _ = step.out
-    per_row = out_w * step.lowered.window[0] ** 2
+    out_h = step.out[0]
+    per_row = _windows(step) * prod(step.lowered.window)
     rows = config.accumulators // per_row
     if rows == 0:
         raise DeeplockError(
@@ -230,6 +238,10 @@ def compile_network(
         program[begin] = replace(program[begin], wait_input=1)
         last = begin + len(_strips(each[0], config)) - 1 if early else -1
         program[last] = replace(program[last], release_input=1)
+    program = [
+        replace(layer, slack=slack(program[number - 1], layer, config)) if number else layer
+        for number, layer in enumerate(program)
+    ]
     if WORDS * len(program) > config.program_words:
         raise DeeplockError(
             f"network {network.name} takes {len(program)} descriptors, program_words {config.program_words} "

@@ -126,8 +126,8 @@ def _compute(part: _Part, layer: Descriptor, memory: np.ndarray) -> np.ndarray:
         sums *= 256
     sums += part.bias
     window, channels = layer.window, sums.shape[1]
-    if window > 1:
-        sums = sums.reshape(count, window, -1).max(axis=1)
+    if window > 1 or layer.sliding:
+        sums = interpreter.pooled(sums.reshape(count, window, -1, channels), 1, layer)
     values = sums.reshape(-1, channels).astype(np.float64)
     values *= part.factor
     values += 0.5

@@ -12,7 +12,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["batched", "gather_words", "run", "unfold_ifmaps", "write"]
+__all__ = ["batched", "gather_words", "pooled", "run", "unfold_ifmaps", "write"]
 
 
 def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
@@ -67,13 +67,24 @@ def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> n
             sums = accumulate(gather_words(memory, layer, group, config), weights.reshape(-1, cols)[:, :columns])
             scale = (values[:columns] for values in entries)
             values = requantise(sums, *scale, layer.zero_point, layer.lo, layer.hi, layer.sum_bits)
-            outputs.append(values.reshape(count, -1, layer.window, columns).max(axis=2))
+            outputs.append(pooled(values.reshape(count, -1, layer.window, columns), 2, layer))
         result = np.concatenate(outputs, axis=2)
         if layer.to_stream:
             results.append(result)
         else:
             write(memory, layer, result)
     return np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(ifmaps)]
+
+
+def pooled(values: np.ndarray, axis: int, layer: Descriptor) -> np.ndarray:
+    """Maxima of a layer's pooling windows: their pixels are along `axis`, the windows along axis 1 without it."""
+    largest = values.max(axis=axis)
+    if not layer.sliding:
+        return largest
+    count, _, channels = largest.shape
+    rows = largest.reshape(count, layer.out_h, layer.out_w, channels)
+    windows = np.lib.stride_tricks.sliding_window_view(rows, layer.sliding + 1, axis=2)[:, :, :: layer.sliding]
+    return windows.max(axis=-1).reshape(count, -1, channels)
 
 
 def write(memory: np.ndarray, layer: Descriptor, result: np.ndarray) -> None:

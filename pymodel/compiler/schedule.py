@@ -1,21 +1,21 @@
-"""The steps that the hardware runs for a network, with fused pooling, and the unfolding of the ifmap."""
+"""The steps that the hardware runs for a network, with fused pooling."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import gcd
 
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.lowering import Lowered, Streamed
-from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.network.network import Network, needed_pixels, output_shapes
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["Step", "Unfold", "plan_input", "plan_steps", "runs_of", "share", "words_of"]
+__all__ = ["Step", "plan_steps", "runs_of", "share", "words_of"]
 
 _LARGEST_STRIDE = 15
+_SLIDING = (1, 2)
 _LONGEST_RUN = Descriptor.layout.fields["cblocks"].range[1]  # words
 
 
@@ -28,6 +28,7 @@ class Step:
     shape, out      (height, width, channels) of each tensor that it reads, and of the one that it writes
     row_step        input rows from one kernel row to the next
     pitch           rows of the network's tensor from one input row to the next
+    sliding         stride of pooling windows of a row that are one pixel wider; 0: others
     narrow          accumulator + bias is a 24-bit number for every ifmap
     """
 
@@ -40,6 +41,7 @@ class Step:
     lowered: Lowered
     row_step: int = 1
     pitch: int = 1
+    sliding: int = 0
     narrow: bool = False
 
 
@@ -53,21 +55,21 @@ def _readers(network: Network) -> dict[str, list[str]]:
 
 
 def plan_steps(network: Network, config: Config) -> list[Step]:
-    """The steps in order.
+    """The steps in order. Of each tensor only what the output depends on is computed, without what lies right of it or below.
 
-    A pooling is fused into a layer with weights that nothing else reads, if its windows do not overlap and a row of them
-    fits the accumulators.
+    A pooling behind a layer with weights that nothing else reads is fused into it, if a row of it fits the accumulators:
+    whole if its windows do not overlap; if they share one column, in its rows, and its columns are a step of their own.
     """
     if not network.layers:
         raise DeeplockError(f"network {network.name} has no layers")
     if not any(layer.weight_bytes for layer in network.layers):
         raise DeeplockError(f"network {network.name} has no parameters: there is nothing to lock")
-    shapes, readers = output_shapes(network), _readers(network)
+    shapes, readers = _needed_shapes(network), _readers(network)
     for name in [layer.name for layer in network.layers[:-1]]:
         if not readers[name]:
             raise DeeplockError(f"layer {name}: nothing reads it, and it is not the last")
     lowered = {layer.name: layer.lower() for layer in network.layers}
-    pools = {layer.source: layer.name for layer in network.layers if lowered[layer.name].only_pools}
+    pools = {layer.source: layer for layer in network.layers if lowered[layer.name].only_pools}
     steps: list[Step] = []
     fused: set[str] = set()
     for layer in network.layers:
@@ -76,13 +78,67 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
             continue
         step = Step(name, layer.kind, layer.sources, name, shapes[layer.source], shapes[name], does)
         pool = pools.get(name)
-        if pool and readers[name] == [pool] and isinstance(does.weights, Streamed):
-            size, stride = window = lowered[pool].window
-            if stride >= size and shapes[pool][1] * size**2 <= config.accumulators:
-                fused.add(pool)
-                step = replace(step, output=pool, out=shapes[pool], lowered=replace(does, window=window))
-        steps.append(step)
+        parts: list[Step] = []
+        if pool is not None and readers[name] == [pool.name] and isinstance(does.weights, Streamed):
+            parts = _fused(step, pool, lowered[pool.name], shapes[pool.name], config)
+        if pool is not None and parts:
+            fused.add(pool.name)
+            steps += parts
+        elif len(step.inputs) > 1:
+            steps.append(_flat(step, config))
+        else:
+            steps.append(step)
     return steps
+
+
+def _needed_shapes(network: Network) -> dict[str, Shape]:
+    """Shapes of all tensors without rows and columns at their ends that the output does not depend on.
+
+    The two tensors of an addition keep their shapes, which must be alike.
+    """
+    shapes = output_shapes(network)
+    whole = {"input"} | {name for layer in network.layers if len(layer.sources) > 1 for name in layer.sources}
+    for name, needed in needed_pixels(network).items():
+        if name not in whole and needed.any():
+            height, width = (int(np.flatnonzero(needed.any(axis=axis))[-1]) + 1 for axis in (1, 0))
+            shapes[name] = (height, width, shapes[name][2])
+    return shapes
+
+
+def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config) -> list[Step]:
+    """A layer with the pooling behind it, or nothing if it cannot be fused."""
+    (tall, wide), (down, right) = does.window, does.window_stride
+    if down >= tall and right >= wide and out[1] * tall * wide <= config.accumulators:
+        lowered = replace(step.lowered, window=does.window, window_stride=does.window_stride)
+        return [replace(step, output=pool.name, out=out, lowered=lowered)]
+    room = out[1] * right + 1 <= config.accumulators
+    if not (right == wide - 1 and right in _SLIDING and room and config.dense and config.diagonal):
+        return []
+    height, _, channels = step.out
+    between = f"{step.name} pooled in rows"
+    rows = replace(step, output=between, out=(height, out[1], channels), sliding=right)
+    # elementwise in columns, so a row is one pixel of many channels
+    flat = out[1] * channels
+    columns = Step(
+        name=pool.name,
+        kind=pool.kind,
+        inputs=(between,),
+        output=pool.name,
+        shape=(height, 1, flat),
+        out=(out[0], 1, flat),
+        lowered=Lowered(window=(tall, 1), window_stride=(down, 1)),
+    )
+    return [rows, columns]
+
+
+def _flat(step: Step, config: Config) -> Step:
+    """An addition with pixels of as many channels as the array has columns, so that it wastes none."""
+    height, width, channels = step.shape
+    pixels, rest = divmod(width * channels, config.cols)
+    if not config.dense or rest or pixels > config.accumulators:
+        return step
+    shape = (height, pixels, config.cols)
+    return replace(step, shape=shape, out=shape)
 
 
 def share(steps: list[Step], batch: int) -> tuple[list[Step], list[Step]]:
@@ -109,48 +165,6 @@ def _is_dense(step: Step) -> bool:
     return conv and does.kernel == step.shape[:2] and step.shape[0] <= _LARGEST_STRIDE
 
 
-@dataclass(frozen=True)
-class Unfold:
-    """How the ifmap enters the activation memory: windows of `runs` runs of `run_bytes` bytes; see spec/header.py."""
-
-    run_bytes: int
-    runs: int
-    run_pitch: int
-    x_pitch: int
-    y_pitch: int
-    windows_x: int
-    windows_y: int
-    ifmap_bytes: int
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    pad_value: int = 0
-
-    def words(self, config: Config) -> int:
-        window, count = self.run_bytes * self.runs, self.windows_x * self.windows_y
-        return -(-window * count // config.rows) if config.dense else -(-window // config.rows) * count
-
-
-def plan_input(steps: list[Step], config: Config, rng: np.random.Generator) -> tuple[list[Step], Unfold]:
-    """Choose how the ifmap enters the activation memory, and rewrite the first step to read it there.
-
-    If the first step is a convolution and nothing else reads the ifmap, it may be rearranged so that a window takes fewer
-    words (`_stacked` if pixels are dense, else `_windows`), and the host pads it if the feeder cannot.
-    """
-    first, does = steps[0], steps[0].lowered
-    own = isinstance(does.weights, Streamed) and not any("input" in step.inputs for step in steps[1:])
-    plans = [_copied(first, config, does.padding if own and not config.padding else (0, 0, 0, 0))]
-    if own:
-        plans += _stacked(first, rng) if config.dense else [_windows(first)]
-
-    def fits(unfold: Unfold) -> bool:
-        return unfold.ifmap_bytes <= config.ifmap_bytes and unfold.words(config) <= config.activation_words // 2
-
-    fitting = [(step, unfold) for step, unfold in plans if fits(unfold)] or plans[:1]
-    first, unfold = min(fitting, key=lambda plan: (words_of(plan[0], config), plan[1].words(config)))
-    if unfold.ifmap_bytes > config.ifmap_bytes:
-        raise DeeplockError(f"ifmap takes {unfold.ifmap_bytes} bytes, the ifmap buffer has {config.ifmap_bytes}")
-    return [first, *steps[1:]], unfold
-
-
 def runs_of(step: Step, config: Config) -> tuple[int, int, int]:
     """How the feeder reads a window: rows and columns of runs, and the bytes of a run, which lie side by side in memory."""
     does, (_, width, channels) = step.lowered, step.shape
@@ -169,103 +183,3 @@ def words_of(step: Step, config: Config) -> int:
     """Activation words that a window takes."""
     tall, wide, size = runs_of(step, config)
     return tall * wide * -(-size // config.rows)
-
-
-def _copied(step: Step, config: Config, padding: tuple[int, int, int, int]) -> tuple[Step, Unfold]:
-    """The ifmap as it is, after the host has padded it."""
-    top, left, bottom, right = padding
-    height, width, channels = step.shape[0] + top + bottom, step.shape[1] + left + right, step.shape[2]
-    size = height * width * channels
-    unfold = Unfold(size, 1, 0, 0, 0, 1, 1, size, padding, step.lowered.pad_value)
-    if not config.dense:
-        unfold = replace(
-            unfold, run_bytes=channels, x_pitch=channels, y_pitch=width * channels, windows_x=width, windows_y=height
-        )
-    if any(padding):
-        step = replace(step, lowered=replace(step.lowered, padding=(0, 0, 0, 0)))
-    return replace(step, shape=(height, width, channels)), unfold
-
-
-def _windows(step: Step) -> tuple[Step, Unfold]:
-    """Every kernel window on its own, as a pixel of many channels."""
-    does, depth = step.lowered, step.shape[2]
-    tall, wide = does.kernel
-    top, left, bottom, right = does.padding
-    height, width = step.shape[0] + top + bottom, step.shape[1] + left + right
-    pitch = width * depth
-    unfold = Unfold(
-        run_bytes=wide * depth,
-        runs=tall,
-        run_pitch=pitch,
-        x_pitch=does.stride * depth,
-        y_pitch=does.stride * pitch,
-        windows_x=(width - wide) // does.stride + 1,
-        windows_y=(height - tall) // does.stride + 1,
-        ifmap_bytes=height * pitch,
-        padding=does.padding,
-        pad_value=does.pad_value,
-    )
-    weights = _streamed(does).weight.reshape(-1, 1, tall * wide * depth)
-    step = replace(
-        step,
-        shape=(unfold.windows_y, unfold.windows_x, weights.shape[2]),
-        lowered=replace(
-            does, weights=replace(does.weights, weight=weights), kernel=(1, 1), stride=1, padding=(0, 0, 0, 0)
-        ),
-    )
-    return step, unfold
-
-
-def _stacked(step: Step, rng: np.random.Generator) -> Iterator[tuple[Step, Unfold]]:
-    """`deep` rows of the ifmap as one row of pixels with `deep` times the channels, so that several kernel rows make one run.
-
-    If `deep` does not divide the kernel's height, some kernel rows are read twice; their weight is then split at random in
-    two, since a byte that an attacker can predict (a zero) gives its key byte away.
-    """
-    does, depth = step.lowered, step.shape[2]
-    tall, wide = does.kernel
-    top, left, bottom, right = does.padding
-    height, width = step.shape[0] + top + bottom, step.shape[1] + left + right
-    for deep in range(2, tall + 1):
-        rows = -(-tall // deep)  # of the new kernel
-        shift, rest = divmod(tall - deep, rows - 1) if rows > 1 else (0, 0)  # ifmap rows from one to the next
-        if rest:
-            continue
-        pitch = gcd(does.stride, shift)  # ifmap rows from one row of the new ifmap to the next
-        unfold = Unfold(
-            run_bytes=depth,
-            runs=deep,
-            run_pitch=width * depth,
-            x_pitch=depth,
-            y_pitch=pitch * width * depth,
-            windows_x=width,
-            windows_y=(height - deep) // pitch + 1,
-            ifmap_bytes=height * width * depth,
-            padding=does.padding,
-            pad_value=does.pad_value,
-        )
-        weights = _streamed(does)
-        old = weights.weight.reshape(-1, tall, wide, depth)
-        new = np.zeros((len(old), rows, wide, deep, depth), np.int8)
-        for row in range(rows):
-            new[:, row] = old[:, row * shift : row * shift + deep].swapaxes(1, 2)
-        for row in range(1, rows):
-            twice = deep - shift
-            shared = new[:, row, :, :twice]
-            part = rng.integers(np.minimum(shared, 0), np.maximum(shared, 0), endpoint=True, dtype=np.int8)
-            new[:, row - 1, :, shift:] -= part
-            new[:, row, :, :twice] = part
-        new = new.reshape(len(old), rows * wide, deep * depth)
-        lowered = replace(
-            does,
-            weights=replace(weights, weight=new),
-            kernel=(rows, wide),
-            padding=(0, 0, 0, 0),
-        )
-        shape = (unfold.windows_y, width, deep * depth)
-        yield replace(step, shape=shape, lowered=lowered, row_step=shift // pitch, pitch=pitch), unfold
-
-
-def _streamed(does: Lowered) -> Streamed:
-    assert isinstance(does.weights, Streamed)
-    return does.weights

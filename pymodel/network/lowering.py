@@ -55,7 +55,8 @@ class Lowered:
     kernel   height and width. With two sources it is (2, 1): row 0 reads one tensor, row 1 the other
     stride   stride of the kernel in pixels
     padding  pixels (top, left, bottom, right) around the input, which read as `pad_value`
-    window   size and stride of the pooling window, in pixels of the kernel's output
+    window   height and width of the pooling window, in pixels of the kernel's output
+    window_stride   its vertical and horizontal stride
     """
 
     weights: Streamed | Diagonal = IDENTITY
@@ -67,11 +68,12 @@ class Lowered:
     lo: int = -128
     hi: int = 127
     window: tuple[int, int] = (1, 1)
+    window_stride: tuple[int, int] = (1, 1)
 
     @property
     def only_pools(self) -> bool:
         """Whether it is only the maximum over a window, so that it can be fused into the layer before it."""
-        return replace(self, window=(1, 1)) == Lowered()
+        return replace(self, window=(1, 1), window_stride=(1, 1)) == Lowered()
 
     @property
     def reach(self) -> int:

@@ -10,6 +10,7 @@ from torch import nn
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.zoo import datasets, networks, trained
 from deeplock.pymodel.zoo.train import to_input
 
@@ -64,8 +65,15 @@ def dequantise(network: Network) -> nn.Module:
     """The float32 module of one of our int8 networks, in evaluation mode: the same function except for rounding and clamping.
 
     The int8 network knows its activations' scales only at input and output. The scales in between are chosen so that a
-    layer's weights have the root mean square sqrt(2 / inputs) of He's initialisation, which suits ReLU.
+    layer's weights have the root mean square sqrt(2 / inputs) of He's initialisation, which suits ReLU. This needs a chain
+    of layers: `DeeplockError` for a network with additions or average pools.
     """
+    for layer in network.layers:
+        if not isinstance(layer, Conv | MaxPool):
+            raise DeeplockError(
+                f"network {network.name}: attacks take only chains of convolutions, dense layers and max pools, "
+                f"not layer {layer.name}"
+            )
     module = networks.build(network.name)
     layers = dict(parameter_layers(module))
     convs = [layer for layer in network.layers if isinstance(layer, Conv)]

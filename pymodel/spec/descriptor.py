@@ -45,6 +45,10 @@ class Descriptor(Record):
 
     # window feeder; addresses and steps are bytes of the activation memory
     source: Annotated[int, Field(4, 19, 0, "first byte that it reads")]
+    slack: Annotated[
+        int,
+        Field(4, 31, 24, "the feeder may start so many cycles before the previous layer's last result is in memory"),
+    ] = 0
 
     kernel_w: Annotated[int, Field(5, 7, 0, "runs of `cblocks` words in a kernel row")]
     kernel_h: Annotated[int, Field(5, 15, 8)]
@@ -52,7 +56,7 @@ class Descriptor(Record):
     pool_h: Annotated[int, Field(5, 23, 20)]
     stride: Annotated[int, Field(5, 27, 24, "input rows per output row")]
 
-    out_w: Annotated[int, Field(6, 11, 0, "pooled output pixels per row")]
+    out_w: Annotated[int, Field(6, 11, 0, "pooling windows per row")]
     out_h: Annotated[int, Field(6, 23, 12)]
     pad_value: Annotated[int, Field(6, 31, 24, "what padded pixels read as", signed=True)]
 
@@ -70,7 +74,9 @@ class Descriptor(Record):
 
     wait_input: Annotated[int, Field(11, 0, 0, "wait for an unfolded ifmap")] = 0
     release_input: Annotated[int, Field(11, 1, 1, "after this layer the ifmap's words are free")] = 0
-    to_stream: Annotated[int, Field(11, 2, 2, "write to the ofmap stream, not to the activation memory")]
+    sliding: Annotated[
+        int, Field(5, 29, 28, "1, 2: maxima of this many pixels of a row and the next one; of windows of one pixel")
+    ] = 0
     kernel_step: Annotated[int, Field(11, 31, 12, "from the last word of a kernel row to the next row's first")]
 
     column_step: Annotated[
@@ -85,12 +91,18 @@ class Descriptor(Record):
     hi: Annotated[int, Field(13, 23, 16, signed=True)]
     last_columns: Annotated[int, Field(14, 7, 0, "channels of the last group")]
     narrow: Annotated[int, Field(14, 8, 8, "accumulator + bias is a 24-bit number")]
+    to_stream: Annotated[int, Field(14, 9, 9, "write to the ofmap stream, not to the activation memory")]
     pixel_bytes: Annotated[int, Field(14, 31, 16, "from one output pixel to the next")]
 
     @property
     def window(self) -> int:
         """Pixels of a pooling window."""
         return self.pool_w * self.pool_h
+
+    @property
+    def results_w(self) -> int:
+        """Results per row."""
+        return (self.out_w - 1) // self.sliding if self.sliding else self.out_w
 
     @property
     def pixels(self) -> int:

@@ -1,6 +1,6 @@
 """Labelled images by name: uint8 as the data set gives them, NHWC, with a fixed split into training and test images.
 
-What the pixels mean to a network is in pymodel.zoo.preprocess; where the files come from, in pymodel.zoo.fetch.
+What the pixels mean to a network is in pymodel.zoo.preprocess; where downloaded files come from, in pymodel.zoo.fetch.
 """
 
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.zoo import cifar, idx
+from deeplock.pymodel.zoo import cifar, gtsrb, idx
 
-__all__ = ["Dataset", "CLASSES", "NAMES", "DOWNLOADED", "load"]
+__all__ = ["Dataset", "CLASSES", "NAMES", "DOWNLOADED", "IN_FOLDERS", "load"]
 
 CLASSES = {
     "digits": tuple("0123456789"),
@@ -22,6 +22,7 @@ CLASSES = {
         "T-shirt or top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
     ),
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "gtsrb": gtsrb.CLASSES,
 }  # fmt: skip
 """Class names of each data set, in the order of its labels."""
 
@@ -75,16 +76,32 @@ def _cifar10(folder: Path) -> Dataset:
     return Dataset("cifar10", images, labels, *cifar.read_batch(folder / "test_batch.bin"), CLASSES["cifar10"])
 
 
+def _gtsrb(folder: Path) -> Dataset:
+    """Traffic signs, 32x32 RGB: a share of the official split, 8,600 training and 3,000 test images where we measured."""
+    return Dataset("gtsrb", *gtsrb.read_split(folder / "train"), *gtsrb.read_split(folder / "test"), CLASSES["gtsrb"])
+
+
 _READERS: dict[str, Callable[[Path], Dataset]] = {
     "mnist": lambda folder: _idx_folder("mnist", folder),
     "fashion-mnist": lambda folder: _idx_folder("fashion-mnist", folder),
     "cifar10": _cifar10,
+    "gtsrb": _gtsrb,
 }
 """Readers of the data sets that lie in a folder of their name."""
 
-DOWNLOADED = tuple(_READERS)
+IN_FOLDERS = tuple(_READERS)
 
-NAMES = ("digits", *DOWNLOADED)
+DOWNLOADED = ("mnist", "fashion-mnist", "cifar10")
+"""Those that `deeplock data` knows."""
+
+NAMES = ("digits", *IN_FOLDERS)
+
+
+def _remedy(name: str, data_dir: str | os.PathLike[str]) -> str:
+    """What a user does whose folder of the data set is missing or wrong."""
+    if name in DOWNLOADED:
+        return f"run `deeplock data fetch {name} --data {data_dir}`"
+    return "put the images there as pymodel/zoo/gtsrb.py says"
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
@@ -95,13 +112,12 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         return _digits()
     if data_dir is None:
         raise DeeplockError(
-            f"data set {name} is not bundled: give --data DIR or set DEEPLOCK_DATA "
-            f"(`deeplock data fetch {name} --data DIR` downloads it)"
+            f"data set {name} is not bundled: give --data DIR or set DEEPLOCK_DATA, and {_remedy(name, 'DIR')}"
         )
     folder = Path(data_dir, name)
     if not folder.is_dir():
-        raise DeeplockError(f"{folder}: no such folder: run `deeplock data fetch {name} --data {data_dir}`")
+        raise DeeplockError(f"{folder}: no such folder: {_remedy(name, data_dir)}")
     try:
         return _READERS[name](folder)
     except DeeplockError as error:
-        raise DeeplockError(f"{error}: run `deeplock data fetch {name} --data {data_dir}`") from None
+        raise DeeplockError(f"{error}: {_remedy(name, data_dir)}") from None

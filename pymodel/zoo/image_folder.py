@@ -19,10 +19,11 @@ _MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 class ImageFolder:
     """images uint8 [n, height, width, channels], 1 channel if grey, 3 if RGB; labels int64 [n] that index `classes`.
 
-    Without class folders, labels is None and classes is empty.
+    names: of the images' files, n. Without class folders, labels is None and classes is empty.
     """
 
     images: np.ndarray
+    names: tuple[str, ...]
     labels: np.ndarray | None
     classes: tuple[str, ...]
 
@@ -47,14 +48,14 @@ def _read_png(path: Path) -> np.ndarray:
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
 
-def _read_alike(paths: list[Path]) -> np.ndarray:
-    """uint8 [n, height, width, channels]."""
+def _read_alike(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Images uint8 [n, height, width, channels], and the names of their files."""
     images = [_read_png(path) for path in paths]
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             sizes = ["x".join(map(str, shape)) for shape in (images[0].shape, image.shape)]
             raise DeeplockError(f"{path}: must be {sizes[0]} like {paths[0]}, not {sizes[1]}")
-    return np.stack(images)
+    return np.stack(images), tuple(path.name for path in paths)
 
 
 def read_folder(folder: str | os.PathLike[str], classes: tuple[str, ...] = ()) -> ImageFolder:
@@ -69,7 +70,7 @@ def read_folder(folder: str | os.PathLike[str], classes: tuple[str, ...] = ()) -
         raise DeeplockError(f"{folder}: no such folder")
     found = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not found and (loose := sorted(folder.glob("*.png"))):
-        return ImageFolder(_read_alike(loose), None, ())
+        return ImageFolder(*_read_alike(loose), None, ())
     if not found:
         raise DeeplockError(f"{folder}: must have a folder of PNG files for each class")
     classes = classes or tuple(found)
@@ -78,5 +79,5 @@ def read_folder(folder: str | os.PathLike[str], classes: tuple[str, ...] = ()) -
     files = [(path, classes.index(name)) for name in found for path in sorted((folder / name).glob("*.png"))]
     if not files:
         raise DeeplockError(f"{folder}: no PNG file in {', '.join(found)}")
-    images = _read_alike([path for path, _ in files])
-    return ImageFolder(images, np.array([label for _, label in files], np.int64), classes)
+    labels = np.array([label for _, label in files], np.int64)
+    return ImageFolder(*_read_alike([path for path, _ in files]), labels, classes)

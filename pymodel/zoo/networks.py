@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from deeplock.pymodel.errors import DeeplockError
@@ -77,6 +78,48 @@ def _cifar10() -> nn.Module:
     )
 
 
+class _ResidualBlock(nn.Module):
+    """conv3x3 with stride 2, then conv5x5 same, beside a conv1x1 with stride 2; each with batch norm. ReLU6.
+
+    Halves height and width, rounded up.
+    """
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out)
+        self.relu1 = nn.ReLU6()
+        self.conv2 = nn.Conv2d(out, out, 5, padding=2, bias=False)
+        self.norm2 = nn.BatchNorm2d(out)
+        self.conv3 = nn.Conv2d(channels, out, 1, stride=2, bias=False)
+        self.norm3 = nn.BatchNorm2d(out)
+        self.relu2 = nn.ReLU6()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inner = self.relu1(self.norm1(self.conv1(x)))
+        return self.relu2(self.norm2(self.conv2(inner)) + self.norm3(self.conv3(x)))
+
+
+def _gtsrb() -> nn.Module:
+    """conv5x5 same 20 with batch norm, overlapping pool, residual blocks 36 and 52, average pool, dense 43.
+
+    1,540 + 39,816 + 86,632 + 8,987 = 136,975 parameters, batch norms included.
+    """
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(3, 20, 5, padding=2, bias=False),
+            norm1=nn.BatchNorm2d(20),
+            relu1=nn.ReLU(),
+            pool1=nn.MaxPool2d(3, 2),
+            block1=_ResidualBlock(20, 36),
+            block2=_ResidualBlock(36, 52),
+            pool2=nn.AvgPool2d(2),
+            flatten=nn.Flatten(),
+            dense=nn.Linear(52 * 2 * 2, 43),
+        )
+    )
+
+
 @dataclass(frozen=True)
 class _Entry:
     build: Callable[[], nn.Module]
@@ -84,12 +127,13 @@ class _Entry:
     input_shape: tuple[int, int, int]
 
 
-# all but `digits` are those of Table 1 of Deep-Lock, arXiv 2008.05966
+# mnist, fashion-mnist and cifar10 are those of Table 1 of Deep-Lock, arXiv 2008.05966
 _NETWORKS = {
     "digits": _Entry(_digits, "digits", (8, 8, 1)),
     "mnist": _Entry(lambda: _mnist(16), "mnist", (28, 28, 1)),
     "fashion-mnist": _Entry(lambda: _mnist(32), "fashion-mnist", (28, 28, 1)),
     "cifar10": _Entry(_cifar10, "cifar10", (32, 32, 3)),
+    "gtsrb": _Entry(_gtsrb, "gtsrb", (32, 32, 3)),
 }
 
 NAMES = tuple(_NETWORKS)

@@ -13,6 +13,7 @@ SCALE = {
     "mnist": Pixels(),
     "fashion-mnist": Pixels(),
     "cifar10": Pixels(zero=(128.0,), one=(64.0,)),
+    "gtsrb": Pixels(zero=(128.0,), one=(64.0,)),
 }
 """How a data set's pixels map to real numbers for the networks that are trained on it."""
 

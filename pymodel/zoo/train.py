@@ -153,9 +153,17 @@ def train(
     return module.to(memory_format=torch.contiguous_format).eval(), history  # pyright: ignore
 
 
+def _parameters(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The module's float32 state. A batch norm's count of batches (int64) only matters in training."""
+    return {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+
+
 def save_checkpoint(path: str | os.PathLike[str], module: nn.Module, name: str, seed: int) -> None:
-    """Write the module's parameters under their PyTorch names; metadata: network, data set, seed."""
-    tensors = {key: value.detach().cpu().contiguous().numpy() for key, value in module.state_dict().items()}
+    """Write the module's parameters, and its batch norms' statistics, under their PyTorch names.
+
+    Metadata: network, data set, seed.
+    """
+    tensors = {key: value.detach().cpu().contiguous().numpy() for key, value in _parameters(module).items()}
     metadata = {"network": name, "dataset": networks.dataset_of(name), "seed": str(seed)}
     checkpoint.save(path, checkpoint.Checkpoint(tensors, metadata))
 
@@ -167,7 +175,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[nn.Module, str]:
     if name not in networks.NAMES:
         raise DeeplockError(f"checkpoint {path}: its metadata must name a network ({', '.join(networks.NAMES)})")
     module = networks.build(name)
-    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    expected = {key: tuple(value.shape) for key, value in _parameters(module).items()}
     found = {key: value.shape for key, value in loaded.tensors.items()}
     if found != expected:
         wrong = sorted(key for key in expected | found if expected.get(key) != found.get(key))

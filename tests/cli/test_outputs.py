@@ -143,9 +143,12 @@ def test_a_key_file_given_as_one_is_kept_though_it_holds_no_key(folder, refused)
 def test_files_in_a_folder_of_inputs_are_kept(folder, refused):
     (folder / "class").mkdir()
     (folder / "mnist").mkdir()
+    (folder / "gtsrb" / "test" / "00").mkdir(parents=True)
+    (folder / "gtsrb" / "test" / "00" / "0.png").touch()
     (folder / "class" / "0.png").touch()
     (folder / "mnist" / "labels").touch()
-    for out, options in (("class/0.png", ("--images", ".")), ("mnist/labels", ("--data", "."))):
+    image, labels, sign = "class/0.png", "mnist/labels", "gtsrb/test/00/0.png"
+    for out, options in ((image, ("--images", ".")), (labels, ("--data", ".")), (sign, ("--data", "."))):
         assert "is an input of this command too" in refused("simulate", "loadable", *options, "--json", out)
     assert (
         refused("simulate", "loadable", "--images", ".", "--json", "key") == "key file key: exists already, and is kept"

@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
 from deeplock.fpga.boards import BOARDS
 from deeplock.fpga.flow.jobs import Job, Result
 from deeplock.fpga.flow.nextpnr import Placement
-from deeplock.fpga.flow.synth import Area
+from deeplock.fpga.flow.sweep import read_sweep
+from deeplock.fpga.flow.synth import Area, source_digest
 from deeplock.report.synth_report import area_figure, area_summary, area_tables
 from tests.cli.test_main import run as run_process
 
@@ -31,14 +33,21 @@ device = "up5k"
 direction = "inverse"
 sbox = "composite"
 """
+COMPONENTS = """
+[[component]]
+component = "sbox"
+device = "up5k"
+direction = ["inverse", "forward"]
+sbox = ["composite", "lut"]
+"""
 COUNTS = {"lut4": 100, "ff": 50, "carry": 0, "bram": 2, "dsp": 0, "spram": 0, "lutram": 0}
 
 
-def result_of(job: Job) -> Result:
+def result_of(job: Job, digest: str = "") -> Result:
     """Locked accelerators are 4 % larger and 3 % slower; the S-box does not fit."""
     locked = job.design.fields.get("suite") == "deep-lock"
     modules = {"array.pe": COUNTS, **({"lock.key_schedule": COUNTS | {"lut4": 4}} if locked else {})}
-    result = Result(job, Area(modules, COUNTS))
+    result = Result(job, Area(modules, COUNTS, digest))
     if "component" in job.design.fields:
         result.error = "does not fit up5k: 40 bram of 30"
     else:
@@ -56,9 +65,11 @@ def fake(monkeypatch) -> list[Job]:
     """Results without programs; gives the jobs that were to be done."""
     done: list[Job] = []
 
-    def run_jobs(jobs, executor, progress):
-        done.extend(jobs)
-        return [result_of(job) for job in jobs]
+    def run_jobs(jobs, executor, progress, kept):
+        for job in jobs:
+            if job not in kept:
+                done.append(job)
+                yield result_of(job)
 
     monkeypatch.setattr("deeplock.fpga.flow.jobs.run_jobs", run_jobs)
     return done
@@ -124,11 +135,11 @@ def test_a_board_that_misses_its_clock_leaves_no_bitstream(deeplock, fake, tmp_p
 def test_seeds_that_find_no_place_are_told(deeplock, monkeypatch, tmp_path):
     """The board has a bitstream all the same."""
 
-    def run_jobs(jobs, executor, progress):
-        (result,) = results = [result_of(job) for job in jobs]
+    def run_jobs(jobs, executor, progress, kept):
+        (result,) = (result_of(job) for job in jobs)
         del result.placements[1]
         result.error = "does not fit lfe5u-25f with seed 2: place and route found no way"
-        return results
+        yield result
 
     monkeypatch.setattr("deeplock.fpga.flow.jobs.run_jobs", run_jobs)
     output = tmp_path / "board.bit"
@@ -171,6 +182,45 @@ def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
     tables = area_tables(found)
     assert "ulx3s-25f" in tables["boards"] and "ulx3s-25f" not in tables["cores"] and "sbox" in tables["components"]
     assert area_figure(found).startswith(b"\x89PNG")
+
+
+def test_a_sweep_writes_each_row_when_it_is_measured_and_goes_on_from_its_file(deeplock, tmp_path, monkeypatch):
+    sweep, path = tmp_path / "sweep.toml", tmp_path / "area.json"
+    sweep.write_text(COMPONENTS)
+    found: list[list[str]] = []
+
+    def rows() -> list[dict]:
+        figures = json.loads(path.read_text())
+        return figures["rows"] + figures["components"]
+
+    def end_after(count: int):
+        """Results in another order than the sweep's, with Ctrl-C after `count` of them."""
+
+        def run_jobs(jobs, executor, progress, kept):
+            todo = [job for job in jobs if job not in kept]
+            found.append([job.name for job in todo])
+            for number, job in enumerate(todo[::-1]):
+                assert len(rows()) == len(kept) + number
+                if number == count:
+                    raise KeyboardInterrupt
+                yield result_of(job, source_digest(job.design, job.device))
+
+        return run_jobs
+
+    for count, code in ((2, 130), (4, 1), (4, 1)):
+        monkeypatch.setattr("deeplock.fpga.flow.jobs.run_jobs", end_after(count))
+        outcome = deeplock("synth", "--sweep", sweep, "--json", path)
+        assert outcome.code == code, outcome.err
+    names = [job.name for job in read_sweep(sweep, 5)]
+    assert found == [names, names[:2], []]
+    styles = [(row["direction"], row["sbox"]) for row in rows()]
+    assert styles == list(product(("inverse", "forward"), ("composite", "lut"))), "in the sweep's order"
+    faults = "; ".join(f"{name}: does not fit up5k: 40 bram of 30" for name in names)
+    assert outcome.err.endswith(f"deeplock: {faults}\n"), "of rows that were kept"
+    path.write_text("[1, 2]")
+    outcome = deeplock("synth", "--sweep", sweep, "--json", path)
+    message = f"deeplock: {path}: not a result of `deeplock synth`: remove it or name another file\n"
+    assert (outcome.code, outcome.err, path.read_text()) == (1, message, "[1, 2]")
 
 
 def test_faults_of_the_options_are_one_line(refused, tmp_path):

@@ -18,6 +18,10 @@ MARGIN_WITH = {"fashion-mnist": 0.04, "cifar10": 0.1}
 """Those of docs/security.md."""
 
 
+GUESSES = {"gtsrb": (9 / 3000, 181 / 3000)}
+"""Accuracies of guessing, unless all classes have equally many test images: always the rarest class, and the most frequent."""
+
+
 def test_content_comes_between_its_marks():
     text = "a\n<!-- x: by hand -->\nstale\n<!-- /x -->\nb\n"
     assert put_between(text, "x", "new\n") == "a\n<!-- x: by hand -->\nnew\n<!-- /x -->\nb\n"
@@ -38,7 +42,8 @@ def test_accuracy_json_is_of_the_trained_networks_and_the_readme_shows_it():
         assert entry["network_sha256"] == hashlib.sha256(trained.path_of(name).read_bytes()).hexdigest()
         assert entry["float"] == record["float"]
         assert entry["unlocked"] == entry["int8"] == record["int8"]
-        assert abs(entry["wrong_key_mean"] - 0.1) < 0.015
+        lowest, highest = GUESSES.get(name, (0.085, 0.115))
+        assert lowest <= entry["wrong_key_mean"] <= highest
         assert entry["wrong_keys"] >= 100 and entry["wrong_key_images"] >= 2000
     readme = (ROOT / "README.md").read_text()
     assert put_between(readme, "accuracy", accuracy_section(result)) == readme

@@ -4,7 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Device", "Family"]
+from deeplock.pymodel.errors import DeeplockError
+
+__all__ = ["Device", "Family", "NoPlacement"]
+
+
+class NoPlacement(DeeplockError):
+    """A design has no placement on a device, or none that works. That is a result: the same tools find the same again."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Family:
     pack           packer and its arguments; {configuration} and {bitstream} stand for files
     bitstream      suffix of a bitstream
     preamble       begins the commands of a bitstream, after a comment
-    check_pins     takes nextpnr's report of a design on pins, and a clock in MHz; DeeplockError for faults that nextpnr accepts
+    check_pins     takes nextpnr's report of a design on pins, and a clock in MHz; NoPlacement for faults that nextpnr accepts
     """
 
     devices: tuple[Device, ...]

@@ -3,8 +3,7 @@
 from itertools import product
 from typing import Any
 
-from deeplock.fpga.flow.families.family import Device, Family
-from deeplock.pymodel.errors import DeeplockError
+from deeplock.fpga.flow.families.family import Device, Family, NoPlacement
 
 __all__ = ["FAMILY"]
 
@@ -22,7 +21,7 @@ def check_pins(report: dict[str, Any], mhz: float) -> None:
     paths = [path["path"] for path in report["critical_paths"] if "<async>" in (path["from"], path["to"])]
     slowest = max((sum(step["delay"] for step in path) for path in paths), default=0.0)
     if slowest > 500 / mhz:
-        raise DeeplockError(f"paths to pins must take {500 / mhz:.1f} ns at most, half a period, not {slowest:.1f} ns")
+        raise NoPlacement(f"paths to pins must take {500 / mhz:.1f} ns at most, half a period, not {slowest:.1f} ns")
 
 
 FAMILY = Family(

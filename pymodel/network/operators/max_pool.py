@@ -35,7 +35,7 @@ class MaxPool(Layer):
         return windows(ifmaps, (self.kernel, self.kernel), self.stride).max(axis=(3, 4))
 
     def lower(self) -> Lowered:
-        return Lowered(window=(self.kernel, self.stride))
+        return Lowered(window=(self.kernel, self.kernel), window_stride=(self.stride, self.stride))
 
 
 OPERATOR = MaxPool

@@ -18,7 +18,7 @@ __all__ = ["NAMES", "path_of", "load", "record"]
 
 _FOLDER = Path(__file__).parent
 
-NAMES = ("digits", "mnist", "fashion-mnist", "cifar10")
+NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "gtsrb")
 
 
 def path_of(name: str) -> Path:

@@ -170,7 +170,8 @@ def test_jobs_run_in_processes_and_their_rows_can_be_written():
     steps: list[tuple[str, float, float]] = []
     jobs = [Job(TINY, device, [2, 1]), Job(ROMS, device, [1])]
     with processes(2) as executor:
-        small, large = run_jobs(jobs, executor, lambda *step: steps.append(step))
+        found = {result.job: result for result in run_jobs(jobs, executor, lambda *step: steps.append(step))}
+    small, large = (found[job] for job in jobs)
     assert [placement.seed for placement in small.placements] == [2, 1] and small.error == ""
     assert (large.placements, large.error) == ([], "does not fit up5k: 40 bram of 30")
     assert len(steps) == 4 and steps[-1][1:] == (5, 5)

@@ -1,5 +1,8 @@
 """Jobs on a Dask cluster: the same results as in processes on this machine."""
 
+from concurrent.futures import Future
+from threading import Event
+
 import pytest
 from distributed import LocalCluster
 
@@ -28,3 +31,27 @@ def test_a_scheduler_that_does_not_answer_is_named(address, monkeypatch):
     monkeypatch.setattr("deeplock.fpga.flow.jobs._CONNECT_SECONDS", 1)
     with pytest.raises(DeeplockError, match=f"^no Dask scheduler at {address}: "), cluster(address):
         pass
+
+
+BEGUN, GO_ON = Event(), Event()
+
+
+def wait_to_go_on() -> None:
+    BEGUN.set()
+    assert GO_ON.wait(60)
+
+
+def test_ctrl_c_does_not_wait_for_the_cluster():
+    futures: list[Future[None]] = []
+
+    def interrupted(address: str) -> None:
+        with cluster(address) as executor:
+            futures.extend(executor.submit(wait_to_go_on, pure=False) for _ in range(2))
+            assert BEGUN.wait(60)
+            raise KeyboardInterrupt
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as workers:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(workers.scheduler_address)
+        assert [future.cancelled() for future in futures] == [True, True]
+        GO_ON.set()

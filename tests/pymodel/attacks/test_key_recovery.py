@@ -91,6 +91,7 @@ def test_the_model_is_of_other_networks():
     assert "mnist" not in other_networks("mnist")
     assert len(like("dense1.weight", other_networks("mnist"))) == 2
     assert {value.shape[1:] for value in like("conv9.weight", ["mnist"])} == {(5, 5, 1), (3, 3, 16)}
+    assert {value.shape[1:] for value in like("block2.conv2.weight", ["mnist"])} == {(5, 5, 1), (3, 3, 16)}
 
 
 def test_faults_are_named():

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from deeplock.pymodel.errors import DeeplockError
@@ -72,10 +73,33 @@ def test_cifar_batches_come_in_order(tmp_path):
         datasets.load("cifar10", tmp_path)
 
 
+def test_traffic_signs_come_in_the_order_of_their_numbers(tmp_path):
+    for split, first in (("train", 0), ("test", 100)):
+        for label in range(43):
+            folder = tmp_path / "gtsrb" / split / f"{label:02}"
+            folder.mkdir(parents=True)
+            Image.new("RGB", (32, 32), (first + label, 0, 0)).save(folder / f"{42 - label:05}.png")
+    data = datasets.load("gtsrb", tmp_path)
+    assert data.train_images.shape == data.test_images.shape == (43, 32, 32, 3)
+    assert data.train_labels.tolist() == data.test_labels.tolist() == list(range(42, -1, -1))
+    assert (data.train_images[-1, 0, 0, 0], data.test_images[-1, 0, 0, 0]) == (0, 100)
+    assert data.classes[14] == "stop"
+    (tmp_path / "gtsrb/test/14/00028.png").write_bytes(b"short")
+    with pytest.raises(DeeplockError, match="00028.png: not a PNG file: put the images there as "):
+        datasets.load("gtsrb", tmp_path)
+
+
+def test_missing_traffic_signs_say_what_to_do(tmp_path):
+    with pytest.raises(DeeplockError, match="set DEEPLOCK_DATA, and put the images there as pymodel/zoo"):
+        datasets.load("gtsrb")
+    with pytest.raises(DeeplockError, match="gtsrb: no such folder: put the images there as pymodel/zoo"):
+        datasets.load("gtsrb", tmp_path)
+
+
 @pytest.mark.parametrize("name", datasets.DOWNLOADED)
 def test_missing_data_says_what_to_do(name, tmp_path):
     with pytest.raises(
-        DeeplockError, match=f"give --data DIR or set DEEPLOCK_DATA .`deeplock data fetch {name} --data"
+        DeeplockError, match=f"give --data DIR or set DEEPLOCK_DATA, and run `deeplock data fetch {name} --data"
     ):
         datasets.load(name)
     with pytest.raises(

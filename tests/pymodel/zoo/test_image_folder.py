@@ -22,6 +22,7 @@ def test_images_come_in_the_order_of_class_and_file(tmp_path):
     assert found.classes == ("cat", "dog")
     assert found.labels is not None and found.labels.tolist() == [0, 1, 1] and found.labels.dtype == np.int64
     assert np.array_equal(found.images, [RGB + 1, RGB + 2, RGB])
+    assert found.names == ("z.png", "a.png", "b.png")
 
 
 def test_images_without_classes_have_no_labels(tmp_path):

@@ -7,6 +7,7 @@ import torch
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, load, save
 from deeplock.pymodel.zoo import networks, train
+from deeplock.pymodel.zoo.classifier import classifier_of
 from deeplock.pymodel.zoo.datasets import CLASSES, Dataset
 from deeplock.pymodel.zoo.recipes import Recipe, recipe_for
 
@@ -58,6 +59,19 @@ def test_checkpoint_round_trip(digits, tmp_path):
     assert set(load(path).tensors) == set(state)
 
 
+def test_a_checkpoint_keeps_the_statistics_of_batch_norms(tmp_path):
+    path, module = tmp_path / "gtsrb.safetensors", networks.build("gtsrb")
+    module(torch.rand(4, 3, 32, 32))
+    module.eval()
+    train.save_checkpoint(path, module, "gtsrb", seed=0)
+    again, _ = train.load_checkpoint(path)
+    images = torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(again(images), module(images))
+    outputs = classifier_of(load(path)).outputs(b"", images.permute(0, 2, 3, 1).numpy())
+    assert np.array_equal(outputs, again(images).detach().numpy())
+
+
 def test_foreign_checkpoint_is_refused(digits, tmp_path):
     path = tmp_path / "foreign.safetensors"
     train.save_checkpoint(path, digits.module, "digits", seed=0)
@@ -81,7 +95,7 @@ def striped(name: str, count: int = 640, seed: int = 0) -> Dataset:
     return Dataset(name, images, labels, images[:100], labels[:100], CLASSES[name])
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "gtsrb"])
 def test_the_recipes_repeat_bit_for_bit(name):
     data = striped(name, 96)
     recipe = replace(recipe_for(name), epochs=2, batch=16, validation=32)
