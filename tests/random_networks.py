@@ -13,7 +13,7 @@ from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = ["UNUSED", "adds", "average_pools", "cases", "chains", "convs", "network_of"]
+__all__ = ["UNUSED", "adds", "average_pools", "cases", "chains", "convs", "first_layers", "network_of"]
 
 UNUSED = Quantisation(1.0, 0)
 
@@ -152,3 +152,13 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
         network = replace(network, layers=(*network.layers, end))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return network, rng.integers(-128, 128, (2, *shape), np.int8)
+
+
+@st.composite
+def first_layers(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
+    """One convolution of few channels with a kernel of up to 7 rows, whose ifmap may be rearranged, and 2 ifmaps."""
+    kernel, depth = (draw(st.integers(1, 7)), draw(st.integers(1, 6))), draw(st.integers(1, 4))
+    shape = (*(size + draw(st.integers(0, 6)) for size in kernel), depth)
+    layer = replace(draw(convs("first", "input", depth, kernel, False)), stride=draw(st.integers(1, 4)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return network_of(shape, layer), rng.integers(-128, 128, (2, *shape), np.int8)

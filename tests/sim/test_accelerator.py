@@ -19,7 +19,7 @@ from deeplock.sim.bench import run_bench
 from deeplock.sim.build import build
 from deeplock.sim.run import simulate
 from tests.features import LEAN, left_out
-from tests.random_networks import chains
+from tests.random_networks import chains, first_layers
 from tests.sim import tiny
 
 BENCH = Path(__file__).with_name("bench_accelerator.py")
@@ -129,3 +129,13 @@ def test_random_networks(config, case):
     wrong = interpreter.run(loadable, tiny.WRONG_KEY, ifmaps, config)
     found = simulate(loadable, config, tiny.WRONG_KEY, list(ifmaps), "native", pauses=0.2, seed=3).ofmaps
     assert np.array_equal(np.stack(found), wrong)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(first_layers())
+def test_random_first_layers(case):
+    """About a third of them with stacked rows of the ifmap."""
+    network, ifmaps = case
+    loadable = compile_network(network, SMALL, np.random.default_rng(0)).locked(SMALL.suite, tiny.KEY)
+    found = simulate(loadable, SMALL, tiny.KEY, list(ifmaps), "native", pauses=0.2, seed=1).ofmaps
+    assert np.array_equal(np.stack(found), golden.run(network, ifmaps)["first"])

@@ -31,9 +31,10 @@ native = cache(lambda: measured(LOADABLE, IFMAPS, "native"))
 
 def check(loadable, count: int, whole: dict[str, int], layers: list[dict[str, int]]) -> None:
     assert len(layers) == len(loadable.program)
-    for fields, counters in zip(loadable.program, layers, strict=True):
+    for fields, fact, counters in zip(loadable.program, loadable.interface.layers, layers, strict=True):
         assert counters["CYCLES"] == sum(counters[cause] for cause in CAUSES)
-        assert counters["COMPUTE"] == count * fields.groups * fields.kblocks * fields.pixels
+        kblocks = fields.kernel_h * fields.kernel_w * fields.cblocks
+        assert counters["COMPUTE"] == count * fields.groups * kblocks * fields.pixels == count * fact.words
         assert fields.wait_input or not counters["INPUT_STARVED"]
         assert fields.to_stream or not counters["OUTPUT_STALLED"]
     for name, _ in COUNTERS:

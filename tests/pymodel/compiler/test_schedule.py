@@ -14,7 +14,7 @@ from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.spec.config import Config
-from tests.random_networks import network_of
+from tests.random_networks import first_layers, network_of
 
 
 def config_of(rows: int, **fields) -> Config:
@@ -127,21 +127,6 @@ def test_the_split_of_a_weight_is_random_between_zero_and_the_weight():
             assert 0.4 < places.mean() / places.max() < 0.6
 
 
-@st.composite
-def first_layers(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
-    """One convolution with a kernel of up to 7 rows, strides and padding, and 2 ifmaps."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    kernel, depth = (draw(st.integers(1, 7)), draw(st.integers(1, 6))), draw(st.integers(1, 4))
-    shape = (*(size + draw(st.integers(0, 6)) for size in kernel), depth)
-    options = {
-        "stride": draw(st.integers(1, 4)),
-        "padding": draw(st.tuples(*[st.integers(0, 2)] * 4)),
-        "input_zero_point": draw(st.integers(-128, 127)),
-    }
-    network = random_conv(shape, draw(st.integers(1, 5)), kernel, rng, **options)
-    return network, rng.integers(-128, 128, (2, *shape), np.int8)
-
-
 @settings(max_examples=200, deadline=None)
 @given(first_layers(), st.sampled_from([4, 8, 16]), st.booleans(), st.booleans())
 def test_a_first_layer_takes_the_fewest_words_and_computes_what_the_network_computes(case, rows, padding, dense):
@@ -163,7 +148,7 @@ def test_a_first_layer_takes_the_fewest_words_and_computes_what_the_network_comp
     else:
         options = [tall * wide * -(-depth // rows), -(-tall * wide * depth // rows)]
     assert words_of(step, config) == min(options)
-    expected = golden.run(network, ifmaps)["a"]
+    expected = golden.run(network, ifmaps)["first"]
     loadable = compile_network(network, config, np.random.default_rng(0))
     assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
     stream = np.frombuffer(loadable.parameters, np.uint8)
