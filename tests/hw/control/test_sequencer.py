@@ -17,10 +17,11 @@ from tests.hw.stream_tools import simulate
 CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, program_words=128)
 FEEDER = [name for name, _ in feeder_fields]
 POST = [name for name, _ in post_fields]
-NEVER_ZERO = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")
+NEVER_ZERO = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h")
 SHORT = replace(CONFIG, pipeline_registers=False)
 START_TO_POST = {CONFIG: 6, SHORT: 5}
-DRAIN = {CONFIG: 14, SHORT: 13}
+SETTLED = 45  # more than any drain that a test plays, if not said otherwise
+FAR = SETTLED + 3 + 2  # the dense memory's read steps, and two
 
 
 def random_program(rng, layers: int) -> list[Descriptor]:
@@ -32,7 +33,7 @@ def random_program(rng, layers: int) -> list[Descriptor]:
         }
         fields |= {name: fields[name] or 1 for name in NEVER_ZERO}
         last = number == layers - 1
-        fields |= {"wait_input": int(number == 0), "release_input": int(last), "to_stream": int(last)}
+        fields |= {"wait_input": int(number == 0), "release_input": int(last), "to_stream": int(last), "slack": 0}
         program.append(Descriptor(**fields))
     return program
 
@@ -58,15 +59,15 @@ class Bench:
             dut.post.start,
             dut.post.fields,
             dut.ifmap.take,
-            dut.ifmap.release,
+            dut.opens,
             dut.report.bad,
         )
-        async for *_, start, feeder, post_start, post, take, release, bad in ctx.tick().sample(*signals):
+        async for *_, start, feeder, post_start, post, take, opens, bad in ctx.tick().sample(*signals):
             if start:
                 self.seen.append(("start", self.now, {name: feeder[name] for name in FEEDER}))
             if post_start:
                 self.seen.append(("post", self.now, {name: post[name] for name in POST}))
-            for name, pulse in (("take", take), ("release", release), ("bad", bad)):
+            for name, pulse in (("take", take), ("opens", opens), ("bad", bad)):
                 if pulse:
                     self.seen.append((name, self.now, None))
             self.now += 1
@@ -89,7 +90,8 @@ class Bench:
         return self.now - 1
 
     async def play_layer(self, ctx, feed: int, drain: int) -> tuple[int, int, int]:
-        """From the layer's start on: the feeder takes `feed` cycles, the drain `drain`. Gives start, done and left."""
+        """From the layer's start on: the feeder takes `feed` cycles, the drain `drain`, 2 or more; the layer's last word enters
+        the array in its first cycle. Gives start, done and left."""
         starts = len(self.cycles("start"))
         while len(self.cycles("start")) == starts:
             await ctx.tick()
@@ -98,18 +100,21 @@ class Bench:
         for _ in range(feed - 1):
             await ctx.tick()
         done = await self.pulse(ctx, self.dut.feeder.done)
-        for _ in range(drain - 1):
+        assert not ctx.get(self.dut.report.feeding)
+        await self.pulse(ctx, self.dut.words_end)
+        for _ in range(drain - 2):
             assert not ctx.get(self.dut.report.feeding)
             await ctx.tick()
-        layer = self.program[len(self.cycles("start")) % len(self.program) - 1]
-        assert ctx.get(self.dut.to_stream) == layer.to_stream
+        if self.cycles("post") and self.cycles("post")[-1] > start:
+            number = (len(self.cycles("start")) - 1) % len(self.program)
+            assert ctx.get(self.dut.last_layer) == (number == len(self.program) - 1)
         return start, done, await self.pulse(ctx, self.dut.post.done)
 
 
 @pytest.mark.parametrize("config", [CONFIG, SHORT])
 @pytest.mark.parametrize("layers", [1, 2, 8])
 def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, config, rng, dice):
-    dut = Sequencer(config)
+    dut = Sequencer(config, SETTLED)
     bench = Bench(dut, random_program(rng, layers))
     ends = []
 
@@ -127,12 +132,11 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
                     ctx.set(dut.ifmap.ready, 1)
                 if layer == layers - 1:
                     ctx.set(dut.loaded, inference + 1)
-                ends.append(await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(1, 40)))
+                ends.append(await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(8, 40)))
                 if layer == 0:
                     ctx.set(dut.ifmap.ready, 0)
                 if layer < layers - 1:
                     assert not ctx.get(dut.report.idle)
-                assert ctx.get(dut.last_layer) == (layer == layers - 1)
         for _ in range(20):
             await ctx.tick()
         assert ctx.get(dut.report.idle) and not ctx.get(dut.report.feeding)
@@ -145,17 +149,15 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
     assert bench.cycles("post") == [start + START_TO_POST[config] for start in starts]
     assert bench.cycles("take") == starts[::layers]
     assert bench.cycles("bad") == []
-    releases = bench.cycles("release")
-    lasts = ends[layers - 1 :: layers]
-    assert releases == [done for _, done, _ in lasts]
+    assert bench.cycles("opens") == [start + 1 for start in starts]
 
 
+@pytest.mark.parametrize("drain", [8, 13, 14, 30])
+@pytest.mark.parametrize("feed", [6, 17, 18, 30])
 @pytest.mark.parametrize("config", [CONFIG, SHORT])
-@pytest.mark.parametrize("drain", [6, 12, 13, 14, 15, 40])
-@pytest.mark.parametrize("feed", [6, 30])
-def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_enough(feed, drain, config, rng):
-    """With a shorter drain as many cycles after the feeder's done, and one; between inferences one more."""
-    dut = Sequencer(config)
+def test_a_layer_that_needs_all_results_starts_in_the_cycle_after_layer_done(feed, drain, config, rng):
+    """If its fields are there: they are read from the start of the layer before on, or from the feeder's done."""
+    dut = Sequencer(config, SETTLED)
     bench = Bench(dut, random_program(rng, 3))
 
     async def testbench(ctx):
@@ -163,16 +165,73 @@ def test_a_layer_starts_in_the_cycle_after_layer_done_if_the_drain_takes_long_en
         ctx.set(dut.loaded, 2)
         await bench.run(ctx, 2)
         layers = [await bench.play_layer(ctx, feed, drain) for _ in range(6)]
-        for number, ((_, done, left), (start, *_)) in enumerate(pairwise(layers)):
-            assert left == done + drain
-            assert start == max(left, done + DRAIN[config] + (number == 2)) + 1
+        for (start, done, left), (following, *_) in pairwise(layers):
+            fetched = max(start + 20, done + 2) if config is CONFIG else done + 14
+            assert following == max(left + 1, fetched)
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+
+
+@pytest.mark.parametrize("config", [CONFIG, SHORT])
+@pytest.mark.parametrize("slack", [0, 1, 20, SETTLED - 3, SETTLED, FAR - 1, FAR, 255])
+@pytest.mark.parametrize("on_their_way", [1, 5])
+def test_a_layer_starts_before_the_results_that_it_needs_later(on_their_way, slack, config, rng):
+    """`slack` cycles before they are all in memory, or as soon as the feeder is free if words on their way cost no more."""
+    read_steps = 3 if config.dense else 1
+    assert read_steps + 2 == FAR - SETTLED
+    dut = Sequencer(config, SETTLED)
+    bench = Bench(dut, random_program(rng, 2))
+    bench.program[1] = replace(bench.program[1], slack=slack)
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap.ready, 1)
+        await bench.run(ctx, 1)
+        while not bench.cycles("start"):
+            await ctx.tick()
+        await ctx.tick().repeat(29)
+        done = await bench.pulse(ctx, dut.feeder.done)
+        for _ in range(on_their_way - 1):
+            await ctx.tick()
+        ends = await bench.pulse(ctx, dut.words_end)
+        await ctx.tick().repeat(SETTLED + 20)
+        free = done + (2 if config is CONFIG else 14)
+        settled = 0 if slack >= FAR else max(ends + SETTLED - slack, ends + 2)
+        assert bench.cycles("start")[1:] == [max(free, settled)]
+        # its post-processing fields wait for the layer before
+        assert len(bench.cycles("post")) == len(bench.cycles("opens")) == 1
+        left = await bench.pulse(ctx, dut.post.done)
+        await ctx.tick().repeat(10)
+        assert bench.cycles("post")[1:] == [left + START_TO_POST[config]]
+        assert bench.cycles("opens")[1:] == [left + 1]
+
+    simulate(dut, testbench, background=[bench.watch, bench.memory])
+
+
+def test_no_third_layer_starts_behind_two(rng):
+    """Whatever its slack: the results of the first could be missing."""
+    dut = Sequencer(CONFIG, SETTLED)
+    bench = Bench(dut, [replace(layer, slack=255) for layer in random_program(rng, 3)])
+
+    async def testbench(ctx):
+        ctx.set(dut.ifmap.ready, 1)
+        await bench.run(ctx, 1)
+        for layers in (1, 2):
+            while len(bench.cycles("start")) < layers:
+                await ctx.tick()
+            await bench.pulse(ctx, dut.feeder.done)
+            await bench.pulse(ctx, dut.words_end)
+        await ctx.tick().repeat(3 * SETTLED)
+        assert len(bench.cycles("start")) == 2
+        left = await bench.pulse(ctx, dut.post.done)
+        await ctx.tick().repeat(2)
+        assert bench.cycles("start")[2:] == [left + 1]
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
 
 
 def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
     """Only once the layer before has left: until then it is not the ifmap that it waits for."""
-    dut = Sequencer(CONFIG)
+    dut = Sequencer(CONFIG, SETTLED)
     bench = Bench(dut, random_program(rng, 1))
 
     async def testbench(ctx):
@@ -196,6 +255,7 @@ def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
             for _ in range(30):
                 assert not ctx.get(dut.report.waits_for_ifmap)
                 await ctx.tick()
+            await bench.pulse(ctx, dut.words_end)
             await bench.pulse(ctx, dut.post.done)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
@@ -205,7 +265,7 @@ def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
 @pytest.mark.parametrize("name", NEVER_ZERO)
 @pytest.mark.parametrize("layer", [0, 1])
 def test_a_size_of_zero_is_a_bad_descriptor(name, layer, rng):
-    dut = Sequencer(CONFIG)
+    dut = Sequencer(CONFIG, SETTLED)
     bench = Bench(dut, random_program(rng, 2))
     bench.program[layer] = replace(bench.program[layer], **{name: 0})
 
@@ -228,7 +288,7 @@ def test_a_size_of_zero_is_a_bad_descriptor(name, layer, rng):
 @pytest.mark.parametrize("sum_bits", [24, 32])
 def test_a_layer_that_is_not_narrow_is_a_bad_descriptor_where_sums_have_24_bits(sum_bits, layer, rng):
     """In the cycle after `post_start`, so before its first word can have left the array."""
-    dut = Sequencer(replace(CONFIG, sum_bits=sum_bits))
+    dut = Sequencer(replace(CONFIG, sum_bits=sum_bits), SETTLED)
     bench = Bench(dut, random_program(rng, 2))
     bench.program = [replace(fields, narrow=int(number != layer)) for number, fields in enumerate(bench.program)]
 
@@ -247,7 +307,7 @@ def test_a_layer_that_is_not_narrow_is_a_bad_descriptor_where_sums_have_24_bits(
 
 @pytest.mark.parametrize("loaded", [0, 1])
 def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
-    dut = Sequencer(CONFIG)
+    dut = Sequencer(CONFIG, SETTLED)
     bench = Bench(dut, random_program(rng, 1))
 
     async def testbench(ctx):
@@ -255,6 +315,7 @@ def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
         ctx.set(dut.loaded, loaded)
         await bench.run(ctx, 1)
         await bench.play_layer(ctx, 10, 20)
+        await ctx.tick().repeat(2)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
     assert len(bench.cycles("bad")) == 1 - loaded
@@ -263,7 +324,7 @@ def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
 @pytest.mark.parametrize("profile", range(5))
 def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, dice):
     """The wait for the ifmap is the first layer's, what comes after the last layer_done the last layer's; layer 4 has none."""
-    dut = Sequencer(CONFIG)
+    dut = Sequencer(CONFIG, SETTLED)
     bench = Bench(dut, random_program(rng, 3))
     counted: list[int] = []
     ends: list[int] = []
@@ -284,7 +345,7 @@ def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, d
                 await ctx.tick()
             ctx.set(dut.ifmap.ready, 1)
             for _ in range(3):
-                await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST[CONFIG] + 1, 40))
+                await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST[CONFIG] + 2, 40))
                 ends.append(len(counted))
         await ctx.tick().repeat(20)
         assert ctx.get(dut.report.idle)
@@ -296,31 +357,24 @@ def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, d
     assert counted == [profile in (0, layer) for layer in layers]
 
 
-def test_a_profile_written_in_mid_layer_counts_from_the_next_layer_on(rng):
-    dut = Sequencer(CONFIG)
+def test_a_profile_counts_from_the_cycle_in_which_it_is_written(rng):
+    dut = Sequencer(CONFIG, SETTLED)
     bench = Bench(dut, random_program(rng, 2))
 
     async def testbench(ctx):
         ctx.set(dut.ifmap.ready, 1)
-        ctx.set(dut.profiling.profile, 2)
         await bench.run(ctx, 1)
-        while not ctx.get(dut.report.feeding):
-            assert not ctx.get(dut.profiling.counted)
-            await ctx.tick()
-        for profile in (1, 0):
-            ctx.set(dut.profiling.profile, profile)
-            assert not ctx.get(dut.profiling.counted)
-        await bench.pulse(ctx, dut.feeder.done)
-        await ctx.tick().repeat(20)
-        assert not ctx.get(dut.profiling.counted)
-        await bench.pulse(ctx, dut.post.done)
-        assert ctx.get(dut.profiling.counted)
+        for layer in (1, 2):
+            for profile in range(4):
+                ctx.set(dut.profiling.profile, profile)
+                assert ctx.get(dut.profiling.counted) == (profile in (0, layer))
+            await bench.play_layer(ctx, 5, 20)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory])
 
 
 def test_nothing_happens_without_run():
-    dut = Sequencer(CONFIG)
+    dut = Sequencer(CONFIG, SETTLED)
     bench = Bench(dut, [descriptor()])
 
     async def testbench(ctx):
@@ -334,7 +388,7 @@ def test_nothing_happens_without_run():
 
 
 def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
-    dut = Sequencer(CONFIG)
+    dut = Sequencer(CONFIG, SETTLED)
     bench = Bench(dut, random_program(rng, 2))
     reset = Signal()
 
@@ -354,7 +408,7 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
         await bench.run(ctx, 1)
         ctx.set(dut.loaded, 1)
         for _ in range(2):
-            await bench.play_layer(ctx, dice.randrange(2, 9), dice.randrange(1, 20))
+            await bench.play_layer(ctx, dice.randrange(2, 9), dice.randrange(8, 20))
         for _ in range(10):
             await ctx.tick()
         assert ctx.get(dut.report.idle)

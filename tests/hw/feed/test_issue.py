@@ -24,6 +24,7 @@ class Bench:
         self.cycles = config.multiplier_cycles
         self.now, self.held, self.inside, self.last_finish = 0, 0, 0, -100
         self.full = False  # as of the cycle before
+        self.closed = True  # the post-processor has a layer before this one
         self.arrivals: dict[int, int] = {}  # cycle: 1 for a chunk, 2 for a pixel's last one
         self.pixels: list[tuple[int, bool]] = [(-1, True)]  # words issued: cycle, whether its k-block's last
 
@@ -40,20 +41,34 @@ class Bench:
             return "empty"
         if swap and not full:
             return "weights"
-        if last and self.now - self.last_finish < self.chunks * self.cycles:
+        if last and (self.closed or self.now - self.last_finish < self.chunks * self.cycles):
             return "post"
         if last and self.full:
             return "output_stalled"
         return "compute"
 
-    async def step(self, valid: bool, swap=False, last=False, full=True, drain=False, data=0, pixel_last=False) -> str:
+    async def open(self) -> None:
+        await self.step(False, opens=True)
+
+    async def step(
+        self,
+        valid: bool,
+        swap=False,
+        last=False,
+        full=True,
+        drain=False,
+        data=0,
+        pixel_last=False,
+        final=False,
+        opens=False,
+    ) -> str:
         ctx, dut = self.ctx, self.dut
         arrives = self.arrivals.pop(self.now, 0)
         drain = drain and self.held > 0
         ctx.set(dut.words.valid, valid)
-        ctx.set(
-            dut.words.payload, {"data": data, "swap": swap, "tag": {"last": last, "shift": 1, "pixel_last": pixel_last}}
-        )
+        tag = {"last": last, "shift": 1, "pixel_last": pixel_last, "final": final}
+        ctx.set(dut.words.payload, {"data": data, "swap": swap, "tag": tag})
+        ctx.set(dut.opens, opens)
         ctx.set(dut.tiles.full, full)
         ctx.set(dut.held, self.held)
         ctx.set(dut.retired, arrives == 2)
@@ -64,11 +79,14 @@ class Bench:
             self.pixels.append((self.now, pixel_last))
         assert ctx.get(dut.out.valid) == ctx.get(dut.words.ready) == issue
         assert ctx.get(dut.tiles.swap) == (issue and swap)
+        ends = issue and last and pixel_last and final
+        assert ctx.get(dut.ends) == ends
         assert ctx.get(dut.report.busy) == (self.inside > 0)
         if issue:
             word = ctx.get(dut.out.payload)
             assert (word.data, word.swap, word.tag.last, word.tag.shift) == (data, swap, last, 1)
         await ctx.tick()
+        self.closed = (self.closed or ends) and not opens
         self.full = (self.inside + (issue and last) + 1) * self.chunks + self.held > self.room
         self.held += (arrives > 0) - drain
         self.inside -= arrives == 2
@@ -101,8 +119,10 @@ def test_every_cycle_is_decided_by_the_rules_and_has_one_event(config, share, di
             if word is None and dice.random() < 0.9:
                 word = {"swap": dice.random() < 0.3, "last": dice.random() < share, "data": dice.getrandbits(32)}
                 word["pixel_last"] = dice.random() < 0.5
+                word["final"] = dice.random() < 0.1
             event = await bench.step(
                 word is not None,
+                opens=bench.closed and dice.random() < 0.2,
                 full=dice.random() < 0.7,
                 drain=dice.random() < drain,
                 **(word or {"swap": True, "last": True}),
@@ -121,6 +141,7 @@ def test_a_word_a_cycle_and_a_finishing_word_every_cols_by_lanes_cycles(config):
 
     async def testbench(ctx):
         bench = Bench(ctx, dut, config, 64)
+        await bench.open()
         for number in range(20):
             assert await bench.step(True, swap=number % 4 == 0) == "compute"
         events = [await bench.step(True, last=True, drain=True) for _ in range(40 * period)]
@@ -142,6 +163,7 @@ def test_a_stalled_ofmap_stream_fills_the_buffer_and_no_more(config):
     async def testbench(ctx):
         bench = Bench(ctx, dut, config, room)
         finished = 0
+        await bench.open()
         for _ in range(room * config.multiplier_cycles + 100):
             finished += await bench.step(True, last=True) == "compute"
         assert finished == room // chunks and bench.held == room
@@ -178,6 +200,7 @@ def test_reset_forgets_what_is_inside():
 
     async def testbench(ctx):
         bench = Bench(ctx, dut, config, 8)
+        await bench.open()
         for _ in range(9):
             await bench.step(True, last=True)
         assert await bench.step(True, last=True) == "output_stalled"
@@ -186,7 +209,25 @@ def test_reset_forgets_what_is_inside():
         await ctx.tick()
         ctx.set(reset, 0)
         bench = Bench(ctx, dut, config, 8)
+        assert await bench.step(True, last=True) == "post"
+        await bench.open()
         assert await bench.step(True, last=True) == "compute"
         assert await bench.step(True, last=True) == "post"
 
     simulate(ResetInserter(reset)(dut), testbench)
+
+
+def test_words_finish_accumulators_only_when_their_layer_may():
+    """From the cycle after `opens` to the layer's last word; others pass at any time."""
+    dut = IssueStage(CONFIGS[0], 32)
+
+    async def testbench(ctx):
+        bench = Bench(ctx, dut, CONFIGS[0], 32)
+        for _ in range(2):
+            assert await bench.step(True) == "compute"
+            assert await bench.step(True, last=True, opens=True) == "post"
+            for pixel_last in (False, False, True):
+                assert await bench.step(True, last=True, drain=True, pixel_last=pixel_last, final=True) == "compute"
+            assert await bench.step(True, last=True) == "post"
+
+    simulate(dut, testbench)
