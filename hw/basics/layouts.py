@@ -16,9 +16,9 @@ __all__ = [
     "feeder_fields", "loader_fields", "post_fields", "tag_layout", "word_layout", "write_layout",
 ]  # fmt: skip
 
-LOADER_WORDS = (0, 1, 2, 3)
-FEEDER_WORDS = (0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 15)
-POST_WORDS = (12, 13, 14)
+LOADER_WORDS = range(0, 4)
+FEEDER_WORDS = range(2, 13)
+POST_WORDS = range(13, 16)
 
 
 def _fields(layout: Layout, words: Sequence[int]) -> data.FlexibleLayout:

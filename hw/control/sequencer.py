@@ -1,6 +1,6 @@
 """Sequencer: runs the program, layer after layer, inference after inference."""
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -98,7 +98,7 @@ class Sequencer(wiring.Component):
         complete, index = self._read(m, FEEDER_WORDS, fetched, fetching, self_reads, ~post_reads)
         post_complete, post_index = self._read(m, POST_WORDS, self.post.fields, post_fetching, post_reads, Const(1))
         m.d.comb += self.program.addr.eq(
-            Cat(Const(0, 4), Mux(post_reads, post_layer, layer)) | Mux(post_reads, post_index, index)
+            Cat(Mux(post_reads, post_index, index)[:4], Mux(post_reads, post_layer, layer))
         )
 
         # layers that have begun in the feeder and not left the post-processor
@@ -116,12 +116,14 @@ class Sequencer(wiring.Component):
         self._run_post(m, post_fetching, post_complete, post_layer, next_pending, bad)
         return m
 
-    def _read(self, m: Module, words: tuple[int, ...], target, fetching: Signal, asks: Signal, may: Value):
-        """While `fetching`, read a descriptor's words and store them. `asks`: reads the word whose index in the descriptor is
-        the second value returned. The first is a pulse in the first cycle in which all are there."""
-        read = Signal(range(len(words) + 1))
-        m.d.comb += asks.eq(fetching & (read != len(words)) & may)
-        m.d.sync += read.eq(Mux(fetching, read + asks, 0))
+    def _read(
+        self, m: Module, words: range, target, fetching: Signal, asks: Signal, may: Value
+    ) -> tuple[Signal, Signal]:
+        """While `fetching`, read a descriptor's words and store them. `asks`: reads the word whose number is the second value
+        returned. The first is a pulse in the first cycle in which all are there."""
+        read = Signal(range(words.stop + 1), init=words.start)
+        m.d.comb += asks.eq(fetching & (read != words.stop) & may)
+        m.d.sync += read.eq(Mux(fetching, read + asks, words.start))
         arrives, arriving, word = Signal(), Signal.like(read), self.program.data
         m.d.sync += [arrives.eq(asks), arriving.eq(read)]
         if self._config.pipeline_registers:  # the fields of a large accelerator are far from the program memory
@@ -130,12 +132,12 @@ class Sequencer(wiring.Component):
             arrives, arriving, word = arrived, arrived_as, held
         with m.If(arrives):
             with m.Switch(arriving):
-                for at in range(len(words)):
-                    with m.Case(at):
+                for at, number in enumerate(words):
+                    with m.Case(number):
                         m.d.sync += target.as_value()[32 * at : 32 * at + 32].eq(word)
         complete = Signal()
-        m.d.sync += complete.eq(arrives & (arriving == len(words) - 1))
-        return complete, Array([*words, 0])[read]
+        m.d.sync += complete.eq(arrives & (arriving == words.stop - 1))
+        return complete, read
 
     def _settles(self, m: Module, pending: Signal, unended: Signal) -> Value:
         """Whether all results that the next layer reads will be in memory when it reads them."""
@@ -251,5 +253,5 @@ class Sequencer(wiring.Component):
         m.d.comb += self.profiling.counted.eq((profile == 0) | (profile == number))
 
     def _is_bad(self, fields):
-        sizes = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h", "cblocks", "groups")
+        sizes = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h")  # the weight loader checks the others
         return Cat(fields[name] == 0 for name in sizes).any()

@@ -16,7 +16,7 @@ SPAN = 4
 """Columns that one register drives."""
 
 IN_BLOCKS = {"ram_style": "block"}
-"""Attributes of a small memory that shall lie in block RAM: in LUTs it would take four of them for each 16 words of four bits."""
+"""Attributes of a small memory that shall lie in block RAM: 16 words of four bits take four LUTs."""
 
 
 def load_span(config: Config) -> int:

@@ -88,10 +88,10 @@ class ActivationMemory(wiring.Component):
         with m.Elif(self.ifmap.valid):
             m.d.comb += [wanted.address.eq(self.ifmap.payload.address), wanted.keep.eq(self.ifmap.payload.keep)]
             m.d.comb += wanted.data[0].eq(self.ifmap.payload.data[0])
-        offset, word, keep = wanted.address[:lane_bits], wanted.address[lane_bits:], Signal(rows)
-        m.d.comb += keep.eq(wanted.keep)
+        offset, word = wanted.address[:lane_bits], wanted.address[lane_bits:]
         written = turned(m, wanted.data.as_value(), 8, offset).replicate(rows // config.lanes)
-        enables = turned(m, keep, 1, offset)
+        kept = turned(m, wanted.keep, 1, offset).replicate(rows // config.lanes)
+        enables = [kept[lane] & ((lane - offset)[:lane_bits] < config.lanes) for lane in range(rows)]
 
         banks = 2 if config.dense else 1
         parity = word[0] if config.dense else 0

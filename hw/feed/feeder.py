@@ -207,7 +207,7 @@ class WindowFeeder(wiring.Component):
         """Byte of its input row at which the word at `address` begins; signed."""
         fields, goes = self.layer.fields, loops.goes
         at, window, run, following = (
-            Signal(signed(18), name=name, reset_less=True)
+            Signal(signed(17), name=name, reset_less=True)
             for name in ("column", "window_column", "run_column", "next_column")
         )
         in_windows = goes.wx | goes.wy | goes.px

@@ -1,11 +1,11 @@
 """Ofmap buffer: routes results to the activation memory or the ofmap stream."""
 
-from amaranth import Cat, Module
-from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth import Module, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.layouts import beat_layout, write_layout
+from deeplock.hw.families.placement import IN_BLOCKS
 from deeplock.hw.post.post import result_layout
 from deeplock.pymodel.spec.config import Config
 
@@ -46,16 +46,36 @@ class OfmapBuffer(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         result, word = self.results.payload, self.words.payload
-        width = self.ofmap.payload.shape().size
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=width, depth=OFMAP_BEATS)
+        stored = self.results.valid & self.to_stream
         m.d.comb += [
             self.words.valid.eq(self.results.valid & ~self.to_stream),
             word.address.eq(result.address),
             word.data.eq(result.data),
             word.keep.eq(result.keep),
-            fifo.w_stream.valid.eq(self.results.valid & self.to_stream),
-            fifo.w_stream.payload.eq(Cat(result.data, result.keep, result.last & self.last_layer)),
-            self.level.eq(fifo.level),
         ]
-        connect(m, fifo.r_stream, flipped(self.ofmap))
+
+        # a library's FIFO would put its memory into LUTs. The block's output register holds the beat that is shown
+        m.submodules.memory = store = memory.Memory(
+            shape=self.ofmap.payload.shape(), depth=OFMAP_BEATS, init=[], attrs=IN_BLOCKS
+        )
+        write, read = store.write_port(), store.read_port()
+        write_at, read_at = Signal.like(write.addr), Signal.like(read.addr)
+        waiting = Signal.like(self.level)  # beats that are not shown yet
+        m.d.comb += [
+            write.addr.eq(write_at),
+            read.addr.eq(read_at),
+            write.en.eq(stored),
+            write.data.data.eq(result.data),
+            write.data.keep.eq(result.keep),
+            write.data.last.eq(result.last & self.last_layer),
+            read.en.eq((waiting != 0) & (~self.ofmap.valid | self.ofmap.ready)),
+            self.ofmap.payload.eq(read.data),
+            self.level.eq(waiting + self.ofmap.valid),
+        ]
+        m.d.sync += [
+            write_at.eq(write_at + stored),
+            read_at.eq(read_at + read.en),
+            waiting.eq(waiting + stored - read.en),
+            self.ofmap.valid.eq(read.en | (self.ofmap.valid & ~self.ofmap.ready)),
+        ]
         return m

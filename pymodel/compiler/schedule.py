@@ -17,6 +17,7 @@ __all__ = ["Step", "plan_steps", "runs_of", "share", "words_of"]
 _LARGEST_STRIDE = 15
 _SLIDING = (1, 2)
 _LONGEST_RUN = Descriptor.layout.fields["cblocks"].range[1]  # words
+_LONGEST_ROW = (1 << 15) - 1  # bytes that a descriptor can say
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +175,9 @@ def runs_of(step: Step, config: Config) -> tuple[int, int, int]:
     if not config.dense:
         return tall, wide, channels
     whole = wide == width and step.row_step == 1 and not any(does.padding)
-    if whole and tall * wide * channels <= _LONGEST_RUN * config.rows:  # its rows lie side by side, too
+    if whole and tall * wide * channels <= min(
+        _LONGEST_RUN * config.rows, _LONGEST_ROW
+    ):  # its rows lie side by side, too
         return 1, 1, tall * wide * channels
     return tall, 1, wide * channels
 

@@ -26,22 +26,23 @@ class Descriptor(Record):
     """
 
     # weight loader
-    kblocks: Annotated[int, Field(0, 15, 0, "blocks of up to `rows` weights per column: kernel_h x kernel_w x cblocks")]
-    groups: Annotated[int, Field(0, 23, 16, "groups of up to `cols` output channels")]
-    fold: Annotated[int, Field(0, 27, 24, "log2 of the k-blocks side by side in a tile of the last group")] = 0
-    opcode: Annotated[int, Field(0, 31, 28, "1")] = OPCODE
+    diagonal_a: Annotated[int, Field(0, 7, 0, "diagonal weight of the first `cblocks` k-blocks", signed=True)] = 0
+    diagonal_b: Annotated[int, Field(0, 15, 8, "diagonal weight of the others", signed=True)] = 0
+    multiplier: Annotated[int, Field(0, 31, 16, "diagonal layers: requantise multiplier")] = 0
+    bias: Annotated[int, Field(1, 23, 0, "diagonal layers: bias", signed=True)] = 0
+    shift_1: Annotated[int, Field(1, 29, 24, "diagonal layers: requantise shift - 1")] = 0
 
-    cblocks: Annotated[int, Field(1, 11, 0, "words of a run")]
-    rows_last: Annotated[int, Field(1, 19, 12, "bytes in the last word of a run")]
-    diagonal: Annotated[int, Field(1, 20, 20, "weights are diagonal, made on chip; nothing comes from the stream")] = 0
+    # weight loader and window feeder
+    kblocks: Annotated[int, Field(2, 15, 0, "blocks of up to `rows` weights per column: kernel_h x kernel_w x cblocks")]
+    groups: Annotated[int, Field(2, 23, 16, "groups of up to `cols` output channels")]
+    fold: Annotated[int, Field(2, 27, 24, "log2 of the k-blocks side by side in a tile of the last group")] = 0
+    opcode: Annotated[int, Field(2, 31, 28, "1")] = OPCODE
 
-    alike: Annotated[int, Field(1, 21, 21, "one weight tile serves all k-blocks of a group; `kblocks` is 1")] = 0
+    cblocks: Annotated[int, Field(3, 11, 0, "words of a run")]
+    rows_last: Annotated[int, Field(3, 19, 12, "bytes in the last word of a run")]
+    diagonal: Annotated[int, Field(3, 20, 20, "weights are diagonal, made on chip; nothing comes from the stream")] = 0
 
-    diagonal_a: Annotated[int, Field(2, 7, 0, "diagonal weight of the first `cblocks` k-blocks", signed=True)] = 0
-    diagonal_b: Annotated[int, Field(2, 15, 8, "diagonal weight of the others", signed=True)] = 0
-    multiplier: Annotated[int, Field(2, 31, 16, "diagonal layers: requantise multiplier")] = 0
-    bias: Annotated[int, Field(3, 23, 0, "diagonal layers: bias", signed=True)] = 0
-    shift_1: Annotated[int, Field(3, 29, 24, "diagonal layers: requantise shift - 1")] = 0
+    alike: Annotated[int, Field(3, 21, 21, "one weight tile serves all k-blocks of a group; `kblocks` is 1")] = 0
 
     # window feeder; addresses and steps are bytes of the activation memory
     source: Annotated[int, Field(4, 19, 0, "first byte that it reads")]
@@ -64,7 +65,7 @@ class Descriptor(Record):
     y0: Annotated[int, Field(7, 23, 12, "input row of the first window: -padding", signed=True)]
     window_stride: Annotated[int, Field(7, 31, 24, "input rows from one pooling window to the next")]
 
-    row_bytes: Annotated[int, Field(8, 15, 0, "of an input row")]
+    row_bytes: Annotated[int, Field(8, 14, 0, "of an input row")]
     x0: Annotated[int, Field(8, 31, 16, "byte of the input row at which the first window begins", signed=True)]
 
     step_x: Annotated[int, Field(9, 15, 0, "to the next pixel of a pooling window's row", signed=True)]
@@ -80,19 +81,19 @@ class Descriptor(Record):
     kernel_step: Annotated[int, Field(11, 31, 12, "from the last word of a kernel row to the next row's first")]
 
     column_step: Annotated[
-        int, Field(15, 15, 0, "from the last word of a run to the next run's first, in a kernel row", signed=True)
+        int, Field(12, 15, 0, "from the last word of a run to the next run's first, in a kernel row", signed=True)
     ]
-    window_step: Annotated[int, Field(15, 31, 16, "from one pooling window's first pixel to the next's, in a row")]
+    window_step: Annotated[int, Field(12, 31, 16, "from one pooling window's first pixel to the next's, in a row")]
 
     # requantise, pool, write
-    destination: Annotated[int, Field(12, 19, 0, "first byte that it writes")]
-    zero_point: Annotated[int, Field(13, 7, 0, signed=True)]
-    lo: Annotated[int, Field(13, 15, 8, signed=True)]
-    hi: Annotated[int, Field(13, 23, 16, signed=True)]
-    last_columns: Annotated[int, Field(14, 7, 0, "channels of the last group")]
-    narrow: Annotated[int, Field(14, 8, 8, "accumulator + bias is a 24-bit number")]
-    to_stream: Annotated[int, Field(14, 9, 9, "write to the ofmap stream, not to the activation memory")]
-    pixel_bytes: Annotated[int, Field(14, 31, 16, "from one output pixel to the next")]
+    destination: Annotated[int, Field(13, 19, 0, "first byte that it writes")]
+    zero_point: Annotated[int, Field(14, 7, 0, signed=True)]
+    lo: Annotated[int, Field(14, 15, 8, signed=True)]
+    hi: Annotated[int, Field(14, 23, 16, signed=True)]
+    last_columns: Annotated[int, Field(15, 7, 0, "channels of the last group")]
+    narrow: Annotated[int, Field(15, 8, 8, "accumulator + bias is a 24-bit number")]
+    to_stream: Annotated[int, Field(15, 9, 9, "write to the ofmap stream, not to the activation memory")]
+    pixel_bytes: Annotated[int, Field(15, 31, 16, "from one output pixel to the next")]
 
     @property
     def window(self) -> int:
