@@ -141,7 +141,7 @@ def test_random_networks(config, attempt, rng, dice):
 def random_descriptor(rng: np.random.Generator, config: Config) -> Descriptor:
     """Any loops and steps, also such as the compiler never makes; coordinates inside and outside of the input.
 
-    Columns stay within 17 bits. If pixels are not dense, steps are whole words.
+    Columns stay within 16 bits. If pixels are not dense, steps are whole words.
     """
     unit = 1 if config.dense else config.rows
 
@@ -153,7 +153,7 @@ def random_descriptor(rng: np.random.Generator, config: Config) -> Descriptor:
     sliding = int(rng.choice([0, 0, 1, 2]))
     if sliding:
         counts |= {"pool_w": 1, "pool_h": 1, "out_w": int(rng.integers(1, 8))}
-    far, reach = (1 << 15) // unit, int(rng.choice([20, 8000])) // unit  # steps across a few columns, or many
+    far, reach = (1 << 15) // unit, int(rng.choice([20, 3000])) // unit  # steps across a few columns, or many
     return descriptor(
         **counts,
         sliding=sliding,

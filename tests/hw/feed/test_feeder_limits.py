@@ -21,8 +21,8 @@ FOLDED = [(4, 4, 6), (conv, 4, (1, 1)), (conv, 10, (3, 3)), (conv, 1, (2, 2))]
 POOLED = [(7, 7, 4), (conv, 9, (1, 1)), (3, 2), (conv, 1, (2, 2))]
 
 COLUMNS = [
-    {"x0": -32768, "window_step": 8000, "step_x": 15, "row_bytes": 65535},
-    {"x0": 32767, "window_step": 4800, "step_x": 15, "row_bytes": 65535},
+    {"x0": -32768, "window_step": 5000, "step_x": 15, "row_bytes": 32767},
+    {"x0": 32767, "window_step": 1700, "step_x": 15, "row_bytes": 32767},
     {"x0": -9, "window_step": 3, "row_bytes": 1},
     {"x0": -1, "row_bytes": 4},
     {"x0": -33, "window_step": 4, "row_bytes": 30, "column_step": -1},

@@ -110,6 +110,17 @@ def test_an_ifmap_is_not_stacked_where_the_memories_are_too_small():
         assert planned(network, config)[0].lowered.kernel == ((1, 3) if stacked else (3, 3))
 
 
+@pytest.mark.parametrize(("kernel", "deep"), [((255, 1), 255), ((300, 1), 15)], ids=str)
+def test_no_more_rows_are_stacked_than_the_unfolder_counts(kernel, deep):
+    """255. 300 together would take 19 words; 20 times 15 take 20."""
+    rng = np.random.default_rng(0)
+    network, config = random_conv((302, 2, 1), 3, kernel, rng), config_of(16)
+    assert planned(network, config)[1].runs == deep
+    loadable = compile_network(network, config, rng)
+    ifmaps = rng.integers(-128, 128, (2, 302, 2, 1), np.int8)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["a"])
+
+
 def test_the_split_of_a_weight_is_random_between_zero_and_the_weight():
     """So that no byte of the stream follows from the kernel's shape. A weight of -128 may be split, too."""
     weight = np.full((2, 3, 4, 2), 100, np.int8)
