@@ -17,8 +17,8 @@ MODULUS = 1 << 32
 
 
 class DontCareMemory(Elaboratable):
-    def __init__(self, data: memory.MemoryData):
-        self._memory = memory.Memory(data)
+    def __init__(self, data: memory.MemoryData, attrs: dict):
+        self._memory = memory.Memory(data, attrs=attrs)
         self._read, self._write = self._memory.read_port(), self._memory.write_port()
         self._data = Signal(32)
 
