@@ -13,6 +13,8 @@ from deeplock.pymodel.spec.config import Config
 
 __all__ = ["Unfold", "plan_input"]
 
+_MOST_RUNS = 255  # of a window, that the unfolder counts
+
 
 @dataclass(frozen=True)
 class Unfold:
@@ -47,7 +49,8 @@ def plan_input(steps: list[Step], config: Config, rng: np.random.Generator) -> t
         plans += _stacked(first, rng) if config.dense else [_windows(first)]
 
     def fits(unfold: Unfold) -> bool:
-        return unfold.ifmap_bytes <= config.ifmap_bytes and unfold.words(config) <= config.activation_words // 2
+        small = unfold.ifmap_bytes <= config.ifmap_bytes and unfold.words(config) <= config.activation_words // 2
+        return small and unfold.runs <= _MOST_RUNS
 
     fitting = [(step, unfold) for step, unfold in plans if fits(unfold)] or plans[:1]
     first, unfold = min(fitting, key=lambda plan: (words_of(plan[0], config), plan[1].words(config)))

@@ -12,7 +12,9 @@ class LayerFacts:
     """One descriptor of the program.
 
     name, kind        name of the network's layer, and of its operator
-    input, output     shapes (height, width, channels); a layer in several descriptors has its whole input in each
+    input, output     shapes (height, width, channels) as it is run: without rows and columns at the end that nothing needs;
+                      poolings of columns and additions may take several pixels as one of many channels. A layer in several
+                      descriptors has its whole input in each
     kernel, stride    of the layer, in pixels
     pool              size of the pooling window that is fused into it
     parameter_bytes   bytes of the parameter stream that it takes

@@ -78,7 +78,7 @@ def fake(monkeypatch) -> list[Job]:
 def test_one_accelerator_is_told_by_module(deeplock, fake, tmp_path):
     path = tmp_path / "synth.json"
     arguments = ["--device", "lfe5u-25f", "--rows", 4, "--cols", 4, "--bytes-per-beat", 4, "--sbox", "rom"]
-    outcome = deeplock("synth", *arguments, "--single-port", "--seeds", 3, "--json", path)
+    outcome = deeplock("synth", *arguments, "--single-port", "--no-dense", "--seeds", 3, "--json", path)
     assert outcome.code == 0
     lines = [line.split() for line in outcome.out.splitlines()]
     assert lines[0] == ["module", "lut4", "ff", "bram"]

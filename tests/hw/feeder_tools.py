@@ -18,7 +18,7 @@ NAMES = {name for name, _ in feeder_fields}
 
 
 def expected_words(fields: Descriptor, memory: np.ndarray, config: Config) -> list[tuple]:
-    """(data, swap, first, last, final, window_last, pixel_last, shift) of every word of a layer, in order.
+    """(data, swap, first, last, final, pixel_last, emits, slides, shift) of every word of a layer, in order.
 
     memory  int8 [bytes]
     """
@@ -30,6 +30,9 @@ def expected_words(fields: Descriptor, memory: np.ndarray, config: Config) -> li
         for kblock in range(kblocks):
             side = kblock % sides
             for pixel in range(pixels):
+                column = pixel % fields.out_w
+                slides = fields.sliding > 0 and column % fields.sliding == 0
+                emits = slides and column > 0 if fields.sliding else pixel % window == window - 1
                 words.append(
                     (
                         to_word(blocks[pixel, kblock]),
@@ -37,8 +40,9 @@ def expected_words(fields: Descriptor, memory: np.ndarray, config: Config) -> li
                         int(kblock == 0),
                         int(kblock == kblocks - 1),
                         int(group == groups - 1),
-                        int(pixel % window == window - 1),
                         int(pixel == pixels - 1),
+                        int(emits),
+                        int(slides),
                         side * (config.cols // sides),
                     )
                 )
@@ -47,7 +51,7 @@ def expected_words(fields: Descriptor, memory: np.ndarray, config: Config) -> li
 
 def parts(word) -> tuple:
     tag = word.tag
-    return (word.data, word.swap, tag.first, tag.last, tag.final, tag.window_last, tag.pixel_last, tag.shift)
+    return (word.data, word.swap, tag.first, tag.last, tag.final, tag.pixel_last, tag.emits, tag.slides, tag.shift)
 
 
 class Memory:
@@ -84,19 +88,36 @@ async def start(ctx, dut: WindowFeeder, fields: Descriptor) -> None:
 
 
 async def check_layers(ctx, memory: Memory, program: list[Descriptor], pauses: float, dice: Random) -> None:
-    """Layer after layer, the fields of each in the cycle after the `done` of the one before."""
-    dut = memory.dut
+    """Layer after layer, the fields of each in the cycle after the `done` of the one before, whose last words come later."""
+    dut, expected, releases = memory.dut, [], set()
     for fields in program:
-        expected = expected_words(fields, memory.data, memory.config)
-        await start(ctx, dut, fields)
-        got = []
-        while len(got) < len(expected):
-            ready = dice.random() >= pauses
-            ctx.set(dut.out.ready, ready)
-            taken = ready and ctx.get(dut.out.valid)
-            assert ctx.get(dut.layer.done) == (taken and len(got) == len(expected) - 1)
-            if taken:
-                got.append(parts(ctx.get(dut.out.payload)))
-            await ctx.tick()
-        ctx.set(dut.out.ready, 0)
-        assert got == expected, fields
+        expected += expected_words(fields, memory.data, memory.config)
+        releases |= {len(expected) - 1} if fields.release_input else set()
+    waiting, got, dones = list(program), [], 0
+    shown, busy = False, False  # a layer's fields are there; it has started
+    while len(got) < len(expected):
+        if not busy and not shown:
+            any_fields = {name: dice.getrandbits(1) * -1 for name in NAMES}
+            fields = {name: getattr(waiting[0], name) for name in NAMES} if waiting else any_fields
+            ctx.set(dut.layer.fields, fields)
+            shown = True
+        elif not busy and waiting:
+            ctx.set(dut.layer.start, 1)
+            waiting.pop(0)
+            busy = True
+        else:
+            ctx.set(dut.layer.start, 0)
+        ready = dice.random() >= pauses
+        ctx.set(dut.out.ready, ready)
+        taken = ready and ctx.get(dut.out.valid)
+        assert ctx.get(dut.release) == (taken and len(got) in releases)
+        if taken:
+            got.append(parts(ctx.get(dut.out.payload)))
+        if ctx.get(dut.layer.done):
+            dones += 1
+            assert busy
+            busy, shown = False, False
+        await ctx.tick()
+    ctx.set(dut.out.ready, 0)
+    assert got == expected, program
+    assert dones == len(program)

@@ -33,7 +33,8 @@ def random_groups(rng, pixels_of, count: int, cols: int, fold: int):
                     "pixel_last": pixel == pixels - 1,
                     "shift": shift,
                     "final": number == count - 1,
-                    "window_last": int(rng.integers(0, 2)),
+                    "emits": int(rng.integers(0, 2)),
+                    "slides": int(rng.integers(0, 2)),
                 }
                 words.append((sums[kblock, pixel].tolist(), tag))
                 if kblock == kblocks - 1:

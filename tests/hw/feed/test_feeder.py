@@ -34,6 +34,7 @@ LAYERS = {
     "fused pool": [(6, 6, 4), (conv, 3, (1, 1)), (2, 2), (conv, 6, (2, 2))],
     "gap between pools": [(8, 8, 4), (conv, 3, (1, 1)), (2, 3), (dense, 3)],
     "overlapping pool": [(7, 7, 4), (conv, 9, (1, 1)), (3, 2), (conv, 1, (2, 2))],
+    "pool that slides by one": [(5, 6, 4), (conv, 9, (2, 2)), (2, 1), (conv, 3, (1, 1))],
     "average": [(6, 6, 4), (conv, 7, (1, 1)), (mean, 3, 2), (conv, 9, (1, 3))],
     "folded": [(4, 4, 6), (conv, 4, (1, 1)), (conv, 10, (3, 3)), (dense, 1)],
     "strips": [(9, 9, 2), (conv, 3, (1, 1)), (conv, 3, (3, 3), 1, (1, 1, 1, 1)), (dense, 9)],
@@ -104,7 +105,12 @@ def test_the_kinds_of_layers_are_what_their_names_say(config, rng):
     assert any(f.x0 == (-5 if config.dense else -8) and f.y0 == 0 for f in programs["padding"])
     assert any(f.pool_w == 2 and f.window_stride == 2 and not f.diagonal for f in programs["fused pool"])
     assert any(f.pool_w == 2 and f.window_stride == 3 and not f.diagonal for f in programs["gap between pools"])
-    assert any(f.diagonal and f.pool_w == 3 and f.groups == 2 for f in programs["overlapping pool"])
+    if config.dense:
+        for name, stride in (("overlapping pool", 2), ("pool that slides by one", 1)):
+            assert {f.sliding for f in programs[name]} == {0, stride}
+            assert any(f.diagonal and (f.pool_h, f.pool_w) == (stride + 1, 1) for f in programs[name])
+    else:
+        assert any(f.diagonal and f.pool_w == 3 and f.groups == 2 for f in programs["overlapping pool"])
     assert any(f.diagonal and f.kernel_h == 3 and f.kernel_w == 2 for f in programs["average"])
     assert {f.fold for f in programs["folded"]} == {1, 2, 3}
     assert any(f.groups == 2 and f.fold for f in programs["folded"])
@@ -135,7 +141,7 @@ def test_random_networks(config, attempt, rng, dice):
 def random_descriptor(rng: np.random.Generator, config: Config) -> Descriptor:
     """Any loops and steps, also such as the compiler never makes; coordinates inside and outside of the input.
 
-    Columns stay within 17 bits. If pixels are not dense, steps are whole words.
+    Columns stay within 16 bits. If pixels are not dense, steps are whole words.
     """
     unit = 1 if config.dense else config.rows
 
@@ -144,9 +150,13 @@ def random_descriptor(rng: np.random.Generator, config: Config) -> Descriptor:
 
     counts = dict(zip(("groups", "kernel_w", "kernel_h", "cblocks", "out_w", "out_h", "pool_w", "pool_h"),
                       rng.integers(1, (4, 4, 4, 4, 4, 4, 4, 4)).tolist(), strict=True))  # fmt: skip
-    far, reach = (1 << 15) // unit, int(rng.choice([20, 8000])) // unit  # steps across a few columns, or many
+    sliding = int(rng.choice([0, 0, 1, 2]))
+    if sliding:
+        counts |= {"pool_w": 1, "pool_h": 1, "out_w": int(rng.integers(1, 8))}
+    far, reach = (1 << 15) // unit, int(rng.choice([20, 3000])) // unit  # steps across a few columns, or many
     return descriptor(
         **counts,
+        sliding=sliding,
         source=size(0, (1 << 20) // unit),
         kernel_step=size(0, (1 << 20) // unit),
         step_y=size(-far, far),
@@ -158,6 +168,7 @@ def random_descriptor(rng: np.random.Generator, config: Config) -> Descriptor:
         x0=size(-2 * reach, 2 * reach),
         row_bytes=size(1, 5 * reach),
         fold=int(rng.integers(0, 4)),
+        release_input=int(rng.integers(0, 2)),
         diagonal=int(rng.integers(0, 2)),
         alike=int(rng.integers(0, 2)),
         rows_last=int(rng.integers(1, config.rows + 1)),

@@ -75,14 +75,14 @@ def test_random_windows_become_the_interpreters_bytes(attempt, config, pauses, r
                 assert not ctx.get(dut.out.valid)
                 await ctx.tick()
             ctx.set(dut.out.ready, 0)
-            await pulse(ctx, dut.unfolded.release)
+            await pulse(ctx, dut.release)
         assert ctx.get(dut.report.never)
 
     simulate(dut, write, read, background=[partial(check_stable, stream=dut.out)])
 
 
 FULL = [
-    ((512, 1, 1), (512, 1)),  # runs
+    ((255, 2, 1), (255, 1)),  # runs
     ((1, 512, 1), (1, 1)),  # windows in a row
     ((512, 1, 1), (1, 1)),  # rows of windows
     ((1, 1, 512), (1, 1)),  # bytes of a run
@@ -95,7 +95,7 @@ FULL = [
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 @pytest.mark.parametrize(("shape", "kernel"), FULL, ids=str)
 def test_every_count_may_be_as_large_as_the_buffer(config, shape, kernel, rng):
-    """512 bytes: counts and addresses have just as many bits as that takes."""
+    """512 bytes, and 255 runs: counts and addresses have just as many bits as that takes."""
     dut = Unfolder(config)
     case = case_of(rng, config, windows(shape, kernel, 1), 2)
 
@@ -108,7 +108,7 @@ def test_every_count_may_be_as_large_as_the_buffer(config, shape, kernel, rng):
             await receive_bytes(ctx, dut, writes)
             await until(ctx, dut.unfolded.ready)
             await pulse(ctx, dut.unfolded.take)
-            await pulse(ctx, dut.unfolded.release)
+            await pulse(ctx, dut.release)
 
     simulate(dut, write, read)
 
@@ -129,7 +129,7 @@ def test_a_header_that_asks_for_more_than_the_buffer_ends(name, value, rng):
             ctx.set(dut.out.ready, 1)
             await until(ctx, dut.unfolded.ready)
             await pulse(ctx, dut.unfolded.take)
-            await pulse(ctx, dut.unfolded.release)
+            await pulse(ctx, dut.release)
 
     simulate(dut, testbench)
 

@@ -28,7 +28,7 @@ def test_the_next_ifmap_is_buffered_while_the_words_are_in_use(rng):
                 if number == 1:
                     await pulse(ctx, dut.unfolded.take)
                     assert ctx.get(dut.report.never)
-                await pulse(ctx, dut.unfolded.release)
+                await pulse(ctx, dut.release)
                 assert not ctx.get(dut.report.never)
             await receive_bytes(ctx, dut, writes)
             await until(ctx, dut.unfolded.ready)
@@ -49,7 +49,7 @@ def test_a_release_before_the_take_loses_no_ifmap(rng):
         await send(ctx, dut.ifmap, case.beats[0])
         await receive_bytes(ctx, dut, case.writes[0])
         await until(ctx, dut.unfolded.ready)
-        await pulse(ctx, dut.unfolded.release)
+        await pulse(ctx, dut.release)
         await send(ctx, dut.ifmap, case.beats[1])
         ctx.set(dut.out.ready, 1)
         for _ in range(10):

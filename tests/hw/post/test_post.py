@@ -1,6 +1,7 @@
 """The post-processor against the golden model's requantiser and NumPy's maximum, cycle by cycle."""
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,18 +35,36 @@ def name(config: Config) -> str:
 
 @dataclass
 class Layer:
-    """Random totals int64 [groups, windows, window size, cols], entries, and post fields."""
+    """Random totals int64 [groups, pixels, cols], entries, and post fields.
+
+    windows   first and last pixel of each pooling window
+    slides    pixels at which a window ends and the next one begins, and both ends of such a row
+    """
 
     fields: dict[str, int]
     totals: np.ndarray
+    windows: list[tuple[int, int]]
+    slides: set[int]
     bias: np.ndarray
     multiplier: np.ndarray
     shift: np.ndarray
 
 
+def random_windows(rng) -> tuple[list[tuple[int, int]], set[int]]:
+    """Windows one behind the other, or in rows, in which each begins with the last pixel of the one before; and the pixels of
+    such rows at which windows begin or end."""
+    sliding = int(rng.choice([0, 0, 1, 2]))
+    if not sliding:
+        size = int(rng.choice([1, 4, 9]))
+        return [(first, first + size - 1) for first in range(0, size * int(rng.integers(1, 5)), size)], set()
+    rows, width = int(rng.integers(1, 4)), sliding * int(rng.integers(1, 4)) + 1
+    edges = [[row * width + at for at in range(0, width, sliding)] for row in range(rows)]
+    return [window for row in edges for window in pairwise(row)], {edge for row in edges for edge in row}
+
+
 def random_layer(rng, config: Config) -> Layer:
     """If pixels are not dense, each begins a word."""
-    groups, windows, size = int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.choice([1, 4, 9]))
+    groups, (windows, slides) = int(rng.integers(1, 4)), random_windows(rng)
     lo, unit = int(rng.integers(-128, 1)), 1 if config.dense else config.rows
     fields = {
         "destination": int(rng.integers(0, config.activation_words * config.rows // unit)) * unit,
@@ -57,10 +76,12 @@ def random_layer(rng, config: Config) -> Layer:
         "narrow": 1 if config.sum_bits == 24 else int(rng.integers(0, 2)),
     }
     half = 1 << config.sum_bits - 1
-    totals = rng.integers(-half, half, (groups, windows, size, config.cols))
+    totals = rng.integers(-half, half, (groups, windows[-1][1] + 1, config.cols))
     return Layer(
         fields,
         totals >> rng.integers(0, config.sum_bits - 4, totals.shape),
+        windows,
+        slides,
         rng.integers(-(1 << 20), 1 << 20, (groups, config.cols)),
         rng.integers(1 << 15, 1 << 16, (groups, config.cols)),
         rng.integers(1, 40, (groups, config.cols)),
@@ -144,16 +165,17 @@ class Bench:
             ctx.set(dut.layer.start, 1)
             await ctx.tick()
             ctx.set(dut.layer.start, 0)
-            groups, windows, size, _ = layer.totals.shape
+            groups, pixels, _ = layer.totals.shape
+            lasts = {last for _, last in layer.windows}
             for group in range(groups):
                 number += 1
                 while self.written < number:
                     await ctx.tick()
-                for window, pixel in np.ndindex(windows, size):
+                for pixel in range(pixels):
                     while self.rng.random() < self.pauses:
                         await ctx.tick()
-                    self._expect(layer, group, window, pixel)
-                    for col, total in enumerate(layer.totals[group, window, pixel].tolist()):
+                    self._expect(layer, group, pixel)
+                    for col, total in enumerate(layer.totals[group, pixel].tolist()):
                         ctx.set(dut.totals.payload.columns[col], total)
                     ctx.set(
                         dut.totals.payload.tag,
@@ -161,8 +183,9 @@ class Bench:
                             "first": int(self.rng.integers(0, 2)),
                             "last": 1,
                             "final": group == groups - 1,
-                            "window_last": pixel == size - 1,
-                            "pixel_last": (window, pixel) == (windows - 1, size - 1),
+                            "emits": pixel in lasts,
+                            "slides": pixel in layer.slides,
+                            "pixel_last": pixel == pixels - 1,
                         },
                     )
                     ctx.set(dut.totals.valid, 1)
@@ -174,39 +197,40 @@ class Bench:
         while self.now <= max(self.pulses):
             await ctx.tick()
 
-    def _expect(self, layer: Layer, group: int, window: int, pixel: int) -> None:
+    def _expect(self, layer: Layer, group: int, pixel: int) -> None:
         config, fields = self.config, layer.fields
         lanes, chunks = config.lanes, config.cols // config.lanes
-        groups, windows, size, _ = layer.totals.shape
+        groups, pixels, _ = layer.totals.shape
         cycles = config.multiplier_cycles
         first = self.now + self.dut.latency + (-self.now - 2) % cycles  # from the step on that begins next
-        final, last_pixel = group == groups - 1, (window, pixel) == (windows - 1, size - 1)
+        final, last_pixel = group == groups - 1, pixel == pixels - 1
         done = int(last_pixel)
         self.pulses[first + (chunks - 1) * cycles] = (1, done, int(done and final))
-        if pixel != size - 1:
-            return
-        values = requantise(
-            layer.totals[group, window],
-            layer.bias[group],
-            layer.multiplier[group],
-            layer.shift[group],
-            fields["zero_point"],
-            fields["lo"],
-            fields["hi"],
-            24 if fields["narrow"] else 32,
-        ).max(axis=0)
         columns = fields["last_columns"] if final else config.cols
-        for chunk in range(-(-columns // lanes)):
-            data = values[chunk * lanes : min(columns, chunk * lanes + lanes)].tolist()
-            byte = chunk * lanes
-            address = fields["destination"] + window * fields["pixel_bytes"] + group * config.cols + byte
-            last = final and last_pixel and byte + lanes >= columns
-            self.due[first + chunk * cycles] = (
-                address % (config.activation_words * config.rows),
-                data,
-                (1 << len(data)) - 1,
-                int(last),
-            )
+        for number, (begin, end) in enumerate(layer.windows):
+            if end != pixel:
+                continue
+            values = requantise(
+                layer.totals[group, begin : end + 1],
+                layer.bias[group],
+                layer.multiplier[group],
+                layer.shift[group],
+                fields["zero_point"],
+                fields["lo"],
+                fields["hi"],
+                24 if fields["narrow"] else 32,
+            ).max(axis=0)
+            for chunk in range(-(-columns // lanes)):
+                data = values[chunk * lanes : min(columns, chunk * lanes + lanes)].tolist()
+                byte = chunk * lanes
+                address = fields["destination"] + number * fields["pixel_bytes"] + group * config.cols + byte
+                last = final and last_pixel and byte + lanes >= columns
+                self.due[first + chunk * cycles] = (
+                    address % (config.activation_words * config.rows),
+                    data,
+                    (1 << len(data)) - 1,
+                    int(last),
+                )
 
 
 def run(config: Config, rng, pauses: float, layers: list[Layer]) -> Bench:
@@ -233,7 +257,8 @@ def test_latency_is_what_others_build_on(cycles, latency, rng):
 @pytest.mark.parametrize("pauses", [0.0, 0.4])
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_random_layers(config, pauses, rng):
-    """Pooled and not, partial last groups, any clamp; every chunk in its cycle, at its address, with keep and last."""
+    """Pooled, also in windows that overlap, and not; partial last groups, any clamp; every chunk in its cycle, at its address,
+    with keep and last."""
     run(config, rng, pauses, [random_layer(rng, config) for _ in range(5)])
 
 
@@ -242,13 +267,13 @@ def test_a_layers_pixels_fill_their_bytes_and_leave_their_neighbours_alone(confi
     """Pixels without gaps, or up to the next word: each byte of a pixel is written once, also where groups end inside a word,
     and no other byte is."""
     layer = random_layer(rng, config)
-    fields, (groups, windows, _, cols) = layer.fields, layer.totals.shape
+    fields, (groups, _, cols) = layer.fields, layer.totals.shape
     channels = (groups - 1) * cols + fields["last_columns"]
     fields["pixel_bytes"] = channels if config.dense else -(-channels // config.rows) * config.rows
     fields["destination"] = 13 if config.dense else 2 * config.rows
     assert sorted(run(config, rng, 0.0, [layer]).kept) == [
         fields["destination"] + window * fields["pixel_bytes"] + channel
-        for window in range(windows)
+        for window in range(len(layer.windows))
         for channel in range(channels)
     ]
 
@@ -271,7 +296,7 @@ def test_addresses_of_two_groups_of_dense_pixels():
         ctx.set(dut.layer.start, 0)
         for final in (0, 1):
             for last in (0, 1):
-                ctx.set(dut.totals.payload.tag, {"last": 1, "final": final, "window_last": 1, "pixel_last": last})
+                ctx.set(dut.totals.payload.tag, {"last": 1, "final": final, "emits": 1, "pixel_last": last})
                 ctx.set(dut.totals.valid, 1)
                 await ctx.tick()
                 ctx.set(dut.totals.valid, 0)

@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler.allocate import allocate, bytes_of, pixel_bytes
-from deeplock.pymodel.compiler.schedule import plan_input, plan_steps
+from deeplock.pymodel.compiler.first_layer import plan_input
+from deeplock.pymodel.compiler.schedule import plan_steps
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 from tests.random_networks import chains

@@ -13,6 +13,7 @@ from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.layers import LayerFacts
 from tests.random_networks import chains, network_of
 
@@ -37,15 +38,17 @@ def kernel_and_stride(layer) -> tuple[tuple[int, int], int]:
     raise AssertionError(layer)
 
 
-def check(fact: LayerFacts, network: Network, config: Config, shape) -> None:
-    """`shape`: of the tensor that the layer reads."""
-    layer = next(layer for layer in network.layers if layer.name == fact.name)
-    height, width, channels = fact.output
-    (tall, wide), stride = kernel_and_stride(layer)
-    assert (fact.kind, fact.input, fact.kernel, fact.stride) == (layer.kind, shape, (tall, wide), stride)
-    pixels = height * width * fact.pool[0] * fact.pool[1]
-    taps = tall * wide * shape[2]
-    if isinstance(layer, Conv):
+def check(fact: LayerFacts, layer: Descriptor, network: Network, config: Config) -> None:
+    shapes = output_shapes(network)
+    does = next(each for each in network.layers if each.name == fact.name)
+    (tall, wide), stride = kernel_and_stride(does)
+    assert (fact.kind, fact.kernel, fact.stride) == (does.kind, (tall, wide), stride)
+    height, width, depth = shapes[does.sources[0]]
+    assert fact.input[0] <= height and fact.input[1] * fact.input[2] <= width * depth
+    pixels, channels = layer.pixels, fact.output[2]
+    if isinstance(does, Conv):
+        assert fact.input[2] == depth and channels == len(does.weight)
+        taps = tall * wide * depth
         load = -(-taps * channels // config.bytes_per_beat)
         words = -(-taps // config.rows) * -(-channels // config.cols)
         assert fact.array_bound == max(pixels * words, load)
@@ -53,15 +56,13 @@ def check(fact: LayerFacts, network: Network, config: Config, shape) -> None:
         assert fact.words >= pixels * words, "a bound that is beaten is no bound"
     else:
         assert (fact.lower_bound, fact.parameter_bytes) == (0, 0)
-        assert fact.array_bound == -(-pixels * taps // config.rows)
+        assert fact.array_bound == -(-pixels * tall * wide * channels // config.rows)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chains(), st.sampled_from(CONFIGS))
 def test_facts_are_those_of_the_networks_layers_and_of_the_descriptors(case, config):
     network = case[0]
-    shapes = output_shapes(network)
-    sources = {layer.name: layer.sources[0] for layer in network.layers}
     try:
         loadable = compile_network(network, config, np.random.default_rng(0))
     except DeeplockError:
@@ -70,10 +71,10 @@ def test_facts_are_those_of_the_networks_layers_and_of_the_descriptors(case, con
     assert len(facts) == len(loadable.program)
     assert sum(fact.parameter_bytes for fact in facts) == len(loadable.parameters)
     for fact, layer in zip(facts, loadable.program, strict=True):
-        check(fact, network, config, shapes[sources[fact.name]])
+        check(fact, layer, network, config)
         assert fact.words == layer.reads(0, config.rows, config.cols).size * layer.cblocks * layer.groups
-        assert fact.pool == (layer.pool_h, layer.pool_w)
-        assert fact.output == (layer.out_h, layer.out_w, layer.channels(config.cols))
+        assert fact.output == (layer.out_h, layer.results_w, layer.channels(config.cols))
+    assert {fact.name for fact in facts} <= {layer.name for layer in network.layers}
     assert sum(fact.lower_bound for fact in facts) >= loadable.interface.lower_bound
     assert loadable.interface.lower_bound == lower_bound(network, config.rows, config.cols, config.bytes_per_beat)
 
@@ -97,6 +98,20 @@ def test_in_a_batch_each_layer_tells_of_itself():
     assert [fact.lower_bound for fact in facts] == [36, 36, 36, 96, 15]  # 16 x 36 MACs / 16, bytes / 4
     assert [fact.array_bound for fact in facts] == [48, 48, 48, 96, 18]  # 16 x 3 words, 3 x 2 words x 3 groups
     assert [fact.words for fact in facts] == [48, 48, 48, 3 * 16 * 2, 18]
+
+
+def test_a_pooling_whose_windows_overlap_is_two_layers():
+    """Its rows are pooled behind the convolution, which takes each of its pixels once; its columns as pixels of whole rows."""
+    first = conv("a", "input", (6, 1, 1, 3))
+    for pool, size in ((MaxPool("b", "a", 2, 1), 2), (MaxPool("b", "a", 3, 2), 3)):
+        loadable = compile_network(network_of((9, 9, 3), first, pool), Config(rows=4, cols=4, bytes_per_beat=4))
+        width = pool.output_shape((9, 9, 6))[0]
+        rows, columns = loadable.interface.layers
+        assert (rows.name, rows.input, rows.output, rows.pool) == ("a", (9, 9, 3), (9, width, 6), (1, size))
+        assert (columns.name, columns.kind, columns.pool) == ("b", "max_pool", (size, 1))
+        assert (columns.input, columns.output) == ((9, 1, width * 6), (width, 1, width * 6))
+        assert rows.words == 81 * 2 == rows.array_bound
+        assert columns.words == width * size * -(-width * 6 // 4) and columns.words < 1.1 * columns.array_bound
 
 
 def test_a_layer_in_strips_has_facts_of_each():

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler import fast_interpreter, interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
-from deeplock.pymodel.compiler.schedule import Step, Unfold, plan_input, plan_steps, runs_of, words_of
+from deeplock.pymodel.compiler.first_layer import Unfold, plan_input
+from deeplock.pymodel.compiler.schedule import Step, plan_steps, runs_of, words_of
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.network.network import Network
@@ -107,6 +108,17 @@ def test_an_ifmap_is_not_stacked_where_the_memories_are_too_small():
     for words, size, stacked in ((512, 2048, True), (128, 2048, False), (512, 1024, False)):
         config = Config(rows=16, cols=16, activation_words=words, ifmap_bytes=size)
         assert planned(network, config)[0].lowered.kernel == ((1, 3) if stacked else (3, 3))
+
+
+@pytest.mark.parametrize(("kernel", "deep"), [((255, 1), 255), ((300, 1), 15)], ids=str)
+def test_no_more_rows_are_stacked_than_the_unfolder_counts(kernel, deep):
+    """255. 300 together would take 19 words; 20 times 15 take 20."""
+    rng = np.random.default_rng(0)
+    network, config = random_conv((302, 2, 1), 3, kernel, rng), config_of(16)
+    assert planned(network, config)[1].runs == deep
+    loadable = compile_network(network, config, rng)
+    ifmaps = rng.integers(-128, 128, (2, 302, 2, 1), np.int8)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["a"])
 
 
 def test_the_split_of_a_weight_is_random_between_zero_and_the_weight():
