@@ -86,7 +86,7 @@ def draw(layers: Sequence[dict[str, Any]], inferences: int, title: str) -> bytes
         absolute.text(max(cycle, bound), place, label, va="center", fontsize=8)
     absolute.set_yticks(places, names)
     absolute.invert_yaxis()
-    absolute.set(xlabel="cycles per inference", xlim=(0, 1.4 * max(*cycles, *bounds["array_bound"])))
+    absolute.set(xlabel="cycles per inference", xlim=(0, 1.5 * max(*cycles, *bounds["array_bound"])))
     absolute.xaxis.set_major_formatter("{x:,.0f}")
     share.set(xlabel="share of the layer's cycles (%)", xlim=(0, 100))
     figure.suptitle(title)
