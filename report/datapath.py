@@ -1,12 +1,10 @@
 """Draws the accelerator's datapath: `draw()` gives the text of docs/datapath.svg, which report/results.py writes."""
 
-from xml.sax.saxutils import escape
+from deeplock.report.drawing import picture, rectangle, text
 
 __all__ = ["BOXES", "draw"]
 
 WIDTH, HEIGHT = 1040, 650
-FONT = 14
-"""Height of letters in pixels. On a page that shrinks the drawing to a width of 820 pixels, it is still 11."""
 
 BOXES = {
     "registers": (300, 50, 160, 66, ["commands, status,", "write-only key"]),
@@ -15,8 +13,8 @@ BOXES = {
     "loadable port": (130, 240, 140, 70, ["checks the", "header"]),
     "lock": (310, 180, 160, 130, []),
     "weight loader": (530, 240, 150, 70, ["one tile", "ahead"]),
-    "unfolder": (130, 365, 140, 70, ["packs kernel", "windows"]),
-    "activation memory": (310, 365, 160, 70, ["words of R", "channels"]),
+    "unfolder": (130, 365, 140, 70, ["arranges the", "ifmap"]),
+    "activation memory": (310, 365, 160, 70, ["bytes, read in", "words of R"]),
     "window feeder": (524, 365, 130, 70, ["a layer's", "loops"]),
     "issue": (714, 365, 88, 70, ["meets the", "weights"]),
     "systolic array": (830, 210, 180, 240, ["R x C, int8", "weight-stationary"]),
@@ -68,15 +66,6 @@ WIRES = [
 NAMES = [("loadable", 30, 294), ("ifmap", 30, 418), ("ofmap", 30, 553)]
 
 
-def text(x: float, y: float, words: str, *, middle: bool = False, bold: bool = False) -> str:
-    style = (' text-anchor="middle"' if middle else "") + (' font-weight="bold"' if bold else "")
-    return f'<text x="{x:g}" y="{y:g}"{style}>{escape(words)}</text>'
-
-
-def rectangle(x: float, y: float, width: float, height: float, look: str) -> str:
-    return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" {look}/>'
-
-
 def component(name: str) -> list[str]:
     x, y, width, height, does = BOXES[name]
     centre, first = x + width / 2, y + 20 if does or name == "lock" else y + height / 2 + 5
@@ -120,7 +109,6 @@ def legend() -> list[str]:
 
 
 def draw() -> str:
-    """The drawing as SVG. It has its own light background, so that it can be read on a dark page too."""
     parts = []
     for name in BOXES:
         parts += component(name)
@@ -130,11 +118,5 @@ def draw() -> str:
     for line in WIRES:
         parts += wire(*line)
     parts += [text(x, y, name, bold=True) for name, x, y in NAMES] + elements() + legend()
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'font-family="Helvetica, Arial, sans-serif" font-size="{FONT}" fill="#111827">\n'
-        "<title>Datapath of the accelerator: parameters are locked up to the lock, unlocked behind it</title>\n"
-        f"<defs>{''.join(map(marker, KINDS))}</defs>\n"
-    )
-    ground = rectangle(1, 1, WIDTH - 2, HEIGHT - 2, 'rx="10" fill="white" stroke="#9ca3af"')
-    return head + "\n".join([ground, *parts]) + "\n</svg>\n"
+    title = "Datapath of the accelerator: parameters are locked up to the lock, unlocked behind it"
+    return picture(title, WIDTH, HEIGHT, parts, "".join(map(marker, KINDS)))

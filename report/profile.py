@@ -5,6 +5,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ _COLOURS = {
     "INPUT_STARVED": "#9a9a3f",
 }
 
+_BOUNDS = ("lower_bound", "array_bound")
+
 
 def _present(layers: Sequence[dict[str, Any]]) -> list[str]:
     """The causes that cost any cycle."""
@@ -41,27 +44,30 @@ def table(layers: Sequence[dict[str, Any]], inferences: int) -> Table:
     """Cycles per inference of each layer and of all, causes that cost no cycle left out."""
     causes, shapes = _present(layers), ("input", "output", "kernel", "pool")
 
-    def cells(name: object, what: list[object], bound: int, counters: dict[str, int]) -> list[object]:
-        cycles = counters["CYCLES"] / inferences
-        figures = [round(cycles, 1), bound, round(cycles / bound, 3) if bound else "-"]
-        return [name, *what, *figures, *(round(counters[cause] / inferences, 1) for cause in causes)]
+    def cells(name: object, what: list[object], layer: dict[str, Any]) -> list[object]:
+        cycles = layer["counters"]["CYCLES"] / inferences
+        figures: list[object] = [round(cycles, 1)]
+        for bound in _BOUNDS:
+            figures += [layer[bound], round(cycles / layer[bound], 3) if layer[bound] else "-"]
+        return [name, *what, *figures, *(round(layer["counters"][cause] / inferences, 1) for cause in causes)]
 
     rows = [
-        cells(number, [readable(layer[shape]) for shape in shapes], layer["lower_bound"], layer["counters"])
-        for number, layer in enumerate(layers, 1)
+        cells(number, [readable(layer[shape]) for shape in shapes], layer) for number, layer in enumerate(layers, 1)
     ]
     sums = {name: sum(layer["counters"][name] for layer in layers) for name, _ in COUNTERS}
-    rows.append(cells("all", [""] * len(shapes), sum(layer["lower_bound"] for layer in layers), sums))
-    return Table(["layer", *shapes, "cycles", "bound", "ratio", *map(_words, causes)], rows)
+    total = {"counters": sums} | {bound: sum(layer[bound] for layer in layers) for bound in _BOUNDS}
+    rows.append(cells("all", [""] * len(shapes), total))
+    bounds = chain(*((_words(bound), "ratio") for bound in _BOUNDS))
+    return Table(["layer", *shapes, "cycles", *bounds, *map(_words, causes)], rows)
 
 
 def draw(layers: Sequence[dict[str, Any]], inferences: int, title: str) -> bytes:
-    """A PNG: for each layer its cycles per inference by cause, with its lower bound, and the causes' shares."""
+    """A PNG: for each layer its cycles per inference by cause, with its bounds, and the causes' shares."""
     names = [
         f"{number}: {readable(each['input'])} → {readable(each['output'])}" for number, each in enumerate(layers, 1)
     ]
     cycles = np.array([layer["counters"]["CYCLES"] for layer in layers]) / inferences
-    bounds = np.array([layer["lower_bound"] for layer in layers])
+    bounds = {name: np.array([layer[name] for layer in layers]) for name in _BOUNDS}
     places = np.arange(len(layers))
     figure = Figure((11, 1.5 + 0.36 * len(layers)), layout="constrained")
     absolute, share = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
@@ -72,13 +78,15 @@ def draw(layers: Sequence[dict[str, Any]], inferences: int, title: str) -> bytes
         absolute.barh(places, part, left=left, **style)
         share.barh(places, 100 * part / cycles, left=100 * left / cycles, **style)
         left += part
-    absolute.vlines(bounds, places - 0.45, places + 0.45, color="black", linewidth=1.5, label="lower bound")
-    for place, cycle, bound in zip(places, cycles, bounds, strict=True):
-        ratio = f" = {cycle / bound:.2f} x bound" if bound else ""
-        absolute.text(max(cycle, bound), place, f"  {cycle:,.0f}{ratio}", va="center", fontsize=8)
+    for (name, bound), line in zip(bounds.items(), ("solid", (0, (2, 1))), strict=True):
+        style = {"color": "black", "linewidth": 1.5, "linestyles": line, "label": _words(name)}
+        absolute.vlines(bound, places - 0.45, places + 0.45, **style)
+    for place, cycle, bound in zip(places, cycles, bounds["array_bound"], strict=True):
+        label = f"  {cycle:,.0f} = {cycle / bound:.2f} x array bound"
+        absolute.text(max(cycle, bound), place, label, va="center", fontsize=8)
     absolute.set_yticks(places, names)
     absolute.invert_yaxis()
-    absolute.set(xlabel="cycles per inference", xlim=(0, 1.35 * max(*cycles, *bounds)))
+    absolute.set(xlabel="cycles per inference", xlim=(0, 1.5 * max(*cycles, *bounds["array_bound"])))
     absolute.xaxis.set_major_formatter("{x:,.0f}")
     share.set(xlabel="share of the layer's cycles (%)", xlim=(0, 100))
     figure.suptitle(title)

@@ -1,8 +1,8 @@
 """Put measured figures into README.md and docs: python -m deeplock.report.results [DEMO|FILE ...]
 
 DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, board, area,
-software or security.json. By default, build/demo and all of these files that exist are taken. docs/datapath.svg is drawn
-each time.
+software or security.json. By default, build/demo and all of these files that exist are taken. The drawings of docs and the
+tables of docs/architecture.md are made each time.
 """
 
 import json
@@ -11,19 +11,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deeplock.report import software_area, software_report
+from deeplock.report import datapath, feeding, software_area, software_report
 from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
 from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
 from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table
-from deeplock.report.datapath import draw
 from deeplock.report.demo_report import report_rows
+from deeplock.report.packing import packing_section
 from deeplock.report.synth_report import area_figure, area_summary, area_tables
 from deeplock.report.tables import markdown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results"
 README = DOCS.parent / "README.md"
+ARCHITECTURE = DOCS / "architecture.md"
 FPGA = DOCS / "fpga.md"
 SECURITY = DOCS / "security.md"
 BENCHMARKS = DOCS / "benchmarks.md"
@@ -135,7 +136,9 @@ TAKE: dict[str, Callable[[Path], None]] = {
 
 if __name__ == "__main__":
     RESULTS.mkdir(exist_ok=True)
-    (DOCS / "datapath.svg").write_text(draw())
+    for drawing in (datapath, feeding):
+        (DOCS / f"{drawing.__name__.split('.')[-1]}.svg").write_text(drawing.draw())
+    ARCHITECTURE.write_text(put_between(ARCHITECTURE.read_text(), "packing", packing_section()))
     found = [path for path in (Path("build/demo"), *(RESULTS / name for name in TAKE)) if path.exists()]
     for path in [Path(argument) for argument in sys.argv[1:]] or found:
         TAKE.get(path.name, take_demo)(path)

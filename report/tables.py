@@ -25,11 +25,11 @@ def percent(share: float) -> str:
 
 
 def readable(value: object) -> object:
-    """A figure for people: shapes as 8x8x16, dicts and lists as words."""
+    """A figure for people: shapes as 8x8x16, dicts and other lists as words."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(f"{name} {item}" for name, item in value.items()) or "-"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ("x" if all(isinstance(item, int) for item in value) else " ").join(map(str, value)) or "-"
     return value if value not in ("", None) else "-"

@@ -20,8 +20,11 @@ examples:
 A network read from an exported program is compared with PyTorch on the calibration images, in float and, layer by layer, in
 integers. It is refused if they differ. The error of int8 against float is printed.
 
-JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers", "parameter_bytes", "lower_bound", "file"};
-of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}: docs/bring-your-own-network.md
+A layer that takes more cycles than its array bound (docs/glossary.md) is printed with the reason.
+
+JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers": as of `deeplock info`, "parameter_bytes",
+"lower_bound", "file"}; of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}:
+docs/bring-your-own-network.md
 """
 
 import argparse
@@ -86,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.config import FEATURES, Config
+    from deeplock.report.bounds import above_bounds
 
     sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
     config = board(args.board).config if args.board else Config(**sizes)
@@ -111,6 +115,8 @@ def run(args: argparse.Namespace) -> None:
     print(
         f"at least {loadable.interface.lower_bound} cycles an image" + f" in batches of {args.batch}" * (args.batch > 1)
     )
+    for line in above_bounds(loadable):
+        print(line)
     if agreement is not None:
         _print_agreement(agreement)
     write_json(
@@ -122,7 +128,7 @@ def run(args: argparse.Namespace) -> None:
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,
             "batch": loadable.batch,
-            "layers": len(loadable.program),
+            "layers": [asdict(layer) for layer in loadable.interface.layers],
             "parameter_bytes": len(loadable.parameters),
             "lower_bound": loadable.interface.lower_bound,
             "file": str(args.output),

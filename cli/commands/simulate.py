@@ -6,7 +6,8 @@ The exit code is 1 if a byte differs.
 
 --profile shows where the cycles of each layer went. It runs the same images once more for each layer, while the counters
 count only that layer, and checks that the layers add up to the whole run. A layer's lower bound is the larger of
-multiplications / PEs and weight bytes / bytes per beat; it does not count pixels that its pooling leaves out.
+multiplications / PEs and weight bytes / bytes per beat; it does not count pixels that its pooling leaves out. Its array
+bound counts what the array's size makes of that: whole words of ROWS bytes of each window, and whole groups of COLS channels.
 
 examples:
   deeplock simulate build/digits.loadable --key-file my.key --count 5
@@ -16,8 +17,8 @@ examples:
 
 JSON: {"loadable", "network", "suite", "simulator", "rows", "cols", "bytes_per_beat", "pauses", "seed", "images",
   "mismatches", "accuracy" (null without labels), "cycles_per_image", "lower_bound", "seconds",
-  "counters": {cycles of the whole run by cause}, "layers": without --profile [], else [{"input", "output", "kernel",
-  "stride", "pool", "parameter_bytes", "lower_bound": cycles per inference, "counters": as above}]}
+  "counters": {cycles of the whole run by cause}, "layers": without --profile [], else [{the fields of `deeplock info`, bounds
+  as cycles per inference, "counters": as above}]}
 """
 
 import argparse

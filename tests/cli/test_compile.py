@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ def test_figures_and_loadable_agree(files, deeplock, tmp_path):
     path, figures = tmp_path / "an.loadable", tmp_path / "compile.json"
     geometry = ("--rows", 8, "--cols", 16, "--bytes-per-beat", 16)
     arguments = ("compile", files.network, *geometry, "--key-file", files.key, "-o", path, "--json", figures)
-    assert deeplock(*arguments).code == 0
+    outcome = deeplock(*arguments)
+    assert outcome.code == 0
     loadable, found = read_loadable(path), json.loads(figures.read_text())
     assert found == {
         "network": "digits",
@@ -38,12 +40,15 @@ def test_figures_and_loadable_agree(files, deeplock, tmp_path):
         "cols": 16,
         "bytes_per_beat": 16,
         "batch": 1,
-        "layers": len(loadable.program),
+        "layers": [json.loads(json.dumps(asdict(layer))) for layer in loadable.interface.layers],
         "parameter_bytes": len(loadable.parameters),
         "lower_bound": loadable.interface.lower_bound,
         "file": str(path),
     }
     assert loadable.suite == "deep-lock"
+    # 32 rows of 16 columns, of which 10 are used, in beats of 16
+    line = "dense: 32 cycles, 1.60 x its array bound of 20: its channels do not fill 16 columns"
+    assert outcome.out.splitlines()[2:] == [line]
 
 
 @pytest.mark.parametrize("folding", [True, False])

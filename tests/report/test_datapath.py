@@ -4,7 +4,8 @@ from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from deeplock.report.datapath import BOXES, FONT, HEIGHT, KINDS, LOCKED, UNLOCKED, WIDTH, WIRES, draw
+from deeplock.report.datapath import BOXES, HEIGHT, KINDS, LOCKED, UNLOCKED, WIDTH, WIRES, draw
+from deeplock.report.drawing import FONT
 
 COMMITTED = (Path(__file__).parents[2] / "docs" / "datapath.svg").read_text()
 SVG = "{http://www.w3.org/2000/svg}"

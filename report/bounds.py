@@ -1,0 +1,78 @@
+"""Why layers of a loadable take more cycles than their array bounds (pymodel/spec/layers.py)."""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, groupby
+from math import prod
+
+from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.header import Header
+from deeplock.pymodel.spec.layers import LayerFacts
+from deeplock.pymodel.spec.loadable import Loadable
+
+__all__ = ["above_bounds"]
+
+_Strips = Sequence[tuple[Descriptor, LayerFacts]]
+"""A layer: its descriptors and what is known of them."""
+
+
+def above_bounds(loadable: Loadable) -> list[str]:
+    """A line for each layer above its array bound: cycles, bound and reasons. A batch's equal layers have one line.
+
+    The cycles are those of a feeder and a stream that never pause, without the entries: of each tile the larger number of its
+    words and of its beats of weights, because a tile computes while the next one loads.
+    """
+    found = (_line(strips, loadable.header) for strips in _layers(loadable))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _layers(loadable: Loadable) -> Iterator[_Strips]:
+    ifmaps = accumulate(layer.wait_input for layer in loadable.program)  # each ifmap of a batch begins with a wait
+    parts = zip(ifmaps, loadable.program, loadable.interface.layers, strict=True)
+    for _, strips in groupby(parts, lambda part: (part[0], part[2].name)):
+        yield [(layer, facts) for _, layer, facts in strips]
+
+
+def _line(strips: _Strips, header: Header) -> str:
+    """Empty if the layer is not above its bound."""
+    layer, facts = strips[0]
+    rows, cols, beat = header.rows, header.cols, header.bytes_per_beat
+    words = sum(facts.words for _, facts in strips)
+    reasons = []
+    if layer.diagonal:
+        cycles, bound = words, sum(facts.array_bound for _, facts in strips)
+        reasons.append(f"its channels do not fill {cols} columns")
+    else:
+        taps, channels = prod(facts.kernel) * facts.input[2], facts.output[2]
+        pixels = sum(layer.pixels for layer, _ in strips)
+        bound = max(pixels * -(-taps // rows) * -(-channels // cols), -(-taps * channels // beat))
+        cycles = sum(_cycles(layer, header) for layer, _ in strips)
+        if words > bound:
+            what = "kernel rows" if header.dense else "pixels"
+            reasons.append(f"its {what} do not fill words of {rows} bytes")
+        if cycles > max(words, bound):
+            reasons += _loading(layer, len(strips), header)
+    if cycles <= bound:
+        return ""
+    return f"{facts.name}: {cycles} cycles, {cycles / bound:.2f} x its array bound of {bound}: {'; '.join(reasons)}"
+
+
+def _loading(layer: Descriptor, strips: int, header: Header) -> list[str]:
+    """Why the array waits for weights."""
+    reasons = []
+    if strips > 1:
+        reasons.append(f"its weights are sent again for each of {strips} strips that fit the accumulators")
+    heights = (height for group in range(layer.groups) for height in layer.tile_rows(group, header.rows))
+    if sum(heights) * header.cols > sum(layer.block_rows(header.rows)) * layer.channels(header.cols):
+        reasons.append(f"its channels do not fill {header.cols} columns")
+    return reasons or ["some of its tiles take longer to load than to compute"]
+
+
+def _cycles(layer: Descriptor, header: Header) -> int:
+    """Of a layer whose weights are in the stream."""
+    total = 0
+    for group in range(layer.groups):
+        sides = layer.sides(group)
+        for tile, height in enumerate(layer.tile_rows(group, header.rows)):
+            blocks = min(sides, layer.kblocks - tile * sides)
+            total += max(blocks * layer.pixels, height * header.cols // header.bytes_per_beat)
+    return total
