@@ -18,6 +18,7 @@ _LARGEST_STRIDE = 15
 _SLIDING = (1, 2)
 _LONGEST_RUN = Descriptor.layout.fields["cblocks"].range[1]  # words
 _LONGEST_ROW = (1 << 15) - 1  # bytes that a descriptor can say
+_MOST_GROUPS = Descriptor.layout.fields["groups"].range[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +113,14 @@ def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config) -
     if down >= tall and right >= wide and out[1] * tall * wide <= config.accumulators:
         lowered = replace(step.lowered, window=does.window, window_stride=does.window_stride)
         return [replace(step, output=pool.name, out=out, lowered=lowered)]
-    room = out[1] * right + 1 <= config.accumulators
+    height, _, channels = step.out
+    flat = out[1] * channels
+    room = out[1] * right + 1 <= config.accumulators and flat <= _MOST_GROUPS * config.cols
     if not (right == wide - 1 and right in _SLIDING and room and config.dense and config.diagonal):
         return []
-    height, _, channels = step.out
     between = f"{step.name} pooled in rows"
     rows = replace(step, output=between, out=(height, out[1], channels), sliding=right)
-    # elementwise in columns, so a row is one pixel of many channels
-    flat = out[1] * channels
+    # elementwise in columns, so a row is one pixel of `flat` channels
     columns = Step(
         name=pool.name,
         kind=pool.kind,

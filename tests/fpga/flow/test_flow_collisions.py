@@ -16,7 +16,10 @@ from tests.sim import tiny
 CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, lanes=2, accumulators=32, activation_words=512, sbox="rom")
 
 
-@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, suite="plain", single_port=True)], ids=["locked", "plain"])
+SINGLE_PORT = replace(CONFIG, suite="plain", single_port=True, dense=False, lanes=1)
+
+
+@pytest.mark.parametrize("config", [CONFIG, SINGLE_PORT], ids=["locked", "plain"])
 def test_an_accelerator_whose_collisions_read_x_is_right(config, tmp_path, monkeypatch):
     """Icarus carries an X on to whatever is computed with it."""
     texts = []

@@ -14,6 +14,7 @@ from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from tests.random_networks import first_layers, network_of
 
@@ -25,8 +26,8 @@ def config_of(rows: int, **fields) -> Config:
 def conv(name: str, source: str, weight: np.ndarray, **options) -> Conv:
     out = len(weight)
     fixed = {"stride": 1, "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
-    scales = np.zeros(out, np.int32), np.full(out, 1 << 15), np.full(out, 24)
-    return Conv(name, source, weight, *scales, **fixed | options)
+    scales = {"bias": np.zeros(out, np.int32), "multiplier": np.full(out, 1 << 15), "shift": np.full(out, 24)}
+    return Conv(name, source, weight, **scales | fixed | options)
 
 
 def random_conv(shape, out: int, kernel, rng, **options) -> Network:
@@ -205,3 +206,28 @@ def test_a_run_has_at_most_as_many_words_as_a_descriptor_can_say(shape, runs):
     loadable = compile_network(network, config, rng)
     ifmaps = rng.integers(-128, 128, (2, *shape[:2], 1), np.int8)
     assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["b"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "pool", "fields", "sliding"),
+    [
+        ((4, 11, 1), 6, (2, 1), {}, 1),
+        ((7, 11, 1), 6, (3, 2), {}, 2),
+        ((7, 11, 1), 6, (3, 1), {}, 0),  # windows share two columns
+        ((4, 11, 1), 6, (2, 1), {"dense": False}, 0),
+        ((4, 52, 1), 20, (2, 1), {}, 1),  # 51 x 20 channels in 255 groups of 4
+        ((4, 53, 1), 20, (2, 1), {}, 0),
+    ],
+    ids=str,
+)
+def test_a_pooling_slides_where_windows_share_a_column_and_a_row_of_it_fits(shape, channels, pool, fields, sliding):
+    rng, config = np.random.default_rng(0), config_of(4, **fields)
+    first = conv("a", "input", rng.integers(-128, 128, (channels, 1, 1, 1), np.int8), shift=np.full(channels, 20))
+    network = network_of(shape, first, MaxPool("b", "a", *pool))
+    assert [step.sliding for step in plan_steps(network, config)] == [sliding, 0]
+    loadable = compile_network(network, config, rng)
+    ifmaps = rng.integers(-128, 128, (2, *shape), np.int8)
+    expected = golden.run(network, ifmaps)["b"]
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected) and len(np.unique(expected)) > 9
+    stream = np.frombuffer(loadable.parameters, np.uint8)
+    assert np.array_equal(fast_interpreter.run(loadable, stream, ifmaps, config), expected)
