@@ -137,10 +137,10 @@ def _flat(step: Step, config: Config) -> Step:
     """An addition with pixels of as many channels as the array has columns, so that it wastes none."""
     height, width, channels = step.shape
     pixels, rest = divmod(width * channels, config.cols)
-    if not config.dense or rest or pixels > config.accumulators:
+    whole = step.out[1] == width  # else the output's rows are shorter
+    if not config.dense or not whole or rest or pixels > config.accumulators:
         return step
-    shape = (height, pixels, config.cols)
-    return replace(step, shape=shape, out=shape)
+    return replace(step, shape=(height, pixels, config.cols), out=(step.out[0], pixels, config.cols))
 
 
 def share(steps: list[Step], batch: int) -> tuple[list[Step], list[Step]]:
