@@ -163,7 +163,8 @@ def share(steps: list[Step], batch: int) -> tuple[list[Step], list[Step]]:
 def _is_dense(step: Step) -> bool:
     """Whether it is a convolution whose kernel is its whole input."""
     does = step.lowered
-    conv = isinstance(does.weights, Streamed) and not any(does.padding) and does.window == (1, 1)
+    pools = does.window != (1, 1) or does.window_stride != (1, 1)
+    conv = isinstance(does.weights, Streamed) and not any(does.padding) and not pools
     return conv and does.kernel == step.shape[:2] and step.shape[0] <= _LARGEST_STRIDE
 
 

@@ -93,6 +93,32 @@ def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, d
     assert np.array_equal(fast_interpreter.run(loadable, stream, ifmaps, config), expected)
 
 
+def test_a_batch_behind_a_pooling_of_single_pixels_is_right():
+    """The convolution before it has its whole input as kernel, but does not run once for all: it pools."""
+    rng = np.random.default_rng(0)
+    first = replace(conv("a", "input", (5, 1, 1, 1)), weight=rng.integers(-128, 128, (5, 1, 1, 1), np.int8))
+    last = replace(conv("c", "b", (3, 1, 1, 5)), weight=rng.integers(-128, 128, (3, 1, 1, 5), np.int8))
+    network = network_of(
+        (1, 1, 1), conv("0", "input", (1, 1, 1, 1)), replace(first, source="0"), MaxPool("b", "a", 1, 2), last
+    )
+    ifmaps, config = rng.integers(-128, 128, (4, 1, 1, 1), np.int8), Config()
+    loadable = compile_network(network, config, rng, batch=2)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["c"])
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_sum_of_which_only_some_pixels_are_needed_is_right(stride):
+    """8 channels a pixel, which are whole rows of the array."""
+    rng, config = np.random.default_rng(0), Config()
+    first = replace(conv("a", "input", (8, 1, 1, 8)), weight=rng.integers(-128, 128, (8, 1, 1, 8), np.int8))
+    scales = {"bias": 0, "multiplier": 1 << 15, "shift": 17, "zero_point": 0, "lo": -128, "hi": 127}
+    layers = first, Add("b", "a", "input", (1, 1), **scales), AveragePool("c", "b", (1, 1), stride, **scales)
+    network = network_of((4, 6, 8), *layers)
+    ifmaps = rng.integers(-128, 128, (2, 4, 6, 8), np.int8)
+    loadable = compile_network(network, config, rng)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["c"])
+
+
 def test_a_batch_takes_dense_weights_once():
     first, second = conv("a", "input", (4, 3, 3, 1)), conv("b", "a", (16, 4, 4, 4))
     network, config = network_of((6, 6, 1), first, second), Config(rows=4, cols=4, bytes_per_beat=4)
