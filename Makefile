@@ -17,10 +17,10 @@ demo: .venv
 	@$(BIN)/deeplock demo
 
 test: lint
-	@$(BIN)/pytest -q -n $(JOBS) -m "not slow"
+	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "not slow"
 
 test-full: lint
-	@$(BIN)/pytest -q -n $(JOBS)
+	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal
 
 lint: .venv
 	@$(BIN)/ruff check -q .

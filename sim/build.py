@@ -3,12 +3,11 @@
 import inspect
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from amaranth.back import verilog
@@ -90,32 +89,38 @@ def _awake(text: str) -> str:
 
 def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
     source, log = folder / f"{TOP}.v", folder / "build.log"
-    with environment(MAKEFLAGS=_MAKE_FLAGS):
+    library = "" if simulator == "icarus" else f" VM_GLOBAL_FAST= LOADLIBES=../{_run_time_library().name}"
+    with environment(MAKEFLAGS=_MAKE_FLAGS + library):
         if simulator == "native":
             (folder / "constants.h").write_text(constants_header(top.signature))
             top = RegisteredPorts(top)
         text = verilog.convert(top, name=TOP, ports=flat_ports(top), emit_src=False, strip_internal_attrs=True)
         source.write_text(_awake(text))
-        facts = (tool_versions(simulator), simulator, waves, _VERILATOR_ARGS, _COCOTB_ARGS, _MAKE_FLAGS)
-        runtime = cache_root() / "sim" / f"runtime-{digest(*facts)}"
-        for path in runtime.glob("*.o"):
-            shutil.copy2(path, folder)
         if simulator == "native":
             _build_native(folder, source, log)
         else:
             _build_for_cocotb(folder, source, log, simulator, waves)
-        if simulator != "icarus":
-            made(runtime, partial(_keep_runtime, folder))
     for path in folder.iterdir():  # only the program is needed
         if path.suffix in (".a", ".cpp", ".d", ".gch", ".h", ".o"):
             path.unlink()
 
 
-def _keep_runtime(folder: Path, kept: Path) -> None:
-    """Keep the objects of Verilator's run-time library, the same in every build, so that make need not compile them again."""
-    kept.mkdir()
-    for path in folder.glob("verilated*.o"):
-        shutil.copy2(path, kept)
+def _run_time_library() -> Path:
+    """Verilator's run-time library, beside the builds' folders. It takes five times as long to compile as a small design.
+
+    Its objects are the same in every build, with cocotb and waves or without. Those of an empty module with both are all.
+    """
+    facts = (tool_versions("verilator"), _VERILATOR_ARGS, _COCOTB_ARGS, _MAKE_FLAGS, writes_fst())
+
+    def compile_to(archive: Path) -> None:
+        with TemporaryDirectory(prefix="deeplock-") as name, environment(MAKEFLAGS=_MAKE_FLAGS):
+            folder = Path(name)
+            source = folder / f"{TOP}.v"
+            source.write_text(f"module {TOP}; endmodule\n")
+            _build_for_cocotb(folder, source, folder / "build.log", "verilator", waves=True)
+            subprocess.run(["ar", "rcs", archive, *folder.glob("verilated*.o")], check=True)
+
+    return made(cache_root() / "sim" / f"library-{digest(*facts)}.a", compile_to)
 
 
 def _build_native(folder: Path, source: Path, log: Path) -> None:

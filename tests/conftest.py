@@ -1,11 +1,16 @@
-"""Tests that simulate RTL run on both simulators, and say at the end how many ran on each."""
+"""Tests that simulate RTL run on both simulators, and say at the end how many ran on each. Every process has one thread."""
 
+import os
 from collections import Counter
 
 import pytest
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.sim.toolchain import SIMULATORS, check_simulator
+
+# PyTorch's, which it reads when it is imported: tensors this small, in as many processes as there are cores, only wait for
+# each other's threads
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(params=SIMULATORS)

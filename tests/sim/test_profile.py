@@ -41,8 +41,9 @@ def check(loadable, count: int, whole: dict[str, int], layers: list[dict[str, in
         assert sum(counters[name] for counters in layers) == whole[name]
 
 
-@pytest.mark.parametrize("pauses", [0.0, 0.3])
+@pytest.mark.parametrize("pauses", [0.0, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_layers_add_up_to_the_run(pauses):
+    """With pauses, random networks on the native simulator do it too."""
     whole, layers = measured(LOADABLE, IFMAPS, "verilator", pauses)
     check(LOADABLE, len(IFMAPS), whole, layers)
     if not pauses:

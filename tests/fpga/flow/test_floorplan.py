@@ -5,6 +5,7 @@ import json
 import re
 from collections import defaultdict
 from functools import partial
+from pathlib import Path
 
 import pytest
 from amaranth import Module
@@ -12,9 +13,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from deeplock.fpga.boards import BOARDS
-from deeplock.fpga.flow.designs import Design, core
+from deeplock.fpga.flow import nextpnr
+from deeplock.fpga.flow.designs import Design, on_board
 from deeplock.fpga.flow.families import DEVICES
-from deeplock.fpga.flow.nextpnr import options
 from deeplock.fpga.flow.sources import harness_source
 from deeplock.fpga.flow.synth import measure_clock
 from deeplock.fpga.flow.toolchain import run_program
@@ -26,20 +27,31 @@ from deeplock.pymodel.spec.config import Config
 
 LARGE = DEVICES["lfe5u-85f"]
 SITES = blocks_of(LARGE).dsp_sites
-BOARD = BOARDS["ulx3s-85f"].config
-SMALLER = Config(rows=8, cols=8, bytes_per_beat=8, lanes=4, suite="plain")
+BOARD = BOARDS["ulx3s-85f"]
 SITE = re.compile(r"X(\d+)/Y(\d+)/MULT18_([0145])$")
 
 
-def dsp_cells(config: Config) -> list[str]:
-    """Names of the DSP blocks that an accelerator instantiates, as they are in a flat netlist."""
+@pytest.fixture(scope="module")
+def board_cells() -> list[str]:
+    """Names of the DSP blocks that the board's top instantiates, as they are in a flat netlist."""
+    design, device = on_board(BOARD)
     names, module = [], ""
-    for line in core(config).source(LARGE).rtlil.splitlines():
+    for line in design.source(device).rtlil.splitlines():
         if found := re.match(r"module \\top\.(\S+)$", line):
             module = found[1]
         elif found := re.match(r"\s+cell \\MULT18X18D \\(\S+)$", line):
             names.append(f"{module}.{found[1]}")
     return names
+
+
+def of_smaller(names: list[str], cols: int, lanes: int) -> list[str]:
+    """Those of them that an accelerator of fewer columns and lanes has too."""
+    return [
+        name
+        for name in names
+        for col, lane in re.findall(r"pe_\d+_(\d+)|lane_(\d+)", name)
+        if (int(col) < cols if col else int(lane) < lanes)
+    ]
 
 
 def groups(sites: dict[str, str]) -> dict[tuple[int, int], set[str]]:
@@ -53,28 +65,28 @@ def groups(sites: dict[str, str]) -> dict[tuple[int, int], set[str]]:
     return found
 
 
-@pytest.mark.parametrize("config", [BOARD, SMALLER], ids=["8x16", "8x8"])
-def test_each_block_has_a_site_and_shares_enables_with_those_beside_it(config):
-    names = dsp_cells(config)
-    assert len(names) == config.rows * config.cols + 2 * config.lanes
-    sites = floorplan([*names, "shell.core.post.lane_0.product", "shell.core.array.pe_0_0.shadows"], SITES)
+@pytest.mark.parametrize("cols, lanes", [(BOARD.config.cols, BOARD.config.lanes), (8, 4)], ids=["8x16", "8x8"])
+def test_each_block_has_a_site_and_shares_enables_with_those_beside_it(cols, lanes, board_cells):
+    names = of_smaller(board_cells, cols, lanes)
+    assert len(names) == BOARD.config.rows * cols + 2 * lanes
+    sites = floorplan([*names, "core.post.lane_0.product", "core.array.pe_0_0.shadows"], SITES)
     assert set(sites) == set(names)
     assert len(set(sites.values())) == len(names)
     assert all(len(group) == 1 for group in groups(sites).values())
 
 
-def test_rows_follow_each_other_and_then_the_lanes():
+def test_rows_follow_each_other_and_then_the_lanes(board_cells):
     """Partial sums go from a row to the next one: to the DSP block beside it, or above or below."""
-    where = {next(iter(group)): block for block, group in groups(floorplan(dsp_cells(BOARD), SITES)).items()}
-    for span in range(BOARD.cols // SPAN):
-        chain = [where[f"row {row} span {span}"] for row in range(BOARD.rows)] + [where[f"lanes {span}"]]
+    where = {next(iter(group)): block for block, group in groups(floorplan(board_cells, SITES)).items()}
+    for span in range(BOARD.config.cols // SPAN):
+        chain = [where[f"row {row} span {span}"] for row in range(BOARD.config.rows)] + [where[f"lanes {span}"]]
         for (x, y), (next_x, next_y) in itertools.pairwise(chain):
             assert (abs(next_x - x), abs(next_y - y)) in ((9, 0), (0, 24))
 
 
 @pytest.mark.parametrize(
     "config, device",
-    [(BOARD, "lfe5u-25f"), (Config(rows=16, cols=16, bytes_per_beat=16, lanes=16), "lfe5u-85f")],
+    [(BOARD.config, "lfe5u-25f"), (Config(rows=16, cols=16, bytes_per_beat=16, lanes=16), "lfe5u-85f")],
     ids=["a device of which nothing is known", "more multipliers than there are"],
 )
 def test_nothing_is_placed_by_name_where_it_does_not_fit(config, device):
@@ -103,12 +115,15 @@ class Array(wiring.Component):
 
 def test_nextpnr_puts_the_blocks_where_the_floorplan_says(monkeypatch, tmp_path):
     """It refuses sites that it does not have, or whose block has too many enables."""
+
+    def keep_placement(name: str, arguments: list[str], folder: Path) -> str:
+        return run_program(name, [*arguments, "--write", "placed.json"], folder)
+
     monkeypatch.setenv("DEEPLOCK_BUILD", str(tmp_path))
+    monkeypatch.setattr(nextpnr, "run_program", keep_placement)
     design = Design("array", {"component": "array"}, partial(harness_source, Array, True))
     assert measure_clock(design, LARGE, 1).used["MULT18X18D"][0] == 16
-    (netlist,) = tmp_path.glob("synth/*/floorplan-*.json")
-    files = ["--json", netlist.name, "--write", "placed.json", "--lpf-allow-unconstrained", "--no-route"]
-    run_program("nextpnr-ecp5", [*options(LARGE, 1, True), *files], netlist.parent)
-    cells = json.loads(netlist.with_name("placed.json").read_text())["modules"][TOP]["cells"]
+    (written,) = tmp_path.glob("synth/*/placed.json")
+    cells = json.loads(written.read_text())["modules"][TOP]["cells"]
     placed = {name: cell["attributes"]["NEXTPNR_BEL"] for name, cell in cells.items() if cell["type"] == "MULT18X18D"}
     assert placed == floorplan(placed, SITES)

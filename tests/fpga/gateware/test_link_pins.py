@@ -13,7 +13,7 @@ FULL_RATE = Config(rows=4, cols=4, bytes_per_beat=4, lanes=4)
 
 @pytest.mark.parametrize(
     ("config", "simulator"),
-    [(HALF_RATE, "icarus"), (FULL_RATE, "verilator"), (FULL_RATE, "icarus")],
+    [(HALF_RATE, "icarus"), (FULL_RATE, "verilator"), pytest.param(FULL_RATE, "icarus", marks=pytest.mark.slow)],
     indirect=["simulator"],
     ids=["half_rate-icarus", "full_rate-verilator", "full_rate-icarus"],
 )

@@ -1,3 +1,3 @@
-from tests.pymodel.lab_fixtures import one_thread, target
+from tests.pymodel.lab_fixtures import target
 
-__all__ = ["one_thread", "target"]
+__all__ = ["target"]

@@ -43,13 +43,11 @@ COMMANDS = [
 def folder(tmp_path_factory) -> Path:
     """Where the page's Python was run: exported networks and images."""
     path, (code,) = tmp_path_factory.mktemp("own"), re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    before, threads = Path.cwd(), torch.get_num_threads()
+    before = Path.cwd()
     os.chdir(path)
-    torch.set_num_threads(1)  # batches this small only wait for each other's threads
     try:
         exec(compile(code, str(PAGE), "exec"), {"__name__": "my_networks"})
     finally:
-        torch.set_num_threads(threads)
         os.chdir(before)
     return path
 
