@@ -48,7 +48,7 @@ class Sequencer(wiring.Component):
     earlier. No more than two layers are between feeder and post-processor.
 
     Latency: with `config.pipeline_registers` a layer's feeder fields are read while the feeder has the layer before, and it
-    starts 2 cycles after `feeder.done`, if nothing is in its way; else 15 cycles after. Its post-processing fields follow, 6 or
+    starts 2 cycles after `feeder.done`, if nothing is in its way; else 14 cycles after. Its post-processing fields follow, 6 or
     5 cycles after its start or after `post.done` of the layer before, whichever comes later.
 
     settled  cycles from a layer's last word to the next layer's start, if that needs all of its results
@@ -94,8 +94,8 @@ class Sequencer(wiring.Component):
         layer, post_layer = Signal(8), Signal(8)  # that is fetched; that is in the post-processor, or comes there next
         fetching, post_fetching = Signal(), Signal()
         # the post-processor's few words go first
-        self_reads, post_reads = Signal(), Signal()
-        complete, index = self._read(m, FEEDER_WORDS, fetched, fetching, self_reads, ~post_reads)
+        reads, post_reads = Signal(), Signal()
+        complete, index = self._read(m, FEEDER_WORDS, fetched, fetching, reads, ~post_reads)
         post_complete, post_index = self._read(m, POST_WORDS, self.post.fields, post_fetching, post_reads, Const(1))
         m.d.comb += self.program.addr.eq(
             Cat(Mux(post_reads, post_index, index)[:4], Mux(post_reads, post_layer, layer))
@@ -235,19 +235,17 @@ class Sequencer(wiring.Component):
                     m.next = "BUSY"
             with m.State("BUSY"):
                 with m.If(self.post.done):
-                    m.d.sync += layer.eq(number)
                     m.next = "EMPTY"
                     with m.If(pending != 0):
                         m.next = "FETCH"
                         m.d.comb += opens.eq(1)
+                    # what is delivered at the end of a run counts for the last layer
+                    with m.If(~(self.last_layer & ending)):
+                        m.d.sync += layer.eq(Mux(self.last_layer, 0, number))
                     with m.If(self.last_layer):
                         m.d.sync += left.eq(next_left)
-                        # the loader is a tile ahead, unless program and parameters disagree
-                        m.d.comb += bad.eq(not_ahead)
-                        with m.If(~ending):  # what is delivered at the end of a run counts for the last layer
-                            m.d.sync += layer.eq(0)
-                        with m.Else():
-                            m.d.sync += layer.eq(layer)
+                        with m.If(not_ahead):  # the loader is a tile ahead, unless program and parameters disagree
+                            m.d.comb += bad.eq(1)
 
         profile = self.profiling.profile
         m.d.comb += self.profiling.counted.eq((profile == 0) | (profile == number))
