@@ -33,7 +33,7 @@ class Profiling(wiring.Signature):
 
     Members:
         profile, counted  this cycle belongs to layer `profile`, from 1; 0: to any. A layer's cycles go from the one after the
-                          previous layer's `done` to that of its own `done`
+                          previous layer's last word entered the array to that in which its own does
     """
 
     def __init__(self):
@@ -114,6 +114,13 @@ class Sequencer(wiring.Component):
         begun = self._run_feeder(m, fetched, fetching, complete, layer, settles, unended, bad)
         m.d.comb += self.report.idle.eq(begun & (pending == 0))
         self._run_post(m, post_fetching, post_complete, post_layer, next_pending, bad)
+
+        entering, number = Signal(8), Signal(8)  # layer whose words enter the array or come next
+        m.d.comb += number.eq(entering + 1)
+        with m.If(self.words_end & ~(begun & (unended == 1))):  # the run's last layer also has the cycles behind it
+            m.d.sync += entering.eq(Mux(number == self.layers, 0, number))
+        profile = self.profiling.profile
+        m.d.comb += self.profiling.counted.eq((profile == 0) | (profile == number))
         return m
 
     def _read(
@@ -212,12 +219,11 @@ class Sequencer(wiring.Component):
 
     def _run_post(self, m: Module, fetching, complete, layer, pending, bad) -> None:
         """Fetch the fields of each layer that has begun and start it in the post-processor, when the layer before has left."""
-        number, left, next_left = Signal(8), Signal(16), Signal(16)  # inferences that have left
-        ending = Signal()
+        number, left = Signal(8), Signal(16)  # inferences that have left
         opens = Signal()
-        m.d.comb += [number.eq(layer + 1), next_left.eq(left + 1), self.post.start.eq(complete)]
+        m.d.comb += [number.eq(layer + 1), self.post.start.eq(complete)]
         m.d.sync += self.opens.eq(opens)
-        m.d.sync += [self.last_layer.eq(number == self.layers), ending.eq(next_left == self.run.count)]
+        m.d.sync += self.last_layer.eq(number == self.layers)
         not_ahead = Signal()  # registered: the weight loader has loaded no later inference
         m.d.sync += not_ahead.eq(self.loaded == left)
         if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
@@ -239,16 +245,11 @@ class Sequencer(wiring.Component):
                     with m.If(pending != 0):
                         m.next = "FETCH"
                         m.d.comb += opens.eq(1)
-                    # what is delivered at the end of a run counts for the last layer
-                    with m.If(~(self.last_layer & ending)):
-                        m.d.sync += layer.eq(Mux(self.last_layer, 0, number))
+                    m.d.sync += layer.eq(Mux(self.last_layer, 0, number))
                     with m.If(self.last_layer):
-                        m.d.sync += left.eq(next_left)
+                        m.d.sync += left.eq(left + 1)
                         with m.If(not_ahead):  # the loader is a tile ahead, unless program and parameters disagree
                             m.d.comb += bad.eq(1)
-
-        profile = self.profiling.profile
-        m.d.comb += self.profiling.counted.eq((profile == 0) | (profile == number))
 
     def _is_bad(self, fields):
         sizes = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h")  # the weight loader checks the others
