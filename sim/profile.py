@@ -26,8 +26,8 @@ def profile(
 ) -> list[dict[str, int]]:
     """The hardware counters of each layer of the loadable's program, in cycles, summed over all inferences of a run.
 
-    A layer's cycles begin when the layer before has left the core and end when it has left itself. So waiting for the
-    ifmap counts for the layer that waits, and sending the last results for the last layer.
+    A layer's cycles begin when the last word of the layer before has entered the array and end when its own has. So waiting
+    for results and for the ifmap counts for the layer that waits, and sending the last results for the last layer.
 
     whole   the counters of the run to profile, whose ofmaps are known to be right
     The other arguments are those of sim.run.simulate in that run; the same seed makes the same pauses.

@@ -33,7 +33,7 @@ class Profiling(wiring.Signature):
 
     Members:
         profile, counted  this cycle belongs to layer `profile`, from 1; 0: to any. A layer's cycles go from the one after the
-                          previous layer's `done` to that of its own `done`
+                          previous layer's last word entered the array to that in which its own does
     """
 
     def __init__(self):
@@ -48,7 +48,7 @@ class Sequencer(wiring.Component):
     earlier. No more than two layers are between feeder and post-processor.
 
     Latency: with `config.pipeline_registers` a layer's feeder fields are read while the feeder has the layer before, and it
-    starts 2 cycles after `feeder.done`, if nothing is in its way; else 15 cycles after. Its post-processing fields follow, 6 or
+    starts 2 cycles after `feeder.done`, if nothing is in its way; else 14 cycles after. Its post-processing fields follow, 6 or
     5 cycles after its start or after `post.done` of the layer before, whichever comes later.
 
     settled  cycles from a layer's last word to the next layer's start, if that needs all of its results
@@ -94,8 +94,8 @@ class Sequencer(wiring.Component):
         layer, post_layer = Signal(8), Signal(8)  # that is fetched; that is in the post-processor, or comes there next
         fetching, post_fetching = Signal(), Signal()
         # the post-processor's few words go first
-        self_reads, post_reads = Signal(), Signal()
-        complete, index = self._read(m, FEEDER_WORDS, fetched, fetching, self_reads, ~post_reads)
+        reads, post_reads = Signal(), Signal()
+        complete, index = self._read(m, FEEDER_WORDS, fetched, fetching, reads, ~post_reads)
         post_complete, post_index = self._read(m, POST_WORDS, self.post.fields, post_fetching, post_reads, Const(1))
         m.d.comb += self.program.addr.eq(
             Cat(Mux(post_reads, post_index, index)[:4], Mux(post_reads, post_layer, layer))
@@ -114,6 +114,13 @@ class Sequencer(wiring.Component):
         begun = self._run_feeder(m, fetched, fetching, complete, layer, settles, unended, bad)
         m.d.comb += self.report.idle.eq(begun & (pending == 0))
         self._run_post(m, post_fetching, post_complete, post_layer, next_pending, bad)
+
+        entering, number = Signal(8), Signal(8)  # layer whose words enter the array or come next
+        m.d.comb += number.eq(entering + 1)
+        with m.If(self.words_end & ~(begun & (unended == 1))):  # the run's last layer also has the cycles behind it
+            m.d.sync += entering.eq(Mux(number == self.layers, 0, number))
+        profile = self.profiling.profile
+        m.d.comb += self.profiling.counted.eq((profile == 0) | (profile == number))
         return m
 
     def _read(
@@ -212,12 +219,11 @@ class Sequencer(wiring.Component):
 
     def _run_post(self, m: Module, fetching, complete, layer, pending, bad) -> None:
         """Fetch the fields of each layer that has begun and start it in the post-processor, when the layer before has left."""
-        number, left, next_left = Signal(8), Signal(16), Signal(16)  # inferences that have left
-        ending = Signal()
+        number, left = Signal(8), Signal(16)  # inferences that have left
         opens = Signal()
-        m.d.comb += [number.eq(layer + 1), next_left.eq(left + 1), self.post.start.eq(complete)]
+        m.d.comb += [number.eq(layer + 1), self.post.start.eq(complete)]
         m.d.sync += self.opens.eq(opens)
-        m.d.sync += [self.last_layer.eq(number == self.layers), ending.eq(next_left == self.run.count)]
+        m.d.sync += self.last_layer.eq(number == self.layers)
         not_ahead = Signal()  # registered: the weight loader has loaded no later inference
         m.d.sync += not_ahead.eq(self.loaded == left)
         if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
@@ -235,22 +241,15 @@ class Sequencer(wiring.Component):
                     m.next = "BUSY"
             with m.State("BUSY"):
                 with m.If(self.post.done):
-                    m.d.sync += layer.eq(number)
                     m.next = "EMPTY"
                     with m.If(pending != 0):
                         m.next = "FETCH"
                         m.d.comb += opens.eq(1)
+                    m.d.sync += layer.eq(Mux(self.last_layer, 0, number))
                     with m.If(self.last_layer):
-                        m.d.sync += left.eq(next_left)
-                        # the loader is a tile ahead, unless program and parameters disagree
-                        m.d.comb += bad.eq(not_ahead)
-                        with m.If(~ending):  # what is delivered at the end of a run counts for the last layer
-                            m.d.sync += layer.eq(0)
-                        with m.Else():
-                            m.d.sync += layer.eq(layer)
-
-        profile = self.profiling.profile
-        m.d.comb += self.profiling.counted.eq((profile == 0) | (profile == number))
+                        m.d.sync += left.eq(left + 1)
+                        with m.If(not_ahead):  # the loader is a tile ahead, unless program and parameters disagree
+                            m.d.comb += bad.eq(1)
 
     def _is_bad(self, fields):
         sizes = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h")  # the weight loader checks the others

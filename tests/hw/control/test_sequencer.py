@@ -322,17 +322,19 @@ def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
 
 
 @pytest.mark.parametrize("profile", range(5))
-def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, dice):
-    """The wait for the ifmap is the first layer's, what comes after the last layer_done the last layer's; layer 4 has none."""
+def test_a_layers_cycles_are_those_from_last_word_to_last_word(profile, rng, dice):
+    """The wait for the ifmap is the first layer's, what comes after the run's last word the last layer's; layer 4 has none."""
     dut = Sequencer(CONFIG, SETTLED)
     bench = Bench(dut, random_program(rng, 3))
     counted: list[int] = []
     ends: list[int] = []
 
     async def watch(ctx):
-        async for *_, run, high in ctx.tick().sample(dut.run.active, dut.profiling.counted):
+        async for *_, run, high, last_word in ctx.tick().sample(dut.run.active, dut.profiling.counted, dut.words_end):
             if run:
                 counted.append(high)
+            if last_word:
+                ends.append(len(counted))
 
     async def testbench(ctx):
         ctx.set(dut.profiling.profile, profile)
@@ -346,11 +348,11 @@ def test_a_layers_cycles_are_those_from_layer_done_to_layer_done(profile, rng, d
             ctx.set(dut.ifmap.ready, 1)
             for _ in range(3):
                 await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(START_TO_POST[CONFIG] + 2, 40))
-                ends.append(len(counted))
         await ctx.tick().repeat(20)
         assert ctx.get(dut.report.idle)
 
     simulate(dut, testbench, background=[bench.watch, bench.memory, watch])
+    assert len(ends) == 9
     lengths = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
     lengths[-1] += len(counted) - ends[-1]
     layers = [1 + index % 3 for index, length in enumerate(lengths) for _ in range(length)]
