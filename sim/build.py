@@ -27,7 +27,10 @@ __all__ = ["TIMESCALE", "TOP", "build"]
 TOP = "accelerator"
 TIMESCALE = ("1ns", "1ps")
 
-_VERILATOR_ARGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-INITIALDLY"]
+_VERILATOR_ARGS = [
+    "-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-INITIALDLY",
+    "--output-split", "50000",  # a 4x4 accelerator is one file: precompiled headers would take half of its build
+]  # fmt: skip
 _COCOTB_ARGS = [
     "--no-public-flat-rw",  # undoes a flag of cocotb's runner, so that Verilator may optimise all but the ports
     "--public-depth", "1",
