@@ -41,9 +41,15 @@ def check(loadable, count: int, whole: dict[str, int], layers: list[dict[str, in
         assert sum(counters[name] for counters in layers) == whole[name]
 
 
-@pytest.mark.parametrize("pauses", [0.0, pytest.param(0.3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [1, len(LOADABLE.program)])
+def test_a_layer_counts_the_same_with_cocotb(number):
+    run = simulate(LOADABLE, CONFIG, tiny.KEY, IFMAPS, "verilator", seed=5, profile=number)
+    assert run.counters == native()[1][number - 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pauses", [0.0, 0.3])
 def test_layers_add_up_to_the_run(pauses):
-    """With pauses, random networks on the native simulator do it too."""
     whole, layers = measured(LOADABLE, IFMAPS, "verilator", pauses)
     check(LOADABLE, len(IFMAPS), whole, layers)
     if not pauses:
