@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -175,13 +176,13 @@ def test_faults_are_named(files, locked, known, refused, tmp_path):
 
 
 def test_without_a_compiler_the_attack_is_no_result(deeplock, tmp_path, monkeypatch):
-    """In this process, in others and on a cluster."""
+    """In this process, in another and on a cluster."""
     path = tmp_path / "security.json"
     arguments = ("attack", "ciphertext-only", "--network", "digits", "--json", path)
     compile_library.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as workers:
-        spread = ("--seeds", "0,1", "--jobs", 2), ("--scheduler", workers.scheduler_address)
+        spread = ("--seeds", "0,1", "--jobs", 1), ("--scheduler", workers.scheduler_address)
         for how in ((), *spread):
             outcome = deeplock(*arguments, *how)
             assert (outcome.code, outcome.out) == (1, "")
@@ -198,7 +199,9 @@ def test_too_few_bytes_are_a_fault_and_no_result(deeplock, tmp_path):
     assert "deeplock: ciphertext-only needs 16 whole blocks of 16 bytes, not 1\n" in outcome.err
 
 
-def test_a_result_becomes_tables_and_figures(laboratory):
+def test_a_result_becomes_tables_and_figures(laboratory, monkeypatch):
+    """By a thread, because a process would have to import PyTorch first."""
+    monkeypatch.setattr(attack_lab, "_executor", lambda workers, count: ThreadPoolExecutor(1))
     result, _ = laboratory("--all", "--scheme", "hpnn,deep-lock", "--jobs", 1)
     tables, figures = security_tables(result), security_figures(result)
     assert set(tables) == {"overview", "headlines", "recoveries", "sboxes", "rates", "budgets"}

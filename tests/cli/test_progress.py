@@ -21,7 +21,7 @@ with progress_shown() as progress:
     progress("getting ready")
     for step in range(15):
         progress("a text of many words with [brackets] " * 5, step, 15)
-        time.sleep(0.1)
+        time.sleep({pause})
     print("a result")
     {end}
 """
@@ -39,7 +39,7 @@ def on_a_terminal(end: str, columns: int) -> tuple[int, str, str]:
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    command = [sys.executable, "-c", STEPS.format(end=end)]
+    command = [sys.executable, "-c", STEPS.format(end=end, pause=0.04)]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment | {"TERM": "xterm"}, stdout=subprocess.PIPE, stderr=theirs, text=True
     ) as process:
@@ -78,7 +78,7 @@ def test_ctrl_c_leaves_the_cursor_shown():
 
 
 def test_elsewhere_there_are_plain_lines_at_most_one_a_second():
-    command = [sys.executable, "-c", STEPS.format(end="")]
+    command = [sys.executable, "-c", STEPS.format(end="", pause=0.1)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "a result\n"
     first, *more = done.stderr.splitlines()
