@@ -13,6 +13,14 @@ from deeplock.sim.toolchain import SIMULATORS, check_simulator
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_fsync():
+    """Key files need not be on the disk, which would wait for everything that builds wrote."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(params=SIMULATORS)
 def simulator(request, record_property) -> str:
     """The name of a simulator, each in turn; the test is skipped where that is not installed."""

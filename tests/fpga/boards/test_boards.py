@@ -72,9 +72,10 @@ def constraints_of(there: Board) -> str:
 
 @cache
 def files_of(there: Board) -> dict[str, str]:
-    """What the toolchain is given, with a small accelerator: pins and hard blocks are the same (test_floorplan.py has the
-    largest one)."""
-    files = there.platform().prepare(Top(replace(there, config=BOARDS["icebreaker"].config))).files
+    """What the toolchain is given, with a small accelerator and cache: pins and hard blocks are the same (test_floorplan.py has
+    the largest)."""
+    small = replace(there, config=BOARDS["icebreaker"].config, cache_bytes=min(there.cache_bytes, 1 << 10))
+    files = there.platform().prepare(Top(small)).files
     return {name: text if isinstance(text, str) else text.decode() for name, text in files.items()}
 
 
