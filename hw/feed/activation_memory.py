@@ -1,6 +1,6 @@
 """Activation memory: bytes, read in words of `rows`."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -88,61 +88,66 @@ class ActivationMemory(wiring.Component):
         with m.Elif(self.ifmap.valid):
             m.d.comb += [wanted.address.eq(self.ifmap.payload.address), wanted.keep.eq(self.ifmap.payload.keep)]
             m.d.comb += wanted.data[0].eq(self.ifmap.payload.data[0])
-        offset, word = wanted.address[:lane_bits], wanted.address[lane_bits:]
+        offset = wanted.address[:lane_bits]
         written = turned(m, wanted.data.as_value(), 8, offset).replicate(rows // config.lanes)
         kept = turned(m, wanted.keep, 1, offset).replicate(rows // config.lanes)
         enables = [kept[lane] & ((lane - offset)[:lane_bits] < config.lanes) for lane in range(rows)]
 
-        banks = 2 if config.dense else 1
-        parity = word[0] if config.dense else 0
-        reads, steps = [], read_steps(config)
-        for part in range(0, rows, _PART):
-            copies = kept_if_large(
-                config
-            )  # registered for each part, because the blocks of a large memory are far apart
-            for bank in range(banks):
-                at = Signal(len(word) - banks + 1, name=f"read_{part}_{bank}", attrs=copies, reset_less=True)
-                to = Signal.like(at, name=f"write_{part}_{bank}", attrs=copies, reset_less=True)
-                if config.dense:
-                    begin = self.words.address[lane_bits:]
-                    with m.If(self.words.read):
-                        m.d.sync += at.eq((begin + 1 - bank)[1 : len(word)])
-                    m.d.sync += to.eq((word + 1 - bank)[1 : len(word)])
-                else:
-                    m.d.comb += at.eq(self.words.address[lane_bits:])
-                    m.d.sync += to.eq(word)
-                for lane in range(part, min(part + _PART, rows)):
-                    m.submodules[f"byte_{lane}_{bank}"] = store = memory.Memory(
-                        shape=8, depth=config.activation_words // banks, init=[]
-                    )
-                    read, write = store.read_port(), store.write_port()
-                    value, enable = (
-                        Signal(8, name=f"value_{lane}_{bank}", reset_less=True),
-                        Signal(name=f"on_{lane}_{bank}"),
-                    )
-                    here = (parity ^ (lane < offset)) == bank if config.dense else 1
-                    m.d.sync += [value.eq(written.word_select(lane, 8)), enable.eq(enables[lane] & here)]
-                    m.d.comb += [read.addr.eq(at), read.en.eq(self.words.read)]
-                    m.d.comb += [write.addr.eq(to), write.data.eq(value), write.en.eq(enable)]
-                    reads.append(read.data)
+        reads = [self._bank(m, bank, wanted.address, written, enables) for bank in range(2 if config.dense else 1)]
         if not config.dense:
-            m.d.comb += self.words.word.eq(Cat(reads))
+            m.d.comb += self.words.word.eq(Cat(reads[0]))
             return
-
+        # where in an even or odd word the word on its way begins
         begin = self.words.address[: lane_bits + 1]
-        lanes = Signal(data.ArrayLayout(8, rows), reset_less=True)
+        lanes, offset = Signal(data.ArrayLayout(8, rows), reset_less=True), Signal(lane_bits, reset_less=True)
         with m.If(self.words.read):
-            for step in range(steps - 1):
+            for step in range(read_steps(config) - 1):
                 later = Signal.like(begin, name=f"begin_{step}", reset_less=True)
                 m.d.sync += later.eq(begin)
                 begin = later
-            last = Signal(lane_bits, reset_less=True)
-            m.d.sync += last.eq(begin)
-            for lane in range(rows):
-                first = 2 * (lane - lane % _PART) + lane % _PART  # of its part, in bank 0
-                even, odd = reads[first], reads[first + _PART]
+            m.d.sync += offset.eq(begin)
+            for lane, (even, odd) in enumerate(zip(*reads, strict=True)):
                 m.d.sync += lanes[lane].eq(Mux(begin[-1] ^ (begin[:-1] > lane), odd, even))
-        m.d.comb += self.words.word.eq(turned(m, lanes.as_value(), 8, -last))
+        m.d.comb += self.words.word.eq(turned(m, lanes.as_value(), 8, -offset))
+
+    def _bank(self, m: Module, bank: int, to: Value, written: Value, enables: list[Value]) -> list[Value]:
+        """The memories of all words, or with `config.dense` of the even or odd ones. Returns what their bytes read as.
+
+        to, written, enables   address of the first byte that is written, and the bytes in their places
+        """
+        config, lane_bits = self._config, ceil_log2(self._config.rows)
+        offset, word, begin = to[:lane_bits], to[lane_bits:], self.words.address[lane_bits:]
+        if config.dense:  # this bank's word: of two neighbours, the even one may be the first or the second
+            word_of_bank, begin_of_bank = ((at + 1 - bank)[1 : len(at)] for at in (word, begin))
+        else:
+            word_of_bank, begin_of_bank = word, begin
+        bytes_read = []
+        for lane in range(config.rows):
+            if lane % _PART == 0:  # registers of their own, because the blocks of a large memory are far apart
+                copies = kept_if_large(config)
+                write_at = Signal.like(word_of_bank, name=f"write_{lane}_{bank}", attrs=copies, reset_less=True)
+                read_at = Signal.like(begin_of_bank, name=f"read_{lane}_{bank}", attrs=copies, reset_less=True)
+                m.d.sync += write_at.eq(word_of_bank)
+                if config.dense:
+                    with m.If(self.words.read):
+                        m.d.sync += read_at.eq(begin_of_bank)
+                else:
+                    m.d.comb += read_at.eq(begin_of_bank)
+            m.submodules[f"byte_{lane}_{bank}"] = store = memory.Memory(shape=8, depth=1 << len(write_at), init=[])
+            read, write = store.read_port(), store.write_port()
+            value = Signal(8, name=f"value_{lane}_{bank}", reset_less=True)
+            enable = Signal(name=f"enable_{lane}_{bank}")
+            here = (word[0] ^ (lane < offset)) == bank if config.dense else 1
+            m.d.sync += [value.eq(written.word_select(lane, 8)), enable.eq(enables[lane] & here)]
+            m.d.comb += [
+                read.addr.eq(read_at),
+                read.en.eq(self.words.read),
+                write.addr.eq(write_at),
+                write.data.eq(value),
+                write.en.eq(enable),
+            ]
+            bytes_read.append(read.data)
+        return bytes_read
 
     def _single_port(self, m: Module) -> None:
         """One read or write a bank and cycle: a read waits for a result to its bank, the ifmap for a read of its bank."""

@@ -174,9 +174,8 @@ class WindowFeeder(wiring.Component):
         }
         if config.diagonal:
             steps["group"] = Mux(fields.diagonal, config.cols, 0)
-        size = len(self.memory.address)
-        step = chosen(*((goes[name], _extended(value, size)[low:]) for name, value in steps.items()))
-        m.d.comb += [self.memory.address[low:].eq(address), following.eq(base[: len(address)] + step)]
+        step = chosen(*((goes[name], value >> low) for name, value in steps.items()))
+        m.d.comb += [self.memory.address[low:].eq(address), following.eq(base + step)]
         with m.If(load):
             m.d.sync += address.eq(following)
             with m.If(~in_block):
@@ -217,13 +216,13 @@ class WindowFeeder(wiring.Component):
             (goes.wx, at),
             (goes.wy | goes.px, window),
             (goes.py | in_row, run),
-            (~(in_run | in_row), _extended(fields.x0, len(at))),
+            (~(in_run | in_row), fields.x0),
         )
         step = chosen(
-            (goes.wx, _extended(fields.step_x, len(at))),
+            (goes.wx, fields.step_x),
             (goes.px, fields.window_step),
             (goes.block, Const(self._config.rows)),
-            (goes.kx, _extended(fields.column_step, len(at))),
+            (goes.kx, fields.column_step),
         )
         m.d.comb += following.eq(base + step)
         with m.If(load):
@@ -243,9 +242,7 @@ class WindowFeeder(wiring.Component):
         # -1 - row, modulo 2 ** 13: adding the input's height overflows if it is inside, one carry chain without inverters
         at, window, following = (Signal(13, name=name) for name in ("row", "window_row", "next_row"))
         same_kernel = goes.block | goes.kx
-        base = chosen(
-            (goes.wy, ~at), (goes.px | goes.py, ~window), (~(goes.wy | goes.px | goes.py), _extended(fields.y0, 13))
-        )
+        base = chosen((goes.wy, ~at), (goes.px | goes.py, ~window), (~(goes.wy | goes.px | goes.py), fields.y0))
         step = chosen(
             (goes.wy, fields.stride),
             (goes.py, fields.window_stride),
@@ -258,8 +255,3 @@ class WindowFeeder(wiring.Component):
             with m.If(~(goes.wy | goes.px)):
                 m.d.sync += window.eq(following)
         return (at + fields.in_h)[len(at)]
-
-
-def _extended(value: Value, size: int) -> Value:
-    """The low `size` bits of a value, its sign repeated if it is signed."""
-    return Cat(value, value[-1].replicate(size))[:size] if value.shape().signed else Cat(value, Const(0, size))[:size]

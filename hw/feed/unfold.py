@@ -172,8 +172,8 @@ class Unfolder(wiring.Component):
         """The loops over all bytes, and the address of the current one in the ifmap."""
         config, header = self._config, self.header
         bits = ceil_log2(config.ifmap_bytes)
-        # no count of a correct header exceeds the buffer's bytes, or 255 runs; those of a wrong one wrap
-        m.submodules.loops = loops = NestedLoops(byte=bits, run=min(bits, 8), across=bits, down=bits)
+        # no count of a correct header exceeds the buffer's bytes; those of a wrong one wrap
+        m.submodules.loops = loops = NestedLoops(byte=bits, run=min(bits, len(header.runs)), across=bits, down=bits)
         goes = loops.goes
         m.d.comb += [
             loops.rounds.byte.eq(header.run_bytes),

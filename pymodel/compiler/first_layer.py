@@ -10,10 +10,11 @@ from deeplock.pymodel.compiler.schedule import Step, words_of
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.header import Header
 
 __all__ = ["Unfold", "plan_input"]
 
-_MOST_RUNS = 255  # of a window, that the unfolder counts
+_MOST_RUNS = Header.layout.fields["runs"].range[1]  # of a window
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ __all__ = ["Step", "plan_steps", "runs_of", "share", "words_of"]
 _LARGEST_STRIDE = 15
 _SLIDING = (1, 2)
 _LONGEST_RUN = Descriptor.layout.fields["cblocks"].range[1]  # words
-_LONGEST_ROW = (1 << 15) - 1  # bytes that a descriptor can say
+_LONGEST_ROW = Descriptor.layout.fields["row_bytes"].range[1]
 _MOST_GROUPS = Descriptor.layout.fields["groups"].range[1]
 
 
@@ -79,17 +79,12 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
         if name in fused:
             continue
         step = Step(name, layer.kind, layer.sources, name, shapes[layer.source], shapes[name], does)
+        parts = [_flat(step, config) if len(step.inputs) > 1 else step]
         pool = pools.get(name)
-        parts: list[Step] = []
         if pool is not None and readers[name] == [pool.name] and isinstance(does.weights, Streamed):
             parts = _fused(step, pool, lowered[pool.name], shapes[pool.name], config)
-        if pool is not None and parts:
-            fused.add(pool.name)
-            steps += parts
-        elif len(step.inputs) > 1:
-            steps.append(_flat(step, config))
-        else:
-            steps.append(step)
+        fused.add(parts[-1].output)
+        steps += parts
     return steps
 
 
@@ -108,7 +103,7 @@ def _needed_shapes(network: Network) -> dict[str, Shape]:
 
 
 def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config) -> list[Step]:
-    """A layer with the pooling behind it, or nothing if it cannot be fused."""
+    """A layer with the pooling behind it, or alone if that cannot be fused."""
     (tall, wide), (down, right) = does.window, does.window_stride
     if down >= tall and right >= wide and out[1] * tall * wide <= config.accumulators:
         lowered = replace(step.lowered, window=does.window, window_stride=does.window_stride)
@@ -117,7 +112,7 @@ def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config) -
     flat = out[1] * channels
     room = out[1] * right + 1 <= config.accumulators and flat <= _MOST_GROUPS * config.cols
     if not (right == wide - 1 and right in _SLIDING and room and config.dense and config.diagonal):
-        return []
+        return [step]
     between = f"{step.name} pooled in rows"
     rows = replace(step, output=between, out=(height, out[1], channels), sliding=right)
     # elementwise in columns, so a row is one pixel of `flat` channels
@@ -176,11 +171,10 @@ def runs_of(step: Step, config: Config) -> tuple[int, int, int]:
         return tall, wide, config.cols
     if not config.dense:
         return tall, wide, channels
-    whole = wide == width and step.row_step == 1 and not any(does.padding)
-    if whole and tall * wide * channels <= min(
-        _LONGEST_RUN * config.rows, _LONGEST_ROW
-    ):  # its rows lie side by side, too
-        return 1, 1, tall * wide * channels
+    window, longest = tall * wide * channels, min(_LONGEST_RUN * config.rows, _LONGEST_ROW)
+    whole = wide == width and step.row_step == 1 and not any(does.padding)  # its rows lie side by side, too
+    if whole and window <= longest:
+        return 1, 1, window
     return tall, 1, wide * channels
 
 

@@ -34,7 +34,7 @@ class Header(Record):
     # unfolding of the ifmap
     ifmap_beats: Annotated[int, Field(5, 31, 16)]
     run_bytes: Annotated[int, Field(6, 15, 0, "bytes that lie side by side in the ifmap and in the unfolded window")]
-    runs: Annotated[int, Field(6, 31, 16)]
+    runs: Annotated[int, Field(6, 23, 16)]
     run_pitch: Annotated[int, Field(7, 15, 0, "ifmap bytes from one run of a window to the next")]
     x_pitch: Annotated[int, Field(7, 31, 16)]
     y_pitch: Annotated[int, Field(8, 15, 0, "ifmap bytes from one row of windows to the next")]

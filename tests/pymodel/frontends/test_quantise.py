@@ -1,4 +1,3 @@
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,8 +9,6 @@ from torchao.quantization.pt2e import move_exported_model_to_eval, qat_utils
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.frontends import pt2e
-from deeplock.pymodel.frontends.operators import Pending
 from deeplock.pymodel.frontends.pt2e import from_pt2e
 from deeplock.pymodel.frontends.quantise import convert, export, quantise
 from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CLAMPS, MACS, POOLS, AcceleratorQuantizer
@@ -22,98 +19,18 @@ from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.zoo import preprocess, train
+from tests.pymodel.frontends.networks import (
+    Averages,
+    LeNet,
+    inputs_of,
+    relu_through_a_view,
+    residual,
+    strided,
+    trained_norms,
+)
 
 LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS
 QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default
-
-
-class LeNet(nn.Module):
-    """ReLU after the pool, convolution without bias, size in numbers: as users write it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 6, 5, bias=False)
-        self.conv2 = nn.Conv2d(6, 16, (3, 4))
-        self.drop = nn.Dropout2d()
-        self.fc1 = nn.Linear(16 * 5 * 4, 40)
-        self.fc2 = nn.Linear(40, 10)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))
-        x = F.relu(F.max_pool2d(self.drop(self.conv2(x)), 2))
-        x = x.view(-1, 16 * 5 * 4)
-        return self.fc2(F.dropout(F.relu(self.fc1(x)), training=self.training))
-
-
-def _strided() -> nn.Module:
-    """Strides of 2, overlapping pools, batch norm with and without ReLU6, an output that is no vector."""
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3, stride=2, padding=1),
-        nn.BatchNorm2d(8),
-        nn.ReLU6(),
-        nn.MaxPool2d(3, 2),
-        nn.Conv2d(8, 8, (2, 4), padding="same"),
-        nn.BatchNorm2d(8),
-        nn.Conv2d(8, 5, 1, padding="valid"),
-        nn.Hardtanh(-0.5, 0.75),
-    )
-
-
-class Block(nn.Module):
-    """As torchvision's BasicBlock: batch norms, an addition in place, its ReLU after it."""
-
-    def __init__(self, channels: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out)
-        self.downsample = None
-        if stride != 1 or channels != out:
-            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        out += x if self.downsample is None else self.downsample(x)
-        return self.relu(out)
-
-
-def _residual() -> nn.Module:
-    return nn.Sequential(
-        Block(3, 8, 1), Block(8, 8, 1), Block(8, 12, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 5)
-    )
-
-
-class Averages(nn.Module):
-    """Average pools in every way in which torch.export writes them, ReLU6 after one, sums of a tensor and itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 6, 3)
-        self.fc = nn.Linear(6, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv(F.avg_pool2d(x, (2, 1), stride=1))
-        x = F.relu6(F.avg_pool2d(x, (1, 2), stride=2))
-        x = x + x + F.adaptive_avg_pool2d(x, (x.shape[2], x.shape[3]))
-        x = F.relu(F.max_pool2d(torch.add(x, x), 2, 1))
-        x = F.avg_pool2d(x, (x.shape[2], 1)).mean((-1, -2))
-        return self.fc(x) + self.fc(x)
-
-
-def _trained_norms(module: nn.Module) -> nn.Module:
-    """Batch norms whose folding shows: statistics and factors far from the initial ones."""
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-            for tensor in (norm.weight, norm.running_var, norm.bias, norm.running_mean):
-                assert tensor is not None
-                nn.init.uniform_(tensor, 0.3, 1.7)
-    return module.eval()
-
-
-def _inputs(shape: tuple[int, int, int], n: int = 64) -> torch.Tensor:
-    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(3))
 
 
 class _Integers(fx.Interpreter):
@@ -159,9 +76,9 @@ def _agree(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) ->
     ("build", "shape", "kinds"),
     [
         (LeNet, (1, 28, 28), [Conv, MaxPool, Conv, MaxPool, Conv, Conv]),
-        (_strided, (3, 19, 16), [Conv, MaxPool, Conv, Conv]),
+        (strided, (3, 19, 16), [Conv, MaxPool, Conv, Conv]),
         (
-            _residual,
+            residual,
             (3, 9, 10),
             [*[Conv, Conv, Conv, Add], *[Conv, Conv, Add], *[Conv, Conv, Conv, Add], AveragePool, Conv],
         ),
@@ -175,7 +92,7 @@ def _agree(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) ->
 )
 def test_network_agrees_with_pytorchs_quantised_model(build, shape, kinds):
     torch.manual_seed(1)
-    module, inputs = _trained_norms(build()), _inputs(shape)
+    module, inputs = trained_norms(build()), inputs_of(shape)
     network, _ = quantise(module, inputs, "net")
     assert [type(layer) for layer in network.layers] == kinds
     assert _agree(network, convert(module, inputs).graph, inputs)
@@ -221,7 +138,7 @@ def test_same_calibration_gives_the_same_network_and_leaves_the_module_alone(dig
 
 
 def test_weights_are_symmetric_and_use_the_range():
-    network, _ = quantise(nn.Sequential(nn.Conv2d(2, 8, 3)), _inputs((2, 5, 5)), "net")
+    network, _ = quantise(nn.Sequential(nn.Conv2d(2, 8, 3)), inputs_of((2, 5, 5)), "net")
     conv = network.layers[0]
     assert isinstance(conv, Conv)
     assert conv.weight.min() >= -127 and (np.abs(conv.weight).max((1, 2, 3)) == 127).all()
@@ -240,7 +157,7 @@ def test_dead_channel_gives_its_bias():
     conv = nn.Conv2d(1, 2, 3)
     conv.weight.data[0] = 0
     nn.init.constant_(conv.bias, 0.8)  # pyright: ignore
-    inputs = _inputs((1, 6, 6))
+    inputs = inputs_of((1, 6, 6))
     network, _ = quantise(conv, inputs, "net")
     assert _agree(network, convert(conv, inputs).graph, inputs)
 
@@ -272,7 +189,7 @@ def test_quantisation_aware_training_lowers_the_loss_and_reads_back(torchaos_pat
         nn.Flatten(),
         nn.Linear(6, 4),
     )
-    inputs = _inputs((1, 7, 7))
+    inputs = inputs_of((1, 7, 7))
     labels = inputs.mean((1, 2, 3)).mul(10).long().clamp(-1, 2) + 1
     prepared = prepare_qat_pt2e(export(module.train(), (1, 7, 7)).module(), AcceleratorQuantizer(qat=True))
     optimiser = torch.optim.Adam(prepared.parameters(), lr=0.01)
@@ -291,181 +208,12 @@ def test_quantisation_aware_training_lowers_the_loss_and_reads_back(torchaos_pat
     assert _agree(network, converted, inputs)
 
 
-class _Net(nn.Module):
-    """Parts by name and what is made of them: a network in a line."""
-
-    def __init__(self, forward, **parts: nn.Module) -> None:
-        super().__init__()
-        self.function = forward
-        for name, part in parts.items():
-            self.add_module(name, part)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(self, x)
-
-
-def _shared() -> nn.Module:
-    conv, norm = partial(nn.Conv2d, 2, 2, 3, padding=1), partial(nn.BatchNorm2d, 2)
-    return _Net(lambda m, x: m.b(m.conv(F.relu(m.a(m.conv(x))))), conv=conv(), a=norm(), b=norm())
-
-
-def _tied() -> nn.Module:
-    conv, norm = partial(nn.Conv2d, 2, 2, 3, bias=False), partial(nn.BatchNorm2d, 2)
-    net = _Net(lambda m, x: m.a(m.c(x)) + m.b(m.d(x)) + m.d(x), c=conv(), d=conv(), a=norm(), b=norm())
-    net.d.weight = net.c.weight  # pyright: ignore
-    return net
-
-
-def _also_added() -> nn.Module:
-    def forward(m, x):
-        sums = m.conv(x)
-        return m.norm(sums) + sums
-
-    return _Net(forward, conv=nn.Conv2d(2, 4, 3), norm=nn.BatchNorm2d(4))
-
-
-def _dense() -> nn.Module:
-    def forward(m, x):
-        sums = m.second(F.relu(m.a(m.first(x.flatten(1)))))
-        return m.b(sums) + sums
-
-    norm = partial(nn.BatchNorm1d, 16)
-    return _Net(forward, first=nn.Linear(128, 16), second=nn.Linear(16, 16), a=norm(), b=norm())
-
-
-def _relu_through_a_view() -> nn.Module:
-    def forward(m, x):
-        y = m.first(x)
-        y.view(-1, 4 * 36).relu_()
-        return m.second(y)
-
-    return _Net(forward, first=nn.Conv2d(2, 4, 3), second=nn.Conv2d(4, 4, 3))
-
-
-def _sum_through_a_view() -> nn.Module:
-    def forward(m, x):
-        y = m.first(x)
-        flat = y.flatten(1)
-        flat += m.other(x).flatten(1)
-        return m.second(y)
-
-    return _Net(forward, first=nn.Conv2d(2, 4, 3), other=nn.Conv2d(2, 4, 3), second=nn.Conv2d(4, 4, 3))
-
-
-@pytest.mark.parametrize(
-    "build", [_shared, _tied, _also_added, _dense, _relu_through_a_view, _sum_through_a_view], ids=lambda f: f.__name__
-)
-def test_shared_parameters_shared_sums_and_views_changed_in_place_are_read_right(build):
-    """Each of them was wrong by 50 LSB and more once, in silence. Held against the float network alone."""
-    torch.manual_seed(1)
-    module, inputs = _trained_norms(build()), _inputs((2, 8, 8))
-    network, agreement = quantise(module, inputs, "net")
-    with torch.no_grad():
-        expected = module(inputs).flatten(1).numpy()
-    ofmaps = reference.run(network, preprocess.quantise_input(network, inputs.permute(0, 2, 3, 1).numpy()))
-    found = ofmaps[network.layers[-1].name].permute(0, 3, 1, 2).flatten(1).numpy()
-    lsb = np.abs(network.output.dequantise(found) - expected) / network.output.scale
-    assert lsb.max() < 8 and lsb.mean() < 1  # the largest ones are clipped
-    assert agreement.output_lsb == pytest.approx(lsb.mean(), rel=1e-4)
-    assert agreement.graph_error < 1e-5 and set(agreement.layer_lsb) == {layer.name for layer in network.layers}
-
-
-def test_a_batch_norm_that_is_folded_wrongly_is_caught(monkeypatch):
-    """As PT2E's preparation folds it, where parameters or sums are shared."""
-    monkeypatch.setattr("deeplock.pymodel.frontends.quantise._unshare", lambda graph: None)
-    for build in (_shared, _tied, _also_added, _dense):
-        torch.manual_seed(1)
-        with pytest.raises(DeeplockError, match="preparing the network for quantisation changed it: .* at most 0.0001"):
-            quantise(_trained_norms(build()), _inputs((2, 8, 8)), "net")
-
-
-def _broken(function, **changes):
-    """The reader's function, but for some fields of what it gives; those of a layer that is still to be made, too."""
-
-    def broken(*args, **kwargs):
-        result = function(*args, **kwargs)
-        if isinstance(result, Pending) and not changes.keys() <= {"lo", "hi"}:
-            return replace(result, make=lambda **scale: replace(result.make(**scale), **changes))
-        return replace(result, **changes)
-
-    return broken
-
-
-def _break_readers(monkeypatch, targets, **changes) -> None:
-    for target in targets:
-        monkeypatch.setitem(pt2e.READERS, target, _broken(pt2e.READERS[target], **changes))
-
-
-@pytest.fixture(scope="module")
-def read_right() -> nn.Module:
-    """A network with layers of every kind."""
-
-    def forward(m, x):
-        x = F.relu(m.conv1(x))
-        x = F.max_pool2d(x + m.conv2(x), 2)
-        return F.avg_pool2d(x, 2)
-
-    torch.manual_seed(4)
-    net = _Net(forward, conv1=nn.Conv2d(2, 6, 3, padding=1), conv2=nn.Conv2d(6, 6, 3, padding=1))
-    quantise(net, _inputs((2, 8, 8)), "net")
-    return net
-
-
-@pytest.mark.parametrize(
-    ("targets", "changes", "message"),
-    [
-        (CLAMPS, {"lo": 0.5}, "layer conv1 was misread: it differs from PyTorch's quantised graph by "),
-        (CLAMPS, {"hi": 0.1}, "layer conv1 was misread: it differs .* by .* LSB, must be at most 1"),
-        (MACS, {"padding": (2, 2, 0, 0)}, "layer conv1 was misread: it differs"),
-        (MACS, {"input_zero_point": 99}, "layer conv1 was misread: it differs"),
-        (
-            POOLS,
-            {"stride": 1},
-            r"layer max_pool2d was misread: its output is \[6, 7, 7\], that of .* \[6, 4, 4\]",
-        ),
-        (AVERAGES, {"bias": 0}, "layer avg_pool2d was misread: it differs"),
-        (ADDS, {"other": "conv1"}, "layer add was misread: it differs"),
-        (ADDS, {"weights": (100, 50)}, "layer add was misread: it differs"),
-    ],
-)
-def test_a_reader_that_is_broken_is_caught(read_right, monkeypatch, targets, changes, message):
-    if targets is CLAMPS:
-        monkeypatch.setattr(pt2e, "clamped", _broken(pt2e.clamped, **changes))
-    else:
-        _break_readers(monkeypatch, targets, **changes)
-    with pytest.raises(DeeplockError, match=message) as error:
-        quantise(read_right, _inputs((2, 8, 8)), "net")
-    assert "\n" not in str(error.value)
-
-
-def test_a_layer_that_the_reader_drops_is_caught(monkeypatch):
-    net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2))
-    for target in POOLS:
-        monkeypatch.delitem(pt2e.READERS, target)
-    monkeypatch.setattr(pt2e, "DROPOUTS", POOLS)
-    with pytest.raises(DeeplockError, match="misread: the network has 1 layers, PyTorch's quantised graph 2"):
-        quantise(net, _inputs((2, 8, 8)), "net")
-
-
-def test_a_sum_that_cancels_may_differ_by_what_seven_bits_of_ratio_leave_and_no_more(monkeypatch):
-    """Scales of ratio 0.9961 get weights 127 and 127: off by 0.4 %, in a sum that is 0.4 % of its inputs."""
-    net = _Net(lambda m, x: m.a(x) + m.b(x), a=nn.Conv2d(2, 2, 1, bias=False), b=nn.Conv2d(2, 2, 1, bias=False))
-    net.b.weight.data = -0.9961 * net.a.weight.data  # pyright: ignore
-    network, agreement = quantise(net, _inputs((2, 8, 8)), "net")
-    assert agreement.layer_lsb["add"] > 20 and max(agreement.layer_lsb[name] for name in ("a", "b")) <= 1
-    add = network.layers[-1]
-    assert isinstance(add, Add)
-    _break_readers(monkeypatch, ADDS, bias=add.bias + 127)
-    with pytest.raises(DeeplockError, match="layer add was misread"):
-        quantise(net, _inputs((2, 8, 8)), "net")
-
-
 def test_in_training_what_changes_a_shared_value_in_place_is_refused(torchaos_patterns):
     """There the graph stays as it is exported, because torchao's steps look for that one."""
     prepare = partial(prepare_qat_pt2e, quantizer=AcceleratorQuantizer(qat=True))
     with pytest.raises(DeeplockError, match=r"aten.relu_.default at node relu_: changes conv2d in place, which has"):
-        prepare(export(_relu_through_a_view().train(), (2, 8, 8)).module(check_guards=False))
-    prepare(export(_residual().train(), (3, 9, 10)).module(check_guards=False))
+        prepare(export(relu_through_a_view().train(), (2, 8, 8)).module(check_guards=False))
+    prepare(export(residual().train(), (3, 9, 10)).module(check_guards=False))
 
 
 class _Applied(nn.Module):
@@ -521,7 +269,7 @@ class _Applied(nn.Module):
 )  # fmt: skip
 def test_unsupported_network_is_refused_by_operator_and_node(module, message):
     with pytest.raises(DeeplockError, match=message) as error:
-        quantise(module, _inputs((2, 8, 8)), "net")
+        quantise(module, inputs_of((2, 8, 8)), "net")
     assert "\n" not in str(error.value)
 
 
@@ -542,7 +290,7 @@ def test_calibration_that_fails_is_told_in_one_line():
     huge = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3))
     for parameter in huge.parameters():
         nn.init.constant_(parameter, 3e38)
-    for inputs in (_inputs((1, 8, 8)), _inputs((1, 8, 8)).double()):
+    for inputs in (inputs_of((1, 8, 8)), inputs_of((1, 8, 8)).double()):
         with pytest.raises(DeeplockError, match="the network does not take the calibration inputs: ") as error:
             quantise(huge, inputs, "net")
         assert "\n" not in str(error.value)
