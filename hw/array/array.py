@@ -38,11 +38,12 @@ def ColumnSums(config: Config, width: int) -> wiring.Signature:
 class SystolicArray(wiring.Component):
     """Matrix-vector product a cycle: sums[c] = sum over r of word[r] * weight[r][c].
 
-    Partial sums move down the columns, one row a cycle. A word is broadcast along the rows, so columns need no skew. Word and
-    swap to the next weight tile reach row r `entry` + r cycles after they enter, so tiles follow each other without a gap.
+    Partial sums move down the columns, one row a cycle; the first two rows are added in one, because row 0 has no sums to
+    add to. A word is broadcast along the rows, so columns need no skew. Word and swap to the next weight tile reach row r
+    `entry` + max(0, r - 1) cycles after they enter, so tiles follow each other without a gap.
 
-    Latency: `latency` = rows + 2 + `entry` cycles from a word to its sums. `entry` is 1 with `config.pipeline_registers`, which
-    add a register before row 0, else 0. Throughput: one word a cycle; it cannot be stalled.
+    Latency: `latency` = rows + 1 + `entry` cycles from a word to its sums. `entry` is 1 with `config.pipeline_registers`, which
+    add a register before the first rows, else 0. Throughput: one word a cycle; it cannot be stalled.
 
     Members:
         clear       drop all words inside. In the next cycle zeros must be written to all shadow registers, as the weight
@@ -57,7 +58,7 @@ class SystolicArray(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self.entry = int(config.pipeline_registers)
-        self.latency = config.rows + 2 + self.entry
+        self.latency = config.rows + 1 + self.entry
         self.sum_width = 16 + (config.rows - 1).bit_length()
         super().__init__(
             {
@@ -78,7 +79,7 @@ class SystolicArray(wiring.Component):
             m.d.sync += held.eq(Mux(self.clear, 0, value) if cleared else value)
             return held
 
-        # row 0 swaps two cycles after `clear`, when zeros have reached the shadow registers
+        # the first rows swap two cycles after `clear`, when zeros have reached the shadow registers
         clearing = Signal(2, init=1)
         m.d.sync += clearing.eq(Cat(self.clear, clearing))
         word = self.words.payload
@@ -96,7 +97,7 @@ class SystolicArray(wiring.Component):
         for row in range(config.rows):
             for columns, (skewed, swap) in zip(spans, entering, strict=True):
                 for col in columns:
-                    m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width, in_blocks)
+                    m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width, row == 0, in_blocks)
                     m.d.comb += [
                         pair.activation.eq(skewed[:8]),
                         pair.load.eq(self.weights.load[row * load_spans + col // load_span(config)]),
@@ -106,10 +107,12 @@ class SystolicArray(wiring.Component):
                         pair.sums_in[1].eq(sums[col + 1]),
                     ]
                     sums[col : col + 2] = pair.sums_out[0], pair.sums_out[1]
-            entering = [
-                (register(skewed[8:], f"skew_{row + 1}_{span}"), register(swap, f"swap_{row + 1}_{span}"))
-                for span, (skewed, swap) in enumerate(entering)
-            ]
+            entering = [(skewed[8:], swap) for skewed, swap in entering]
+            if row > 0:
+                entering = [
+                    (register(skewed, f"skew_{row + 1}_{span}"), register(swap, f"swap_{row + 1}_{span}"))
+                    for span, (skewed, swap) in enumerate(entering)
+                ]
         m.d.comb += [self.sums.columns[col].eq(sums[col]) for col in range(config.cols)]
 
         valid, tag = self.words.valid, word.tag.as_value()

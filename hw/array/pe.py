@@ -12,9 +12,10 @@ __all__ = ["ProcessingPair"]
 class ProcessingPair(wiring.Component):
     """Two processing elements side by side: sums_out[i] = sums_in[i] + activation * weight[i].
 
-    Latency: 3 cycles from `activation`, 1 from `sums_in`. Throughput: two products a cycle. Optimised for few flip-flops: no
-    enable, no valid, no reset; its user knows which sums are valid.
+    Latency: 3 cycles from `activation`, 1 from `sums_in`; with `first` 2 cycles from `activation`. Throughput: two products a
+    cycle. Optimised for few flip-flops: no enable, no valid, no reset; its user knows which sums are valid.
 
+    first       they begin their columns: without adders, `sums_in` is ignored
     in_blocks   as in hw.array.multiplier.DualMultiplier
 
     Members:
@@ -25,7 +26,8 @@ class ProcessingPair(wiring.Component):
         sums_in, sums_out  partial sums, `width` bits
     """
 
-    def __init__(self, width: int, in_blocks: bool = False):
+    def __init__(self, width: int, first: bool = False, in_blocks: bool = False):
+        self._first = first
         self._in_blocks = in_blocks
         pair = data.ArrayLayout(signed(8), 2)
         sums = data.ArrayLayout(signed(width), 2)
@@ -51,6 +53,9 @@ class ProcessingPair(wiring.Component):
             multiplier.weights.eq(shadows),
             multiplier.swap.eq(self.swap),
         ]
+        if self._first:
+            m.d.comb += [self.sums_out[i].eq(multiplier.products[i]) for i in range(2)]
+            return m
         sums = Signal.like(self.sums_out, reset_less=True)
         m.d.sync += [sums[i].eq(self.sums_in[i] + multiplier.products[i]) for i in range(2)]
         m.d.comb += self.sums_out.eq(sums)

@@ -107,7 +107,7 @@ class WindowFeeder(wiring.Component):
         ]
 
         self._address(m, load, loops)
-        inside = self._inside(m, load, advance, loops) if config.padding else [Const(1)] * len(entering.inside)
+        inside = self._inside(m, load, loops) if config.padding else [Const(1)] * len(entering.inside)
 
         first_pixel, first_block = Signal(init=1), Signal(init=1)
         sliding = fields.sliding if config.diagonal else Const(0, 2)  # else nothing pools the columns
@@ -163,18 +163,16 @@ class WindowFeeder(wiring.Component):
             (in_layer & ends.ky, group_source),
             (~in_layer, fields.source[low:]),
         )
-        steps = {
-            "wx": fields.step_x,
-            "wy": fields.step_y,
-            "px": fields.step_window,
-            "py": fields.step_row,
-            "block": Const(config.rows),
-            "kx": fields.column_step,
-            "ky": fields.kernel_step,
-        }
+        steps = [
+            *self._shared_steps(goes),
+            (goes.wy, fields.step_y),
+            (goes.px, fields.step_window),
+            (goes.py, fields.step_row),
+            (goes.ky, fields.kernel_step),
+        ]
         if config.diagonal:
-            steps["group"] = Mux(fields.diagonal, config.cols, 0)
-        step = chosen(*((goes[name], value >> low) for name, value in steps.items()))
+            steps.append((goes.group, Mux(fields.diagonal, config.cols, 0)))
+        step = chosen(*((condition, value >> low) for condition, value in steps))
         m.d.comb += [self.memory.address[low:].eq(address), following.eq(base + step)]
         with m.If(load):
             m.d.sync += address.eq(following)
@@ -183,10 +181,15 @@ class WindowFeeder(wiring.Component):
                 with m.If(~in_group):
                     m.d.sync += group_source.eq(following)
 
-    def _inside(self, m: Module, load, advance, loops: NestedLoops) -> list[Value]:
+    def _shared_steps(self, goes: data.View) -> list[tuple[Value, Value]]:
+        """Steps of the address that are also the column's; first in both choices, so that synthesis makes them once."""
+        fields = self.layer.fields
+        return [(goes.wx, fields.step_x), (goes.block, Const(self._config.rows)), (goes.kx, fields.column_step)]
+
+    def _inside(self, m: Module, load, loops: NestedLoops) -> list[Value]:
         """Whether each byte of the word at `address` is inside the input; without `config.dense` one for all."""
         config, fields = self._config, self.layer.fields
-        row_is = self._row(m, load, advance, loops)
+        row_is = self._row(m, load, loops)
         column, size = self._column(m, load, loops), fields.row_bytes
         if not config.dense:
             return [row_is & ~column[-1] & (column.as_unsigned() < size)]
@@ -218,12 +221,7 @@ class WindowFeeder(wiring.Component):
             (goes.py | in_row, run),
             (~(in_run | in_row), fields.x0),
         )
-        step = chosen(
-            (goes.wx, fields.step_x),
-            (goes.px, fields.window_step),
-            (goes.block, Const(self._config.rows)),
-            (goes.kx, fields.column_step),
-        )
+        step = chosen(*self._shared_steps(goes), (goes.px, fields.window_step))
         m.d.comb += following.eq(base + step)
         with m.If(load):
             m.d.sync += at.eq(following)
@@ -233,25 +231,27 @@ class WindowFeeder(wiring.Component):
                 m.d.sync += run.eq(following)
         return at
 
-    def _row(self, m: Module, load, advance, loops: NestedLoops) -> Value:
+    def _row(self, m: Module, load, loops: NestedLoops) -> Value:
         """Whether the input row of the word at `address` is inside the input."""
-        fields, last, ends, goes = self.layer.fields, loops.last, loops.ends, loops.goes
-        kernel = Signal(8)
-        with m.If(advance & ends.kx):
-            m.d.sync += kernel.eq(Mux(last.ky, 0, kernel + 1))
+        fields, goes = self.layer.fields, loops.goes
         # -1 - row, modulo 2 ** 13: adding the input's height overflows if it is inside, one carry chain without inverters
-        at, window, following = (Signal(13, name=name) for name in ("row", "window_row", "next_row"))
-        same_kernel = goes.block | goes.kx
-        base = chosen((goes.wy, ~at), (goes.px | goes.py, ~window), (~(goes.wy | goes.px | goes.py), fields.y0))
-        step = chosen(
-            (goes.wy, fields.stride),
-            (goes.py, fields.window_stride),
-            (same_kernel | goes.ky, kernel),
+        at, window, kernel, following = (
+            Signal(13, name=name, reset_less=True) for name in ("row", "window_row", "kernel_row", "next_row")
         )
-        # the appended bit carries goes.ky in: one adder for three numbers
-        m.d.comb += following.eq(~(Cat(1, base) + Cat(goes.ky, step))[1:])
+        in_windows = goes.wx | goes.wy | goes.px | goes.py
+        same_rows = goes.block | goes.kx | goes.ky
+        base = chosen(
+            (goes.wy, ~at),
+            (goes.px | goes.py, ~window),
+            (same_rows, ~kernel),
+            (~(in_windows | same_rows), fields.y0),
+        )
+        step = chosen((goes.wy, fields.stride), (goes.py, fields.window_stride), (goes.ky, Const(1)))
+        m.d.comb += following.eq(~(base + step))
         with m.If(load & ~goes.wx):
             m.d.sync += at.eq(following)
             with m.If(~(goes.wy | goes.px)):
                 m.d.sync += window.eq(following)
+                with m.If(~goes.py):
+                    m.d.sync += kernel.eq(following)
         return (at + fields.in_h)[len(at)]

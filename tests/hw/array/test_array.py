@@ -47,7 +47,7 @@ class Schedule:
         data[height:] = 0
         tag = int(rng.integers(0, 1 << 6))
         self.words[cycle] = (data, swap, tag)
-        self.sums[cycle + self.config.rows + 2 + self.config.pipeline_registers] = (
+        self.sums[cycle + self.config.rows + 1 + self.config.pipeline_registers] = (
             accumulate(data[:height], tile[:height]).tolist(),
             tag,
         )
@@ -110,11 +110,11 @@ def random_schedule(rng, config: Config, tiles: int, pauses: float, partial: boo
         earliest = end + 1
         for row in range(height):
             for part in range(parts):
-                cycle = max(cycle + 1, swap + row)
+                cycle = max(cycle + 1, swap + max(0, row - 1))
                 while rng.random() < pauses:
                     cycle += 1
                 schedule.write_row(cycle, tile, row, part)
-            earliest = max(earliest, cycle + 1 - row)
+            earliest = max(earliest, cycle + 1 - max(0, row - 1))
         end = earliest - 1
         for step in range(int(rng.integers(1, 7))):
             end += 1
@@ -130,7 +130,7 @@ def random_schedule(rng, config: Config, tiles: int, pauses: float, partial: boo
 def test_tiles_follow_each_other_without_a_gap(config, late, rng):
     """Dense layers: a new tile every `rows` cycles, each row written in the first or the last cycle that is allowed."""
     dut = SystolicArray(config)
-    schedule = dense_schedule(rng, config, 10, 0 if late == "first" else config.rows - 1)
+    schedule = dense_schedule(rng, config, 10, 0 if late == "first" else config.rows - 2)
     assert sorted(schedule.words) == list(range(config.rows, 11 * config.rows))
 
     async def testbench(ctx):
