@@ -9,18 +9,14 @@ from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["above_bounds"]
+__all__ = ["above_bounds", "least_cycles"]
 
 _Strips = Sequence[tuple[Descriptor, LayerFacts]]
 """A layer: its descriptors and what is known of them."""
 
 
 def above_bounds(loadable: Loadable) -> list[str]:
-    """A line for each layer above its array bound: cycles, bound and reasons. A batch's equal layers have one line.
-
-    The cycles are those of a feeder and a stream that never pause, without the entries: of each tile the larger number of its
-    words and of its beats of weights, because a tile computes while the next one loads.
-    """
+    """A line for each layer above its array bound: its `least_cycles`, bound and reasons. A batch's equal layers have one."""
     found = (_line(strips, loadable.header) for strips in _layers(loadable))
     return list(dict.fromkeys(filter(None, found)))
 
@@ -37,15 +33,15 @@ def _line(strips: _Strips, header: Header) -> str:
     layer, facts = strips[0]
     rows, cols, beat = header.rows, header.cols, header.bytes_per_beat
     words = sum(facts.words for _, facts in strips)
+    cycles = sum(least_cycles(layer, header) for layer, _ in strips)
     reasons = []
     if layer.diagonal:
-        cycles, bound = words, sum(facts.array_bound for _, facts in strips)
+        bound = sum(facts.array_bound for _, facts in strips)
         reasons.append(f"its channels do not fill {cols} columns")
     else:
         taps, channels = prod(facts.kernel) * facts.input[2], facts.output[2]
         pixels = sum(layer.pixels for layer, _ in strips)
         bound = max(pixels * -(-taps // rows) * -(-channels // cols), -(-taps * channels // beat))
-        cycles = sum(_cycles(layer, header) for layer, _ in strips)
         if words > bound:
             what = "kernel rows" if header.dense else "pixels"
             reasons.append(f"its {what} do not fill words of {rows} bytes")
@@ -67,8 +63,14 @@ def _loading(layer: Descriptor, strips: int, header: Header) -> list[str]:
     return reasons or ["some of its tiles take longer to load than to compute"]
 
 
-def _cycles(layer: Descriptor, header: Header) -> int:
-    """Of a layer whose weights are in the stream."""
+def least_cycles(layer: Descriptor, header: Header) -> int:
+    """Cycles of a layer whose feeder and stream never pause, without its entries.
+
+    Of each tile the larger number of its words and of its beats of weights, because a tile computes while the next one loads. A
+    diagonal layer has words only.
+    """
+    if layer.diagonal:
+        return layer.groups * layer.kernel_h * layer.kernel_w * layer.cblocks * layer.pixels
     total = 0
     for group in range(layer.groups):
         sides = layer.sides(group)

@@ -6,10 +6,13 @@ from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.spec.config import Config
-from deeplock.report.bounds import above_bounds
+from deeplock.pymodel.spec.entry import ENTRY
+from deeplock.report.bounds import above_bounds, least_cycles
+from deeplock.sim.run import simulate
 from tests.random_networks import chains, network_of
 
 SQUARE = Config(rows=8, cols=8, bytes_per_beat=8)
@@ -88,3 +91,30 @@ def test_no_layer_of_more_words_than_its_bound_is_left_out(case, config):
     facts = loadable.interface.layers
     assert {fact.name for fact in facts if fact.words > fact.array_bound} <= told
     assert told <= {fact.name for fact in facts}
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chains(most_channels=20, most_pixels=12))
+def test_the_accelerator_takes_a_tenth_and_64_cycles_a_layer_more_at_most(case):
+    """What an inference among others takes, without waiting for its ifmap, against what `compile` says and the entries."""
+    network, ifmaps = case
+    config = Config(rows=4, cols=4, bytes_per_beat=4)
+    try:
+        loadable = compile_network(network, config).locked(config.suite, bytes(16))
+    except DeeplockError:
+        return  # does not fit: test_compiler.py looks after that
+    few, many = (simulate(loadable, config, bytes(16), [*ifmaps] * times, "native") for times in (1, 3))
+    assert np.array_equal(many.ofmaps, [*few.ofmaps] * 3)
+    expected = golden.run(network, ifmaps)[network.layers[-1].name]
+    assert np.array_equal(few.ofmaps, expected)
+    cycles = sum(
+        sign * (counters["CYCLES"] - counters["INPUT_STARVED"])
+        for sign, counters in ((1, many.counters), (-1, few.counters))
+    )
+    entries = sum(
+        layer.groups * config.cols * ENTRY.size // config.bytes_per_beat
+        for layer in loadable.program
+        if not layer.diagonal
+    )
+    least = sum(least_cycles(layer, loadable.header) for layer in loadable.program) + entries
+    assert cycles / (2 * len(ifmaps)) <= 1.10 * least + 64 * len(loadable.program)

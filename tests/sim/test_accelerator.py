@@ -62,7 +62,7 @@ def test_accelerator(simulator, pauses, tmp_path):
 )
 def test_geometries(config):
     """Small arrays on Icarus, which builds in two seconds what takes Verilator thirty; large ones run too slowly there."""
-    loadable, ifmaps = tiny.tiny_loadable(config), tiny.ifmaps(4)
+    loadable, ifmaps = tiny.tiny_loadable(config), tiny.ifmaps(2)
     simulator = "icarus" if config.cols < 16 else "native"
     for key, pauses in ((tiny.KEY, 0.3), (tiny.WRONG_KEY, 0.0)):
         found = simulate(loadable, config, key, list(ifmaps), simulator, pauses=pauses, seed=5).ofmaps
