@@ -238,13 +238,12 @@ class WindowFeeder(wiring.Component):
         at, window, kernel, following = (
             Signal(13, name=name, reset_less=True) for name in ("row", "window_row", "kernel_row", "next_row")
         )
-        in_windows = goes.wx | goes.wy | goes.px | goes.py
-        same_rows = goes.block | goes.kx | goes.ky
+        in_window, in_kernel = goes.px | goes.py, goes.block | goes.kx | goes.ky
         base = chosen(
             (goes.wy, ~at),
-            (goes.px | goes.py, ~window),
-            (same_rows, ~kernel),
-            (~(in_windows | same_rows), fields.y0),
+            (in_window, ~window),
+            (in_kernel, ~kernel),
+            (~(goes.wy | in_window | in_kernel), fields.y0),
         )
         step = chosen((goes.wy, fields.stride), (goes.py, fields.window_stride), (goes.ky, Const(1)))
         m.d.comb += following.eq(~(base + step))

@@ -1,6 +1,6 @@
 """Unfolder: copies an ifmap into the activation memory, rearranged so that the first layer wastes no rows of the array."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -39,7 +39,8 @@ class UnfolderReport(wiring.Signature):
 
 class Unfolder(wiring.Component):
     """Buffers one ifmap, then writes the bytes of every window, one by one. A window is `runs` runs of `run_bytes` contiguous
-    bytes. With `config.dense` windows follow each other without gaps, else each begins a word, whose rest is undefined.
+    bytes. With `config.dense` windows follow each other without gaps; with `header.alternate` ifmaps have two places, in turn,
+    so that one is written while the other is read. Else each window begins a word, whose rest is undefined.
 
     Latency: ifmap beats, plus one cycle per byte, plus 3. Throughput: a byte a cycle; with `config.single_port` every second
     cycle.
@@ -47,7 +48,7 @@ class Unfolder(wiring.Component):
     Members:
         run, header  `run.count` batches of header.batch ifmaps; `header` is stable while `run.count` is
         ifmap        beats of `rows` bytes; `last` marks the last one
-        out          bytes, in ascending order from word header.destination on
+        out          bytes, in ascending order from word header.destination on; those of a second place begin in the next word
         unfolded     see IfmapHandover
         release      pulse: the bytes of the ifmap that was taken may be overwritten
         report       see UnfolderReport
@@ -81,11 +82,19 @@ class Unfolder(wiring.Component):
         batches = Signal(16)
         all_in = Signal()  # no more will come; registered, before the next beat
         m.d.sync += all_in.eq(batches == self.run.count)
-        free = Signal(init=1)
+        begin, finished = Signal(), Signal()
         with m.If(self.unfolded.take):
             m.d.sync += self.unfolded.ready.eq(0)
-        with m.If(self.release):
-            m.d.sync += free.eq(1)
+        placed = Signal(2)  # as many ones, from below, as ifmaps have a place
+        with m.If(begin & ~self.release):
+            m.d.sync += placed.eq(Cat(1, placed))
+        with m.Elif(self.release & ~begin):
+            m.d.sync += placed.eq(placed >> 1)
+        alternates = header.alternate if config.dense else Const(0)
+        no_place = Mux(alternates, placed[1], placed[0])
+        second = Signal()  # the next ifmap goes to the second place
+        with m.If(finished):
+            m.d.sync += second.eq(~second & alternates)
 
         beats = Signal(range(words))  # received; the loadable port has checked header.ifmap_beats
         next_beat = Signal.like(beats)
@@ -99,7 +108,6 @@ class Unfolder(wiring.Component):
             write.en.eq(accept),
         ]
 
-        begin, finished = Signal(), Signal()
         m.d.sync += self.report.bad_length.eq(0)
         with m.FSM():
             with m.State("FILL"):
@@ -114,21 +122,21 @@ class Unfolder(wiring.Component):
                             m.d.sync += [ifmaps.eq(1), batches.eq(batches + 1)]
                         m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.comb += self.report.never.eq(~self.unfolded.ready & ~free)
-                with m.If(free & ~self.unfolded.ready):
+                m.d.comb += self.report.never.eq(~self.unfolded.ready & no_place)
+                with m.If(~no_place & ~self.unfolded.ready):
                     m.d.comb += begin.eq(1)
-                    m.d.sync += free.eq(0)
                     m.next = "UNFOLD"
             with m.State("UNFOLD"):
                 with m.If(finished):
                     m.d.sync += self.unfolded.ready.eq(1)
                     m.next = "FILL"
 
-        self._unfold(m, begin, finished, read)
+        self._unfold(m, begin, finished, read, second)
         return m
 
-    def _unfold(self, m: Module, begin: Signal, finished: Signal, read: memory.ReadPort) -> None:
-        """Write all bytes from `begin` to `finished`, in a pipeline of three: address, memory, byte."""
+    def _unfold(self, m: Module, begin: Signal, finished: Signal, read: memory.ReadPort, second: Value) -> None:
+        """Write all bytes from `begin` to `finished`, in a pipeline of three: address, memory, byte. `second`: they go behind
+        those of before."""
         config, out, lane_bits = self._config, self.out, ceil_log2(self._config.rows)
         layout = data.StructLayout({"lane": lane_bits, "window_ends": 1, "final": 1})
         reading, shown = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
@@ -163,8 +171,9 @@ class Unfolder(wiring.Component):
         word, lane = Signal(range(config.activation_words)), Signal(lane_bits)
         word_ends = lane.all() if config.dense else lane.all() | shown.window_ends
         m.d.comb += out.payload.address.eq(Cat(lane, word))
-        with m.If(begin | (done & word_ends)):
-            m.d.sync += word.eq(counted(word, begin, self.header.destination))
+        restarts = begin & ~second
+        with m.If(restarts | (begin & lane.any()) | (done & word_ends)):
+            m.d.sync += word.eq(counted(word, restarts, self.header.destination))
         with m.If(begin | done):
             m.d.sync += lane.eq(Mux(begin | word_ends, 0, lane + 1))
 

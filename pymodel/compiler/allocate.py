@@ -5,10 +5,13 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["Placement", "allocate", "bytes_of", "pixel_bytes"]
+__all__ = ["SECOND_INPUT", "Placement", "allocate", "bytes_of", "pixel_bytes"]
 
 Placement = dict[str, int]
 """First byte of every tensor."""
+
+SECOND_INPUT = "input of every second ifmap"
+"""A tensor beside the network's, which no step reads by this name."""
 
 
 def pixel_bytes(channels: int, config: Config) -> int:
@@ -35,35 +38,43 @@ def _first_gap(taken: list[tuple[int, int]], size: int, low: int, high: int) -> 
     return at if at + size <= high else None
 
 
-def allocate(steps: list[Step], config: Config, gathered: str | None = None) -> tuple[Placement, bool]:
+def allocate(
+    steps: list[Step], config: Config, gathered: str | None = None, alternate: bool = False
+) -> tuple[Placement, bool]:
     """Place the ifmap's words and every step's output, except the last one, which leaves on the stream.
 
     If possible, a step writes to a bank that it does not read, for memories with one port a bank. A place is free again
     after the last step that reads it. A batch fills tensor `gathered` ifmap by ifmap for the steps that it shares, so that
     it has room for all of them from the start. The ifmap gets words of its own at the end of bank 0 if they fit. Then the
-    second value is True: the next ifmap may arrive while this inference goes on.
+    second value is True: the next ifmap may arrive while this inference goes on. With `alternate` SECOND_INPUT has as many
+    behind them, if these fit too: the next ifmap may arrive while this one is read.
 
     Raises:
         DeeplockError: a tensor does not fit; the line names the layer.
     """
     last_use = {name: index for index, step in enumerate(steps) for name in step.inputs}
-    for own in (True, False):
+    for inputs in (2, 1, 0) if alternate else (1, 0):
         try:
-            return _place(steps, config, last_use, gathered, own), own
+            return _place(steps, config, last_use, gathered, inputs), inputs > 0
         except DeeplockError:
-            if not own:
+            if inputs == 0:
                 raise
     raise AssertionError
 
 
-def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered: str | None, own: bool) -> Placement:
+def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered: str | None, inputs: int) -> Placement:
+    """With `inputs` places for ifmaps that nothing else uses."""
     half = config.activation_words // 2
     banks = ((0, half), (half, 2 * half))
     sizes = {"input": _words_of(steps[0].shape, config)} | {step.output: _words_of(step.out, config) for step in steps}
-    if sizes["input"] > half:
-        raise DeeplockError(f"the ifmap takes {sizes['input']} activation words, a bank has {half}")
-    places = {"input": half - sizes["input"]}
-    live = ["input"]
+    sizes[SECOND_INPUT] = sizes["input"]
+    if (most := max(1, inputs) * sizes["input"]) > half:
+        raise DeeplockError(f"the ifmap takes {most} activation words, a bank has {half}")
+    places = {"input": half - most}
+    if inputs == 2:
+        places[SECOND_INPUT] = half - sizes["input"]
+    kept = list(places) if inputs else []
+    live = list(places)
 
     def put(step: Step, beside: set[int]) -> None:
         """Place the step's output, if possible in a bank that is not in `beside`."""
@@ -83,7 +94,7 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
         sizes[gathered] = _words_of(steps[index + 1].shape, config)
         put(steps[index], {index % 2})  # the bank that its writer reads if banks take turns
     for index, step in enumerate(steps[:-1]):
-        live = [name for name in live if last_use[name] >= index or (own and name == "input")]
+        live = [name for name in live if name in kept or last_use[name] >= index]
         if step.output != gathered:
             put(step, {places[name] // half for name in step.inputs})
     return {name: word * config.rows for name, word in places.items()}

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from deeplock.pymodel.compiler.allocate import Placement, allocate, bytes_of, pixel_bytes
+from deeplock.pymodel.compiler.allocate import SECOND_INPUT, Placement, allocate, bytes_of, pixel_bytes
 from deeplock.pymodel.compiler.first_layer import plan_input
 from deeplock.pymodel.compiler.overlap import slack
 from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
@@ -214,7 +214,10 @@ def compile_network(
         )
     gathered = [each[-1].output] if shared else []
     part = bytes_of(each[-1].out, config)
-    places, early = allocate(each + shared, config, *gathered)
+    gathering = gathered[0] if gathered else None
+    # the places take turns from one inference to the next, too, so their number divides the batch
+    places, early = allocate(each + shared, config, gathering, alternate=config.dense and batch % 2 == 0)
+    inputs = [places["input"], places.pop(SECOND_INPUT, places["input"])]
     # the first step reads the ifmap; if later steps do too, its words are free only at the end
     early = early and not any("input" in step.inputs for step in steps[1:])
 
@@ -232,7 +235,8 @@ def compile_network(
 
     for index in range(batch):
         begin = len(program)
-        emit(each, places | {name: places[name] + index * part for name in gathered})
+        moved = {name: places[name] + index * part for name in gathered} | {"input": inputs[index % 2]}
+        emit(each, places | moved)
         if index == batch - 1:
             emit(shared, places)
         program[begin] = replace(program[begin], wait_input=1)
@@ -267,8 +271,9 @@ def compile_network(
             y_pitch=unfold.y_pitch,
             windows_x=unfold.windows_x,
             windows_y=unfold.windows_y,
-            destination=places["input"] // config.rows,
+            destination=inputs[0] // config.rows,
             dense=int(config.dense),
+            alternate=int(inputs[0] != inputs[1]),
         )
     except DeeplockError as error:
         raise DeeplockError(f"network {network.name} is too large for the loadable format: {error}") from None

@@ -168,12 +168,12 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
         part = interpreter.unfold_ifmaps(loadable, ifmaps[start : start + at_once])
         batches = interpreter.batched(part, loadable.batch)
         memory = np.zeros((len(batches), depth + longest), np.int8)
-        arriving = iter(batches.swapaxes(0, 1))
+        arriving = enumerate(batches.swapaxes(0, 1))
         results = []
         for layer, parts in layers:
             if layer.wait_input:
-                values = next(arriving)
-                at = loadable.header.destination * config.rows
+                number, values = next(arriving)
+                at = loadable.header.first_word(number) * config.rows
                 memory[:, at : at + values.shape[1]] = values
             memory[:, depth:] = memory[
                 :, :longest

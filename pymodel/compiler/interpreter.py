@@ -52,12 +52,12 @@ def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> n
     batches = batched(unfold_ifmaps(loadable, ifmaps), loadable.batch)
     count = len(batches)
     memory = np.zeros((count, config.activation_words * rows), np.int8)
-    arriving = iter(batches.swapaxes(0, 1))
+    arriving = enumerate(batches.swapaxes(0, 1))
     results = []
     for layer in loadable.program:
         if layer.wait_input:
-            values = next(arriving)
-            at = loadable.header.destination * rows
+            number, values = next(arriving)
+            at = loadable.header.first_word(number) * rows
             memory[:, at : at + values.shape[1]] = values
         outputs = []
         for group in range(layer.groups):

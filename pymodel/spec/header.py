@@ -34,7 +34,7 @@ class Header(Record):
     # unfolding of the ifmap
     ifmap_beats: Annotated[int, Field(5, 31, 16)]
     run_bytes: Annotated[int, Field(6, 15, 0, "bytes that lie side by side in the ifmap and in the unfolded window")]
-    runs: Annotated[int, Field(6, 23, 16)]
+    runs: Annotated[int, Field(6, 20, 16)]
     run_pitch: Annotated[int, Field(7, 15, 0, "ifmap bytes from one run of a window to the next")]
     x_pitch: Annotated[int, Field(7, 31, 16)]
     y_pitch: Annotated[int, Field(8, 15, 0, "ifmap bytes from one row of windows to the next")]
@@ -44,3 +44,11 @@ class Header(Record):
     dense: Annotated[
         int, Field(10, 16, 16, "pixels lie without gaps; else each, and each unfolded window, begins a word")
     ]
+    alternate: Annotated[
+        int, Field(10, 17, 17, "every second ifmap begins in the word behind the one before; needs `dense`")
+    ] = 0
+
+    def first_word(self, ifmap: int) -> int:
+        """The first activation word of the batch's ifmap of that number, from 0."""
+        words = -(-self.run_bytes * self.runs * self.windows_x * self.windows_y // self.rows)
+        return self.destination + (words if self.alternate and ifmap % 2 else 0)

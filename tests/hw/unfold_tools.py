@@ -81,7 +81,8 @@ class Case:
     writes: list[list[tuple[int, int]]]
 
 
-def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int = 1) -> Case:
+def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int = 1, alternate: bool = False) -> Case:
+    """`alternate`: every second ifmap has a place behind that of the others."""
     rows = config.rows
     beats = -(-fields["ifmap_bytes"] // rows)
     header = {name: value for name, value in fields.items() if name != "ifmap_bytes"} | {
@@ -89,6 +90,7 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int 
         "ifmap_beats": beats,
         "batch": batch,
         "dense": int(config.dense),
+        "alternate": int(alternate),
     }
     ifmaps = rng.integers(-128, 128, (count, beats * rows), dtype=np.int8)
     loadable = SimpleNamespace(header=SimpleNamespace(**header), pack_ifmap=lambda ifmap: ifmap.tobytes())
@@ -96,6 +98,8 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int 
     taps = fields["run_bytes"] * fields["runs"]
     pitch = taps if config.dense else -(-taps // rows) * rows
     assert unfolded.shape == (count, pitch * fields["windows_x"] * fields["windows_y"])
+    words = -(-unfolded.shape[1] // rows)
+    begins = [(fields["destination"] + words * (alternate and number % 2)) * rows for number in range(count)]
     real = np.arange(unfolded.shape[1]) % pitch < taps  # the rest of a window's last word is not written
     return Case(
         header,
@@ -107,8 +111,8 @@ def case_of(rng, config: Config, fields: dict[str, int], count: int, batch: int 
             for ifmap in ifmaps
         ],
         [
-            [(fields["destination"] * rows + at, int(values[at])) for at in np.flatnonzero(real).tolist()]
-            for values in unfolded
+            [(begins[number] + at, int(values[at])) for at in np.flatnonzero(real).tolist()]
+            for number, values in enumerate(unfolded)
         ],
     )
 

@@ -1,5 +1,7 @@
 """The unfolder beside its neighbours: when it takes ifmaps and gives them on, wrong lengths, reset."""
 
+from random import Random
+
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
@@ -34,6 +36,40 @@ def test_the_next_ifmap_is_buffered_while_the_words_are_in_use(rng):
             await until(ctx, dut.unfolded.ready)
             if number == 1:
                 await pulse(ctx, dut.unfolded.take)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("pauses", [0.0, 0.4])
+@pytest.mark.parametrize("attempt", range(3))
+def test_with_two_places_an_ifmap_comes_while_the_one_before_is_read(attempt, pauses, rng, dice):
+    """It waits until the one before is taken, and the one before that released, whichever is later."""
+    config = config_of(4)
+    dut = Unfolder(config)
+
+    async def nothing_comes(ctx) -> None:
+        ctx.set(dut.out.ready, 1)
+        for _ in range(dice.randrange(10)):
+            assert not ctx.get(dut.out.valid)
+            await ctx.tick()
+        ctx.set(dut.out.ready, 0)
+
+    async def testbench(ctx):
+        shape = tuple(int(size) for size in rng.integers(1, (5, 5, 9)))  # mostly ends within a word
+        case = case_of(rng, config, copy(shape) | {"destination": int(rng.integers(0, 3000))}, 7, alternate=True)
+        await begin(ctx, dut, case)
+        await ctx.tick()  # an ifmap of one beat ends in its first cycle
+        for number, writes in enumerate(case.writes):
+            await send(ctx, dut.ifmap, case.beats[number], pauses, Random(dice.random()))
+            awaited = [dut.unfolded.take] * (number > 0) + [dut.release] * (number > 1)
+            for signal in dice.sample(awaited, len(awaited)):
+                await nothing_comes(ctx)
+                assert ctx.get(dut.report.never) == (not ctx.get(dut.unfolded.ready) and number > 1)
+                await pulse(ctx, signal)
+            await receive_bytes(ctx, dut, writes, pauses, Random(dice.random()))
+            await until(ctx, dut.unfolded.ready)
+        await pulse(ctx, dut.unfolded.take)
+        assert not ctx.get(dut.unfolded.ready) and ctx.get(dut.report.never)
 
     simulate(dut, testbench)
 

@@ -129,6 +129,25 @@ def test_a_batch_takes_dense_weights_once():
     assert bounds == [36 + 256, 36 + 64]  # 16 pixels x 36 MACs / 16; 1024 bytes / 4; 1024 MACs / 16
 
 
+@pytest.mark.parametrize(
+    ("side", "batch", "dense", "places"),
+    [
+        (12, 4, True, [184, 220, 184, 220]),
+        (12, 3, True, [220, 220, 220]),  # they would take turns from one batch to the next, too
+        (12, 1, True, [220]),
+        (12, 4, False, [220] * 4),
+        (24, 2, True, [112, 112]),  # two do not fit
+    ],
+)
+def test_the_ifmaps_of_a_batch_have_two_places_where_there_is_room(side, batch, dense, places):
+    """At the end of a bank of 256 words. 12 x 12 bytes are 36 words; so are the 36 pixels that are read where pixels begin
+    words."""
+    first, second = replace(conv("a", "input", (1, 1, 1, 1)), stride=2), conv("b", "a", (4, side // 2, side // 2, 1))
+    config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=512, dense=dense)
+    header = compile_network(network_of((side, side, 1), first, second), config, batch=batch).header
+    assert [header.first_word(number) for number in range(batch)] == places
+
+
 @pytest.mark.parametrize("batch, message", [
     (0, "batch must be 1..255, not 0"),
     (256, "batch must be 1..255, not 256"),

@@ -111,14 +111,14 @@ def test_an_ifmap_is_not_stacked_where_the_memories_are_too_small():
         assert planned(network, config)[0].lowered.kernel == ((1, 3) if stacked else (3, 3))
 
 
-@pytest.mark.parametrize(("kernel", "deep"), [((255, 1), 255), ((300, 1), 15)], ids=str)
+@pytest.mark.parametrize(("kernel", "deep"), [((26, 3), 26), ((300, 1), 15)], ids=str)
 def test_no_more_rows_are_stacked_than_the_unfolder_counts(kernel, deep):
-    """255. 300 together would take 19 words; 20 times 15 take 20."""
+    """31. 26 rows of 3 bytes take 5 words. 300 together would take 19 words; 20 times 15 take 20."""
     rng = np.random.default_rng(0)
-    network, config = random_conv((302, 2, 1), 3, kernel, rng), config_of(16)
+    network, config = random_conv((302, 4, 1), 3, kernel, rng), config_of(16)
     assert planned(network, config)[1].runs == deep
     loadable = compile_network(network, config, rng)
-    ifmaps = rng.integers(-128, 128, (2, 302, 2, 1), np.int8)
+    ifmaps = rng.integers(-128, 128, (2, 302, 4, 1), np.int8)
     assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["a"])
 
 
