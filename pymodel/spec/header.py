@@ -51,4 +51,4 @@ class Header(Record):
     def first_word(self, ifmap: int) -> int:
         """The first activation word of the batch's ifmap of that number, from 0."""
         words = -(-self.run_bytes * self.runs * self.windows_x * self.windows_y // self.rows)
-        return self.destination + (words if self.alternate and ifmap % 2 else 0)
+        return self.destination + (words if self.dense and self.alternate and ifmap % 2 else 0)
