@@ -130,8 +130,8 @@ class PostProcessor(wiring.Component):
         requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
         for lane, requantiser in enumerate(requantisers):
             m.submodules[f"entries_{lane}"] = store = memory.Memory(
-                shape=entry.size, depth=2 * chunks, init=[], attrs=IN_BLOCKS
-            )
+                shape=entry.size, depth=2 * chunks, init=[], attrs={} if config.pipeline_registers else IN_BLOCKS
+            )  # a block RAM's output comes late, and the lane's adder follows
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
             narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
