@@ -97,7 +97,9 @@ class SystolicArray(wiring.Component):
         for row in range(config.rows):
             for columns, (skewed, swap) in zip(spans, entering, strict=True):
                 for col in columns:
-                    m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(self.sum_width, row == 0, in_blocks)
+                    m.submodules[f"pe_{row}_{col}"] = pair = ProcessingPair(
+                        self.sum_width, first=row == 0, in_blocks=in_blocks
+                    )
                     m.d.comb += [
                         pair.activation.eq(skewed[:8]),
                         pair.load.eq(self.weights.load[row * load_spans + col // load_span(config)]),

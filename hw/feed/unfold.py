@@ -39,8 +39,8 @@ class UnfolderReport(wiring.Signature):
 
 class Unfolder(wiring.Component):
     """Buffers one ifmap, then writes the bytes of every window, one by one. A window is `runs` runs of `run_bytes` contiguous
-    bytes. With `config.dense` windows follow each other without gaps; with `header.alternate` ifmaps have two places, in turn,
-    so that one is written while the other is read. Else each window begins a word, whose rest is undefined.
+    bytes. With `config.dense` windows follow each other without gaps, else each begins a word, whose rest is undefined. With
+    `header.alternate` too, ifmaps have two places, in turn, so that one is written while the other is read.
 
     Latency: ifmap beats, plus one cycle per byte, plus 3. Throughput: a byte a cycle; with `config.single_port` every second
     cycle.

@@ -214,10 +214,9 @@ def compile_network(
         )
     gathered = [each[-1].output] if shared else []
     part = bytes_of(each[-1].out, config)
-    gathering = gathered[0] if gathered else None
     # the places take turns from one inference to the next, too, so their number divides the batch
-    places, early = allocate(each + shared, config, gathering, alternate=config.dense and batch % 2 == 0)
-    inputs = [places["input"], places.pop(SECOND_INPUT, places["input"])]
+    places, early = allocate(each + shared, config, *gathered, alternate=config.dense and batch % 2 == 0)
+    inputs = places["input"], places.get(SECOND_INPUT, places["input"])
     # the first step reads the ifmap; if later steps do too, its words are free only at the end
     early = early and not any("input" in step.inputs for step in steps[1:])
 

@@ -113,7 +113,7 @@ def test_an_ifmap_is_not_stacked_where_the_memories_are_too_small():
 
 @pytest.mark.parametrize(("kernel", "deep"), [((26, 3), 26), ((300, 1), 15)], ids=str)
 def test_no_more_rows_are_stacked_than_the_unfolder_counts(kernel, deep):
-    """31. 26 rows of 3 bytes take 5 words. 300 together would take 19 words; 20 times 15 take 20."""
+    """It counts 31. 26 rows of 3 bytes take 5 words together. 300 of one byte would take 19 words; 20 times 15 take 20."""
     rng = np.random.default_rng(0)
     network, config = random_conv((302, 4, 1), 3, kernel, rng), config_of(16)
     assert planned(network, config)[1].runs == deep
