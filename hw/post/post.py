@@ -128,11 +128,9 @@ class PostProcessor(wiring.Component):
         is_narrow = Signal(reset_less=True)
         m.d.sync += is_narrow.eq(self.layer.fields.narrow)
         requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
-        # a block RAM's output comes late, and a lane's adder follows: too late for the clocks of large accelerators
-        place = {} if config.pipeline_registers else IN_BLOCKS
         for lane, requantiser in enumerate(requantisers):
             m.submodules[f"entries_{lane}"] = store = memory.Memory(
-                shape=entry.size, depth=2 * chunks, init=[], attrs=place
+                shape=entry.size, depth=2 * chunks, init=[], attrs=IN_BLOCKS
             )
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
