@@ -1,7 +1,7 @@
-// The host of a simulation without Python: drives the accelerator's ports, one beat a cycle, and collects the ofmaps.
+// The host of a simulation without Python in the loop: drives the accelerator's ports, one beat a cycle, on command.
 //
-// usage: accelerator JOB RESULT, the key's bytes (none for suite plain) on stdin; prints the number of inferences done.
-// sim/native.py writes JOB and constants.h and reads RESULT. Exit code 1 and a line on stderr: watchdog, or a refusal.
+// usage: accelerator PAUSES SEED; commands on stdin, answers on stdout, both as sim/native.py packs them; it also writes
+// constants.h. Time passes only inside commands. Exit code 1 and a line on stderr if a command is not understood.
 //
 // The device sits behind registers on its inputs (sim/native.py:RegisteredPorts), so what is written here before an edge
 // is what the device sees after it, as from any synchronous master, and Verilator evaluates the logic once a cycle.
@@ -11,9 +11,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
+#include <deque>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <random>
 #include <string>
@@ -32,41 +31,23 @@ using Bytes = std::vector<uint8_t>;
     std::exit(1);
 }
 
-struct Job {
-    uint64_t watchdog, seed, profile, inferences;
-    double pauses;  // probability of a pause in each cycle of each stream
-    Bytes head, parameters;
-    std::vector<Bytes> ifmaps;
+template <typename Number>
+static Number number() {
+    Number value;
+    if (!std::cin.read(reinterpret_cast<char*>(&value), sizeof value)) fail("a command is cut short");
+    return value;
+}
 
-    explicit Job(const char* path) : file(path, std::ios::binary) {
-        watchdog = number();
-        seed = number();
-        profile = number();
-        read(&pauses, sizeof pauses);
-        head = bytes();
-        parameters = bytes();
-        inferences = number();
-        ifmaps.resize(number());
-        for (Bytes& ifmap : ifmaps) ifmap = bytes();
-    }
+static Bytes bytes() {
+    Bytes data(number<uint64_t>());
+    if (!std::cin.read(reinterpret_cast<char*>(data.data()), data.size())) fail("a command is cut short");
+    return data;
+}
 
-   private:
-    std::ifstream file;
-
-    void read(void* data, size_t size) {
-        if (!file.read(static_cast<char*>(data), size)) fail("the job file is cut short");
-    }
-    uint64_t number() {
-        uint64_t value;
-        read(&value, sizeof value);
-        return value;
-    }
-    Bytes bytes() {
-        Bytes data(number());
-        read(data.data(), data.size());
-        return data;
-    }
-};
+template <typename Number>
+static void put(Number value) {
+    std::cout.write(reinterpret_cast<const char*>(&value), sizeof value);
+}
 
 // Pauses of one stream: true with the given probability, cycle by cycle.
 class Pauses {
@@ -80,7 +61,7 @@ class Pauses {
     std::mt19937_64 random;
 };
 
-// An AXI4-Stream transmitter: a queue of packets, whose bytes it does not own.
+// An AXI4-Stream transmitter: a queue of packets.
 template <typename Data>
 class Source {
    public:
@@ -89,10 +70,10 @@ class Source {
     Source(Data& tdata, CData& tvalid, CData& tlast, const CData& tready, size_t width, Pauses pauses)
         : tdata(tdata), tvalid(tvalid), tlast(tlast), tready(tready), width(width), pause(pauses) {}
 
-    void send(const Bytes& packet) { packets.push_back(&packet); }
+    void send(Bytes packet) { packets.push_back(std::move(packet)); }
 
     // Drops the packets that were not begun.
-    void clear() { packets.resize(std::min(packets.size(), next + (offset != 0 || tvalid))); }
+    void clear() { packets.resize(std::min<size_t>(packets.size(), offset != 0 || tvalid)); }
 
     // Before each edge: records this cycle's beat and puts the next one on the port.
     void step() {
@@ -100,14 +81,14 @@ class Source {
             if (!tready) return;
             ++beats;
             offset += width;
-            if (offset >= packets[next]->size()) {
+            if (offset >= packets.front().size()) {
                 offset = 0;
-                ++next;
+                packets.pop_front();
             }
         }
-        tvalid = next < packets.size() && !pause();
+        tvalid = !packets.empty() && !pause();
         if (!tvalid) return;
-        const Bytes& packet = *packets[next];
+        const Bytes& packet = packets.front();
         const size_t size = std::min(width, packet.size() - offset);
         if (size < width) std::memset(&tdata, 0, width);
         std::memcpy(&tdata, packet.data() + offset, size);
@@ -120,29 +101,27 @@ class Source {
     const CData& tready;
     const size_t width;
     Pauses pause;
-    std::vector<const Bytes*> packets;
-    size_t next = 0, offset = 0;
+    std::deque<Bytes> packets;
+    size_t offset = 0;  // in the first one
 };
 
 class Host {
    public:
-    explicit Host(const Job& job)
-        : job(job),
-          loadable(top.s_axis_loadable_tdata, top.s_axis_loadable_tvalid, top.s_axis_loadable_tlast, top.s_axis_loadable_tready,
-                constants::LOADABLE_BEAT, Pauses(job.pauses, job.seed, 0)),
+    Host(double pauses, uint64_t seed)
+        : loadable(top.s_axis_loadable_tdata, top.s_axis_loadable_tvalid, top.s_axis_loadable_tlast, top.s_axis_loadable_tready,
+                constants::LOADABLE_BEAT, Pauses(pauses, seed, 0)),
           ifmap(top.s_axis_ifmap_tdata, top.s_axis_ifmap_tvalid, top.s_axis_ifmap_tlast, top.s_axis_ifmap_tready,
-                constants::IFMAP_BEAT, Pauses(job.pauses, job.seed, 1)),
-          pause_ofmap(job.pauses, job.seed, 2) {
+                constants::IFMAP_BEAT, Pauses(pauses, seed, 1)),
+          pause_ofmap(pauses, seed, 2) {
         top.s_axil_wstrb = 0xF;
         top.s_axil_bready = top.s_axil_rready = 1;
         top.eval();
     }
     ~Host() { top.final(); }
 
-    void run(Bytes& key, std::ofstream& result);
+    void obey(char command);
 
    private:
-    const Job& job;
     Vtop top;
     Source<decltype(Vtop::s_axis_loadable_tdata)> loadable;
     Source<decltype(Vtop::s_axis_ifmap_tdata)> ifmap;
@@ -151,10 +130,10 @@ class Host {
     uint64_t cycle = 0, beats = 0, reported = 0;
 
     void tick();
-    void write(uint32_t address, uint32_t value);
-    uint32_t read(uint32_t address);
-    uint32_t poll_until(uint32_t mask, uint32_t value, bool stop_at_error, const char* what);
-    bool ofmaps_missing() const { return ofmaps.size() <= job.inferences; }
+    uint32_t write(uint32_t address, uint32_t value);
+    std::pair<uint32_t, uint32_t> read(uint32_t address);
+    void poll(uint32_t mask, uint32_t value, bool stop_at_error, uint64_t watchdog);
+    void report();
 };
 
 void Host::tick() {
@@ -176,7 +155,8 @@ void Host::tick() {
     ++cycle;
 }
 
-void Host::write(uint32_t address, uint32_t value) {
+// The response.
+uint32_t Host::write(uint32_t address, uint32_t value) {
     top.s_axil_awaddr = address;
     top.s_axil_wdata = value;
     top.s_axil_awvalid = top.s_axil_wvalid = 1;
@@ -187,11 +167,13 @@ void Host::write(uint32_t address, uint32_t value) {
         if (data_taken) top.s_axil_wvalid = 0;
         tick();
     }
-    if (top.s_axil_bresp != 0) fail("the device refuses a write of register " + std::to_string(address));
+    const uint32_t response = top.s_axil_bresp;
     tick();
+    return response;
 }
 
-uint32_t Host::read(uint32_t address) {
+// The response and the value.
+std::pair<uint32_t, uint32_t> Host::read(uint32_t address) {
     top.s_axil_araddr = address;
     top.s_axil_arvalid = 1;
     tick();
@@ -199,90 +181,97 @@ uint32_t Host::read(uint32_t address) {
         if (top.s_axil_arready) top.s_axil_arvalid = 0;
         tick();
     }
-    if (top.s_axil_rresp != 0) fail("the device refuses a read of register " + std::to_string(address));
-    const uint32_t value = top.s_axil_rdata;
+    const std::pair<uint32_t, uint32_t> found(top.s_axil_rresp, top.s_axil_rdata);
     tick();
-    return value;
+    return found;
 }
 
-// Polls STATUS, less and less often, until (STATUS & mask) == value or, if asked, an error code comes.
-uint32_t Host::poll_until(uint32_t mask, uint32_t value, bool stop_at_error, const char* what) {
+// Says how many ofmaps are complete, if there are new ones.
+void Host::report() {
+    if (const uint64_t done = ofmaps.size() - 1; done != reported) {
+        put('n');
+        put(reported = done);
+        std::cout.flush();
+    }
+}
+
+// Polls STATUS, less and less often, until (STATUS & mask) == value or, if asked, an error code comes: answers 's' and STATUS.
+// After `watchdog` cycles without a beat on any stream it answers 'h', STATUS, these cycles, and the beats taken.
+void Host::poll(uint32_t mask, uint32_t value, bool stop_at_error, uint64_t watchdog) {
     uint64_t pause = 32, seen = ~0ull, since = cycle;
     while (true) {
-        const uint32_t status = read(constants::STATUS);
-        if (const uint64_t done = ofmaps.size() - 1; done != reported) std::cout << (reported = done) << std::endl;
-        if ((stop_at_error && status >> constants::ERROR_SHIFT) || (status & mask) == value) return status;
+        const uint32_t status = read(constants::STATUS).second;
+        report();
+        if ((stop_at_error && status >> constants::ERROR_SHIFT) || (status & mask) == value) {
+            put('s');
+            put(status);
+            return;
+        }
         if (const uint64_t now = loadable.beats + ifmap.beats + beats; now != seen) {
             seen = now;
             since = cycle;
-        } else if (cycle - since > job.watchdog) {
-            char text[32];
-            std::snprintf(text, sizeof text, "0x%04x", status);
-            fail("watchdog: no beat on any stream for " + std::to_string(cycle - since) + " cycles, waiting for " + what +
-                 ": STATUS " + text + ", " + std::to_string(loadable.beats) + " loadable beats and " +
-                 std::to_string(ifmap.beats) + " ifmap beats taken, " + std::to_string(ofmaps.size() - 1) + " of " +
-                 std::to_string(job.inferences) + " ofmap packets came");
+        } else if (cycle - since > watchdog) {
+            put('h');
+            put(status);
+            for (const uint64_t count : {cycle - since, loadable.beats, ifmap.beats}) put(count);
+            return;
         }
         for (uint64_t i = 0; i < pause; ++i) tick();
         pause = std::min<uint64_t>(pause * 3 / 2, 4096);
     }
 }
 
-void Host::run(Bytes& key, std::ofstream& result) {
-    uint64_t cycles = 0;
-    for (size_t at = 0; at < key.size(); at += 4) {
-        uint32_t word;
-        std::memcpy(&word, key.data() + at, 4);
-        write(constants::KEY0 + at, word);
-    }
-    if (!key.empty()) write(constants::KEY_SIZE, key.size());
-    std::fill(key.begin(), key.end(), 0);
-
-    write(constants::CONTROL, constants::LOAD);
-    Bytes first(job.head);
-    first.insert(first.end(), job.parameters.begin(), job.parameters.end());
-    loadable.send(first);
-    uint32_t status = poll_until(constants::LOADED, constants::LOADED, true, "the loadable's header and program");
-    if (!(status >> constants::ERROR_SHIFT)) {
-        write(constants::COUNT, job.inferences);
-        write(constants::PROFILE, job.profile);
-        for (const Bytes& packet : job.ifmaps) ifmap.send(packet);
-        for (size_t i = 1; i < job.inferences; ++i) loadable.send(job.parameters);
-        const uint64_t begin = cycle;
-        write(constants::CONTROL, constants::START);
-        status = poll_until(constants::DONE, constants::DONE, true, "DONE");
-        cycles = cycle - begin;
-    }
-    if (status >> constants::ERROR_SHIFT) {
-        loadable.clear();
-        ifmap.clear();
-        poll_until(constants::BUSY | constants::FLUSHING, 0, false, "an idle device after an error");
-    } else {
-        for (uint64_t i = 0; ofmaps_missing(); ++i) {  // the last beats may still be on their way
-            if (i > job.watchdog) fail("watchdog: DONE, but ofmaps are missing");
-            tick();
+void Host::obey(char command) {
+    switch (command) {
+        case 'w': {
+            const uint32_t address = number<uint32_t>(), value = number<uint32_t>();
+            put(write(address, value));
+            break;
         }
-        if (reported != job.inferences) std::cout << job.inferences << std::endl;
+        case 'r': {
+            const auto [response, value] = read(number<uint32_t>());
+            put(response);
+            put(value);
+            break;
+        }
+        case 'l': loadable.send(bytes()); break;
+        case 'i': ifmap.send(bytes()); break;
+        case 'd':  // drops what was not begun
+            loadable.clear();
+            ifmap.clear();
+            break;
+        case 'p': {
+            const uint32_t mask = number<uint32_t>(), value = number<uint32_t>();
+            const bool stop_at_error = number<uint8_t>();
+            poll(mask, value, stop_at_error, number<uint64_t>());
+            break;
+        }
+        case 'k': {  // waits for a number of ofmaps, at most so many cycles; answers how many there are
+            const uint64_t wanted = number<uint64_t>(), limit = number<uint64_t>();
+            for (uint64_t i = 0; ofmaps.size() <= wanted && i < limit; ++i) tick();
+            put<uint64_t>(ofmaps.size() - 1);
+            break;
+        }
+        case 'o':  // all ofmaps so far, and what there is of the next one
+            put<uint64_t>(ofmaps.size());
+            for (const Bytes& ofmap : ofmaps) {
+                put<uint64_t>(ofmap.size());
+                std::cout.write(reinterpret_cast<const char*>(ofmap.data()), ofmap.size());
+            }
+            ofmaps.assign(1, {});
+            reported = 0;
+            break;
+        case 'b': put(beats); break;
+        case 'c': put(cycle); break;
+        default: fail(std::string("no command ") + command);
     }
-
-    const auto put = [&result](uint64_t value) { result.write(reinterpret_cast<const char*>(&value), sizeof value); };
-    put(read(constants::STATUS));
-    put(cycles);
-    for (const uint32_t address : constants::COUNTERS) put(read(address));
-    for (size_t i = 0; i + 1 < ofmaps.size(); ++i) {
-        put(ofmaps[i].size());
-        result.write(reinterpret_cast<const char*>(ofmaps[i].data()), ofmaps[i].size());
-    }
+    if (command != 'l' && command != 'i' && command != 'd') std::cout.flush();
 }
 
 int main(int argc, char** argv) {
-    if (argc != 3) fail("usage: accelerator JOB RESULT, the key on stdin");
-    Bytes key{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-    const Job job(argv[1]);
-    std::ofstream result(argv[2], std::ios::binary);
-    auto host = std::make_unique<Host>(job);
-    host->run(key, result);
-    result.close();
-    if (!result) fail("cannot write the result");
+    if (argc != 3) fail("usage: accelerator PAUSES SEED");
+    std::ios::sync_with_stdio(false);
+    auto host = std::make_unique<Host>(std::atof(argv[1]), std::strtoull(argv[2], nullptr, 10));
+    for (char command; std::cin.get(command);) host->obey(command);
     return 0;
 }

@@ -1,26 +1,28 @@
-"""Simulation without Python in the loop: the accelerator under Verilator, driven by native.cpp.
+"""Simulation without Python in the loop: the accelerator under Verilator, driven by native.cpp on command.
 
 Each build writes a header, constants.h, with the parts of the register map and of the ports that native.cpp needs.
 """
 
 import struct
 import subprocess
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from amaranth import ClockDomain, Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, In
 
 from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Command, Status, address
-from deeplock.sim.results import SimulationError
+from deeplock.sim.results import SimulationError, WatchdogError
 
-__all__ = ["HOST", "RegisteredPorts", "constants_header", "run_native"]
+__all__ = ["HOST", "WATCHDOG", "Native", "RegisteredPorts", "constants_header", "run_native"]
 
 HOST = Path(__file__).with_suffix(".cpp")
 """The C++ program around Verilator's model."""
+
+WATCHDOG = 200_000
+"""Cycles without a beat on any stream after which a device counts as hung."""
 
 _ERROR_SHIFT = 8
 
@@ -81,13 +83,134 @@ def constants_header(ports: wiring.Signature) -> str:
     )
 
 
-def _blob(data: bytes) -> bytes:
-    return struct.pack("<Q", len(data)) + data
+class Native:
+    """A simulated accelerator as a process: registers and streams, driven command by command. Time passes only in commands.
+
+    It starts without a reset. Use it as a context manager.
+
+    program   built by `sim.build.build` with simulator "native"
+    pauses    probability of a pause in each cycle of each stream, reproducible by `seed`
+    progress  called with the number of complete ofmap packets, while `poll` waits
+
+    Every method raises SimulationError, with the program's message, if the program fails.
+    """
+
+    def __init__(
+        self, program: Path, pauses: float = 0.0, seed: int = 0, progress: Callable[[int], None] | None = None
+    ) -> None:
+        self._progress = progress
+        pipe = subprocess.PIPE
+        command = [program, repr(float(pauses)), str(seed & 0xFFFF_FFFF_FFFF_FFFF)]
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+        assert self._process.stdin and self._process.stdout
+        self._to, self._from = self._process.stdin, self._process.stdout
+
+    def __enter__(self) -> "Native":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._process.kill()
+        self._process.communicate()
+
+    def _give(self, command: bytes, data: bytes = b"") -> None:
+        try:
+            self._to.write(command)
+            self._to.write(data)  # apart, so that a long packet is not copied
+            self._to.flush()
+        except BrokenPipeError:
+            self._fail()
+
+    def _take(self, form: str) -> tuple[int, ...]:
+        return struct.unpack(f"<{form}", self._bytes(struct.calcsize(f"<{form}")))
+
+    def _bytes(self, size: int) -> bytes:
+        data = self._from.read(size)
+        if len(data) != size:
+            self._fail()
+        return data
+
+    def _fail(self) -> NoReturn:
+        assert self._process.stderr
+        text = self._process.stderr.read().decode(errors="replace").strip()
+        raise SimulationError(f"the simulation ended with exit code {self._process.wait()}: {text}")
+
+    def write(self, name: str, value: int) -> bool:
+        """Write a register; False if the device refuses."""
+        self._give(struct.pack("<cII", b"w", address(name), value))
+        return self._take("I") == (0,)
+
+    def read(self, name: str) -> int:
+        """The value of a register; a refused read raises SimulationError."""
+        self._give(struct.pack("<cI", b"r", address(name)))
+        response, value = self._take("II")
+        if response:
+            raise SimulationError(f"the device refuses a read of register {name}")
+        return value
+
+    def send_loadable(self, packet: bytes) -> None:
+        """Queue a packet for the loadable stream."""
+        self._give(struct.pack("<cQ", b"l", len(packet)), packet)
+
+    def send_ifmap(self, packet: bytes) -> None:
+        """Queue a packet for the ifmap stream."""
+        self._give(struct.pack("<cQ", b"i", len(packet)), packet)
+
+    def drop(self) -> None:
+        """Drop the queued packets of which no beat was offered yet."""
+        self._give(b"d")
+
+    def poll(self, mask: int, value: int, what: str, stop_at_error: bool = False, watchdog: int = WATCHDOG) -> int:
+        """Wait until (STATUS & mask) == value or, if asked, STATUS has an error code. Returns STATUS.
+
+        Raises WatchdogError if no stream moves for `watchdog` cycles; `what` says in its message what did not come.
+        """
+        self._give(struct.pack("<cIIBQ", b"p", mask, value, stop_at_error, watchdog))
+        done = 0
+        while (answer := self._bytes(1)) == b"n":
+            (done,) = self._take("Q")
+            if self._progress is not None:
+                self._progress(done)
+        (status,) = self._take("I")
+        if answer == b"h":
+            idle, loadable, ifmap = self._take("QQQ")
+            raise WatchdogError(
+                f"watchdog: no beat on any stream for {idle} cycles, waiting for {what}: STATUS 0x{status:04x}, {loadable} "
+                f"loadable beats and {ifmap} ifmap beats taken, {done} ofmap packets came"
+            )
+        return status
+
+    def await_ofmaps(self, count: int, cycles: int = WATCHDOG) -> int:
+        """Wait until `count` ofmap packets are complete, at most so many cycles. Returns their number."""
+        self._give(struct.pack("<cQQ", b"k", count, cycles))
+        return self._take("Q")[0]
+
+    def take_ofmaps(self) -> list[bytes]:
+        """The ofmap packets since the last call; the last item is what there is of an incomplete one."""
+        self._give(b"o")
+        (count,) = self._take("Q")
+        return [self._bytes(*self._take("Q")) for _ in range(count)]
+
+    def ofmap_beats(self) -> int:
+        """Beats of all ofmaps so far."""
+        self._give(b"b")
+        return self._take("Q")[0]
+
+    def cycle(self) -> int:
+        """Clock cycles so far."""
+        self._give(b"c")
+        return self._take("Q")[0]
+
+    def load_key(self, key: bytes) -> None:
+        """Put a key into the key register; none if it is b""."""
+        for index in range(0, len(key), 4):
+            self.write(f"KEY{index // 4}", int.from_bytes(key[index : index + 4], "little"))
+        if key:
+            self.write("KEY_SIZE", len(key))
 
 
 def run_native(
     program: Path,
-    work: Path,
     key: bytes,
     head: bytes,
     parameters: bytes,
@@ -95,7 +218,7 @@ def run_native(
     batch: int = 1,
     pauses: float = 0.0,
     seed: int = 0,
-    watchdog: int = 200_000,
+    watchdog: int = WATCHDOG,
     profile: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
@@ -103,47 +226,37 @@ def run_native(
 
     An inference takes `batch` ifmaps; the number of ifmaps is a multiple of it.
 
-    program   built by `sim.build.build` with simulator "native"
-    work      folder for the job and the result; the key goes through a pipe and is in no file
     watchdog  cycles without a beat on any stream after which a run counts as hung
     profile   what the counters count, as in sim.run.simulate
     progress  called with the number of inferences done
 
-    Raises SimulationError, with the program's message, if the device hangs or the program fails.
+    Raises WatchdogError if the device hangs, SimulationError if the program fails. The key goes through a pipe and is in no file.
     """
-    job, result = work / "job", work / "result"
-    numbers = struct.pack("<QQQd", watchdog, seed & 0xFFFF_FFFF_FFFF_FFFF, profile, pauses)
-    ifmap_blobs = struct.pack("<QQ", len(ifmaps) // batch, len(ifmaps)) + b"".join(map(_blob, ifmaps))
-    job.write_bytes(numbers + _blob(head) + _blob(parameters) + ifmap_blobs)
-    pipe = subprocess.PIPE
-    with subprocess.Popen([program, job, result], stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:
-        assert process.stdin and process.stdout and process.stderr
-        try:
-            process.stdin.write(key)
-            process.stdin.close()
-            said: list[bytes] = []
-            listener = threading.Thread(target=lambda stream: said.append(stream.read()), args=(process.stderr,))
-            listener.start()
-            for line in process.stdout:
-                if progress is not None:
-                    progress(int(line))
-            listener.join()
-        except BaseException:
-            process.kill()
-            raise
-    if process.returncode:
-        text = b"".join(said).decode(errors="replace").strip()
-        raise SimulationError(f"the simulation ended with exit code {process.returncode}: {text}")
-    return _read_result(result.read_bytes())
-
-
-def _read_result(data: bytes) -> dict[str, Any]:
-    names = [name for name, _ in COUNTERS]
-    status, cycles, *counts = struct.unpack_from(f"<{2 + len(names)}Q", data)
-    ofmaps, at = [], 8 * (2 + len(names))
-    while at < len(data):
-        (size,) = struct.unpack_from("<Q", data, at)
-        ofmaps.append(data[at + 8 : at + 8 + size])
-        at += 8 + size
-    counters = dict(zip(names, counts, strict=True))
-    return {"status": status, "cycles": cycles, "counters": counters, "ofmaps": ofmaps}
+    inferences, cycles, ofmaps = len(ifmaps) // batch, 0, []
+    with Native(program, pauses, seed, progress) as device:
+        device.load_key(key)
+        device.write("CONTROL", Command.LOAD)
+        device.send_loadable(head + parameters)
+        status = device.poll(Status.LOADED, Status.LOADED, "the loadable's header and program", True, watchdog)
+        if not status >> 8:
+            device.write("COUNT", inferences)
+            device.write("PROFILE", profile)
+            for packet in ifmaps:
+                device.send_ifmap(packet)
+            for _ in range(inferences - 1):
+                device.send_loadable(parameters)
+            begin = device.cycle()
+            device.write("CONTROL", Command.START)
+            status = device.poll(Status.DONE, Status.DONE, "DONE", True, watchdog)
+            cycles = device.cycle() - begin
+        if status >> 8:
+            device.drop()
+            device.poll(Status.BUSY | Status.FLUSHING, 0, "an idle device after an error", False, watchdog)
+        elif device.await_ofmaps(inferences, watchdog) < inferences:  # the last beats may still be on their way
+            raise WatchdogError("watchdog: DONE, but ofmaps are missing")
+        else:
+            ofmaps = device.take_ofmaps()[:-1]
+            if progress is not None:
+                progress(inferences)
+        counters = {name: device.read(name) for name, _ in COUNTERS}
+        return {"status": device.read("STATUS"), "cycles": cycles, "counters": counters, "ofmaps": ofmaps}

@@ -9,12 +9,12 @@ from deeplock.pymodel.spec.driver import RunResult
 __all__ = ["SimResult", "SimulationError", "WatchdogError"]
 
 
-class WatchdogError(RuntimeError):
-    """The accelerator hangs."""
-
-
 class SimulationError(RuntimeError):
     """The simulation itself failed; the message ends with the last lines of its log."""
+
+
+class WatchdogError(SimulationError):
+    """The accelerator hangs."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.driver import AcceleratorError, RunResult
 from deeplock.sim.bench import run_bench
 from deeplock.sim.build import TOP, build
-from deeplock.sim.native import run_native
+from deeplock.sim.native import WATCHDOG, run_native
 from deeplock.sim.results import SimResult
 
 __all__ = ["forwarded", "simulate"]
@@ -40,7 +40,7 @@ def simulate(
     progress: Progress = quiet,
     component: Callable[[Config], Component] | None = None,
     jobs: int = 1,
-    watchdog: int = 200_000,
+    watchdog: int = WATCHDOG,
     profile: int = 0,
 ) -> SimResult:
     """Run `loadable` (a pymodel.spec.loadable.Loadable) on every ifmap, back to back, on the RTL of `config`.
@@ -67,23 +67,23 @@ def simulate(
     if jobs < 1 or (jobs > 1 and simulator != "native"):
         raise ValueError(f"jobs must be 1, or more with simulator native, not {jobs} with {simulator}")
     folder = build(config, simulator, waves is not None, progress, component)
-    with tempfile.TemporaryDirectory(prefix="deeplock-sim-") as name:
-        job: dict[str, Any] = {
-            "head": bytes(loadable.head),
-            "parameters": bytes(loadable.parameters),
-            "batch": loadable.batch,
-            "pauses": pauses,
-            "seed": seed,
-        }
-        job |= {"watchdog": watchdog, "profile": profile}
-        packed = [bytes(loadable.pack_ifmap(ifmap)) for ifmap in ifmaps]
-        job["ifmaps"] = packed + packed[-1:] * (-len(packed) % loadable.batch)
-        begin = time.monotonic()
-        if simulator == "native":
-            results = _run_natively(folder / TOP, Path(name), key, job, jobs, progress)
-        else:
-            results = [_run_cocotb(folder, simulator, Path(name), key, job, waves, progress)]
-        seconds = time.monotonic() - begin
+    packed = [bytes(loadable.pack_ifmap(ifmap)) for ifmap in ifmaps]
+    job: dict[str, Any] = {
+        "head": bytes(loadable.head),
+        "parameters": bytes(loadable.parameters),
+        "ifmaps": packed + packed[-1:] * (-len(packed) % loadable.batch),
+        "batch": loadable.batch,
+        "pauses": pauses,
+        "seed": seed,
+        "watchdog": watchdog,
+        "profile": profile,
+    }
+    begin = time.monotonic()
+    if simulator == "native":
+        results = _run_natively(folder / TOP, key, job, jobs, progress)
+    else:
+        results = [_run_cocotb(folder, simulator, key, job, waves, progress)]
+    seconds = time.monotonic() - begin
     for result in results:
         if code := result["status"] >> 8:
             raise AcceleratorError(code)
@@ -96,7 +96,7 @@ def simulate(
 
 
 def _run_natively(
-    program: Path, work: Path, key: bytes, job: dict[str, Any], jobs: int, progress: Progress
+    program: Path, key: bytes, job: dict[str, Any], jobs: int, progress: Progress
 ) -> list[dict[str, Any]]:
     """Split the job's inferences evenly over `jobs` processes. Returns the results in their order."""
     ifmaps, batch = job["ifmaps"], job["batch"]
@@ -111,29 +111,23 @@ def _run_natively(
             progress("simulating inferences", sum(done), inferences)
 
         share = {**job, "ifmaps": ifmaps[bounds[index] : bounds[index + 1]], "seed": job["seed"] + index}
-        folder = work / str(index)
-        folder.mkdir()
-        return run_native(program, folder, key, **share, progress=report)
+        return run_native(program, key, **share, progress=report)
 
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(run, range(jobs)))
 
 
 def _run_cocotb(
-    folder: Path,
-    simulator: str,
-    work: Path,
-    key: bytes,
-    job: dict[str, Any],
-    waves: Path | None,
-    progress: Progress,
+    folder: Path, simulator: str, key: bytes, job: dict[str, Any], waves: Path | None, progress: Progress
 ) -> dict[str, Any]:
-    (work / "job").write_bytes(pickle.dumps(job))
-    if key:
-        write_key(work / "key", key)
-    with forwarded(work / "progress", len(job["ifmaps"]) // job["batch"], progress):
-        run_bench("deeplock.sim.testbench", folder, simulator, work, {"DEEPLOCK_JOB": str(work)}, waves)
-    return pickle.loads((work / "result").read_bytes())
+    with tempfile.TemporaryDirectory(prefix="deeplock-sim-") as name:
+        work = Path(name)
+        (work / "job").write_bytes(pickle.dumps(job))
+        if key:
+            write_key(work / "key", key)
+        with forwarded(work / "progress", len(job["ifmaps"]) // job["batch"], progress):
+            run_bench("deeplock.sim.testbench", folder, simulator, work, {"DEEPLOCK_JOB": str(work)}, waves)
+        return pickle.loads((work / "result").read_bytes())
 
 
 @contextmanager

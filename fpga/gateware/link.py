@@ -3,7 +3,6 @@
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import ceil_log2
 
 from deeplock.fpga.frames import ITEM_BYTES, VERSION, Command, Info
 from deeplock.fpga.gateware.flash import REQUEST
@@ -89,8 +88,16 @@ class Link(wiring.Component):
         is_final = self._is_final(m, command, step, number)
         with m.If(shift):
             m.d.sync += number.eq(Mux(is_final, 0, number + 1))
+        # of an ofmap beat, the byte to be emitted is the lowest; a single byte stays at the port until then
+        beat = self.ofmap.payload
+        if self._config.lanes > 1:
+            beat = Signal.like(self.ofmap.payload, reset_less=True)
+            with m.If(step == Step.ACT):
+                m.d.sync += beat.eq(self.ofmap.payload)
+            with m.Elif(shift):
+                m.d.sync += [beat.data.eq(beat.data >> 8), beat.keep.eq(beat.keep >> 1)]
         byte = Signal(8)
-        keep = self._data(m, command, number, word[-32:-24], byte)
+        keep = self._data(m, command, number, word[-32:-24], beat, byte)
         # with `pipeline_registers` one cycle later, which is still in time: `run` is high until `done`, which comes no earlier
         later = "sync" if self._config.pipeline_registers else "comb"
         m.d[later] += [
@@ -168,18 +175,16 @@ class Link(wiring.Component):
                         m.d.comb += is_final.eq(number == size - 1)
         return is_final
 
-    def _data(self, m: Module, command, number, register_byte, byte) -> Signal:
-        """Drive `byte` with byte `number` of the command's answer; returns whether it is valid."""
+    def _data(self, m: Module, command, number, register_byte, beat, byte) -> Signal:
+        """Drive `byte` with byte `number` of the command's answer, or the first of an ofmap beat; returns whether it is valid."""
         keep = Signal()
-        lane = number[: ceil_log2(self._config.lanes)]
         info = data.ArrayLayout(8, len(self._info)).const(self._info)
         m.d.comb += keep.eq(1)
         with m.Switch(command):
             with m.Case(Command.INFO):
                 m.d.comb += byte.eq(info[number])
             with m.Case(Command.RECEIVE):
-                m.d.comb += byte.eq(self.ofmap.payload.data.word_select(lane, 8))
-                m.d.comb += keep.eq(self.ofmap.payload.keep.bit_select(lane, 1))
+                m.d.comb += [byte.eq(beat.data[:8]), keep.eq(beat.keep[0])]
             with m.Default():
                 m.d.comb += byte.eq(register_byte)
         return keep

@@ -1,18 +1,21 @@
 """Caches the locked loadable in block RAM, so that it is read from the flash only once."""
 
-from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import enum, memory, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
 
 from deeplock.fpga.gateware.flash import REQUEST
 from deeplock.hw.basics.layouts import beat_layout
-from deeplock.hw.basics.stream_buffers import RegisterSlice, StreamRegister
 
 __all__ = ["LoadableCache"]
 
 
 _PART = 4
 """Most bytes of a beat in one memory, which has its own address register."""
+
+_ROOM = 8
+"""Beats between memory and accelerator: more than the cycles from a read until its beat has left."""
 
 
 class State(enum.Enum):
@@ -25,7 +28,7 @@ class LoadableCache(wiring.Component):
 
     Its contents are locked, as in the flash. A range longer than the cache always comes from the flash.
 
-    Latency: 2 cycles in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first
+    Latency: 3 cycles in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first
     pass the flash reader's, then a beat a cycle.
 
     bytes_per_beat   of both streams
@@ -64,28 +67,34 @@ class LoadableCache(wiring.Component):
             m.d.sync += address.eq(next_index)
             m.d.comb += [
                 read_port.addr.eq(address),
-                read_port.en.eq(read),
                 data_read[here].eq(read_port.data),
                 write_port.addr.eq(address),
                 write_port.data.eq(self.beats.payload.data[here]),
                 write_port.en.eq(write),
             ]
 
-        # the read port's output goes straight into a register; the slice after it also registers `ready`
+        # Whatever enters has room at the end, so that nothing on the way waits for `ready`: the blocks are too far apart for that
         beat = self.beats.payload.shape()
         stopped = Signal()
-        stage, output = StreamRegister(beat), RegisterSlice(beat, {"keep": 1})
-        m.submodules.register = ResetInserter(stopped)(stage)
-        m.submodules.slice = ResetInserter(stopped)(output)
-        connect(m, stage.outlet, output.inlet)
-        connect(m, output.outlet, flipped(self.loadable))
-        out = stage.inlet
+        width = len(self.beats.payload.as_value())
+        m.submodules.fifo = fifo = ResetInserter(stopped)(SyncFIFOBuffered(width=width, depth=_ROOM))
+        room, enters, leaves = Signal(range(_ROOM + 1), init=_ROOM), Signal(), Signal()
+        m.d.sync += room.eq(Mux(stopped, _ROOM, room + leaves - enters))
+        held, holds = Signal(beat, reset_less=True), Signal()
+        m.d.comb += [
+            fifo.w_data.eq(held),
+            fifo.w_en.eq(holds),
+            fifo.r_en.eq(self.loadable.ready),
+            self.loadable.valid.eq(fifo.r_rdy),
+            self.loadable.payload.eq(fifo.r_data),
+            leaves.eq(fifo.r_rdy & self.loadable.ready),
+        ]
 
         state = Signal(State)
         end = Signal.like(index)  # of the last beat
         fits = Signal()
         shown, is_last = Signal(), Signal()  # a beat is at the read port's output; it is the range's last
-        accept = Signal()
+        accept, taken = Signal(), Signal()
         m.d.comb += [
             accept.eq(self.request.valid & self.request.ready),
             self.flash.valid.eq(self.request.valid),
@@ -94,33 +103,32 @@ class LoadableCache(wiring.Component):
             self.stop_flash.eq(self.stop),
             next_index.eq(index),
             stopped.eq(accept | self.stop),
-            read.eq(~shown | out.ready),
+            enters.eq(taken | read),
+        ]
+        m.d.sync += [
+            shown.eq(read & ~stopped),
+            holds.eq((shown | taken) & ~stopped),
+            held.eq(Mux(shown, Cat(data_read, is_last), self.beats.payload)),
         ]
         with m.If(state == State.FILL):
-            taken = self.beats.valid & out.ready
             m.d.comb += [
-                out.valid.eq(self.beats.valid),
-                out.payload.eq(self.beats.payload),
-                self.beats.ready.eq(out.ready),
+                self.beats.ready.eq(room.any()),
+                taken.eq(self.beats.valid & self.beats.ready),
                 write.eq(taken & fits),
             ]
-            with m.If(taken & fits):
+            with m.If(write):
                 m.d.comb += next_index.eq(index + 1)
                 with m.If(self.beats.payload.last):
                     m.d.comb += [self.stop_flash.eq(1), next_index.eq(0)]
                     m.d.sync += [end.eq(index), state.eq(State.REPLAY)]
         with m.Else():
-            m.d.comb += [
-                out.valid.eq(shown),
-                out.payload.data.eq(data_read),
-                out.payload.last.eq(is_last),
-            ]
+            m.d.comb += read.eq(room.any())
             with m.If(read):
-                m.d.sync += [shown.eq(1), is_last.eq(index == end)]
+                m.d.sync += is_last.eq(index == end)
                 m.d.comb += next_index.eq(Mux(index == end, 0, index + 1))
         with m.If(stopped):
             m.d.comb += next_index.eq(0)
-            m.d.sync += [state.eq(State.FILL), shown.eq(0)]
+            m.d.sync += state.eq(State.FILL)
             m.d.sync += fits.eq(self.request.payload.length <= self._depth * self._bytes)
         m.d.sync += index.eq(next_index)
         return m

@@ -18,6 +18,27 @@ from deeplock.pymodel.spec.config import Config
 __all__ = ["WindowFeeder"]
 
 
+def _edges_layout(config: Config) -> data.StructLayout:
+    """Where a word lies to the edges of the input. row: its row is inside; before, near: its first byte is left of the input,
+    less than a word; first: its column, modulo a word; beyond, whole, left: the input's bytes from there on are none, at least a
+    word, or so many."""
+    lane = ceil_log2(config.rows)
+    return data.StructLayout({"row": 1, "before": 1, "near": 1, "first": lane, "beyond": 1, "whole": 1, "left": lane})
+
+
+def _inside(edges: data.View, config: Config) -> Value:
+    """A bit for each byte of the word; without `config.dense` one for all."""
+    if not config.dense:
+        return edges.row & ~edges.before & ~edges.beyond & (edges.whole | edges.left.any())
+    return Cat(
+        edges.row
+        & (~edges.before | (edges.near & (edges.first >= config.rows - lane)))
+        & ~edges.beyond
+        & (edges.whole | (edges.left > lane))
+        for lane in range(config.rows)
+    )
+
+
 class WindowFeeder(wiring.Component):
     """Runs the loops of one layer: column group, kernel row, run of a kernel row, word of a run, output row, output column, row
     and column of the pooling window. Reads one activation word in each innermost round.
@@ -107,7 +128,7 @@ class WindowFeeder(wiring.Component):
         ]
 
         self._address(m, load, loops)
-        inside = self._inside(m, load, loops) if config.padding else [Const(1)] * len(entering.inside)
+        edges = self._edges(m, load, loops) if config.padding else None
 
         first_pixel, first_block = Signal(init=1), Signal(init=1)
         sliding = fields.sliding if config.diagonal else Const(0, 2)  # else nothing pools the columns
@@ -119,10 +140,11 @@ class WindowFeeder(wiring.Component):
         with m.If(moves):
             m.d.sync += valid[0].eq(advance)
             m.d.sync += [later.eq(earlier) for earlier, later in (*pairwise(valid), *pairwise(reading))]
+        if edges is not None:
+            self._mark_inside(m, edges, reading, advance, moves)
         with m.If(advance):
             m.d.sync += [
                 first_pixel.eq(ends.py),
-                entering.inside.eq(Cat(inside)),
                 entering.exists.eq(Cat(exists)),
                 entering.release.eq(ends.group & fields.release_input),
                 entering.pad_value.eq(fields.pad_value),
@@ -186,24 +208,38 @@ class WindowFeeder(wiring.Component):
         fields = self.layer.fields
         return [(goes.wx, fields.step_x), (goes.block, Const(self._config.rows)), (goes.kx, fields.column_step)]
 
-    def _inside(self, m: Module, load, loops: NestedLoops) -> list[Value]:
-        """Whether each byte of the word at `address` is inside the input; without `config.dense` one for all."""
+    def _edges(self, m: Module, load, loops: NestedLoops) -> data.View:
+        """Where the word at `address` lies to the edges of the input."""
         config, fields = self._config, self.layer.fields
-        row_is = self._row(m, load, loops)
         column, size = self._column(m, load, loops), fields.row_bytes
-        if not config.dense:
-            return [row_is & ~column[-1] & (column.as_unsigned() < size)]
         lane_bits = ceil_log2(config.rows)
-        # bytes to the input's first, if less than a word, and to its end
-        near, after = column[lane_bits:].all(), Signal(signed(len(column) + 1))
-        m.d.comb += after.eq(size - column)
-        whole, none = ~after[-1] & after[lane_bits:-1].any(), after[-1]
-        return [
-            row_is
-            & (~column[-1] | (near & (column[:lane_bits] >= config.rows - lane)))
-            & (whole | (~none & (after[:lane_bits] > lane)))
-            for lane in range(config.rows)
+        edges = Signal(_edges_layout(config))
+        after = Signal(signed(len(column) + 1))  # bytes from the word's first to the input's end
+        m.d.comb += [
+            after.eq(size - column),
+            edges.row.eq(self._row(m, load, loops)),
+            edges.before.eq(column[-1]),
+            edges.near.eq(column[lane_bits:].all()),
+            edges.first.eq(column),
+            edges.beyond.eq(after[-1]),
+            edges.whole.eq(after[lane_bits:-1].any()),
+            edges.left.eq(after),
         ]
+        return edges
+
+    def _mark_inside(self, m: Module, edges: data.View, reading: list[data.View], advance: Signal, moves: Signal) -> None:
+        """Mark the bytes of a word that are inside the input: if reading takes steps, in the second one, because the column's
+        carry chains come first."""
+        config = self._config
+        if len(reading) == 1:
+            with m.If(advance):
+                m.d.sync += reading[0].inside.eq(_inside(edges, config))
+            return
+        kept = Signal.like(edges, reset_less=True)
+        with m.If(advance):
+            m.d.sync += kept.eq(edges)
+        with m.If(moves):
+            m.d.sync += reading[1].inside.eq(_inside(kept, config))
 
     def _column(self, m: Module, load, loops: NestedLoops) -> Signal:
         """Byte of its input row at which the word at `address` begins; signed."""

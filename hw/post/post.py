@@ -93,7 +93,7 @@ class PostProcessor(wiring.Component):
 
         # one pixel's totals move past the lanes, a chunk a step
         hold = Signal(data.ArrayLayout(signed(config.sum_bits), cols), reset_less=True)
-        tag = Signal.like(self.totals.payload.tag)
+        tag = Signal.like(self.totals.payload.tag, reset_less=True)
         busy = Signal()
         chunk = Signal(range(chunks))
         bank = Signal()
@@ -115,7 +115,7 @@ class PostProcessor(wiring.Component):
             with m.If(~busy | advance):
                 m.d.sync += [hold[col].eq(totals[col]) for col in span]
             if first < cols - lanes:
-                moves = Signal(name=f"moves_{first}", attrs=kept_if_large(config))
+                moves = Signal(name=f"moves_{first}", attrs=kept_if_large(config), reset_less=True)
                 m.d.sync += moves.eq(next_busy & (next_chunk != chunks - 1))
                 with m.If(moves & advance):
                     m.d.sync += [hold[col].eq(hold[col + lanes]) for col in span if col < cols - lanes]
@@ -135,7 +135,9 @@ class PostProcessor(wiring.Component):
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
             narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
-            address = Signal(len(next_address), name=f"address_{lane}", attrs=kept_if_large(config))
+            address = Signal(
+                len(next_address), name=f"address_{lane}", attrs=kept_if_large(config), reset_less=True
+            )
             m.d.sync += [narrow.eq(is_narrow), address.eq(next_address)]
             for port, value in (
                 (write.addr, self.entries.address),
@@ -143,7 +145,9 @@ class PostProcessor(wiring.Component):
                 (write.en, Cat(self.entries.biases[lane], self.entries.scales[lane])),
             ):
                 if config.pipeline_registers:  # the lanes may be far away from the loader
-                    written = Signal.like(port, name=f"written_{lane}", attrs=kept_if_large(config))
+                    written = Signal.like(
+                        port, name=f"written_{lane}", attrs=kept_if_large(config), reset_less=port is not write.en
+                    )
                     m.d.comb += port.eq(written)
                     m.d.sync += written.eq(value)
                 else:
@@ -159,14 +163,14 @@ class PostProcessor(wiring.Component):
                 requantiser.hi.eq(self.layer.fields.hi),
             ]
 
-        beside = Cat(tag, busy)
+        done, inside = tag, busy  # beside the lanes
         for step in range(self._steps):
-            delayed = Signal(len(beside), name=f"beside_{step}")
+            later, still = Signal.like(tag, name=f"tag_{step}"), Signal(name=f"busy_{step}")
             with m.If(advance):
-                m.d.sync += delayed.eq(beside)
-            beside = delayed
-        done, valid = Signal.like(tag), Signal()
-        m.d.comb += [done.eq(beside), valid.eq(advance & beside[-1])]
+                m.d.sync += [later.eq(done), still.eq(inside)]
+            done, inside = later, still
+        valid = Signal()
+        m.d.comb += valid.eq(advance & inside)
         self._pool_and_write(m, requantisers, valid, done)
         return m
 
@@ -175,6 +179,7 @@ class PostProcessor(wiring.Component):
         config, chunks = self._config, self._chunks
         cols, lanes = config.cols, config.lanes
 
+        result = Signal.like(self.results.payload, reset_less=True)
         # maxima of the last `chunks` chunks, newest first, from which those of the next pixel go on
         maxima = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
         inside = Signal()  # not the first pixel of its window
@@ -183,10 +188,7 @@ class PostProcessor(wiring.Component):
             largest = Signal(signed(8), name=f"largest_{lane}")
             m.d.comb += largest.eq(Mux(inside & (before > value), before, value))
             with m.If(valid):
-                m.d.sync += [
-                    self.results.payload.data[lane].eq(largest),
-                    maxima[0][lane].eq(Mux(tag.slides, value, largest)),
-                ]
+                m.d.sync += [result.data[lane].eq(largest), maxima[0][lane].eq(Mux(tag.slides, value, largest))]
         with m.If(valid):
             m.d.sync += [later.eq(earlier) for earlier, later in pairwise(maxima)]
 
@@ -194,7 +196,7 @@ class PostProcessor(wiring.Component):
         chunk = Signal.like(position)
         ends = valid & (chunk == chunks - 1)
         leaves = ends & tag.pixel_last
-        emitted = Signal()
+        emitted = Signal(reset_less=True)
         m.d.comb += chunk.eq(position + 1)
         with m.If(valid):
             m.d.sync += [position.eq(chunk), emitted.eq(tag.emits)]
@@ -203,8 +205,8 @@ class PostProcessor(wiring.Component):
 
         # addresses move on one cycle later, when the results have used them
         low = 0 if config.dense else ceil_log2(config.rows)  # pixels begin words: these bits of the addresses are zero
-        fields, address = self.layer.fields, self.results.payload.address
-        pixel = Signal(len(address) - low)
+        fields = self.layer.fields
+        pixel = Signal(len(result.address) - low, reset_less=True)
         group = Signal(8)  # there are less than 256
         group_bytes = group << ceil_log2(cols)
         restart = self.layer.start | self.entries.done
@@ -218,11 +220,14 @@ class PostProcessor(wiring.Component):
         last_columns = self.layer.fields.last_columns[: cols.bit_length()]
         keep = Cat(~tag.final | (first_column + lane < last_columns) for lane in range(lanes))
         chunk_bytes = position << ceil_log2(lanes)
-        m.d.comb += address.eq(Cat(chunk_bytes[:low], pixel + chunk_bytes[low:]))
+        m.d.comb += [
+            self.results.payload.eq(result),
+            self.results.payload.address.eq(Cat(chunk_bytes[:low], pixel + chunk_bytes[low:])),
+        ]
         m.d.sync += [
             self.results.valid.eq(valid & tag.emits & keep.any()),
-            self.results.payload.keep.eq(keep),
-            self.results.payload.last.eq(tag.final & tag.pixel_last & (first_column + lanes >= last_columns)),
+            result.keep.eq(keep),
+            result.last.eq(tag.final & tag.pixel_last & (first_column + lanes >= last_columns)),
             self.entries.done.eq(leaves),
             self.layer.done.eq(leaves & tag.final),
             self.retired.eq(ends),

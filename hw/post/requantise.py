@@ -25,7 +25,7 @@ def _any(parts: list[Value], index: Value) -> Value:
 
 def steps_of(multiplier_cycles: int) -> int:
     """Latency of a Requantiser, in steps."""
-    return 5 if multiplier_cycles == 1 else 3
+    return 7 if multiplier_cycles == 1 else 3
 
 
 class Requantiser(wiring.Component):
@@ -37,7 +37,7 @@ class Requantiser(wiring.Component):
     4, 2 and 1 bits of the multiplier a cycle, each with an adder of sum_bits + 1 bits. Registers have no reset: its user knows
     which results are valid.
 
-    Latency: `steps` steps to `out`, 5 of one cycle or 3 of more. Throughput: one value a step; it cannot be stalled.
+    Latency: `steps` steps to `out`, 7 of one cycle or 3 of more. Throughput: one value a step; it cannot be stalled.
 
     in_blocks   as in hw.array.multiplier.Multiplier
 
@@ -46,7 +46,7 @@ class Requantiser(wiring.Component):
         accumulator, entry  what is requantised and how, taken with `advance`
         narrow, zero_point, lo, hi   of the layer: constant while its values are inside; `narrow` has no effect if sum_bits
                             is 24
-        out                 int8, combinational from `lo` and `hi`
+        out                 int8; with steps of more cycles combinational from `lo` and `hi`
     """
 
     def __init__(self, multiplier_cycles: int = 1, sum_bits: int = 32, in_blocks: bool = False):
@@ -116,27 +116,34 @@ class Requantiser(wiring.Component):
             ]
         less = ~(self.lo + inverted)[-1]
         more = (self.hi + inverted)[-1]  # or equal
+        clamped = Signal(signed(8), reset_less=True)
+        domain = m.d.comb if self._cycles > 1 else m.d.sync
         with m.If(Mux(beyond, below, less)):
-            m.d.comb += self.out.eq(self.lo)
+            domain += clamped.eq(self.lo)
         with m.Elif(beyond | more):
-            m.d.comb += self.out.eq(self.hi)
+            domain += clamped.eq(self.hi)
         with m.Else():
-            m.d.comb += self.out.eq(~inverted)
+            domain += clamped.eq(~inverted)
+        m.d.comb += self.out.eq(clamped)
         return m
 
     def _multiply(self, m: Module, added: Value) -> tuple[Value, Value, Value]:
         """The registered product, its sign and its shift. The product is the sum of two, one DSP block each."""
-        halves = Cat(added[:16], 0), added[16:]
-        factor = Cat(self.entry.multiplier, 1, 0)
+        # the entry comes late, from a block RAM, and the multipliers may be far away
+        total = Signal(signed(self._sum_bits), reset_less=True)
+        multiplier = Signal.like(self.entry.multiplier, reset_less=True)
+        m.d.sync += [total.eq(added), multiplier.eq(self.entry.multiplier)]
+        halves = Cat(total[:16], 0), total[16:]
+        factor = Cat(multiplier, 1, 0)
         products = []
         for name, half in zip(("low", "high"), halves, strict=True):
-            m.submodules[name] = multiplier = Multiplier(len(half), len(factor), self._in_blocks)
-            m.d.comb += [multiplier.a.eq(half), multiplier.b.eq(factor)]
-            products.append(multiplier.product)
+            m.submodules[name] = block = Multiplier(len(half), len(factor), self._in_blocks)
+            m.d.comb += [block.a.eq(half), block.b.eq(factor)]
+            products.append(block.product)
         product = Signal(signed(self._sum_bits + _MULTIPLIER_BITS), reset_less=True)
         m.d.sync += product.eq(products[0] + (products[1] << 16))
         shift: Value = self.entry.shift_1
-        for stage in range(3):
+        for stage in range(4):
             delayed = Signal(6, name=f"shift_{stage}", reset_less=True)
             m.d.sync += delayed.eq(shift)
             shift = delayed

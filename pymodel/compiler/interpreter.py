@@ -10,23 +10,29 @@ from deeplock.pymodel.compiler.parameters import decode_group
 from deeplock.pymodel.network.golden import accumulate, requantise
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["batched", "gather_words", "pooled", "run", "unfold_ifmaps", "write"]
+__all__ = ["batched", "gather_words", "pooled", "run", "run_layer", "unfold", "unfold_ifmaps", "write"]
 
 
 def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
     """Unfold ifmaps into the bytes int8 [n, bytes] that enter the activation memory."""
-    header = loadable.header
-    data = np.stack([np.frombuffer(loadable.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps])
+    return unfold(
+        loadable.header, np.stack([np.frombuffer(loadable.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps])
+    )
+
+
+def unfold(header: Header, data: np.ndarray) -> np.ndarray:
+    """What the unfolder makes of the bytes int8 [n, bytes] of ifmap packets."""
     y = np.arange(header.windows_y)[:, None, None, None] * header.y_pitch
     x = np.arange(header.windows_x)[:, None, None] * header.x_pitch
     run = np.arange(header.runs)[:, None] * header.run_pitch
     taps = (y + x + run + np.arange(header.run_bytes)).reshape(header.windows_y * header.windows_x, -1)
     size = taps.shape[1] if header.dense else -(-taps.shape[1] // header.rows) * header.rows
-    out = np.zeros((len(ifmaps), len(taps), size), np.int8)
+    out = np.zeros((len(data), len(taps), size), np.int8)
     out[:, :, : taps.shape[1]] = data[:, taps]
-    return out.reshape(len(ifmaps), -1)
+    return out.reshape(len(data), -1)
 
 
 def batched(values: np.ndarray, batch: int) -> np.ndarray:
@@ -48,7 +54,7 @@ def gather_words(memory: np.ndarray, layer: Descriptor, group: int, config: Conf
 def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> np.ndarray:
     """The ofmaps, int8 [n, height, width, channels], that the accelerator gives with `key` for int8 ifmaps [n, h, w, c]."""
     stream = np.frombuffer(loadable.unlocked(key).parameters, np.uint8)
-    rows, cols = config.rows, config.cols
+    rows = config.rows
     batches = batched(unfold_ifmaps(loadable, ifmaps), loadable.batch)
     count = len(batches)
     memory = np.zeros((count, config.activation_words * rows), np.int8)
@@ -59,21 +65,35 @@ def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> n
             number, values = next(arriving)
             at = loadable.header.first_word(number) * rows
             memory[:, at : at + values.shape[1]] = values
-        outputs = []
-        for group in range(layer.groups):
-            columns = layer.columns(group, cols)
-            weights, entries = decode_group(layer, group, stream, config)
-            stream = stream[layer.group_bytes(group, rows, cols) :]
-            sums = accumulate(gather_words(memory, layer, group, config), weights.reshape(-1, cols)[:, :columns])
-            scale = (values[:columns] for values in entries)
-            values = requantise(sums, *scale, layer.zero_point, layer.lo, layer.hi, layer.sum_bits)
-            outputs.append(pooled(values.reshape(count, -1, layer.window, columns), 2, layer))
-        result = np.concatenate(outputs, axis=2)
+        result, taken = run_layer(memory, layer, stream, config)
+        stream = stream[taken:]
         if layer.to_stream:
             results.append(result)
-        else:
-            write(memory, layer, result)
     return np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(ifmaps)]
+
+
+def run_layer(
+    memory: np.ndarray, layer: Descriptor, stream: np.ndarray, config: Config
+) -> tuple[np.ndarray, int]:
+    """A layer's results, int8 [n, pixels, channels], and the bytes of the stream that it takes.
+
+    memory  int8 [n, bytes]; the results are written to it unless they go to the ofmap stream
+    stream  uint8, the unlocked parameters from the layer's first on
+    """
+    rows, cols, count = config.rows, config.cols, len(memory)
+    outputs, taken = [], 0
+    for group in range(layer.groups):
+        columns = layer.columns(group, cols)
+        weights, entries = decode_group(layer, group, stream[taken:], config)
+        taken += layer.group_bytes(group, rows, cols)
+        sums = accumulate(gather_words(memory, layer, group, config), weights.reshape(-1, cols)[:, :columns])
+        scale = (values[:columns] for values in entries)
+        values = requantise(sums, *scale, layer.zero_point, layer.lo, layer.hi, layer.sum_bits)
+        outputs.append(pooled(values.reshape(count, -1, layer.window, columns), 2, layer))
+    result = np.concatenate(outputs, axis=2)
+    if not layer.to_stream:
+        write(memory, layer, result)
+    return result, taken
 
 
 def pooled(values: np.ndarray, axis: int, layer: Descriptor) -> np.ndarray:

@@ -248,7 +248,7 @@ def run(config: Config, rng, pauses: float, layers: list[Layer]) -> Bench:
     return bench
 
 
-@pytest.mark.parametrize(("cycles", "latency"), [(1, 7), (2, 8), (4, 14), (8, 26), (16, 50)])
+@pytest.mark.parametrize(("cycles", "latency"), [(1, 9), (2, 8), (4, 14), (8, 26), (16, 50)])
 def test_latency_is_what_others_build_on(cycles, latency, rng):
     config = replace(CONFIGS[0], multiplier_cycles=cycles)
     assert run(config, rng, 0.2, [random_layer(rng, config)]).dut.latency == latency

@@ -1,0 +1,60 @@
+"""Replay: old parameters, spliced ones, and others in the middle of a START are all accepted, and two loadables tell more.
+
+Under one key, both versions of a network are locked with one key stream: INV_S[a] ^ INV_S[b] is the XOR of the plain bytes. So
+who knows the weights of one version, because they were published, knows those of the other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from deeplock.pymodel.attacks.attack import Result
+from deeplock.pymodel.attacks.device.chosen_program import all_places
+from deeplock.pymodel.attacks.device.target import BEATS, WEIGHTS, DeviceTarget
+from deeplock.pymodel.progress import Progress, quiet
+from deeplock.pymodel.spec.device import Device
+
+__all__ = ["BUDGET", "NEEDS", "Budget", "run"]
+
+NEEDS = "a device with the key inside and two loadables under that key, the weights of one of which are known"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """changed  share of the weights in which the two versions differ"""
+
+    changed: float = 0.5
+
+
+BUDGET = Budget()
+
+
+def run(
+    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
+) -> list[Result]:
+    """Ofmap beats of an old version's parameters, spliced ones and swapped ones, of as many as were tried; and weights."""
+    rng = np.random.default_rng([seed, 5])
+    where = np.concatenate([place.ravel() for groups in all_places(target) for place in groups])
+    changed = where[rng.random(len(where)) < budget.changed]
+    before = target.plain.copy()
+    before[changed] = rng.integers(0, 256, len(changed), dtype=np.uint8)
+    old = target.suite.lock(before, target.key).tobytes()
+    new = target.locked.parameters
+    half = len(new) // 2 // target.config.bytes_per_beat * target.config.bytes_per_beat
+    jobs = [[old], [new[:half] + old[half:]], [new, old]]
+    beats = asked = 0
+    for sections in jobs:
+        outcome = device.run(target.locked.head, sections, target.ifmaps(len(sections) * target.locked.batch, seed))
+        own = sum(section is new for section in sections)  # the ofmap of these is no success
+        foreign = outcome.ofmaps[own:]
+        beats += sum(-(-len(ofmap) // target.config.lanes) for ofmap in foreign)
+        asked += len(sections) - own
+        if outcome.error or outcome.hangs:
+            target.provision(device)
+    one = -(-len(device.run(target.locked.head, [new], target.ifmaps(target.locked.batch, seed)).ofmaps[0]) // target.config.lanes)
+    found = np.zeros(len(before), np.uint8)
+    if target.suite.sbox is not None:
+        inverse = np.argsort(target.suite.sbox).astype(np.uint8)
+        found = inverse[target.stream] ^ inverse[np.frombuffer(old, np.uint8)] ^ before
+    right = float((found == target.plain)[where].mean()) if target.suite.sbox is not None else 0.0
+    return [Result(BEATS, beats, asked * one), Result(WEIGHTS, right)]

@@ -1,0 +1,180 @@
+"""The golden device: the accelerator's behaviour from its ports, with memories that live on across runs. No cycles."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from deeplock.pymodel.compiler import interpreter
+from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import OPCODE, Descriptor
+from deeplock.pymodel.spec.device import Device, Outcome
+from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
+from deeplock.pymodel.spec.record import WORDS
+from deeplock.pymodel.spec.registers import REGISTERS, Access, Command, Error, Status
+
+__all__ = ["GoldenDevice"]
+
+_RECORD = 4 * WORDS
+_WRITABLE = {register.name for register in REGISTERS if register.access != Access.READ}
+
+
+class GoldenDevice(Device):
+    """An accelerator in NumPy, exact in every byte for programs that the compiler may make.
+
+    A program that is none, on which weight loader and feeder would disagree or which leaves the memories, ends in
+    BAD_DESCRIPTOR before it begins: the RTL may notice later, or not at all.
+
+    memory  int8 [bytes]: the activation memory
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.memory = np.zeros(config.activation_words * config.rows, np.int8)
+        self._suite = suite(config.suite)
+        self._words = dict.fromkeys(range(max(config.key_sizes, default=0) // 4), 0)
+        self._size = 0  # of the key in place; 0: none
+        self._flags, self._error = 0, Error.NONE
+
+    def write(self, name: str, value: int) -> bool:
+        if name == "KEY_SIZE":
+            return self._take_key(value)
+        if name.startswith("KEY"):
+            return self._take_word(int(name.removeprefix("KEY")), value)
+        if name == "CONTROL" and value & (Command.ABORT | Command.ZEROISE):
+            self._forget_key()
+        return name in _WRITABLE
+
+    def _take_word(self, index: int, value: int) -> bool:
+        if index not in self._words:
+            return False
+        if self._size:  # a new key: nothing of the old one stays
+            self._forget_key()
+        self._words[index] = value
+        return True
+
+    def _take_key(self, size: int) -> bool:
+        if not self._suite.locks or self._size:
+            return False
+        if size in self.config.key_sizes:
+            self._size = size
+        else:
+            self._stop(Error.BAD_KEY_SIZE)
+        return True
+
+    def _forget_key(self) -> None:
+        self._words, self._size = dict.fromkeys(self._words, 0), 0
+
+    def status(self) -> int:
+        return self._flags | (Status.KEYED if self._size else 0) | self._error << 8
+
+    def _stop(self, error: Error) -> Outcome:
+        """An error stops the core and zeroises the key."""
+        self._forget_key()
+        self._error = error
+        self._flags &= ~Status.DONE
+        return Outcome(error)
+
+    def run(self, head: bytes, sections: Sequence[bytes], ifmaps: Sequence[bytes]) -> Outcome:
+        self._flags, self._error = 0, Error.NONE
+        header = Header.unpack(head.ljust(_RECORD, b"\0"))
+        if error := self._refusal(header):
+            return self._stop(error)
+        if len(head) < _RECORD * (1 + header.layers) or not sections[0]:
+            return self._stop(Error.LOADABLE_TRUNCATED)
+        self._flags |= Status.LOADED
+        if self._suite.locks and not self._size:
+            return self._stop(Error.NO_KEY)
+        program = [
+            Descriptor.unpack(head[at : at + _RECORD]) for at in range(_RECORD, _RECORD * (1 + header.layers), _RECORD)
+        ]
+        if not self._is_whole(header, program):
+            return self._stop(Error.BAD_DESCRIPTOR)
+        key = b"".join(self._words[index].to_bytes(4, "little") for index in range(self._size // 4))
+        arriving, ofmaps = iter(ifmaps), []
+        for section in sections:
+            results, error = self._infer(header, program, section, key, arriving)
+            if error:
+                stopped = self._stop(error)
+                return Outcome(stopped.error, False, tuple(ofmaps), results)
+            ofmaps.append(results)
+        self._flags |= Status.DONE
+        return Outcome(Error.NONE, False, tuple(ofmaps))
+
+    def _refusal(self, header: Header) -> Error:
+        """The error of the loadable port, if any."""
+        config = self.config
+        right = {"rows": config.rows, "cols": config.cols, "bytes_per_beat": config.bytes_per_beat}
+        right |= {"suite": self._suite.id, "version": VERSION, "dense": int(config.dense)}
+        most = {
+            "layers": config.program_words // WORDS,
+            "activation_words": config.activation_words,
+            "accumulators": config.accumulators,
+            "ifmap_beats": config.ifmap_bytes // config.rows,
+        }
+        nonzero = "layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y"
+        if header.magic != MAGIC:
+            return Error.BAD_MAGIC
+        if any(getattr(header, name) != value for name, value in right.items()):
+            return Error.BAD_GEOMETRY
+        if any(getattr(header, name) > value for name, value in most.items()):
+            return Error.TOO_LARGE
+        return Error.BAD_DESCRIPTOR if any(not getattr(header, name) for name in nonzero) else Error.NONE
+
+    def _is_whole(self, header: Header, program: Sequence[Descriptor]) -> bool:
+        """Whether the program is one that the golden model understands."""
+        config = self.config
+        rows, cols = config.rows, config.cols
+        room = len(self.memory)
+        bytes_taken = 0
+        for layer in program:
+            tiles = 1 if layer.alike else layer.kernel_h * layer.kernel_w * layer.cblocks
+            counts = layer.groups, layer.cblocks, layer.kernel_h, layer.kernel_w, layer.out_h, layer.out_w, layer.window
+            fits = layer.destination + layer.results_w * layer.out_h * layer.pixel_bytes <= room or layer.to_stream
+            if not (
+                layer.opcode == OPCODE
+                and all(counts)
+                and layer.kblocks == tiles
+                and 1 <= layer.rows_last <= rows
+                and 1 <= layer.last_columns <= cols
+                and layer.pixels <= config.accumulators
+                and layer.lo <= layer.hi
+                and fits
+            ):
+                return False
+            bytes_taken += sum(layer.group_bytes(group, rows, cols) for group in range(layer.groups))
+        size = header.run_bytes * header.runs * header.windows_x * header.windows_y
+        last = header.destination * rows + size * (2 if header.alternate else 1)
+        waits = sum(layer.wait_input for layer in program)
+        beats = -(-bytes_taken // config.bytes_per_beat)
+        return last <= room and waits == header.batch and beats == header.parameter_beats
+
+    def _infer(
+        self, header: Header, program: Sequence[Descriptor], section: bytes, key: bytes, arriving
+    ) -> tuple[bytes, Error]:
+        """An inference's ofmap, as far as it gets, and the error that ends it."""
+        config = self.config
+        stream = self._suite.unlock(np.frombuffer(section, np.uint8), key)
+        length = header.parameter_beats * config.bytes_per_beat
+        memory, number = self.memory[None], 0
+        results = b""
+        for layer in program:
+            if layer.wait_input:
+                packet = next(arriving, b"")
+                if len(packet) != header.ifmap_beats * config.rows:
+                    return results, Error.IFMAP_LENGTH
+                values = interpreter.unfold(header, np.frombuffer(packet, np.int8)[None])
+                at = header.first_word(number) * config.rows
+                memory[:, at : at + values.shape[1]] = values
+                number += 1
+            needed = sum(layer.group_bytes(group, config.rows, config.cols) for group in range(layer.groups))
+            if len(stream) < needed:
+                return results, Error.LOADABLE_TRUNCATED
+            result, taken = interpreter.run_layer(memory, layer, stream, config)
+            stream = stream[taken:]
+            if layer.to_stream:
+                results += b"".join(
+                    np.ascontiguousarray(result[0, :, first : first + config.cols]).tobytes()
+                    for first in range(0, result.shape[2], config.cols)
+                )
+        return results, Error.LOADABLE_TOO_LONG if len(section) > length else Error.NONE
