@@ -19,7 +19,7 @@ from deeplock.pymodel.files import write_json
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.zoo import trained
 
-__all__ = ["Laboratory", "Workers", "run_laboratory"]
+__all__ = ["Laboratory", "Workers", "read_results", "run_laboratory", "write_results"]
 
 _EMPTY: dict[str, Any] = {"rows": [], "curves": [], "seconds": []}
 _SETTINGS = ("scheme", "attack", "network", "budget", "seeds")
@@ -79,7 +79,7 @@ def _settings(row: dict[str, Any]) -> str:
     return json.dumps({name: row[name] for name in _SETTINGS}, sort_keys=True)
 
 
-def _earlier(path: Path | None) -> dict[str, Any]:
+def read_results(path: Path | None) -> dict[str, Any]:
     """A result file, or an empty one."""
     if path is None or not path.exists():
         return {name: [] for name in _EMPTY}
@@ -145,8 +145,8 @@ def run_laboratory(
     path   result file, rewritten after each job; jobs that it holds already are not run again unless `fresh`
     """
     wanted = asked.jobs()
-    results = {name: [] for name in _EMPTY} if fresh else _earlier(path)
-    there = {_settings(row) for row in results["rows"]}
+    results = _only_devices(read_results(path)) if fresh else read_results(path)
+    there = {_settings(row) for row in results["rows"] if "target" not in row}
     todo = [job for job in wanted if _settings(job.settings) not in there]
     data_dir = str(data_dir) if data_dir else None
     done = len(wanted) - len(todo)
@@ -158,8 +158,8 @@ def run_laboratory(
         results["rows"] += rows
         results["curves"] += curves
         results["seconds"].append(job.settings | {"seconds": round(seconds, 1)})
-        compare_with_scratch(results["rows"])
-        _write(path, results)
+        compare_with_scratch([row for row in results["rows"] if "target" not in row])
+        write_results(path, results)
         progress(f"{job.name}: {found[0].metric} {found[0].value:.4g}, {seconds:.0f} s", done, len(wanted))
 
     if todo:
@@ -171,14 +171,29 @@ def run_laboratory(
             else:
                 _run_all(todo, executor, len(todo) if workers.scheduler else workers.count, data_dir, finished)
     shown = {_settings(job.settings) for job in wanted}
-    return [row for row in results["rows"] if _settings(row) in shown]
+    return [row for row in results["rows"] if "target" not in row and _settings(row) in shown]
 
 
-def _write(path: Path | None, results: dict[str, Any]) -> None:
+def _only_devices(results: dict[str, Any]) -> dict[str, Any]:
+    """Of a result file, the rows of `deeplock attack device`, which this laboratory leaves as they are."""
+    return {name: [row for row in entries if "target" in row] for name, entries in results.items()}
+
+
+def write_results(path: Path | None, results: dict[str, Any]) -> None:
     """Write the rows in a fixed order, whatever the order in which the jobs ended."""
     order = {name: index for index, name in enumerate(trained.NAMES)}
     ordered = {
-        name: sorted(entries, key=lambda row: (order[row["network"]], row["attack"], row["scheme"], _settings(row)))
+        name: sorted(
+            entries,
+            key=lambda row: (
+                "target" in row,
+                order[row["network"]],
+                row["attack"],
+                row["scheme"],
+                row.get("target", ""),
+                _settings(row),
+            ),
+        )
         for name, entries in results.items()
     }
     command = "deeplock attack --all --network mnist,fashion-mnist,cifar10 --data DIR --json docs/results/security.json"

@@ -5,7 +5,7 @@ from typing import Any
 
 from deeplock.report.tables import Table, markdown, percent
 
-__all__ = ["attack_table", "security_figures", "security_tables"]
+__all__ = ["attack_table", "device_table", "security_figures", "security_tables"]
 
 Rows = list[dict[str, Any]]
 
@@ -47,6 +47,27 @@ def attack_table(rows: Rows) -> Table:
                 row["metric"],
                 figure(row["value"]),
                 figure(row["yardstick"]),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def device_table(rows: Rows) -> Table:
+    """A line for each row of the attacks on devices: what `deeplock attack device` prints."""
+
+    def value(row: dict[str, Any]) -> str:
+        if "recovered" in row["metric"]:
+            return percent(row["value"]) if row["metric"].startswith("weights") else "yes" if row["value"] else "no"
+        return f"{row['value']:g}" + (f" of {row['yardstick']:g}" if row["yardstick"] else "")
+
+    return Table(
+        ["network", "suite", "attack", "target", "figure", "value", "inferences"],
+        [
+            [
+                *(row[name] for name in ("network", "scheme", "attack", "target", "metric")),
+                value(row),
+                "-" if row["inferences"] is None else str(row["inferences"]),
             ]
             for row in rows
         ],
@@ -194,14 +215,15 @@ def _budgets(result: dict[str, Any]) -> str:
 
 def security_tables(result: dict[str, Any]) -> dict[str, str]:
     """Markdown tables, by the names of their marks in docs/security.md."""
-    rows = result["rows"]
+    rows = [row for row in result["rows"] if "target" not in row]
     return {
+        "devices": markdown(device_table([row for row in result["rows"] if "target" in row]), 5),
         "overview": _overview(rows),
         "headlines": _headlines(rows),
         "recoveries": _recoveries(rows),
         "sboxes": _sboxes(rows),
         "rates": _rates(rows),
-        "budgets": _budgets(result),
+        "budgets": _budgets({**result, "rows": rows}),
     }
 
 

@@ -230,7 +230,8 @@ def run_native(
     profile   what the counters count, as in sim.run.simulate
     progress  called with the number of inferences done
 
-    Raises WatchdogError if the device hangs, SimulationError if the program fails. The key goes through a pipe and is in no file.
+    The key goes through a pipe and is in no file. Raises WatchdogError if the device hangs, SimulationError if the program
+    fails.
     """
     inferences, cycles, ofmaps = len(ifmaps) // batch, 0, []
     with Native(program, pauses, seed, progress) as device:

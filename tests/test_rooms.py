@@ -18,7 +18,7 @@ ZOO = [*COMPILER, "pymodel.frontends", "pymodel.zoo"]
 HARDWARE = [*MODEL, "hw.basics", "hw.families"]
 SIMULATION = [*ZOO, *HARDWARE, "hw", "hw.array", "hw.control", "hw.feed", "hw.lock", "hw.post", "sim"]
 BOARDS = [*SIMULATION, "sim.riscv", "fpga", "fpga.boards"]
-LABORATORY = [*ZOO, "pymodel.schemes", "pymodel.attacks"]
+LABORATORY = [*ZOO, "pymodel.schemes", "pymodel.attacks", "pymodel.attacks.device"]
 MEASURED = [*BOARDS, "fpga.flow", "fpga.gateware", "fpga.host", *LABORATORY]
 ALLOWED = {
     "pymodel": [],
@@ -30,6 +30,7 @@ ALLOWED = {
     "pymodel.zoo": ZOO,
     "pymodel.schemes": ZOO,
     "pymodel.attacks": [*ZOO, "pymodel.schemes"],
+    "pymodel.attacks.device": [*ZOO, "pymodel.attacks"],
     "hw.basics": MODEL,
     "hw.families": MODEL,
     "hw.lock": HARDWARE,

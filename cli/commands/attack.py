@@ -11,16 +11,23 @@ locked with AES-128, and examples of such weights (--like; by default the networ
 
 attacks: known-plaintext, ciphertext-only, wrong-key, pruning, weak-sbox, genetic, fine-tuning
 
+NAME `device` runs the attacks of someone who holds a device with the key inside, knows no key, and writes the memory outside:
+on the golden device, or on the RTL in simulation. --attack chooses some of them.
+
+on devices: chosen-program, desync, malleability, replay, remanence, failed-check, provisioning, endless
+
 examples:
   deeplock attack genetic --network digits --scheme hpnn
   deeplock attack --all --network mnist,fashion-mnist,cifar10 --data DIR --json docs/results/security.json
   deeplock attack known-plaintext build/locked.safetensors --known plain.bytes --at 4096 -o found.key
+  deeplock attack device --network digits,mnist --target golden,rtl --json docs/results/security.json
   deeplock attack ciphertext-only build/locked.safetensors --tensor dense1.weight --bytes 1024 -o found.key
 
 JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": {...}, "metric", "value", "yardstick" (the
   same without the lock, or from scratch; or null), "seeds"}], "curves": [{..., "points": [[x, value], ...]}], "seconds":
-  [...]}; with FILE: {"file", "attack", "key_bits", "bytes", "redundancy" (bits a byte, of the parameters once unlocked),
-  "unlocks", "seconds"}
+  [...]}; rows of device have "scheme" (the suite), "target", "rtl" (which RTL) and "inferences" as well, and their
+  yardstick is what there was to get; with FILE: {"file", "attack", "key_bits", "bytes", "redundancy" (bits a byte, of the
+  parameters once unlocked), "unlocks", "seconds"}
 """
 
 import argparse
@@ -30,6 +37,7 @@ from deeplock.cli.options import add_data_dir, add_json, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
+_DEVICE = "device"
 _ATTACKS = ("known-plaintext", "ciphertext-only", "wrong-key", "pruning", "weak-sbox", "genetic", "fine-tuning")
 
 
@@ -67,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fresh", action="store_true", help="run again what the --json file holds")
     group.add_argument("--jobs", type=positive, metavar="N", help="processes (one a core)")
     group.add_argument("--scheduler", metavar="ADDRESS", help="run on the Dask cluster of this scheduler instead")
+    group = parser.add_argument_group("on devices")
+    group.add_argument("--attack", type=_names, metavar="A[,A...]", help="only these attacks (all)")
+    group.add_argument("--suite", metavar="S", help="lock suite of the device (deep-lock)")
+    group.add_argument(
+        "--target", type=_names, metavar="T[,T...]", help="golden: the model; rtl: the simulated accelerator (golden)"
+    )
     group = parser.add_argument_group("on a file")
     group.add_argument("--known", type=Path, metavar="BYTES", help="file of 16, 24 or 32 plain bytes")
     group.add_argument(
@@ -83,9 +97,14 @@ def run(args: argparse.Namespace) -> None:
 
     if args.all == (args.name is not None):
         raise DeeplockError("give the name of an attack, or --all")
+    if args.name == (_DEVICE,):
+        _on_devices(args)
+        return
+    if args.attack or args.suite or args.target:
+        raise DeeplockError("--attack, --suite and --target need the name device")
     attacks = _ATTACKS if args.all else args.name
     if unknown := [name for name in attacks if name not in _ATTACKS]:
-        raise DeeplockError(f"attack must be one of {', '.join(_ATTACKS)}, not {unknown[0]}")
+        raise DeeplockError(f"attack must be one of {', '.join((*_ATTACKS, _DEVICE))}, not {unknown[0]}")
     if args.file is None:
         _in_laboratory(args, attacks)
     elif len(attacks) == 1:
@@ -108,6 +127,26 @@ def _in_laboratory(args: argparse.Namespace, attacks: tuple[str, ...]) -> None:
     with progress_shown() as progress:
         rows = run_laboratory(asked, args.json, args.data_dir, args.fresh, workers, progress)
     print_table(attack_table(rows))
+    if args.json:
+        print(f"figures: {args.json}")
+
+
+def _on_devices(args: argparse.Namespace) -> None:
+    from deeplock.bench.device_attacks import DeviceLaboratory, run_on_devices
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.report.attack_report import device_table
+
+    if args.file or args.output or args.known or args.tensor or args.like or args.scheme or args.budget:
+        raise DeeplockError("device takes --attack, --suite, --network, --target, --seeds, --fresh and --json only")
+    given = {"attacks": args.attack, "suite": args.suite, "targets": args.target}
+    asked = DeviceLaboratory(
+        networks=args.network, seeds=args.seeds, **{name: value for name, value in given.items() if value}
+    )
+    with progress_shown() as progress:
+        rows = run_on_devices(asked, args.json, args.fresh, progress)
+    print_table(device_table(rows))
     if args.json:
         print(f"figures: {args.json}")
 

@@ -176,7 +176,7 @@ class Link(wiring.Component):
         return is_final
 
     def _data(self, m: Module, command, number, register_byte, beat, byte) -> Signal:
-        """Drive `byte` with byte `number` of the command's answer, or the first of an ofmap beat; returns whether it is valid."""
+        """Drive `byte` with byte `number` of the answer, or with the lowest of an ofmap beat; returns whether it is valid."""
         keep = Signal()
         info = data.ArrayLayout(8, len(self._info)).const(self._info)
         m.d.comb += keep.eq(1)

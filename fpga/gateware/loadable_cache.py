@@ -73,7 +73,7 @@ class LoadableCache(wiring.Component):
                 write_port.en.eq(write),
             ]
 
-        # Whatever enters has room at the end, so that nothing on the way waits for `ready`: the blocks are too far apart for that
+        # whatever enters has room at the end, so that nothing on the way waits for `ready`: the blocks are too far apart
         beat = self.beats.payload.shape()
         stopped = Signal()
         width = len(self.beats.payload.as_value())

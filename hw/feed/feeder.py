@@ -19,9 +19,13 @@ __all__ = ["WindowFeeder"]
 
 
 def _edges_layout(config: Config) -> data.StructLayout:
-    """Where a word lies to the edges of the input. row: its row is inside; before, near: its first byte is left of the input,
-    less than a word; first: its column, modulo a word; beyond, whole, left: the input's bytes from there on are none, at least a
-    word, or so many."""
+    """Where a word lies to the edges of the input.
+
+    row                  its row is inside
+    before, near         its first byte is left of the input, by less than a word
+    first                its column, modulo a word
+    beyond, whole, left  the input's bytes from there on: none, at least a word, or so many
+    """
     lane = ceil_log2(config.rows)
     return data.StructLayout({"row": 1, "before": 1, "near": 1, "first": lane, "beyond": 1, "whole": 1, "left": lane})
 
@@ -227,7 +231,9 @@ class WindowFeeder(wiring.Component):
         ]
         return edges
 
-    def _mark_inside(self, m: Module, edges: data.View, reading: list[data.View], advance: Signal, moves: Signal) -> None:
+    def _mark_inside(
+        self, m: Module, edges: data.View, reading: list[data.View], advance: Signal, moves: Signal
+    ) -> None:
         """Mark the bytes of a word that are inside the input: if reading takes steps, in the second one, because the column's
         carry chains come first."""
         config = self._config

@@ -135,9 +135,7 @@ class PostProcessor(wiring.Component):
             write, read = store.write_port(granularity=config.sum_bits), store.read_port()
             m.submodules[f"lane_{lane}"] = requantiser
             narrow = Signal(name=f"narrow_{lane}", attrs=kept_if_large(config), reset_less=True)
-            address = Signal(
-                len(next_address), name=f"address_{lane}", attrs=kept_if_large(config), reset_less=True
-            )
+            address = Signal(len(next_address), name=f"address_{lane}", attrs=kept_if_large(config), reset_less=True)
             m.d.sync += [narrow.eq(is_narrow), address.eq(next_address)]
             for port, value in (
                 (write.addr, self.entries.address),

@@ -21,9 +21,11 @@ class Result:
     metric     name of the figure, with its unit; accuracies are shares (0..1) of test images
     yardstick  figure to compare it with, which the attack's docstring defines; None: there is none
     curve      points (x, value) on the way, if there are any
+    inferences that the attack asked of a device, if it is one on devices
     """
 
     metric: str
     value: float
     yardstick: float | None = None
     curve: tuple[tuple[float, float], ...] = ()
+    inferences: int | None = None

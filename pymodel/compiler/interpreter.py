@@ -18,9 +18,7 @@ __all__ = ["batched", "gather_words", "pooled", "run", "run_layer", "unfold", "u
 
 def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
     """Unfold ifmaps into the bytes int8 [n, bytes] that enter the activation memory."""
-    return unfold(
-        loadable.header, np.stack([np.frombuffer(loadable.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps])
-    )
+    return unfold(loadable.header, np.stack([np.frombuffer(loadable.pack_ifmap(ifmap), np.int8) for ifmap in ifmaps]))
 
 
 def unfold(header: Header, data: np.ndarray) -> np.ndarray:
@@ -72,9 +70,7 @@ def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> n
     return np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(ifmaps)]
 
 
-def run_layer(
-    memory: np.ndarray, layer: Descriptor, stream: np.ndarray, config: Config
-) -> tuple[np.ndarray, int]:
+def run_layer(memory: np.ndarray, layer: Descriptor, stream: np.ndarray, config: Config) -> tuple[np.ndarray, int]:
     """A layer's results, int8 [n, pixels, channels], and the bytes of the stream that it takes.
 
     memory  int8 [n, bytes]; the results are written to it unless they go to the ofmap stream

@@ -21,7 +21,18 @@ from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.device import Device
 from deeplock.pymodel.spec.entry import ENTRY
 
-__all__ = ["BUDGET", "NEEDS", "SHIFT_BYTE", "Budget", "all_places", "flipped", "judged", "key_of", "read_weights", "run"]
+__all__ = [
+    "BUDGET",
+    "NEEDS",
+    "SHIFT_BYTE",
+    "Budget",
+    "all_places",
+    "flipped",
+    "judged",
+    "key_of",
+    "read_weights",
+    "run",
+]
 
 NEEDS = "a device with the key inside and its locked loadable; some hundred inferences"
 
@@ -132,13 +143,11 @@ def judged(target: DeviceTarget, plain: np.ndarray, known: np.ndarray, inference
         plain, known = target.suite.unlock(target.stream, key), np.ones(len(plain), bool)
     where = np.concatenate([place.ravel() for groups in all_places(target) for place in groups])
     return [
-        Result(WEIGHTS, float((known & (plain == target.plain))[where].mean()), inferences),
-        Result(KEY, float(key is not None and key == target.key), inferences),
+        Result(WEIGHTS, float((known & (plain == target.plain))[where].mean()), inferences=inferences),
+        Result(KEY, float(key is not None and key == target.key), inferences=inferences),
     ]
 
 
-def run(
-    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
-) -> list[Result]:
-    """Weights and key; the yardstick is the number of inferences."""
+def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
+    """Weights and key"""
     return judged(target, *read_weights(device, target, budget, progress))

@@ -23,7 +23,9 @@ from deeplock.pymodel.spec.entry import ENTRY
 
 __all__ = ["BUDGET", "NEEDS", "Budget", "read_weights", "run"]
 
-NEEDS = "a device with the key inside and its locked loadable; one inference for each so many rows of weights as it has accumulators"
+NEEDS = (
+    "a device with the key inside and its locked loadable; an inference for as many weight rows as it has accumulators"
+)
 
 _SHIFT = 15
 """m = 2**15, so that a one times a weight, shifted by this, is the weight."""
@@ -154,8 +156,6 @@ def read_weights(
     return plain, known, inferences
 
 
-def run(
-    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
-) -> list[Result]:
-    """Weights and key; the yardstick is the number of inferences."""
+def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
+    """Weights and key"""
     return judged(target, *read_weights(device, target, budget, progress))

@@ -1,7 +1,7 @@
 """Endless: programs that hold the device for ever, or let an ofmap leave that has no end.
 
-A header whose windows take 2^45 steps keeps the unfolder busy, and the device says BUSY until someone aborts. A last layer with a
-wrong number of channels lets all its results leave without TLAST, and the device says DONE.
+A header whose windows take 2^45 steps keeps the unfolder busy, and the device says BUSY until someone aborts. A last layer
+with a wrong number of channels lets all its results leave without TLAST, and the device says DONE.
 """
 
 from dataclasses import dataclass, replace
@@ -30,9 +30,7 @@ class Budget:
 BUDGET = Budget()
 
 
-def run(
-    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
-) -> list[Result]:
+def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
     """Beats of an ofmap without an end, and runs without one, of as many as were tried."""
     locked, fields = target.locked, Header.layout.fields
     last = replace(locked.program[-1], last_columns=0)

@@ -1,7 +1,7 @@
 """Failed check: a run that ends in an error leaves what it computed for the attacker's next program.
 
-So a check at the end of the parameters is worth nothing if it only withholds the outputs. Here the last beat of the parameters is
-missing: the device stops with an error and clears the key, but the activations of the layers before are in its memory.
+So a check at the end of the parameters is worth nothing if it only withholds the outputs. Here the last beat of the parameters
+is missing: the device stops with an error and clears the key, but the activations of the layers before are in its memory.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,7 @@ class Budget:
 BUDGET = Budget()
 
 
-def run(
-    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
-) -> list[Result]:
+def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
     """Beats of the dump with what the failed run computed; the yardstick is how many there are."""
     truth = GoldenDevice(target.config)
     truth.load_key(target.key)

@@ -107,10 +107,8 @@ def _directions(
     return seen
 
 
-def run(
-    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
-) -> list[Result]:
-    """Key, and with it the weights; the yardstick is the number of inferences."""
+def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
+    """Key, and with it the weights"""
     config, rng = target.config, np.random.default_rng([seed, 3])
     key, inferences, fixed = None, 0, None
     places = all_places(target)[-1][0][0]  # of the last layer's first group, [weights of a channel, columns]
@@ -140,12 +138,10 @@ def run(
         if key is not None:
             break
     right = key is not None and key == target.key
-    return [Result(KEY, float(right), inferences), Result(WEIGHTS, float(right), inferences)]
+    return [Result(KEY, float(right), inferences=inferences), Result(WEIGHTS, float(right), inferences=inferences)]
 
 
-def _key_of(
-    target: DeviceTarget, where: np.ndarray, seen: np.ndarray, device: Device, ifmap: bytes
-) -> bytes | None:
+def _key_of(target: DeviceTarget, where: np.ndarray, seen: np.ndarray, device: Device, ifmap: bytes) -> bytes | None:
     """The key with which the golden model says what the device says, of one for each choice of the activations' signs."""
     sbox = target.suite.sbox
     if sbox is None:

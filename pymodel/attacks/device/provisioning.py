@@ -30,11 +30,8 @@ class Budget:
 BUDGET = Budget()
 
 
-def run(
-    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
-) -> list[Result]:
-    """Whether the words make the owner's key, and the ofmap beats under a key that nobody wrote; the yardstick of the first
-    is the number of inferences."""
+def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
+    """Whether the words make the owner's key, and the ofmap beats under a key that nobody wrote."""
     words = [target.key[at : at + 4] for at in range(0, len(target.key), 4)]
     found: list[bytes] = []
     inferences = 0
@@ -55,4 +52,4 @@ def run(
     device.zeroise()
     device.write("KEY_SIZE", len(target.key))
     outcome = device.run(target.locked.head, [target.locked.parameters], target.ifmaps(target.locked.batch, seed))
-    return [Result(KEY, right, inferences), Result(BEATS, outcome.beats(target.config.lanes))]
+    return [Result(KEY, right, inferences=inferences), Result(BEATS, outcome.beats(target.config.lanes))]

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.device.dump import dump
 from deeplock.pymodel.attacks.device.target import BEATS, DeviceTarget
@@ -38,9 +36,7 @@ def left_behind(device: Device, target: DeviceTarget, truth: GoldenDevice) -> in
     return int((expected.any(axis=1) & (there == expected).all(axis=1)).sum())
 
 
-def run(
-    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
-) -> list[Result]:
+def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
     """Beats of the dump with the tenant's bytes; the yardstick is how many there are."""
     truth = GoldenDevice(target.config)
     truth.load_key(target.key)

@@ -5,6 +5,7 @@ who knows the weights of one version, because they were published, knows those o
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -29,9 +30,7 @@ class Budget:
 BUDGET = Budget()
 
 
-def run(
-    device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet
-) -> list[Result]:
+def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
     """Ofmap beats of an old version's parameters, spliced ones and swapped ones, of as many as were tried; and weights."""
     rng = np.random.default_rng([seed, 5])
     where = np.concatenate([place.ravel() for groups in all_places(target) for place in groups])
@@ -51,7 +50,7 @@ def run(
         asked += len(sections) - own
         if outcome.error or outcome.hangs:
             target.provision(device)
-    one = -(-len(device.run(target.locked.head, [new], target.ifmaps(target.locked.batch, seed)).ofmaps[0]) // target.config.lanes)
+    one = -(-target.locked.batch * prod(target.locked.interface.output_shape) // target.config.lanes)
     found = np.zeros(len(before), np.uint8)
     if target.suite.sbox is not None:
         inverse = np.argsort(target.suite.sbox).astype(np.uint8)

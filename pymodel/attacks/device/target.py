@@ -73,6 +73,4 @@ def make_target(network: Network, config: Config, seed: int) -> DeviceTarget:
     rng = np.random.default_rng([seed, 11])
     key = rng.bytes(16) if suite(config.suite).locks else b""
     plain = compile_network(network, config, rng)
-    return DeviceTarget(
-        plain.locked(config.suite, key), config, np.frombuffer(plain.parameters, np.uint8), key
-    )
+    return DeviceTarget(plain.locked(config.suite, key), config, np.frombuffer(plain.parameters, np.uint8), key)

@@ -1,0 +1,110 @@
+"""Attacks by the holder of a device on the golden device: what is weak falls, and what the golden model refuses does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from deeplock.pymodel.attacks.device import chosen_program, desync, malleability, replay
+from deeplock.pymodel.attacks.device.catalogue import ATTACKS
+from deeplock.pymodel.attacks.device.programs import parts_of, places
+from deeplock.pymodel.attacks.device.target import BEATS, KEY, WEIGHTS, DeviceTarget, make_target
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.compiler.golden_device import GoldenDevice
+from deeplock.pymodel.compiler.parameters import decode_group
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.zoo import trained
+from tests.random_networks import chains
+
+CONFIG = Config()
+
+
+@pytest.fixture(scope="module")
+def digits() -> DeviceTarget:
+    return make_target(trained.load("digits"), CONFIG, 0)
+
+
+def attacked(name: str, target: DeviceTarget, seed: int = 0, said: list[str] | None = None) -> dict[str, float]:
+    device = GoldenDevice(target.config)
+    target.provision(device)
+
+    def listen(text: str, done: int = 0, total: int = 0) -> None:
+        if said is not None:
+            said.append(text)
+
+    results = ATTACKS[name].run(device, target, ATTACKS[name].BUDGET, seed, listen)
+    return {result.metric: result.value for result in results}
+
+
+@pytest.mark.parametrize(
+    "name, figures",
+    [
+        ("chosen-program", {WEIGHTS: 1, KEY: 1}),
+        ("malleability", {WEIGHTS: 1, KEY: 1}),
+        ("replay", {WEIGHTS: 1}),
+        ("desync", {WEIGHTS: 0, KEY: 0}),
+    ],
+)
+def test_what_an_attack_recovers_on_the_golden_device(digits, name, figures):
+    said: list[str] = []
+    found = attacked(name, digits, said=said)
+    assert {metric: found[metric] for metric in figures} == figures
+    assert not any(part in "".join(said) for part in (digits.key.hex(), digits.key[:4].hex()))
+
+
+@pytest.mark.parametrize("name", ["remanence", "failed-check"])
+def test_what_is_left_in_memory_is_read_whole(digits, name):
+    device = GoldenDevice(CONFIG)
+    digits.provision(device)
+    (result,) = ATTACKS[name].run(device, digits, ATTACKS[name].BUDGET, 0, lambda *step: None)
+    assert result.metric == BEATS
+    assert result.value == result.yardstick > 50
+
+
+def test_malleability_finds_other_keys_in_few_inferences(digits):
+    for seed in (1, 2, 3):
+        target = make_target(trained.load("digits"), CONFIG, seed)
+        device = GoldenDevice(CONFIG)
+        target.provision(device)
+        key, _ = malleability.run(device, target, malleability.BUDGET, seed)
+        assert (key.metric, key.value) == (KEY, 1)
+        assert key.inferences is not None and key.inferences <= 133
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chains())
+def test_places_and_parts_are_those_of_random_networks(case):
+    """The attack's own reading of the stream against the compiler's, folded groups included."""
+    try:
+        loadable = compile_network(case[0], CONFIG, np.random.default_rng(0))
+    except DeeplockError:  # a limit of the accelerator
+        return
+    stream = np.frombuffer(loadable.parameters, np.uint8)
+    for layer in loadable.program:
+        if layer.diagonal:
+            continue
+        used = (np.arange(CONFIG.rows) < np.array(layer.block_rows(CONFIG.rows))[:, None]).ravel()
+        sizes = [layer.group_bytes(group, CONFIG.rows, CONFIG.cols) for group in range(layer.groups)]
+        for group, place in enumerate(places(layer, CONFIG)):
+            weights, _ = decode_group(layer, group, stream[sum(sizes[:group]) :], CONFIG)
+            expected = weights.reshape(-1, CONFIG.cols)[used, : place.shape[-1]]
+            assert np.array_equal(stream[place].view(np.int8).reshape(expected.shape), expected)
+        seen = [(row, byte) for part in parts_of(layer, CONFIG) for row in part.rows for byte in part.bytes]
+        assert sorted(seen) == list(np.ndindex(*places(layer, CONFIG)[0].shape[:2]))
+        assert all(len(part.rows) * len(part.bytes) <= CONFIG.accumulators for part in parts_of(layer, CONFIG))
+        stream = stream[sum(sizes) :]
+
+
+def test_attacks_recover_nothing_from_a_device_without_the_key(digits):
+    """The figures are of the device's answers, not of what the laboratory knows."""
+    device = GoldenDevice(CONFIG)
+    device.load_key(bytes(16))
+    for module in (chosen_program, malleability):
+        budget = chosen_program.Budget(((127, 0),)) if module is chosen_program else malleability.Budget(2, 4)
+        found = {result.metric: result.value for result in module.run(device, digits, budget, 0)}
+        assert found[KEY] == 0 and found[WEIGHTS] < 0.05
+    keyless = GoldenDevice(CONFIG)
+    assert desync.run(keyless, digits, desync.BUDGET, 0)[0].value == 0
+    assert replay.run(keyless, replace(digits, key=bytes(16)), replay.BUDGET, 0)[1].value < 0.05

@@ -1,0 +1,76 @@
+"""The RTL as a device: what the golden device does, memories included, and the attacks on it."""
+
+from dataclasses import replace
+
+import pytest
+
+from deeplock.pymodel.attacks.device.catalogue import ATTACKS
+from deeplock.pymodel.attacks.device.endless import ENDLESS
+from deeplock.pymodel.attacks.device.target import BEATS, KEY, WEIGHTS, make_target
+from deeplock.pymodel.compiler.golden_device import GoldenDevice
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import Error, Status
+from deeplock.pymodel.zoo import trained
+from deeplock.sim.device import RtlDevice
+
+CONFIG = Config()
+TARGET = make_target(trained.load("digits"), CONFIG, 0)
+
+
+@pytest.fixture
+def rtl():
+    with RtlDevice(CONFIG, watchdog=20_000) as device:
+        TARGET.provision(device)
+        yield device
+
+
+def test_runs_and_errors_are_those_of_the_golden_device(rtl):
+    golden = GoldenDevice(CONFIG)
+    locked, ifmaps = TARGET.locked, TARGET.ifmaps(3, 5)
+    head, parameters = locked.head, locked.parameters
+    jobs = [
+        (head, [parameters], ifmaps[:1]),
+        (head, [parameters] * 3, ifmaps),
+        (head, [parameters[:-8]], ifmaps[:1]),
+        (head, [parameters + bytes(8)], ifmaps[:1]),
+        (head, [parameters], [ifmaps[0][:-8]]),
+        (replace(locked.header, magic=3).pack() + head[64:], [parameters], ifmaps[:1]),
+    ]
+    for job in jobs:
+        for device in (rtl, golden):
+            TARGET.provision(device)
+        found, expected = rtl.run(*job), golden.run(*job)
+        assert (found.error, found.ofmaps, found.hangs) == (expected.error, expected.ofmaps, False)
+        assert rtl.status() >> 8 == golden.status() >> 8 == expected.error
+        assert bool(rtl.status() & Status.KEYED) == (expected.error == Error.NONE)
+    rtl.zeroise()
+    assert rtl.run(head, [parameters], ifmaps[:1]).error == Error.NO_KEY
+
+
+@pytest.mark.parametrize(
+    "name, figures",
+    [
+        ("chosen-program", {WEIGHTS: 1, KEY: 1}),
+        ("desync", {WEIGHTS: 1, KEY: 1}),
+        ("malleability", {WEIGHTS: 1, KEY: 1}),
+        ("replay", {BEATS: 6, WEIGHTS: 1}),
+        ("provisioning", {KEY: 1, BEATS: 1}),
+        ("endless", {BEATS: 1, ENDLESS: 1}),
+    ],
+)
+def test_todays_rtl_falls_to_each_attack(rtl, name, figures):
+    results = ATTACKS[name].run(rtl, TARGET, ATTACKS[name].BUDGET, 0, lambda *step: None)
+    assert {result.metric: result.value for result in results} == figures
+
+
+@pytest.mark.parametrize("name", ["remanence", "failed-check"])
+def test_todays_rtl_leaves_activations_to_the_next_tenant(rtl, name):
+    (result,) = ATTACKS[name].run(rtl, TARGET, ATTACKS[name].BUDGET, 0, lambda *step: None)
+    assert result.metric == BEATS and result.value == result.yardstick > 50
+
+
+def test_an_endless_run_is_aborted_and_the_device_runs_on(rtl):
+    ATTACKS["endless"].run(rtl, TARGET, ATTACKS["endless"].BUDGET, 0, lambda *step: None)
+    assert rtl.status() >> 8 == Error.ABORTED
+    TARGET.provision(rtl)
+    assert rtl.run(TARGET.locked.head, [TARGET.locked.parameters], TARGET.ifmaps(1, 0)).error == Error.NONE
