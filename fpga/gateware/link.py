@@ -1,6 +1,6 @@
 """The board's end of the link: executes requests."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -31,8 +31,8 @@ class Link(wiring.Component):
     flash reader is not ready.
 
     Latency from the last byte of a request to the first byte of its answer, in cycles: 3, plus at most, for each item, 2 a
-    byte and 1 to act (READ 5 and 4 to answer, WRITE 3, with hw.control); for each ofmap beat lanes + 2; INFO 17, RECEIVE
-    and RESET 1. Throughput: the UART's.
+    byte, 1 more with `config.pipeline_registers`, and 1 to act (READ 5 and 4 to answer, WRITE 3, with hw.control); for each
+    ofmap beat lanes + 2; INFO 17, RECEIVE and RESET 1. Throughput: the UART's.
 
     Members:
         rx, tx        bytes from and to the UART, see Framer
@@ -66,11 +66,18 @@ class Link(wiring.Component):
         step, refused, last = Signal(Step), Signal(), Signal()
         m.d.comb += framer.state.eq(Cat(refused, last, self.ofmap.valid, self.ifmap.ready))
 
+        later = "sync" if self._config.pipeline_registers else "comb"
         # an item's bytes enter at the upper end of `word`; a register's leave at bit -32
         rows = self._config.rows
         word, shift, load = Signal(8 * max(rows, ITEM_BYTES[Command.STREAM])), Signal(), Signal()
+        # the byte that was taken from the payload
+        entering, taken, waits = framer.payload.payload, framer.payload.valid & framer.payload.ready, Const(0)
+        if self._config.pipeline_registers:
+            entering, waits = Signal(8, reset_less=True), Signal()
+            m.d.sync += [entering.eq(framer.payload.payload), waits.eq(taken)]
+            taken = waits  # of two cycles, a byte comes in one
         with m.If(shift | load):
-            m.d.sync += word.eq(Cat(word[8:], framer.payload.payload))
+            m.d.sync += word.eq(Cat(word[8:], entering))
             with m.If(load):
                 m.d.sync += word[-32:].eq(self.registers.rdata)
         m.d.comb += [
@@ -98,8 +105,7 @@ class Link(wiring.Component):
                 m.d.sync += [beat.data.eq(beat.data >> 8), beat.keep.eq(beat.keep >> 1)]
         byte = Signal(8)
         keep = self._data(m, command, number, word[-32:-24], beat, byte)
-        # with `pipeline_registers` one cycle later, which is still in time: `run` is high until `done`, which comes no earlier
-        later = "sync" if self._config.pipeline_registers else "comb"
+        # `run` is high until `done`, which comes no earlier
         m.d[later] += [
             framer.data.payload.eq(byte),
             framer.data.valid.eq(framer.run & (step == Step.EMIT) & keep),
@@ -113,9 +119,9 @@ class Link(wiring.Component):
             m.d.sync += step.eq(Mux(has_items, Step.GATHER, Step.ACT))
         with m.Elif(step == Step.GATHER):
             m.d.comb += [
-                framer.done.eq(framer.at_end | refused),
-                framer.payload.ready.eq(~refused),
-                shift.eq(framer.payload.valid & framer.payload.ready),
+                framer.done.eq((framer.at_end | refused) & ~waits),
+                framer.payload.ready.eq(~refused & ~waits),
+                shift.eq(taken),
             ]
             m.d.sync += [address_sent.eq(0), data_sent.eq(0)]
             with m.If(shift & is_final):

@@ -26,6 +26,7 @@ class NestedLoops(wiring.Component):
         last     of each loop: this is its last round
         ends     of each loop: this is the last round of it and of all loops inside it
         goes     of each loop: after this round it goes on, and the loops inside it restart; at most one is high
+        stays    of each loop: after this round it or a loop inside it goes on
     """
 
     def __init__(self, **bits: int):
@@ -39,6 +40,7 @@ class NestedLoops(wiring.Component):
                 "last": Out(flags),
                 "ends": Out(flags),
                 "goes": Out(flags),
+                "stays": Out(flags),
             }
         )
 
@@ -46,7 +48,7 @@ class NestedLoops(wiring.Component):
         m = Module()
         *_, (outermost, _) = self.rounds.shape()
         # `begin` and `advance` arrive late in a cycle, so the early `active` distinguishes them: while it is low, all but
-        # `goes` is set for the first round
+        # `goes` and `stays` is set for the first round
         goes_on = ~self.active | ~self.ends[outermost]
         inner = Const(1)
         lasts: list[Value] = []  # in the next round, inner loops first
@@ -67,6 +69,7 @@ class NestedLoops(wiring.Component):
                 m.d.sync += [last.eq(next_last), ends.eq(Cat(*lasts, next_last).all())]
             with m.If(self.begin | self.advance):
                 m.d.sync += self.goes[name].eq(Cat(goes_on, *lasts, ~next_last).all())
+                m.d.sync += self.stays[name].eq(goes_on & ~Cat(*lasts, next_last).all())
             inner = ends
             lasts.append(next_last)
         with m.If(self.begin):

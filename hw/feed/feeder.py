@@ -176,18 +176,17 @@ class WindowFeeder(wiring.Component):
 
     def _address(self, m: Module, load: Signal, loops: NestedLoops) -> None:
         """Step the address from the last word, or the first of its k-block or group; before `start` it is the layer's first."""
-        config, fields, ends, goes = self._config, self.layer.fields, loops.ends, loops.goes
+        config, fields, stays, goes = self._config, self.layer.fields, loops.stays, loops.goes
         low = 0 if config.dense else ceil_log2(config.rows)  # every word is a multiple of `rows`
         group_source, block_source, address, following = (
             Signal(len(self.memory.address) - low, name=name, reset_less=True)
             for name in ("group_source", "block_source", "at_address", "next_address")
         )
-        in_block, in_group, in_layer = (loops.active & ~end for end in (ends.py, ends.ky, ends.group))
         base = chosen(
-            (in_block, address),
-            (in_group & ends.py, block_source),
-            (in_layer & ends.ky, group_source),
-            (~in_layer, fields.source[low:]),
+            (stays.py, address),
+            (stays.ky & ~stays.py, block_source),
+            (stays.group & ~stays.ky, group_source),
+            (~stays.group, fields.source[low:]),
         )
         steps = [
             *self._shared_steps(goes),
@@ -202,9 +201,9 @@ class WindowFeeder(wiring.Component):
         m.d.comb += [self.memory.address[low:].eq(address), following.eq(base + step)]
         with m.If(load):
             m.d.sync += address.eq(following)
-            with m.If(~in_block):
+            with m.If(~stays.py):
                 m.d.sync += block_source.eq(following)
-                with m.If(~in_group):
+                with m.If(~stays.ky):
                     m.d.sync += group_source.eq(following)
 
     def _shared_steps(self, goes: data.View) -> list[tuple[Value, Value]]:
@@ -249,43 +248,39 @@ class WindowFeeder(wiring.Component):
 
     def _column(self, m: Module, load, loops: NestedLoops) -> Signal:
         """Byte of its input row at which the word at `address` begins; signed."""
-        fields, goes = self.layer.fields, loops.goes
+        fields, goes, stays = self.layer.fields, loops.goes, loops.stays
         at, window, run, following = (
             Signal(signed(17), name=name, reset_less=True)
             for name in ("column", "window_column", "run_column", "next_column")
         )
-        in_windows = goes.wx | goes.wy | goes.px
-        in_run = in_windows | goes.py
-        in_row = goes.block | goes.kx
         base = chosen(
             (goes.wx, at),
-            (goes.wy | goes.px, window),
-            (goes.py | in_row, run),
-            (~(in_run | in_row), fields.x0),
+            (stays.px & ~goes.wx, window),
+            (stays.kx & ~stays.px, run),
+            (~stays.kx, fields.x0),
         )
         step = chosen(*self._shared_steps(goes), (goes.px, fields.window_step))
         m.d.comb += following.eq(base + step)
         with m.If(load):
             m.d.sync += at.eq(following)
-            with m.If(~(goes.wx | goes.wy)):
+            with m.If(~stays.wy):
                 m.d.sync += window.eq(following)
-            with m.If(~in_run):
+            with m.If(~stays.py):
                 m.d.sync += run.eq(following)
         return at
 
     def _row(self, m: Module, load, loops: NestedLoops) -> Value:
         """Whether the input row of the word at `address` is inside the input."""
-        fields, goes = self.layer.fields, loops.goes
+        fields, goes, stays = self.layer.fields, loops.goes, loops.stays
         # -1 - row, modulo 2 ** 13: adding the input's height overflows if it is inside, one carry chain without inverters
         at, window, kernel, following = (
             Signal(13, name=name, reset_less=True) for name in ("row", "window_row", "kernel_row", "next_row")
         )
-        in_window, in_kernel = goes.px | goes.py, goes.block | goes.kx | goes.ky
         base = chosen(
             (goes.wy, ~at),
-            (in_window, ~window),
-            (in_kernel, ~kernel),
-            (~(goes.wy | in_window | in_kernel), fields.y0),
+            (stays.py & ~stays.wy, ~window),
+            (stays.ky & ~stays.py, ~kernel),
+            (~stays.ky, fields.y0),
         )
         step = chosen((goes.wy, fields.stride), (goes.py, fields.window_stride), (goes.ky, Const(1)))
         m.d.comb += following.eq(~(base + step))

@@ -131,12 +131,14 @@ def test_the_accelerators_registers_take_a_key_and_latencies_are_as_stated():
         ctx.set(dut.ofmap.valid, 1)  # without end; 240 bytes end the answer
         assert await latency(ctx, Command.RECEIVE) == 3 + 240 // LANES * (LANES + 2) + 1
         for items in (1, 5):
-            assert await latency(ctx, Command.READ, items * read_item(0)) <= 3 + items * (2 + 5 + 4)
-            assert await latency(ctx, Command.WRITE, items * write_item(address("COUNT"), 1)) <= 3 + items * (2 * 5 + 3)
+            assert await latency(ctx, Command.READ, items * read_item(0)) <= 3 + items * (2 + 1 + 5 + 4)
+            assert await latency(ctx, Command.WRITE, items * write_item(address("COUNT"), 1)) <= 3 + items * (
+                2 * 5 + 1 + 3
+            )
             ctx.set(dut.ifmap.ready, 1)
-            assert await latency(ctx, Command.SEND, bytes(4 * items)) <= 3 + items * (2 * 4 + 1)
+            assert await latency(ctx, Command.SEND, bytes(4 * items)) <= 3 + items * (2 * 4 + 1 + 1)
             ctx.set(dut.flash.ready, 1)
-            assert await latency(ctx, Command.STREAM, items * stream_item(0, 4)) <= 3 + items * (2 * 6 + 1)
+            assert await latency(ctx, Command.STREAM, items * stream_item(0, 4)) <= 3 + items * (2 * 6 + 1 + 1)
 
     run(dut, testbench, design=m)
 
@@ -282,7 +284,7 @@ def test_no_command_gives_a_key_back(dice):
 
 def test_link_uart_and_flash_reader_take_few_luts(tmp_path):
     """On iCE40 UP5K, as on the iCEBreaker."""
-    config, clock = config_of(cols=4, lanes=1), 24_000_000
+    config, clock = config_of(cols=4, lanes=1, pipeline_registers=False), 24_000_000
     parts = (
         Link(config, clock, "icebreaker"),
         FlashReader(clock, 4, 1),

@@ -1,5 +1,5 @@
 import pytest
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from deeplock.hw.basics.loops import NestedLoops, counted
@@ -9,20 +9,21 @@ NAMES = ("inner", "middle", "outer")
 BITS = dict.fromkeys(NAMES, 3)
 
 
-def flags_of(rounds: tuple, number: int) -> tuple[list, list, list]:
-    """last, ends and goes by loop, in the innermost loop's round `number` of all."""
+def flags_of(rounds: tuple, number: int) -> tuple[list, list, list, list]:
+    """last, ends, goes and stays by loop, in the innermost loop's round `number` of all."""
     at = number % rounds[0], number // rounds[0] % rounds[1], number // (rounds[0] * rounds[1])
     last = [int(round + 1 == count) for round, count in zip(at, rounds, strict=True)]
     ends = [int(all(last[: loop + 1])) for loop in range(3)]
     goes = [int(all(last[:loop]) and not last[loop]) for loop in range(3)]
-    return last, ends, goes
+    stays = [int(not end) for end in ends]
+    return last, ends, goes, stays
 
 
 async def begin(ctx, dut: NestedLoops, rounds: tuple) -> None:
     ctx.set(dut.rounds, dict(zip(NAMES, rounds, strict=True)))
     await ctx.tick()
     ctx.set(dut.begin, 1)
-    assert not ctx.get(dut.active) and not ctx.get(dut.goes.as_value())
+    assert not ctx.get(dut.active) and not ctx.get(Cat(dut.goes.as_value(), dut.stays.as_value()))
     await ctx.tick()
     ctx.set(dut.begin, 0)
 
@@ -37,7 +38,7 @@ async def check(ctx, dut: NestedLoops, rounds: tuple, pauses: float, dice, count
             advance = dice.random() >= pauses
             ctx.set(dut.advance, advance)
             assert ctx.get(dut.active)
-            for flag, values in zip((dut.last, dut.ends, dut.goes), expected, strict=True):
+            for flag, values in zip((dut.last, dut.ends, dut.goes, dut.stays), expected, strict=True):
                 assert [ctx.get(flag[name]) for name in NAMES] == values, number
             await ctx.tick()
     ctx.set(dut.advance, 0)
@@ -56,7 +57,7 @@ def test_every_round_of_every_loop_comes_once_in_order(pauses, dice):
             await begin(ctx, dut, rounds)
             await check(ctx, dut, rounds, pauses, dice)
             for _ in range(dice.randrange(3)):
-                assert not ctx.get(dut.active) and not ctx.get(dut.goes.as_value())
+                assert not ctx.get(dut.active) and not ctx.get(Cat(dut.goes.as_value(), dut.stays.as_value()))
                 await ctx.tick()
 
     simulate(dut, testbench)
