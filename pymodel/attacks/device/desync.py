@@ -14,7 +14,7 @@ import numpy as np
 
 from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.device.chosen_program import judged, key_of
-from deeplock.pymodel.attacks.device.programs import head_of, one_byte, split
+from deeplock.pymodel.attacks.device.programs import head_of, identity, one_byte, split
 from deeplock.pymodel.attacks.device.target import DeviceTarget
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
@@ -26,9 +26,6 @@ __all__ = ["BUDGET", "NEEDS", "Budget", "read_weights", "run"]
 NEEDS = (
     "a device with the key inside and its locked loadable; an inference for as many weight rows as it has accumulators"
 )
-
-_SHIFT = 15
-"""m = 2**15, so that a one times a weight, shifted by this, is the weight."""
 
 
 @dataclass(frozen=True)
@@ -44,82 +41,23 @@ BUDGET = Budget()
 def _program(target: DeviceTarget, tiles: int, rows: range) -> list[Descriptor]:
     """Both layers, of which the second has `tiles` tiles. `rows`: of all tiles together, shown last one first."""
     config = target.config
-    first_row, last_row = rows[0] + config.rows, rows[-1] + config.rows  # behind those of the diagonal tile
-    shown = Descriptor(
-        diagonal=1,
+    last_row = rows[-1] + config.rows  # behind those of the diagonal tile
+    shown = replace(
+        identity(config),
         diagonal_a=0,
-        multiplier=1 << _SHIFT,
-        shift_1=_SHIFT - 1,
         kblocks=1,
-        groups=1,
         cblocks=tiles,
-        rows_last=config.rows,
         source=-last_row % MODULUS,
-        kernel_w=1,
-        kernel_h=1,
-        pool_w=1,
-        pool_h=1,
-        stride=1,
-        out_w=last_row - first_row + 1,
-        out_h=1,
-        pad_value=0,
-        in_h=1,
-        y0=0,
-        window_stride=0,
+        out_w=len(rows),
         row_bytes=1,
         x0=-last_row,
+        window_step=1,
         step_x=1,
         step_y=1,
         step_window=1,
-        step_row=0,
-        kernel_step=0,
-        column_step=0,
-        window_step=1,
-        destination=0,
-        zero_point=0,
-        lo=-128,
-        hi=127,
-        last_columns=config.cols,
-        narrow=0,
-        to_stream=1,
-        pixel_bytes=config.cols,
     )
-    hidden = Descriptor(
-        kblocks=tiles,
-        groups=1,
-        cblocks=tiles,
-        rows_last=config.rows,
-        alike=1,  # its feeder is content with the last tile
-        source=0,
-        kernel_w=1,
-        kernel_h=1,
-        pool_w=1,
-        pool_h=1,
-        stride=1,
-        out_w=1,
-        out_h=1,
-        pad_value=0,
-        in_h=1,
-        y0=0,
-        window_stride=0,
-        row_bytes=config.rows,
-        x0=0,
-        step_x=0,
-        step_y=0,
-        step_window=0,
-        step_row=0,
-        kernel_step=0,
-        column_step=0,
-        window_step=0,
-        destination=0,
-        zero_point=0,
-        lo=-128,
-        hi=127,
-        last_columns=1,
-        narrow=0,
-        to_stream=1,
-        pixel_bytes=1,
-    )
+    # its feeder is content with the last tile
+    hidden = replace(identity(config), diagonal=0, alike=1, kblocks=tiles, cblocks=tiles, last_columns=1)
     return [shown, hidden]
 
 

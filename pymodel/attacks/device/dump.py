@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from deeplock.pymodel.attacks.device.programs import head_of, one_byte
+from deeplock.pymodel.attacks.device.programs import head_of, identity, one_byte
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.device import Device
@@ -13,60 +13,16 @@ from deeplock.pymodel.spec.header import Header
 
 __all__ = ["dump"]
 
-_SHIFT = 15
 _ROW = 1 << 11
 """Pixels of a row of the copy, at most: `out_w` has 12 bits."""
 
 
 def _copies(config: Config) -> list[Descriptor]:
-    """Diagonal layers of weight one over the whole memory, a run of `cols` bytes a pixel."""
+    """Layers that copy the whole memory."""
     pixels = config.activation_words * config.rows // config.cols
     at_once = min(pixels, config.accumulators, _ROW)
-    layers = []
-    for first in range(0, pixels, at_once):
-        source = first * config.cols
-        layers.append(
-            Descriptor(
-                diagonal=1,
-                diagonal_a=1,
-                multiplier=1 << _SHIFT,
-                shift_1=_SHIFT - 1,
-                kblocks=config.cols // config.rows,
-                groups=1,
-                cblocks=config.cols // config.rows,
-                rows_last=config.rows,
-                source=source,
-                kernel_w=1,
-                kernel_h=1,
-                pool_w=1,
-                pool_h=1,
-                stride=1,
-                out_w=at_once,
-                out_h=1,
-                pad_value=0,
-                in_h=1,
-                y0=0,
-                window_stride=0,
-                row_bytes=config.cols,
-                x0=0,
-                step_x=config.cols,
-                step_y=config.cols,
-                step_window=config.cols,
-                step_row=0,
-                kernel_step=0,
-                column_step=0,
-                window_step=0,
-                destination=0,
-                zero_point=0,
-                lo=-128,
-                hi=127,
-                last_columns=config.cols,
-                narrow=0,
-                to_stream=1,
-                pixel_bytes=config.cols,
-            )
-        )
-    return layers
+    copy = replace(identity(config), out_w=at_once, step_x=config.cols, step_y=config.cols, step_window=config.cols)
+    return [replace(copy, source=first * config.cols) for first in range(0, pixels, at_once)]
 
 
 def dump(device: Device, header: Header) -> np.ndarray | None:
@@ -77,10 +33,7 @@ def dump(device: Device, header: Header) -> np.ndarray | None:
     config = device.config
     layers = _copies(config)
     # the loader wants parameters: a layer of one weight ends the program
-    tiny = replace(
-        layers[0], diagonal=0, diagonal_a=0, multiplier=0, shift_1=0, kblocks=1, cblocks=1, rows_last=1, out_w=1,
-        row_bytes=1, last_columns=1, pixel_bytes=1,
-    )  # fmt: skip
+    tiny = replace(identity(config), diagonal=0, kblocks=1, cblocks=1, rows_last=1, last_columns=1)
     size = config.cols * (ENTRY.size + 1)
     program = [*layers, tiny]
     header = replace(

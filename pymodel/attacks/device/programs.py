@@ -15,7 +15,10 @@ from deeplock.pymodel.spec.entry import ENTRY
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["Part", "head_of", "one_byte", "parts_of", "places", "showing", "split", "streamed"]
+__all__ = ["Part", "head_of", "identity", "one_byte", "parts_of", "places", "showing", "split", "streamed"]
+
+_SHIFT = 15
+"""m = 2**15, so that a sum, shifted by this, stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,52 @@ def places(layer: Descriptor, config: Config) -> list[np.ndarray]:
             at += height * cols
         found.append(np.concatenate(blocks).reshape(layer.kernel_h, -1, len(columns)))
     return found
+
+
+def identity(config: Config) -> Descriptor:
+    """A diagonal layer of one pixel: it copies the first `cols` bytes of the activation memory to the ofmap stream.
+
+    Others are made of it. Its entries, clear in the descriptor, give a sum as it is, if that is an int8 number.
+    """
+    return Descriptor(
+        diagonal=1,
+        diagonal_a=1,
+        multiplier=1 << _SHIFT,
+        shift_1=_SHIFT - 1,
+        kblocks=config.cols // config.rows,
+        groups=1,
+        cblocks=config.cols // config.rows,
+        rows_last=config.rows,
+        source=0,
+        kernel_w=1,
+        kernel_h=1,
+        pool_w=1,
+        pool_h=1,
+        stride=1,
+        out_w=1,
+        out_h=1,
+        pad_value=0,
+        in_h=1,
+        y0=0,
+        window_stride=0,
+        row_bytes=config.cols,
+        x0=0,
+        step_x=0,
+        step_y=0,
+        step_window=0,
+        step_row=0,
+        kernel_step=0,
+        column_step=0,
+        window_step=0,
+        destination=0,
+        zero_point=0,
+        lo=-128,
+        hi=127,
+        last_columns=config.cols,
+        narrow=0,
+        to_stream=1,
+        pixel_bytes=config.cols,
+    )
 
 
 def one_byte(header: Header, layers: int) -> Header:
