@@ -19,7 +19,7 @@ from deeplock.pymodel.files import write_json
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.zoo import trained
 
-__all__ = ["Laboratory", "Workers", "read_results", "run_laboratory", "write_results"]
+__all__ = ["Laboratory", "Workers", "on_device", "read_results", "run_laboratory", "write_results"]
 
 _EMPTY: dict[str, Any] = {"rows": [], "curves": [], "seconds": []}
 _SETTINGS = ("scheme", "attack", "network", "budget", "seeds")
@@ -77,6 +77,11 @@ class Workers:
 
 def _settings(row: dict[str, Any]) -> str:
     return json.dumps({name: row[name] for name in _SETTINGS}, sort_keys=True)
+
+
+def on_device(row: dict[str, Any]) -> bool:
+    """Whether a row of security.json is of `deeplock attack device`."""
+    return "target" in row
 
 
 def read_results(path: Path | None) -> dict[str, Any]:
@@ -146,7 +151,7 @@ def run_laboratory(
     """
     wanted = asked.jobs()
     results = _only_devices(read_results(path)) if fresh else read_results(path)
-    there = {_settings(row) for row in results["rows"] if "target" not in row}
+    there = {_settings(row) for row in results["rows"] if not on_device(row)}
     todo = [job for job in wanted if _settings(job.settings) not in there]
     data_dir = str(data_dir) if data_dir else None
     done = len(wanted) - len(todo)
@@ -158,7 +163,7 @@ def run_laboratory(
         results["rows"] += rows
         results["curves"] += curves
         results["seconds"].append(job.settings | {"seconds": round(seconds, 1)})
-        compare_with_scratch([row for row in results["rows"] if "target" not in row])
+        compare_with_scratch([row for row in results["rows"] if not on_device(row)])
         write_results(path, results)
         progress(f"{job.name}: {found[0].metric} {found[0].value:.4g}, {seconds:.0f} s", done, len(wanted))
 
@@ -171,12 +176,12 @@ def run_laboratory(
             else:
                 _run_all(todo, executor, len(todo) if workers.scheduler else workers.count, data_dir, finished)
     shown = {_settings(job.settings) for job in wanted}
-    return [row for row in results["rows"] if "target" not in row and _settings(row) in shown]
+    return [row for row in results["rows"] if not on_device(row) and _settings(row) in shown]
 
 
 def _only_devices(results: dict[str, Any]) -> dict[str, Any]:
     """Of a result file, the rows of `deeplock attack device`, which this laboratory leaves as they are."""
-    return {name: [row for row in entries if "target" in row] for name, entries in results.items()}
+    return {name: [row for row in entries if on_device(row)] for name, entries in results.items()}
 
 
 def write_results(path: Path | None, results: dict[str, Any]) -> None:
@@ -186,7 +191,7 @@ def write_results(path: Path | None, results: dict[str, Any]) -> None:
         name: sorted(
             entries,
             key=lambda row: (
-                "target" in row,
+                on_device(row),
                 order[row["network"]],
                 row["attack"],
                 row["scheme"],
@@ -196,5 +201,8 @@ def write_results(path: Path | None, results: dict[str, Any]) -> None:
         )
         for name, entries in results.items()
     }
-    command = "deeplock attack --all --network mnist,fashion-mnist,cifar10 --data DIR --json docs/results/security.json"
+    command = (
+        "deeplock attack --all --network mnist,fashion-mnist,cifar10 --data DIR --json docs/results/security.json; "
+        "deeplock attack device --network digits,mnist --target golden,rtl --json docs/results/security.json"
+    )
     write_json(path, {"command": command, "machine": machine()} | ordered)

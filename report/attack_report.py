@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+from deeplock.bench.attacks import on_device
 from deeplock.report.tables import Table, markdown, percent
 
 __all__ = ["attack_table", "device_table", "security_figures", "security_tables"]
@@ -215,9 +216,9 @@ def _budgets(result: dict[str, Any]) -> str:
 
 def security_tables(result: dict[str, Any]) -> dict[str, str]:
     """Markdown tables, by the names of their marks in docs/security.md."""
-    rows = [row for row in result["rows"] if "target" not in row]
+    rows = [row for row in result["rows"] if not on_device(row)]
     return {
-        "devices": markdown(device_table([row for row in result["rows"] if "target" in row]), 5),
+        "devices": markdown(device_table([row for row in result["rows"] if on_device(row)]), 5),
         "overview": _overview(rows),
         "headlines": _headlines(rows),
         "recoveries": _recoveries(rows),

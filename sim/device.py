@@ -8,7 +8,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.device import Device, Outcome
 from deeplock.pymodel.spec.registers import Command, Error, Status
 from deeplock.sim.build import TOP, build
-from deeplock.sim.native import Native
+from deeplock.sim.native import WATCHDOG, Native
 from deeplock.sim.results import WatchdogError
 
 __all__ = ["RtlDevice"]
@@ -20,7 +20,7 @@ class RtlDevice(Device):
     watchdog  cycles without a beat on any stream after which a run counts as one that hangs
     """
 
-    def __init__(self, config: Config, watchdog: int = 200_000, progress: Progress = quiet) -> None:
+    def __init__(self, config: Config, watchdog: int = WATCHDOG, progress: Progress = quiet) -> None:
         self.config = config
         self._watchdog = watchdog
         self._native = Native(build(config, "native", progress=progress) / TOP)

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -16,6 +15,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "Vtop.h"
@@ -261,7 +261,6 @@ void Host::obey(char command) {
             ofmaps.assign(1, {});
             reported = 0;
             break;
-        case 'b': put(beats); break;
         case 'c': put(cycle); break;
         default: fail(std::string("no command ") + command);
     }

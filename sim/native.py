@@ -13,7 +13,7 @@ from amaranth import ClockDomain, Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, In
 
-from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Command, Status, address
+from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Command, Status, address, key_writes
 from deeplock.sim.results import SimulationError, WatchdogError
 
 __all__ = ["HOST", "WATCHDOG", "Native", "RegisteredPorts", "constants_header", "run_native"]
@@ -191,22 +191,10 @@ class Native:
         (count,) = self._take("Q")
         return [self._bytes(*self._take("Q")) for _ in range(count)]
 
-    def ofmap_beats(self) -> int:
-        """Beats of all ofmaps so far."""
-        self._give(b"b")
-        return self._take("Q")[0]
-
     def cycle(self) -> int:
         """Clock cycles so far."""
         self._give(b"c")
         return self._take("Q")[0]
-
-    def load_key(self, key: bytes) -> None:
-        """Put a key into the key register; none if it is b""."""
-        for index in range(0, len(key), 4):
-            self.write(f"KEY{index // 4}", int.from_bytes(key[index : index + 4], "little"))
-        if key:
-            self.write("KEY_SIZE", len(key))
 
 
 def run_native(
@@ -235,7 +223,8 @@ def run_native(
     """
     inferences, cycles, ofmaps = len(ifmaps) // batch, 0, []
     with Native(program, pauses, seed, progress) as device:
-        device.load_key(key)
+        for name, value in key_writes(key):
+            device.write(name, value)
         device.write("CONTROL", Command.LOAD)
         device.send_loadable(head + parameters)
         status = device.poll(Status.LOADED, Status.LOADED, "the loadable's header and program", True, watchdog)

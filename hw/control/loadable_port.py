@@ -8,9 +8,8 @@ from amaranth.utils import ceil_log2
 from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import counted
-from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.header import MAGIC, VERSION
+from deeplock.pymodel.spec.header import header_rules
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 
@@ -177,26 +176,5 @@ class LoadablePort(wiring.Component):
     def _rules(self, word) -> list[tuple]:
         """Header fields, the Error of each, and whether it is wrong. A rule is evaluated while `word` holds its field, so only
         fields that are used later are stored."""
-        config = self._config
         field = data.View(HeaderLayout, word.replicate(WORDS))
-        right = {
-            "version": VERSION,
-            "rows": config.rows,
-            "cols": config.cols,
-            "bytes_per_beat": config.bytes_per_beat,
-            "suite": suite(config.suite).id,
-            "dense": int(config.dense),
-        }
-        most = {
-            "layers": config.program_words // WORDS,
-            "activation_words": config.activation_words,
-            "accumulators": config.accumulators,
-            "ifmap_beats": config.ifmap_bytes // config.rows,
-        }
-        nonzero = "layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y"
-        return [
-            ("magic", Error.BAD_MAGIC, field.magic != MAGIC),
-            *((name, Error.BAD_GEOMETRY, field[name] != value) for name, value in right.items()),
-            *((name, Error.TOO_LARGE, field[name] > value) for name, value in most.items()),
-            *((name, Error.BAD_DESCRIPTOR, field[name] == 0) for name in nonzero),
-        ]
+        return [(name, error, breaks(field[name])) for name, error, breaks in header_rules(self._config)]

@@ -9,7 +9,7 @@ from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import OPCODE, Descriptor
 from deeplock.pymodel.spec.device import Device, Outcome
-from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
+from deeplock.pymodel.spec.header import Header, header_rules
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import REGISTERS, Access, Command, Error, Status
 
@@ -35,12 +35,15 @@ class GoldenDevice(Device):
         self._words = dict.fromkeys(range(max(config.key_sizes, default=0) // 4), 0)
         self._size = 0  # of the key in place; 0: none
         self._flags, self._error = 0, Error.NONE
+        self._zeroise_at_end = False
 
     def write(self, name: str, value: int) -> bool:
         if name == "KEY_SIZE":
             return self._take_key(value)
         if name.startswith("KEY"):
             return self._take_word(int(name.removeprefix("KEY")), value)
+        if name == "CONFIG":
+            self._zeroise_at_end = bool(value & 1)
         if name == "CONTROL" and value & (Command.ABORT | Command.ZEROISE):
             self._forget_key()
         return name in _WRITABLE
@@ -78,8 +81,9 @@ class GoldenDevice(Device):
     def run(self, head: bytes, sections: Sequence[bytes], ifmaps: Sequence[bytes]) -> Outcome:
         self._flags, self._error = 0, Error.NONE
         header = Header.unpack(head.ljust(_RECORD, b"\0"))
-        if error := self._refusal(header):
-            return self._stop(error)
+        for name, error, breaks in header_rules(self.config):
+            if breaks(getattr(header, name)):
+                return self._stop(error)
         if len(head) < _RECORD * (1 + header.layers) or not sections[0]:
             return self._stop(Error.LOADABLE_TRUNCATED)
         self._flags |= Status.LOADED
@@ -95,31 +99,13 @@ class GoldenDevice(Device):
         for section in sections:
             results, error = self._infer(header, program, section, key, arriving)
             if error:
-                stopped = self._stop(error)
-                return Outcome(stopped.error, False, tuple(ofmaps), results)
+                self._stop(error)
+                return Outcome(error, ofmaps=tuple(ofmaps), rest=results)
             ofmaps.append(results)
         self._flags |= Status.DONE
-        return Outcome(Error.NONE, False, tuple(ofmaps))
-
-    def _refusal(self, header: Header) -> Error:
-        """The error of the loadable port, if any."""
-        config = self.config
-        right = {"rows": config.rows, "cols": config.cols, "bytes_per_beat": config.bytes_per_beat}
-        right |= {"suite": self._suite.id, "version": VERSION, "dense": int(config.dense)}
-        most = {
-            "layers": config.program_words // WORDS,
-            "activation_words": config.activation_words,
-            "accumulators": config.accumulators,
-            "ifmap_beats": config.ifmap_bytes // config.rows,
-        }
-        nonzero = "layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y"
-        if header.magic != MAGIC:
-            return Error.BAD_MAGIC
-        if any(getattr(header, name) != value for name, value in right.items()):
-            return Error.BAD_GEOMETRY
-        if any(getattr(header, name) > value for name, value in most.items()):
-            return Error.TOO_LARGE
-        return Error.BAD_DESCRIPTOR if any(not getattr(header, name) for name in nonzero) else Error.NONE
+        if self._zeroise_at_end:
+            self._forget_key()
+        return Outcome(Error.NONE, ofmaps=tuple(ofmaps))
 
     def _is_whole(self, header: Header, program: Sequence[Descriptor]) -> bool:
         """Whether the program is one that the golden model understands."""

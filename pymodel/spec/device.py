@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.registers import Command, Error
+from deeplock.pymodel.spec.registers import Command, Error, key_writes
 
 __all__ = ["Device", "Outcome"]
 
@@ -29,8 +29,8 @@ class Outcome:
     rest: bytes = b""
 
     def beats(self, lanes: int) -> int:
-        """Ofmap beats of `lanes` bytes that left the device, full ones."""
-        return sum(len(packet) // lanes for packet in (*self.ofmaps, self.rest))
+        """Ofmap beats of `lanes` bytes that left the device, as few as these bytes take."""
+        return sum(-(-len(packet) // lanes) for packet in (*self.ofmaps, self.rest))
 
 
 class Device(ABC):
@@ -57,10 +57,8 @@ class Device(ABC):
 
     def load_key(self, key: bytes) -> None:
         """Put a key into the key register, as its owner does; b"" is none."""
-        for index in range(0, len(key), 4):
-            self.write(f"KEY{index // 4}", int.from_bytes(key[index : index + 4], "little"))
-        if key:
-            self.write("KEY_SIZE", len(key))
+        for name, value in key_writes(key):
+            self.write(name, value)
 
     def zeroise(self) -> None:
         """Clear the key register."""

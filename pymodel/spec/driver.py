@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.spec.registers import COUNTERS, ERROR_TEXTS, Command, Error
+from deeplock.pymodel.spec.registers import COUNTERS, ERROR_TEXTS, Command, Error, key_writes
 
 __all__ = ["AcceleratorError", "Driver", "RunResult"]
 
@@ -80,9 +80,8 @@ class Driver(ABC):
 
     async def load_key(self, key: bytes) -> None:
         """Put a key of 16, 24 or 32 bytes into the key register."""
-        for index in range(0, len(key), 4):
-            await self.write(f"KEY{index // 4}", int.from_bytes(key[index : index + 4], "little"))
-        await self.write("KEY_SIZE", len(key))
+        for name, value in key_writes(key):
+            await self.write(name, value)
 
     async def zeroise(self) -> None:
         """Clear the key register."""

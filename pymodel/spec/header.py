@@ -1,12 +1,17 @@
 """The header that a loadable begins with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from operator import eq, gt, ne
+from typing import Annotated, Any
 
+from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.layout import Field
-from deeplock.pymodel.spec.record import Record
+from deeplock.pymodel.spec.record import WORDS, Record
+from deeplock.pymodel.spec.registers import Error
 
-__all__ = ["MAGIC", "VERSION", "Header"]
+__all__ = ["MAGIC", "VERSION", "Header", "header_rules"]
 
 MAGIC = 0x4B4C_4E4E  # "NNLK"
 VERSION = 3
@@ -52,3 +57,33 @@ class Header(Record):
         """The first activation word of the batch's ifmap of that number, from 0."""
         words = -(-self.run_bytes * self.runs * self.windows_x * self.windows_y // self.rows)
         return self.destination + (words if self.dense and self.alternate and ifmap % 2 else 0)
+
+
+def header_rules(config: Config) -> list[tuple[str, Error, Callable[[Any], Any]]]:
+    """What an accelerator checks, the first rule that is broken first: a field, its Error, and whether a value of the field, a
+    number or a signal, breaks the rule."""
+    right = {
+        "version": VERSION,
+        "rows": config.rows,
+        "cols": config.cols,
+        "bytes_per_beat": config.bytes_per_beat,
+        "suite": suite(config.suite).id,
+        "dense": int(config.dense),
+    }
+    most = {
+        "layers": config.program_words // WORDS,
+        "activation_words": config.activation_words,
+        "accumulators": config.accumulators,
+        "ifmap_beats": config.ifmap_bytes // config.rows,
+    }
+    nonzero = "layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y"
+
+    def breaks(test: Callable[[Any, Any], Any], value: int) -> Callable[[Any], Any]:
+        return lambda field: test(field, value)
+
+    return [
+        ("magic", Error.BAD_MAGIC, breaks(ne, MAGIC)),
+        *((name, Error.BAD_GEOMETRY, breaks(ne, value)) for name, value in right.items()),
+        *((name, Error.TOO_LARGE, breaks(gt, value)) for name, value in most.items()),
+        *((name, Error.BAD_DESCRIPTOR, breaks(eq, 0)) for name in nonzero),
+    ]

@@ -6,6 +6,7 @@ only the host needs (shapes, quantisation, class names). The metadata holds no k
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
@@ -25,7 +26,7 @@ from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
-__all__ = ["Loadable", "Interface", "read_loadable", "write_loadable"]
+__all__ = ["Loadable", "Interface", "read_loadable", "split_ofmap", "write_loadable"]
 
 FORMAT = "deeplock loadable 1"
 _PACKING = "pixels that begin words (dense off)", "dense pixels"
@@ -157,18 +158,22 @@ class Loadable:
         shape = (self.batch, *self.interface.output_shape)
         if len(data) != prod(shape):
             raise DeeplockError(f"an ofmap packet must be {prod(shape)} bytes, not {len(data)}")
-        values = np.frombuffer(data, np.int8)
-        strips, position = [], 0
-        for layer in self.program:
-            if not layer.to_stream:
-                continue
+        layers = split_ofmap(data, self.program, self.header.cols)
+        return np.concatenate([np.concatenate(groups, axis=1) for groups in layers]).reshape(shape)
+
+
+def split_ofmap(data: bytes, program: Sequence[Descriptor], cols: int) -> list[list[np.ndarray]]:
+    """What each layer that writes to the ofmap stream, and each of its groups, has in a packet: int8 [pixels, columns]."""
+    values, at, found = np.frombuffer(data, np.int8), 0, []
+    for layer in program:
+        if layer.to_stream:
             pixels, groups = layer.out_w * layer.out_h, []
             for group in range(layer.groups):
-                columns = layer.columns(group, self.header.cols)
-                groups.append(values[position : position + pixels * columns].reshape(pixels, columns))
-                position += pixels * columns
-            strips.append(np.concatenate(groups, axis=1))
-        return np.concatenate(strips).reshape(shape)
+                columns = layer.columns(group, cols)
+                groups.append(values[at : at + pixels * columns].reshape(pixels, columns))
+                at += pixels * columns
+            found.append(groups)
+    return found
 
 
 def write_loadable(path: Path | str, loadable: Loadable) -> None:

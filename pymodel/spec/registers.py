@@ -19,6 +19,7 @@ __all__ = [
     "Register",
     "Status",
     "address",
+    "key_writes",
     "markdown_table",
 ]  # fmt: skip
 
@@ -129,6 +130,12 @@ REGISTERS = (
     ),
     *(Register(name, 0x80 + 4 * i, Access.READ, meaning) for i, (name, meaning) in enumerate(COUNTERS)),
 )
+
+
+def key_writes(key: bytes) -> list[tuple[str, int]]:
+    """The writes of registers that put a key of 16, 24 or 32 bytes in place, in order; none for b""."""
+    words = [(f"KEY{at // 4}", int.from_bytes(key[at : at + 4], "little")) for at in range(0, len(key), 4)]
+    return [*words, ("KEY_SIZE", len(key))] if key else []
 
 
 def address(name: str) -> int:

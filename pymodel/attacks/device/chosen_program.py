@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplock.pymodel.attacks.attack import Result
-from deeplock.pymodel.attacks.device.programs import head_of, one_byte, parts_of, places, showing, split, streamed
+from deeplock.pymodel.attacks.device.programs import head_of, one_byte, parts_of, places, showing, streamed
 from deeplock.pymodel.attacks.device.target import KEY, WEIGHTS, DeviceTarget
 from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.device import Device
 from deeplock.pymodel.spec.entry import ENTRY
+from deeplock.pymodel.spec.loadable import split_ofmap
 
 __all__ = [
     "BUDGET",
@@ -53,10 +54,10 @@ BUDGET = Budget()
 
 def flipped(target: DeviceTarget, masks: np.ndarray) -> bytes:
     """The locked parameters that unlock to the plain ones with the bits of `masks`, uint8 [n], flipped."""
-    sbox = target.suite.sbox
-    if sbox is None:  # plain, or a suite whose ciphertext is malleable bit by bit
+    sbox, opened = target.suite.sbox, target.opened
+    if sbox is None or opened is None:  # a suite whose ciphertext may be malleable bit by bit
         return (target.stream ^ masks).tobytes()
-    return sbox[np.argsort(sbox).astype(np.uint8)[target.stream] ^ masks].tobytes()
+    return sbox[opened ^ masks].tobytes()
 
 
 def all_places(target: DeviceTarget) -> list[list[np.ndarray]]:
@@ -108,7 +109,9 @@ def read_weights(
                 inferences += 1
                 if outcome.error or outcome.hangs or not outcome.ofmaps:
                     return plain, known, inferences
-                for spot, part, found in zip(spots, chosen, split(outcome.ofmaps[0], program, config), strict=True):
+                for spot, part, found in zip(
+                    spots, chosen, split_ofmap(outcome.ofmaps[0], program, config.cols), strict=True
+                ):
                     for place, values in zip(spot, found, strict=True):
                         shown = place[part.rows[0] : part.rows[-1] + 1, part.bytes[0] : part.bytes[-1] + 1]
                         index = shown.reshape(-1, shown.shape[-1])[::-1]
@@ -123,16 +126,15 @@ def read_weights(
 
 def key_of(target: DeviceTarget, plain: np.ndarray, known: np.ndarray) -> bytes | None:
     """The key of 16 bytes that all known bytes of the stream agree with, or None; from 16 in a row, at a multiple of 4."""
-    sbox = target.suite.sbox
-    if sbox is None:
+    opened = target.opened
+    if opened is None:
         return None
     runs = np.lib.stride_tricks.sliding_window_view(known, _KEY_BYTES)[::4].all(axis=1)
     if not runs.any():
         return None
     at = 4 * int(runs.argmax())
     here = slice(at, at + _KEY_BYTES)
-    inverse = np.argsort(sbox).astype(np.uint8)
-    key = invert_schedule(inverse[target.stream[here]] ^ plain[here], at)
+    key = invert_schedule(opened[here] ^ plain[here], at)
     return key if np.array_equal(target.suite.unlock(target.stream, key)[known], plain[known]) else None
 
 
@@ -149,5 +151,5 @@ def judged(target: DeviceTarget, plain: np.ndarray, known: np.ndarray, inference
 
 
 def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
-    """Weights and key"""
+    """Weights and key."""
     return judged(target, *read_weights(device, target, budget, progress))

@@ -14,12 +14,13 @@ import numpy as np
 
 from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.device.chosen_program import judged, key_of
-from deeplock.pymodel.attacks.device.programs import head_of, identity, one_byte, split
+from deeplock.pymodel.attacks.device.programs import head_of, identity, one_byte
 from deeplock.pymodel.attacks.device.target import DeviceTarget
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
 from deeplock.pymodel.spec.device import Device
 from deeplock.pymodel.spec.entry import ENTRY
+from deeplock.pymodel.spec.loadable import split_ofmap
 
 __all__ = ["BUDGET", "NEEDS", "Budget", "read_weights", "run"]
 
@@ -86,7 +87,7 @@ def read_weights(
         data = b"".join(outcome.ofmaps) + outcome.rest
         if len(data) < len(shown) * cols:
             break
-        ((weights,), *_) = split(data, program[:1], config)
+        ((weights,), *_) = split_ofmap(data, program[:1], config.cols)
         at = entries + np.add.outer(np.array(shown[::-1]) * cols, np.arange(cols))
         plain[at], known[at] = weights.view(np.uint8), True
         if key_of(target, plain, known) is not None:
@@ -95,5 +96,5 @@ def read_weights(
 
 
 def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:
-    """Weights and key"""
+    """Weights and key."""
     return judged(target, *read_weights(device, target, budget, progress))

@@ -22,9 +22,7 @@ ENDLESS = "runs without an end"
 
 @dataclass(frozen=True)
 class Budget:
-    """walks  headers that are tried"""
-
-    walks: int = 1
+    """Nothing to choose."""
 
 
 BUDGET = Budget()
@@ -37,7 +35,7 @@ def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progres
     head = locked.header.pack() + b"".join(layer.pack() for layer in (*locked.program[:-1], last))
     job = [locked.parameters], target.ifmaps(locked.batch, seed)
     outcome = device.run(head, *job)
-    beats = -(-len(outcome.rest) // target.config.lanes)
+    beats = replace(outcome, ofmaps=()).beats(target.config.lanes)
     target.provision(device)
     longest = {name: fields[name].range[1] for name in ("run_bytes", "runs", "windows_x", "windows_y")}
     endless = replace(locked.header, **longest).pack() + locked.head[len(locked.header.pack()) :]

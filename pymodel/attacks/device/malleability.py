@@ -14,13 +14,14 @@ import numpy as np
 
 from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.device.chosen_program import SHIFT_BYTE, all_places, flipped
-from deeplock.pymodel.attacks.device.programs import split, streamed
+from deeplock.pymodel.attacks.device.programs import streamed
 from deeplock.pymodel.attacks.device.target import KEY, WEIGHTS, DeviceTarget
 from deeplock.pymodel.attacks.schedule_inversion import invert_schedule
 from deeplock.pymodel.compiler.golden_device import GoldenDevice
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.device import Device
 from deeplock.pymodel.spec.entry import ENTRY
+from deeplock.pymodel.spec.loadable import split_ofmap
 
 __all__ = ["BUDGET", "NEEDS", "Budget", "run"]
 
@@ -58,7 +59,7 @@ class _Watcher:
         outcome = self._device.run(target.locked.head, [flipped(target, masks)], [self.ifmap])
         if outcome.error or outcome.hangs or not outcome.ofmaps:
             return None
-        return split(outcome.ofmaps[0], target.locked.program[-1:], target.config)[0][0][0]
+        return split_ofmap(outcome.ofmaps[0], target.locked.program[-1:], target.config.cols)[0][0][0]
 
 
 def _finest_scale(watcher: _Watcher, entries: np.ndarray, size: int) -> int | None:
@@ -143,10 +144,9 @@ def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progres
 
 def _key_of(target: DeviceTarget, where: np.ndarray, seen: np.ndarray, device: Device, ifmap: bytes) -> bytes | None:
     """The key with which the golden model says what the device says, of one for each choice of the activations' signs."""
-    sbox = target.suite.sbox
-    if sbox is None:
+    opened = target.opened
+    if opened is None:
         return None
-    inverse = np.argsort(sbox).astype(np.uint8)
     job = target.locked.head, [target.locked.parameters], [ifmap]
     said = device.run(*job)
     for signs in product((1, -1), repeat=len(where)):
@@ -154,7 +154,7 @@ def _key_of(target: DeviceTarget, where: np.ndarray, seen: np.ndarray, device: D
         bits = (seen * np.array(signs)[:, None, None] < 0) ^ (np.arange(8) == 7)
         plain = (bits << np.arange(8)).sum(axis=-1).astype(np.uint8).ravel()[:_KEY_BYTES]
         at = int(where[0, 0])
-        key = invert_schedule(inverse[target.stream[at : at + _KEY_BYTES]] ^ plain, at)
+        key = invert_schedule(opened[at : at + _KEY_BYTES] ^ plain, at)
         golden = GoldenDevice(target.config)
         golden.load_key(key)
         if golden.run(*job) == said:

@@ -15,7 +15,7 @@ from deeplock.pymodel.spec.entry import ENTRY
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["Part", "head_of", "identity", "one_byte", "parts_of", "places", "showing", "split", "streamed"]
+__all__ = ["Part", "head_of", "identity", "one_byte", "parts_of", "places", "showing", "streamed"]
 
 _SHIFT = 15
 """m = 2**15, so that a sum, shifted by this, stays as it is."""
@@ -171,19 +171,6 @@ def head_of(header: Header, program: Sequence[Descriptor]) -> bytes:
     layers[0] = replace(layers[0], wait_input=1)
     layers[-1] = replace(layers[-1], release_input=1)
     return header.pack() + b"".join(layer.pack() for layer in layers)
-
-
-def split(ofmap: bytes, program: Sequence[Descriptor], config: Config) -> list[list[np.ndarray]]:
-    """The results of each layer and group, int8 [pixels, columns], from a packet of layers that all write to the stream."""
-    values, at, found = np.frombuffer(ofmap, np.int8), 0, []
-    for layer in program:
-        groups = []
-        for group in range(layer.groups):
-            shape = layer.out_w * layer.out_h, layer.columns(group, config.cols)
-            groups.append(values[at : at + shape[0] * shape[1]].reshape(shape))
-            at += shape[0] * shape[1]
-        found.append(groups)
-    return found
 
 
 def streamed(loadable: Loadable) -> list[Descriptor]:

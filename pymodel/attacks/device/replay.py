@@ -4,7 +4,7 @@ Under one key, both versions of a network are locked with one key stream: INV_S[
 who knows the weights of one version, because they were published, knows those of the other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -46,14 +46,13 @@ def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progres
         outcome = device.run(target.locked.head, sections, target.ifmaps(len(sections) * target.locked.batch, seed))
         own = sum(section is new for section in sections)  # the ofmap of these is no success
         foreign = outcome.ofmaps[own:]
-        beats += sum(-(-len(ofmap) // target.config.lanes) for ofmap in foreign)
+        beats += replace(outcome, ofmaps=foreign).beats(target.config.lanes)
         asked += len(sections) - own
         if outcome.error or outcome.hangs:
             target.provision(device)
     one = -(-target.locked.batch * prod(target.locked.interface.output_shape) // target.config.lanes)
-    found = np.zeros(len(before), np.uint8)
-    if target.suite.sbox is not None:
-        inverse = np.argsort(target.suite.sbox).astype(np.uint8)
-        found = inverse[target.stream] ^ inverse[np.frombuffer(old, np.uint8)] ^ before
-    right = float((found == target.plain)[where].mean()) if target.suite.sbox is not None else 0.0
+    opened, old_opened = target.opened, replace(target, locked=replace(target.locked, parameters=old)).opened
+    right = 0.0
+    if opened is not None and old_opened is not None:
+        right = float((opened ^ old_opened ^ before == target.plain)[where].mean())
     return [Result(BEATS, beats, asked * one), Result(WEIGHTS, right)]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.lock.sbox import invert
 from deeplock.pymodel.lock.suite import Suite
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network.network import Network
@@ -55,6 +56,12 @@ class DeviceTarget:
     def stream(self) -> np.ndarray:
         """The locked parameters, uint8 [n]."""
         return np.frombuffer(self.locked.parameters, np.uint8)
+
+    @property
+    def opened(self) -> np.ndarray | None:
+        """The locked parameters behind the inverse S-box, uint8 [n]: plain bytes XOR key bytes. None if there is no S-box."""
+        sbox = self.suite.sbox
+        return None if sbox is None else invert(sbox)[self.stream]
 
     def provision(self, device: Device) -> None:
         """The owner's part: put the key into the device."""
