@@ -1,10 +1,10 @@
-"""Stream buffers that register `ready` (SkidBuffer), `valid` and payload (StreamRegister), or all (RegisterSlice)."""
+"""Stream buffers that register `ready` (SkidBuffer), or `valid` and payload (StreamRegister)."""
 
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["RegisterSlice", "SkidBuffer", "StreamRegister"]
+__all__ = ["SkidBuffer", "StreamRegister"]
 
 _PART = 32
 """Payload bits that one control register drives."""
@@ -67,26 +67,4 @@ class StreamRegister(_Buffer):
         m.d.comb += [inlet.ready.eq(~valid | outlet.ready), outlet.valid.eq(valid), outlet.payload.eq(held)]
         with m.If(inlet.ready):
             m.d.sync += [valid.eq(inlet.valid), held.eq(inlet.payload)]
-        return m
-
-
-class RegisterSlice(_Buffer):
-    """Registers `outlet.valid`, `outlet.payload` and `inlet.ready`.
-
-    attrs  as in SkidBuffer
-
-    Latency: 1 cycle. Throughput: one item a cycle.
-    """
-
-    def __init__(self, shape, attrs: dict[str, int] | None = None):
-        super().__init__(shape)
-        self._attrs = attrs
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        m.submodules.skid = skid = SkidBuffer(self._shape, self._attrs)
-        m.submodules.register = register = StreamRegister(self._shape)
-        connect(m, flipped(self.inlet), skid.inlet)
-        connect(m, skid.outlet, register.inlet)
-        connect(m, register.outlet, flipped(self.outlet))
         return m
