@@ -71,8 +71,6 @@ class Requantiser(wiring.Component):
         m = Module()
 
         added = (self.accumulator + self.entry.bias)[: self._sum_bits].as_signed()
-        if self._sum_bits > 24:
-            added = Mux(self.narrow, added[:24].as_signed(), added)
         multiply = self._multiply if self._cycles == 1 else self._multiply_in_cycles
         product, sign, shift = multiply(m, added)
 
@@ -127,13 +125,16 @@ class Requantiser(wiring.Component):
         m.d.comb += self.out.eq(clamped)
         return m
 
+    def _narrowed(self, total: Value) -> Value:
+        return Mux(self.narrow, total[:24].as_signed(), total) if self._sum_bits > 24 else total
+
     def _multiply(self, m: Module, added: Value) -> tuple[Value, Value, Value]:
         """The registered product, its sign and its shift. The product is the sum of two, one DSP block each."""
         # the entry comes late, from a block RAM, and the multipliers may be far away
         total = Signal(signed(self._sum_bits), reset_less=True)
         multiplier = Signal.like(self.entry.multiplier, reset_less=True)
         m.d.sync += [total.eq(added), multiplier.eq(self.entry.multiplier)]
-        halves = Cat(total[:16], 0), total[16:]
+        halves = Cat(total[:16], 0), self._narrowed(total)[16:]
         factor = Cat(multiplier, 1, 0)
         products = []
         for name, half in zip(("low", "high"), halves, strict=True):
@@ -154,7 +155,7 @@ class Requantiser(wiring.Component):
         total = Signal(signed(self._sum_bits), reset_less=True)
         shift = Signal(6, reset_less=True)
         with m.If(self.advance):
-            m.d.sync += [total.eq(added), shift.eq(self.entry.shift_1)]
+            m.d.sync += [total.eq(self._narrowed(added)), shift.eq(self.entry.shift_1)]
         high = Signal(signed(self._sum_bits), reset_less=True)
         # the rest of the multiplier leaves at the bottom, the product enters at the top
         low = Signal(_MULTIPLIER_BITS, reset_less=True)
