@@ -16,6 +16,7 @@ from deeplock.hw.control.sequencer import Sequencer
 from deeplock.hw.control.supervisor import Supervisor
 from deeplock.hw.families.placement import kept_if_large
 from deeplock.hw.feed.activation_memory import ActivationMemory
+from deeplock.hw.feed.eraser import Eraser
 from deeplock.hw.feed.feeder import WindowFeeder
 from deeplock.hw.feed.issue import IssueStage
 from deeplock.hw.feed.unfold import Unfolder
@@ -63,8 +64,11 @@ class Accelerator(wiring.Component):
             m.d.sync += clear.eq(supervisor.clear)
             return clear
 
+        clears: dict[str, Signal] = {}
+
         def cleared(name: str, component):
-            m.submodules[name] = ResetInserter(clear_of(name))(component)
+            clears[name] = clear_of(name)
+            m.submodules[name] = ResetInserter(clears[name])(component)
             return component
 
         m.submodules.lock = lock
@@ -73,6 +77,7 @@ class Accelerator(wiring.Component):
         loader = cleared("weight_loader", WeightLoader(config))
         unfolder = cleared("unfolder", Unfolder(config))
         activations = cleared("activation_memory", ActivationMemory(config))
+        m.submodules.eraser = eraser = Eraser(config)  # goes on when a run begins: its ifmap waits
         feeder = cleared("feeder", WindowFeeder(config))
         issue = cleared("issue", IssueStage(config, OFMAP_BEATS))
         accumulator = cleared("accumulator", Accumulator(config, array.sum_width))
@@ -116,6 +121,7 @@ class Accelerator(wiring.Component):
         # activations
         connect(m, unfolder.out, activations.ifmap)
         connect(m, feeder.memory, activations.words)
+        connect(m, eraser.erase, activations.erase)
         connect(m, feeder.out, issue.words)
         connect(m, issue.out, array.words)
         connect(m, array.sums, accumulator.sums)
@@ -135,7 +141,6 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             loader.layers.eq(loadable_port.header.layers),
             sequencer.layers.eq(loadable_port.header.layers),
-            sequencer.loaded.eq(loader.inferences),
             unfolder.header.eq(loadable_port.header),
             sequencer.words_end.eq(issue.ends),
             unfolder.release.eq(feeder.release),
@@ -150,7 +155,7 @@ class Accelerator(wiring.Component):
         connect(m, unfolder.report, supervisor.unfolder)
         connect(m, loader.report, supervisor.loader)
         connect(m, sequencer.report, supervisor.sequencer, events.sequencer)
-        connect(m, issue.report, supervisor.issue, events.issue)
+        connect(m, issue.report, events.issue)
         connect(m, sequencer.profiling, events.profiling)
         connect(m, registers.counters, events.registers)
         delivering = ofmap.level != 0
@@ -159,6 +164,10 @@ class Accelerator(wiring.Component):
             lock.start.eq(supervisor.start),
             supervisor.flushing.eq(Cat(flushing).any()),
             supervisor.delivering.eq(delivering),
+            supervisor.erasing.eq(eraser.erase.active),
+            eraser.start.eq(supervisor.erase),
+            eraser.used.eq(supervisor.run.active),
+            eraser.cleared.eq(clears["activation_memory"]),
             events.begin.eq(supervisor.begin),
             events.going.eq(supervisor.going),
             events.delivering.eq(delivering),

@@ -33,6 +33,8 @@ class Control(wiring.Component):
         clear              all registers of the datapath return to their initial values in the next cycle; also on a START,
                            ABORT or ZEROISE while nothing runs
         zeroise            to the key register
+        erase              to the activation memory: what stopped, or should have, leaves nothing behind
+        erasing            of the activation memory
         status             value of STATUS
     """
 
@@ -54,6 +56,8 @@ class Control(wiring.Component):
                 "run": Out(1),
                 "clear": Out(1),
                 "zeroise": Out(1),
+                "erase": Out(1),
+                "erasing": In(1),
                 "status": Out(16),
             }
         )
@@ -101,12 +105,15 @@ class Control(wiring.Component):
             | halted
         )
 
+        m.d.comb += self.erase.eq(self.zeroise | halted)
+
         bits = {
             Status.BUSY: busy,
             Status.LOADED: self.loaded,
             Status.KEYED: self.keyed,
             Status.DONE: done,
             Status.FLUSHING: self.flushing,
+            Status.ERASING: self.erasing,
         }
         m.d.comb += self.status.eq(Cat(*(bits[bit] for bit in sorted(bits)))[: len(bits)] | (error << 8))
         assert sorted(bits) == [1 << index for index in range(len(bits))], "status bits are contiguous from bit 0"

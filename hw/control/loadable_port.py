@@ -1,6 +1,6 @@
 """Loadable port: the only entrance of header, program and parameters."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux, Shape, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -8,23 +8,21 @@ from amaranth.utils import ceil_log2
 from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import counted
+from deeplock.hw.basics.stream_buffers import StreamRegister
+from deeplock.hw.control.program_check import ProgramCheck
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.header import header_rules
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 
 __all__ = ["LoadControl", "LoadablePort"]
 
 
-_HEADER_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
-"""In order of precedence: the first that applies is reported."""
-
-
 class State(enum.Enum):
     IDLE = 0
     HEAD = 1
-    PARAMETERS = 2
-    DONE = 3  # nothing more to pass, or an error
+    CHECK = 2  # the head's last words are still being checked
+    PARAMETERS = 3
+    DONE = 4  # nothing more to pass, or an error
 
 
 class LoadControl(wiring.Signature):
@@ -42,10 +40,12 @@ class LoadControl(wiring.Signature):
 
 
 class LoadablePort(wiring.Component):
-    """Checks the header, writes the program memory, and passes on `parameter_beats` beats per inference.
+    """Checks the head, writes the program memory, and passes on `parameter_beats` beats per inference.
 
-    Latency: parameters pass in the same cycle; header and program take a cycle per 32-bit word.
-    Throughput: one beat of parameters a cycle.
+    What the header breaks is told with the second word after it, what the program breaks at its end.
+
+    Latency: parameters pass in the same cycle; header and program take as long as their check, program_check.steps_of each, and
+    2 cycles, 3 with `config.pipeline_registers`. Throughput: one beat of parameters a cycle.
 
     Members:
         control    see LoadControl
@@ -83,52 +83,62 @@ class LoadablePort(wiring.Component):
         part = Signal(range(max(2, words_per_beat)))
         last_part = part == words_per_beat - 1
         number = Signal(range(WORDS + config.program_words))  # of the word within header and program
-        broken = {error: Signal(name=error.name.lower()) for error in _HEADER_ERRORS}
         fails = Signal()  # high with `error`, but does not depend on which one it is
         sections = Signal(16)  # minus the sections to come, minus one
         beats = Signal.like(self.header.parameter_beats)  # minus the beats after this one, minus two
         # known a cycle ahead, because much logic follows `last_beat`; `single`: the section is one beat
         last_beat, single = Signal(), Signal()
         last_word = (number[4:] == self.header.layers) & number[:4].all()
-        word = loadable.payload.data.word_select(part, 32)
+
+        state = Signal(State)
+        in_head = (state == State.HEAD) | (state == State.CHECK)
+        m.submodules.check = check = ProgramCheck(config)
+        offered, word = self._head_words(m, number.shape())
         m.d.comb += [
-            self.program.addr.eq(number - WORDS),
-            self.program.data.eq(word),
+            offered.valid.eq((state == State.HEAD) & loadable.valid),
+            offered.payload.data.eq(loadable.payload.data.word_select(part, 32)),
+            offered.payload.number.eq(number),
+            word.ready.eq(check.words.ready | ~in_head),
+            check.words.valid.eq(word.valid & in_head),
+            check.header.eq(self.header),
             self.parameters.payload.data.eq(loadable.payload.data),
             self.parameters.payload.last.eq(last_beat),
         ]
 
-        state = Signal(State)
+        self._keep(m, check, word.payload)
+
         outside = state != State.PARAMETERS
         with m.If(outside | accept):
             m.d.sync += beats.eq(counted(beats, outside | last_beat, ~self.header.parameter_beats))
         with m.If(outside | (accept & last_beat)):
             m.d.sync += sections.eq(counted(sections, outside, ~self.run.count))
-        m.d.comb += self.control.loading.eq(state == State.HEAD)
+        m.d.comb += self.control.loading.eq(in_head)
         with m.Switch(state):
             with m.Case(State.IDLE):
                 is_single = beats[2:].all() & (beats[:2] == 2)
                 m.d.sync += [single.eq(is_single), last_beat.eq(is_single)]
                 with m.If(self.control.load):
+                    m.d.comb += check.begin.eq(1)
                     m.d.sync += [self.control.loaded.eq(0), number.eq(0), part.eq(0), state.eq(State.HEAD)]
-                    m.d.sync += [flag.eq(0) for flag in broken.values()]
                 with m.Elif(self.run.active):
                     m.d.sync += state.eq(State.PARAMETERS)
 
             with m.Case(State.HEAD):
-                m.d.comb += loadable.ready.eq(last_part)
-                with m.If(loadable.valid):
+                m.d.comb += loadable.ready.eq(last_part & offered.ready)
+                with m.If(loadable.valid & offered.ready):
                     m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), number.eq(number + 1)]
-                    m.d.comb += self.program.en.eq(number >= WORDS)
-                    with m.If(number == WORDS + 1):
-                        m.d.comb += fails.eq(Cat(broken.values()).any())
-                        for error in reversed(_HEADER_ERRORS):
-                            with m.If(broken[error]):
-                                m.d.comb += self.control.error.eq(error)
+                    with m.If(number == WORDS + 1):  # the header has been checked
+                        m.d.comb += [fails.eq(check.error.any()), self.control.error.eq(check.error)]
                     with m.If((number >= WORDS) & last_word & last_part):
-                        m.d.sync += [self.control.loaded.eq(~loadable.payload.last), state.eq(State.IDLE)]
+                        m.d.sync += state.eq(State.CHECK)
                     with m.If(last_part & loadable.payload.last):
                         m.d.comb += [fails.eq(1), self.control.error.eq(Error.LOADABLE_TRUNCATED)]
+
+            with m.Case(State.CHECK):
+                wrong = check.error.any() | check.incomplete
+                with m.If(~word.valid):
+                    m.d.sync += [self.control.loaded.eq(1), state.eq(State.IDLE)]
+                    m.d.comb += [fails.eq(wrong), self.control.error.eq(Mux(wrong, Error.BAD_DESCRIPTOR, Error.NONE))]
 
             with m.Case(State.PARAMETERS):
                 # a wrong beat does not wait for the lock: it is reported and taken at once
@@ -149,22 +159,6 @@ class LoadablePort(wiring.Component):
                 with m.If(~self.run.active):
                     m.d.sync += state.eq(State.IDLE)
 
-        # with `pipeline_registers` the header is stored and checked a cycle later; the flags are read later still
-        checked, checked_number, checks = Signal.like(word), Signal.like(number), Signal()
-        m.d["sync" if config.pipeline_registers else "comb"] += [
-            checked.eq(word),
-            checked_number.eq(number),
-            checks.eq((state == State.HEAD) & loadable.valid),
-        ]
-        with m.If(checks):
-            with m.Switch(checked_number):
-                for index in range(WORDS):
-                    with m.Case(index):
-                        m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(checked)
-            for name, error, breaks in self._rules(checked):
-                with m.If((checked_number == HeaderLayout[name].offset // 32) & breaks):
-                    m.d.sync += broken[error].eq(1)
-
         with m.If(fails):
             m.d.sync += [state.eq(State.DONE), self.control.loaded.eq(self.control.loaded & ~self.control.loading)]
         with m.If(self.stop):
@@ -173,8 +167,27 @@ class LoadablePort(wiring.Component):
                 m.d.sync += self.control.loaded.eq(0)
         return m
 
-    def _rules(self, word) -> list[tuple]:
-        """Header fields, the Error of each, and whether it is wrong. A rule is evaluated while `word` holds its field, so only
-        fields that are used later are stored."""
-        field = data.View(HeaderLayout, word.replicate(WORDS))
-        return [(name, error, breaks(field[name])) for name, error, breaks in header_rules(self._config)]
+    def _head_words(self, m: Module, number: Shape) -> tuple[stream.Interface, stream.Interface]:
+        """Both ends of the words' way to the check; with `pipeline_registers` there is a register in between."""
+        layout = data.StructLayout({"data": 32, "number": number})
+        if self._config.pipeline_registers:
+            m.submodules.words = register = StreamRegister(layout)
+            return register.inlet, register.outlet
+        direct = stream.Signature(layout).create()
+        return direct, direct
+
+    def _keep(self, m: Module, check: ProgramCheck, word: data.View) -> None:
+        """Store the words that the check takes: header or program."""
+        of_header = ~word.number[WORDS.bit_length() - 1 :].any()
+        taken = check.words.valid & check.words.ready
+        m.d.comb += [
+            check.words.payload.data.eq(word.data),
+            check.words.payload.number.eq(word.number),
+            check.words.payload.of_header.eq(of_header),
+            self.program.addr.eq(word.number - WORDS),
+            self.program.data.eq(word.data),
+            self.program.en.eq(taken & ~of_header),
+        ]
+        for index in range(WORDS):
+            with m.If(taken & (word.number == index)):
+                m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(word.data)

@@ -21,11 +21,10 @@ class SequencerReport(wiring.Signature):
         idle             all inferences have left
         feeding          the feeder has a layer
         waits_for_ifmap  the next layer lacks only its ifmap
-        bad              pulse, one cycle later: a descriptor is wrong
     """
 
     def __init__(self):
-        super().__init__({"idle": Out(1), "feeding": Out(1), "waits_for_ifmap": Out(1), "bad": Out(1)})
+        super().__init__({"idle": Out(1), "feeding": Out(1), "waits_for_ifmap": Out(1)})
 
 
 class Profiling(wiring.Signature):
@@ -60,7 +59,6 @@ class Sequencer(wiring.Component):
         words_end              pulse: a layer's last word enters the array
         opens                  pulse: words of the layer after that may finish accumulators from now on
         ifmap                  ifmaps of the unfolder
-        loaded                 inferences whose parameters the weight loader has seen
         last_layer             the layer in the post-processor is the program's last
         report                 see SequencerReport
         profiling              see Profiling
@@ -79,7 +77,6 @@ class Sequencer(wiring.Component):
                 "words_end": In(1),
                 "opens": Out(1),
                 "ifmap": In(IfmapHandover()),
-                "loaded": In(16),
                 "last_layer": Out(1),
                 "report": Out(SequencerReport()),
                 "profiling": Out(Profiling()),
@@ -105,15 +102,13 @@ class Sequencer(wiring.Component):
         pending, next_pending = Signal(range(3)), Signal(range(4))
         m.d.comb += next_pending.eq(pending + self.feeder.start - self.post.done)
         m.d.sync += pending.eq(next_pending)
-        bad = Signal()
-        m.d.sync += self.report.bad.eq(bad)
         unended = Signal(range(3))  # layers that have begun and whose last word has not entered the array
         m.d.sync += unended.eq(unended + self.feeder.start - self.words_end)
         settles = Signal()
         m.d.comb += settles.eq(self._settles(m, pending, unended))
-        begun = self._run_feeder(m, fetched, fetching, complete, layer, settles, unended, bad)
+        begun = self._run_feeder(m, fetched, fetching, complete, layer, settles, unended)
         m.d.comb += self.report.idle.eq(begun & (pending == 0))
-        self._run_post(m, post_fetching, post_complete, post_layer, next_pending, bad)
+        self._run_post(m, post_fetching, post_complete, post_layer, next_pending)
 
         entering, number = Signal(8), Signal(8)  # layer whose words enter the array or come next
         m.d.comb += number.eq(entering + 1)
@@ -160,7 +155,7 @@ class Sequencer(wiring.Component):
         m.d.sync += far.eq(slack >= settled + read_steps(self._config) + 2)
         return (pending == 0) | ((pending == 1) & (far | (late & (unended == 0))))
 
-    def _run_feeder(self, m: Module, fetched, fetching, complete, layer, settles, unended, bad) -> Value:
+    def _run_feeder(self, m: Module, fetched, fetching, complete, layer, settles, unended) -> Value:
         """Fetch layers and start them in the feeder. Returns whether all have begun."""
         fields, ahead = self.feeder.fields, fetched is not self.feeder.fields
         inferences, next_inferences = Signal(16), Signal(16)  # whose last layer has begun
@@ -168,8 +163,6 @@ class Sequencer(wiring.Component):
         ending, begun = Signal(), Signal()
         m.d.comb += [next_inferences.eq(inferences + 1), number.eq(layer + 1), last.eq(number == self.layers)]
         m.d.sync += ending.eq(next_inferences == self.run.count)
-        wrong = Signal()  # registered: a cycle after `complete`
-        m.d.sync += wrong.eq(self._is_bad(fetched))
         busy = Signal()
         m.d.comb += self.report.feeding.eq(busy)
         with m.If(self.feeder.done):
@@ -196,10 +189,7 @@ class Sequencer(wiring.Component):
             with m.State("READY"):
                 lacks = fields.wait_input & ~self.ifmap.ready & (unended == 0)  # no earlier layer will yet release it
                 m.d.comb += self.report.waits_for_ifmap.eq(settles & lacks)
-                with m.If(wrong):
-                    m.d.comb += bad.eq(1)
-                    m.next = "STOPPED"
-                with m.Elif(settles & (~fields.wait_input | self.ifmap.ready)):
+                with m.If(settles & (~fields.wait_input | self.ifmap.ready)):
                     m.d.comb += [self.feeder.start.eq(1), self.ifmap.take.eq(fields.wait_input)]
                     m.d.sync += [busy.eq(1), layer.eq(number)]
                     m.next = "FETCH" if ahead else "FEED"
@@ -212,23 +202,14 @@ class Sequencer(wiring.Component):
                 with m.State("FEED"):
                     with m.If(self.feeder.done):
                         m.next = "FETCH"
-
-            with m.State("STOPPED"):
-                pass
         return begun
 
-    def _run_post(self, m: Module, fetching, complete, layer, pending, bad) -> None:
+    def _run_post(self, m: Module, fetching, complete, layer, pending) -> None:
         """Fetch the fields of each layer that has begun and start it in the post-processor, when the layer before has left."""
-        number, left = Signal(8), Signal(16)  # inferences that have left
-        opens = Signal()
+        number, opens = Signal(8), Signal()
         m.d.comb += [number.eq(layer + 1), self.post.start.eq(complete)]
         m.d.sync += self.opens.eq(opens)
         m.d.sync += self.last_layer.eq(number == self.layers)
-        not_ahead = Signal()  # registered: the weight loader has loaded no later inference
-        m.d.sync += not_ahead.eq(self.loaded == left)
-        if self._config.sum_bits == 24:  # no room for the sums of a layer that is not narrow
-            with m.If(complete & ~self.post.fields.narrow):
-                m.d.comb += bad.eq(1)
 
         with m.FSM(name="post_fsm"):
             with m.State("EMPTY"):
@@ -246,11 +227,3 @@ class Sequencer(wiring.Component):
                         m.next = "FETCH"
                         m.d.comb += opens.eq(1)
                     m.d.sync += layer.eq(Mux(self.last_layer, 0, number))
-                    with m.If(self.last_layer):
-                        m.d.sync += left.eq(left + 1)
-                        with m.If(not_ahead):  # the loader is a tile ahead, unless program and parameters disagree
-                            m.d.comb += bad.eq(1)
-
-    def _is_bad(self, fields):
-        sizes = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h")  # the weight loader checks the others
-        return Cat(fields[name] == 0 for name in sizes).any()

@@ -9,7 +9,6 @@ from deeplock.hw.control.control import Control
 from deeplock.hw.control.loadable_port import LoadControl
 from deeplock.hw.control.registers import ControlRegisters
 from deeplock.hw.control.sequencer import SequencerReport
-from deeplock.hw.feed.issue import IssueReport
 from deeplock.hw.feed.unfold import UnfolderReport
 from deeplock.hw.feed.weight_loader import LoaderReport
 from deeplock.pymodel.spec.registers import Error
@@ -28,15 +27,17 @@ class Supervisor(wiring.Component):
     Members:
         registers   the register file
         loading     the loadable port
-        sequencer, loader, unfolder, issue   their status
+        sequencer, loader, unfolder   their status
         flushing    a packet gate drops beats
         delivering  the ofmap buffer holds beats
+        erasing     the activation memory is being erased
         run         to the datapath
         begin       pulse: a run begins in the next cycle
         start       pulse: its first cycle
         going       high during a run, but not in its last cycle
         stop        pulse: to ports and packet gates, as in Control
         clear       to the datapath, as in Control
+        erase       pulse: erase the activation memory, also because the key has changed
     """
 
     def __init__(self, locks: bool):
@@ -48,30 +49,25 @@ class Supervisor(wiring.Component):
                 "sequencer": In(SequencerReport()),
                 "loader": In(LoaderReport()),
                 "unfolder": In(UnfolderReport()),
-                "issue": In(IssueReport()),
                 "flushing": In(1),
                 "delivering": In(1),
+                "erasing": In(1),
                 "run": Out(Run()),
                 "begin": Out(1),
                 "start": Out(1),
                 "going": Out(1),
                 "stop": Out(1),
                 "clear": Out(1),
+                "erase": Out(1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.control = control = Control(self._locks)
-        registers, loader, sequencer = self.registers, self.loader, self.sequencer
-        # the program waits for what will not come: weights beyond a group's or the program's last, an ifmap beyond the last
-        no_weights = self.issue.events.weights & (loader.idle | (loader.waits & ~self.issue.busy))
-        no_ifmap = sequencer.waits_for_ifmap & self.unfolder.never
-        stuck = Signal()  # registered; once high it stays
-        m.d.sync += stuck.eq(control.run & (no_weights | no_ifmap))
-        bad = control.run & (loader.bad | sequencer.bad | stuck)
+        registers = self.registers
         finished = Signal()  # registered, because it goes to the whole core
-        m.d.sync += finished.eq(control.run & sequencer.idle & ~self.delivering)
+        m.d.sync += finished.eq(control.run & self.sequencer.idle & ~self.delivering)
         m.d.comb += [
             control.command.eq(registers.command),
             control.keyed.eq(registers.keyed & ~registers.zeroise),
@@ -79,6 +75,7 @@ class Supervisor(wiring.Component):
             control.loaded.eq(self.loading.loaded),
             control.loading.eq(self.loading.loading),
             control.flushing.eq(self.flushing),
+            control.erasing.eq(self.erasing),
             control.finished.eq(finished),
             registers.status.eq(control.status),
             self.loading.load.eq(control.load),
@@ -92,11 +89,13 @@ class Supervisor(wiring.Component):
         m.d.sync += self.start.eq(control.begin)
         # registered, because the sources are far apart on a large device; it masks `keyed` until that is cleared
         m.d.sync += registers.zeroise.eq(control.zeroise)
+        keyed = Signal()
+        m.d.sync += [keyed.eq(registers.keyed), self.erase.eq(control.erase | (keyed & ~registers.keyed))]
         with m.If(self.loading.error.any()):
             m.d.comb += control.errors.eq(self.loading.error)
         with m.Elif(control.run & self.unfolder.bad_length):
             m.d.comb += control.errors.eq(Error.IFMAP_LENGTH)
-        with m.Elif(bad):
+        with m.Elif(control.run & self.loader.bad):
             m.d.comb += control.errors.eq(Error.BAD_DESCRIPTOR)
         with m.Elif(registers.bad_key_size):
             m.d.comb += control.errors.eq(Error.BAD_KEY_SIZE)

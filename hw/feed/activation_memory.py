@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from deeplock.hw.basics.layouts import write_layout
 from deeplock.hw.basics.turning import turned
 from deeplock.hw.families.placement import kept_if_large
+from deeplock.hw.feed.eraser import Erase
 from deeplock.hw.feed.single_port_memory import SinglePortMemory
 from deeplock.pymodel.spec.config import Config
 
@@ -43,7 +44,7 @@ class WordRead(wiring.Signature):
 
 
 class ActivationMemory(wiring.Component):
-    """Gives way to results first, then to reads, then to the ifmap.
+    """Gives way to results first, then to reads, then to the ifmap; the ifmap also waits while the memory is erased.
 
     With `config.dense` words are read at any byte: even and odd words lie in different memories, whose bytes turn into their
     places behind a register. Else a word's address is a multiple of `rows`.
@@ -56,6 +57,7 @@ class ActivationMemory(wiring.Component):
         words    read port; not `granted` where a result is in the way
         results  writes of the post-processor, always ready
         ifmap    writes of the unfolder
+        erase    see hw.feed.eraser.Erase; no reads and no results meanwhile
     """
 
     def __init__(self, config: Config):
@@ -65,6 +67,7 @@ class ActivationMemory(wiring.Component):
                 "words": In(WordRead(config)),
                 "results": In(stream.Signature(write_layout(config, config.lanes))),
                 "ifmap": In(stream.Signature(write_layout(config, 1))),
+                "erase": In(Erase(config)),
             }
         )
 
@@ -80,7 +83,7 @@ class ActivationMemory(wiring.Component):
     def _dual_port(self, m: Module) -> None:
         config = self._config
         rows, lane_bits = config.rows, ceil_log2(config.rows)
-        m.d.comb += [self.words.granted.eq(1), self.ifmap.ready.eq(~self.results.valid)]
+        m.d.comb += [self.words.granted.eq(1), self.ifmap.ready.eq(~self.results.valid & ~self.erase.active)]
 
         wanted = Signal(write_layout(config, config.lanes))
         with m.If(self.results.valid):
@@ -121,13 +124,13 @@ class ActivationMemory(wiring.Component):
             word_of_bank, begin_of_bank = ((at + 1 - bank)[1 : len(at)] for at in (word, begin))
         else:
             word_of_bank, begin_of_bank = word, begin
-        bytes_read = []
+        erase, bytes_read = self.erase, []
         for lane in range(config.rows):
             if lane % _PART == 0:  # registers of their own, because the blocks of a large memory are far apart
                 copies = kept_if_large(config)
                 write_at = Signal.like(word_of_bank, name=f"write_{lane}_{bank}", attrs=copies, reset_less=True)
                 read_at = Signal.like(begin_of_bank, name=f"read_{lane}_{bank}", attrs=copies, reset_less=True)
-                m.d.sync += write_at.eq(word_of_bank)
+                m.d.sync += write_at.eq(Mux(erase.active, erase.word, word_of_bank))
                 if config.dense:
                     with m.If(self.words.read):
                         m.d.sync += read_at.eq(begin_of_bank)
@@ -138,7 +141,9 @@ class ActivationMemory(wiring.Component):
             value = Signal(8, name=f"value_{lane}_{bank}", reset_less=True)
             enable = Signal(name=f"enable_{lane}_{bank}")
             here = (word[0] ^ (lane < offset)) == bank if config.dense else 1
-            m.d.sync += [value.eq(written.word_select(lane, 8)), enable.eq(enables[lane] & here)]
+            m.d.sync += [value.eq(written.word_select(lane, 8)), enable.eq((enables[lane] & here) | erase.active)]
+            with m.If(erase.active):
+                m.d.sync += value.eq(0)
             m.d.comb += [
                 read.addr.eq(read_at),
                 read.en.eq(self.words.read),
@@ -160,7 +165,7 @@ class ActivationMemory(wiring.Component):
             writer.eq(Mux(self.results.valid, self.results.payload, self.ifmap.payload)),
             clash.eq(address[-1] == write_bank),
             self.words.granted.eq(~(self.results.valid & clash)),
-            self.ifmap.ready.eq(~self.results.valid & ~(self.words.read & clash)),
+            self.ifmap.ready.eq(~self.results.valid & ~(self.words.read & clash) & ~self.erase.active),
             writing.eq(self.results.valid | (self.ifmap.valid & self.ifmap.ready)),
         ]
         words = []
@@ -171,6 +176,10 @@ class ActivationMemory(wiring.Component):
                 bank.address.eq(Mux(written, writer.address[lane_bits:], address[lane_bits:])),
                 bank.data.eq(writer.data.as_value().replicate(config.rows)),
                 bank.write.eq(Mux(written, 1 << writer.address[:lane_bits], 0)),
+            ]
+            with m.If(self.erase.active):
+                m.d.comb += [bank.address.eq(self.erase.word), bank.data.eq(0), bank.write.eq(-1)]
+            m.d.comb += [
                 bank.read.eq(self.words.read & self.words.granted & (address[-1] == index)),
             ]
             words.append(bank.word)

@@ -25,12 +25,11 @@ class IssueReport(wiring.Signature):
     """Status of an issue stage.
 
     Members:
-        busy    words that finish accumulators are inside array or post-processor
         events  of this cycle
     """
 
     def __init__(self):
-        super().__init__({"busy": Out(1), "events": Out(Events)})
+        super().__init__({"events": Out(Events)})
 
 
 class IssueStage(wiring.Component):
@@ -85,7 +84,6 @@ class IssueStage(wiring.Component):
         # is 1: otherwise the next one waits for the post-processor anyway
         sure = inside + 1 + (finishes if period == 1 else 0)
         m.d.sync += no_room.eq(sure * chunks + self.held > self._room)
-        m.d.comb += self.report.busy.eq(inside.any())
         with m.If(finishes):
             m.d.sync += [pause.eq(period - 1), pauses.eq(period > 1)]
         with m.Elif(pauses):

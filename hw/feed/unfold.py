@@ -30,17 +30,17 @@ class UnfolderReport(wiring.Signature):
 
     Members:
         bad_length  pulse, one cycle later: an ifmap's `last` came too early or too late
-        never       no ifmap will become ready before the next `release`, or ever again
     """
 
     def __init__(self):
-        super().__init__({"bad_length": Out(1), "never": Out(1)})
+        super().__init__({"bad_length": Out(1)})
 
 
 class Unfolder(wiring.Component):
     """Buffers one ifmap, then writes the bytes of every window, one by one. A window is `runs` runs of `run_bytes` contiguous
     bytes. With `config.dense` windows follow each other without gaps, else each begins a word, whose rest is undefined. With
-    `header.alternate` too, ifmaps have two places, in turn, so that one is written while the other is read.
+    `header.alternate` too, ifmaps have two places, in turn, so that one is written while the other is read. Bytes behind an
+    ifmap's last beat are zero, whatever the buffer holds from another one.
 
     Latency: ifmap beats, plus one cycle per byte, plus 3. Throughput: a byte a cycle; with `config.single_port` every second
     cycle.
@@ -112,7 +112,6 @@ class Unfolder(wiring.Component):
         with m.FSM():
             with m.State("FILL"):
                 m.d.comb += self.ifmap.ready.eq(self.run.active & ~all_in)
-                m.d.comb += self.report.never.eq(~self.unfolded.ready & all_in)
                 with m.If(accept):
                     m.d.sync += beats.eq(Mux(last_beat, 0, next_beat))
                     m.d.sync += self.report.bad_length.eq(last_beat ^ self.ifmap.payload.last)
@@ -122,7 +121,6 @@ class Unfolder(wiring.Component):
                             m.d.sync += [ifmaps.eq(1), batches.eq(batches + 1)]
                         m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.comb += self.report.never.eq(~self.unfolded.ready & no_place)
                 with m.If(~no_place & ~self.unfolded.ready):
                     m.d.comb += begin.eq(1)
                     m.next = "UNFOLD"
@@ -138,7 +136,7 @@ class Unfolder(wiring.Component):
         """Write all bytes from `begin` to `finished`, in a pipeline of three: address, memory, byte. `second`: they go behind
         those of before."""
         config, out, lane_bits = self._config, self.out, ceil_log2(self._config.rows)
-        layout = data.StructLayout({"lane": lane_bits, "window_ends": 1, "final": 1})
+        layout = data.StructLayout({"lane": lane_bits, "beyond": 1, "window_ends": 1, "final": 1})
         reading, shown = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
         read_valid, moves, advance, sent = Signal(), Signal(), Signal(), Signal()
         loops, address = self._walk(m, begin, advance)
@@ -160,6 +158,7 @@ class Unfolder(wiring.Component):
         with m.If(advance):
             m.d.sync += [
                 reading.lane.eq(address),
+                reading.beyond.eq(address[lane_bits:] >= self.header.ifmap_beats),
                 reading.window_ends.eq(loops.ends.run),
                 reading.final.eq(loops.ends.down),
             ]
@@ -167,6 +166,8 @@ class Unfolder(wiring.Component):
             m.d.sync += read_valid.eq(loops.active)
         with m.If(moves):
             m.d.sync += [valid.eq(read_valid), shown.eq(reading), out.payload.data[0].eq(read.data[reading.lane])]
+            with m.If(reading.beyond):
+                m.d.sync += out.payload.data[0].eq(0)
 
         word, lane = Signal(range(config.activation_words)), Signal(lane_bits)
         word_ends = lane.all() if config.dense else lane.all() | shown.window_ends

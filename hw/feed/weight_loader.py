@@ -12,7 +12,6 @@ from deeplock.hw.basics.loops import chosen, counted
 from deeplock.hw.families.placement import SPAN, kept_if_large, load_span
 from deeplock.hw.post.post import EntryWrite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.descriptor import OPCODE
 from deeplock.pymodel.spec.entry import ENTRY
 
 __all__ = ["LoaderReport", "TileHandover", "WeightLoader"]
@@ -34,13 +33,11 @@ class LoaderReport(wiring.Signature):
     """Status of a weight loader.
 
     Members:
-        idle   all inferences are loaded
-        waits  both banks of entries hold groups that the post-processor still needs
-        bad    pulse, one cycle later: a descriptor is wrong, or parameters and program disagree
+        bad  pulse, one cycle later: the parameters end elsewhere than the program
     """
 
     def __init__(self):
-        super().__init__({"idle": Out(1), "waits": Out(1), "bad": Out(1)})
+        super().__init__({"bad": Out(1)})
 
 
 class WeightLoader(wiring.Component):
@@ -61,7 +58,6 @@ class WeightLoader(wiring.Component):
         weights      shadow register writes
         entries      requantise entry writes
         tiles        see TileHandover
-        inferences   inferences whose parameters are all loaded
         report       see LoaderReport
     """
 
@@ -77,7 +73,6 @@ class WeightLoader(wiring.Component):
                 "weights": Out(WeightWrite(config)),
                 "entries": Out(EntryWrite(config)),
                 "tiles": Out(TileHandover()),
-                "inferences": Out(16),
                 "report": Out(LoaderReport()),
             }
         )
@@ -110,15 +105,14 @@ class WeightLoader(wiring.Component):
         m.d.sync += self.report.bad.eq(0)
         read = Signal(range(len(LOADER_WORDS) + 2))
         m.d.comb += self.program.addr.eq(Cat(read[:2], Const(0, 2), layer))
-        next_inferences = Signal.like(self.inferences)
+        inferences, next_inferences = Signal(16), Signal(16)  # whose parameters are all loaded
         ending, all_in = Signal(), Signal()  # this inference is the last (registered); no more to come
-        m.d.comb += next_inferences.eq(self.inferences + 1)
+        m.d.comb += next_inferences.eq(inferences + 1)
         m.d.sync += ending.eq(next_inferences == self.run.count)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.run.active & ~all_in):
                     m.next = "FETCH"
-                m.d.comb += self.report.idle.eq(all_in)
 
             with m.State("FETCH"):
                 m.d.sync += read.eq(read + 1)
@@ -128,14 +122,10 @@ class WeightLoader(wiring.Component):
                             m.d.sync += fields.as_value()[32 * index : 32 * index + 32].eq(self.program.data)
                 with m.If(read == len(LOADER_WORDS) + 1):
                     m.d.sync += [layer.eq(layer + 1), read.eq(0)]
-                    with m.If(self._is_bad(fields)):
-                        m.d.sync += self.report.bad.eq(1)
-                        m.next = "STOPPED"
-                    with m.Else():
-                        m.next = "ENTRIES"
+                    m.next = "ENTRIES"
 
             with m.State("ENTRIES"):
-                m.d.comb += [self.report.waits.eq(held_groups[1]), loads_entries.eq(~held_groups[1])]
+                m.d.comb += loads_entries.eq(~held_groups[1])
                 with m.If(entries_loaded):
                     m.d.sync += bank.eq(~bank)
                     m.next = "TILES"
@@ -152,26 +142,11 @@ class WeightLoader(wiring.Component):
 
             with m.State("LAST"):
                 m.d.sync += self.report.bad.eq(~ended)
-                m.d.sync += [self.inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
+                m.d.sync += [inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
                 m.next = "IDLE"
-
-            with m.State("STOPPED"):
-                pass
         with m.If(beat.ready & ended):
             m.d.sync += self.report.bad.eq(1)
         return m
-
-    def _is_bad(self, fields):
-        return (
-            (fields.opcode != OPCODE)
-            | (fields.kblocks == 0)
-            | (fields.groups == 0)
-            | (fields.cblocks == 0)
-            | (fields.rows_last == 0)
-            | (fields.rows_last > self._config.rows)
-            | (fields.fold > ((self._config.cols - 1).bit_length() if self._config.folding else 0))
-            | (fields.diagonal & (not self._config.diagonal))
-        )
 
     def _load_entries(
         self, m: Module, fields, bank: Signal, word: Value, enable: Signal, take: Signal, done: Signal

@@ -137,7 +137,7 @@ def _compute(part: _Part, layer: Descriptor, memory: np.ndarray) -> np.ndarray:
     return values.astype(np.int8).reshape(count, -1, channels)
 
 
-def _run_layer(parts: list[_Part], layer: Descriptor, memory: np.ndarray) -> np.ndarray:
+def _run_layer(parts: list[_Part], layer: Descriptor, memory: np.ndarray, config: Config) -> np.ndarray:
     """Ofmaps int8 [n, pixels, channels], also written to the memory unless they go to the ofmap stream."""
     at_once = max(1, _VALUES // (len(parts[0].runs) * len(parts[0].weight)))
     chunks = []
@@ -146,7 +146,7 @@ def _run_layer(parts: list[_Part], layer: Descriptor, memory: np.ndarray) -> np.
         result = np.concatenate([_compute(part, layer, chunk) for part in parts], axis=2)
         chunks.append(result)
         if not layer.to_stream:
-            interpreter.write(chunk, layer, result)
+            interpreter.write(chunk[:, : config.activation_words * config.rows], layer, result, config.cols)
     return np.concatenate(chunks)
 
 
@@ -178,7 +178,7 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
             memory[:, depth:] = memory[
                 :, :longest
             ]  # addresses wrap, so a run may begin at the end and go on at the start
-            result = _run_layer(parts, layer, memory)
+            result = _run_layer(parts, layer, memory, config)
             if layer.to_stream:
                 results.append(result)
         ofmaps.append(np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(part)])

@@ -7,11 +7,12 @@ import numpy as np
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.descriptor import OPCODE, Descriptor
+from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.device import Device, Outcome
-from deeplock.pymodel.spec.header import Header, header_rules
+from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import REGISTERS, Access, Command, Error, Status
+from deeplock.pymodel.spec.rules import broken_header, broken_program
 
 __all__ = ["GoldenDevice"]
 
@@ -44,8 +45,10 @@ class GoldenDevice(Device):
             return self._take_word(int(name.removeprefix("KEY")), value)
         if name == "CONFIG":
             self._zeroise_at_end = bool(value & 1)
-        if name == "CONTROL" and value & (Command.ABORT | Command.ZEROISE):
+        if name == "CONTROL" and value & Command.ZEROISE:
             self._forget_key()
+        if name == "CONTROL" and value & Command.ABORT:
+            self._erase()
         return name in _WRITABLE
 
     def _take_word(self, index: int, value: int) -> bool:
@@ -67,6 +70,10 @@ class GoldenDevice(Device):
 
     def _forget_key(self) -> None:
         self._words, self._size = dict.fromkeys(self._words, 0), 0
+        self._erase()
+
+    def _erase(self) -> None:
+        self.memory[:] = 0
 
     def status(self) -> int:
         return self._flags | (Status.KEYED if self._size else 0) | self._error << 8
@@ -81,18 +88,21 @@ class GoldenDevice(Device):
     def run(self, head: bytes, sections: Sequence[bytes], ifmaps: Sequence[bytes]) -> Outcome:
         self._flags, self._error = 0, Error.NONE
         header = Header.unpack(head.ljust(_RECORD, b"\0"))
-        for name, error, breaks in header_rules(self.config):
-            if breaks(getattr(header, name)):
-                return self._stop(error)
+        error, _ = broken_header(header, self.config)
+        if error:
+            return self._stop(error)
         if len(head) < _RECORD * (1 + header.layers) or not sections[0]:
             return self._stop(Error.LOADABLE_TRUNCATED)
-        self._flags |= Status.LOADED
-        if self._suite.locks and not self._size:
-            return self._stop(Error.NO_KEY)
         program = [
             Descriptor.unpack(head[at : at + _RECORD]) for at in range(_RECORD, _RECORD * (1 + header.layers), _RECORD)
         ]
-        if not self._is_whole(header, program):
+        error, _ = broken_program(header, program, self.config)
+        if error:
+            return self._stop(error)
+        self._flags |= Status.LOADED
+        if self._suite.locks and not self._size:
+            return self._stop(Error.NO_KEY)
+        if self._bytes_taken(program) != header.parameter_beats * self.config.bytes_per_beat:
             return self._stop(Error.BAD_DESCRIPTOR)
         key = b"".join(self._words[index].to_bytes(4, "little") for index in range(self._size // 4))
         arriving, ofmaps = iter(ifmaps), []
@@ -107,33 +117,10 @@ class GoldenDevice(Device):
             self._forget_key()
         return Outcome(Error.NONE, ofmaps=tuple(ofmaps))
 
-    def _is_whole(self, header: Header, program: Sequence[Descriptor]) -> bool:
-        """Whether the program is one that the golden model understands."""
-        config = self.config
-        rows, cols = config.rows, config.cols
-        room = len(self.memory)
-        bytes_taken = 0
-        for layer in program:
-            tiles = 1 if layer.alike else layer.kernel_h * layer.kernel_w * layer.cblocks
-            counts = layer.groups, layer.cblocks, layer.kernel_h, layer.kernel_w, layer.out_h, layer.out_w, layer.window
-            fits = layer.destination + layer.results_w * layer.out_h * layer.pixel_bytes <= room or layer.to_stream
-            if not (
-                layer.opcode == OPCODE
-                and all(counts)
-                and layer.kblocks == tiles
-                and 1 <= layer.rows_last <= rows
-                and 1 <= layer.last_columns <= cols
-                and layer.pixels <= config.accumulators
-                and layer.lo <= layer.hi
-                and fits
-            ):
-                return False
-            bytes_taken += sum(layer.group_bytes(group, rows, cols) for group in range(layer.groups))
-        size = header.run_bytes * header.runs * header.windows_x * header.windows_y
-        last = header.destination * rows + size * (2 if header.alternate else 1)
-        waits = sum(layer.wait_input for layer in program)
-        beats = -(-bytes_taken // config.bytes_per_beat)
-        return last <= room and waits == header.batch and beats == header.parameter_beats
+    def _bytes_taken(self, program: Sequence[Descriptor]) -> int:
+        """Bytes of the parameter stream that an inference takes."""
+        rows, cols = self.config.rows, self.config.cols
+        return sum(layer.group_bytes(group, rows, cols) for layer in program for group in range(layer.groups))
 
     def _infer(
         self, header: Header, program: Sequence[Descriptor], section: bytes, key: bytes, arriving
@@ -149,9 +136,10 @@ class GoldenDevice(Device):
                 packet = next(arriving, b"")
                 if len(packet) != header.ifmap_beats * config.rows:
                     return results, Error.IFMAP_LENGTH
-                values = interpreter.unfold(header, np.frombuffer(packet, np.int8)[None])
-                at = header.first_word(number) * config.rows
-                memory[:, at : at + values.shape[1]] = values
+                buffer = np.frombuffer(packet.ljust(config.ifmap_bytes, b"\0"), np.int8)
+                values = interpreter.unfold(header, buffer[None])
+                at = header.first_word(number) * config.rows + np.arange(values.shape[1])
+                memory[:, at % memory.shape[1]] = values
                 number += 1
             needed = sum(layer.group_bytes(group, config.rows, config.cols) for group in range(layer.groups))
             if len(stream) < needed:

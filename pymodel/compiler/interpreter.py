@@ -22,14 +22,14 @@ def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
 
 
 def unfold(header: Header, data: np.ndarray) -> np.ndarray:
-    """What the unfolder makes of the bytes int8 [n, bytes] of ifmap packets."""
+    """What the unfolder makes of the bytes int8 [n, bytes] of ifmap packets; addresses wrap behind the last of them."""
     y = np.arange(header.windows_y)[:, None, None, None] * header.y_pitch
     x = np.arange(header.windows_x)[:, None, None] * header.x_pitch
     run = np.arange(header.runs)[:, None] * header.run_pitch
     taps = (y + x + run + np.arange(header.run_bytes)).reshape(header.windows_y * header.windows_x, -1)
     size = taps.shape[1] if header.dense else -(-taps.shape[1] // header.rows) * header.rows
     out = np.zeros((len(data), len(taps), size), np.int8)
-    out[:, :, : taps.shape[1]] = data[:, taps]
+    out[:, :, : taps.shape[1]] = data[:, taps % data.shape[1]]
     return out.reshape(len(data), -1)
 
 
@@ -88,7 +88,7 @@ def run_layer(memory: np.ndarray, layer: Descriptor, stream: np.ndarray, config:
         outputs.append(pooled(values.reshape(count, -1, layer.window, columns), 2, layer))
     result = np.concatenate(outputs, axis=2)
     if not layer.to_stream:
-        write(memory, layer, result)
+        write(memory, layer, result, cols)
     return result, taken
 
 
@@ -103,9 +103,12 @@ def pooled(values: np.ndarray, axis: int, layer: Descriptor) -> np.ndarray:
     return windows.max(axis=-1).reshape(count, -1, channels)
 
 
-def write(memory: np.ndarray, layer: Descriptor, result: np.ndarray) -> None:
-    """Write a layer's results int8 [n, pixels, channels] to memory int8 [n, bytes]."""
-    count, pixels, channels = result.shape
-    size = pixels * layer.pixel_bytes
-    place = memory[:, layer.destination : layer.destination + size]
-    place.reshape(count, pixels, layer.pixel_bytes)[:, :, :channels] = result
+def write(memory: np.ndarray, layer: Descriptor, result: np.ndarray, cols: int) -> None:
+    """Write a layer's results int8 [n, pixels, channels] to memory int8 [n, bytes], at whose end addresses wrap.
+
+    As on the accelerator, one column group comes after the other, pixel by pixel: where results overlap, the last one stays.
+    """
+    first = layer.destination + np.arange(result.shape[1])[:, None] * layer.pixel_bytes
+    for begin in range(0, result.shape[2], cols):
+        values = result[:, :, begin : begin + cols]
+        memory[:, (first + np.arange(begin, begin + values.shape[2])) % memory.shape[1]] = values

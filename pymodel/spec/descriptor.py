@@ -1,7 +1,7 @@
 """The layer descriptor: one step of a program, and what its fields mean."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,11 @@ class Descriptor(Record):
     up to `rows` channels at one kernel position. For each k-block, all pixels pass through the array, one pooling window
     after the other. A tile of the last group may be folded: several k-blocks lie side by side in it.
     """
+
+    products: ClassVar = {
+        "kblocks_read": ("cblocks", "kernel_w", "kernel_h"),
+        "pixels": ("pool_w", "pool_h", "out_w", "out_h"),
+    }
 
     # weight loader
     diagonal_a: Annotated[int, Field(0, 7, 0, "diagonal weight of the first `cblocks` k-blocks", signed=True)] = 0
@@ -108,7 +113,12 @@ class Descriptor(Record):
     @property
     def pixels(self) -> int:
         """Pixels that pass through the array for each k-block; the layer takes as many accumulators."""
-        return self.out_w * self.out_h * self.window
+        return self.product("pixels")
+
+    @property
+    def kblocks_read(self) -> int:
+        """K-blocks that the window feeder reads."""
+        return self.product("kblocks_read")
 
     @property
     def sum_bits(self) -> int:

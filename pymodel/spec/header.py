@@ -1,17 +1,12 @@
 """The header that a loadable begins with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from operator import eq, gt, ne
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
-from deeplock.pymodel.lock.suites import suite
-from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.layout import Field
-from deeplock.pymodel.spec.record import WORDS, Record
-from deeplock.pymodel.spec.registers import Error
+from deeplock.pymodel.spec.record import Record
 
-__all__ = ["MAGIC", "VERSION", "Header", "header_rules"]
+__all__ = ["MAGIC", "VERSION", "Header"]
 
 MAGIC = 0x4B4C_4E4E  # "NNLK"
 VERSION = 3
@@ -20,6 +15,8 @@ VERSION = 3
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header(Record):
     """What an accelerator checks before it runs a program, and how the ifmap becomes activation words."""
+
+    products: ClassVar = {"unfolded": ("run_bytes", "runs", "windows_x", "windows_y")}
 
     magic: Annotated[int, Field(0, 31, 0, '"NNLK"')] = MAGIC
 
@@ -53,37 +50,12 @@ class Header(Record):
         int, Field(10, 17, 17, "every second ifmap begins in the word behind the one before; needs `dense`")
     ] = 0
 
+    @property
+    def unfolded(self) -> int:
+        """Bytes that the unfolder writes for an ifmap."""
+        return self.product("unfolded")
+
     def first_word(self, ifmap: int) -> int:
         """The first activation word of the batch's ifmap of that number, from 0."""
-        words = -(-self.run_bytes * self.runs * self.windows_x * self.windows_y // self.rows)
+        words = -(-self.unfolded // self.rows)
         return self.destination + (words if self.dense and self.alternate and ifmap % 2 else 0)
-
-
-def header_rules(config: Config) -> list[tuple[str, Error, Callable[[Any], Any]]]:
-    """What an accelerator checks, the first rule that is broken first: a field, its Error, and whether a value of the field, a
-    number or a signal, breaks the rule."""
-    right = {
-        "version": VERSION,
-        "rows": config.rows,
-        "cols": config.cols,
-        "bytes_per_beat": config.bytes_per_beat,
-        "suite": suite(config.suite).id,
-        "dense": int(config.dense),
-    }
-    most = {
-        "layers": config.program_words // WORDS,
-        "activation_words": config.activation_words,
-        "accumulators": config.accumulators,
-        "ifmap_beats": config.ifmap_bytes // config.rows,
-    }
-    nonzero = "layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y"
-
-    def breaks(test: Callable[[Any, Any], Any], value: int) -> Callable[[Any], Any]:
-        return lambda field: test(field, value)
-
-    return [
-        ("magic", Error.BAD_MAGIC, breaks(ne, MAGIC)),
-        *((name, Error.BAD_GEOMETRY, breaks(ne, value)) for name, value in right.items()),
-        *((name, Error.TOO_LARGE, breaks(gt, value)) for name, value in most.items()),
-        *((name, Error.BAD_DESCRIPTOR, breaks(eq, 0)) for name in nonzero),
-    ]

@@ -1,5 +1,7 @@
 """Base class of header and descriptor: dataclasses whose annotations give each field's bits."""
 
+from collections.abc import Mapping
+from math import prod
 from typing import Annotated, ClassVar, Self, get_origin, get_type_hints
 
 from deeplock.pymodel.spec.layout import Layout
@@ -19,6 +21,8 @@ class Record:
 
     __slots__ = ()
     layout: ClassVar[Layout]
+    products: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Products of fields that the accelerator checks, by name; the factors in the order of the record."""
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls, include_extras=True)
@@ -27,6 +31,10 @@ class Record:
 
     def __post_init__(self) -> None:
         self.layout.check({name: getattr(self, name) for name in self.layout.fields})
+
+    def product(self, name: str) -> int:
+        """One of `products`."""
+        return prod(getattr(self, factor) for factor in self.products[name])
 
     def pack(self) -> bytes:
         return self.layout.pack({name: getattr(self, name) for name in self.layout.fields})

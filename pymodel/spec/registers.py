@@ -58,6 +58,7 @@ class Status(IntEnum):
     KEYED = 1 << 2
     DONE = 1 << 3
     FLUSHING = 1 << 4
+    ERASING = 1 << 5
 
 
 class Error(IntEnum):
@@ -116,7 +117,7 @@ REGISTERS = (
     Register("IFMAP_BYTES", 0x18, Access.READ, "bytes that the ifmap buffer holds"),
     Register("SUM_BITS", 0x1C, Access.READ, "bits of accumulators and biases: 24 or 32"),
     Register("CONTROL", 0x20, Access.WRITE, "commands: LOAD, START, ABORT, ZEROISE"),
-    Register("STATUS", 0x24, Access.READ, "BUSY, LOADED, KEYED, DONE, FLUSHING | error code << 8"),
+    Register("STATUS", 0x24, Access.READ, "BUSY, LOADED, KEYED, DONE, FLUSHING, ERASING | error code << 8"),
     Register("CONFIG", 0x28, Access.READ_WRITE, "bit 0: zeroise the key at the end of a run"),
     Register("COUNT", 0x2C, Access.READ_WRITE, "inferences that START runs back to back, 1..65535"),
     Register("KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: takes the key in KEY0, KEY1, ..."),

@@ -48,14 +48,13 @@ class Bench:
             dut.post.fields,
             dut.ifmap.take,
             dut.opens,
-            dut.report.bad,
         )
-        async for *_, start, feeder, post_start, post, take, opens, bad in ctx.tick().sample(*signals):
+        async for *_, start, feeder, post_start, post, take, opens in ctx.tick().sample(*signals):
             if start:
                 self.seen.append(("start", self.now, {name: feeder[name] for name in FEEDER}))
             if post_start:
                 self.seen.append(("post", self.now, {name: post[name] for name in POST}))
-            for name, pulse in (("take", take), ("opens", opens), ("bad", bad)):
+            for name, pulse in (("take", take), ("opens", opens)):
                 if pulse:
                     self.seen.append((name, self.now, None))
             self.now += 1

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -6,13 +7,15 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.control.loadable_port import LoadablePort
-from deeplock.pymodel.lock.suites import suite
+from deeplock.hw.control.program_check import steps_of
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
-from deeplock.pymodel.spec.record import WORDS
+from deeplock.pymodel.spec.record import WORDS, Record
 from deeplock.pymodel.spec.registers import Error
 from tests.features import left_out
 from tests.hw.layer_tools import descriptor, to_word
+from tests.hw.loadable_tools import header_of
 from tests.hw.stream_tools import check_stable, receive, send, simulate
 
 CONFIG = Config(
@@ -27,34 +30,21 @@ def config_of(bytes_per_beat: int) -> Config:
     return Config(**{**vars(CONFIG), "bytes_per_beat": bytes_per_beat})
 
 
-def header_of(config: Config, **fields: int) -> Header:
-    """The largest header that the accelerator takes."""
-    largest = {
-        "rows": config.rows,
-        "cols": config.cols,
-        "bytes_per_beat": config.bytes_per_beat,
-        "suite": suite(config.suite).id,
-        "layers": config.program_words // WORDS,
-        "batch": 1,
-        "parameter_beats": 6,
-        "activation_words": config.activation_words,
-        "accumulators": config.accumulators,
-        "ifmap_beats": config.ifmap_bytes // config.rows,
-        "run_bytes": 3,
-        "runs": 3,
-        "run_pitch": 7,
-        "x_pitch": 1,
-        "y_pitch": 7,
-        "windows_x": 5,
-        "windows_y": 5,
-        "destination": 9,
-        "dense": int(config.dense),
-    }
-    return Header(**largest | fields)
-
-
 def program_of(rng, layers: int) -> bytes:
-    return b"".join(descriptor(source=int(rng.integers(0, 1 << 16))).pack() for _ in range(layers))
+    """The smallest descriptors, of which the first takes an ifmap and the last writes the ofmap."""
+    return b"".join(
+        descriptor(
+            source=int(rng.integers(0, 1 << 16)),
+            wait_input=int(number == 0),
+            release_input=int(number == layers - 1),
+            to_stream=int(number == layers - 1),
+        ).pack()
+        for number in range(layers)
+    )
+
+
+def records_of(head: bytes) -> list[Record]:
+    return [(Descriptor if at else Header).unpack(head[at : at + 4 * WORDS]) for at in range(0, len(head), 4 * WORDS)]
 
 
 def beats_of(config: Config, data: bytes, last: bool) -> list[dict[str, int]]:
@@ -97,6 +87,12 @@ class Host:
         ctx.set(self.dut.stop, 1)
         await ctx.tick()
         ctx.set(self.dut.stop, 0)
+
+
+async def loaded(ctx, dut: LoadablePort) -> None:
+    """A head has been sent: it is right."""
+    await ctx.tick().repeat(3)
+    assert ctx.get(dut.control.loaded)
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
@@ -144,18 +140,20 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
 
 
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
-def test_head_takes_a_cycle_a_word_and_parameters_pass_in_the_same_cycle(bytes_per_beat, rng):
-    config = config_of(bytes_per_beat)
+@pytest.mark.parametrize("registers", [False, True])
+def test_a_head_takes_as_long_as_its_check_and_parameters_pass_in_the_same_cycle(registers, bytes_per_beat, rng):
+    config = replace(config_of(bytes_per_beat), pipeline_registers=registers)
     dut = LoadablePort(config)
     host = Host(dut)
-    head = beats_of(config, header_of(config, layers=2).pack() + program_of(rng, 2), False)
+    data = header_of(config, layers=2).pack() + program_of(rng, 2)
+    head = beats_of(config, data, False)
 
     async def testbench(ctx):
         await host.load(ctx)
         start = host.now
         await send(ctx, dut.loadable, head)
-        assert host.now - start == 3 * WORDS
-        assert ctx.get(dut.control.loaded)
+        await ctx.tick().until(dut.control.loaded)
+        assert host.now - start == sum(map(steps_of, records_of(data))) + (3 if registers else 2)
         ctx.set(dut.run.count, 1)
         ctx.set(dut.run.active, 1)
         await ctx.tick()
@@ -217,12 +215,16 @@ def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
         ctx.set(dut.loadable.valid, 1)
         await ctx.tick().until(dut.control.error.any())
         ctx.set(dut.loadable.valid, 0)
-        assert host.errors == [error] and host.cycles == [start + WORDS + 1]
+        # with the second word behind it; the check may have begun with it while the first is on its way
+        if config.pipeline_registers:
+            assert host.cycles == [start + steps_of(header_of(config, **fields)) + 1]
+        assert host.errors == [error]
         assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading) and not ctx.get(dut.loadable.ready)
         await host.stop(ctx)
         await host.load(ctx)
         await send(ctx, dut.loadable, right)
-        assert ctx.get(dut.control.loaded) and host.errors == [error]
+        await loaded(ctx, dut)
+        assert host.errors == [error]
 
     simulate(dut, testbench, background=[host.watch])
 
@@ -244,7 +246,7 @@ def test_a_head_that_ends_too_early_is_truncated_wherever_it_ends(bytes_per_beat
             await host.stop(ctx)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(config, head, False))
-        assert ctx.get(dut.control.loaded)
+        await loaded(ctx, dut)
 
     simulate(dut, testbench, background=[host.watch])
 
@@ -266,6 +268,7 @@ def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rn
         ctx.set(dut.run.count, 2)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
+        await loaded(ctx, dut)
         ctx.set(dut.run.active, 1)
         right = section * len(good) + (len(bad) - 1 if ends_at is None else ends_at)
         for number, beat in enumerate(good * section + bad):
@@ -303,6 +306,7 @@ def test_a_beat_that_is_wrong_is_no_error_in_the_cycle_of_a_stop(rng):
         ctx.set(dut.run.count, 1)
         await host.load(ctx)
         await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
+        await loaded(ctx, dut)
         ctx.set(dut.run.active, 1)
         await ctx.tick().repeat(2)
         ctx.set(dut.loadable.payload, {"data": 0, "last": 1})
@@ -327,9 +331,9 @@ def test_nothing_is_taken_while_idle():
     simulate(dut, testbench)
 
 
-@pytest.mark.parametrize("words", range(1, 2 * WORDS, 5))
-def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(words, rng):
-    """Also in the middle of a beat."""
+@pytest.mark.parametrize("cycles", range(1, 3 * WORDS, 5))
+def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(cycles, rng):
+    """Also in the middle of a beat, or of the check of a word."""
     config = config_of(16)
     dut = LoadablePort(config)
     host = Host(dut)
@@ -339,16 +343,20 @@ def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(wo
         for _ in range(2):
             await host.load(ctx)
             ctx.set(dut.loadable.valid, 1)
-            for number in range(words):
-                ctx.set(dut.loadable.payload, beats_of(config, head, False)[number // 4])
+            beats = iter(beats_of(config, head, False))
+            ctx.set(dut.loadable.payload, next(beats))
+            for _ in range(cycles):
+                taken = ctx.get(dut.loadable.ready)
                 await ctx.tick()
+                if taken:
+                    ctx.set(dut.loadable.payload, next(beats))
             ctx.set(dut.loadable.valid, 0)
             await host.stop(ctx)
             assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading)
             host.program.clear()
             await host.load(ctx)
             await send(ctx, dut.loadable, beats_of(config, head, False))
-            assert ctx.get(dut.control.loaded)
+            await loaded(ctx, dut)
             assert host.program == dict(enumerate(np.frombuffer(head, "<u4")[WORDS:].tolist()))
 
     simulate(dut, testbench, background=[host.watch])
@@ -368,6 +376,7 @@ def test_reset_in_the_middle_of_the_parameters(rng):
         for number in (3, 6):
             await host.load(ctx)
             await send(ctx, dut.loadable, head)
+            await loaded(ctx, dut)
             ctx.set(dut.run.active, 1)
             await send(ctx, dut.loadable, section[:number])
             ctx.set(dut.run.active, 0)

@@ -10,7 +10,7 @@ from amaranth.hdl import ResetInserter, Signal
 from deeplock.hw.control.sequencer import Sequencer
 from deeplock.pymodel.spec.config import Config
 from tests.hw.layer_tools import descriptor
-from tests.hw.sequencer_tools import FEEDER, NEVER_ZERO, POST, Bench, random_program
+from tests.hw.sequencer_tools import FEEDER, POST, Bench, random_program
 from tests.hw.stream_tools import simulate
 
 CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, program_words=128)
@@ -33,14 +33,12 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
             await ctx.tick()
         await bench.run(ctx, 3)
         assert not ctx.get(dut.report.idle)
-        for inference in range(3):
+        for _ in range(3):
             for layer in range(layers):
                 if layer == 0:
                     for _ in range(dice.randrange(30)):
                         await ctx.tick()
                     ctx.set(dut.ifmap.ready, 1)
-                if layer == layers - 1:
-                    ctx.set(dut.loaded, inference + 1)
                 ends.append(await bench.play_layer(ctx, dice.randrange(2, 30), dice.randrange(8, 40)))
                 if layer == 0:
                     ctx.set(dut.ifmap.ready, 0)
@@ -57,7 +55,6 @@ def test_every_layer_of_every_inference_starts_in_order_with_its_fields(layers, 
     starts = bench.cycles("start")
     assert bench.cycles("post") == [start + START_TO_POST[config] for start in starts]
     assert bench.cycles("take") == starts[::layers]
-    assert bench.cycles("bad") == []
     assert bench.cycles("opens") == [start + 1 for start in starts]
 
 
@@ -71,7 +68,6 @@ def test_a_layer_that_needs_all_results_starts_in_the_cycle_after_layer_done(fee
 
     async def testbench(ctx):
         ctx.set(dut.ifmap.ready, 1)
-        ctx.set(dut.loaded, 2)
         await bench.run(ctx, 2)
         layers = [await bench.play_layer(ctx, feed, drain) for _ in range(6)]
         for (start, done, left), (following, *_) in pairwise(layers):
@@ -144,7 +140,6 @@ def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
     bench = Bench(dut, random_program(rng, 1))
 
     async def testbench(ctx):
-        ctx.set(dut.loaded, 1)
         await bench.run(ctx, 2)
         for _ in range(20):
             await ctx.tick()
@@ -171,65 +166,6 @@ def test_a_layer_that_waits_for_the_ifmap_says_so(rng):
     assert len(bench.cycles("take")) == 2
 
 
-@pytest.mark.parametrize("name", NEVER_ZERO)
-@pytest.mark.parametrize("layer", [0, 1])
-def test_a_size_of_zero_is_a_bad_descriptor(name, layer, rng):
-    dut = Sequencer(CONFIG, SETTLED)
-    bench = Bench(dut, random_program(rng, 2))
-    bench.program[layer] = replace(bench.program[layer], **{name: 0})
-
-    async def testbench(ctx):
-        ctx.set(dut.ifmap.ready, 1)
-        ctx.set(dut.loaded, 1)
-        await bench.run(ctx, 1)
-        for _ in range(layer):
-            await bench.play_layer(ctx, 5, 20)
-        for _ in range(40):
-            await ctx.tick()
-        assert not ctx.get(dut.report.idle) and not ctx.get(dut.report.feeding)
-
-    simulate(dut, testbench, background=[bench.watch, bench.memory])
-    assert len(bench.cycles("bad")) == 1
-    assert len(bench.cycles("start")) == layer
-
-
-@pytest.mark.parametrize("layer", [0, 1])
-@pytest.mark.parametrize("sum_bits", [24, 32])
-def test_a_layer_that_is_not_narrow_is_a_bad_descriptor_where_sums_have_24_bits(sum_bits, layer, rng):
-    """In the cycle after `post_start`, so before its first word can have left the array."""
-    dut = Sequencer(replace(CONFIG, sum_bits=sum_bits), SETTLED)
-    bench = Bench(dut, random_program(rng, 2))
-    bench.program = [replace(fields, narrow=int(number != layer)) for number, fields in enumerate(bench.program)]
-
-    async def testbench(ctx):
-        ctx.set(dut.ifmap.ready, 1)
-        ctx.set(dut.loaded, 1)
-        await bench.run(ctx, 1)
-        for _ in range(2):
-            await bench.play_layer(ctx, 5, 20)
-
-    simulate(dut, testbench, background=[bench.watch, bench.memory])
-    starts = bench.cycles("post")
-    assert len(starts) == 2
-    assert bench.cycles("bad") == ([starts[layer] + 1] if sum_bits == 24 else [])
-
-
-@pytest.mark.parametrize("loaded", [0, 1])
-def test_a_program_that_ends_before_its_parameters_is_bad(loaded, rng):
-    dut = Sequencer(CONFIG, SETTLED)
-    bench = Bench(dut, random_program(rng, 1))
-
-    async def testbench(ctx):
-        ctx.set(dut.ifmap.ready, 1)
-        ctx.set(dut.loaded, loaded)
-        await bench.run(ctx, 1)
-        await bench.play_layer(ctx, 10, 20)
-        await ctx.tick().repeat(2)
-
-    simulate(dut, testbench, background=[bench.watch, bench.memory])
-    assert len(bench.cycles("bad")) == 1 - loaded
-
-
 @pytest.mark.parametrize("profile", range(5))
 def test_a_layers_cycles_are_those_from_last_word_to_last_word(profile, rng, dice):
     """The wait for the ifmap is the first layer's, what comes after the run's last word the last layer's; layer 4 has none."""
@@ -249,8 +185,7 @@ def test_a_layers_cycles_are_those_from_last_word_to_last_word(profile, rng, dic
         ctx.set(dut.profiling.profile, profile)
         await ctx.tick().repeat(3)
         await bench.run(ctx, 3)
-        for inference in range(3):
-            ctx.set(dut.loaded, inference + 1)
+        for _ in range(3):
             ctx.set(dut.ifmap.ready, 0)
             for _ in range(dice.randrange(60)):
                 await ctx.tick()
@@ -317,7 +252,6 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
             ctx.set(reset, 0)
         bench.seen.clear()
         await bench.run(ctx, 1)
-        ctx.set(dut.loaded, 1)
         for _ in range(2):
             await bench.play_layer(ctx, dice.randrange(2, 9), dice.randrange(8, 20))
         for _ in range(10):
@@ -327,4 +261,3 @@ def test_reset_at_any_time_followed_by_a_right_run(rng, dice: Random):
     simulate(ResetInserter(reset)(dut), testbench, background=[bench.watch, bench.memory])
     assert bench.fields("start") == [{name: getattr(fields, name) for name in FEEDER} for fields in bench.program]
     assert bench.fields("post") == [{name: getattr(fields, name) for name in POST} for fields in bench.program]
-    assert bench.cycles("bad") == []

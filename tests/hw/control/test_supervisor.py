@@ -8,20 +8,9 @@ FAULTS = {
     "loading.error": ({"loading.error": Error.LOADABLE_TRUNCATED}, Error.LOADABLE_TRUNCATED),
     "length": ({"unfolder.bad_length": 1}, Error.IFMAP_LENGTH),
     "loader": ({"loader.bad": 1}, Error.BAD_DESCRIPTOR),
-    "sequencer": ({"sequencer.bad": 1}, Error.BAD_DESCRIPTOR),
-    "no weights": ({"issue.events.weights": 1, "loader.idle": 1}, Error.BAD_DESCRIPTOR),
-    "no entries": ({"issue.events.weights": 1, "loader.waits": 1}, Error.BAD_DESCRIPTOR),
-    "no ifmap": ({"sequencer.waits_for_ifmap": 1, "unfolder.never": 1}, Error.BAD_DESCRIPTOR),
     "key size": ({"registers.bad_key_size": 1}, Error.BAD_KEY_SIZE),
 }
 WHENEVER = {"loading.error", "key size"}
-WAITS = [
-    {"issue.events.weights": 1},
-    {"issue.events.weights": 1, "loader.waits": 1, "issue.busy": 1},
-    {"issue.events.empty": 1, "loader.idle": 1, "loader.waits": 1},
-    {"sequencer.waits_for_ifmap": 1},
-    {"unfolder.never": 1},
-]
 
 
 def supervisor_test(testbench, locks=True):
@@ -70,17 +59,6 @@ def test_each_fault_has_its_error_and_ends_the_run(name, running):
         heeded = running or name in WHENEVER
         assert ctx.get(dut.registers.status) >> 8 == (error if heeded else Error.NONE)
         assert not (ctx.get(dut.run.active) or ctx.get(dut.going)) and zeroised == heeded
-
-    supervisor_test(testbench)
-
-
-@pytest.mark.parametrize("waits", WAITS)
-def test_a_wait_that_can_end_is_no_fault(waits):
-    async def testbench(ctx, dut, level):
-        await start(ctx, dut)
-        level(**waits)
-        await ctx.tick().repeat(10)
-        assert ctx.get(dut.run.active) and ctx.get(dut.going)
 
     supervisor_test(testbench)
 

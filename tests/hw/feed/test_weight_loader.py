@@ -1,6 +1,5 @@
 """The weight loader against the layers whose parameters pymodel.compiler.parameters encodes."""
 
-from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -50,11 +49,10 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
 
     async def testbench(ctx):
         await begin(ctx, dut, len(program.descriptors), 2)
-        assert not ctx.get(dut.report.idle)
         await array.take(ctx, program.groups * 2, swap_pauses, dice)
         for _ in range(3):
             await ctx.tick()
-        assert ctx.get(dut.report.idle) and ctx.get(dut.inferences) == 2 and not ctx.get(dut.tiles.full)
+        assert not ctx.get(dut.tiles.full)
         ctx.set(dut.parameters.valid, 1)
         assert not ctx.get(dut.parameters.ready)
 
@@ -142,14 +140,14 @@ def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
             await ctx.tick()
             ctx.set(dut.tiles.swap, 0)
         for _ in range(20):
-            assert not ctx.get(dut.parameters.ready) and ctx.get(dut.report.waits)
+            assert not ctx.get(dut.parameters.ready)
             await ctx.tick()
         array.check_entries(0, program.groups[0])
         array.check_entries(1, program.groups[1])
         ctx.set(dut.entries.done, 1)
         await ctx.tick()
         ctx.set(dut.entries.done, 0)
-        assert ctx.get(dut.parameters.ready) and not ctx.get(dut.report.waits)
+        assert ctx.get(dut.parameters.ready)
         await ctx.tick().until(dut.tiles.full)
         array.check_entries(1, program.groups[1])
         array.check_entries(2, program.groups[2])
@@ -166,55 +164,6 @@ def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
         background=[array.watch, ProgramMemory(dut, program.data).serve],
     )
     assert array.bad == []
-
-
-BAD_FIELDS = [
-    {"opcode": 0},
-    {"opcode": 2},
-    {"opcode": 15},
-    {"kblocks": 0},
-    {"groups": 0},
-    {"cblocks": 0},
-    {"rows_last": 0},
-    {"rows_last": 5},
-    {"rows_last": 255},
-    {"fold": 4},
-    {"fold": 15},
-]
-
-
-@pytest.mark.parametrize("fields", BAD_FIELDS, ids=str)
-@pytest.mark.parametrize("layer", [0, 1])
-def test_a_bad_descriptor_is_told_and_nothing_more_is_taken(layer, fields, rng, dice):
-    check_bad_descriptor(CONFIGS[1], layer, fields, rng)
-
-
-@pytest.mark.parametrize("fields", [{"diagonal": 1}, *({"fold": fold} for fold in (1, 2, 3, 4, 15))], ids=str)
-@pytest.mark.parametrize("layer", [0, 1])
-@pytest.mark.parametrize("config", [CONFIGS[-3], CONFIGS[-1]], ids=name)
-def test_a_layer_that_needs_what_is_left_out_is_a_bad_descriptor(config, layer, fields, rng):
-    check_bad_descriptor(config, layer, fields, rng)
-
-
-def check_bad_descriptor(config: Config, layer: int, fields: dict[str, int], rng) -> None:
-    dut = WeightLoader(config)
-    program = program_of(rng, config, (8, 1, 4), (8, 1, 4))
-    program.descriptors[layer] = replace(program.descriptors[layer], **fields)
-    array = Array(dut, config)
-    beats = program.beats(config)
-    layer_beats = len(beats) // 2
-
-    async def testbench(ctx):
-        await begin(ctx, dut, 2, 1)
-        ctx.set(dut.parameters.valid, 1)
-        ctx.set(dut.tiles.swap, 1)
-        for _ in range(layer_beats * 2 + 30):
-            await ctx.tick()
-        assert not ctx.get(dut.parameters.ready) and not ctx.get(dut.report.idle)
-
-    simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
-    assert len(array.bad) == 1
-    assert len(array.beats) == layer * layer_beats
 
 
 @pytest.mark.parametrize("wrong", ["early", "late"])

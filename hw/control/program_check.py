@@ -1,0 +1,181 @@
+"""Program check: holds header and descriptors against the rules of pymodel/spec/rules.py, a word at a time."""
+
+from collections.abc import Callable
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from deeplock.hw.basics.layouts import DescriptorLayout, HeaderLayout
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.header import Header
+from deeplock.pymodel.spec.record import WORDS, Record
+from deeplock.pymodel.spec.registers import Error
+from deeplock.pymodel.spec.rules import descriptor_rules, header_rules
+
+__all__ = ["HeadWord", "ProgramCheck", "steps_of"]
+
+HeadWord = data.StructLayout({"data": 32, "number": ceil_log2(WORDS), "of_header": 1})
+"""A word of a head: that of this number in the header or in a descriptor."""
+
+_ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
+"""In order of precedence: the first that applies is reported."""
+
+
+def _factors(record: type[Record], word: int) -> list[tuple[str, str]]:
+    """The factors in a word, in the order in which they are multiplied: product and field."""
+    fields = record.layout.fields
+    return [
+        (product, factor)
+        for product, factors in record.products.items()
+        for factor in factors
+        if fields[factor].word == word
+    ]
+
+
+def steps_of(record: Record) -> int:
+    """Cycles that the check takes for a record."""
+    factors = [factor for word in range(WORDS) for _, factor in _factors(type(record), word)]
+    return WORDS + sum(1 + getattr(record, factor).bit_length() for factor in factors)
+
+
+class _Fields:
+    """A record as its rules see it while word `number` is at hand: fields of this word and of earlier ones, and products."""
+
+    def __init__(
+        self, record: type[Record], number: int, word: data.View, kept: Callable[[str], Value], product: Value
+    ):
+        self._record, self._number, self._word, self._kept, self._product = record, number, word, kept, product
+        self.seen: set[str] = set()  # products among what a rule asked for
+
+    def __getattr__(self, name: str) -> Value:
+        if name in self._record.products:
+            self.seen.add(name)
+            return self._product
+        word = self._record.layout.fields[name].word
+        assert word <= self._number, f"{name} comes after word {self._number}"
+        return self._word[name] if word == self._number else self._kept(name)
+
+
+class ProgramCheck(wiring.Component):
+    """Takes a head word by word, and tells the error of the rule that it breaks.
+
+    Products are made bit by bit, while the word of a factor waits. One that is too large for its register breaks its rule.
+
+    Latency: `error` and `incomplete` are those of all words taken before. Throughput: a word a cycle; a word takes a cycle more
+    for each factor of a product in it, and for each bit of the factor up to its highest one. In all: `steps_of`.
+
+    Members:
+        begin       pulse, before a head; no word comes with it
+        words       of the header, then of descriptors, in order
+        header      the header's words taken so far
+        error       Error.NONE if no rule is broken
+        incomplete  the descriptors, so far, are no whole program
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "begin": In(1),
+                "words": In(stream.Signature(HeadWord)),
+                "header": In(HeaderLayout),
+                "error": Out(8),
+                "incomplete": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config, words = self._config, self.words
+
+        # `product` grows by `multiple`, which doubles, for each bit of `factor`
+        most = max(config.activation_words * config.rows, config.accumulators, (1 << 16) - 1)
+        product, overflow = Signal(most.bit_length()), Signal()
+        multiple, factor = Signal.like(product), Signal(16)
+        total = product + multiple
+        multiplies = factor.any()
+        with m.If(multiplies):
+            with m.If(factor[0]):
+                m.d.sync += product.eq(total)
+            m.d.sync += [multiple.eq(multiple << 1), factor.eq(factor >> 1)]
+            m.d.sync += overflow.eq(overflow | (factor[0] & total[-1]) | (multiple[-1] & factor[1:].any()))
+
+        step, last_step = Signal(range(5)), Signal()  # factors of this word that have been taken; it is all of them
+        next_factor, first = Signal.like(factor), Signal()
+        rests = words.valid & ~multiplies
+        m.d.comb += [last_step.eq(1), words.ready.eq(~multiplies & last_step)]
+        with m.If(rests & ~last_step):
+            m.d.sync += [step.eq(step + 1), factor.eq(next_factor), multiple.eq(Mux(first, 1, product)), product.eq(0)]
+            m.d.sync += overflow.eq(overflow & ~first)
+        with m.If(rests & last_step):
+            m.d.sync += step.eq(0)
+
+        broken = {error: Signal(name=error.name.lower()) for error in _ERRORS}
+        kept: dict[str, Signal] = {}  # fields of the descriptor that rules on later words ask for
+
+        def keep(name: str) -> Signal:
+            if name not in kept:
+                kept[name] = Signal(DescriptorLayout[name].shape, name=name, reset_less=True)
+            return kept[name]
+
+        value = words.payload.data.replicate(WORDS)
+        records = (
+            (0, Descriptor, DescriptorLayout, descriptor_rules(config), keep),
+            (1, Header, HeaderLayout, header_rules(config), self.header.__getitem__),
+        )
+        with m.If(rests), m.Switch(Cat(words.payload.number, words.payload.of_header)):
+            for of_header, record, layout, rules, kept_field in records:
+                for number in range(WORDS):
+                    factors = _factors(record, number)
+                    with m.Case(number + WORDS * of_header):
+                        fields = _Fields(record, number, data.View(layout, value), kept_field, Cat(product, overflow))
+                        m.d.comb += last_step.eq(step == len(factors))
+                        for at, (name, field) in enumerate(factors):
+                            with m.If(step == at):
+                                m.d.comb += [
+                                    next_factor.eq(getattr(fields, field)),
+                                    first.eq(field == record.products[name][0]),
+                                ]
+                        for rule in rules:
+                            if record.layout.fields[rule.field].word == number:
+                                breaks = rule.breaks(fields)
+                                for name in fields.seen:  # whole when the last of its factors has been multiplied
+                                    breaks &= step == factors.index((name, record.products[name][-1])) + 1
+                                fields.seen.clear()
+                                with m.If(breaks):
+                                    m.d.sync += broken[rule.error].eq(1)
+        is_descriptor = words.valid & ~words.payload.of_header
+        descriptor = data.View(DescriptorLayout, value)
+        for name, register in kept.items():
+            with m.If(is_descriptor & (words.payload.number == DescriptorLayout[name].offset // 32)):
+                m.d.sync += register.eq(descriptor[name])
+
+        for error in reversed(_ERRORS):
+            with m.If(broken[error]):
+                m.d.comb += self.error.eq(error)
+        self._order(m, is_descriptor & words.ready, descriptor, broken[Error.BAD_DESCRIPTOR])
+        with m.If(self.begin):
+            m.d.sync += [flag.eq(0) for flag in broken.values()]
+            m.d.sync += [step.eq(0), factor.eq(0)]
+        return m
+
+    def _order(self, m: Module, taken: Value, descriptor: data.View, broken: Signal) -> None:
+        """What the descriptors must be to each other: ifmaps are taken and released in turn, and the ofmap comes last."""
+        number = self.words.payload.number
+        any_taken, held, streams = Signal(), Signal(), Signal()
+        ifmaps = Signal.like(self.header.batch)
+        takes, releases, to_stream = descriptor.wait_input, descriptor.release_input, descriptor.to_stream
+        with m.If(taken & (number == DescriptorLayout["wait_input"].offset // 32)):
+            m.d.sync += [any_taken.eq(1), ifmaps.eq(ifmaps + takes), held.eq((held | takes) & ~releases)]
+            with m.If(Mux(takes, held, ~any_taken | (releases & ~held))):
+                m.d.sync += broken.eq(1)
+        with m.If(taken & (number == DescriptorLayout["to_stream"].offset // 32)):
+            m.d.sync += streams.eq(to_stream)
+            with m.If(streams & ~to_stream):
+                m.d.sync += broken.eq(1)
+        m.d.comb += self.incomplete.eq(held | ~streams | (ifmaps != self.header.batch))
+        with m.If(self.begin):
+            m.d.sync += [any_taken.eq(0), held.eq(0), streams.eq(0), ifmaps.eq(0)]
