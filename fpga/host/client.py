@@ -97,7 +97,8 @@ class LinkClient:
     async def write(self, name: str, value: int) -> None:
         """Write a register; OSError if the board refuses.
 
-        One write a request: so the rest and the size of a key overwrite its first words in the board's buffer.
+        One write a request: so each word of a key overwrites the one before in the board's buffer, and the next
+        WRITE or STREAM the last one.
         """
         await self._ask(Command.WRITE, write_item(address(name), value))
         if State.REFUSED in self.state:

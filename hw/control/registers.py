@@ -44,7 +44,8 @@ class ControlRegisters(wiring.Signature):
         bad_key_size    one-cycle pulse
         count           inferences of a run: stable while BUSY
         zeroise_at_end  bit 0 of CONFIG
-        zeroise         clears keyed in the next cycle and key in the one after, as the command ZEROISE does
+        zeroise         clears keyed in the next cycle and key in the one after, as the command ZEROISE does; also a key
+                        half written
         status          value of STATUS
     """
 
@@ -85,18 +86,19 @@ class RegisterFile(wiring.Component):
     - Bits 1..0 of an address are ignored. Unmapped addresses, and those of key registers that `config` does not use, read
       as zero with SLVERR. Write-only registers read as zero with OKAY. No path leads from a key register to the bus.
     - A write without effect answers SLVERR: with fewer than four strobes, to an unmapped or read-only register, to COUNT
-      outside 1..65535, to COUNT, KEY0..KEY7 and KEY_SIZE while BUSY, and to KEY_SIZE while a key is in place.
-      Unused bits of CONTROL, CONFIG and PROFILE are ignored.
-    - A master key is all or nothing. The first write to KEY0..KEY7 after a key was taken clears the whole key first,
-      and KEY_SIZE cannot be written twice for the same key. So without knowing the key one can neither keep a part of it
-      nor shorten it.
+      outside 1..65535, and to COUNT, KEY_SIZE and KEY0..KEY7 while BUSY. Unused bits of CONTROL, CONFIG and PROFILE are
+      ignored.
+    - A key comes in one strict order: its size, then each word once, from KEY0 on. A write of KEY_SIZE clears what is in place,
+      whole or half written. With the last word the key is in place. Any other write of a key register clears it and answers
+      SLVERR. So whoever writes a key out of order, or a part of it, ends with none.
     - KEY_SIZE with a value that is not in config.key_sizes clears the key and answers OKAY; the error code reports it.
     - A counter reads as it was at some time between AR and R.
 
     Members
     -------
     s_axil    AXI4-Lite subordinate
-    key       the key register itself: stable while `keyed` and BUSY. Its size is one of config.key_sizes while `keyed`
+    key       the key register itself: stable while `keyed` and BUSY. Its size is one of config.key_sizes while `keyed`;
+              without a key it is that of the one half written, or 0
     control   see ControlRegisters
     counters  see CounterRegisters
     """
@@ -114,11 +116,11 @@ class RegisterFile(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        words = max(self.config.key_sizes, default=0) // 4
-        left_out = {f"KEY{index}" for index in range(words, 8)} | ({"KEY_SIZE"} if not words else set())
+        words = _key_words(self.config)
+        left_out = {f"KEY{index}" for index in range(len(words), 8)} | ({"KEY_SIZE"} if not words else set())
         mapped = [register for register in REGISTERS if register.name not in left_out]
         self._reads(m, mapped)
-        self._writes(m, [register for register in mapped if register.access != Access.READ])
+        self._writes(m, [each for each in mapped if each.access != Access.READ and each not in words])
         return m
 
     def _reads(self, m: Module, mapped: list[Register]) -> None:
@@ -198,36 +200,53 @@ class RegisterFile(wiring.Component):
             with m.If(taken):
                 m.d.sync += control.count.eq(wdata)
         if self.config.key_sizes:
-            self._key(m, select, idle, taken)
+            # all words together, because no more than one is expected
+            words, expected = _key_words(self.config), Signal(range(max(self.config.key_sizes) // 4))
+            is_word, is_expected = Signal(), Signal()
+            m.d[after] += [
+                is_word.eq(write & _is_one_of(words, bus.awaddr)),
+                is_expected.eq(bus.awaddr[2 : 2 + len(expected)] == expected),
+            ]
+            zeroises = select["CONTROL"] & (wdata & Command.ZEROISE).any()
+            self._key(m, zeroises, select["KEY_SIZE"] & idle, is_word & idle, is_expected, expected, taken)
 
-    def _key(self, m: Module, select: dict[str, Signal], idle: Signal, taken: Signal) -> None:
+    def _key(self, m: Module, zeroises, is_size, is_word, is_expected, expected: Signal, taken: Signal) -> None:
+        """`expected`: the word that comes next while a key is half written."""
         control, wdata, sizes = self.control, self.s_axil.wdata, self.config.key_sizes
-        valid = Cat(wdata == size for size in sizes).any()
-        writes = [select[f"KEY{index}"] & idle for index in range(max(sizes) // 4)]
-        replaces = control.keyed & Cat(writes).any()
-        size = Signal(6)
+        several = len(sizes) > 1
+        size, half_written = Signal(6), Signal()
+        begins = is_size & Cat(wdata == size for size in sizes).any()
+        takes = is_word & is_expected & half_written
+        refuses = is_word & ~takes
         erase = Signal()
-        m.d.comb += erase.eq(
-            control.zeroise | control.bad_key_size | (select["CONTROL"] & (wdata & Command.ZEROISE).any())
-        )
+        m.d.comb += erase.eq(control.zeroise | zeroises | is_size | refuses)
+        with m.If(is_size | takes):
+            m.d.comb += taken.eq(1)
+        m.d.sync += control.bad_key_size.eq(is_size & ~begins)
+        with m.If(takes):
+            m.d.sync += expected.eq(expected + 1)
+            with m.If(expected == ((size if several else Const(sizes[0])) >> 2) - 1):
+                m.d.sync += [control.keyed.eq(1), half_written.eq(0)]
+        with m.If(erase):
+            m.d.sync += [control.keyed.eq(0), half_written.eq(0), expected.eq(0), size.eq(0)]
+        with m.If(begins):
+            m.d.sync += [half_written.eq(1), size.eq(wdata)]
+        m.d.comb += self.key.size.eq(size if several else Mux(control.keyed | half_written, sizes[0], 0))
 
-        erased = Signal()  # one cycle later, because the words may be far away
+        erased = Signal()  # one cycle later, because the words may be far away; no write comes so soon after another
         m.d.sync += erased.eq(erase)
-        m.d.sync += control.bad_key_size.eq(select["KEY_SIZE"] & idle & ~valid)
-        with m.If(select["KEY_SIZE"]):
-            m.d.comb += taken.eq(idle & ~(control.keyed & valid))
-            with m.If(taken & valid):
-                m.d.sync += [control.keyed.eq(1), size.eq(wdata)]
-        with m.If(erase | replaces):
-            m.d.sync += [control.keyed.eq(0), size.eq(0)]
-        m.d.comb += self.key.size.eq(size if len(sizes) > 1 else Mux(control.keyed, sizes[0], 0))
-        for index, written in enumerate(writes):  # each word a clock enable and a synchronous reset, no logic per bit
+        for index in range(max(sizes) // 4):  # each word a clock enable and a synchronous reset, no logic per bit
             word = self.key.value.word_select(index, 32)
-            with m.If(written):
-                m.d.comb += taken.eq(1)
+            with m.If(takes & (expected == index)):
                 m.d.sync += word.eq(wdata)
-            with m.If((replaces | erased) & ~written):  # a word that is written now came after the erasing
+            with m.If(erased):
                 m.d.sync += word.eq(0)
+
+
+def _key_words(config: Config) -> list[Register]:
+    """The registers of the longest key that the accelerator takes."""
+    names = [f"KEY{index}" for index in range(max(config.key_sizes, default=0) // 4)]
+    return [register for register in REGISTERS if register.name in names]
 
 
 def _is_one_of(registers: list[Register], where):

@@ -33,14 +33,13 @@ class GoldenDevice(Device):
         self.config = config
         self.memory = np.zeros(config.activation_words * config.rows, np.int8)
         self._suite = suite(config.suite)
-        self._words = dict.fromkeys(range(max(config.key_sizes, default=0) // 4), 0)
-        self._size = 0  # of the key in place; 0: none
+        self._key, self._size = b"", 0  # what is written of a key of `_size` bytes; 0: none has begun
         self._flags, self._error = 0, Error.NONE
         self._zeroise_at_end = False
 
     def write(self, name: str, value: int) -> bool:
         if name == "KEY_SIZE":
-            return self._take_key(value)
+            return self._take_size(value)
         if name.startswith("KEY"):
             return self._take_word(int(name.removeprefix("KEY")), value)
         if name == "CONFIG":
@@ -51,32 +50,38 @@ class GoldenDevice(Device):
             self._erase()
         return name in _WRITABLE
 
-    def _take_word(self, index: int, value: int) -> bool:
-        if index not in self._words:
+    def _take_size(self, size: int) -> bool:
+        if not self._suite.locks:
             return False
-        if self._size:  # a new key: nothing of the old one stays
-            self._forget_key()
-        self._words[index] = value
-        return True
-
-    def _take_key(self, size: int) -> bool:
-        if not self._suite.locks or self._size:
-            return False
+        self._forget_key()
         if size in self.config.key_sizes:
             self._size = size
         else:
             self._stop(Error.BAD_KEY_SIZE)
         return True
 
+    def _take_word(self, index: int, value: int) -> bool:
+        if 4 * index >= max(self.config.key_sizes, default=0):
+            return False
+        if len(self._key) == self._size or 4 * index != len(self._key):
+            self._forget_key()
+            return False
+        self._key += value.to_bytes(4, "little")
+        return True
+
     def _forget_key(self) -> None:
-        self._words, self._size = dict.fromkeys(self._words, 0), 0
+        self._key, self._size = b"", 0
         self._erase()
 
     def _erase(self) -> None:
         self.memory[:] = 0
 
+    @property
+    def _keyed(self) -> bool:
+        return 0 < self._size == len(self._key)
+
     def status(self) -> int:
-        return self._flags | (Status.KEYED if self._size else 0) | self._error << 8
+        return self._flags | (Status.KEYED if self._keyed else 0) | self._error << 8
 
     def _stop(self, error: Error) -> Outcome:
         """An error stops the core and zeroises the key."""
@@ -100,14 +105,13 @@ class GoldenDevice(Device):
         if error:
             return self._stop(error)
         self._flags |= Status.LOADED
-        if self._suite.locks and not self._size:
+        if self._suite.locks and not self._keyed:
             return self._stop(Error.NO_KEY)
         if self._bytes_taken(program) != header.parameter_beats * self.config.bytes_per_beat:
             return self._stop(Error.BAD_DESCRIPTOR)
-        key = b"".join(self._words[index].to_bytes(4, "little") for index in range(self._size // 4))
         arriving, ofmaps = iter(ifmaps), []
         for section in sections:
-            results, error = self._infer(header, program, section, key, arriving)
+            results, error = self._infer(header, program, section, self._key, arriving)
             if error:
                 self._stop(error)
                 return Outcome(error, ofmaps=tuple(ofmaps), rest=results)

@@ -120,13 +120,15 @@ REGISTERS = (
     Register("STATUS", 0x24, Access.READ, "BUSY, LOADED, KEYED, DONE, FLUSHING, ERASING | error code << 8"),
     Register("CONFIG", 0x28, Access.READ_WRITE, "bit 0: zeroise the key at the end of a run"),
     Register("COUNT", 0x2C, Access.READ_WRITE, "inferences that START runs back to back, 1..65535"),
-    Register("KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: takes the key in KEY0, KEY1, ..."),
+    Register(
+        "KEY_SIZE", 0x30, Access.WRITE, "16, 24 or 32 bytes: clears the key and begins one of this size; KEY0 is next"
+    ),
     Register("PROFILE", 0x34, Access.READ_WRITE, "layer whose cycles the counters count, 1..255; 0: all of the run"),
     Register(
         "FEATURES", 0x38, Access.READ, "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate(FEATURES))
     ),
     *(
-        Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first")
+        Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first; in order")
         for i in range(8)
     ),
     *(Register(name, 0x80 + 4 * i, Access.READ, meaning) for i, (name, meaning) in enumerate(COUNTERS)),
@@ -136,7 +138,7 @@ REGISTERS = (
 def key_writes(key: bytes) -> list[tuple[str, int]]:
     """The writes of registers that put a key of 16, 24 or 32 bytes in place, in order; none for b""."""
     words = [(f"KEY{at // 4}", int.from_bytes(key[at : at + 4], "little")) for at in range(0, len(key), 4)]
-    return [*words, ("KEY_SIZE", len(key))] if key else []
+    return [("KEY_SIZE", len(key)), *words] if key else []
 
 
 def address(name: str) -> int:

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 from deeplock.hw.basics.axi import Response
 from deeplock.hw.control.registers import RegisterFile
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.registers import address
+from deeplock.pymodel.spec.registers import address, key_writes
 from tests.features import LEAN
 
 __all__ = ["CONFIG", "CONFIGS", "FIXED", "KEY", "KEY_REGISTERS", "NO_KEY", "PLAIN", "Bus", "left_out", "run"]
@@ -87,10 +87,8 @@ class Bus:
             assert cycle < 100
 
     async def load_key(self, key: bytes) -> None:
-        for index in range(len(key) // 4):
-            word = int.from_bytes(key[4 * index : 4 * index + 4], "little")
-            assert await self.write(address(f"KEY{index}"), word) == Response.OKAY
-        assert await self.write(address("KEY_SIZE"), len(key)) == Response.OKAY
+        for name, value in key_writes(key):
+            assert await self.write(address(name), value) == Response.OKAY
 
     def key(self) -> tuple[int, bytes, int]:
         get, dut = self.ctx.get, self.dut

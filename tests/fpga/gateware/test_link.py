@@ -117,9 +117,9 @@ def test_the_accelerators_registers_take_a_key_and_latencies_are_as_stated():
         client = LinkClient(BytePipe(ctx, dut))
         await client.connect()
         assert await client.read("ID") == ID
+        await client.write("KEY_SIZE", 16)
         for index in range(4):
             await client.write(f"KEY{index}", 0x01010101 * (index + 1))
-        await client.write("KEY_SIZE", 16)
         assert ctx.get(registers.control.keyed)
         assert ctx.get(registers.key.value) == int.from_bytes(
             bytes((1,) * 4 + (2,) * 4 + (3,) * 4 + (4,) * 4), "little"

@@ -129,7 +129,8 @@ def test_clear_reset_and_start_in_mid_walk_begin_it_anew(config, dice):
             await pulse(ctx, signal)
             if signal is bench.reset:
                 await ctx.tick()
-            assert await bench.erased(ctx) == longest
+            over = cycle == longest - 1 and signal is bench.reset
+            assert await bench.erased(ctx) == (0 if over else longest)
             assert not np.any(await bench.words(ctx))
 
     simulate(bench.design, testbench, cycles=100_000)

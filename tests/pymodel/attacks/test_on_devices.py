@@ -63,6 +63,31 @@ def test_what_is_left_in_memory_is_read_whole(digits, name):
     assert result.value == result.yardstick > 50
 
 
+class SizeLast(GoldenDevice):
+    """With the key register as it once was: words in any order, and then the size takes what is there."""
+
+    def write(self, name: str, value: int) -> bool:
+        if name == "KEY_SIZE":
+            if self._keyed:
+                return False
+            self._size, self._key = value, self._key.ljust(value, b"\0")
+        elif name.startswith("KEY"):
+            words, at = b"" if self._keyed else self._key, 4 * int(name[3:])
+            self._size, self._key = 0, words[:at].ljust(at, b"\0") + value.to_bytes(4, "little") + words[at + 4 :]
+        else:
+            return super().write(name, value)
+        return True
+
+
+@pytest.mark.parametrize("size_last", [False, True])
+def test_provisioning_out_of_order_gives_no_key(digits, size_last):
+    device = (SizeLast if size_last else GoldenDevice)(CONFIG)
+    digits.provision(device)
+    results = ATTACKS["provisioning"].run(device, digits, ATTACKS["provisioning"].BUDGET, 0, lambda *step: None)
+    assert [result.metric for result in results] == [KEY, BEATS]
+    assert (results[1].value > 0) == size_last
+
+
 def test_malleability_finds_other_keys_in_few_inferences(digits):
     for seed in (1, 2, 3):
         target = make_target(trained.load("digits"), CONFIG, seed)

@@ -11,7 +11,7 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.golden_device import GoldenDevice
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.registers import Error, Status
+from deeplock.pymodel.spec.registers import Error, Status, key_writes
 from deeplock.pymodel.zoo import trained
 from tests.random_networks import chains
 
@@ -83,12 +83,60 @@ def test_streams_of_the_wrong_length(digits):
     assert GoldenDevice(CONFIG).run(digits.head, [digits.parameters], [ifmap]).error == Error.NO_KEY
 
 
-def test_the_key_register_is_all_or_nothing():
-    device = a_device()
-    assert device.write("KEY0", 7), "a new key begins"
-    assert not device.status() & Status.KEYED
-    assert device.write("KEY_SIZE", 16) and device.status() & Status.KEYED
-    assert not device.write("KEY_SIZE", 16)
-    device.zeroise()
-    assert device.write("KEY_SIZE", 17) and device.status() >> 8 == Error.BAD_KEY_SIZE
+def keyed(device: GoldenDevice) -> bool:
+    return bool(device.status() & Status.KEYED)
+
+
+@pytest.mark.parametrize("sizes", [(16,), (16, 24, 32)])
+@pytest.mark.parametrize("size", [16, 24, 32])
+def test_a_key_comes_size_first_and_word_by_word(sizes, size):
+    device = GoldenDevice(replace(CONFIG, key_sizes=sizes))
+    device.load_key(KEY)
+    assert device.write("KEY_SIZE", size) and not keyed(device)
+    assert device.status() >> 8 == (Error.NONE if size in sizes else Error.BAD_KEY_SIZE)
+    for index in range(size // 4):
+        assert not keyed(device)
+        assert device.write(f"KEY{index}", index) == (size in sizes)
+    assert keyed(device) == (size in sizes)
+    assert device.write("KEY_SIZE", 17) and device.status() == Error.BAD_KEY_SIZE << 8
     assert not device.write("STATUS", 1) and device.write("COUNT", 1)
+
+
+@pytest.mark.parametrize("there", range(6))
+@pytest.mark.parametrize("wrong", range(8))
+def test_a_word_out_of_order_clears_all(there, wrong):
+    """After `there` writes of a key of 16 bytes: word `wrong`, and then the rest."""
+    if wrong == there - 1 < 4:
+        return  # the word that follows
+    device, writes = GoldenDevice(CONFIG), key_writes(KEY)
+    for name, value in writes[:there]:
+        assert device.write(name, value)
+    assert not device.write(f"KEY{wrong}", 0) and not keyed(device)
+    for name, value in writes[max(there, 1) :]:
+        assert not device.write(name, value) and not keyed(device)
+
+
+@pytest.mark.parametrize("there", range(1, 6))
+def test_what_erases_leaves_no_half_of_a_key(there, digits):
+    """ZEROISE, an error, and the end of a run if so configured. Whoever goes on in order completes the key, if nothing does."""
+
+    def zeroise(device: GoldenDevice) -> None:
+        device.zeroise()
+
+    def fail(device: GoldenDevice) -> None:
+        assert device.run(b"", [b""], []).error
+
+    def nothing(device: GoldenDevice) -> None:
+        pass
+
+    for erase in (zeroise, fail, nothing):
+        device, writes = GoldenDevice(CONFIG), key_writes(KEY)
+        for name, value in writes[:there]:
+            device.write(name, value)
+        erase(device)
+        assert [device.write(name, 0) for name, _ in writes[there:]] == [erase is nothing] * (5 - there)
+        assert keyed(device) == (erase is nothing)
+    device = a_device()
+    device.write("CONFIG", 1)
+    assert device.run(digits.head, [digits.parameters], [bytes(digits.header.ifmap_beats * 8)]).error == Error.NONE
+    assert not keyed(device)
