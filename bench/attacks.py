@@ -196,6 +196,7 @@ def write_results(path: Path | None, results: dict[str, Any]) -> None:
                 row["attack"],
                 row["scheme"],
                 row.get("target", ""),
+                row.get("rtl", ""),
                 _settings(row),
             ),
         )

@@ -17,14 +17,12 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.zoo import trained
 from deeplock.sim.device import RtlDevice
 
-__all__ = ["RTL", "TARGETS", "DeviceLaboratory", "run_on_devices"]
+__all__ = ["TARGETS", "DeviceLaboratory", "run_on_devices"]
 
 TARGETS = ("golden", "rtl")
 
-RTL = "before the mends"
-"""Which RTL the rows are of."""
-
 _SETTINGS = ("scheme", "attack", "network", "target", "rtl", "seeds")
+"""`rtl`, in rows that are kept to compare with, says of which RTL they are; today's rows have none."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def _attack(asked: DeviceLaboratory, attack: str, network: str, target: str, see
     common = {"scheme": asked.suite, "attack": attack, "network": network, "budget": asdict(module.BUDGET)}
     for result in results:
         figures = {"value": result.value, "yardstick": result.yardstick, "inferences": result.inferences}
-        yield common | {"metric": result.metric} | figures | {"target": target, "rtl": RTL, "seeds": [seed]}
+        yield common | {"metric": result.metric} | figures | {"target": target, "seeds": [seed]}
 
 
 def run_on_devices(
@@ -85,7 +83,7 @@ def run_on_devices(
     jobs = list(product(asked.networks, asked.attacks, asked.targets, asked.seeds))
     for number, (network, attack, target, seed) in enumerate(jobs):
         name = f"{attack} on {network}, {target}"
-        wanted = {"scheme": asked.suite, "attack": attack, "network": network, "target": target, "rtl": RTL}
+        wanted = {"scheme": asked.suite, "attack": attack, "network": network, "target": target}
         wanted_settings = _settings(wanted | {"seeds": [seed]})
         there = [row for row in results["rows"] if _settings(row) == wanted_settings]
         if fresh or not there:

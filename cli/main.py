@@ -31,6 +31,7 @@ COMMANDS = (
     "simulate",
     "bench",
     "attack",
+    "fuzz",
     "synth",
     "program",
     "run",

@@ -153,7 +153,6 @@ class Accelerator(wiring.Component):
         connect(m, supervisor.loading, loadable_port.control)
         connect(m, supervisor.run, loadable_port.run, loader.run, sequencer.run, unfolder.run)
         connect(m, unfolder.report, supervisor.unfolder)
-        connect(m, loader.report, supervisor.loader)
         connect(m, sequencer.report, supervisor.sequencer, events.sequencer)
         connect(m, issue.report, events.issue)
         connect(m, sequencer.profiling, events.profiling)

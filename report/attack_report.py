@@ -54,25 +54,39 @@ def attack_table(rows: Rows) -> Table:
     )
 
 
+def _device_value(row: dict[str, Any]) -> str:
+    if "recovered" in row["metric"]:
+        return percent(row["value"]) if row["metric"].startswith("weights") else "yes" if row["value"] else "no"
+    return f"{row['value']:g}" + (f" of {row['yardstick']:g}" if row["yardstick"] else "")
+
+
 def device_table(rows: Rows) -> Table:
     """A line for each row of the attacks on devices: what `deeplock attack device` prints."""
-
-    def value(row: dict[str, Any]) -> str:
-        if "recovered" in row["metric"]:
-            return percent(row["value"]) if row["metric"].startswith("weights") else "yes" if row["value"] else "no"
-        return f"{row['value']:g}" + (f" of {row['yardstick']:g}" if row["yardstick"] else "")
-
     return Table(
         ["network", "suite", "attack", "target", "figure", "value", "inferences"],
         [
             [
                 *(row[name] for name in ("network", "scheme", "attack", "target", "metric")),
-                value(row),
+                _device_value(row),
                 "-" if row["inferences"] is None else str(row["inferences"]),
             ]
             for row in rows
         ],
     )
+
+
+def _devices(rows: Rows) -> str:
+    """A line for each figure of each attack, a column for each suite, target and RTL. Behind a slash: inferences."""
+    columns = {(row["scheme"], row["target"], row.get("rtl", "")): None for row in rows}
+    order = sorted(columns, key=lambda column: (column[0], not column[2], column[1]))
+    cells: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {}
+    for row in rows:
+        text = _device_value(row) + (f" / {row['inferences']}" if row["inferences"] is not None else "")
+        line = cells.setdefault((row["network"], row["attack"], row["metric"]), {})
+        line[row["scheme"], row["target"], row.get("rtl", "")] = text
+    head = [f"{suite}, {target.replace('rtl', 'RTL')} {rtl}".strip() for suite, target, rtl in order]
+    lines = [[*names, *(line.get(column, "-") for column in order)] for names, line in cells.items()]
+    return markdown(Table(["network", "attack", "figure", *head], lines), 3)
 
 
 def _networks(rows: Rows) -> list[str]:
@@ -218,7 +232,7 @@ def security_tables(result: dict[str, Any]) -> dict[str, str]:
     """Markdown tables, by the names of their marks in docs/security.md."""
     rows = [row for row in result["rows"] if not on_device(row)]
     return {
-        "devices": markdown(device_table([row for row in result["rows"] if on_device(row)]), 5),
+        "devices": _devices([row for row in result["rows"] if on_device(row)]),
         "overview": _overview(rows),
         "headlines": _headlines(rows),
         "recoveries": _recoveries(rows),

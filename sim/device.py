@@ -17,13 +17,21 @@ __all__ = ["RtlDevice"]
 class RtlDevice(Device):
     """The accelerator under the native simulator, powered up once. Use it as a context manager.
 
-    watchdog  cycles without a beat on any stream after which a run counts as one that hangs
+    watchdog      cycles without a beat on any stream after which a run counts as one that hangs
+    pauses, seed  as in sim.native.Native
     """
 
-    def __init__(self, config: Config, watchdog: int = WATCHDOG, progress: Progress = quiet) -> None:
+    def __init__(
+        self,
+        config: Config,
+        watchdog: int = WATCHDOG,
+        progress: Progress = quiet,
+        pauses: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         self.config = config
         self._watchdog = watchdog
-        self._native = Native(build(config, "native", progress=progress) / TOP)
+        self._native = Native(build(config, "native", progress=progress) / TOP, pauses, seed)
 
     def __enter__(self) -> Self:
         return self
@@ -37,7 +45,15 @@ class RtlDevice(Device):
     def status(self) -> int:
         return self._native.read("STATUS")
 
-    def run(self, head: bytes, sections: Sequence[bytes], ifmaps: Sequence[bytes]) -> Outcome:
+    def later(self, cycles: int) -> bytes:
+        """Ofmap bytes that leave in so many cycles more."""
+        self._native.await_ofmaps(1 << 32, cycles)
+        return b"".join(self._native.take_ofmaps())
+
+    def run(
+        self, head: bytes, sections: Sequence[bytes], ifmaps: Sequence[bytes], abort_after: int | None = None
+    ) -> Outcome:
+        """As Device.run; `abort_after` so many cycles from START comes an ABORT."""
         device = self._native
         hangs = False
         device.write("CONTROL", Command.LOAD)
@@ -51,6 +67,9 @@ class RtlDevice(Device):
                 for section in sections[1:]:
                     device.send_loadable(section)
                 device.write("CONTROL", Command.START)
+                if abort_after is not None:
+                    device.await_ofmaps(1 << 32, abort_after)
+                    device.write("CONTROL", Command.ABORT)
                 status = device.poll(Status.DONE, Status.DONE, "DONE", True, self._watchdog)
         except WatchdogError:
             hangs = True

@@ -72,8 +72,12 @@ class Source {
 
     void send(Bytes packet) { packets.push_back(std::move(packet)); }
 
-    // Drops the packets that were not begun.
-    void clear() { packets.resize(std::min<size_t>(packets.size(), offset != 0 || tvalid)); }
+    // Drops the packets of which no beat was taken. A beat that is offered is taken back, as by a host that is reset: else it
+    // would be the next run's.
+    void clear() {
+        packets.resize(std::min<size_t>(packets.size(), offset != 0));
+        if (packets.empty()) tvalid = 0;
+    }
 
     // Before each edge: records this cycle's beat and puts the next one on the port.
     void step() {

@@ -157,7 +157,7 @@ class Native:
         self._give(struct.pack("<cQ", b"i", len(packet)), packet)
 
     def drop(self) -> None:
-        """Drop the queued packets of which no beat was offered yet."""
+        """Drop the queued packets of which no beat was taken yet."""
         self._give(b"d")
 
     def poll(self, mask: int, value: int, what: str, stop_at_error: bool = False, watchdog: int = WATCHDOG) -> int:

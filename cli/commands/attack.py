@@ -25,7 +25,8 @@ examples:
 
 JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": {...}, "metric", "value", "yardstick" (the
   same without the lock, or from scratch; or null), "seeds"}], "curves": [{..., "points": [[x, value], ...]}], "seconds":
-  [...]}; rows of device have "scheme" (the suite), "target", "rtl" (which RTL) and "inferences" as well, and their
+  [...]}; rows of device have "scheme" (the suite), "target" and "inferences" as well, and "rtl" if they are of
+  an older RTL, and their
   yardstick is what there was to get; with FILE: {"file", "attack", "key_bits", "bytes", "redundancy" (bits a byte, of the
   parameters once unlocked), "unlocks", "seconds"}
 """

@@ -1,6 +1,8 @@
 """Program check: holds header and descriptors against the rules of pymodel/spec/rules.py, a word at a time."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -10,6 +12,7 @@ from amaranth.utils import ceil_log2
 from deeplock.hw.basics.layouts import DescriptorLayout, HeaderLayout
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.entry import ENTRY
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.record import WORDS, Record
 from deeplock.pymodel.spec.registers import Error
@@ -22,23 +25,70 @@ HeadWord = data.StructLayout({"data": 32, "number": ceil_log2(WORDS), "of_header
 
 _ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
 """In order of precedence: the first that applies is reported."""
+_WHOLE, _FOLDED = "whole", "folded"
+"""Products: beats of `cols` bytes that a layer's whole groups take, and its last one if that is folded."""
 
 
-def _factors(record: type[Record], word: int) -> list[tuple[str, str]]:
-    """The factors in a word, in the order in which they are multiplied: product and field."""
-    fields = record.layout.fields
+@dataclass(frozen=True)
+class _Step:
+    """A factor is multiplied.
+
+    product  its name
+    factor   a number or a signal
+    first    it is the product's first one
+    last     its last one
+    onto     what is added to the product
+    """
+
+    product: str
+    factor: Any
+    first: bool
+    last: bool
+    onto: Any = 0
+
+
+def _factors(record: type[Record], fields: Any, word: int) -> list[_Step]:
+    """Those in a word, in order."""
     return [
-        (product, factor)
+        _Step(product, getattr(fields, name), name == factors[0], name == factors[-1])
         for product, factors in record.products.items()
-        for factor in factors
-        if fields[factor].word == word
+        for name in factors
+        if record.layout.fields[name].word == word
     ]
 
 
-def steps_of(record: Record) -> int:
-    """Cycles that the check takes for a record."""
-    factors = [factor for word in range(WORDS) for _, factor in _factors(type(record), word)]
-    return WORDS + sum(1 + getattr(record, factor).bit_length() for factor in factors)
+def _streamed(layer: Any, config: Config, tiles: Any, height: Any) -> list[_Step]:
+    """The beats of `cols` bytes that a layer takes from the stream: an entry takes eight, a tile as many as it has rows.
+
+    tiles, height  of the last group, if it is folded
+    """
+    steps = [
+        _Step(_WHOLE, layer.cblocks * config.rows + layer.rows_last - config.rows, True, False),
+        _Step(_WHOLE, layer.kernel_w, False, False),
+        _Step(_WHOLE, layer.kernel_h, False, False),
+        _Step(_WHOLE, layer.groups - (layer.fold != 0), False, True, (layer.groups - (layer.fold != 0)) * ENTRY.size),
+    ]
+    if config.folding:
+        steps += [_Step(_FOLDED, tiles, True, False), _Step(_FOLDED, height, False, True, ENTRY.size)]
+    return steps
+
+
+def _steps(record: type[Record], fields: Any, word: int, config: Config, *folded: Any) -> list[_Step]:
+    """All factors that are multiplied while a word waits."""
+    steps = _factors(record, fields, word)
+    if record is Descriptor and word == Descriptor.layout.fields["kernel_h"].word:
+        steps[2:2] = _streamed(fields, config, *folded)  # behind kernel_w and kernel_h
+    return steps
+
+
+def steps_of(record: Record, config: Config) -> int:
+    """Cycles that the check takes for a record that breaks no rule."""
+    folded = ()
+    if isinstance(record, Descriptor):
+        heights = record.tile_rows(record.groups - 1, config.rows)
+        folded = -(-record.kblocks >> record.fold), heights[0] if record.cblocks == 1 else config.rows
+    steps = [step for word in range(WORDS) for step in _steps(type(record), record, word, config, *folded)]
+    return WORDS + sum(1 + step.factor.bit_length() for step in steps)
 
 
 class _Fields:
@@ -62,7 +112,8 @@ class _Fields:
 class ProgramCheck(wiring.Component):
     """Takes a head word by word, and tells the error of the rule that it breaks.
 
-    Products are made bit by bit, while the word of a factor waits. One that is too large for its register breaks its rule.
+    Products are made bit by bit, while the word of a factor waits. One that is too large for its register breaks its rule. The
+    descriptors' parameters must be as many as the header says: this, too, are products.
 
     Latency: `error` and `incomplete` are those of all words taken before. Throughput: a word a cycle; a word takes a cycle more
     for each factor of a product in it, and for each bit of the factor up to its highest one. In all: `steps_of`.
@@ -72,7 +123,7 @@ class ProgramCheck(wiring.Component):
         words       of the header, then of descriptors, in order
         header      the header's words taken so far
         error       Error.NONE if no rule is broken
-        incomplete  the descriptors, so far, are no whole program
+        incomplete  the descriptors, so far, are no whole program, or take other parameters than the header says
     """
 
     def __init__(self, config: Config):
@@ -93,7 +144,8 @@ class ProgramCheck(wiring.Component):
 
         # `product` grows by `multiple`, which doubles, for each bit of `factor`
         most = max(config.activation_words * config.rows, config.accumulators, (1 << 16) - 1)
-        product, overflow = Signal(most.bit_length()), Signal()
+        sections = self.header.parameter_beats[ceil_log2(config.cols // config.bytes_per_beat) :]  # of `cols` bytes
+        product, overflow = Signal(max(most.bit_length(), len(sections))), Signal()
         multiple, factor = Signal.like(product), Signal(16)
         total = product + multiple
         multiplies = factor.any()
@@ -103,12 +155,17 @@ class ProgramCheck(wiring.Component):
             m.d.sync += [multiple.eq(multiple << 1), factor.eq(factor >> 1)]
             m.d.sync += overflow.eq(overflow | (factor[0] & total[-1]) | (multiple[-1] & factor[1:].any()))
 
-        step, last_step = Signal(range(5)), Signal()  # factors of this word that have been taken; it is all of them
-        next_factor, first = Signal.like(factor), Signal()
+        step, last_step = Signal(range(12)), Signal()  # factors of this word that have been taken; it is all of them
+        next_factor, first, onto = Signal.like(factor), Signal(), Signal(11)
         rests = words.valid & ~multiplies
         m.d.comb += [last_step.eq(1), words.ready.eq(~multiplies & last_step)]
         with m.If(rests & ~last_step):
-            m.d.sync += [step.eq(step + 1), factor.eq(next_factor), multiple.eq(Mux(first, 1, product)), product.eq(0)]
+            m.d.sync += [
+                step.eq(step + 1),
+                factor.eq(next_factor),
+                multiple.eq(Mux(first, 1, product)),
+                product.eq(onto),
+            ]
             m.d.sync += overflow.eq(overflow & ~first)
         with m.If(rests & last_step):
             m.d.sync += step.eq(0)
@@ -121,32 +178,44 @@ class ProgramCheck(wiring.Component):
                 kept[name] = Signal(DescriptorLayout[name].shape, name=name, reset_less=True)
             return kept[name]
 
+        parameters = Signal.like(sections)
+        whole_ends, folded_ends = Signal(), Signal()
         value = words.payload.data.replicate(WORDS)
         records = (
             (0, Descriptor, DescriptorLayout, descriptor_rules(config), keep),
             (1, Header, HeaderLayout, header_rules(config), self.header.__getitem__),
         )
+        # of the last group, if it is folded
+        tiles = (keep("kblocks") + (1 << keep("fold")[: ceil_log2(config.cols.bit_length())]) - 1) >> keep("fold")
+        height = Mux(keep("cblocks") == 1, keep("rows_last"), config.rows)
         with m.If(rests), m.Switch(Cat(words.payload.number, words.payload.of_header)):
             for of_header, record, layout, rules, kept_field in records:
                 for number in range(WORDS):
-                    factors = _factors(record, number)
                     with m.Case(number + WORDS * of_header):
                         fields = _Fields(record, number, data.View(layout, value), kept_field, Cat(product, overflow))
-                        m.d.comb += last_step.eq(step == len(factors))
-                        for at, (name, field) in enumerate(factors):
+                        steps = _steps(record, fields, number, config, tiles, height)
+                        m.d.comb += last_step.eq(step == len(steps))
+                        ends = {}  # of each product that is whole with this word
+                        for at, each in enumerate(steps):
                             with m.If(step == at):
-                                m.d.comb += [
-                                    next_factor.eq(getattr(fields, field)),
-                                    first.eq(field == record.products[name][0]),
-                                ]
+                                m.d.comb += [next_factor.eq(each.factor), first.eq(each.first), onto.eq(each.onto)]
+                            if each.last:
+                                ends[each.product] = step == at + 1
+                        m.d.comb += [whole_ends.eq(ends.get(_WHOLE, 0)), folded_ends.eq(ends.get(_FOLDED, 0))]
                         for rule in rules:
                             if record.layout.fields[rule.field].word == number:
                                 breaks = rule.breaks(fields)
-                                for name in fields.seen:  # whole when the last of its factors has been multiplied
-                                    breaks &= step == factors.index((name, record.products[name][-1])) + 1
+                                for name in fields.seen:
+                                    breaks &= ends[name]
                                 fields.seen.clear()
                                 with m.If(breaks):
                                     m.d.sync += broken[rule.error].eq(1)
+        takes = whole_ends | (folded_ends & (keep("fold") != 0))
+        with m.If(rests & takes & ~keep("diagonal")):
+            m.d.sync += parameters.eq(parameters + product)
+            with m.If(overflow | ((parameters + product) >> len(parameters)).any()):
+                m.d.sync += broken[Error.BAD_DESCRIPTOR].eq(1)
+
         is_descriptor = words.valid & ~words.payload.of_header
         descriptor = data.View(DescriptorLayout, value)
         for name, register in kept.items():
@@ -156,14 +225,17 @@ class ProgramCheck(wiring.Component):
         for error in reversed(_ERRORS):
             with m.If(broken[error]):
                 m.d.comb += self.error.eq(error)
-        self._order(m, is_descriptor & words.ready, descriptor, broken[Error.BAD_DESCRIPTOR])
+        unordered = self._order(m, is_descriptor & words.ready, descriptor, broken[Error.BAD_DESCRIPTOR])
+        odd = self.header.parameter_beats[: 24 - len(sections)].any()
+        m.d.comb += self.incomplete.eq(unordered | odd | (parameters != sections))
         with m.If(self.begin):
             m.d.sync += [flag.eq(0) for flag in broken.values()]
-            m.d.sync += [step.eq(0), factor.eq(0)]
+            m.d.sync += [step.eq(0), factor.eq(0), parameters.eq(0)]
         return m
 
-    def _order(self, m: Module, taken: Value, descriptor: data.View, broken: Signal) -> None:
-        """What the descriptors must be to each other: ifmaps are taken and released in turn, and the ofmap comes last."""
+    def _order(self, m: Module, taken: Value, descriptor: data.View, broken: Signal) -> Value:
+        """What the descriptors must be to each other: ifmaps are taken and released in turn, and the ofmap comes last. Returns
+        whether something is still missing."""
         number = self.words.payload.number
         any_taken, held, streams = Signal(), Signal(), Signal()
         ifmaps = Signal.like(self.header.batch)
@@ -176,6 +248,6 @@ class ProgramCheck(wiring.Component):
             m.d.sync += streams.eq(to_stream)
             with m.If(streams & ~to_stream):
                 m.d.sync += broken.eq(1)
-        m.d.comb += self.incomplete.eq(held | ~streams | (ifmaps != self.header.batch))
         with m.If(self.begin):
             m.d.sync += [any_taken.eq(0), held.eq(0), streams.eq(0), ifmaps.eq(0)]
+        return held | ~streams | (ifmaps != self.header.batch)

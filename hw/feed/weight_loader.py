@@ -14,7 +14,7 @@ from deeplock.hw.post.post import EntryWrite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.entry import ENTRY
 
-__all__ = ["LoaderReport", "TileHandover", "WeightLoader"]
+__all__ = ["TileHandover", "WeightLoader"]
 
 
 class TileHandover(wiring.Signature):
@@ -27,17 +27,6 @@ class TileHandover(wiring.Signature):
 
     def __init__(self):
         super().__init__({"full": Out(1), "swap": In(1)})
-
-
-class LoaderReport(wiring.Signature):
-    """Status of a weight loader.
-
-    Members:
-        bad  pulse, one cycle later: the parameters end elsewhere than the program
-    """
-
-    def __init__(self):
-        super().__init__({"bad": Out(1)})
 
 
 class WeightLoader(wiring.Component):
@@ -54,11 +43,10 @@ class WeightLoader(wiring.Component):
     Members:
         run, layers  inferences of `layers` layers
         program      read port of the program memory
-        parameters   unlocked beats; `last` marks the last one of an inference
+        parameters   unlocked beats, as many as the program takes: the loadable port counts them
         weights      shadow register writes
         entries      requantise entry writes
         tiles        see TileHandover
-        report       see LoaderReport
     """
 
     def __init__(self, config: Config):
@@ -73,7 +61,6 @@ class WeightLoader(wiring.Component):
                 "weights": Out(WeightWrite(config)),
                 "entries": Out(EntryWrite(config)),
                 "tiles": Out(TileHandover()),
-                "report": Out(LoaderReport()),
             }
         )
 
@@ -85,7 +72,6 @@ class WeightLoader(wiring.Component):
         last_group = group == fields.groups
         held_groups = Signal(2)  # groups whose entries are in a bank
         bank = Signal()
-        ended = Signal()  # the last beat of this inference was taken
         loads_entries, entries_loaded = Signal(), Signal()
         loads_tiles, tile_loaded, group_loaded = Signal(), Signal(), Signal()
         m.d.sync += self.tiles.full.eq(tile_loaded | (self.tiles.full & ~self.tiles.swap))
@@ -94,15 +80,12 @@ class WeightLoader(wiring.Component):
         beat = self.parameters
         take = Signal()
         m.d.comb += take.eq(beat.valid & beat.ready)
-        with m.If(take & beat.payload.last):
-            m.d.sync += ended.eq(1)
 
         written = Signal.like(beat.payload.data)  # the beat that entries and tiles are written from
         self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
         fold = Mux(last_group, fields.fold, 0) if self._config.folding else Const(0)
         self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
 
-        m.d.sync += self.report.bad.eq(0)
         read = Signal(range(len(LOADER_WORDS) + 2))
         m.d.comb += self.program.addr.eq(Cat(read[:2], Const(0, 2), layer))
         inferences, next_inferences = Signal(16), Signal(16)  # whose parameters are all loaded
@@ -141,11 +124,8 @@ class WeightLoader(wiring.Component):
                             m.next = "LAST"
 
             with m.State("LAST"):
-                m.d.sync += self.report.bad.eq(~ended)
-                m.d.sync += [inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
+                m.d.sync += [inferences.eq(next_inferences), all_in.eq(ending), layer.eq(0)]
                 m.next = "IDLE"
-        with m.If(beat.ready & ended):
-            m.d.sync += self.report.bad.eq(1)
         return m
 
     def _load_entries(

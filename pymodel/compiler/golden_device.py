@@ -17,6 +17,8 @@ from deeplock.pymodel.spec.rules import broken_header, broken_program
 __all__ = ["GoldenDevice"]
 
 _RECORD = 4 * WORDS
+_HEADER_CHECKED = 4 * (WORDS + 2)
+"""Bytes of a head after which what is wrong with its header is told; a packet that ends before is truncated."""
 _WRITABLE = {register.name for register in REGISTERS if register.access != Access.READ}
 
 
@@ -57,7 +59,7 @@ class GoldenDevice(Device):
         if size in self.config.key_sizes:
             self._size = size
         else:
-            self._stop(Error.BAD_KEY_SIZE)
+            self.stop(Error.BAD_KEY_SIZE)
         return True
 
     def _take_word(self, index: int, value: int) -> bool:
@@ -77,13 +79,13 @@ class GoldenDevice(Device):
         self.memory[:] = 0
 
     @property
-    def _keyed(self) -> bool:
+    def keyed(self) -> bool:
         return 0 < self._size == len(self._key)
 
     def status(self) -> int:
-        return self._flags | (Status.KEYED if self._keyed else 0) | self._error << 8
+        return self._flags | (Status.KEYED if self.keyed else 0) | self._error << 8
 
-    def _stop(self, error: Error) -> Outcome:
+    def stop(self, error: Error) -> Outcome:
         """An error stops the core and zeroises the key."""
         self._forget_key()
         self._error = error
@@ -92,39 +94,34 @@ class GoldenDevice(Device):
 
     def run(self, head: bytes, sections: Sequence[bytes], ifmaps: Sequence[bytes]) -> Outcome:
         self._flags, self._error = 0, Error.NONE
-        header = Header.unpack(head.ljust(_RECORD, b"\0"))
+        packet = head + sections[0]
+        if len(packet) <= _HEADER_CHECKED:
+            return self.stop(Error.LOADABLE_TRUNCATED)
+        header = Header.unpack(packet)
         error, _ = broken_header(header, self.config)
         if error:
-            return self._stop(error)
-        if len(head) < _RECORD * (1 + header.layers) or not sections[0]:
-            return self._stop(Error.LOADABLE_TRUNCATED)
-        program = [
-            Descriptor.unpack(head[at : at + _RECORD]) for at in range(_RECORD, _RECORD * (1 + header.layers), _RECORD)
-        ]
+            return self.stop(error)
+        end = _RECORD * (1 + header.layers)
+        if len(packet) <= end:
+            return self.stop(Error.LOADABLE_TRUNCATED)
+        program = [Descriptor.unpack(packet[at : at + _RECORD]) for at in range(_RECORD, end, _RECORD)]
         error, _ = broken_program(header, program, self.config)
         if error:
-            return self._stop(error)
+            return self.stop(error)
         self._flags |= Status.LOADED
-        if self._suite.locks and not self._keyed:
-            return self._stop(Error.NO_KEY)
-        if self._bytes_taken(program) != header.parameter_beats * self.config.bytes_per_beat:
-            return self._stop(Error.BAD_DESCRIPTOR)
+        if self._suite.locks and not self.keyed:
+            return self.stop(Error.NO_KEY)
         arriving, ofmaps = iter(ifmaps), []
-        for section in sections:
+        for section in (packet[end:], *sections[1:]):
             results, error = self._infer(header, program, section, self._key, arriving)
             if error:
-                self._stop(error)
+                self.stop(error)
                 return Outcome(error, ofmaps=tuple(ofmaps), rest=results)
             ofmaps.append(results)
         self._flags |= Status.DONE
         if self._zeroise_at_end:
             self._forget_key()
         return Outcome(Error.NONE, ofmaps=tuple(ofmaps))
-
-    def _bytes_taken(self, program: Sequence[Descriptor]) -> int:
-        """Bytes of the parameter stream that an inference takes."""
-        rows, cols = self.config.rows, self.config.cols
-        return sum(layer.group_bytes(group, rows, cols) for layer in program for group in range(layer.groups))
 
     def _infer(
         self, header: Header, program: Sequence[Descriptor], section: bytes, key: bytes, arriving

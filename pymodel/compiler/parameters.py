@@ -71,12 +71,13 @@ def decode_group(descriptor: Descriptor, group: int, data: np.ndarray, config: C
 
 
 def _diagonal_group(descriptor: Descriptor, config: Config) -> tuple[np.ndarray, Entries]:
-    """Row r of channel block b has its weight in column b * rows + r."""
+    """Row r of channel block b has its weight in column b * rows + r; if `alike`, every k-block has the first one's weights."""
     row = np.arange(config.rows)
     kblocks = descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks
     weights = np.zeros((kblocks, config.rows, config.cols), np.int8)
-    for block in range(kblocks):
+    for number in range(kblocks):
+        block = 0 if descriptor.alike else number
         value = descriptor.diagonal_a if block < descriptor.cblocks else descriptor.diagonal_b
-        weights[block, row, block % descriptor.cblocks * config.rows + row] = value
-    scale = descriptor.bias, descriptor.multiplier, descriptor.shift_1 + 1
+        weights[number, row, block % descriptor.cblocks * config.rows + row] = value
+    scale = descriptor.bias, descriptor.multiplier | 1 << 15, descriptor.shift_1 + 1  # the accelerator implies this bit
     return weights, Entries(*(np.full(config.cols, value) for value in scale))

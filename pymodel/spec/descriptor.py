@@ -12,6 +12,7 @@ from deeplock.pymodel.spec.record import Record
 __all__ = ["MODULUS", "OPCODE", "Descriptor"]
 
 OPCODE = 1
+_ROWS, _COLUMNS = 1 << 13, 1 << 16
 MODULUS = 1 << 20
 """Activation addresses are bytes and wrap here, so that a step backwards is a step forwards modulo 2**20."""
 
@@ -193,16 +194,18 @@ class Descriptor(Record):
     def outside(self, rows: int) -> np.ndarray:
         """Which bytes of these runs lie outside the input, so that they read as `pad_value`.
 
-        bool [pixels, kernel_h * kernel_w, cblocks * rows]; bytes behind a run's last one are never outside.
+        bool [pixels, kernel_h * kernel_w, cblocks * rows]; bytes behind a run's last one are never outside. Rows of the input
+        wrap at 2**13, columns of words at -2**16 and 2**16.
         """
         y, window_x, pool_y, pool_x = np.indices((self.out_h, self.out_w, self.pool_h, self.pool_w)).reshape(4, -1)
         x = self.x0 + window_x * self.window_step + pool_x * self.step_x
         y = self.y0 + y * self.window_stride + pool_y * self.stride
         rows_read = np.add.outer(y, np.arange(self.kernel_h))
         run = (self.cblocks - 1) * rows + self.column_step
-        byte = np.add.outer(np.arange(self.kernel_w) * run, np.arange(self.cblocks * rows))
-        bytes_read = np.add.outer(x, byte)
-        outside_y = (rows_read < 0) | (rows_read >= self.in_h)
+        word = np.add.outer(np.arange(self.kernel_w) * run, np.arange(self.cblocks) * rows)
+        words_read = (np.add.outer(x, word) + _COLUMNS) % (2 * _COLUMNS) - _COLUMNS
+        bytes_read = np.add.outer(words_read, np.arange(rows)).reshape(self.pixels, self.kernel_w, -1)
+        outside_y = rows_read % _ROWS >= self.in_h
         outside_x = (bytes_read < 0) | (bytes_read >= self.row_bytes)
         outside = outside_y[:, :, None, None] | outside_x[:, None]
         outside[..., self.run_bytes(rows) :] = False

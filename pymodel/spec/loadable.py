@@ -24,6 +24,7 @@ from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.record import WORDS
+from deeplock.pymodel.spec.rules import broken_header, broken_program
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
 __all__ = ["Loadable", "Interface", "read_loadable", "split_ofmap", "write_loadable"]
@@ -119,7 +120,7 @@ class Loadable:
         return replace(self, header=replace(self.header, suite=suite.id), parameters=parameters.tobytes())
 
     def check_fits(self, config: Config) -> None:
-        """Raise DeeplockError, naming the first value that differs, if the accelerator cannot run this loadable."""
+        """Raise DeeplockError, naming the first value that differs or breaks a rule, if the accelerator cannot run this."""
         for name in ("rows", "cols", "bytes_per_beat"):
             if getattr(self.header, name) != getattr(config, name):
                 raise DeeplockError(
@@ -142,6 +143,9 @@ class Loadable:
                 raise DeeplockError(
                     f"loadable needs {name}, which the accelerator leaves out: compile it for that accelerator"
                 )
+        for _, broken in (broken_header(self.header, config), broken_program(self.header, self.program, config)):
+            if broken:
+                raise DeeplockError(f"loadable has a program that the accelerator refuses: {broken}")
 
     def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
         """One int8 ifmap [height, width, channels] as the bytes of the ifmap stream: padded, whole beats."""

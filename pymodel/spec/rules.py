@@ -19,6 +19,8 @@ from deeplock.pymodel.spec.registers import Error
 
 __all__ = ["Rule", "broken_header", "broken_program", "descriptor_rules", "header_rules"]
 
+_MOST_KBLOCKS = Descriptor.layout.fields["kblocks"].range[1]
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -103,15 +105,15 @@ def descriptor_rules(config: Config) -> list[Rule]:
         Rule("alike", "0 in layers that are not diagonal", lambda layer: layer.alike > layer.diagonal),
         Rule(
             "diagonal",
-            f"0 with a fold or more than {cols // config.rows} cblocks",
-            lambda layer: (layer.diagonal == 1) & ((layer.fold != 0) | (layer.cblocks > cols // config.rows)),
+            f"0 with a fold or without {cols // config.rows} cblocks",
+            lambda layer: (layer.diagonal == 1) & ((layer.fold != 0) | (layer.cblocks != cols // config.rows)),
         ),
         Rule(
             "kernel_h",
-            "such that kernel_h x kernel_w x cblocks is kblocks, which is 1 if `alike`",
+            f"such that kernel_h x kernel_w x cblocks is kblocks; if `alike`, at most {_MOST_KBLOCKS}, and kblocks 1",
             lambda layer: (
-                ((layer.alike == 0) & (layer.kblocks != layer.kblocks_read))
-                | ((layer.alike == 1) & (layer.kblocks != 1))
+                ((layer.alike == 0) & (layer.kblocks_read != layer.kblocks))
+                | ((layer.alike == 1) & ((layer.kblocks != 1) | (layer.kblocks_read > _MOST_KBLOCKS)))
             ),
         ),
         Rule(
@@ -139,7 +141,7 @@ def descriptor_rules(config: Config) -> list[Rule]:
 
 
 def _program_rule(header: Header, program: Sequence[Descriptor]) -> str:
-    """What is wrong with the order of the descriptors; "" if nothing is."""
+    """What is wrong with the descriptors together; "" if nothing is."""
     taken, held, streams = 0, False, False
     for number, layer in enumerate(program, 1):
         if number == 1 and not layer.wait_input:
@@ -157,11 +159,14 @@ def _program_rule(header: Header, program: Sequence[Descriptor]) -> str:
         return f"descriptor {len(program)}: release_input must be 1, or that of an earlier one"
     if not streams:
         return f"descriptor {len(program)}: to_stream must be 1 in the last one"
-    return (
-        ""
-        if taken == header.batch
-        else f"batch must be the ifmaps that the program takes ({taken}), not {header.batch}"
-    )
+    if taken != header.batch:
+        return f"header: batch must be the ifmaps that the program takes, {taken}, not {header.batch}"
+    rows, cols = header.rows, header.cols
+    beats = sum(layer.group_bytes(group, rows, cols) for layer in program for group in range(layer.groups))
+    beats //= header.bytes_per_beat
+    if beats != header.parameter_beats:
+        return f"header: parameter_beats must be what the program takes, {beats}, not {header.parameter_beats}"
+    return ""
 
 
 def broken_header(header: Header, config: Config) -> tuple[Error, str]:

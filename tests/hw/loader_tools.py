@@ -128,7 +128,7 @@ class Array:
 
     def __init__(self, dut: WeightLoader, config: Config):
         self.dut, self.config = dut, config
-        self.now, self.bad = 0, []
+        self.now = 0
         self.shadow = np.full((config.rows, config.cols), ANY)
         self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
         self.zeroed = 0  # times that all shadow registers were cleared
@@ -150,7 +150,6 @@ class Array:
             dut.entries.entries,
             dut.tiles.full,
             dut.tiles.swap,
-            dut.report.bad,
             dut.parameters.valid,
             dut.parameters.ready,
         )
@@ -164,7 +163,6 @@ class Array:
             entries,
             full,
             swap,
-            bad,
             valid,
             ready,
         ) in ctx.tick().sample(*signals):
@@ -192,8 +190,6 @@ class Array:
                     slot[0] = entry.bias
                 if scales >> lane & 1:
                     slot[1:] = entry.multiplier, entry.shift_1
-            if bad:
-                self.bad.append(self.now)
             if valid and ready:
                 self.beats.append(self.now)
             self.now += 1

@@ -1,6 +1,7 @@
 """Desync: a descriptor on which weight loader and feeder disagree shows all weights in one inference, or a few.
 
-The loader counts a layer's tiles by `kblocks`, the feeder by kernel and channels, and nothing compares the two. The program
+The loader counts a layer's tiles by `kblocks`, the feeder by kernel and channels. Before the mend nothing compared the two; now
+a program on which they disagree is refused at LOAD. The program
 has two layers. The first is diagonal: its entries are clear, its one tile is made on chip. But its feeder goes on for as many
 k-blocks as the second layer, with parameters, has tiles. So the loader hands that layer's locked weights over while the first
 layer's clear entries scale the sums. The first layer's input is a one amid padding: a pixel for each row of a tile, and the

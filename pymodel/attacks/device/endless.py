@@ -1,7 +1,8 @@
 """Endless: programs that hold the device for ever, or let an ofmap leave that has no end.
 
 A header whose windows take 2^45 steps keeps the unfolder busy, and the device says BUSY until someone aborts. A last layer
-with a wrong number of channels lets all its results leave without TLAST, and the device says DONE.
+with a wrong number of channels lets all its results leave without TLAST, and the device says DONE. Before the mend, that is:
+both break rules that the device checks now (spec/rules.py).
 """
 
 from dataclasses import dataclass, replace

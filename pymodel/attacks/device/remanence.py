@@ -1,4 +1,7 @@
-"""Remanence: after ZEROISE the next tenant reads what the last one's inference left in the activation memory."""
+"""Remanence: after ZEROISE the next tenant reads what the last one's inference left in the activation memory.
+
+Before the mend ZEROISE cleared the key alone. Now the memory is erased whenever the key leaves.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +12,7 @@ from deeplock.pymodel.compiler.golden_device import GoldenDevice
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.device import Device
 
-__all__ = ["BUDGET", "NEEDS", "Budget", "left_behind", "run"]
+__all__ = ["BUDGET", "NEEDS", "Budget", "Unerased", "left_behind", "run"]
 
 NEEDS = "a device that someone else used before, without a reset in between, and a key of one's own"
 
@@ -22,6 +25,13 @@ class Budget:
 
 
 BUDGET = Budget()
+
+
+class Unerased(GoldenDevice):
+    """A device as it was before the mend: whatever ends a run or clears the key, the activation memory keeps its bytes."""
+
+    def _erase(self) -> None:
+        pass
 
 
 def left_behind(device: Device, target: DeviceTarget, truth: GoldenDevice) -> int:

