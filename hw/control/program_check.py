@@ -37,14 +37,16 @@ class _Step:
     factor   a number or a signal
     first    it is the product's first one
     last     its last one
-    onto     what is added to the product
+    onto     is added to the product
+    shift    the factor is divided by 2 ** shift first, and rounded up
     """
 
     product: str
     factor: Any
     first: bool
     last: bool
-    onto: Any = 0
+    onto: int = 0
+    shift: Any = 0
 
 
 def _factors(record: type[Record], fields: Any, word: int) -> list[_Step]:
@@ -57,38 +59,39 @@ def _factors(record: type[Record], fields: Any, word: int) -> list[_Step]:
     ]
 
 
-def _streamed(layer: Any, config: Config, tiles: Any, height: Any) -> list[_Step]:
-    """The beats of `cols` bytes that a layer takes from the stream: an entry takes eight, a tile as many as it has rows.
+def _streamed(layer: Any, config: Config, height: Any) -> list[_Step]:
+    """What a layer takes from the stream, in beats of `cols` bytes: each group an entry, and as many as its tiles have rows.
 
-    tiles, height  of the last group, if it is folded
+    height  of the tiles of the last group, if that is folded
     """
     steps = [
-        _Step(_WHOLE, layer.cblocks * config.rows + layer.rows_last - config.rows, True, False),
+        _Step(_WHOLE, config.rows, True, False),
+        _Step(_WHOLE, layer.cblocks - 1, False, False, layer.rows_last),
         _Step(_WHOLE, layer.kernel_w, False, False),
-        _Step(_WHOLE, layer.kernel_h, False, False),
-        _Step(_WHOLE, layer.groups - (layer.fold != 0), False, True, (layer.groups - (layer.fold != 0)) * ENTRY.size),
+        _Step(_WHOLE, layer.kernel_h, False, False, ENTRY.size),
+        _Step(_WHOLE, layer.groups - (layer.fold != 0), False, True),
     ]
     if config.folding:
-        steps += [_Step(_FOLDED, tiles, True, False), _Step(_FOLDED, height, False, True, ENTRY.size)]
+        steps += [
+            _Step(_FOLDED, height, True, False),
+            _Step(_FOLDED, layer.kblocks, False, True, ENTRY.size, layer.fold),
+        ]
     return steps
 
 
-def _steps(record: type[Record], fields: Any, word: int, config: Config, *folded: Any) -> list[_Step]:
+def _steps(record: type[Record], fields: Any, word: int, config: Config, height: Any) -> list[_Step]:
     """All factors that are multiplied while a word waits."""
     steps = _factors(record, fields, word)
     if record is Descriptor and word == Descriptor.layout.fields["kernel_h"].word:
-        steps[2:2] = _streamed(fields, config, *folded)  # behind kernel_w and kernel_h
+        steps[2:2] = _streamed(fields, config, height)  # behind kernel_w and kernel_h
     return steps
 
 
 def steps_of(record: Record, config: Config) -> int:
     """Cycles that the check takes for a record that breaks no rule."""
-    folded = ()
-    if isinstance(record, Descriptor):
-        heights = record.tile_rows(record.groups - 1, config.rows)
-        folded = -(-record.kblocks >> record.fold), heights[0] if record.cblocks == 1 else config.rows
-    steps = [step for word in range(WORDS) for step in _steps(type(record), record, word, config, *folded)]
-    return WORDS + sum(1 + step.factor.bit_length() for step in steps)
+    height = record.rows_last if isinstance(record, Descriptor) and record.cblocks == 1 else config.rows
+    steps = [step for word in range(WORDS) for step in _steps(type(record), record, word, config, height)]
+    return WORDS + sum(1 + max(step.factor.bit_length(), step.shift) for step in steps)
 
 
 class _Fields:
@@ -142,21 +145,29 @@ class ProgramCheck(wiring.Component):
         m = Module()
         config, words = self._config, self.words
 
-        # `product` grows by `multiple`, which doubles, for each bit of `factor`
+        # `product` grows by `multiple`, which doubles, for each bit of `factor`; the first `shift` bits are rounded up to one
         most = max(config.activation_words * config.rows, config.accumulators, (1 << 16) - 1)
         sections = self.header.parameter_beats[ceil_log2(config.cols // config.bytes_per_beat) :]  # of `cols` bytes
         product, overflow = Signal(max(most.bit_length(), len(sections))), Signal()
         multiple, factor = Signal.like(product), Signal(16)
         total = product + multiple
-        multiplies = factor.any()
+        shift, lost = Signal(Descriptor.layout.fields["fold"].bits), Signal()
+        shifts = shift.any()
+        multiplies = factor.any() | shifts
+        adds = Mux(shifts, (shift == 1) & (lost | factor[0]), factor[0])
         with m.If(multiplies):
-            with m.If(factor[0]):
+            m.d.sync += factor.eq(factor >> 1)
+            with m.If(adds):
                 m.d.sync += product.eq(total)
-            m.d.sync += [multiple.eq(multiple << 1), factor.eq(factor >> 1)]
-            m.d.sync += overflow.eq(overflow | (factor[0] & total[-1]) | (multiple[-1] & factor[1:].any()))
+            with m.If(shifts):
+                m.d.sync += [shift.eq(shift - 1), lost.eq(lost | factor[0])]
+            with m.Else():
+                m.d.sync += multiple.eq(multiple << 1)
+            m.d.sync += overflow.eq(overflow | (adds & total[-1]) | (~shifts & multiple[-1] & factor[1:].any()))
 
         step, last_step = Signal(range(12)), Signal()  # factors of this word that have been taken; it is all of them
-        next_factor, first, onto = Signal.like(factor), Signal(), Signal(11)
+        next_factor, first, onto = Signal.like(factor), Signal(), Signal(5)
+        next_shift = Signal.like(shift)
         rests = words.valid & ~multiplies
         m.d.comb += [last_step.eq(1), words.ready.eq(~multiplies & last_step)]
         with m.If(rests & ~last_step):
@@ -166,7 +177,7 @@ class ProgramCheck(wiring.Component):
                 multiple.eq(Mux(first, 1, product)),
                 product.eq(onto),
             ]
-            m.d.sync += overflow.eq(overflow & ~first)
+            m.d.sync += [overflow.eq(overflow & ~first), shift.eq(next_shift), lost.eq(0)]
         with m.If(rests & last_step):
             m.d.sync += step.eq(0)
 
@@ -185,20 +196,19 @@ class ProgramCheck(wiring.Component):
             (0, Descriptor, DescriptorLayout, descriptor_rules(config), keep),
             (1, Header, HeaderLayout, header_rules(config), self.header.__getitem__),
         )
-        # of the last group, if it is folded
-        tiles = (keep("kblocks") + (1 << keep("fold")[: ceil_log2(config.cols.bit_length())]) - 1) >> keep("fold")
         height = Mux(keep("cblocks") == 1, keep("rows_last"), config.rows)
         with m.If(rests), m.Switch(Cat(words.payload.number, words.payload.of_header)):
             for of_header, record, layout, rules, kept_field in records:
                 for number in range(WORDS):
                     with m.Case(number + WORDS * of_header):
                         fields = _Fields(record, number, data.View(layout, value), kept_field, Cat(product, overflow))
-                        steps = _steps(record, fields, number, config, tiles, height)
+                        steps = _steps(record, fields, number, config, height)
                         m.d.comb += last_step.eq(step == len(steps))
                         ends = {}  # of each product that is whole with this word
                         for at, each in enumerate(steps):
                             with m.If(step == at):
                                 m.d.comb += [next_factor.eq(each.factor), first.eq(each.first), onto.eq(each.onto)]
+                                m.d.comb += next_shift.eq(each.shift)
                             if each.last:
                                 ends[each.product] = step == at + 1
                         m.d.comb += [whole_ends.eq(ends.get(_WHOLE, 0)), folded_ends.eq(ends.get(_FOLDED, 0))]
@@ -230,7 +240,7 @@ class ProgramCheck(wiring.Component):
         m.d.comb += self.incomplete.eq(unordered | odd | (parameters != sections))
         with m.If(self.begin):
             m.d.sync += [flag.eq(0) for flag in broken.values()]
-            m.d.sync += [step.eq(0), factor.eq(0), parameters.eq(0)]
+            m.d.sync += [step.eq(0), factor.eq(0), shift.eq(0), parameters.eq(0)]
         return m
 
     def _order(self, m: Module, taken: Value, descriptor: data.View, broken: Signal) -> Value:

@@ -19,7 +19,7 @@ from deeplock.pymodel.spec.registers import Error
 
 __all__ = ["Rule", "broken_header", "broken_program", "descriptor_rules", "header_rules"]
 
-_MOST_KBLOCKS = Descriptor.layout.fields["kblocks"].range[1]
+_KBLOCKS_BITS = Descriptor.layout.fields["kblocks"].bits
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,13 @@ def _is(name: str, value: int, error: Error = Error.BAD_DESCRIPTOR) -> Rule:
     return Rule(name, str(value), lambda record: getattr(record, name) != value, error)
 
 
-def _at_most(name: str, most: int, error: Error = Error.BAD_DESCRIPTOR) -> Rule:
-    return Rule(name, f"at most {most}", lambda record: getattr(record, name) > most, error)
+def _more(value: Any, power: int) -> Any:
+    """Whether a value is more than a power of two: without a comparison of sizes, which would be a chain of carries."""
+    return (value >> (power.bit_length() - 1) != 0) & (value != power)
+
+
+def _at_most(name: str, power: int, error: Error = Error.BAD_DESCRIPTOR) -> Rule:
+    return Rule(name, f"at most {power}", lambda record: _more(getattr(record, name), power), error)
 
 
 def _not_0(name: str) -> Rule:
@@ -79,7 +84,7 @@ def header_rules(config: Config) -> list[Rule]:
         Rule(
             "windows_y",
             f"so many that the unfolded bytes are at most {bytes_there}",
-            lambda header: header.unfolded > bytes_there,
+            lambda header: _more(header.unfolded, bytes_there),
         ),
         *([] if config.dense else [_is("alternate", 0)]),
         Rule("alternate", "0 in odd batches", lambda header: (header.alternate == 1) & (header.batch % 2 == 1)),
@@ -98,9 +103,9 @@ def descriptor_rules(config: Config) -> list[Rule]:
         _is("opcode", OPCODE),
         *map(_not_0, (*nonzero, "last_columns")),
         _at_most("rows_last", config.rows),
-        _at_most("fold", folds[-1]),
+        Rule("fold", f"at most {folds[-1]}", lambda layer: layer.fold > folds[-1]),
         *([] if config.diagonal else [_is("diagonal", 0)]),
-        _at_most("sliding", 2 if config.diagonal else 0),
+        _at_most("sliding", 2) if config.diagonal else _is("sliding", 0),
         *([_is("narrow", 1)] if config.sum_bits == 24 else []),
         Rule("alike", "0 in layers that are not diagonal", lambda layer: layer.alike > layer.diagonal),
         Rule(
@@ -110,10 +115,10 @@ def descriptor_rules(config: Config) -> list[Rule]:
         ),
         Rule(
             "kernel_h",
-            f"such that kernel_h x kernel_w x cblocks is kblocks; if `alike`, at most {_MOST_KBLOCKS}, and kblocks 1",
+            f"such that kernel_h x kernel_w x cblocks is kblocks; if `alike`, of {_KBLOCKS_BITS} bits, and kblocks 1",
             lambda layer: (
                 ((layer.alike == 0) & (layer.kblocks_read != layer.kblocks))
-                | ((layer.alike == 1) & ((layer.kblocks != 1) | (layer.kblocks_read > _MOST_KBLOCKS)))
+                | ((layer.alike == 1) & ((layer.kblocks != 1) | (layer.kblocks_read >> _KBLOCKS_BITS != 0)))
             ),
         ),
         Rule(
@@ -124,18 +129,24 @@ def descriptor_rules(config: Config) -> list[Rule]:
         Rule(
             "out_w",
             "at least 1, and a whole number of sliding windows",
-            lambda layer: (layer.out_w <= layer.sliding) | ((layer.sliding == 2) & (layer.out_w % 2 == 0)),
+            lambda layer: (
+                (layer.out_w == 0)
+                | ((layer.sliding != 0) & (layer.out_w == 1))
+                | ((layer.sliding == 2) & (layer.out_w % 2 == 0))
+            ),
         ),
         Rule(
             "out_h",
             f"such that the layer's pixels are at most {config.accumulators}",
-            lambda layer: layer.pixels > config.accumulators,
+            lambda layer: _more(layer.pixels, config.accumulators),
         ),
         Rule("hi", "at least lo", lambda layer: layer.lo > layer.hi),
         Rule(
             "last_columns",
             f"at most {cols} >> fold",
-            lambda layer: reduce(or_, ((layer.fold == fold) & (layer.last_columns > cols >> fold) for fold in folds)),
+            lambda layer: reduce(
+                or_, ((layer.fold == fold) & _more(layer.last_columns, cols >> fold) for fold in folds)
+            ),
         ),
     ]
 

@@ -32,10 +32,11 @@ def config_of(bytes_per_beat: int) -> Config:
 
 def program_of(rng, layers: int) -> bytes:
     """The smallest descriptors. The first takes an ifmap, the last parameters and writes the ofmap."""
+    blocks = CONFIG.cols // CONFIG.rows  # of a diagonal layer
     return b"".join(
         descriptor(
             source=int(rng.integers(0, 1 << 16)),
-            diagonal=int(number < layers - 1),
+            **({"diagonal": 1, "cblocks": blocks, "kblocks": blocks} if number < layers - 1 else {}),
             wait_input=int(number == 0),
             release_input=int(number == layers - 1),
             to_stream=int(number == layers - 1),
