@@ -30,11 +30,12 @@ flatten
 delete -output
 memory -nomap
 memory_map -formal
-opt -full
+opt
 write_json checks.json
 async2sync
 formalff -clk2ff -ff2anyinit
 techmap
+setundef -anyseq
 dffunmap
 opt_clean
 aigmap

@@ -91,11 +91,13 @@ class Begins(Core):
 
 
 class Ends(Core):
-    """No run goes on in the cycle after ABORT or ZEROISE, nor two cycles after an error."""
+    """No run goes on in the cycle after ABORT or ZEROISE, nor two cycles after an error. However a run ends, the datapath is
+    cleared in its last cycle."""
 
     def check(self, m):
         m.d.comb += Assert(implies(past(m, self.stops & self.busy), ~self.run))
         m.d.comb += Assert(implies(past(m, self.fails, 2), ~self.run))
+        m.d.comb += Assert(implies(past(m, self.run) & ~self.run, past(m, self.supervisor.clear)))
 
 
 class Keyed(Core):
@@ -131,7 +133,7 @@ class Zeroises(Core):
 
 PROPERTIES = {
     Begins: "a run begins only after START, with a program and a key",
-    Ends: "a run ends in the cycle after ABORT or ZEROISE, and 2 cycles after an error",
+    Ends: "a run ends 1 cycle after ABORT or ZEROISE and 2 after an error, and its end clears the datapath",
     Keyed: "key and count are stable in a run; a run without a key ends in the next cycle",
     Zeroises: "ABORT, ZEROISE or an error clears KEYED in 2 or 3 cycles, and in one more the key",
 }
@@ -163,6 +165,7 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         (Ends, control, "with m.If(halted):", "with m.If(caused):"),
         (Ends, control, "halted = caused | commanded", "halted = commanded"),
         (Ends, supervisor, "with m.Elif(bad):", "with m.Elif(bad & stuck):"),
+        (Ends, control, "| (self.run & self.finished)", ""),
         (Keyed, registers, "& idle for index in", "for index in"),
         (Keyed, registers, "(wdata[16:] == 0) & idle", "(wdata[16:] == 0)"),
         (Keyed, supervisor, "registers.keyed & ~registers.zeroise", "registers.keyed"),

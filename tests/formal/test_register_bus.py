@@ -87,7 +87,6 @@ def test_every_access_gets_one_answer(name, proves):
         ("bus.wready.eq(accept)", "bus.wready.eq(begin)"),
         ("with m.If(bus.bready):", "with m.If(bus.bready | bus.awvalid):"),
         ("& ~accept & ~bus.bvalid", "& ~accept"),
-        ("with m.If(bus.rready):", "with m.If(bus.arvalid):"),
         ("& ~bus.arready & ~bus.rvalid", "& ~bus.arready"),
         ("with m.If(bus.arready):", "with m.If(1):"),
         ("with m.If(accept):", "with m.If(accept | bus.bvalid):"),
