@@ -23,9 +23,9 @@ from tests.formal.mutant import mutant
 from tests.formal.prover import implies, past, prove, stays
 
 CONFIGS = {
-    "deep-lock": Config(),
-    "deep-lock, small": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
-    "plain": Config(suite="plain"),
+    "deep-lock 8x8": Config(),
+    "deep-lock 4x4 lean": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
+    "plain 8x8": Config(suite="plain"),
 }
 KEY_WORDS = [f"KEY{index}" for index in range(8)]
 KEY_REGISTERS = [*KEY_WORDS, "KEY_SIZE"]
@@ -141,7 +141,7 @@ PROPERTIES = {
 
 @pytest.mark.parametrize(
     "harness, name",
-    [(harness, name) for harness in PROPERTIES for name in CONFIGS if name != "plain" or harness in (Begins, Ends)],
+    [(harness, name) for harness in PROPERTIES for name in CONFIGS if name != "plain 8x8" or harness in (Begins, Ends)],
 )
 def test_runs_have_program_and_key_and_end_with_them(harness, name, proves):
     proves(harness(CONFIGS[name]), PROPERTIES[harness], f"registers and supervisor, {name}")
@@ -153,7 +153,7 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         parts = {"supervisor": mutant(supervisor, Control=faulty.Control)}
     else:
         parts = {"registers" if module is registers else "supervisor": faulty}
-    return harness(CONFIGS["deep-lock"], **parts)
+    return harness(CONFIGS["deep-lock 8x8"], **parts)
 
 
 @pytest.mark.parametrize(

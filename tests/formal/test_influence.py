@@ -18,11 +18,11 @@ from tests.formal.mutant import mutant
 
 SMALL = {"rows": 4, "cols": 4, "bytes_per_beat": 4, "activation_words": 64, "accumulators": 16, "ifmap_bytes": 64}
 CONFIGS = {
-    "plain": Config(suite="plain", **SMALL),
-    "plain, lean": Config(suite="plain", **SMALL | LEAN),
-    "deep-lock": Config(**SMALL),
-    "deep-lock, lean": Config(**SMALL | LEAN, key_sizes=(16,), sbox="composite"),
-    "deep-lock, 16x16": Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"),
+    "plain 4x4": Config(suite="plain", **SMALL),
+    "plain 4x4 lean": Config(suite="plain", **SMALL | LEAN),
+    "deep-lock 4x4": Config(**SMALL),
+    "deep-lock 4x4 lean": Config(**SMALL | LEAN, key_sizes=(16,), sbox="composite"),
+    "deep-lock 16x16": Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"),
 }
 DATA = "m_axis_ofmap__tdata"
 CARRIERS = (
@@ -91,7 +91,7 @@ def test_an_accelerator_that_leaks_is_found(secret, output, module, right, wrong
     faulty = mutant(module, right, wrong)
     component = {registers: "RegisterFile", issue: "IssueStage", weight_loader: "WeightLoader"}[module]
     netlist, secrets = secrets_of(
-        CONFIGS["deep-lock, lean"], mutant(accelerator, **{component: getattr(faulty, component)})
+        CONFIGS["deep-lock 4x4 lean"], mutant(accelerator, **{component: getattr(faulty, component)})
     )
     ways = leaks(netlist, secrets[secret])
     assert any(way.endswith(output) for way in ways), ways

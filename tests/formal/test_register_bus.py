@@ -14,9 +14,9 @@ from tests.formal.mutant import mutant
 from tests.formal.prover import implies, past, prove, stays
 
 CONFIGS = {
-    "deep-lock": Config(),
-    "deep-lock, small": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
-    "plain": Config(suite="plain"),
+    "deep-lock 8x8": Config(),
+    "deep-lock 4x4 lean": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
+    "plain 8x8": Config(suite="plain"),
 }
 WRITE_WAIT, READ_WAIT = 1, 4
 """Cycles that an access waits at most, if no answer is owed. A read of a counter waits the fourth if the counters restart."""

@@ -18,8 +18,11 @@ from tests.formal.mutant import mutant
 from tests.formal.prover import prove, stays
 from tests.formal.twins import Twins
 
-CONFIGS = {"8x8": Config(), "4x4, lean": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN)}
-LEAN_4X4 = CONFIGS["4x4, lean"]
+CONFIGS = {
+    "deep-lock 8x8": Config(),
+    "deep-lock 4x4 lean": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
+}
+LEAN_4X4 = CONFIGS["deep-lock 4x4 lean"]
 KEY_WORDS = [address(f"KEY{index}") >> 2 for index in range(8)]
 
 
