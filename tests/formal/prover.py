@@ -98,6 +98,8 @@ def prove(harness: wiring.Component, timeout: float = 300) -> Verdict:
         log = _run_abc(f"orpos; scorr; pdr -T {timeout:.0f}; iprove", folder)
         if "Property proved" in log or "UNSATISFIABLE" in log:
             return Verdict(True)
+        if "Reached timeout" in log:
+            raise RuntimeError(f"not decided within {timeout:.0f} s")
         # again, without joining the assertions, to learn which one fails
         log = _run_abc(f"pdr -T {timeout:.0f}; write_cex -a trace", folder)
         if "was asserted in frame" not in log:

@@ -166,13 +166,13 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         (Ends, control, "halted = caused | commanded", "halted = commanded"),
         (Ends, supervisor, "with m.Elif(bad):", "with m.Elif(bad & stuck):"),
         (Ends, control, "| (self.run & self.finished)", ""),
-        (Keyed, registers, "& idle for index in", "for index in"),
+        (Keyed, registers, "idle.eq(~(control.status & Status.BUSY).any())", "idle.eq(1)"),
         (Keyed, registers, "(wdata[16:] == 0) & idle", "(wdata[16:] == 0)"),
         (Keyed, supervisor, "registers.keyed & ~registers.zeroise", "registers.keyed"),
         (Zeroises, control, "failed = caused | (halted & busy)", "failed = caused"),
         (Zeroises, registers, "erased.eq(erase)", "erased.eq(control.zeroise)"),
-        (Zeroises, registers, "(replaces | erased) & ~written", "replaces & ~written"),
-        (Zeroises, registers, "control.zeroise | control.bad_key_size", "control.bad_key_size"),
+        (Zeroises, registers, "word.eq(0)", "word.eq(word)"),
+        (Zeroises, registers, "control.zeroise | ", ""),
     ],
 )
 def test_a_control_with_a_fault_is_refuted(harness, module, right, wrong):
