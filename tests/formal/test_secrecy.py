@@ -100,7 +100,8 @@ def test_nothing_shows_what_the_parameters_are(name, proves):
     proves(harness, "no output but the parameters depends on the data of parameters", f"loadable port, {name}")
 
 
-@pytest.mark.parametrize("beat", [4, pytest.param(16, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("beat", [4, 16])
 def test_after_clear_nothing_shows_what_the_key_was(beat, proves):
     config = Config(rows=4, cols=beat, bytes_per_beat=beat, lanes=2, key_sizes=(16,), sbox="rom")
     proves(KeyBeforeClear(config), "after clear no output depends on an earlier key", f"deep-lock, rom, {beat} bytes")
