@@ -1,6 +1,7 @@
 # make demo        the whole way on handwritten digits: train, quantise, compile, lock, run on the RTL, report
 # make test        lint and the fast tests, on Verilator and Icarus
 # make test-full   the slow tests too
+# make prove       all proofs, into docs/results/assurance.json and docs/assurance.md
 # make lint        ruff and pyright
 # make results     the figures in README.md and docs/results from the last `make demo`
 # make clean       removes what the commands above made; DEEP=1 also .venv
@@ -11,7 +12,7 @@ BIN := .venv/bin
 JOBS ?= 2
 export DEEPLOCK_BUILD ?= $(CURDIR)/build
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full lint results clean system .venv
+.PHONY: demo test test-full prove lint results clean system .venv
 
 demo: .venv
 	@$(BIN)/deeplock demo
@@ -21,6 +22,10 @@ test: lint
 
 test-full: lint
 	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal
+
+prove: .venv
+	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal tests/formal --assurance docs/results/assurance.json
+	@$(BIN)/python -m deeplock.report.results docs/results/assurance.json
 
 lint: .venv
 	@$(BIN)/ruff check -q .

@@ -1,8 +1,8 @@
 """Put measured figures into README.md and docs: python -m deeplock.report.results [DEMO|FILE ...]
 
 DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, board, area,
-software or security.json. By default, build/demo and all of these files that exist are taken. The drawings of docs and the
-tables of docs/architecture.md are made each time.
+software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of docs
+and the tables of docs/architecture.md are made each time.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deeplock.report import datapath, feeding, software_area, software_report
 from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
+from deeplock.report.assurance_report import proofs_section
 from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
 from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table
@@ -27,6 +28,7 @@ README = DOCS.parent / "README.md"
 ARCHITECTURE = DOCS / "architecture.md"
 FPGA = DOCS / "fpga.md"
 SECURITY = DOCS / "security.md"
+ASSURANCE = DOCS / "assurance.md"
 BENCHMARKS = DOCS / "benchmarks.md"
 
 
@@ -122,6 +124,11 @@ def take_security(file: Path) -> None:
         (RESULTS / f"security-{name}.png").write_bytes(content)
 
 
+def take_assurance(file: Path) -> None:
+    section = proofs_section(json.loads(file.read_text()))
+    ASSURANCE.write_text(put_between(ASSURANCE.read_text(), "proofs", section))
+
+
 TAKE: dict[str, Callable[[Path], None]] = {
     "accuracy.json": take_accuracy,
     "cycles.json": take_cycles,
@@ -130,6 +137,7 @@ TAKE: dict[str, Callable[[Path], None]] = {
     "software.json": take_software,
     "area.json": take_area,
     "security.json": take_security,
+    "assurance.json": take_assurance,
 }
 """The function for each file name; any other name is a demo's folder."""
 

@@ -1,4 +1,4 @@
-"""Area of the composite S-boxes. That they are right is proved in tests/hw/lock/test_sbox_equivalence.py."""
+"""Area of the composite S-boxes. That they are right is proved in tests/formal/test_sbox.py."""
 
 import re
 import subprocess

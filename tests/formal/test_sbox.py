@@ -59,23 +59,32 @@ def sbox_is_equal(style: str, table: np.ndarray, expected: np.ndarray, platform=
     return is_equal(sbox, sbox.input, sbox.output, expected, platform)
 
 
+@pytest.fixture
+def proves_equal(record_proof):
+    def proves_equal(equal: bool, design: str) -> None:
+        record_proof("an S-box equals its table", design, "Yosys sat", equal)
+        assert equal, design
+
+    return proves_equal
+
+
 @pytest.mark.parametrize("style", ["lut", "composite"])
-@pytest.mark.parametrize("table", [SBOX, INV_SBOX], ids=["forward", "inverse"])
-def test_aes_sboxes_equal_their_tables(style, table):
-    assert sbox_is_equal(style, table, table)
+@pytest.mark.parametrize("direction, table", [("forward", SBOX), ("inverse", INV_SBOX)])
+def test_aes_sboxes_equal_their_tables(style, direction, table, proves_equal):
+    proves_equal(sbox_is_equal(style, table, table), f"AES, {direction}, {style}")
 
 
-@pytest.mark.parametrize("inverse, table", [(0, SBOX), (1, INV_SBOX)], ids=["forward", "inverse"])
-def test_shared_sbox_equals_both_tables(inverse, table):
+@pytest.mark.parametrize("inverse, direction, table", [(0, "forward", SBOX), (1, "inverse", INV_SBOX)])
+def test_shared_sbox_equals_both_tables(inverse, direction, table, proves_equal):
     m = Module()
     m.submodules.sbox = sbox = CompositeSbox("both")
     m.d.comb += sbox.inverse.eq(inverse)
-    assert is_equal(m, sbox.input, sbox.output, table)
+    proves_equal(is_equal(m, sbox.input, sbox.output, table), f"AES, {direction} of a shared one, composite")
 
 
-@pytest.mark.parametrize("platform", [None, ECP5], ids=["generic", "ecp5"])
-def test_custom_sbox_equals_its_table(platform):
-    assert sbox_is_equal("lut", CUSTOM, CUSTOM, platform)
+@pytest.mark.parametrize("name, platform", [("generic", None), ("ECP5", ECP5)])
+def test_custom_sbox_equals_its_table(name, platform, proves_equal):
+    proves_equal(sbox_is_equal("lut", CUSTOM, CUSTOM, platform), f"random, lut, {name}")
 
 
 @pytest.mark.parametrize("style, platform", [("lut", None), ("lut", ECP5), ("composite", None)])

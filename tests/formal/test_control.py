@@ -1,0 +1,179 @@
+"""Control and register file together, with a free bus and a free datapath: runs begin only with a program and a key, and what
+goes wrong ends them and takes the key."""
+
+from types import ModuleType
+
+import pytest
+from amaranth.hdl import Assert, Assume, Cat, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from deeplock.hw.basics.axi import AxiLite
+from deeplock.hw.control import control, registers, supervisor
+from deeplock.hw.control.loadable_port import LoadControl
+from deeplock.hw.control.sequencer import SequencerReport
+from deeplock.hw.feed.issue import IssueReport
+from deeplock.hw.feed.unfold import UnfolderReport
+from deeplock.hw.feed.weight_loader import LoaderReport
+from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import Command, Status, address
+from tests.features import LEAN
+from tests.formal.mutant import mutant
+from tests.formal.prover import implies, past, prove, stays
+
+CONFIGS = {
+    "deep-lock 8x8": Config(),
+    "deep-lock 4x4 lean": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
+    "plain 8x8": Config(suite="plain"),
+}
+KEY_WORDS = [f"KEY{index}" for index in range(8)]
+KEY_REGISTERS = [*KEY_WORDS, "KEY_SIZE"]
+
+
+class Core(wiring.Component):
+    """Register file and supervisor. Subclasses assert.
+
+    stops  a command ends what runs and takes the key
+    fails  the datapath or the register file reports an error
+    """
+
+    def __init__(self, config: Config, registers: ModuleType = registers, supervisor: ModuleType = supervisor):
+        self.locks = suite(config.suite).locks
+        self.file = registers.RegisterFile(config)
+        self.supervisor = supervisor.Supervisor(self.locks)
+        super().__init__(
+            {
+                "s_axil": In(AxiLite(registers.ADDRESS_BITS)),
+                "loading": Out(LoadControl()),
+                "sequencer": In(SequencerReport()),
+                "loader": In(LoaderReport()),
+                "unfolder": In(UnfolderReport()),
+                "issue": In(IssueReport()),
+                "flushing": In(1),
+                "delivering": In(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.file, m.submodules.supervisor = file, supervisor = self.file, self.supervisor
+        bus = self.s_axil
+        connect(m, flipped(bus), file.s_axil)
+        connect(m, file.control, supervisor.registers)
+        for name in ("loading", "sequencer", "loader", "unfolder", "issue"):
+            connect(m, flipped(getattr(self, name)), getattr(supervisor, name))
+        m.d.comb += [supervisor.flushing.eq(self.flushing), supervisor.delivering.eq(self.delivering)]
+        m.d.comb += Assume(stays(m, bus.awvalid, bus.awready, bus.awaddr))
+        m.d.comb += Assume(stays(m, bus.wvalid, bus.wready, bus.wdata, bus.wstrb))
+
+        self.run, self.busy = supervisor.run.active, (file.control.status & Status.BUSY).any()
+        self.stops, self.fails = Signal(), Signal()
+        faults = self.unfolder.bad_length | self.loader.bad | self.sequencer.bad
+        m.d.comb += [
+            self.stops.eq(self.commanded(Command.ZEROISE) | (self.commanded(Command.ABORT) & self.busy)),
+            self.fails.eq(self.loading.error.any() | (self.run & faults) | file.control.bad_key_size),
+        ]
+        self.check(m)
+        return m
+
+    def commanded(self, command: Command) -> Value:
+        return self.file.control.command[command.bit_length() - 1]
+
+
+class Begins(Core):
+    """A run begins two cycles after START, if nothing was going on and program and key were there."""
+
+    def check(self, m):
+        key = self.file.control.keyed if self.locks else 1
+        begins = self.commanded(Command.START) & ~self.busy & self.loading.loaded & key
+        m.d.comb += Assert(implies(self.run & ~past(m, self.run), past(m, begins, 2)))
+
+
+class Ends(Core):
+    """No run goes on in the cycle after ABORT or ZEROISE, nor two cycles after an error. However a run ends, the datapath is
+    cleared in its last cycle."""
+
+    def check(self, m):
+        m.d.comb += Assert(implies(past(m, self.stops & self.busy), ~self.run))
+        m.d.comb += Assert(implies(past(m, self.fails, 2), ~self.run))
+        m.d.comb += Assert(implies(past(m, self.run) & ~self.run, past(m, self.supervisor.clear)))
+
+
+class Keyed(Core):
+    """During a run key and count stay as they are. A run without a key ends in the next cycle."""
+
+    def check(self, m):
+        file = self.file
+        goes_on = self.run & past(m, self.run)
+        m.d.comb += Assert(implies(goes_on, file.control.count == past(m, file.control.count)))
+        m.d.comb += Assert(implies(goes_on, file.key.value == past(m, file.key.value)))
+        m.d.comb += Assert(~(goes_on & past(m, ~file.control.keyed)))
+
+
+class Zeroises(Core):
+    """KEYED is low 2 cycles after a command that takes the key, and 3 after an error. In the next cycle no word of the key is
+    left. Both but for what was written since."""
+
+    def check(self, m):
+        bus, file = self.s_axil, self.file
+
+        def written(name: str, cycles: int) -> Value:
+            """In the last cycles."""
+            write = bus.awvalid & bus.awready & (bus.awaddr[2:] == address(name) >> 2)
+            return Cat(past(m, write, cycle) for cycle in range(1, cycles + 1)).any()
+
+        for event, wait in ((self.stops, 2), (self.fails, 3)):
+            since = {name: written(name, wait + 1) for name in KEY_REGISTERS}
+            m.d.comb += Assert(implies(past(m, event, wait) & ~Cat(since.values()).any(), ~file.control.keyed))
+            for index, name in enumerate(KEY_WORDS):
+                word = file.key.value.word_select(index, 32)
+                m.d.comb += Assert(implies(past(m, event, wait + 1) & ~since[name], word == 0))
+
+
+PROPERTIES = {
+    Begins: "a run begins only after START, with a program and a key",
+    Ends: "a run ends 1 cycle after ABORT or ZEROISE and 2 after an error, and its end clears the datapath",
+    Keyed: "key and count are stable in a run; a run without a key ends in the next cycle",
+    Zeroises: "ABORT, ZEROISE or an error clears KEYED in 2 or 3 cycles, and in one more the key",
+}
+
+
+@pytest.mark.parametrize(
+    "harness, name",
+    [(harness, name) for harness in PROPERTIES for name in CONFIGS if name != "plain 8x8" or harness in (Begins, Ends)],
+)
+def test_runs_have_program_and_key_and_end_with_them(harness, name, proves):
+    proves(harness(CONFIGS[name]), PROPERTIES[harness], f"registers and supervisor, {name}")
+
+
+def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: str) -> Core:
+    faulty = mutant(module, right, wrong)
+    if module is control:
+        parts = {"supervisor": mutant(supervisor, Control=faulty.Control)}
+    else:
+        parts = {"registers" if module is registers else "supervisor": faulty}
+    return harness(CONFIGS["deep-lock 8x8"], **parts)
+
+
+@pytest.mark.parametrize(
+    "harness, module, right, wrong",
+    [
+        (Begins, control, "ready = self.loaded & (self.keyed if self._locks else 1)", "ready = self.loaded"),
+        (Begins, control, "ready = self.loaded & (", "ready = ("),
+        (Begins, control, "starts = commanded(Command.START) & ~busy", "starts = commanded(Command.START)"),
+        (Ends, control, "with m.If(halted):", "with m.If(caused):"),
+        (Ends, control, "halted = caused | commanded", "halted = commanded"),
+        (Ends, supervisor, "with m.Elif(bad):", "with m.Elif(bad & stuck):"),
+        (Ends, control, "| (self.run & self.finished)", ""),
+        (Keyed, registers, "idle.eq(~(control.status & Status.BUSY).any())", "idle.eq(1)"),
+        (Keyed, registers, "(wdata[16:] == 0) & idle", "(wdata[16:] == 0)"),
+        (Keyed, supervisor, "registers.keyed & ~registers.zeroise", "registers.keyed"),
+        (Zeroises, control, "failed = caused | (halted & busy)", "failed = caused"),
+        (Zeroises, registers, "erased.eq(erase)", "erased.eq(control.zeroise)"),
+        (Zeroises, registers, "word.eq(0)", "word.eq(word)"),
+        (Zeroises, registers, "control.zeroise | ", ""),
+    ],
+)
+def test_a_control_with_a_fault_is_refuted(harness, module, right, wrong):
+    assert not prove(core_with_fault(harness, module, right, wrong)).proved

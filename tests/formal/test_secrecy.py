@@ -1,0 +1,141 @@
+"""Where secrets and control share wires, at the register file and at the loadable port, and in the lock after `clear`, secrets
+show nowhere but at the outputs for them: two copies that get different secrets cannot be told apart."""
+
+from types import ModuleType
+
+import pytest
+from amaranth.hdl import Assume, Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+
+from deeplock.hw.control import loadable_port, registers
+from deeplock.hw.lock import deep_lock, key_schedule
+from deeplock.hw.lock.lock import LockSignature
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import address
+from tests.features import LEAN
+from tests.formal.mutant import mutant
+from tests.formal.prover import prove, stays
+from tests.formal.twins import Twins
+
+CONFIGS = {
+    "deep-lock 8x8": Config(),
+    "deep-lock 4x4 lean": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
+}
+LEAN_4X4 = CONFIGS["deep-lock 4x4 lean"]
+KEY_WORDS = [address(f"KEY{index}") >> 2 for index in range(8)]
+
+
+class KeyWrites(Twins):
+    """The bus writes different words to the key registers. It keeps an address until that is taken."""
+
+    secret, hidden = "s_axil_wdata", frozenset({"key_value"})
+
+    def __init__(self, config: Config, registers: ModuleType = registers):
+        super().__init__(registers.RegisterFile(config), registers.RegisterFile(config))
+
+    def differs(self, m):
+        bus = self.first.s_axil
+        m.d.comb += Assume(stays(m, bus.awvalid, bus.awready, bus.awaddr))
+        return Cat(bus.awaddr[2:8] == word for word in KEY_WORDS).any().replicate(32)
+
+
+class Parameters(Twins):
+    """Beats of parameters differ, but for their `last`. Their data is at the program memory too, whose enable is compared."""
+
+    secret, hidden = "loadable_payload", frozenset({"parameters_payload", "program_data"})
+
+    def __init__(self, config: Config, loadable_port: ModuleType = loadable_port):
+        super().__init__(loadable_port.LoadablePort(config), loadable_port.LoadablePort(config))
+
+    def differs(self, m):
+        port = self.first
+        return port.parameters.valid.replicate(len(port.loadable.payload.data))
+
+
+class Offering(wiring.Component):
+    """A lock that shows a plain beat only while it offers it: what a block RAM holds after power-up is undefined."""
+
+    def __init__(self, config: Config, lock: ModuleType):
+        self._lock = lock.Lock(config)
+        super().__init__(LockSignature(config))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.lock = lock = self._lock
+        connect(m, flipped(self), lock)
+        m.d.comb += self.plain.payload.eq(Mux(lock.plain.valid, lock.plain.payload, 0))
+        return m
+
+
+class KeyBeforeClear(Twins):
+    """The keys differ up to `clear`, and what comes out is compared after it."""
+
+    secret = "key_value"
+
+    def __init__(self, config: Config, lock: ModuleType = deep_lock):
+        super().__init__(Offering(config, lock), Offering(config, lock))
+
+    def cleared(self, m):
+        cleared = Signal()
+        with m.If(self.first.clear):
+            m.d.sync += cleared.eq(1)
+        return cleared
+
+    def differs(self, m):
+        return ~self.cleared(m).replicate(256)
+
+    def compared(self, m, output):
+        return self.cleared(m)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_nothing_shows_what_the_key_is(name, proves):
+    proves(KeyWrites(CONFIGS[name]), "no output but the key depends on the data of key writes", f"registers, {name}")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_nothing_shows_what_the_parameters_are(name, proves):
+    harness = Parameters(CONFIGS[name])
+    proves(harness, "no output but the parameters depends on the data of parameters", f"loadable port, {name}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beat", [4, 16])
+def test_after_clear_nothing_shows_what_the_key_was(beat, proves):
+    config = Config(rows=4, cols=beat, bytes_per_beat=beat, lanes=2, key_sizes=(16,), sbox="rom")
+    proves(KeyBeforeClear(config), "after clear no output depends on an earlier key", f"deep-lock, rom, {beat} bytes")
+
+
+KEY_BITS = "self.key.value[:32]"
+
+
+@pytest.mark.parametrize(
+    "right, wrong",
+    [
+        ("counters.word | other", f"counters.word | other | {KEY_BITS}"),
+        ("bus.arvalid & ~bus.arready", f"bus.arvalid & ~{KEY_BITS}[7] & ~bus.arready"),
+        ("m.d.sync += word.eq(wdata)", "m.d.sync += [word.eq(wdata), self.s_axil.bresp.eq(wdata)]"),
+        ("m.d.sync += control.command.eq(0)", f"m.d.sync += control.command.eq({KEY_BITS}.all())"),
+    ],
+)
+def test_a_register_file_that_leaks_is_refuted(right, wrong):
+    assert not prove(KeyWrites(LEAN_4X4, mutant(registers, right, wrong))).proved
+
+
+@pytest.mark.parametrize(
+    "right, wrong",
+    [
+        ("(state == State.HEAD) & loadable.valid", "loadable.valid"),
+        ("loadable.payload.last ^ last_beat", "(loadable.payload.last ^ last_beat) | word.all()"),
+        ("parameters.valid.eq(loadable.valid)", "parameters.valid.eq(loadable.valid), self.program.en.eq(word[0])"),
+    ],
+)
+def test_a_loadable_port_that_leaks_is_refuted(right, wrong):
+    assert not prove(Parameters(LEAN_4X4, mutant(loadable_port, right, wrong))).proved
+
+
+def test_a_lock_that_goes_on_after_clear_is_refuted():
+    stays = mutant(key_schedule, "[Cat(words).eq(0), phase.eq(0), rcon.eq(0), active.eq(0)]", "[phase.eq(0)]")
+    faulty = mutant(deep_lock, KeySchedule=stays.KeySchedule)
+    assert not prove(KeyBeforeClear(LEAN_4X4, faulty)).proved
