@@ -7,7 +7,7 @@ the accelerator may be writing, they depend on the streams' pauses, and only the
 
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
 from deeplock.pymodel.spec.device import Outcome
 from deeplock.pymodel.spec.header import Header
-from deeplock.pymodel.spec.record import Record
 from deeplock.pymodel.spec.registers import Command, Error, Status
 from deeplock.pymodel.spec.rules import broken_header, broken_program
 from deeplock.sim.device import RtlDevice
@@ -37,8 +36,12 @@ CONFIG = Config(
 )
 """Small memories, so that random addresses meet, counts reach their limits, and a round is short."""
 
+_Record = TypeVar("_Record", Header, Descriptor)
+
 _STEPS = 50_000
 """Most words of activations that a round's layers read in all: rounds are short."""
+_BYTES = 1 << 16
+"""Most bytes of parameters of an inference."""
 _LATE = 100
 """Cycles after the end of a run in which nothing more may leave."""
 
@@ -182,13 +185,13 @@ def _right(dice: Random, config: Config) -> Job:
     )
 
 
-def _spoiled(dice: Random, record: Record) -> Record:
+def _spoiled(dice: Random, record: _Record) -> _Record:
     """The record with one field changed."""
     name = dice.choice(list(record.layout.fields))
     least, most = record.layout.fields[name].range
     there = getattr(record, name)
     value = dice.choice((least, most, there + 1, there - 1, there ^ 1 << dice.randrange(12), dice.randint(least, most)))
-    return replace(record, **{name: min(max(value, least), most)})  # type: ignore[type-var]
+    return replace(record, **{name: min(max(value, least), most)})
 
 
 def _job(dice: Random, config: Config) -> Job:
@@ -208,6 +211,12 @@ def _job(dice: Random, config: Config) -> Job:
         right = not broken_header(header, config)[0] and not broken_program(header, program, config)[0]
         defined = bool(right) and _is_defined(header, program, config)
         job = replace(job, header=header, program=program, defined=defined)
+        if right:  # with streams as long as the header says
+            size, packet = header.parameter_beats * config.bytes_per_beat, header.ifmap_beats * config.rows
+            if size > _BYTES:
+                return _job(dice, config)
+            sections = [dice.randbytes(size) for _ in job.sections]
+            job = replace(job, sections=sections, ifmaps=[dice.randbytes(packet) for _ in job.ifmaps])
     elif kind == "section":
         at, beat = dice.randrange(len(job.sections)), config.bytes_per_beat
         section = job.sections[at]
@@ -312,15 +321,11 @@ def _key_writes(dice: Random, pair: _Pair) -> bool:
     return True
 
 
-def fuzz(
-    rounds: int, seed: int, config: Config = CONFIG, progress: Progress = quiet, stop: bool = False
-) -> dict[str, Any]:
+def fuzz(rounds: int, seed: int, config: Config = CONFIG, progress: Progress = quiet) -> dict[str, Any]:
     """Run the rounds. Returns {"rounds", "hangs", "outputs_after_error", "disagreements", "errors": {name: rounds},
     "compared_bytes": rounds, "first": a line on the first disagreement, "seed"}.
 
     outputs_after_error  rounds of a head that is refused in which a beat left, and those in which one left after the end
-
-    stop  end with the first disagreement
     """
     dice = Random(seed)
     counts = {"rounds": 0, "hangs": 0, "outputs_after_error": 0, "disagreements": 0}
@@ -355,7 +360,4 @@ def fuzz(
             synced = job.defined and not trouble
             if trouble and not first:
                 first = f"round {number}, {', '.join(job.faults)}: {trouble}"
-                if stop:
-                    print(job.header, *job.program, job.faults, sep="\n")
-                    break
     return counts | {"errors": dict(sorted(errors.items())), "compared_bytes": compared, "first": first, "seed": seed}

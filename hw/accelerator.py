@@ -101,17 +101,18 @@ class Accelerator(wiring.Component):
         connect(m, flipped(self.s_axil), registers.s_axil)
 
         # parameters
-        # the key schedule is large and far away: the skid buffer cuts its path from the loader's `ready`. In large
-        # accelerators a stream register cuts that from the loadable port
-        beats = lock.plain.payload.shape()
-        plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
-        connect(m, lock.plain, plain.inlet)
-        connect(m, plain.outlet, loader.parameters)
         if config.pipeline_registers:
+            # the key schedule is large and far away: the skid buffer cuts its path from the loader's `ready`, the stream
+            # register that from the loadable port
+            beats = lock.plain.payload.shape()
+            plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
             locked = cleared("parameter_register", StreamRegister(beats))
+            connect(m, lock.plain, plain.inlet)
+            connect(m, plain.outlet, loader.parameters)
             connect(m, loadable_port.parameters, locked.inlet)
             connect(m, locked.outlet, lock.locked)
         else:
+            connect(m, lock.plain, loader.parameters)
             connect(m, loadable_port.parameters, lock.locked)
         connect(m, registers.key, lock.key)
         connect(m, loader.weights, array.weights)
@@ -153,6 +154,7 @@ class Accelerator(wiring.Component):
         connect(m, supervisor.loading, loadable_port.control)
         connect(m, supervisor.run, loadable_port.run, loader.run, sequencer.run, unfolder.run)
         connect(m, unfolder.report, supervisor.unfolder)
+        connect(m, loader.report, supervisor.loader)
         connect(m, sequencer.report, supervisor.sequencer, events.sequencer)
         connect(m, issue.report, events.issue)
         connect(m, sequencer.profiling, events.profiling)

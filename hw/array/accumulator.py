@@ -73,7 +73,11 @@ class Accumulator(wiring.Component):
             m.d.sync += [copy.eq(value) for copy in held]
             return held
 
-        chooses, first = per_span(self.sums.valid, "chooses"), per_span(self.sums.tag.first, "first")
+        # a reset that does not wait for `chooses`, which is far away
+        chooses, resets = (
+            per_span(self.sums.valid, "chooses"),
+            per_span(self.sums.valid & self.sums.tag.first, "resets"),
+        )
         shift = per_span(self.sums.tag.shift, "shift")
         # when the memory answers, the adder holds the same pixel
         again = per_span(pixel == Mux(valid, read_pixel, write_pixel), "again")
@@ -92,14 +96,16 @@ class Accumulator(wiring.Component):
         kept, sums = (Signal.like(value, reset_less=True) for value in (totals, self.sums.columns))
         for col in range(cols):
             span = col // SPAN
-            before = Mux(first[span], 0, Mux(again[span], totals[col], read.data[col]))
-            with m.If(chooses[span]):
-                if config.pipeline_registers:
-                    m.d.sync += [kept[col].eq(before), sums[col].eq(shifted[col])]
-                else:
-                    m.d.sync += totals[col].eq(before + shifted[col])
+            before = Mux(again[span], totals[col], read.data[col])
             if config.pipeline_registers:
+                with m.If(chooses[span]):
+                    m.d.sync += [kept[col].eq(before), sums[col].eq(shifted[col])]
+                with m.If(resets[span]):
+                    m.d.sync += kept[col].eq(0)
                 m.d.comb += totals[col].eq(kept[col] + sums[col])
+            else:
+                with m.If(chooses[span]):
+                    m.d.sync += totals[col].eq(Mux(resets[span], 0, before) + shifted[col])
         m.d.sync += [write.en.eq(valid), self.totals.valid.eq(valid & tag.last)]
         m.d.comb += [write.addr.eq(write_pixel), write.data.eq(totals), self.totals.payload.tag.eq(out_tag)]
         return m

@@ -10,6 +10,7 @@ from deeplock.hw.control.loadable_port import LoadControl
 from deeplock.hw.control.registers import ControlRegisters
 from deeplock.hw.control.sequencer import SequencerReport
 from deeplock.hw.feed.unfold import UnfolderReport
+from deeplock.hw.feed.weight_loader import LoaderReport
 from deeplock.pymodel.spec.registers import Error
 
 __all__ = ["Supervisor"]
@@ -26,7 +27,7 @@ class Supervisor(wiring.Component):
     Members:
         registers   the register file
         loading     the loadable port
-        sequencer, unfolder   their status
+        sequencer, loader, unfolder   their status
         flushing    a packet gate drops beats
         delivering  the ofmap buffer holds beats
         erasing     the activation memory is being erased
@@ -46,6 +47,7 @@ class Supervisor(wiring.Component):
                 "registers": In(ControlRegisters()),
                 "loading": Out(LoadControl()),
                 "sequencer": In(SequencerReport()),
+                "loader": In(LoaderReport()),
                 "unfolder": In(UnfolderReport()),
                 "flushing": In(1),
                 "delivering": In(1),
@@ -93,6 +95,10 @@ class Supervisor(wiring.Component):
             m.d.comb += control.errors.eq(self.loading.error)
         with m.Elif(control.run & self.unfolder.bad_length):
             m.d.comb += control.errors.eq(Error.IFMAP_LENGTH)
+        with m.Elif(control.run & self.loader.short):
+            m.d.comb += control.errors.eq(Error.LOADABLE_TRUNCATED)
+        with m.Elif(control.run & self.loader.long):
+            m.d.comb += control.errors.eq(Error.LOADABLE_TOO_LONG)
         with m.Elif(registers.bad_key_size):
             m.d.comb += control.errors.eq(Error.BAD_KEY_SIZE)
         return m

@@ -163,6 +163,10 @@ class ActivationMemory(wiring.Component):
         clash, address = Signal(), self.words.address
         m.d.comb += [
             writer.eq(Mux(self.results.valid, self.results.payload, self.ifmap.payload)),
+        ]
+        with m.If(self.erase.active):  # both banks at once; no result comes
+            m.d.comb += [writer.address.eq(self.erase.word << lane_bits), writer.data.eq(0)]
+        m.d.comb += [
             clash.eq(address[-1] == write_bank),
             self.words.granted.eq(~(self.results.valid & clash)),
             self.ifmap.ready.eq(~self.results.valid & ~(self.words.read & clash) & ~self.erase.active),
@@ -171,15 +175,12 @@ class ActivationMemory(wiring.Component):
         words = []
         for index in range(2):
             m.submodules[f"bank_{index}"] = bank = SinglePortMemory(width, half, 8)
-            written = writing & (write_bank == index)
+            written = (writing & (write_bank == index)) | self.erase.active
+            chosen = (1 << writer.address[:lane_bits]) | self.erase.active.replicate(config.rows)
             m.d.comb += [
                 bank.address.eq(Mux(written, writer.address[lane_bits:], address[lane_bits:])),
                 bank.data.eq(writer.data.as_value().replicate(config.rows)),
-                bank.write.eq(Mux(written, 1 << writer.address[:lane_bits], 0)),
-            ]
-            with m.If(self.erase.active):
-                m.d.comb += [bank.address.eq(self.erase.word), bank.data.eq(0), bank.write.eq(-1)]
-            m.d.comb += [
+                bank.write.eq(Mux(written, chosen, 0)),
                 bank.read.eq(self.words.read & self.words.granted & (address[-1] == index)),
             ]
             words.append(bank.word)

@@ -158,7 +158,7 @@ class Unfolder(wiring.Component):
         with m.If(advance):
             m.d.sync += [
                 reading.lane.eq(address),
-                reading.beyond.eq(address[lane_bits:] >= self.header.ifmap_beats),
+                reading.beyond.eq(address[lane_bits:] >= self.header.ifmap_beats[: len(read.addr) + 1]),
                 reading.window_ends.eq(loops.ends.run),
                 reading.final.eq(loops.ends.down),
             ]

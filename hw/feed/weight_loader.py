@@ -14,7 +14,7 @@ from deeplock.hw.post.post import EntryWrite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.entry import ENTRY
 
-__all__ = ["TileHandover", "WeightLoader"]
+__all__ = ["LoaderReport", "TileHandover", "WeightLoader"]
 
 
 class TileHandover(wiring.Signature):
@@ -27,6 +27,18 @@ class TileHandover(wiring.Signature):
 
     def __init__(self):
         super().__init__({"full": Out(1), "swap": In(1)})
+
+
+class LoaderReport(wiring.Signature):
+    """Status of a weight loader. Pulses, one cycle later: the parameters of an inference end elsewhere than the program.
+
+    Members:
+        short  the program takes more
+        long   it takes less
+    """
+
+    def __init__(self):
+        super().__init__({"short": Out(1), "long": Out(1)})
 
 
 class WeightLoader(wiring.Component):
@@ -43,10 +55,11 @@ class WeightLoader(wiring.Component):
     Members:
         run, layers  inferences of `layers` layers
         program      read port of the program memory
-        parameters   unlocked beats, as many as the program takes: the loadable port counts them
+        parameters   unlocked beats; `last` marks the last one of an inference
         weights      shadow register writes
         entries      requantise entry writes
         tiles        see TileHandover
+        report       see LoaderReport
     """
 
     def __init__(self, config: Config):
@@ -61,6 +74,7 @@ class WeightLoader(wiring.Component):
                 "weights": Out(WeightWrite(config)),
                 "entries": Out(EntryWrite(config)),
                 "tiles": Out(TileHandover()),
+                "report": Out(LoaderReport()),
             }
         )
 
@@ -72,6 +86,7 @@ class WeightLoader(wiring.Component):
         last_group = group == fields.groups
         held_groups = Signal(2)  # groups whose entries are in a bank
         bank = Signal()
+        ended = Signal()  # the last beat of this inference was taken
         loads_entries, entries_loaded = Signal(), Signal()
         loads_tiles, tile_loaded, group_loaded = Signal(), Signal(), Signal()
         m.d.sync += self.tiles.full.eq(tile_loaded | (self.tiles.full & ~self.tiles.swap))
@@ -80,6 +95,8 @@ class WeightLoader(wiring.Component):
         beat = self.parameters
         take = Signal()
         m.d.comb += take.eq(beat.valid & beat.ready)
+        with m.If(take & beat.payload.last):
+            m.d.sync += ended.eq(1)
 
         written = Signal.like(beat.payload.data)  # the beat that entries and tiles are written from
         self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
@@ -92,6 +109,7 @@ class WeightLoader(wiring.Component):
         ending, all_in = Signal(), Signal()  # this inference is the last (registered); no more to come
         m.d.comb += next_inferences.eq(inferences + 1)
         m.d.sync += ending.eq(next_inferences == self.run.count)
+        m.d.sync += [self.report.short.eq(beat.ready & ended), self.report.long.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.run.active & ~all_in):
@@ -124,7 +142,8 @@ class WeightLoader(wiring.Component):
                             m.next = "LAST"
 
             with m.State("LAST"):
-                m.d.sync += [inferences.eq(next_inferences), all_in.eq(ending), layer.eq(0)]
+                m.d.sync += [inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
+                m.d.sync += self.report.long.eq(~ended)
                 m.next = "IDLE"
         return m
 

@@ -12,7 +12,7 @@ from deeplock.pymodel.spec.device import Device, Outcome
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import REGISTERS, Access, Command, Error, Status
-from deeplock.pymodel.spec.rules import broken_header, broken_program
+from deeplock.pymodel.spec.rules import broken_header, broken_program, parameter_bytes
 
 __all__ = ["GoldenDevice"]
 
@@ -130,6 +130,8 @@ class GoldenDevice(Device):
         config = self.config
         stream = self._suite.unlock(np.frombuffer(section, np.uint8), key)
         length = header.parameter_beats * config.bytes_per_beat
+        ends = np.sign(len(section) - length) or np.sign(length - parameter_bytes(program, config))
+        error = {-1: Error.LOADABLE_TRUNCATED, 0: Error.NONE, 1: Error.LOADABLE_TOO_LONG}[int(ends)]
         memory, number = self.memory[None], 0
         results = b""
         for layer in program:
@@ -144,7 +146,7 @@ class GoldenDevice(Device):
                 number += 1
             needed = sum(layer.group_bytes(group, config.rows, config.cols) for group in range(layer.groups))
             if len(stream) < needed:
-                return results, Error.LOADABLE_TRUNCATED
+                return results, error
             result, taken = interpreter.run_layer(memory, layer, stream, config)
             stream = stream[taken:]
             if layer.to_stream:
@@ -152,4 +154,4 @@ class GoldenDevice(Device):
                     np.ascontiguousarray(result[0, :, first : first + config.cols]).tobytes()
                     for first in range(0, result.shape[2], config.cols)
                 )
-        return results, Error.LOADABLE_TOO_LONG if len(section) > length else Error.NONE
+        return results, error

@@ -24,7 +24,7 @@ from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.record import WORDS
-from deeplock.pymodel.spec.rules import broken_header, broken_program
+from deeplock.pymodel.spec.rules import broken_header, broken_program, parameter_bytes
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
 __all__ = ["Loadable", "Interface", "read_loadable", "split_ofmap", "write_loadable"]
@@ -146,6 +146,10 @@ class Loadable:
         for _, broken in (broken_header(self.header, config), broken_program(self.header, self.program, config)):
             if broken:
                 raise DeeplockError(f"loadable has a program that the accelerator refuses: {broken}")
+        taken = parameter_bytes(self.program, config)
+        if taken != self.header.parameter_beats * config.bytes_per_beat:
+            beats = self.header.parameter_beats
+            raise DeeplockError(f"loadable has {beats} beats of parameters, its program takes {taken} bytes")
 
     def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
         """One int8 ifmap [height, width, channels] as the bytes of the ifmap stream: padded, whole beats."""

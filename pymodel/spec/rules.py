@@ -17,7 +17,7 @@ from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 
-__all__ = ["Rule", "broken_header", "broken_program", "descriptor_rules", "header_rules"]
+__all__ = ["Rule", "broken_header", "broken_program", "descriptor_rules", "header_rules", "parameter_bytes"]
 
 _KBLOCKS_BITS = Descriptor.layout.fields["kblocks"].bits
 
@@ -172,12 +172,14 @@ def _program_rule(header: Header, program: Sequence[Descriptor]) -> str:
         return f"descriptor {len(program)}: to_stream must be 1 in the last one"
     if taken != header.batch:
         return f"header: batch must be the ifmaps that the program takes, {taken}, not {header.batch}"
-    rows, cols = header.rows, header.cols
-    beats = sum(layer.group_bytes(group, rows, cols) for layer in program for group in range(layer.groups))
-    beats //= header.bytes_per_beat
-    if beats != header.parameter_beats:
-        return f"header: parameter_beats must be what the program takes, {beats}, not {header.parameter_beats}"
     return ""
+
+
+def parameter_bytes(program: Sequence[Descriptor], config: Config) -> int:
+    """Bytes of the parameter stream that an inference takes. A header that says otherwise is no broken rule: as in a stream of
+    another length, what is too much or too little shows at its end."""
+    rows, cols = config.rows, config.cols
+    return sum(layer.group_bytes(group, rows, cols) for layer in program for group in range(layer.groups))
 
 
 def broken_header(header: Header, config: Config) -> tuple[Error, str]:

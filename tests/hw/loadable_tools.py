@@ -9,7 +9,7 @@ __all__ = ["header_of"]
 
 
 def header_of(config: Config, **fields: int) -> Header:
-    """The largest header that the accelerator takes, for a program of which one layer has parameters, the smallest one."""
+    """The largest header that the accelerator takes."""
     largest = {
         "rows": config.rows,
         "cols": config.cols,
@@ -17,7 +17,7 @@ def header_of(config: Config, **fields: int) -> Header:
         "suite": suite(config.suite).id,
         "layers": config.program_words // WORDS,
         "batch": 1,
-        "parameter_beats": 9 * config.cols // config.bytes_per_beat,  # of the smallest layer
+        "parameter_beats": 6,
         "activation_words": config.activation_words,
         "accumulators": config.accumulators,
         "ifmap_beats": config.ifmap_bytes // config.rows,

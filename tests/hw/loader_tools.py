@@ -129,6 +129,7 @@ class Array:
     def __init__(self, dut: WeightLoader, config: Config):
         self.dut, self.config = dut, config
         self.now = 0
+        self.short, self.long = [], []  # cycles in which these were reported
         self.shadow = np.full((config.rows, config.cols), ANY)
         self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
         self.zeroed = 0  # times that all shadow registers were cleared
@@ -150,6 +151,8 @@ class Array:
             dut.entries.entries,
             dut.tiles.full,
             dut.tiles.swap,
+            dut.report.short,
+            dut.report.long,
             dut.parameters.valid,
             dut.parameters.ready,
         )
@@ -163,6 +166,8 @@ class Array:
             entries,
             full,
             swap,
+            short,
+            long,
             valid,
             ready,
         ) in ctx.tick().sample(*signals):
@@ -190,6 +195,9 @@ class Array:
                     slot[0] = entry.bias
                 if scales >> lane & 1:
                     slot[1:] = entry.multiplier, entry.shift_1
+            for reported, at in ((short, self.short), (long, self.long)):
+                if reported:
+                    at.append(self.now)
             if valid and ready:
                 self.beats.append(self.now)
             self.now += 1

@@ -7,6 +7,8 @@ from tests.hw.stream_tools import simulate
 FAULTS = {
     "loading.error": ({"loading.error": Error.LOADABLE_TRUNCATED}, Error.LOADABLE_TRUNCATED),
     "length": ({"unfolder.bad_length": 1}, Error.IFMAP_LENGTH),
+    "loader.short": ({"loader.short": 1}, Error.LOADABLE_TRUNCATED),
+    "loader.long": ({"loader.long": 1}, Error.LOADABLE_TOO_LONG),
     "key size": ({"registers.bad_key_size": 1}, Error.BAD_KEY_SIZE),
 }
 WHENEVER = {"loading.error", "key size"}

@@ -64,6 +64,7 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
         ),
         background=[array.watch, ProgramMemory(dut, program.data).serve],
     )
+    assert array.short == array.long == []
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
@@ -85,6 +86,7 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
         partial(send, stream=dut.parameters, items=beats),
         background=[array.watch, ProgramMemory(dut, program.data).serve],
     )
+    assert array.short == array.long == []
     entries = 8 * config.cols // config.bytes_per_beat
     row = config.cols // config.bytes_per_beat
     at, expected, ends = array.beats[0], [], []
@@ -162,6 +164,29 @@ def test_entries_of_a_third_group_wait_until_the_first_is_done(rng, dice):
         partial(send, stream=dut.parameters, items=program.beats(config)),
         background=[array.watch, ProgramMemory(dut, program.data).serve],
     )
+    assert array.short == array.long == []
+
+
+@pytest.mark.parametrize("wrong", ["early", "late"])
+def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, rng):
+    """Early: the beat after `last` would be needed. Late: the last layer is loaded without it."""
+    config = CONFIGS[0]
+    dut = WeightLoader(config)
+    program = program_of(rng, config, (4, 2, 4))
+    array = Array(dut, config)
+    beats = program.beats(config)
+    for number, beat in enumerate(beats):
+        beat["last"] = int(wrong == "early" and number == len(beats) - 3)
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 1, 1)
+        ctx.set(dut.tiles.swap, 1)
+        await send(ctx, dut.parameters, beats)
+        await ctx.tick().repeat(2)
+
+    simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
+    short, long = ([array.beats[-2] + 1], []) if wrong == "early" else ([], [array.beats[-1] + 2])
+    assert (array.short[:1], array.long) == (short, long)
 
 
 @pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[-1]], ids=name)

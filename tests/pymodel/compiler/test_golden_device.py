@@ -57,7 +57,7 @@ def digits():
         (lambda header, program: (replace(header, run_bytes=0), program), Error.BAD_DESCRIPTOR),
         (lambda header, program: (header, [replace(program[0], kblocks=1), *program[1:]]), Error.BAD_DESCRIPTOR),
         (lambda header, program: (header, [*program[:-1], replace(program[-1], last_columns=0)]), Error.BAD_DESCRIPTOR),
-        (lambda header, program: (header, program[:-1]), Error.LOADABLE_TRUNCATED),
+        (lambda header, program: (header, program[:-1]), Error.BAD_DESCRIPTOR),  # parameters are no descriptor
     ],
 )
 def test_heads_that_are_refused_zeroise_the_key(digits, change, error):
@@ -80,6 +80,8 @@ def test_streams_of_the_wrong_length(digits):
         (digits.parameters, ifmap[:-8], Error.IFMAP_LENGTH),
     ):
         assert a_device().run(digits.head, [section], [packet]).error == error
+    for cut in (8, 64, 72, len(digits.head)):
+        assert a_device().run(digits.head[:cut], [b""], [ifmap]).error == Error.LOADABLE_TRUNCATED
     assert GoldenDevice(CONFIG).run(digits.head, [digits.parameters], [ifmap]).error == Error.NO_KEY
 
 

@@ -185,10 +185,6 @@ def test_a_loadable_with_what_an_accelerator_leaves_out_is_refused_by_name(field
             f"descriptor {len(LOADABLE.program)}: to_stream must be 1 in the last one",
         ),
         (
-            lambda header, program: (replace(header, parameter_beats=header.parameter_beats + 1), program),
-            r"header: parameter_beats must be what the program takes, \d+, not \d+$",
-        ),
-        (
             lambda header, program: (replace(header, batch=2), program),
             "header: batch must be the ifmaps that the program takes, 1, not 2",
         ),
@@ -198,6 +194,12 @@ def test_a_program_that_breaks_a_rule_is_refused_by_field_rule_and_value(change,
     header, program = change(LOADABLE.header, LOADABLE.program)
     with pytest.raises(DeeplockError, match=f"^loadable has a program that the accelerator refuses: {line}"):
         replace(LOADABLE, header=header, program=program).check_fits(CONFIG)
+
+
+def test_parameters_that_are_not_what_the_program_takes_are_refused():
+    header = replace(LOADABLE.header, parameter_beats=LOADABLE.header.parameter_beats + 1)
+    with pytest.raises(DeeplockError, match=r"^loadable has \d+ beats of parameters, its program takes \d+ bytes$"):
+        replace(LOADABLE, header=header).check_fits(CONFIG)
 
 
 @pytest.mark.parametrize(
