@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deeplock.report import datapath, feeding, software_area, software_report
 from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
-from deeplock.report.assurance_report import proofs_section
+from deeplock.report.assurance_report import fuzz_section, proofs_section
 from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
 from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table
@@ -125,8 +125,9 @@ def take_security(file: Path) -> None:
 
 
 def take_assurance(file: Path) -> None:
-    section = proofs_section(json.loads(file.read_text()))
-    ASSURANCE.write_text(put_between(ASSURANCE.read_text(), "proofs", section))
+    result = json.loads(file.read_text())
+    for name, section in (("proofs", proofs_section(result)), ("fuzz", fuzz_section(result["fuzz"]))):
+        ASSURANCE.write_text(put_between(ASSURANCE.read_text(), name, section))
 
 
 TAKE: dict[str, Callable[[Path], None]] = {

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.cli.progress import progress_shown
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
-    from deeplock.report.fuzz_report import fuzz_table
+    from deeplock.report.assurance_report import fuzz_table
     from deeplock.sim.toolchain import check_simulator
 
     check_simulator("native")

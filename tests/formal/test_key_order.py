@@ -10,12 +10,10 @@ from amaranth.lib.wiring import In, connect, flipped
 from deeplock.hw.basics.axi import AxiLite, Response
 from deeplock.hw.control import registers
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.registers import Status, address, key_writes
+from deeplock.pymodel.spec.registers import Status, address
 from tests.features import LEAN
 from tests.formal.mutant import mutant
 from tests.formal.prover import implies, past, prove, stays
-
-pytestmark = pytest.mark.skipif(key_writes(bytes(16))[0][0] != "KEY_SIZE", reason="KEY_SIZE is not written first")
 
 CONFIGS = {
     "8x8, 32 bytes": Config(key_sizes=(32,)),
