@@ -32,6 +32,7 @@ OUTPUTS = {
         "ciphertext-only locked --like IN -o OUT",
         "genetic --json OUT",
     ),
+    "fuzz": ("--rounds 1 --json OUT",),
     "synth": ("--board icebreaker -o OUT", "--board icebreaker", "--sweep IN --json OUT"),
     "run": ("IN --board icebreaker --port none --json OUT",),
     "info": ("IN --json OUT",),

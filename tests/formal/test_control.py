@@ -12,7 +12,6 @@ from deeplock.hw.basics.axi import AxiLite
 from deeplock.hw.control import control, registers, supervisor
 from deeplock.hw.control.loadable_port import LoadControl
 from deeplock.hw.control.sequencer import SequencerReport
-from deeplock.hw.feed.issue import IssueReport
 from deeplock.hw.feed.unfold import UnfolderReport
 from deeplock.hw.feed.weight_loader import LoaderReport
 from deeplock.pymodel.lock.suites import suite
@@ -49,9 +48,9 @@ class Core(wiring.Component):
                 "sequencer": In(SequencerReport()),
                 "loader": In(LoaderReport()),
                 "unfolder": In(UnfolderReport()),
-                "issue": In(IssueReport()),
                 "flushing": In(1),
                 "delivering": In(1),
+                "erasing": In(1),
             }
         )
 
@@ -61,15 +60,16 @@ class Core(wiring.Component):
         bus = self.s_axil
         connect(m, flipped(bus), file.s_axil)
         connect(m, file.control, supervisor.registers)
-        for name in ("loading", "sequencer", "loader", "unfolder", "issue"):
+        for name in ("loading", "sequencer", "loader", "unfolder"):
             connect(m, flipped(getattr(self, name)), getattr(supervisor, name))
         m.d.comb += [supervisor.flushing.eq(self.flushing), supervisor.delivering.eq(self.delivering)]
+        m.d.comb += supervisor.erasing.eq(self.erasing)
         m.d.comb += Assume(stays(m, bus.awvalid, bus.awready, bus.awaddr))
         m.d.comb += Assume(stays(m, bus.wvalid, bus.wready, bus.wdata, bus.wstrb))
 
         self.run, self.busy = supervisor.run.active, (file.control.status & Status.BUSY).any()
         self.stops, self.fails = Signal(), Signal()
-        faults = self.unfolder.bad_length | self.loader.bad | self.sequencer.bad
+        faults = self.unfolder.bad_length | self.loader.short | self.loader.long
         m.d.comb += [
             self.stops.eq(self.commanded(Command.ZEROISE) | (self.commanded(Command.ABORT) & self.busy)),
             self.fails.eq(self.loading.error.any() | (self.run & faults) | file.control.bad_key_size),
@@ -131,9 +131,21 @@ class Zeroises(Core):
                 m.d.comb += Assert(implies(past(m, event, wait + 1) & ~since[name], word == 0))
 
 
+class Erases(Core):
+    """The activation memory is erased from the cycle after ABORT or ZEROISE on, or from the second one after an error or the last
+    cycle with a key. Of errors in a row the first one counts."""
+
+    def check(self, m):
+        keyed, erase = self.file.control.keyed, self.supervisor.erase
+        m.d.comb += Assert(implies(past(m, self.commanded(Command.ABORT) | self.commanded(Command.ZEROISE)), erase))
+        m.d.comb += Assert(implies(past(m, self.fails, 2), erase | past(m, erase)))
+        m.d.comb += Assert(implies(past(m, keyed, 2) & past(m, ~keyed), erase))
+
+
 PROPERTIES = {
     Begins: "a run begins only after START, with a program and a key",
     Ends: "a run ends 1 cycle after ABORT or ZEROISE and 2 after an error, and its end clears the datapath",
+    Erases: "ABORT, ZEROISE, an error or a key that goes erases the activation memory",
     Keyed: "key and count are stable in a run; a run without a key ends in the next cycle",
     Zeroises: "ABORT, ZEROISE or an error clears KEYED in 2 or 3 cycles, and in one more the key",
 }
@@ -141,7 +153,12 @@ PROPERTIES = {
 
 @pytest.mark.parametrize(
     "harness, name",
-    [(harness, name) for harness in PROPERTIES for name in CONFIGS if name != "plain 8x8" or harness in (Begins, Ends)],
+    [
+        (harness, name)
+        for harness in PROPERTIES
+        for name in CONFIGS
+        if name != "plain 8x8" or harness in (Begins, Ends, Erases)
+    ],
 )
 def test_runs_have_program_and_key_and_end_with_them(harness, name, proves):
     proves(harness(CONFIGS[name]), PROPERTIES[harness], f"registers and supervisor, {name}")
@@ -164,7 +181,9 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         (Begins, control, "starts = commanded(Command.START) & ~busy", "starts = commanded(Command.START)"),
         (Ends, control, "with m.If(halted):", "with m.If(caused):"),
         (Ends, control, "halted = caused | commanded", "halted = commanded"),
-        (Ends, supervisor, "with m.Elif(bad):", "with m.Elif(bad & stuck):"),
+        (Ends, supervisor, "control.run & self.loader.short", "control.run & self.loader.short & self.loader.long"),
+        (Erases, control, "self.zeroise | halted", "self.zeroise"),
+        (Erases, supervisor, "control.erase | (keyed & ~registers.keyed)", "control.erase"),
         (Ends, control, "| (self.run & self.finished)", ""),
         (Keyed, registers, "idle.eq(~(control.status & Status.BUSY).any())", "idle.eq(1)"),
         (Keyed, registers, "(wdata[16:] == 0) & idle", "(wdata[16:] == 0)"),

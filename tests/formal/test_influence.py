@@ -40,9 +40,9 @@ def secrets_of(config: Config, accelerator=accelerator) -> tuple[Netlist, dict[s
     """The accelerator's netlist, and the bits of its secrets."""
     width = 8 * config.bytes_per_beat
     # what the loadable port feeds; suite plain is wires
-    cell, port = "parameter_register" if config.pipeline_registers else "parameter_skid", "inlet"
-    if config.key_sizes and not config.pipeline_registers:
-        cell, port = "lock", "locked"
+    cell, port = "parameter_register", "inlet"
+    if not config.pipeline_registers:
+        cell, port = ("lock", "locked") if config.key_sizes else ("weight_loader", "parameters")
     cut = f"cd top; add -input secret {width + 1}; connect -port {cell} {port}__payload \\secret; cd .."
     netlist = Netlist(accelerator.Accelerator(config), cut)
     secrets = {"parameters": netlist.bits["secret"][:width], "ifmap": netlist.bits["s_axis_ifmap__tdata"]}

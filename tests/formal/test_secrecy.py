@@ -126,9 +126,12 @@ def test_a_register_file_that_leaks_is_refuted(right, wrong):
 @pytest.mark.parametrize(
     "right, wrong",
     [
-        ("(state == State.HEAD) & loadable.valid", "loadable.valid"),
-        ("loadable.payload.last ^ last_beat", "(loadable.payload.last ^ last_beat) | word.all()"),
-        ("parameters.valid.eq(loadable.valid)", "parameters.valid.eq(loadable.valid), self.program.en.eq(word[0])"),
+        ("word.valid & in_head", "loadable.valid"),
+        ("loadable.payload.last ^ last_beat", "(loadable.payload.last ^ last_beat) | loadable.payload.data.all()"),
+        (
+            "parameters.valid.eq(loadable.valid)",
+            "parameters.valid.eq(loadable.valid), self.program.en.eq(loadable.payload.data[0])",
+        ),
     ],
 )
 def test_a_loadable_port_that_leaks_is_refuted(right, wrong):
