@@ -15,8 +15,6 @@ _LAST = ROUNDS["outer"] - 1
 _INNER = ROUNDS["outer"] - ROUNDS["inner"]
 """Rounds are numbered from 0 to 11; the shorter permutation begins with round 4."""
 
-_FLAGS = ("stops", "take", "block", "pads", "closes", "final", "at_last", "step")
-
 
 class _State(enum.Enum, shape=3):
     IDLE = 0
@@ -28,13 +26,16 @@ class _State(enum.Enum, shape=3):
     FINAL = 6  # the others of the last permutation
 
 
-def _round(x: Sequence[Value], constant: Value) -> list[Value]:
-    """One round: constant, S-box, linear layer."""
-    x0, x1, x2, x3, x4 = x
-    a0, a1, a2, a3, a4 = x0 ^ x4, x1, x2 ^ x1 ^ constant, x3, x4 ^ x3
-    chi = [a0 ^ (~a1 & a2), a1 ^ (~a2 & a3), a2 ^ (~a3 & a4), a3 ^ (~a4 & a0), a4 ^ (~a0 & a1)]
-    s = [chi[0] ^ chi[4], chi[1] ^ chi[0], ~chi[2], chi[3] ^ chi[2], chi[4]]
-    return [v ^ v.rotate_right(a) ^ v.rotate_right(b) for v, (a, b) in zip(s, ROTATIONS, strict=True)]
+def _round(m: Module, x: Sequence[Value], constant: Value) -> list[Value]:
+    """One round (sections 3.2 to 3.4): constant, S-box, linear layer."""
+    a, s = ([Signal(64, name=f"{name}{i}") for i in range(5)] for name in ("before", "after"))
+    sums = x[0] ^ x[4], x[1], x[2] ^ x[1] ^ constant, x[3], x[4] ^ x[3]
+    m.d.comb += [signal.eq(value) for signal, value in zip(a, sums, strict=True)]
+    # a[i] ^ ~b & c with b and c the next two, written so that Yosys needs the fewest LUTs
+    chi = [a[i] ^ a[i - 3] ^ (a[i - 4] & a[i - 3]) for i in range(5)]
+    outputs = chi[0] ^ chi[4], chi[1] ^ chi[0], ~chi[2], chi[3] ^ chi[2], chi[4]
+    m.d.comb += [signal.eq(value) for signal, value in zip(s, outputs, strict=True)]
+    return [v ^ v.rotate_right(i) ^ v.rotate_right(j) for v, (i, j) in zip(s, ROTATIONS, strict=True)]
 
 
 def _halves(value: Value) -> list[Value]:
@@ -42,20 +43,19 @@ def _halves(value: Value) -> list[Value]:
 
 
 def _if(flag: Value, value: Value) -> Value:
-    """`value` while `flag` is 1, else 0: added with XOR, one LUT a bit for flag, value and two bits more."""
+    """`value` if `flag`, else 0."""
     return value & flag.replicate(len(value))
 
 
 class Ascon(wiring.Component):
     """Opens a message, or lets associated data through, and computes the tag (NIST SP 800-232; pymodel.lock.ciphers.ascon).
 
-    A round a cycle. A block's words but the last are held beside the state until that one comes, and the state takes the whole
-    block in front of its first round. Whatever else is added has its place in front of a round (the last permutation's key,
-    padding) or behind one (all else), where a LUT has an input left. What is loaded in the beginning is added behind a round of
-    the zero state.
+    Each cycle computes a round. All words of a block but the last wait beside the state; with the last one the state takes the
+    whole block and computes the first round. What a round has to add besides is added where a LUT has an input left: padding
+    and the last permutation's key in front of the round, all else behind it. The initial state comes behind a round of zeros.
 
-    Latency: 0 cycles from a word to the same word opened; 14 from `start` to the first word that is taken; from the last word to
-    `done` 20 for a message whose last block is full, 13 for another, 8 more for associated data.
+    Latency: 0 cycles from a word to the same word opened. `start` to the first word taken: 14. Last word to `done`: 20 if it
+    completes a block of a message, 13 if not; 8 more for associated data.
     Throughput: 16 bytes in 7 + 16 / bytes_per_beat cycles. No cycle and no handshake depends on key, nonce or data.
 
     Arguments
@@ -74,7 +74,7 @@ class Ascon(wiring.Component):
     inlet : In(stream of beat_layout(bytes_per_beat))
         At least one word; `last` ends the message.
     outlet : Out(stream of beat_layout(bytes_per_beat))
-        Nothing may use the words before the tag has been compared.
+        The plain bytes, or the associated data. Nothing may act on them before the tag has been compared.
     done : Out(1)
         Pulse: the tag is there.
     tag : Out(128)
@@ -118,30 +118,36 @@ class Ascon(wiring.Component):
         ended = Signal()  # the last word is inside
         padded = Signal()  # and so is the padding of associated data
 
-        stops, take, block, pads, closes, final, at_last, step = (Signal(name=name) for name in _FLAGS)
+        stops, take, step, at_last = Signal(), Signal(), Signal(), Signal()
+        full = Signal()  # the word that is offered completes a block
+        pads, closes, final = (
+            Signal(),
+            Signal(),
+            Signal(),
+        )  # padding; that of the message; and so the last permutation begins
         m.d.comb += [
             stops.eq(self.start | self.clear),
             outlet.valid.eq(inlet.valid & (state == _State.WORDS) & ~stops),
             inlet.ready.eq(outlet.ready & (state == _State.WORDS) & ~stops),
             take.eq(inlet.valid & inlet.ready),
-            block.eq(take & (part == words - 1)),
+            full.eq((state == _State.WORDS) & (part == words - 1)),
             pads.eq(state == _State.PAD),
             closes.eq(~absorb | padded),
             final.eq(pads & closes),
             at_last.eq(number == _LAST),
-            step.eq(block | ((state != _State.IDLE) & (state != _State.WORDS))),
+            step.eq((take & full) | ((state != _State.IDLE) & (state != _State.WORDS))),
         ]
 
-        # words: each where it stands in the block
+        # the rate: each word where it stands in the block
         rate, here = Cat(x[:2]), [part == i for i in range(words)]
         absorbed, shown = [], Const(0, width)
         for i in range(words):
             mine = rate.word_select(i, width)
-            word, taken = inlet.payload.data, block
+            word, taken = inlet.payload.data, full
             if i < words - 1:
                 with m.If(take & here[i]):
                     m.d.sync += held[i].eq(word)
-                word, taken = held[i], block | (pads & (part > i))
+                word, taken = held[i], full | (pads & (part > i))
             absorbed.append(_if(~taken | absorb, mine) ^ _if(taken, word) ^ _if(pads & here[i], Const(1, width)))
             shown |= _if(here[i] & ~absorb, mine)
         m.d.comb += [
@@ -152,24 +158,27 @@ class Ascon(wiring.Component):
         # the state
         key, nonce = _halves(self.key), _halves(self.nonce)
         loads, keyed = state == _State.LOAD, at_last & ((state == _State.INIT) | (state == _State.FINAL))
-        front = [
+        front = [Signal(64, name=f"front_{i}") for i in range(5)]
+        sums = [
             *_halves(Cat(absorbed)),
             x[2] ^ _if(final, key[0]),
             x[3] ^ _if(final, key[1]),
             x[4] ^ _if(final & absorb, Const(SEPARATION, 64)),
         ]
+        m.d.comb += [signal.eq(value) for signal, value in zip(front, sums, strict=True)]
         zero = permute((0, 0, 0, 0, 0), 1)
         first = (Const(IV, 64), *key, *nonce)
         behind = [_if(loads, value ^ constant) for value, constant in zip(first, zero, strict=True)]
         behind[3] |= _if(keyed, key[0])
         behind[4] |= _if(keyed, key[1] ^ _if((state == _State.INIT) & ~absorb, Const(SEPARATION, 64)))
+        rounded = _round(m, front, Cat(number, ~number))
         with m.If(stops):
             m.d.sync += Cat(x).eq(0)
         with m.Elif(step):
-            m.d.sync += [a.eq(b ^ c) for a, b, c in zip(x, _round(front, Cat(number, ~number)), behind, strict=True)]
+            m.d.sync += [to.eq(value ^ more) for to, value, more in zip(x, rounded, behind, strict=True)]
         m.d.comb += self.tag.eq(Cat(x[3:]))
 
-        # the order of things
+        # control
         m.d.sync += self.done.eq(0)
         with m.If(step):
             m.d.sync += number.eq(Mux(at_last, _INNER, number + 1))
@@ -182,7 +191,7 @@ class Ascon(wiring.Component):
             with m.Case(_State.WORDS):
                 with m.If(take):
                     m.d.sync += [part.eq(part + 1), ended.eq(inlet.payload.last)]
-                    with m.If(block):
+                    with m.If(full):
                         m.d.sync += state.eq(_State.ROUNDS)
                     with m.Elif(inlet.payload.last):
                         m.d.sync += [state.eq(_State.PAD), number.eq(Mux(closes, 0, _INNER))]
@@ -197,7 +206,14 @@ class Ascon(wiring.Component):
                 with m.If(at_last):
                     m.d.sync += [state.eq(_State.IDLE), self.done.eq(1)]
         with m.If(stops):
-            m.d.sync += [state.eq(_State.LOAD), number.eq(_LAST), part.eq(0), ended.eq(0), padded.eq(0), self.done.eq(0)]
+            m.d.sync += [
+                state.eq(_State.LOAD),
+                number.eq(_LAST),
+                part.eq(0),
+                ended.eq(0),
+                padded.eq(0),
+                self.done.eq(0),
+            ]
         with m.If(self.clear):
             m.d.sync += [state.eq(_State.IDLE), number.eq(0), Cat(held).eq(0)]
         return m

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from random import Random
 
@@ -130,10 +131,7 @@ def test_messages_of_1_to_64_words_under_any_pauses(bytes_per_beat, dice):
             pauses = dice.choice([0.0, 0.5]), dice.choice([0.0, 0.5])
             assert await bench.open(ctx, message, pauses) == message.opened(), (count, absorb, pauses)
 
-    async def stable(ctx):
-        await check_stable(ctx, dut.outlet)
-
-    simulate(dut, testbench, background=[stable], cycles=60_000)
+    simulate(dut, testbench, background=[partial(check_stable, stream=dut.outlet)], cycles=60_000)
 
 
 @pytest.mark.parametrize("absorb", [False, True])
