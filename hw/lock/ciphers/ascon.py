@@ -118,24 +118,41 @@ class Ascon(wiring.Component):
         ended = Signal()  # the last word is inside
         padded = Signal()  # and so is the padding of associated data
 
-        stops, take, step, at_last = Signal(), Signal(), Signal(), Signal()
-        full = Signal()  # the word that is offered completes a block
-        pads, closes, final = (
-            Signal(),
-            Signal(),
-            Signal(),
-        )  # padding; that of the message; and so the last permutation begins
+        next_state, next_part = Signal(_State), Signal.like(part)
+        # registers beside `state`, computed a cycle ahead, because the round behind them is long
+        runs = Signal()  # each cycle computes a round
+        full = Signal()  # a word taken now completes a block
+        final = Signal()  # the last permutation begins
+        # by word of the block: its bytes are added; the rate's are dropped, so that they replace these; it gets the padding
+        takes, drops, pads = Signal(words), Signal(words), Signal(words)
+
+        stops, take, step = Signal(), Signal(), Signal()
+        at_last = Signal()  # round of a permutation
+        closes = Signal()  # the next padding is that of the message
         m.d.comb += [
             stops.eq(self.start | self.clear),
             outlet.valid.eq(inlet.valid & (state == _State.WORDS) & ~stops),
             inlet.ready.eq(outlet.ready & (state == _State.WORDS) & ~stops),
             take.eq(inlet.valid & inlet.ready),
-            full.eq((state == _State.WORDS) & (part == words - 1)),
-            pads.eq(state == _State.PAD),
+            step.eq(runs | (take & full)),
             closes.eq(~absorb | padded),
-            final.eq(pads & closes),
             at_last.eq(number == _LAST),
-            step.eq((take & full) | ((state != _State.IDLE) & (state != _State.WORDS))),
+        ]
+        completes, padding = Signal(), Signal()
+        taking = Cat(completes | (padding & (next_part > i)) for i in range(words))
+        m.d.comb += [
+            completes.eq((next_state == _State.WORDS) & (next_part == words - 1)),
+            padding.eq(next_state == _State.PAD),
+        ]
+        m.d.sync += [
+            state.eq(next_state),
+            part.eq(next_part),
+            runs.eq((next_state != _State.IDLE) & (next_state != _State.WORDS)),
+            full.eq(completes),
+            final.eq(padding & closes),
+            takes.eq(taking),
+            drops.eq(Mux(absorb, 0, taking)),
+            pads.eq(Cat(padding & (next_part == i) for i in range(words))),
         ]
 
         # the rate: each word where it stands in the block
@@ -143,12 +160,12 @@ class Ascon(wiring.Component):
         absorbed, shown = [], Const(0, width)
         for i in range(words):
             mine = rate.word_select(i, width)
-            word, taken = inlet.payload.data, full
+            word = inlet.payload.data
             if i < words - 1:
                 with m.If(take & here[i]):
                     m.d.sync += held[i].eq(word)
-                word, taken = held[i], full | (pads & (part > i))
-            absorbed.append(_if(~taken | absorb, mine) ^ _if(taken, word) ^ _if(pads & here[i], Const(1, width)))
+                word = held[i]
+            absorbed.append(_if(~drops[i], mine) ^ _if(takes[i], word) ^ pads[i])
             shown |= _if(here[i] & ~absorb, mine)
         m.d.comb += [
             outlet.payload.data.eq(inlet.payload.data ^ shown),
@@ -180,40 +197,39 @@ class Ascon(wiring.Component):
 
         # control
         m.d.sync += self.done.eq(0)
+        m.d.comb += [next_state.eq(state), next_part.eq(part)]
         with m.If(step):
             m.d.sync += number.eq(Mux(at_last, _INNER, number + 1))
         with m.Switch(state):
             with m.Case(_State.LOAD):
-                m.d.sync += [state.eq(_State.INIT), number.eq(0)]
+                m.d.comb += next_state.eq(_State.INIT)
+                m.d.sync += number.eq(0)
             with m.Case(_State.INIT):
                 with m.If(at_last):
-                    m.d.sync += state.eq(_State.WORDS)
+                    m.d.comb += next_state.eq(_State.WORDS)
             with m.Case(_State.WORDS):
                 with m.If(take):
-                    m.d.sync += [part.eq(part + 1), ended.eq(inlet.payload.last)]
+                    m.d.comb += next_part.eq(part + 1)
+                    m.d.sync += ended.eq(inlet.payload.last)
                     with m.If(full):
-                        m.d.sync += state.eq(_State.ROUNDS)
+                        m.d.comb += next_state.eq(_State.ROUNDS)
                     with m.Elif(inlet.payload.last):
-                        m.d.sync += [state.eq(_State.PAD), number.eq(Mux(closes, 0, _INNER))]
+                        m.d.comb += next_state.eq(_State.PAD)
+                        m.d.sync += number.eq(Mux(closes, 0, _INNER))
             with m.Case(_State.ROUNDS):
                 with m.If(at_last):
-                    m.d.sync += state.eq(_State.WORDS)
-                    with m.If(ended):
-                        m.d.sync += [state.eq(_State.PAD), number.eq(Mux(closes, 0, _INNER))]
+                    m.d.comb += next_state.eq(Mux(ended, _State.PAD, _State.WORDS))
+                    m.d.sync += number.eq(Mux(ended & closes, 0, _INNER))
             with m.Case(_State.PAD):
-                m.d.sync += [state.eq(Mux(closes, _State.FINAL, _State.ROUNDS)), part.eq(0), padded.eq(1)]
+                m.d.comb += [next_state.eq(Mux(final, _State.FINAL, _State.ROUNDS)), next_part.eq(0)]
+                m.d.sync += padded.eq(1)
             with m.Case(_State.FINAL):
                 with m.If(at_last):
-                    m.d.sync += [state.eq(_State.IDLE), self.done.eq(1)]
+                    m.d.comb += next_state.eq(_State.IDLE)
+                    m.d.sync += self.done.eq(1)
         with m.If(stops):
-            m.d.sync += [
-                state.eq(_State.LOAD),
-                number.eq(_LAST),
-                part.eq(0),
-                ended.eq(0),
-                padded.eq(0),
-                self.done.eq(0),
-            ]
+            m.d.comb += [next_state.eq(Mux(self.clear, _State.IDLE, _State.LOAD)), next_part.eq(0)]
+            m.d.sync += [number.eq(Mux(self.clear, 0, _LAST)), ended.eq(0), padded.eq(0), self.done.eq(0)]
         with m.If(self.clear):
-            m.d.sync += [state.eq(_State.IDLE), number.eq(0), Cat(held).eq(0)]
+            m.d.sync += Cat(held).eq(0)
         return m
