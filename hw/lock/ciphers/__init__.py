@@ -1,0 +1,1 @@
+"""The ciphers of the sealed suites as hardware."""
