@@ -132,7 +132,7 @@ class Zeroises(Core):
 
 
 class Erases(Core):
-    """The activation memory is erased from the cycle after ABORT or ZEROISE on, or from the second one after an error or the last
+    """The activation memory is erased from the cycle after ABORT or ZEROISE on, or the second one after an error or the last
     cycle with a key. Of errors in a row the first one counts."""
 
     def check(self, m):

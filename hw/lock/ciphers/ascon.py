@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import enum, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import enum, wiring
 
-from deeplock.hw.basics.layouts import beat_layout
+from deeplock.hw.lock.ciphers.signature import CipherSignature
 from deeplock.pymodel.lock.ciphers.ascon import BLOCK, IV, ROTATIONS, ROUNDS, SEPARATION, permute
 
 __all__ = ["Ascon"]
@@ -58,34 +57,10 @@ class Ascon(wiring.Component):
     completes a block of a message, 13 if not; 8 more for associated data.
     Throughput: 16 bytes in 7 + 16 / bytes_per_beat cycles. No cycle and no handshake depends on key, nonce or data.
 
-    Arguments
-    ---------
-    bytes_per_beat : 4 | 8 | 16
-        Bytes of a word.
+    Members: see CipherSignature. Nothing may act on the plain bytes before the tag has been compared; `tag` shows something
+    else at other times.
 
-    Members
-    -------
-    start : In(1)
-        Begin a message, whatever went before; what was inside is lost.
-    key, nonce : In(128)
-        Byte 0 in bits 0..7; stable from `start` to `done`.
-    absorb : In(1)
-        1: the message is associated data, which passes unchanged; 0: it is ciphertext. Stable like the key.
-    inlet : In(stream of beat_layout(bytes_per_beat))
-        At least one word; `last` ends the message.
-    outlet : Out(stream of beat_layout(bytes_per_beat))
-        The plain bytes, or the associated data. Nothing may act on them before the tag has been compared.
-    done : Out(1)
-        Pulse: the tag is there.
-    tag : Out(128)
-        Stable from `done` to the next `start` or `clear`; something else at other times.
-    clear : In(1)
-        Stop and zeroise: all registers read 0 in the next cycle. Overrides `start`.
-
-    Raises
-    ------
-    ValueError
-        For another number of bytes.
+    bytes_per_beat  bytes of a word: 4, 8 or 16, else ValueError
     """
 
     def __init__(self, bytes_per_beat: int):
@@ -93,20 +68,7 @@ class Ascon(wiring.Component):
             raise ValueError(f"bytes_per_beat must be 4, 8 or 16, not {bytes_per_beat}")
         self._width = 8 * bytes_per_beat
         self._words = BLOCK // bytes_per_beat  # of a block
-        words = stream.Signature(beat_layout(bytes_per_beat))
-        super().__init__(
-            {
-                "start": In(1),
-                "key": In(128),
-                "nonce": In(128),
-                "absorb": In(1),
-                "inlet": In(words),
-                "outlet": Out(words),
-                "done": Out(1),
-                "tag": Out(128),
-                "clear": In(1),
-            }
-        )
+        super().__init__(CipherSignature(bytes_per_beat, tag_bits=128))
 
     def elaborate(self, platform) -> Module:
         m = Module()
