@@ -8,7 +8,6 @@ from amaranth.utils import ceil_log2
 from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import counted
-from deeplock.hw.basics.stream_buffers import StreamRegister
 from deeplock.hw.control.program_check import ProgramCheck
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.record import WORDS
@@ -45,7 +44,7 @@ class LoadablePort(wiring.Component):
     What the header breaks is told with the second word after it, what the program breaks at its end.
 
     Latency: parameters pass in the same cycle; header and program take as long as their check, program_check.steps_of each, and
-    2 cycles, 3 with `config.pipeline_registers`. Throughput: one beat of parameters a cycle.
+    2 cycles; with `config.pipeline_registers` a cycle a word more. Throughput: one beat of parameters a cycle.
 
     Members:
         control    see LoadControl
@@ -168,13 +167,20 @@ class LoadablePort(wiring.Component):
         return m
 
     def _head_words(self, m: Module, number: Shape) -> tuple[stream.Interface, stream.Interface]:
-        """Both ends of the words' way to the check; with `pipeline_registers` there is a register in between."""
-        layout = data.StructLayout({"data": 32, "number": number})
-        if self._config.pipeline_registers:
-            m.submodules.words = register = StreamRegister(layout)
-            return register.inlet, register.outlet
-        direct = stream.Signature(layout).create()
-        return direct, direct
+        """Both ends of the words' way to the check. With `pipeline_registers` a register is in between. It takes a word when it is
+        empty, so that the check is in no path to the stream's `ready`."""
+        words = stream.Signature(data.StructLayout({"data": 32, "number": number}))
+        if not self._config.pipeline_registers:
+            direct = words.create()
+            return direct, direct
+        offered, word = words.create(path=("offered",)), words.create(path=("word",))
+        full, held = Signal(), Signal.like(word.payload, reset_less=True)
+        m.d.comb += [offered.ready.eq(~full), word.valid.eq(full), word.payload.eq(held)]
+        with m.If(~full):
+            m.d.sync += [full.eq(offered.valid), held.eq(offered.payload)]
+        with m.Elif(word.ready):
+            m.d.sync += full.eq(0)
+        return offered, word
 
     def _keep(self, m: Module, check: ProgramCheck, word: data.View) -> None:
         """Store the words that the check takes: header or program."""

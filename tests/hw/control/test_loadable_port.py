@@ -155,7 +155,7 @@ def test_a_head_takes_as_long_as_its_check_and_parameters_pass_in_the_same_cycle
         start = host.now
         await send(ctx, dut.loadable, head)
         await ctx.tick().until(dut.control.loaded)
-        assert host.now - start == sum(map(steps_of, records_of(data))) + (3 if registers else 2)
+        assert host.now - start == sum(map(steps_of, records_of(data))) + 2 + registers * len(data) // 4
         ctx.set(dut.run.count, 1)
         ctx.set(dut.run.active, 1)
         await ctx.tick()
@@ -220,7 +220,7 @@ def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
         ctx.set(dut.loadable.valid, 0)
         # with the second word behind it; the check may have begun with it while the first is on its way
         if config.pipeline_registers:
-            assert host.cycles == [start + steps_of(header_of(config, **fields)) + 1]
+            assert host.cycles == [start + steps_of(header_of(config, **fields)) + WORDS + 2]
         assert host.errors == [error]
         assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading) and not ctx.get(dut.loadable.ready)
         await host.stop(ctx)
