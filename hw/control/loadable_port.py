@@ -167,8 +167,8 @@ class LoadablePort(wiring.Component):
         return m
 
     def _head_words(self, m: Module, number: Shape) -> tuple[stream.Interface, stream.Interface]:
-        """Both ends of the words' way to the check. With `pipeline_registers` a register is in between. It takes a word when it is
-        empty, so that the check is in no path to the stream's `ready`."""
+        """Both ends of the words' way to the check. With `pipeline_registers` a register is in between. It takes a word when
+        it is empty, so that the check is in no path to the stream's `ready`."""
         words = stream.Signature(data.StructLayout({"data": 32, "number": number}))
         if not self._config.pipeline_registers:
             direct = words.create()
