@@ -1,6 +1,7 @@
 """Program check: holds header and descriptors against the rules of pymodel/spec/rules.py, a word at a time."""
 
 from collections.abc import Callable
+from functools import partial
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -14,7 +15,7 @@ from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layout import Field
 from deeplock.pymodel.spec.record import WORDS, Record
 from deeplock.pymodel.spec.registers import Error
-from deeplock.pymodel.spec.rules import descriptor_rules, header_rules
+from deeplock.pymodel.spec.rules import Rule, descriptor_rules, header_rules
 
 __all__ = ["HeadWord", "ProgramCheck", "steps_of"]
 
@@ -52,16 +53,62 @@ class _Fields:
     def __init__(
         self, record: type[Record], number: int, word: data.View, kept: Callable[[str], Value], product: Value
     ):
-        self._record, self._number, self._word, self._kept, self._product = record, number, word, kept, product
+        self.record, self.number, self._word, self._kept, self._product = record, number, word, kept, product
         self.seen: set[str] = set()  # products among what a rule asked for
 
     def __getattr__(self, name: str) -> Value:
-        if name in self._record.products:
+        if name in self.record.products:
             self.seen.add(name)
             return self._product
-        word = self._record.layout.fields[name].word
-        assert word <= self._number, f"{name} comes after word {self._number}"
-        return self._word[name] if word == self._number else self._kept(name)
+        word = self.record.layout.fields[name].word
+        assert word <= self.number, f"{name} comes after word {self.number}"
+        return self._word[name] if word == self.number else self._kept(name)
+
+
+class _Product(wiring.Component):
+    """A product of factors, made bit by bit.
+
+    size    of the product
+    bits    of a factor
+
+    Latency: a cycle and the bits of the factor up to its highest one, in which it is `busy`.
+
+    Members:
+        load, factor, first  pulse, not while `busy`: multiply by `factor`; `first`: a new product begins with it
+        clear                pulse, not with `load`: no longer `busy`
+        value                the product; its top bit says that it has become too large, also for a while in the past
+    """
+
+    def __init__(self, size: int, bits: int):
+        super().__init__(
+            {
+                "load": In(1),
+                "factor": In(bits),
+                "first": In(1),
+                "clear": In(1),
+                "busy": Out(1),
+                "value": Out(size + 1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        # `product` grows by `multiple`, which doubles, for each bit of `factor`
+        product, overflow = Signal(len(self.value) - 1), Signal()
+        multiple, factor = Signal.like(product), Signal.like(self.factor)
+        total = product + multiple
+        m.d.comb += [self.busy.eq(factor.any()), self.value.eq(Cat(product, overflow))]
+        with m.If(self.busy):
+            with m.If(factor[0]):
+                m.d.sync += product.eq(total)
+            m.d.sync += [multiple.eq(multiple << 1), factor.eq(factor >> 1)]
+            m.d.sync += overflow.eq(overflow | (factor[0] & total[-1]) | (multiple[-1] & factor[1:].any()))
+        with m.If(self.load):
+            m.d.sync += [factor.eq(self.factor), multiple.eq(Mux(self.first, 1, product)), product.eq(0)]
+            m.d.sync += overflow.eq(overflow & ~self.first)
+        with m.If(self.clear):
+            m.d.sync += factor.eq(0)
+        return m
 
 
 class ProgramCheck(wiring.Component):
@@ -95,94 +142,78 @@ class ProgramCheck(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config, words = self._config, self.words
-
-        # `product` grows by `multiple`, which doubles, for each bit of `factor`
         most = max(config.activation_words * config.rows, config.accumulators, (1 << 16) - 1)
-        product, overflow = Signal(most.bit_length()), Signal()
         # a larger factor of a header breaks a rule of its own
         bits = max(config.ifmap_bytes.bit_length(), *(field.bits for field in _descriptor_factors()))
-        multiple, factor = Signal.like(product), Signal(bits)
-        total = product + multiple
-        multiplies = factor.any()
-        with m.If(multiplies):
-            with m.If(factor[0]):
-                m.d.sync += product.eq(total)
-            m.d.sync += [multiple.eq(multiple << 1), factor.eq(factor >> 1)]
-            m.d.sync += overflow.eq(overflow | (factor[0] & total[-1]) | (multiple[-1] & factor[1:].any()))
+        m.submodules.product = product = _Product(most.bit_length(), bits)
 
         step, last_step = Signal(range(5)), Signal()  # factors of this word that have been taken; it is all of them
-        next_factor, first = Signal.like(factor), Signal()
-        rests = words.valid & ~multiplies
-        m.d.comb += [last_step.eq(1), words.ready.eq(~multiplies & last_step)]
-        with m.If(rests & ~last_step):
-            m.d.sync += [
-                step.eq(step + 1),
-                factor.eq(next_factor),
-                multiple.eq(Mux(first, 1, product)),
-                product.eq(0),
-            ]
-            m.d.sync += overflow.eq(overflow & ~first)
-        with m.If(rests & last_step):
-            m.d.sync += step.eq(0)
+        rests = words.valid & ~product.busy
+        m.d.comb += [
+            last_step.eq(1),  # if the word has no factors
+            words.ready.eq(~product.busy & last_step),
+            product.load.eq(rests & ~last_step),
+            product.clear.eq(self.begin),
+        ]
+        with m.If(rests):
+            m.d.sync += step.eq(Mux(last_step, 0, step + 1))
 
         broken = {error: Signal(name=error.name.lower()) for error in _ERRORS}
         kept: dict[str, Signal] = {}  # fields of the descriptor that rules on later words ask for
-
-        there = {
-            "fold": config.folding,
-            "diagonal": config.diagonal,
-            "alike": config.diagonal,
-            "sliding": config.diagonal,
-        }
-
-        def keep(name: str) -> Value:
-            if not there.get(name, True):  # any other value has already broken a rule
-                return Const(0, DescriptorLayout[name].shape)
-            if name not in kept:
-                kept[name] = Signal(DescriptorLayout[name].shape, name=name, reset_less=True)
-            return kept[name]
-
-        value = words.payload.data.replicate(WORDS)
+        keep = partial(self._keep, kept)
         records = (
             (0, Descriptor, DescriptorLayout, descriptor_rules(config), keep),
             (1, Header, HeaderLayout, header_rules(config), self.header.__getitem__),
         )
+        value = words.payload.data.replicate(WORDS)
         with m.If(rests), m.Switch(Cat(words.payload.number, words.payload.of_header)):
             for of_header, record, layout, rules, kept_field in records:
                 for number in range(WORDS):
+                    fields = _Fields(record, number, data.View(layout, value), kept_field, product.value)
                     with m.Case(number + WORDS * of_header):
-                        fields = _Fields(record, number, data.View(layout, value), kept_field, Cat(product, overflow))
-                        factors = _factors(record, number)
-                        m.d.comb += last_step.eq(step == len(factors))
-                        for at, (name, field) in enumerate(factors):
-                            with m.If(step == at):
-                                m.d.comb += [
-                                    next_factor.eq(getattr(fields, field)),
-                                    first.eq(field == record.products[name][0]),
-                                ]
-                        for rule in rules:
-                            if record.layout.fields[rule.field].word == number:
-                                breaks = rule.breaks(fields)
-                                for name in fields.seen:  # whole when the last of its factors has been multiplied
-                                    breaks &= step == factors.index((name, record.products[name][-1])) + 1
-                                fields.seen.clear()
-                                with m.If(breaks):
-                                    m.d.sync += broken[rule.error].eq(1)
+                        self._test(m, fields, rules, product, step, last_step, broken)
 
         is_descriptor = words.valid & ~words.payload.of_header
         descriptor = data.View(DescriptorLayout, value)
         for name, register in kept.items():
             with m.If(is_descriptor & (words.payload.number == DescriptorLayout[name].offset // 32)):
                 m.d.sync += register.eq(descriptor[name])
-
         for error in reversed(_ERRORS):
             with m.If(broken[error]):
                 m.d.comb += self.error.eq(error)
         self._order(m, is_descriptor & words.ready, descriptor, broken[Error.BAD_DESCRIPTOR])
         with m.If(self.begin):
             m.d.sync += [flag.eq(0) for flag in broken.values()]
-            m.d.sync += [step.eq(0), factor.eq(0)]
+            m.d.sync += step.eq(0)
         return m
+
+    def _keep(self, kept: dict[str, Signal], name: str) -> Value:
+        """A field of the descriptor whose word has been."""
+        folding, diagonal = self._config.folding, self._config.diagonal
+        there = {"fold": folding, "diagonal": diagonal, "alike": diagonal, "sliding": diagonal}
+        if not there.get(name, True):  # any other value has already broken a rule
+            return Const(0, DescriptorLayout[name].shape)
+        if name not in kept:
+            kept[name] = Signal(DescriptorLayout[name].shape, name=name, reset_less=True)
+        return kept[name]
+
+    def _test(self, m: Module, fields: _Fields, rules: list[Rule], product: _Product, step, last_step, broken) -> None:
+        """Multiply the factors of a word, one after the other, and test the rules that end with it."""
+        record, number = fields.record, fields.number
+        factors = _factors(record, number)
+        m.d.comb += last_step.eq(step == len(factors))
+        for at, (name, factor) in enumerate(factors):
+            with m.If(step == at):
+                first = factor == record.products[name][0]
+                m.d.comb += [product.factor.eq(getattr(fields, factor)), product.first.eq(first)]
+        for rule in rules:
+            if record.layout.fields[rule.field].word == number:
+                breaks = rule.breaks(fields)
+                for name in fields.seen:  # whole when the last of its factors has been multiplied
+                    breaks &= step == factors.index((name, record.products[name][-1])) + 1
+                fields.seen.clear()
+                with m.If(breaks):
+                    m.d.sync += broken[rule.error].eq(1)
 
     def _order(self, m: Module, taken: Value, descriptor: data.View, broken: Signal) -> None:
         """What the descriptors must be to each other: ifmaps are taken and released in turn, and the ofmap comes last."""

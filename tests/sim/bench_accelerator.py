@@ -164,15 +164,16 @@ async def descriptors_that_are_wrong_end_in_an_error(dut):
         # loader and feeder disagree about the number of tiles
         (last, {"kernel_h": LOADABLE.program[last].kernel_h + 1}),
         (padded, {"kernel_h": LOADABLE.program[padded].kernel_h - 1}),
-        # program and stream disagree about the number of bytes
         (last, {"kblocks": LOADABLE.program[last].kblocks + 1}),
-        (last, {"groups": LOADABLE.program[last].groups + 1}),
-        (last, {"groups": LOADABLE.program[last].groups - 1}),
         # an ifmap that never comes
         (last, {"wait_input": 1}),
         (last, {"wait_input": 1, "release_input": 1}),
     ):
         await fails(driver, edited(index, **fields), Error.BAD_DESCRIPTOR, tiny.ifmaps(1))
+    # program and stream disagree about the number of bytes
+    for more, error in ((1, Error.LOADABLE_TRUNCATED), (-1, Error.LOADABLE_TOO_LONG)):
+        groups = LOADABLE.program[last].groups + more
+        await fails(driver, edited(last, groups=groups), error, tiny.ifmaps(1))
     await works(driver)
 
 
