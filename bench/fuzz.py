@@ -22,7 +22,7 @@ from deeplock.pymodel.spec.registers import Command, Error, Status
 from deeplock.pymodel.spec.rules import broken_header, broken_program
 from deeplock.sim.device import RtlDevice
 
-__all__ = ["CONFIG", "fuzz"]
+__all__ = ["CONFIG", "fuzz", "spoiled"]
 
 CONFIG = Config(
     rows=4,
@@ -185,7 +185,7 @@ def _right(dice: Random, config: Config) -> Job:
     )
 
 
-def _spoiled(dice: Random, record: _Record) -> _Record:
+def spoiled(dice: Random, record: _Record) -> _Record:
     """The record with one field changed."""
     name = dice.choice(list(record.layout.fields))
     least, most = record.layout.fields[name].range
@@ -203,9 +203,9 @@ def _job(dice: Random, config: Config) -> Job:
         for _ in range(dice.randint(1, 2)):
             at = dice.randrange(len(program) + 1)
             if at:
-                program[at - 1] = _spoiled(dice, program[at - 1])
+                program[at - 1] = spoiled(dice, program[at - 1])
             else:
-                header = _spoiled(dice, header)
+                header = spoiled(dice, header)
         if sum(layer.pixels * layer.kblocks_read * layer.groups for layer in program) > _STEPS:
             return _job(dice, config)
         right = not broken_header(header, config)[0] and not broken_program(header, program, config)[0]

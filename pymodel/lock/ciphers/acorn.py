@@ -5,11 +5,10 @@ Source: Hongjun Wu, "ACORN: A Lightweight Authenticated Cipher (v3)", CAESAR, 20
 
 from struct import pack, unpack
 
-from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.ciphers.sizes import check_sizes
 
-__all__ = ["KEY_BYTES", "NONCE_BYTES", "TAG_BYTES", "open", "seal"]
+__all__ = ["NONCE_BYTES", "TAG_BYTES", "open", "seal"]
 
-KEY_BYTES = 16
 NONCE_BYTES = 16
 TAG_BYTES = 16
 
@@ -57,10 +56,7 @@ class _State:
 
 def _start(key: bytes, nonce: bytes, associated: bytes) -> _State:
     """The state before the message: initialization, and the associated data."""
-    if len(key) != KEY_BYTES:
-        raise DeeplockError(f"key must be {KEY_BYTES} bytes, not {len(key)}")
-    if len(nonce) != NONCE_BYTES:
-        raise DeeplockError(f"nonce must be {NONCE_BYTES} bytes, not {len(nonce)}")
+    check_sizes(key, nonce, NONCE_BYTES)
     state = _State()
     state.take(key + nonce + bytes([key[0] ^ 1]) + key[1:] + 11 * key, cb=True)
     state.take(associated, cb=True)

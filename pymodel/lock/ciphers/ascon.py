@@ -5,10 +5,15 @@ The state is five 64-bit words, S0 to S4; byte 0 of a word is its lowest. S0 and
 
 from struct import iter_unpack, pack, unpack
 
-__all__ = ["BLOCK", "IV", "ROTATIONS", "ROUNDS", "SEPARATION", "open", "permute", "seal"]
+from deeplock.pymodel.lock.ciphers.sizes import check_sizes
+
+__all__ = ["BLOCK", "IV", "NONCE_BYTES", "ROTATIONS", "ROUNDS", "SEPARATION", "TAG_BYTES", "open", "permute", "seal"]
+
+NONCE_BYTES = 16
+TAG_BYTES = 16
 
 BLOCK = 16
-"""Bytes of a rate block; key, nonce and tag have as many."""
+"""Bytes of a rate block."""
 
 IV = 0x00001000_808C0001
 """S0 in the beginning (section 4.1)."""
@@ -66,9 +71,7 @@ def _padded(data: bytes) -> bytes:
 
 def _begin(key: bytes, nonce: bytes, associated: bytes) -> State:
     """The state in front of the message (section 4.1)."""
-    for name, value in (("key", key), ("nonce", nonce)):
-        if len(value) != BLOCK:
-            raise ValueError(f"{name} must be {BLOCK} bytes, not {len(value)}")
+    check_sizes(key, nonce, NONCE_BYTES)
     k0, k1 = unpack("<QQ", key)
     x0, x1, x2, x3, x4 = permute((IV, k0, k1, *unpack("<QQ", nonce)), ROUNDS["outer"])
     x3 ^= k0
@@ -90,7 +93,7 @@ def _end(state: State, key: bytes) -> bytes:
 def seal(key: bytes, nonce: bytes, associated: bytes, plain: bytes) -> tuple[bytes, bytes]:
     """Ciphertext and 16-byte tag of a message of any length (algorithm 3). About 0.7 s a megabyte.
 
-    ValueError unless key and nonce are 16 bytes. The same key and nonce must never seal two messages.
+    DeeplockError unless key and nonce are 16 bytes. The same key and nonce must never seal two messages.
     """
     x0, x1, x2, x3, x4 = _begin(key, nonce, associated)
     *blocks, (last_0, last_1) = iter_unpack("<QQ", _padded(plain))
@@ -109,7 +112,7 @@ def seal(key: bytes, nonce: bytes, associated: bytes, plain: bytes) -> tuple[byt
 def open(key: bytes, nonce: bytes, associated: bytes, ciphertext: bytes) -> tuple[bytes, bytes]:
     """Plain bytes and the tag that they must come with (algorithm 4): the caller compares it, and uses nothing before.
 
-    ValueError unless key and nonce are 16 bytes.
+    DeeplockError unless key and nonce are 16 bytes.
     """
     x0, x1, x2, x3, x4 = _begin(key, nonce, associated)
     whole = len(ciphertext) // BLOCK * BLOCK

@@ -4,11 +4,10 @@ Source: Hongjun Wu and Tao Huang, "TinyJAMBU: A Family of Lightweight Authentica
 Lightweight Cryptography, finalist, 2021.
 """
 
-from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.ciphers.sizes import KEY_BYTES, check_sizes
 
-__all__ = ["KEY_BYTES", "NONCE_BYTES", "TAG_BYTES", "open", "seal"]
+__all__ = ["NONCE_BYTES", "TAG_BYTES", "open", "seal"]
 
-KEY_BYTES = 16
 NONCE_BYTES = 12
 TAG_BYTES = 8
 
@@ -24,10 +23,7 @@ class _State:
     """
 
     def __init__(self, key: bytes, nonce: bytes):
-        if len(key) != KEY_BYTES:
-            raise DeeplockError(f"key must be {KEY_BYTES} bytes, not {len(key)}")
-        if len(nonce) != NONCE_BYTES:
-            raise DeeplockError(f"nonce must be {NONCE_BYTES} bytes, not {len(nonce)}")
+        check_sizes(key, nonce, NONCE_BYTES)
         # a step inverts an AND; inverting the key instead is the same
         self._key = [int.from_bytes(key[i : i + 4], "little") ^ _MASK for i in range(0, KEY_BYTES, 4)]
         self._bits = 0

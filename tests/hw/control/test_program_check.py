@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
+from deeplock.bench.fuzz import spoiled
 from deeplock.hw.control.program_check import ProgramCheck, steps_of
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
@@ -73,15 +74,6 @@ def program_of(dice: Random, config: Config, count: int) -> list[Descriptor]:
             )
         )
     return layers
-
-
-def spoiled(dice: Random, record):
-    """The record with one field changed."""
-    name = dice.choice([name for name in record.layout.fields if name not in ("magic",)])
-    least, most = record.layout.fields[name].range
-    there = getattr(record, name)
-    value = dice.choice((least, most, there + 1, there - 1, there ^ 1 << dice.randrange(12), dice.randint(least, most)))
-    return replace(record, **{name: min(max(value, least), most)})
 
 
 def expected(header: Header, program: list[Descriptor], config: Config) -> Error:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from random import Random
 
 import pytest
@@ -69,22 +70,21 @@ def test_latency_and_throughput_are_the_stated_ones(cipher, rng):
 
     async def testbench(ctx):
         ctx.set(dut.outlet.ready, 1)
-        for absorb in (OPEN, ABSORB):
-            message = Message.draw(cipher, rng, absorb, 5)
+        for absorb, count in product((OPEN, ABSORB), (1, 4, 9)):
+            message = Message.draw(cipher, rng, absorb, count)
             taken, cycle, beats = [], 1, list(message.beats)
             await begin(ctx, dut, message)
             ctx.set(dut.inlet.valid, 1)
             while not ctx.get(dut.done):
-                ctx.set(dut.inlet.payload, beats[min(len(taken), 4)])
+                ctx.set(dut.inlet.payload, beats[min(len(taken), count - 1)])
                 assert ctx.get(dut.outlet.valid) == ctx.get(dut.inlet.ready)
                 if ctx.get(dut.inlet.ready):
                     assert fields([ctx.get(dut.outlet.payload)]) == [message.given[len(taken)]]
                     taken.append(cycle)
                 await ctx.tick()
                 cycle += 1
-            first, word = cipher.ready[absorb], cipher.word[absorb]
-            assert taken == [first + i * word for i in range(5)]
-            assert cycle == taken[-1] + cipher.done[absorb]
+            assert taken == [cipher.at(absorb, number) for number in range(count)]
+            assert cycle == taken[-1] + cipher.ends(absorb, count)
 
     simulate(dut, testbench)
 
@@ -95,7 +95,7 @@ def test_no_handshake_depends_on_key_nonce_or_message(cipher, absorb, rng, seed)
     """Cycle by cycle, with the same pauses, among them cycles in which only one side is ready."""
     dut = cipher.make()
     messages = [Message.draw(cipher, rng, absorb, 6) for _ in range(3)]
-    messages += [Message.sealed(cipher, bytes(16), bytes(cipher.model.NONCE_BYTES), absorb, bytes(24))]
+    messages += [Message.sealed(cipher, bytes(16), bytes(cipher.model.NONCE_BYTES), absorb, bytes(6 * cipher.size))]
     seen = []
 
     async def testbench(ctx):
@@ -132,7 +132,7 @@ def test_any_change_changes_the_tag(cipher, rng):
         for absorb in (OPEN, ABSORB):
             message = Message.draw(cipher, rng, absorb, 4)
             words = message.taken
-            place, bit = int(rng.integers(4)), 1 << int(rng.integers(32))
+            place, bit = int(rng.integers(4)), 1 << int(rng.integers(8 * cipher.size))
             (a, _), (b, _), (c, _), (d, _) = words
             changed = [
                 replace(message, taken=[(data ^ bit * (i == place), last) for i, (data, last) in enumerate(words)]),
@@ -158,7 +158,8 @@ def test_a_message_that_is_cut_short_leaves_nothing(cipher, how, rng):
     fragment = Fragment.get(ResetInserter(reset)(dut), None)
     registers = registers_of(fragment)
     assert sum(len(Value.cast(register)) for register in registers) > 128
-    ends = [cipher.ready[OPEN] + 2 * cipher.word[OPEN] + cipher.done[OPEN], *rng.integers(1, 2 * cipher.ready[OPEN], 8)]
+    whole = cipher.at(OPEN, 1) + cipher.ends(OPEN, 2)
+    ends = [whole, *rng.integers(1, whole, 12)]
 
     async def testbench(ctx):
         for number, end in enumerate(ends):
@@ -169,7 +170,7 @@ def test_a_message_that_is_cut_short_leaves_nothing(cipher, how, rng):
             ctx.set(dut.inlet.valid, 1)
             ctx.set(dut.outlet.ready, 1)
             if how != "start":
-                word = int(rng.integers(1 << 32))
+                word = int.from_bytes(rng.bytes(cipher.size), "little")
                 ctx.set(dut.inlet.payload, {"data": word, "last": 0})
                 signal = {"clear": dut.clear, "reset": reset}[how]
                 ctx.set(signal, 1)

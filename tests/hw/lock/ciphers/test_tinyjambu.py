@@ -14,9 +14,9 @@ def test_published_vectors_of_whole_words(steps):
     messages = []
     for size in range(4, SIZE + 1, 4):
         ciphertext, tag = sealed(size, 0)
-        messages.append(Message(KEY, NONCE, 0, words(ciphertext), words(TEXT[:size]), tag))
+        messages.append(Message(KEY, NONCE, 0, words(ciphertext, 4), words(TEXT[:size], 4), tag))
         _, tag = sealed(0, size)
-        messages.append(Message(KEY, NONCE, 1, words(TEXT[:size]), words(TEXT[:size]), tag))
+        messages.append(Message(KEY, NONCE, 1, words(TEXT[:size], 4), words(TEXT[:size], 4), tag))
 
     async def write(ctx):
         for message in messages:

@@ -1,10 +1,10 @@
 import hashlib
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.ciphers.ascon import open, seal
 from tests.pymodel.lock.ciphers.ascon_vectors import KEY, KNOWN_ANSWERS, NONCE, VECTORS, associated, plain
 
@@ -50,15 +50,9 @@ def test_data_cut_short_or_moved_to_the_other_side_changes_the_tag(data, draw):
     assert all(open(KEY, NONCE, b"", data[:i])[1] not in tags for i in {cut} - {len(data)})
 
 
-def test_a_hundred_kilobytes_take_less_than_a_second():
-    start = time.process_time()
-    seal(KEY, NONCE, b"", bytes(100_000))
-    assert time.process_time() - start < 1
-
-
 @pytest.mark.parametrize("run", [seal, open])
 def test_other_sizes_of_key_and_nonce_are_refused(run):
-    with pytest.raises(ValueError, match="^key must be 16 bytes, not 15$"):
+    with pytest.raises(DeeplockError, match="^key must be 16 bytes, not 15$"):
         run(bytes(15), NONCE, b"", b"")
-    with pytest.raises(ValueError, match="^nonce must be 16 bytes, not 12$"):
+    with pytest.raises(DeeplockError, match="^nonce must be 16 bytes, not 12$"):
         run(KEY, bytes(12), b"", b"")

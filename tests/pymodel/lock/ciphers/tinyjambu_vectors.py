@@ -2,7 +2,9 @@
 
 They have one key and one nonce. Plain text and associated data are the first 0 to 32 bytes of TEXT, and the vector's number is
 1 + 33 * (bytes of plain text) + (bytes of associated data). The ciphertext of a shorter plain text is the beginning of
-the longest one's. So the file beside this one has the 33 ciphertexts of the whole TEXT, and then the tags by number.
+the longest one's. So the file beside this one has the 33 ciphertexts of the whole TEXT, and then the tags by number. It was
+copied by hand; in seven places it differed from the model at first. One was then read again at the source, the other six
+were corrected from the page as it had been read, so these six values are less sure than the others.
 """
 
 from pathlib import Path
