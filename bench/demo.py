@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def measure(
     config = Config(suite=LOCKED)
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         # C++ compilers and PyTorch share the cores; a build that exists is reused
-        builds = [pool.submit(build, each, simulator) for each in (config, replace(config, suite="plain"))]
+        builds = [pool.submit(build, each, simulator) for each in (config, config.with_suite("plain"))]
         return _measure(config, folder, images, seed, simulator, builds, progress)
 
 
@@ -119,7 +119,7 @@ def _measure(
     for each in builds:
         each.result()
     locked = run_on_rtl(loadable, config, key, first, simulator, progress=progress)
-    plain = run_on_rtl(plain_loadable, replace(config, suite="plain"), b"", first, simulator, progress=progress)
+    plain = run_on_rtl(plain_loadable, config.with_suite("plain"), b"", first, simulator, progress=progress)
     garbage = run_on_rtl(loadable, config, wrong_keys[0], first[:_WRONG_KEY_IMAGES], simulator, progress=progress)
     mismatches = locked.mismatches + plain.mismatches + garbage.mismatches
     for run in (locked, plain):

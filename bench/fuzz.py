@@ -1,8 +1,10 @@
 """`deeplock fuzz`: random heads, programs, lengths, aborts and key writes on the RTL, with the golden device beside it.
 
-Programs keep the rules of spec/rules.py, or have been spoiled in a field or two. A round is a LOAD and a START. What the golden
-device says of it, the RTL must say too; bytes are compared where a program defines them: where it reads what another part of
-the accelerator may be writing, they depend on the streams' pauses, and only their number is compared.
+Programs keep the rules of spec/rules.py, or have been spoiled in a field or two. With a suite that seals they are
+sealed with the right key, spoiled or not, so that more than the tag is tested; in some rounds a bit is flipped
+afterwards. A round is a LOAD and a START. What the golden device says of it, the RTL must say too; bytes are compared
+where a program defines them: where it reads what another part of the accelerator may be writing, they depend on the
+streams' pauses, and only their number is compared.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from deeplock.pymodel.compiler.golden_device import GoldenDevice
+from deeplock.pymodel.lock.sealing import SealedSuite
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.config import Config
@@ -19,7 +22,7 @@ from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
 from deeplock.pymodel.spec.device import Outcome
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.registers import Command, Error, Status
-from deeplock.pymodel.spec.rules import broken_header, broken_program
+from deeplock.pymodel.spec.rules import broken_header, broken_program, ofmap_beats
 from deeplock.sim.device import RtlDevice
 
 __all__ = ["CONFIG", "fuzz", "spoiled"]
@@ -54,6 +57,7 @@ class Job:
     abort_after  cycles from START to ABORT
     cut          bytes of the head after which the packet ends
     defined      its bytes do not depend on time
+    nonce        of a sealed loadable, and behind header and program its tag
     """
 
     header: Header
@@ -64,10 +68,16 @@ class Job:
     abort_after: int | None = None
     cut: int | None = None
     defined: bool = True
+    nonce: bytes = b""
+    head_tag: bytes = b""
+
+    @property
+    def records(self) -> bytes:
+        return b"".join(record.pack() for record in (self.header, *self.program))
 
     @property
     def head(self) -> bytes:
-        packed = b"".join(record.pack() for record in (self.header, *self.program))
+        packed = self.nonce + self.records + self.head_tag
         return packed if self.cut is None else packed[: self.cut]
 
 
@@ -173,6 +183,7 @@ def _right(dice: Random, config: Config) -> Job:
         windows_y=dice.randint(1, 3),
         destination=dice.randrange(config.activation_words),
         dense=int(config.dense),
+        ofmap_beats=dice.choice((0, ofmap_beats(program))),  # the device adds up itself
         alternate=dice.randrange(2) if ifmaps % 2 == 0 else 0,
     )
     inferences = dice.randint(1, 3)
@@ -234,6 +245,43 @@ def _job(dice: Random, config: Config) -> Job:
     elif kind == "abort":
         job = replace(job, abort_after=dice.randrange(1, 1 << dice.randint(1, 12)))
     return replace(job, faults=(kind,))
+
+
+def _sealed(dice: Random, job: Job, config: Config, key: bytes) -> Job:
+    """The job sealed with `key`, in some rounds with a bit flipped afterwards."""
+    chosen, beat = suite(config.suite), config.bytes_per_beat
+    if not isinstance(chosen, SealedSuite):
+        return job
+    nonce = bytes(1) + dice.randbytes(chosen.cipher.NONCE_BYTES - 1)
+    nonce = nonce.ljust(chosen.nonce_bytes(beat), b"\0")
+    locked = [chosen.seal_under(nonce, job.records, section, key, beat) for section in job.sections]
+    cut = job.cut
+    if cut is not None:
+        whole = len(nonce) + len(job.records) + len(locked[0].head_tag)
+        cut = dice.randrange(beat, whole + 1, beat)
+    sealed = replace(
+        job,
+        nonce=nonce,
+        head_tag=locked[0].head_tag,
+        cut=cut,
+        sections=[each.parameters if section else b"" for each, section in zip(locked, job.sections, strict=True)],
+    )
+    if job.faults != ("right",) or dice.random() < 0.7:
+        return sealed
+    part = dice.randrange(len(sealed.sections) + 2)
+    if part == 0:
+        return replace(sealed, nonce=_flipped(dice, sealed.nonce), faults=("nonce bit",))
+    if part == 1:
+        return replace(sealed, head_tag=_flipped(dice, sealed.head_tag), faults=("head tag bit",))
+    sections = list(sealed.sections)
+    sections[part - 2] = _flipped(dice, sections[part - 2])
+    return replace(sealed, sections=sections, faults=("parameter bit",))
+
+
+def _flipped(dice: Random, data: bytes) -> bytes:
+    changed = bytearray(data)
+    changed[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+    return bytes(changed)
 
 
 def _addresses(first: np.ndarray, size: int) -> set[int]:
@@ -325,7 +373,8 @@ def fuzz(rounds: int, seed: int, config: Config = CONFIG, progress: Progress = q
     """Run the rounds. Returns {"rounds", "hangs", "outputs_after_error", "disagreements", "errors": {name: rounds},
     "compared_bytes": rounds, "first": a line on the first disagreement, "seed"}.
 
-    outputs_after_error  rounds of a head that is refused in which a beat left, and those in which one left after the end
+    outputs_after_error  rounds of a head that is refused in which a beat left, and those in which one left after the end; of a
+                         sealed loadable, also those in which one left of an inference that the golden device refuses
     """
     dice = Random(seed)
     counts = {"rounds": 0, "hangs": 0, "outputs_after_error": 0, "disagreements": 0}
@@ -340,7 +389,7 @@ def fuzz(rounds: int, seed: int, config: Config = CONFIG, progress: Progress = q
             trouble = "" if dice.random() > 0.1 or _key_writes(dice, pair) else "key writes are answered otherwise"
             if not synced or not pair.golden.keyed or dice.random() < 0.2:  # a new key also erases both memories
                 pair.load_key(dice.randbytes(16))
-            job = _job(dice, config)
+            job = _sealed(dice, _job(dice, config), config, pair.golden.key)
             expected = pair.golden.run(job.head, job.sections, job.ifmaps)
             found = rtl.run(job.head, job.sections, job.ifmaps, job.abort_after)
             if job.abort_after is not None:
@@ -351,7 +400,9 @@ def fuzz(rounds: int, seed: int, config: Config = CONFIG, progress: Progress = q
             if not trouble and not pair.statuses_agree():
                 trouble = f"STATUS 0x{rtl.status():04x}, not 0x{pair.golden.status():04x}"
             refused = expected.error in (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
-            late = bool(rtl.later(_LATE)) or (refused and bool(found.ofmaps or found.rest))
+            # beats of an inference whose tag was not right, or had not come
+            unproved = suite(config.suite).seals and bool(found.rest) and len(found.ofmaps) >= len(expected.ofmaps)
+            late = bool(rtl.later(_LATE)) or (refused and bool(found.ofmaps or found.rest)) or unproved
             counts["outputs_after_error"] += late
             counts["hangs"] += found.hangs
             counts["disagreements"] += bool(trouble)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplock.bench.workload import LOCKED, Workload
+from deeplock.bench.workload import Workload
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import generate_key
@@ -60,12 +60,13 @@ def _run(workload: Workload, config: Config, batch: int, seed: int) -> tuple[Rtl
 def measure(
     workloads: Sequence[Workload],
     arrays: Sequence[tuple[int, int]],
+    suites: Sequence[str],
     batch: int,
     seed: int,
     jobs: int | None,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """A row for each network and array, networks first; `jobs` builds and runs at a time."""
+    """A row for each network, array and suite, networks first; `jobs` builds and runs at a time."""
     progress("compiling")
     networks = [workload.network for workload in workloads]
     configs = [config_for(rows, cols, networks, batch) for rows, cols in arrays]
@@ -75,11 +76,11 @@ def measure(
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         try:
             for index, config in enumerate(configs):
-                both = [replace(config, suite=suite) for suite in (_PLAIN, LOCKED)]
-                for each in both:
+                each_suite = [config.with_suite(suite) for suite in (_PLAIN, *suites)]
+                for each in each_suite:
                     what[pool.submit(build, each, "native")] = f"built {each.rows}x{each.cols} {each.suite}"
                 for number, workload in enumerate(workloads):
-                    for each in both:
+                    for each in each_suite:
                         future = pool.submit(_run, workload, each, batch, seed)
                         runs[number, index, each.suite] = future
                         what[future] = f"{workload.network.name} ran on {each.rows}x{each.cols} {each.suite}"
@@ -93,8 +94,9 @@ def measure(
     for number, workload in enumerate(workloads):
         for index, config in enumerate(configs):
             plain, lower_bound = runs[number, index, _PLAIN].result()
-            locked, _ = runs[number, index, LOCKED].result()
-            rows.append(_row(workload, config, batch, plain, locked, lower_bound))
+            for suite in suites:
+                locked, _ = runs[number, index, suite].result()
+                rows.append(_row(workload, config.with_suite(suite), batch, plain, locked, lower_bound))
     return rows
 
 
@@ -103,6 +105,7 @@ def _row(
 ) -> dict[str, Any]:
     return {
         "network": workload.network.name,
+        "suite": config.suite,
         "rows": config.rows,
         "cols": config.cols,
         "bytes_per_beat": config.bytes_per_beat,

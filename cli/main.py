@@ -28,6 +28,7 @@ COMMANDS = (
     "compile",
     "lock",
     "unlock",
+    "seal",
     "simulate",
     "bench",
     "attack",

@@ -21,6 +21,7 @@ __all__ = [
     "add_output",
     "add_suite",
     "check_paths",
+    "number_below",
     "positive",
     "read_key_file",
 ]
@@ -43,6 +44,18 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {value}")
     return value
+
+
+def number_below(bits: int) -> Callable[[str], int]:
+    """For argparse: a whole number of so many bits, decimal or 0x..."""
+
+    def number(text: str) -> int:
+        value = int(text, 0)
+        if not 0 <= value < 1 << bits:
+            raise argparse.ArgumentTypeError(f"must be a number of {bits} bits, not {text}")
+        return value
+
+    return number
 
 
 def add_output(
@@ -93,8 +106,8 @@ def add_key_file(parser: argparse.ArgumentParser, text: str, required: bool = Fa
     parser.add_argument("--key-file", type=Path, metavar="FILE", required=required, help=text)
 
 
-def add_suite(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--suite", choices=names(), default=Config.suite, help=f"lock suite ({Config.suite})")
+def add_suite(parser: argparse.ArgumentParser, default: str = Config.suite) -> None:
+    parser.add_argument("--suite", choices=names(), default=default, help=f"lock suite ({default})")
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from deeplock.hw.basics.stream_buffers import SkidBuffer, StreamRegister
 from deeplock.hw.control.events import CycleEvents
 from deeplock.hw.control.loadable_port import LoadablePort
 from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
+from deeplock.hw.control.sections import Sections
 from deeplock.hw.control.sequencer import Sequencer
 from deeplock.hw.control.supervisor import Supervisor
 from deeplock.hw.families.placement import kept_if_large
@@ -22,7 +23,7 @@ from deeplock.hw.feed.issue import IssueStage
 from deeplock.hw.feed.unfold import Unfolder
 from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.hw.lock.lock import lock_of
-from deeplock.hw.post.ofmap_buffer import OFMAP_BEATS, OfmapBuffer
+from deeplock.hw.post.ofmap_buffer import OfmapBuffer, ofmap_beats
 from deeplock.hw.post.post import PostProcessor
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
@@ -53,8 +54,10 @@ class Accelerator(wiring.Component):
         lock = lock_of(config)  # first, because the suite may have no hardware
         m = Module()
         m.submodules.registers = registers = RegisterFile(config)
-        m.submodules.supervisor = supervisor = Supervisor(suite(config.suite).locks)
+        chosen = suite(config.suite)
+        m.submodules.supervisor = supervisor = Supervisor(chosen.locks, chosen.seals)
         m.submodules.events = events = CycleEvents()
+        m.submodules.sections = sections = Sections(config)
         m.submodules.loadable_port = loadable_port = LoadablePort(config)
 
         # the datapath returns to its initial state on `clear`, registered for each component; also after a reset, for
@@ -79,7 +82,7 @@ class Accelerator(wiring.Component):
         activations = cleared("activation_memory", ActivationMemory(config))
         m.submodules.eraser = eraser = Eraser(config)  # goes on when a run begins: its ifmap waits
         feeder = cleared("feeder", WindowFeeder(config))
-        issue = cleared("issue", IssueStage(config, OFMAP_BEATS))
+        issue = cleared("issue", IssueStage(config, ofmap_beats(config)))
         accumulator = cleared("accumulator", Accumulator(config, array.sum_width))
         post = cleared("post", PostProcessor(config))
         ofmap = cleared("ofmap_buffer", OfmapBuffer(config))
@@ -89,7 +92,7 @@ class Accelerator(wiring.Component):
         # ports
         flushing = []
         for name, port, inlet in (
-            ("s_axis_loadable", self.s_axis_loadable, loadable_port.loadable),
+            ("s_axis_loadable", self.s_axis_loadable, sections.inlet),
             ("s_axis_ifmap", self.s_axis_ifmap, unfolder.ifmap),
         ):
             m.submodules[f"{name}_gate"] = gate = PacketGate(inlet.payload.shape())
@@ -100,20 +103,26 @@ class Accelerator(wiring.Component):
         transmit(m, ofmap.ofmap, self.m_axis_ofmap)
         connect(m, flipped(self.s_axil), registers.s_axil)
 
-        # parameters
+        # the loadable
         if config.pipeline_registers:
-            # the key schedule is large and far away: the skid buffer cuts its path from the loader's `ready`, the stream
-            # register that from the loadable port
-            beats = lock.plain.payload.shape()
-            plain = cleared("parameter_skid", SkidBuffer(beats, kept_if_large(config)))
-            locked = cleared("parameter_register", StreamRegister(beats))
-            connect(m, lock.plain, plain.inlet)
-            connect(m, plain.outlet, loader.parameters)
-            connect(m, loadable_port.parameters, locked.inlet)
+            # the lock is large and far away: the stream registers cut the paths to it, and to the port if a cipher's logic is
+            # in it; the skid buffer cuts that from the loader's `ready`
+            locked = cleared("locked_register", StreamRegister(lock.locked.payload.shape()))
+            parameters = cleared("parameter_skid", SkidBuffer(lock.plain.payload.shape(), kept_if_large(config)))
+            connect(m, sections.outlet, locked.inlet)
             connect(m, locked.outlet, lock.locked)
+            if chosen.seals:
+                plain = cleared("plain_register", StreamRegister(lock.plain.payload.shape()))
+                connect(m, lock.plain, plain.inlet)
+                connect(m, plain.outlet, loadable_port.loadable)
+            else:
+                connect(m, lock.plain, loadable_port.loadable)
+            connect(m, loadable_port.parameters, parameters.inlet)
+            connect(m, parameters.outlet, loader.parameters)
         else:
-            connect(m, lock.plain, loader.parameters)
-            connect(m, loadable_port.parameters, lock.locked)
+            connect(m, sections.outlet, lock.locked)
+            connect(m, lock.plain, loadable_port.loadable)
+            connect(m, loadable_port.parameters, loader.parameters)
         connect(m, registers.key, lock.key)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
@@ -152,27 +161,33 @@ class Accelerator(wiring.Component):
         # control and counters
         connect(m, registers.control, supervisor.registers)
         connect(m, supervisor.loading, loadable_port.control)
-        connect(m, supervisor.run, loadable_port.run, loader.run, sequencer.run, unfolder.run)
+        connect(m, supervisor.run, sections.run, loader.run, sequencer.run, unfolder.run)
         connect(m, unfolder.report, supervisor.unfolder)
         connect(m, loader.report, supervisor.loader)
         connect(m, sequencer.report, supervisor.sequencer, events.sequencer)
         connect(m, issue.report, events.issue)
         connect(m, sequencer.profiling, events.profiling)
         connect(m, registers.counters, events.registers)
-        delivering = ofmap.level != 0
         m.d.comb += [
             loadable_port.stop.eq(supervisor.stop),
+            sections.load.eq(supervisor.loading.load),
+            sections.stop.eq(supervisor.stop),
+            sections.header.eq(loadable_port.header),
             lock.start.eq(supervisor.start),
+            loadable_port.trusted.eq(lock.trusted),
+            ofmap.release.eq(lock.right),
+            supervisor.stream.eq(sections.error),
+            supervisor.wrong_tag.eq(lock.wrong),
             supervisor.flushing.eq(Cat(flushing).any()),
-            supervisor.delivering.eq(delivering),
+            supervisor.delivering.eq(ofmap.level != 0),
             supervisor.erasing.eq(eraser.erase.active),
             eraser.start.eq(supervisor.erase),
             eraser.used.eq(supervisor.run.active),
             eraser.cleared.eq(clears["activation_memory"]),
             events.begin.eq(supervisor.begin),
             events.going.eq(supervisor.going),
-            events.delivering.eq(delivering),
+            events.delivering.eq(ofmap.delivering),
             events.keyless.eq(lock.starved),
-            events.offered.eq(loadable_port.loadable.valid),
+            events.offered.eq(sections.inlet.valid),
         ]
         return m

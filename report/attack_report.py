@@ -76,16 +76,22 @@ def device_table(rows: Rows) -> Table:
 
 
 def _devices(rows: Rows) -> str:
-    """A line for each figure of each attack, a column for each suite, target and RTL. Behind a slash: inferences."""
-    columns = {(row["scheme"], row["target"], row.get("rtl", "")): None for row in rows}
-    order = sorted(columns, key=lambda column: (column[0], not column[2], column[1]))
-    cells: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {}
+    """A line for each figure of each attack, a column for each suite, and for older RTL. Behind a slash: inferences. Where
+    golden device and RTL do not say the same, both."""
+    columns = {(row["scheme"], row.get("rtl", "")): None for row in rows}
+    order = sorted(columns, key=lambda column: (column[0] != "deep-lock", column[0], not column[1]))
+    cells: dict[tuple[str, ...], dict[tuple[str, ...], dict[str, str]]] = {}
     for row in rows:
         text = _device_value(row) + (f" / {row['inferences']}" if row["inferences"] is not None else "")
         line = cells.setdefault((row["network"], row["attack"], row["metric"]), {})
-        line[row["scheme"], row["target"], row.get("rtl", "")] = text
-    head = [f"{suite}, {target.replace('rtl', 'RTL')} {rtl}".strip() for suite, target, rtl in order]
-    lines = [[*names, *(line.get(column, "-") for column in order)] for names, line in cells.items()]
+        line.setdefault((row["scheme"], row.get("rtl", "")), {})[row["target"]] = text
+
+    def cell(said: dict[str, str]) -> str:
+        texts = [text if len(set(said.values())) == 1 else f"{target} {text}" for target, text in said.items()]
+        return ", ".join(dict.fromkeys(texts)) or "-"
+
+    head = [f"{suite}, {rtl}" if rtl else suite for suite, rtl in order]
+    lines = [[*names, *(cell(line.get(column, {})) for column in order)] for names, line in cells.items()]
     return markdown(Table(["network", "attack", "figure", *head], lines), 3)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from deeplock.pymodel.spec.registers import COUNTERS
 from deeplock.report.tables import Table, markdown
 
-__all__ = ["cycles_figure", "cycles_section", "cycles_table"]
+__all__ = ["cycles_figure", "cycles_section", "cycles_table", "of_paper", "suites_table"]
 
 Row = dict[str, Any]
 
@@ -17,11 +17,11 @@ def cycles_table(rows: Sequence[Row]) -> Table:
     causes = [name for name, _ in COUNTERS if name not in ("CYCLES", "COMPUTE")]
     always = ("PARAM_STARVED", "KEY_STARVED")
     causes = [name for name in causes if name in always or any(row["counters"][name] for row in rows)]
-    head = ["network", "array", "images", "wrong bytes", "plain", "locked", "locked - plain", "bound", "ratio"]
+    head = ["network", "array", "suite", "images", "wrong bytes", "plain", "locked", "locked - plain", "bound", "ratio"]
     cells: list[list[object]] = []
     for row in rows:
         cells.append(
-            [row["network"], f"{row['rows']}x{row['cols']}", row["images"], row["mismatches"]]
+            [row["network"], f"{row['rows']}x{row['cols']}", row["suite"], row["images"], row["mismatches"]]
             + [row["cycles_plain"], row["cycles_locked"], round(row["cycles_locked"] - row["cycles_plain"], 2)]
             + [row["lower_bound"], round(row["ratio"], 3)]
             + [row["counters"][name] for name in ("COMPUTE", *causes)]
@@ -29,8 +29,31 @@ def cycles_table(rows: Sequence[Row]) -> Table:
     return Table(head + [name.lower().replace("_", " ") for name in ("COMPUTE", *causes)], cells)
 
 
+def of_paper(result: dict[str, Any]) -> list[Row]:
+    """The rows of the paper's suite, which the README shows."""
+    return [row for row in result["rows"] if row["suite"] == "deep-lock"]
+
+
+def suites_table(rows: Sequence[Row]) -> Table:
+    """A line for each network, array and batch: cycles an image of each suite over plain."""
+    suites = list(dict.fromkeys(row["suite"] for row in rows))
+    found: dict[tuple[str, str, int], dict[str, Row]] = {}
+    for row in rows:
+        found.setdefault((row["network"], f"{row['rows']}x{row['cols']}", row["batch"]), {})[row["suite"]] = row
+    lines = []
+    for where, of_suite in found.items():
+        line: list[object] = [*where, f"{next(iter(of_suite.values()))['cycles_plain']:,.0f}"]
+        for suite in suites:
+            row = of_suite.get(suite)
+            more = row["cycles_locked"] / row["cycles_plain"] - 1 if row else 0
+            line.append(f"{row['cycles_locked']:,.0f} ({100 * more:+.1f} %)" if row else "-")
+        lines.append(line)
+    return Table(["network", "array", "batch", "plain", *suites], lines)
+
+
 def cycles_section(result: dict[str, Any], name: str) -> str:
     """A cycles.json or, for batches, cycles-batch.json in Markdown; `name` without .json."""
+    chosen = of_paper(result)
     rows = [
         [
             row["network"],
@@ -40,11 +63,11 @@ def cycles_section(result: dict[str, Any], name: str) -> str:
             f"{row['cycles_locked']:,.0f}",
             f"{row['ratio']:.3f}",
         ]
-        for row in result["rows"]
+        for row in chosen
     ]
     table = Table(["network", "array", "lower bound", "cycles, plain", "cycles, locked", "ratio"], rows)
-    wrong = sum(row["mismatches"] for row in result["rows"])
-    starved = sum(row["key_starved_cycles"] for row in result["rows"])
+    wrong = sum(row["mismatches"] for row in chosen)
+    starved = sum(row["key_starved_cycles"] for row in chosen)
     note = (
         f"\nEvery byte of every ofmap is compared with the golden model: {wrong} differ. Cycles in which the array waited for "
         f"a key byte: {starved:g}. All counters: [docs/results/{name}.md](docs/results/{name}.md).\n\n"
@@ -59,7 +82,7 @@ def cycles_figure(result: dict[str, Any]) -> bytes:
     import numpy as np
     from matplotlib.figure import Figure
 
-    rows = result["rows"]
+    rows = of_paper(result)
     causes = [name for name in rows[0]["counters"] if name != "CYCLES" and any(r["counters"][name] for r in rows)]
     names = [f"{row['network']} {row['rows']}x{row['cols']}" for row in rows]
     figure = Figure((8, 1.2 + 0.3 * len(rows)))

@@ -10,9 +10,10 @@ BOXES = {
     "registers": (300, 50, 160, 66, ["commands, status,", "write-only key"]),
     "sequencer": (520, 50, 160, 66, ["program memory,", "layer descriptors"]),
     "counters": (750, 50, 150, 66, ["where each", "cycle went"]),
-    "loadable port": (130, 240, 140, 70, ["checks the", "header"]),
-    "lock": (310, 180, 160, 130, []),
-    "weight loader": (530, 240, 150, 70, ["one tile", "ahead"]),
+    "sections": (130, 240, 100, 70, ["parts of", "the stream"]),
+    "lock": (264, 180, 160, 130, []),
+    "loadable port": (456, 240, 110, 70, ["checks the", "head"]),
+    "weight loader": (594, 240, 94, 70, ["one tile", "ahead"]),
     "unfolder": (130, 365, 140, 70, ["arranges the", "ifmap"]),
     "activation memory": (310, 365, 160, 70, ["bytes, read in", "words of R"]),
     "window feeder": (524, 365, 130, 70, ["a layer's", "loops"]),
@@ -24,13 +25,13 @@ BOXES = {
 }
 """Name: x, y, width, height, and what the component does."""
 
-PARTS = {"key schedule": (322, 206, 136, 40), "unlock unit": (322, 256, 136, 40)}
-"""Boxes inside the lock."""
+PARTS = {"key schedule": (276, 206, 136, 40), "unlock unit": (276, 256, 136, 40)}
+"""Boxes inside the lock, of suite `deep-lock`."""
 
 LOCKED, UNLOCKED, DATA, CONTROL = "#d9660a", "#1f6fc4", "#3a8a3a", "#6b7280"
 KINDS = {
     LOCKED: "locked parameters",
-    UNLOCKED: "key and unlocked parameters",
+    UNLOCKED: "key, head and unlocked parameters",
     DATA: "ifmap, activations, sums, ofmap",
     CONTROL: "program and control",
 }
@@ -38,12 +39,13 @@ KINDS = {
 WIRES = [
     (CONTROL, [(20, 82), (300, 82)], "AXI4-Lite", (30, 74)),
     (LOCKED, [(20, 276), (130, 276)], "AXI4-Stream", (30, 268)),
-    (LOCKED, [(270, 276), (322, 276)], "", (0, 0)),
-    (CONTROL, [(200, 240), (200, 150), (560, 150), (560, 116)], "header, program (in clear)", (206, 142)),
-    (UNLOCKED, [(430, 116), (430, 206)], "master key", (438, 170)),
-    (UNLOCKED, [(390, 246), (390, 256)], "", (0, 0)),
-    (UNLOCKED, [(458, 276), (530, 276)], "B bytes", (476, 268)),
-    (UNLOCKED, [(680, 276), (830, 276)], "weights", (704, 268)),
+    (LOCKED, [(230, 276), (276, 276)], "", (0, 0)),
+    (CONTROL, [(540, 240), (540, 116)], "program", (480, 190)),
+    (UNLOCKED, [(370, 116), (370, 206)], "master key", (378, 160)),
+    (UNLOCKED, [(344, 246), (344, 256)], "", (0, 0)),
+    (UNLOCKED, [(412, 276), (456, 276)], "", (0, 0)),
+    (UNLOCKED, [(566, 276), (594, 276)], "", (0, 0)),
+    (UNLOCKED, [(688, 276), (830, 276)], "weights", (712, 268)),
     (UNLOCKED, [(668, 310), (668, 500)], "requantise entries", (526, 478)),
     (DATA, [(20, 400), (130, 400)], "AXI4-Stream", (30, 392)),
     (DATA, [(270, 400), (310, 400)], "", (0, 0)),
@@ -55,7 +57,7 @@ WIRES = [
     (DATA, [(520, 522), (390, 522), (390, 435)], "next layer", (398, 514)),
     (DATA, [(520, 550), (270, 550)], "last layer", (398, 568)),
     (DATA, [(130, 535), (20, 535)], "AXI4-Stream", (30, 527)),
-    (CONTROL, [(600, 116), (600, 240)], "", (0, 0)),
+    (CONTROL, [(640, 116), (640, 240)], "", (0, 0)),
     (CONTROL, [(680, 84), (695, 84), (695, 500)], "", (0, 0)),
     (CONTROL, [(695, 338), (588, 338), (588, 365)], "", (0, 0)),
     (CONTROL, [(770, 365), (770, 116)], "events", (778, 190)),

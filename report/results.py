@@ -16,10 +16,10 @@ from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
 from deeplock.report.assurance_report import fuzz_section, proofs_section
 from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
-from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table
+from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table, of_paper, suites_table
 from deeplock.report.demo_report import report_rows
 from deeplock.report.packing import packing_section
-from deeplock.report.synth_report import area_figure, area_summary, area_tables
+from deeplock.report.synth_report import area_figure, area_summary, area_tables, suites_area
 from deeplock.report.tables import markdown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -28,6 +28,7 @@ README = DOCS.parent / "README.md"
 ARCHITECTURE = DOCS / "architecture.md"
 FPGA = DOCS / "fpga.md"
 SECURITY = DOCS / "security.md"
+SUITES = DOCS / "choosing-a-suite.md"
 ASSURANCE = DOCS / "assurance.md"
 BENCHMARKS = DOCS / "benchmarks.md"
 
@@ -67,6 +68,7 @@ def take_cycles(file: Path) -> None:
     how = f"Cycles per image, back to back, by `{result['command']}` on {result['machine']}.\n\n"
     (RESULTS / f"{file.stem}.md").write_text(how + markdown(cycles_table(result["rows"]), 2))
     (RESULTS / f"{file.stem}.png").write_bytes(cycles_figure(result))
+    SUITES.write_text(put_between(SUITES.read_text(), file.stem, markdown(suites_table(result["rows"]), 2)))
 
 
 def take_board(file: Path) -> None:
@@ -80,6 +82,7 @@ def take_area(file: Path) -> None:
     for name, content in area_tables(result).items():
         FPGA.write_text(put_between(FPGA.read_text(), name, content))
     README.write_text(put_between(README.read_text(), "area", area_summary(result)))
+    SUITES.write_text(put_between(SUITES.read_text(), "area", suites_area(result)))
     (RESULTS / "area.png").write_bytes(area_figure(result))
 
 
@@ -105,6 +108,7 @@ AREA_FIGURE = "\n![cycles of a locked inference against LUT4, lines of equal pro
 
 def take_software(file: Path) -> None:
     software, cycles = json.loads(file.read_text()), json.loads((RESULTS / "cycles.json").read_text())
+    cycles["rows"] = of_paper(cycles)
     path = RESULTS / "area.json"
     area = json.loads(path.read_text()) if path.exists() else {"rows": [], "components": []}
     text = put_software(BENCHMARKS.read_text(), software, cycles, area)
@@ -126,7 +130,9 @@ def take_security(file: Path) -> None:
 
 def take_assurance(file: Path) -> None:
     result = json.loads(file.read_text())
-    for name, section in (("proofs", proofs_section(result)), ("fuzz", fuzz_section(result["fuzz"]))):
+    sections = {"proofs": proofs_section(result)}
+    sections |= {name: fuzz_section(found) for name, found in result.items() if name.startswith("fuzz")}
+    for name, section in sections.items():
         ASSURANCE.write_text(put_between(ASSURANCE.read_text(), name, section))
 
 

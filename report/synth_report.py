@@ -7,7 +7,7 @@ from typing import Any
 from deeplock.report.synth_tables import component_table, core_table, key_of
 from deeplock.report.tables import Table, markdown
 
-__all__ = ["area_figure", "area_summary", "area_tables"]
+__all__ = ["area_figure", "area_summary", "area_tables", "suites_area"]
 
 _PARTS = ("lock", "array", "accumulator", "post", "feeder", "unfolder", "weight_loader", "registers")
 _REST = "all else"
@@ -33,14 +33,27 @@ def area_summary(result: dict) -> str:
     """The lock's cost, for README.md: a line for each locked accelerator whose clock is compared with the plain one's."""
     head, rows = core_table([row for row in result["rows"] if row["board"] is None])
     shown = [
-        head.index(name) for name in ("device", "array", "S-box", "key bytes", "LUT4", "LUT4 more", "MHz", "clock")
+        head.index(name)
+        for name in ("device", "array", "suite", "S-box", "key bytes", "LUT4", "LUT4 more", "MHz", "clock")
     ]
     compared = [[line[index] for index in shown] for line in rows if line[head.index("clock")]]
     return markdown(Table([head[index] for index in shown], compared), 3)
 
 
+def suites_area(result: dict) -> str:
+    """What the suites cost, for docs/choosing-a-suite.md: a line for each core whose plain form has been measured too."""
+    head, rows = core_table([row for row in result["rows"] if row["board"] is None])
+    shown = [
+        head.index(name)
+        for name in ("device", "array", "B", "suite", "S-box", "LUT4", "FF", "BRAM", "LUT4 more", "MHz", "clock")
+    ]
+    suites = head.index("suite"), head.index("LUT4 more")
+    lines = [[line[index] for index in shown] for line in rows if line[suites[0]] == "plain" or line[suites[1]]]
+    return markdown(Table([head[index] for index in shown], lines), 5)
+
+
 def _label(row: Row) -> str:
-    lock = f"{row['sbox']}, key {key_of(row)}" if row["key_sizes"] else row["suite"]
+    lock = f"{row['sbox']}, key {key_of(row)}" if row["sbox"] else row["suite"]
     return f"{row['board'] or row['device']} {row['rows']}x{row['cols']} {lock}"
 
 

@@ -10,7 +10,7 @@ __all__ = ["component_table", "core_table", "key_of", "module_table", "timing_li
 
 _RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
 _RESULTS = ("seeds", "fmax_mhz", "meets", "critical_path", "cells", "modules", "harness", "error", "digest")
-_OF_LOCK = ("suite", "sbox", "key_sizes")
+_OF_LOCK = ("suite", "sbox", "key_sizes", "ofmap_bytes")
 
 Row = dict[str, Any]
 

@@ -50,7 +50,6 @@ class Driver(driver.Driver):
         self.ofmap = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_ofmap"), dut.clk, dut.rst)
         self._feeders: list[Task] = []
         self._running = False
-        self._loaded = None
         self._offered = False  # the parameters of the next inference follow the program in its packet
         if pauses:
             for name in ("loadable", "ifmap", "ofmap"):

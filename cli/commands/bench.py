@@ -1,6 +1,6 @@
 """Measure the accelerator: cycles of whole networks on the RTL and on boards; and software without it.
 
-`bench rtl` runs test images of each network back to back on each array, with the lock and without it, and compares
+`bench rtl` runs test images of each network back to back on each array, without a lock and with each suite, and compares
 every result byte with the golden model. The key is random and not kept. Figures come from the hardware counters. The
 simulator is Verilator without Python in the loop; builds are kept. The exit code is 1 if a byte differs.
 
@@ -17,7 +17,7 @@ examples:
   deeplock bench software --networks digits
   deeplock bench board --runs icebreaker:mnist,ulx3s-85f:fashion-mnist --data DIR --json docs/results/board.json
 
-JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network", "rows", "cols", "bytes_per_beat",
+JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network", "suite", "rows", "cols", "bytes_per_beat",
   "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
   locked}, "simulated_cycles_per_second": locked}]}; `bench board`: rows {"board", "network", "key": "right" or "wrong",
@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deeplock.cli.options import add_data_dir, add_json, positive
+from deeplock.pymodel.lock.suites import names
 
 if TYPE_CHECKING:
     from deeplock.report.tables import Table
@@ -93,6 +94,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rtl.add_argument(
         "--arrays", metavar="RxC,...", type=_arrays, default=_arrays("4x4,8x8,8x16,16x16"), help="(4x4,8x8,8x16,16x16)"
     )
+    rtl.add_argument(
+        "--suites",
+        metavar="NAME,...",
+        type=_some_of(names()),
+        default=["deep-lock", "acorn", "ascon"],
+        help="lock suites, each beside plain (deep-lock,acorn,ascon)",
+    )
     rtl.add_argument("--batch", metavar="N", type=positive, default=1, help="images that share dense weights (1)")
     rtl.add_argument("--images", metavar="N", type=positive, help="test images of each network (20; digits 100)")
     rtl.add_argument("--seed", type=int, default=0, help="seed of the bytes that a network does not define (0)")
@@ -147,7 +155,7 @@ def _rtl(args: argparse.Namespace) -> "Measured":
     names = args.networks or map(Path, trained.NAMES)
     workloads = [load_workload(name, args.images or usual_images, args.data_dir) for name in names]
     with progress_shown() as progress:
-        rows = measure(workloads, args.arrays, args.batch, args.seed, args.jobs, progress)
+        rows = measure(workloads, args.arrays, args.suites, args.batch, args.seed, args.jobs, progress)
     return rows, cycles_table(rows), "native"
 
 

@@ -4,8 +4,9 @@ NETWORK is the int8 network file that `deeplock train` writes, or any PyTorch ne
 latter is quantised with the images of --calibration: see docs/bring-your-own-network.md. Its input is float [n, channels,
 height, width]: (pixel / 255 - mean) / std for raw pixels 0..255.
 
-With --key-file the loadable is locked, else plain. It fits accelerators of exactly this geometry (rows, columns, bytes per
-beat) with at least these memories. The bytes that pad the array are random, so two loadables of one network differ.
+With --key-file the loadable is locked by the suite that --suite names, else plain. A suite that seals wants a key of 16
+bytes. It fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
+bytes that pad the array are random, so two loadables of one network differ.
 
 With --batch, an inference takes N ifmaps, and the dense layers at the network's end take their weights once for all N.
 
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.config import FEATURES, Config
@@ -109,7 +111,8 @@ def run(args: argparse.Namespace) -> None:
     if key is not None:
         loadable = loadable.locked(args.suite, key)
     save(args.output, loadable)
-    locked = f"locked by suite {loadable.suite}" if key is not None else "plain"
+    does = "sealed" if suite(loadable.suite).seals else "locked"
+    locked = f"{does} by suite {loadable.suite}" if key is not None else "plain"
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
     print(f"{len(loadable.program)} layers, {len(loadable.parameters)} parameter bytes, ", end="")
     print(

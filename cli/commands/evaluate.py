@@ -106,6 +106,8 @@ def _run_file(args: argparse.Namespace) -> None:
     locked = suite(found.suite).locks
     if wrong_keys and not locked:
         raise DeeplockError("it is not locked: leave --wrong-keys out, or lock it first")
+    if wrong_keys and suite(found.suite).seals:
+        raise DeeplockError(f"suite {found.suite} seals: a wrong key opens nothing, so leave --wrong-keys out")
     only_wrong = args.key_file is None and wrong_keys
     key = None if only_wrong else read_key_file(args.key_file, found.suite)
     images = labelled_images(args.images, args.data_dir, found.source, found.shape, args.count, found.classes)

@@ -1,28 +1,31 @@
 """Fuzz the RTL: random heads, programs, lengths, aborts and key writes, with the golden model beside it.
 
 Each round loads and runs a random program on both. Half of them break a rule, have a stream of the wrong length, or are
-aborted. Both must end with the same error, answer the same register writes alike and, where the program defines them, give the
-same bytes. The simulator is Verilator without Python in the loop; builds are kept. The exit code is 1 if anything differs or
-hangs.
+aborted. With a suite that seals they are sealed with the right key, and some have a bit flipped. Both must end with the
+same error, answer the same register writes alike and, where the program defines them, give the same bytes. The
+simulator is Verilator without Python in the loop; builds are kept. The exit code is 1 if anything differs or hangs.
 
 examples:
   deeplock fuzz --rounds 1000
+  deeplock fuzz --rounds 1000 --suite acorn
   deeplock fuzz --rounds 20000 --json docs/results/assurance.json
 
-JSON: {"fuzz": {"command", "versions", "machine", "rounds", "hangs", "outputs_after_error": rounds in which a beat left though
-  the head was refused, or after the end, "disagreements", "errors": {name: rounds}, "compared_bytes": rounds whose bytes are
-  compared, "first": the first disagreement, "seed"}}; other keys of the file stay
+JSON: {"fuzz", or with another suite than deep-lock "fuzz-SUITE": {"command", "versions", "machine", "rounds",
+  "hangs", "outputs_after_error": rounds in which a beat left though the head was refused, or after the end,
+  "disagreements", "errors": {name: rounds}, "compared_bytes": rounds whose bytes are compared, "first": the first
+  disagreement, "seed"}}; other keys of the file stay
 """
 
 import argparse
 
-from deeplock.cli.options import add_json, positive
+from deeplock.cli.options import add_json, add_suite, positive
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", metavar="N", type=positive, default=1000, help="(1000)")
+    add_suite(parser)
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the rounds (0)")
     add_json(parser)
 
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     import sys
 
     from deeplock.bench.environment import machine, versions
-    from deeplock.bench.fuzz import fuzz
+    from deeplock.bench.fuzz import CONFIG, fuzz
     from deeplock.cli.output import print_table
     from deeplock.cli.progress import progress_shown
     from deeplock.pymodel.errors import DeeplockError
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
 
     check_simulator("native")
     with progress_shown() as progress:
-        found = fuzz(args.rounds, args.seed, progress=progress)
+        found = fuzz(args.rounds, args.seed, CONFIG.with_suite(args.suite), progress)
     print_table(fuzz_table(found))
     about = {
         "command": shlex.join(["deeplock", *sys.argv[1:]]),
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
         "machine": machine(),
     }
     there = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
-    write_json(args.json, there | {"fuzz": about | found})
+    name = "fuzz" if args.suite == CONFIG.suite else f"fuzz-{args.suite}"
+    write_json(args.json, there | {name: about | found})
     if trouble := found["disagreements"] or found["hangs"] or found["outputs_after_error"]:
         raise DeeplockError(f"{trouble} of {found['rounds']} rounds: {found['first'] or 'beats left after an error'}")

@@ -1,19 +1,20 @@
 """Show what is in a checkpoint, a quantised network or a loadable.
 
-Of a loadable: whether it is locked, its geometry, the memories that it needs, the least cycles of an inference, and its
-layers as the accelerator runs them. Of a network: its layers, parameters and multiply-accumulates. Of a checkpoint: its
-tensors.
+Of a loadable: whether it is locked or sealed, what whoever has the file can read without the key, its geometry, the memories
+that it needs, the least cycles of an inference, and its layers as the accelerator runs them. Of a network: its layers,
+parameters and multiply-accumulates. Of a checkpoint: its tensors.
 
 examples:
   deeplock info build/digits.loadable
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
-JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sbox", "rows", "cols", "bytes_per_beat",
-  "batch", "needs", "features", "parameter_bytes", "lower_bound", "layers": [{"name", "kind", "input", "output", "kernel",
-  "stride", "pool", "parameter_bytes", "words", "lower_bound", "array_bound"}]};
+JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sealed", "sbox", "model",
+  "model_version", "public", "rows", "cols", "bytes_per_beat", "batch", "needs", "features", "parameter_bytes", "lower_bound",
+  "layers": [{"name", "kind", "input", "output", "kernel", "stride", "pool", "parameter_bytes", "words", "lower_bound",
+  "array_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
-  checkpoint: {"kind", "suite", "locked", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
+  checkpoint: {"kind", "suite", "locked", "sealed", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}
 """
 
 import argparse
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 
+_PUBLIC = (
+    "layers, their shapes, order and addresses",
+    "class names, scales and zero points of input and output",
+    "sizes",
+)
+"""What is in clear in every loadable: header, program and the file's metadata."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network or loadable")
     add_json(parser)
@@ -45,17 +54,23 @@ def _lock(name: str) -> dict[str, Any]:
     return {
         "suite": name,
         "locked": suite(name).locks,
+        "sealed": suite(name).seals,
         "sbox": None if sbox is None else asdict(properties(sbox)),
     }
 
 
 def _loadable(loadable: "Loadable") -> dict[str, Any]:
+    from deeplock.pymodel.lock.suites import suite
+
     return {
         "kind": "loadable",
         "network": loadable.interface.network,
         "dataset": loadable.interface.dataset,
         "classes": list(loadable.interface.classes),
         **_lock(loadable.suite),
+        "model": loadable.header.model,
+        "model_version": loadable.header.model_version,
+        "public": list(_PUBLIC if suite(loadable.suite).locks else (*_PUBLIC, "parameters")),
         "rows": loadable.header.rows,
         "cols": loadable.header.cols,
         "bytes_per_beat": loadable.header.bytes_per_beat,

@@ -2,7 +2,7 @@
 
 A checkpoint (safetensors, float32 or int8 tensors) keeps its names, shapes, types and size, so any framework still
 loads it; it just classifies no better than by chance. A loadable keeps header and program in clear and locks its
-parameters. A quantised network file is not locked itself: compile it.
+parameters. A quantised network file is not locked itself: compile it. The suites that seal: `deeplock seal`.
 
 examples:
   deeplock lock build/digits.float.safetensors --key-file my.key -o build/locked.safetensors
@@ -32,18 +32,20 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
-    from deeplock.pymodel.lock.suites import suite
+    from deeplock.pymodel.lock.suites import byte_suite, suite
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.spec.loadable import Loadable
 
     key = read_key(args.key_file)
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
-        locked = lock_checkpoint(artefact, key, suite(args.suite))
+        locked = lock_checkpoint(artefact, key, byte_suite(args.suite))
     elif not isinstance(artefact, Loadable):
         raise DeeplockError(f"{args.input}: is a quantised network: lock its loadable (deeplock compile --key-file)")
     elif suite(artefact.suite).locks:
         raise DeeplockError(f"{args.input}: is locked already, by suite {artefact.suite}")
+    elif suite(args.suite).seals:
+        raise DeeplockError(f"suite {args.suite} seals: use `deeplock seal`")
     else:
         locked = artefact.locked(args.suite, key)
     kind, size = save(args.output, locked)

@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _jobs(args: argparse.Namespace) -> "list[Job]":
     """The jobs that the options ask for."""
-    from dataclasses import asdict, replace
+    from dataclasses import replace
 
     from deeplock.fpga.boards import board
     from deeplock.fpga.flow.designs import core, on_board
@@ -101,7 +101,8 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:
         there = board(args.board)
-        return [Job(*on_board(replace(there, config=Config(**asdict(there.config) | given))), seeds)]
+        config = there.config.with_suite(given.get("suite", there.config.suite))
+        return [Job(*on_board(replace(there, config=replace(config, **given))), seeds)]
     if args.device is not None:
         return [Job(core(Config(**given)), find_device(args.device), seeds)]
     if given:

@@ -67,7 +67,9 @@ _85F = replace(
     name="ulx3s-85f",
     device="lfe5u-85f",
     platform=_Ulx3s85f,
-    config=replace(_25F.config, cols=16, bytes_per_beat=16, lanes=8, activation_words=8192, ifmap_bytes=4096),
+    config=replace(
+        _25F.config, cols=16, bytes_per_beat=16, lanes=8, activation_words=8192, ifmap_bytes=4096, ofmap_bytes=0
+    ),
     clock_hz=80_000_000,
     cache_bytes=192 << 10,
 )

@@ -42,11 +42,11 @@ class Design:
 
 def core(config: Config) -> Design:
     """An accelerator, without a board around it."""
-    locks = suite(config.suite).locks
+    styled = suite(config.suite).sbox is not None
     name = f"{config.rows}x{config.cols} B={config.bytes_per_beat} lanes={config.lanes} {config.suite}"
-    fields = asdict(config) | ({} if locks else {"sbox": None})
+    fields = asdict(config) | ({} if styled else {"sbox": None})
     source = partial(harness_source, partial(Accelerator, config), True)
-    return Design(f"{name} {config.sbox}" if locks else name, fields, source)
+    return Design(f"{name} {config.sbox}" if styled else name, fields, source)
 
 
 def on_board(board: Board) -> tuple[Design, Device]:

@@ -53,14 +53,18 @@ def _rows(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {name: tuple(v) if isinstance(v, list) else v for name, v in zip(table, values, strict=True)}
 
 
+def _changed(config: Config, fields: dict[str, Any]) -> Config:
+    return replace(config.with_suite(fields.get("suite", config.suite)), **fields)
+
+
 def _design(kind: str, fields: dict[str, Any]) -> tuple[Design, Device]:
     if kind == "board":
         there = board(fields.pop("board"))
-        return on_board(replace(there, config=replace(there.config, **fields)))
+        return on_board(replace(there, config=_changed(there.config, fields)))
     if kind == "core" and "board" in fields:
         there = board(fields.pop("board"))
         device = find_device(fields.pop("device", there.device))
-        return core(replace(there.config, **fields)), device
+        return core(_changed(there.config, fields)), device
     device = find_device(fields.pop("device"))
     if kind == "core":
         return core(Config(**fields)), device

@@ -28,7 +28,6 @@ class BoardDriver(driver.Driver):
         self, client: LinkClient, address: int, now: Callable[[], float] = time.monotonic, patience: float = 10.0
     ) -> None:
         self._client, self._address, self._now, self._patience = client, address, now, patience
-        self._loaded = None
 
     async def read(self, name: str) -> int:
         return await self._client.read(name)

@@ -1,9 +1,23 @@
 """Signatures shared by several rooms of the datapath."""
 
-from amaranth.lib import data, wiring
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Layer", "Run"]
+__all__ = ["Layer", "Part", "Run", "part_layout"]
+
+
+class Part(enum.Enum, shape=2):
+    """A part of the loadable stream. A loadable that is not sealed has no nonce and no tags."""
+
+    HEAD = 0
+    PARAMETERS = 1
+    NONCE = 2
+    TAG = 3  # of what came before: the head, or an inference's parameters
+
+
+def part_layout(bytes_per_beat: int) -> data.StructLayout:
+    """A beat of the loadable stream with the part that it belongs to; `last` marks a part's last one."""
+    return data.StructLayout({"data": 8 * bytes_per_beat, "last": 1, "part": Part})
 
 
 class Run(wiring.Signature):

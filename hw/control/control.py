@@ -1,6 +1,6 @@
 """Control: commands, errors, and when the datapath runs or is cleared."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,7 +16,8 @@ class Control(wiring.Component):
 
     Latency: a command acts in the next cycle, and clears the datapath in that cycle; an error takes one cycle more.
 
-    locks   the suite needs a key
+    locks   the suite needs a key to run
+    seals   ... and to load
 
     Members:
         command            one-cycle pulses, bits of registers.Command
@@ -38,8 +39,8 @@ class Control(wiring.Component):
         status             value of STATUS
     """
 
-    def __init__(self, locks: bool):
-        self._locks = locks
+    def __init__(self, locks: bool, seals: bool):
+        self._locks, self._seals = locks, seals
         super().__init__(
             {
                 "command": In(4),
@@ -79,13 +80,15 @@ class Control(wiring.Component):
         halted = caused | commanded(Command.ABORT) | commanded(Command.ZEROISE)
         starts = commanded(Command.START) & ~busy
         ready = self.loaded & (self.keyed if self._locks else 1)
-        failed = caused | (halted & busy) | (starts & ~ready)
-        missing = Mux(self.loaded, Error.NO_KEY, Error.NO_PROGRAM)
+        loads = commanded(Command.LOAD) & ~working
+        keyless = loads & ~self.loading & ~self.keyed if self._seals else Const(0)
+        failed = caused | (halted & busy) | (starts & ~ready) | keyless
+        missing = Mux(self.loaded | keyless, Error.NO_KEY, Error.NO_PROGRAM)
 
         m.d.sync += self.begin.eq(starts & ready & ~commanded(Command.LOAD))
         with m.If(self.begin):
             m.d.sync += self.run.eq(1)
-        m.d.comb += self.load.eq(commanded(Command.LOAD) & ~working)
+        m.d.comb += self.load.eq(loads & ~keyless)
         with m.If(~busy & (commanded(Command.LOAD) | commanded(Command.START))):
             m.d.sync += [error.eq(0), done.eq(0)]
         with m.If(self.run & self.finished):
@@ -98,9 +101,10 @@ class Control(wiring.Component):
             m.d.sync += self.run.eq(0)
         # one `stop` a failure: packet gates take a second one to mean that the sender has abandoned the packet
         m.d.sync += self.stop.eq((failed & ~self.stop) | commanded(Command.ABORT))
-        # goes to the whole core, so it does not depend on whether a command succeeds: while nothing runs it does no harm
+        # goes to the whole core, so it does not depend on whether a command succeeds: while nothing runs or loads it does no
+        # harm
         m.d.comb += self.clear.eq(
-            (commanded(Command.START) & ~commanded(Command.LOAD) & ~self.run & ~self.begin)
+            (commanded(Command.START) & ~commanded(Command.LOAD) & ~self.run & ~self.begin & ~self.loading)
             | (self.run & self.finished)
             | halted
         )

@@ -1,13 +1,11 @@
-"""Loadable port: the only entrance of header, program and parameters."""
+"""Loadable port: the only entrance of header, program and parameters, behind the lock."""
 
 from amaranth import Module, Mux, Shape, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
-from deeplock.hw.basics.loops import counted
 from deeplock.hw.control.program_check import ProgramCheck
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.record import WORDS
@@ -16,12 +14,11 @@ from deeplock.pymodel.spec.registers import Error
 __all__ = ["LoadControl", "LoadablePort"]
 
 
-class State(enum.Enum):
-    IDLE = 0
+class _State(enum.Enum):
+    PASS = 0  # what comes are parameters
     HEAD = 1
-    CHECK = 2  # the head's last words are still being checked
-    PARAMETERS = 3
-    DONE = 4  # nothing more to pass, or an error
+    CHECK = 2  # the head's last words are still being checked, or its tag is
+    WRONG = 3  # nothing passes
 
 
 class LoadControl(wiring.Signature):
@@ -29,29 +26,31 @@ class LoadControl(wiring.Signature):
 
     Members:
         load     pulse: the next beats are header and program
+        forget   pulse: the program may not be run any more
         loaded   header and program are complete and correct
         loading  between `load` and `loaded`
         error    Error code for one cycle, else Error.NONE
     """
 
     def __init__(self):
-        super().__init__({"load": Out(1), "loaded": In(1), "loading": In(1), "error": In(8)})
+        super().__init__({"load": Out(1), "forget": Out(1), "loaded": In(1), "loading": In(1), "error": In(8)})
 
 
 class LoadablePort(wiring.Component):
-    """Checks the head, writes the program memory, and passes on `parameter_beats` beats per inference.
+    """Checks the head, writes the program memory, and passes on the beats behind it.
 
-    What the header breaks is told with the second word after it, what the program breaks at its end.
+    What the header breaks is told with the second word after it, what the program breaks at its end. `loaded` rises only when
+    the head is trusted too.
 
     Latency: parameters pass in the same cycle; header and program take as long as their check, program_check.steps_of each, and
     2 cycles; with `config.pipeline_registers` a cycle a word more. Throughput: one beat of parameters a cycle.
 
     Members:
         control    see LoadControl
-        run        of a loaded program: `count` parameter sections, each the rest of a packet or a packet of its own
         stop       pulse: abandon whatever is in progress
-        loadable   the loadable stream
-        parameters locked beats
+        loadable   beats of head and parameters; `last` marks the last one of each
+        trusted    the head that has passed the lock is authentic
+        parameters the beats behind the head
         program    write port of the program memory
         header     of the program that is loaded or being loaded
     """
@@ -62,9 +61,9 @@ class LoadablePort(wiring.Component):
         super().__init__(
             {
                 "control": In(LoadControl()),
-                "run": In(Run()),
                 "stop": In(1),
                 "loadable": In(beats),
+                "trusted": In(1),
                 "parameters": Out(beats),
                 "program": In(memory.WritePort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "header": Out(HeaderLayout),
@@ -73,97 +72,60 @@ class LoadablePort(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config = self._config
-        loadable = self.loadable
+        config, loadable, control = self._config, self.loadable, self.control
         words_per_beat = config.bytes_per_beat // 4
-        accept = Signal()
-        m.d.comb += accept.eq(loadable.valid & loadable.ready)
 
         part = Signal(range(max(2, words_per_beat)))
         last_part = part == words_per_beat - 1
         number = Signal(range(WORDS + config.program_words))  # of the word within header and program
         fails = Signal()  # high with `error`, but does not depend on which one it is
-        sections = Signal(16)  # minus the sections to come, minus one
-        beats = Signal.like(self.header.parameter_beats)  # minus the beats after this one, minus two
-        # known a cycle ahead, because much logic follows `last_beat`; `single`: the section is one beat
-        last_beat, single = Signal(), Signal()
-        last_word = (number[4:] == self.header.layers) & number[:4].all()
 
-        state = Signal(State)
-        in_head = (state == State.HEAD) | (state == State.CHECK)
+        state = Signal(_State)
+        in_head = (state == _State.HEAD) | (state == _State.CHECK)
         m.submodules.check = check = ProgramCheck(config)
         offered, word = self._head_words(m, number.shape())
         m.d.comb += [
-            offered.valid.eq((state == State.HEAD) & loadable.valid),
+            offered.valid.eq((state == _State.HEAD) & loadable.valid),
             offered.payload.data.eq(loadable.payload.data.word_select(part, 32)),
             offered.payload.number.eq(number),
             word.ready.eq(check.words.ready | ~in_head),
             check.words.valid.eq(word.valid & in_head),
             check.header.eq(self.header),
-            self.parameters.payload.data.eq(loadable.payload.data),
-            self.parameters.payload.last.eq(last_beat),
+            self.parameters.payload.eq(loadable.payload),
         ]
 
         self._keep(m, check, word.payload)
 
-        outside = state != State.PARAMETERS
-        with m.If(outside | accept):
-            m.d.sync += beats.eq(counted(beats, outside | last_beat, ~self.header.parameter_beats))
-        with m.If(outside | (accept & last_beat)):
-            m.d.sync += sections.eq(counted(sections, outside, ~self.run.count))
-        m.d.comb += self.control.loading.eq(in_head)
+        m.d.comb += control.loading.eq(in_head)
         with m.Switch(state):
-            with m.Case(State.IDLE):
-                is_single = beats[2:].all() & (beats[:2] == 2)
-                m.d.sync += [single.eq(is_single), last_beat.eq(is_single)]
-                with m.If(self.control.load):
+            with m.Case(_State.PASS):
+                m.d.comb += [self.parameters.valid.eq(loadable.valid), loadable.ready.eq(self.parameters.ready)]
+                with m.If(control.load):
                     m.d.comb += check.begin.eq(1)
-                    m.d.sync += [self.control.loaded.eq(0), number.eq(0), part.eq(0), state.eq(State.HEAD)]
-                with m.Elif(self.run.active):
-                    m.d.sync += state.eq(State.PARAMETERS)
+                    m.d.sync += [control.loaded.eq(0), number.eq(0), part.eq(0), state.eq(_State.HEAD)]
 
-            with m.Case(State.HEAD):
+            with m.Case(_State.HEAD):
                 m.d.comb += loadable.ready.eq(last_part & offered.ready)
                 with m.If(loadable.valid & offered.ready):
                     m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), number.eq(number + 1)]
                     with m.If(number == WORDS + 1):  # the header has been checked
-                        m.d.comb += [fails.eq(check.error.any()), self.control.error.eq(check.error)]
-                    with m.If((number >= WORDS) & last_word & last_part):
-                        m.d.sync += state.eq(State.CHECK)
-                    with m.If(last_part & loadable.payload.last):
-                        m.d.comb += [fails.eq(1), self.control.error.eq(Error.LOADABLE_TRUNCATED)]
+                        m.d.comb += [fails.eq(check.error.any()), control.error.eq(check.error)]
+                    with m.If(loadable.payload.last & last_part):
+                        m.d.sync += state.eq(_State.CHECK)
 
-            with m.Case(State.CHECK):
+            with m.Case(_State.CHECK):
                 wrong = check.error.any() | check.incomplete
-                with m.If(~word.valid):
-                    m.d.sync += [self.control.loaded.eq(1), state.eq(State.IDLE)]
-                    m.d.comb += [fails.eq(wrong), self.control.error.eq(Mux(wrong, Error.BAD_DESCRIPTOR, Error.NONE))]
-
-            with m.Case(State.PARAMETERS):
-                # a wrong beat does not wait for the lock: it is reported and taken at once
-                wrong = loadable.payload.last ^ last_beat
-                m.d.comb += [
-                    loadable.ready.eq(self.parameters.ready | (loadable.valid & wrong)),
-                    self.parameters.valid.eq(loadable.valid),
-                ]
-                with m.If(loadable.valid & wrong & ~self.stop):
-                    m.d.comb += fails.eq(1)
-                    m.d.comb += self.control.error.eq(Mux(last_beat, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))
-                with m.If(accept):
-                    m.d.sync += last_beat.eq(Mux(last_beat, single, beats[2:].all() & (beats[:2] == 1)))
-                    with m.If(last_beat & sections[1:].all()):
-                        m.d.sync += state.eq(State.DONE)
-
-            with m.Case(State.DONE):
-                with m.If(~self.run.active):
-                    m.d.sync += state.eq(State.IDLE)
+                with m.If(~word.valid & wrong):
+                    m.d.comb += [fails.eq(1), control.error.eq(Error.BAD_DESCRIPTOR)]
+                with m.Elif(~word.valid & self.trusted):
+                    m.d.sync += [control.loaded.eq(1), state.eq(_State.PASS)]
 
         with m.If(fails):
-            m.d.sync += [state.eq(State.DONE), self.control.loaded.eq(self.control.loaded & ~self.control.loading)]
+            m.d.sync += state.eq(_State.WRONG)
         with m.If(self.stop):
-            m.d.sync += state.eq(State.IDLE)
-            with m.If(self.control.loading):
-                m.d.sync += self.control.loaded.eq(0)
+            m.d.sync += state.eq(_State.PASS)
+        with m.If(control.forget | (self.stop & in_head)):  # also in the cycle in which it would become loaded
+            m.d.sync += control.loaded.eq(0)
         return m
 
     def _head_words(self, m: Module, number: Shape) -> tuple[stream.Interface, stream.Interface]:

@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from deeplock.hw.basics.layouts import DescriptorLayout, HeaderLayout
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import Header
-from deeplock.pymodel.spec.layout import Field
 from deeplock.pymodel.spec.record import WORDS, Record
 from deeplock.pymodel.spec.registers import Error
 from deeplock.pymodel.spec.rules import Rule, descriptor_rules, header_rules
@@ -26,24 +26,28 @@ _ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCR
 """In order of precedence: the first that applies is reported."""
 
 
-def _factors(record: type[Record], word: int) -> list[tuple[str, str]]:
-    """The factors in a word, in the order in which they are multiplied: product and field."""
+def _factors(record: type[Record], word: int, seals: bool) -> list[tuple[str, str]]:
+    """What is multiplied in a word, in order: product and factor, a field of this word or of one before."""
+    found, ends = [], {}  # the word in which a product is complete
+    for product, factors in record.products.items():
+        at = 0
+        for factor in factors:
+            at = ends[factor] if factor in ends else max(at, record.layout.fields[factor].word)
+            if at == word and factor not in ends:
+                found.append((product, factor))
+        ends[product] = at
+    return [each for each in found if seals or each[0] != "ofmap"]
+
+
+def _factor_bits(record: type[Record]) -> int:
+    """The bits of the widest factor."""
     fields = record.layout.fields
-    return [
-        (product, factor)
-        for product, factors in record.products.items()
-        for factor in factors
-        if fields[factor].word == word
-    ]
+    return max(fields[name].bits for factors in record.products.values() for name in factors if name in fields)
 
 
-def _descriptor_factors() -> list[Field]:
-    return [Descriptor.layout.fields[name] for factors in Descriptor.products.values() for name in factors]
-
-
-def steps_of(record: Record) -> int:
-    """Cycles that the check takes for a record that breaks no rule."""
-    factors = [factor for word in range(WORDS) for _, factor in _factors(type(record), word)]
+def steps_of(record: Record, seals: bool = False) -> int:
+    """Cycles that the check takes for a record that breaks no rule. seals: the suite does."""
+    factors = [factor for word in range(WORDS) for _, factor in _factors(type(record), word, seals)]
     return WORDS + sum(1 + getattr(record, factor).bit_length() for factor in factors)
 
 
@@ -144,7 +148,7 @@ class ProgramCheck(wiring.Component):
         config, words = self._config, self.words
         most = max(config.activation_words * config.rows, config.accumulators, (1 << 16) - 1)
         # a larger factor of a header breaks a rule of its own
-        bits = max(config.ifmap_bytes.bit_length(), *(field.bits for field in _descriptor_factors()))
+        bits = max(config.ifmap_bytes.bit_length(), _factor_bits(Descriptor))
         m.submodules.product = product = _Product(most.bit_length(), bits)
 
         step, last_step = Signal(range(5)), Signal()  # factors of this word that have been taken; it is all of them
@@ -181,7 +185,7 @@ class ProgramCheck(wiring.Component):
         for error in reversed(_ERRORS):
             with m.If(broken[error]):
                 m.d.comb += self.error.eq(error)
-        self._order(m, is_descriptor & words.ready, descriptor, broken[Error.BAD_DESCRIPTOR])
+        self._order(m, is_descriptor & words.ready, descriptor, product.value, broken[Error.BAD_DESCRIPTOR])
         with m.If(self.begin):
             m.d.sync += [flag.eq(0) for flag in broken.values()]
             m.d.sync += step.eq(0)
@@ -200,7 +204,7 @@ class ProgramCheck(wiring.Component):
     def _test(self, m: Module, fields: _Fields, rules: list[Rule], product: _Product, step, last_step, broken) -> None:
         """Multiply the factors of a word, one after the other, and test the rules that end with it."""
         record, number = fields.record, fields.number
-        factors = _factors(record, number)
+        factors = _factors(record, number, suite(self._config.suite).seals)
         m.d.comb += last_step.eq(step == len(factors))
         for at, (name, factor) in enumerate(factors):
             with m.If(step == at):
@@ -215,8 +219,9 @@ class ProgramCheck(wiring.Component):
                 with m.If(breaks):
                     m.d.sync += broken[rule.error].eq(1)
 
-    def _order(self, m: Module, taken: Value, descriptor: data.View, broken: Signal) -> None:
-        """What the descriptors must be to each other: ifmaps are taken and released in turn, and the ofmap comes last."""
+    def _order(self, m: Module, taken: Value, descriptor: data.View, product: Value, broken: Signal) -> None:
+        """What the descriptors must be to each other: ifmaps are taken and released in turn, and the ofmap comes last. In a
+        sealed loadable it fits the ofmap buffer: `product` is what the descriptor has of it."""
         number = self.words.payload.number
         any_taken, held, streams = Signal(), Signal(), Signal()
         ifmaps = Signal.like(self.header.batch)
@@ -225,10 +230,18 @@ class ProgramCheck(wiring.Component):
             m.d.sync += [any_taken.eq(1), ifmaps.eq(ifmaps + takes), held.eq((held | takes) & ~releases)]
             with m.If(Mux(takes, held, ~any_taken | (releases & ~held))):
                 m.d.sync += broken.eq(1)
+        most = self._config.sealed_ofmap_beats
+        ofmap = Signal(range(2 * most))
+        total = ofmap + product[: len(ofmap)]
         with m.If(taken & (number == DescriptorLayout["to_stream"].offset // 32)):
             m.d.sync += streams.eq(to_stream)
             with m.If(streams & ~to_stream):
                 m.d.sync += broken.eq(1)
+            if suite(self._config.suite).seals:
+                with m.If(to_stream):
+                    m.d.sync += ofmap.eq(total)
+                    with m.If((total > most) | product[len(ofmap) :].any()):
+                        m.d.sync += broken.eq(1)
         m.d.comb += self.incomplete.eq(held | ~streams | (ifmaps != self.header.batch))
         with m.If(self.begin):
-            m.d.sync += [any_taken.eq(0), held.eq(0), streams.eq(0), ifmaps.eq(0)]
+            m.d.sync += [any_taken.eq(0), held.eq(0), streams.eq(0), ifmaps.eq(0), ofmap.eq(0)]

@@ -31,6 +31,7 @@ def constants(config: Config) -> dict[str, int]:
         "PROGRAM_WORDS": config.program_words,
         "IFMAP_BYTES": config.ifmap_bytes,
         "SUM_BITS": config.sum_bits,
+        "OFMAP_BYTES": config.ofmap_bytes,
         "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate(FEATURES)),
     }
 

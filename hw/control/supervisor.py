@@ -22,11 +22,13 @@ class Supervisor(wiring.Component):
     Latency: a fault or the end of a run acts one cycle after the datapath reports it. Registered, because the sources are far
     apart on a large device.
 
-    locks   as in Control
+    locks, seals   as in Control
 
     Members:
         registers   the register file
         loading     the loadable port
+        stream      Error that the loadable stream's sections report
+        wrong_tag   pulse: of the lock
         sequencer, loader, unfolder   their status
         flushing    a packet gate drops beats
         delivering  the ofmap buffer holds beats
@@ -40,12 +42,14 @@ class Supervisor(wiring.Component):
         erase       pulse: erase the activation memory, also because the key has changed
     """
 
-    def __init__(self, locks: bool):
-        self._locks = locks
+    def __init__(self, locks: bool, seals: bool):
+        self._locks, self._seals = locks, seals
         super().__init__(
             {
                 "registers": In(ControlRegisters()),
                 "loading": Out(LoadControl()),
+                "stream": In(8),
+                "wrong_tag": In(1),
                 "sequencer": In(SequencerReport()),
                 "loader": In(LoaderReport()),
                 "unfolder": In(UnfolderReport()),
@@ -64,7 +68,7 @@ class Supervisor(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.control = control = Control(self._locks)
+        m.submodules.control = control = Control(self._locks, self._seals)
         registers = self.registers
         finished = Signal()  # registered, because it goes to the whole core
         m.d.sync += finished.eq(control.run & self.sequencer.idle & ~self.delivering)
@@ -89,10 +93,15 @@ class Supervisor(wiring.Component):
         m.d.sync += self.start.eq(control.begin)
         # registered, because the sources are far apart on a large device; it masks `keyed` until that is cleared
         m.d.sync += registers.zeroise.eq(control.zeroise)
-        keyed = Signal()
-        m.d.sync += [keyed.eq(registers.keyed), self.erase.eq(control.erase | (keyed & ~registers.keyed))]
-        with m.If(self.loading.error.any()):
+        keyed, loses_key = Signal(), Signal()
+        m.d.comb += [loses_key.eq(keyed & ~registers.keyed), self.loading.forget.eq(loses_key)]
+        m.d.sync += [keyed.eq(registers.keyed), self.erase.eq(control.erase | loses_key)]
+        with m.If(self.stream.any()):
+            m.d.comb += control.errors.eq(self.stream)
+        with m.Elif(self.loading.error.any()):
             m.d.comb += control.errors.eq(self.loading.error)
+        with m.Elif(self.wrong_tag):
+            m.d.comb += control.errors.eq(Error.BAD_TAG)
         with m.Elif(control.run & self.unfolder.bad_length):
             m.d.comb += control.errors.eq(Error.IFMAP_LENGTH)
         with m.Elif(control.run & self.loader.short):

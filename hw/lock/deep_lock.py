@@ -1,9 +1,10 @@
 """Suite `deep-lock` in hardware: a key schedule and an unlock unit."""
 
-from amaranth import Module
+from amaranth import Module, Mux
 from amaranth.lib import wiring
-from amaranth.lib.wiring import connect, flipped
+from amaranth.lib.wiring import connect
 
+from deeplock.hw.basics.bundles import Part
 from deeplock.hw.lock.key_schedule import KeySchedule
 from deeplock.hw.lock.lock import LockSignature
 from deeplock.hw.lock.unlock import UnlockUnit
@@ -13,9 +14,9 @@ __all__ = ["Lock"]
 
 
 class Lock(wiring.Component):
-    """Unlocks each parameter section with the key stream from byte 0 on. Samples the key with `start` and at a section's end.
+    """Unlocks each inference's parameters with the key stream from byte 0 on. Samples the key with `start` and at their end.
 
-    Latency: 1 cycle. Throughput: one beat a cycle, also from one section to the next.
+    Latency: 1 cycle; 0 for the head, which passes unchanged. Throughput: one beat a cycle, also from one inference to the next.
     """
 
     def __init__(self, config: Config):
@@ -27,10 +28,19 @@ class Lock(wiring.Component):
         config = self._config
         m.submodules.key_schedule = schedule = KeySchedule(config.bytes_per_beat, config.sbox, config.key_sizes)
         m.submodules.unlock_unit = unit = UnlockUnit(config.bytes_per_beat, config.sbox)
-        connect(m, flipped(self.locked), unit.locked)
         connect(m, schedule.output, unit.key_stream)
-        connect(m, unit.plain, flipped(self.plain))
+        locked, plain = self.locked, self.plain
+        in_head = locked.payload.part == Part.HEAD
         m.d.comb += [
+            unit.locked.payload.data.eq(locked.payload.data),
+            unit.locked.payload.last.eq(locked.payload.last),
+            unit.locked.valid.eq(locked.valid & ~in_head),
+            locked.ready.eq(Mux(in_head, plain.ready, unit.locked.ready)),
+            plain.payload.data.eq(Mux(in_head, locked.payload.data, unit.plain.payload.data)),
+            plain.payload.last.eq(Mux(in_head, locked.payload.last, unit.plain.payload.last)),
+            plain.valid.eq(Mux(in_head, locked.valid, unit.plain.valid)),
+            unit.plain.ready.eq(plain.ready),
+            self.trusted.eq(1),
             schedule.key.eq(self.key.value),
             schedule.key_size.eq(self.key.size),
             schedule.start.eq(self.start),

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from deeplock.hw.basics.bundles import part_layout
 from deeplock.hw.basics.layouts import beat_layout
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
@@ -26,24 +27,30 @@ class MasterKey(wiring.Signature):
 
 
 def LockSignature(config: Config) -> wiring.Signature:
-    """Locked parameters in, plain parameters out. Each parameter section ends with `last` and is locked on its own.
+    """The loadable stream in, head and plain parameters out. Each inference's parameters are locked on their own.
 
     Members:
-        key            stable from `start` to the end of a run
+        key            stable from the head, or from `start`, to the end of a run
         start          pulse: a run begins
         clear          drop and zeroise all contents
-        locked, plain  the parameters
-        starved        a locked beat inside waits for the key stream
+        locked         beats, each with its part. While none is there, `part` is that of the last one
+        plain          beats; `last` marks the head's last one and an inference's. Nonce and tags end here
+        starved        a locked beat waits for the key stream, or for the cipher
+        trusted        the last head that has passed is authentic; always, if the suite does not seal
+        right, wrong   pulse: the parameters before this tag are authentic; a tag is not the one that it must be
     """
-    beats = stream.Signature(beat_layout(config.bytes_per_beat))
+    size = config.bytes_per_beat
     return wiring.Signature(
         {
             "key": In(MasterKey()),
             "start": In(1),
             "clear": In(1),
-            "locked": In(beats),
-            "plain": Out(beats),
+            "locked": In(stream.Signature(part_layout(size))),
+            "plain": Out(stream.Signature(beat_layout(size))),
             "starved": Out(1),
+            "trusted": Out(1),
+            "right": Out(1),
+            "wrong": Out(1),
         }
     )
 

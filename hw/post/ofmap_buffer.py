@@ -1,33 +1,39 @@
 """Ofmap buffer: routes results to the activation memory or the ofmap stream."""
 
-from amaranth import Module, Signal
+from amaranth import Const, Module, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.layouts import beat_layout, write_layout
 from deeplock.hw.families.placement import IN_BLOCKS
 from deeplock.hw.post.post import result_layout
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["OFMAP_BEATS", "OfmapBuffer"]
+__all__ = ["OfmapBuffer", "ofmap_beats"]
 
-OFMAP_BEATS = 32
-"""Depth of the buffer: more than the results that can be in flight in array and post-processor."""
+
+def ofmap_beats(config: Config) -> int:
+    """Depth of the buffer: more than the results that can be in flight in array and post-processor."""
+    return config.ofmap_bytes // config.lanes
 
 
 class OfmapBuffer(wiring.Component):
-    """Passes a layer's results to the activation memory or, with `to_stream`, buffers them for the ofmap stream.
+    """Passes a layer's results to the activation memory or, with `to_stream`, buffers them for the ofmap stream. If the suite
+    seals, a packet waits until it is released.
 
-    Latency: 0 cycles to the activation memory, 2 to the stream. Throughput: one result a cycle; the issue stage ensures that
-    there is room.
+    Latency: 0 cycles to the activation memory, 2 to the stream; 1 from `release` to the stream. Throughput: one result a
+    cycle; the issue stage ensures that there is room.
 
     Members:
         results     from the post-processor
         to_stream   the running layer's results are the ofmap
         last_layer  the running layer's last result ends the packet
         words       writes to the activation memory, which is always ready
+        release     pulse, once for each packet, if the suite seals: it may leave, as far as it has come and further
         ofmap       the ofmap stream
         level       beats in the buffer
+        delivering  there are some, and they may leave
     """
 
     def __init__(self, config: Config):
@@ -38,8 +44,10 @@ class OfmapBuffer(wiring.Component):
                 "to_stream": In(1),
                 "last_layer": In(1),
                 "words": Out(stream.Signature(write_layout(config, config.lanes))),
+                "release": In(1),
                 "ofmap": Out(stream.Signature(beat_layout(config.lanes, keep=True))),
-                "level": Out(range(OFMAP_BEATS + 1)),
+                "level": Out(range(ofmap_beats(config) + 1)),
+                "delivering": Out(1),
             }
         )
 
@@ -56,11 +64,13 @@ class OfmapBuffer(wiring.Component):
 
         # a library's FIFO would put its memory into LUTs. The block's output register holds the beat that is shown
         m.submodules.memory = store = memory.Memory(
-            shape=self.ofmap.payload.shape(), depth=OFMAP_BEATS, init=[], attrs=IN_BLOCKS
+            shape=self.ofmap.payload.shape(), depth=ofmap_beats(self._config), init=[], attrs=IN_BLOCKS
         )
         write, read = store.write_port(), store.read_port()
         write_at, read_at = Signal.like(write.addr), Signal.like(read.addr)
         waiting = Signal.like(self.level)  # beats that are not shown yet
+        shown, leaves = Signal(), Signal()
+        released = self._released(m, leaves & self.ofmap.payload.last) if suite(self._config.suite).seals else Const(1)
         m.d.comb += [
             write.addr.eq(write_at),
             read.addr.eq(read_at),
@@ -68,14 +78,25 @@ class OfmapBuffer(wiring.Component):
             write.data.data.eq(result.data),
             write.data.keep.eq(result.keep),
             write.data.last.eq(result.last & self.last_layer),
-            read.en.eq((waiting != 0) & (~self.ofmap.valid | self.ofmap.ready)),
+            read.en.eq((waiting != 0) & (~shown | leaves)),
             self.ofmap.payload.eq(read.data),
-            self.level.eq(waiting + self.ofmap.valid),
+            self.ofmap.valid.eq(shown & released),
+            leaves.eq(self.ofmap.valid & self.ofmap.ready),
+            self.level.eq(waiting + shown),
+            self.delivering.eq((self.level != 0) & released),
         ]
         m.d.sync += [
             write_at.eq(write_at + stored),
             read_at.eq(read_at + read.en),
             waiting.eq(waiting + stored - read.en),
-            self.ofmap.valid.eq(read.en | (self.ofmap.valid & ~self.ofmap.ready)),
+            shown.eq(read.en | (shown & ~leaves)),
         ]
         return m
+
+    def _released(self, m: Module, packet_leaves: Value) -> Signal:
+        """Whether the packet that comes next may leave."""
+        packets, released = Signal.like(self.level), Signal()  # released ones that have not left
+        left = Signal.like(packets)
+        m.d.comb += left.eq(packets + self.release - packet_leaves)
+        m.d.sync += [packets.eq(left), released.eq(left != 0)]
+        return released

@@ -24,6 +24,7 @@ from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.loadable import Interface, Loadable
 from deeplock.pymodel.spec.record import WORDS
+from deeplock.pymodel.spec.rules import ofmap_beats
 
 __all__ = ["compile_network"]
 
@@ -273,6 +274,7 @@ def compile_network(
             destination=inputs[0] // config.rows,
             dense=int(config.dense),
             alternate=int(inputs[0] != inputs[1]),
+            ofmap_beats=ofmap_beats(program),
         )
     except DeeplockError as error:
         raise DeeplockError(f"network {network.name} is too large for the loadable format: {error}") from None

@@ -18,7 +18,8 @@ __all__ = ["GoldenDevice"]
 
 _RECORD = 4 * WORDS
 _HEADER_CHECKED = 4 * (WORDS + 2)
-"""Bytes of a head after which what is wrong with its header is told; a packet that ends before is truncated."""
+"""Bytes of header and program after which what is wrong with the header is told. A packet whose last beat comes before, or
+holds these, is truncated."""
 _WRITABLE = {register.name for register in REGISTERS if register.access != Access.READ}
 
 
@@ -72,11 +73,18 @@ class GoldenDevice(Device):
         return True
 
     def _forget_key(self) -> None:
+        if self.keyed:
+            self._flags &= ~Status.LOADED
         self._key, self._size = b"", 0
         self._erase()
 
     def _erase(self) -> None:
         self.memory[:] = 0
+
+    @property
+    def key(self) -> bytes:
+        """What is in the key register, for tests and laboratories only."""
+        return self._key
 
     @property
     def keyed(self) -> bool:
@@ -94,8 +102,13 @@ class GoldenDevice(Device):
 
     def run(self, head: bytes, sections: Sequence[bytes], ifmaps: Sequence[bytes]) -> Outcome:
         self._flags, self._error = 0, Error.NONE
+        beat = self.config.bytes_per_beat
+        if self._suite.seals and not self.keyed:
+            return self.stop(Error.NO_KEY)
         packet = head + sections[0]
-        if len(packet) <= _HEADER_CHECKED:
+        begin = self._suite.nonce_bytes(beat)
+        nonce, packet = packet[:begin], packet[begin:]
+        if len(packet) <= -(-_HEADER_CHECKED // beat) * beat:
             return self.stop(Error.LOADABLE_TRUNCATED)
         header = Header.unpack(packet)
         error, _ = broken_header(header, self.config)
@@ -108,12 +121,17 @@ class GoldenDevice(Device):
         error, _ = broken_program(header, program, self.config)
         if error:
             return self.stop(error)
+        tag_end = end + self._suite.tag_bytes(beat)
+        if len(packet) <= tag_end:
+            return self.stop(Error.LOADABLE_TRUNCATED)
+        if not self._suite.trusts(nonce, packet[:end], packet[end:tag_end], self._key, beat):
+            return self.stop(Error.BAD_TAG)
         self._flags |= Status.LOADED
         if self._suite.locks and not self.keyed:
             return self.stop(Error.NO_KEY)
         arriving, ofmaps = iter(ifmaps), []
-        for section in (packet[end:], *sections[1:]):
-            results, error = self._infer(header, program, section, self._key, arriving)
+        for section in (packet[tag_end:], *sections[1:]):
+            results, error = self._infer(header, program, nonce, section, arriving)
             if error:
                 self.stop(error)
                 return Outcome(error, ofmaps=tuple(ofmaps), rest=results)
@@ -124,14 +142,19 @@ class GoldenDevice(Device):
         return Outcome(Error.NONE, ofmaps=tuple(ofmaps))
 
     def _infer(
-        self, header: Header, program: Sequence[Descriptor], section: bytes, key: bytes, arriving
+        self, header: Header, program: Sequence[Descriptor], nonce: bytes, section: bytes, arriving
     ) -> tuple[bytes, Error]:
-        """An inference's ofmap, as far as it gets, and the error that ends it."""
-        config = self.config
-        stream = self._suite.unlock(np.frombuffer(section, np.uint8), key)
-        length = header.parameter_beats * config.bytes_per_beat
-        ends = np.sign(len(section) - length) or np.sign(length - parameter_bytes(program, config))
+        """An inference's ofmap, as far as it gets, and the error that ends it. Of a sealed loadable, none leaves then."""
+        config, suite, beat = self.config, self._suite, self.config.bytes_per_beat
+        parameters = header.parameter_beats * beat
+        whole = parameters + suite.tag_bytes(beat)
+        ends = np.sign(len(section) - whole) or np.sign(parameters - parameter_bytes(program, config))
         error = {-1: Error.LOADABLE_TRUNCATED, 0: Error.NONE, 1: Error.LOADABLE_TOO_LONG}[int(ends)]
+        plain = None
+        if len(section) == whole or not suite.seals:
+            plain = suite.open_parameters(nonce, section, self._key, beat)
+            error = error or (Error.BAD_TAG if plain is None else Error.NONE)
+        stream = np.frombuffer(plain or b"", np.uint8)
         memory, number = self.memory[None], 0
         results = b""
         for layer in program:
@@ -146,7 +169,7 @@ class GoldenDevice(Device):
                 number += 1
             needed = sum(layer.group_bytes(group, config.rows, config.cols) for group in range(layer.groups))
             if len(stream) < needed:
-                return results, error
+                return results if plain else b"", error
             result, taken = interpreter.run_layer(memory, layer, stream, config)
             stream = stream[taken:]
             if layer.to_stream:

@@ -17,8 +17,8 @@ from safetensors.numpy import save as serialise
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
-from deeplock.pymodel.lock.suite import Suite
-from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.lock.suite import ByteSuite
+from deeplock.pymodel.lock.suites import byte_suite
 
 __all__ = ["Checkpoint", "load", "lock_checkpoint", "save", "unlock_checkpoint", "unlock_with_keys"]
 
@@ -93,7 +93,7 @@ def _from_stream(stream: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str
     return tensors
 
 
-def lock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: Suite) -> Checkpoint:
+def lock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: ByteSuite) -> Checkpoint:
     """Return the locked checkpoint; `DeeplockError` if it is locked already or the suite does not lock."""
     if checkpoint.locked_by is not None:
         raise DeeplockError(f"checkpoint is locked already, by suite {checkpoint.locked_by}")
@@ -104,23 +104,23 @@ def lock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: Suite) -> Checkpo
     return Checkpoint(_from_stream(stream, checkpoint.tensors), metadata)
 
 
-def _suite_of(checkpoint: Checkpoint, given: Suite | None) -> Suite:
+def _suite_of(checkpoint: Checkpoint, given: ByteSuite | None) -> ByteSuite:
     locked_by = checkpoint.locked_by
     if locked_by is None:
         raise DeeplockError("checkpoint is not locked")
     if given is not None and given.name != locked_by:
         raise DeeplockError(f"checkpoint is locked by suite {locked_by}, not by {given.name}")
-    return given or suite(locked_by)
+    return given or byte_suite(locked_by)
 
 
-def unlock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: Suite | None = None) -> Checkpoint:
+def unlock_checkpoint(checkpoint: Checkpoint, key: bytes, suite: ByteSuite | None = None) -> Checkpoint:
     """Return the unlocked checkpoint; a wrong key gives wrong values. Pass `suite` only if its S-box is a custom one."""
     stream = _suite_of(checkpoint, suite).unlock(_to_stream(checkpoint.tensors), key)
     metadata = {name: text for name, text in checkpoint.metadata.items() if name not in ("deeplock", "suite")}
     return Checkpoint(_from_stream(stream, checkpoint.tensors), metadata)
 
 
-def unlock_with_keys(checkpoint: Checkpoint, keys: np.ndarray, suite: Suite | None = None) -> dict[str, np.ndarray]:
+def unlock_with_keys(checkpoint: Checkpoint, keys: np.ndarray, suite: ByteSuite | None = None) -> dict[str, np.ndarray]:
     """Unlock with each of k keys, uint8 [k, key size]: the tensors, each [k, *shape]. Takes k times the memory."""
     stream = _suite_of(checkpoint, suite).unlock_many(_to_stream(checkpoint.tensors), keys)
     return _from_stream(stream, checkpoint.tensors)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint, unlock_checkpoint, unlock_with_keys
-from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suite import ByteSuite
 from deeplock.pymodel.lock.suites import deep_lock
 from deeplock.pymodel.schemes.scheme import Protected, Scheme
 from deeplock.pymodel.schemes.victim import Victim
@@ -37,7 +37,7 @@ class DeepLock(Scheme):
     """`Protected.content` is a locked `Checkpoint`; the key has 16 bytes."""
 
     name: str = "deep-lock"
-    suite: Suite = deep_lock.SUITE
+    suite: ByteSuite = deep_lock.SUITE
 
     def protect(self, victim: Victim, seed: int) -> tuple[Protected, bytes]:
         key = np.random.default_rng(seed).bytes(16)

@@ -1,5 +1,6 @@
 """The accelerator that runs a loadable."""
 
+from dataclasses import replace
 from typing import Any
 
 from deeplock.pymodel.spec.config import Config
@@ -15,14 +16,18 @@ def accelerator_for(loadable: Loadable, **given: Any) -> Config:
 
     Raises DeeplockError if these fields are not valid together, or the accelerator cannot run the loadable.
     """
-    needs = loadable.memory_needs
-    fields: dict[str, Any] = {name: getattr(loadable.header, name) for name in ("rows", "cols")}
-    fields["dense"] = bool(loadable.header.dense)
-    for name, need in needs.items():
-        fields[name] = max(getattr(Config, name), 1 << (need - 1).bit_length())
-    fields["activation_words"] = needs["activation_words"]
-    fields |= {name: value for name, value in given.items() if value is not None}
-    fields.setdefault("bytes_per_beat", min(loadable.header.bytes_per_beat, fields["cols"]))
+    header, needs = loadable.header, loadable.memory_needs
+    fields: dict[str, Any] = {name: getattr(header, name) for name in ("rows", "cols", "activation_words")}
+    fields["dense"] = bool(header.dense)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    fields |= chosen
+    fields.setdefault("bytes_per_beat", min(header.bytes_per_beat, fields["cols"]))
     config = Config(**fields, suite=loadable.suite)
+    larger = {
+        name: 1 << (need - 1).bit_length()
+        for name, need in needs.items()
+        if name not in chosen and need > getattr(config, name)
+    }
+    config = replace(config, **larger)
     loadable.check_fits(config)
     return config

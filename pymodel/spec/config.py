@@ -1,6 +1,6 @@
 """The accelerator's parameters, shared by compiler, RTL, simulation and synthesis."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
@@ -48,6 +48,8 @@ class Config:
     padding, folding, diagonal, dense, pipeline_registers   see FEATURES; small FPGAs leave them out
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer
+    ofmap_bytes        size of the ofmap buffer; half of it holds a sealed loadable's ofmap until the tag has been checked.
+                       0 stands for 256 beats with a suite that seals, else for 32
     suite              name of the lock suite: pymodel/lock/suites/
     key_sizes          sizes of its master keys in bytes, some of the suite's, ascending; () stands for all of them; always
                        empty if the suite does not lock
@@ -70,6 +72,7 @@ class Config:
     pipeline_registers: bool = True
     program_words: int = 512
     ifmap_bytes: int = 4096
+    ofmap_bytes: int = 0
     suite: str = "deep-lock"
     key_sizes: tuple[int, ...] = ()
     sbox: str = "lut"
@@ -77,6 +80,9 @@ class Config:
     def __post_init__(self) -> None:
         if self.lanes == 0:
             object.__setattr__(self, "lanes", self.rows if self.dense else 1)
+        if self.ofmap_bytes == 0:
+            seals = self.suite in names() and suite(self.suite).seals
+            object.__setattr__(self, "ofmap_bytes", self.lanes * (256 if seals else 32))
         rows, cols, beat, lanes = self.rows, self.cols, self.bytes_per_beat, self.lanes
         _check(rows in (4, 8, 16), f"rows must be 4, 8 or 16, not {rows}")
         _check(
@@ -100,6 +106,7 @@ class Config:
             ("accumulators", 16, 1 << 12),
             ("program_words", 32, 1 << 12),
             ("ifmap_bytes", 4 * rows, 1 << 15),
+            ("ofmap_bytes", 32 * lanes, 1 << 14),
         ):
             value = getattr(self, name)
             _check(_is_power_of_two(value) and least <= value <= most,
@@ -115,7 +122,21 @@ class Config:
             isinstance(self.key_sizes, tuple) and self.key_sizes == tuple(s for s in sizes if s in self.key_sizes),
             f"key_sizes must be some of {sizes}, ascending, not {self.key_sizes}",
         )
+        _check(
+            not suite(self.suite).seals or self.sealed_ofmap_beats > 0,
+            f"ofmap_bytes must be at least {2 * cols} with a suite that seals, not {self.ofmap_bytes}",
+        )
         _check(self.sbox in SBOX_STYLES, f"sbox must be rom, lut or composite, not {self.sbox}")
+
+    @property
+    def sealed_ofmap_beats(self) -> int:
+        """Most beats of `cols` bytes that the ofmap of a sealed loadable takes."""
+        return self.ofmap_bytes // self.cols // 2
+
+    def with_suite(self, name: str) -> "Config":
+        """The same accelerator with another suite; of what depends on the suite, all that the new one allows."""
+        kept = self.suite == name
+        return self if kept else replace(self, suite=name, key_sizes=(), ofmap_bytes=0)
 
     @property
     def name(self) -> str:

@@ -29,6 +29,7 @@ class Descriptor(Record):
     products: ClassVar = {
         "kblocks_read": ("cblocks", "kernel_w", "kernel_h"),
         "pixels": ("pool_w", "pool_h", "out_w", "out_h"),
+        "ofmap": ("pixels", "groups"),  # beats of `cols` bytes that an ofmap takes at most
     }
 
     # weight loader

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.registers import Command, Error, key_writes
+from deeplock.pymodel.spec.registers import Command, Error, Status, key_writes
 
 __all__ = ["Device", "Outcome"]
 
@@ -45,6 +45,11 @@ class Device(ABC):
     @abstractmethod
     def status(self) -> int:
         """Register STATUS."""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a whole key is in place."""
+        return bool(self.status() & Status.KEYED)
 
     @abstractmethod
     def run(self, head: bytes, sections: Sequence[bytes], ifmaps: Sequence[bytes]) -> Outcome:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,13 @@ class RunResult:
 
 
 class Driver(ABC):
-    """Loads keys and programs, and runs inferences. Each `loadable` is a pymodel.spec.loadable.Loadable."""
+    """Loads keys and programs, and runs inferences. Each `loadable` is a pymodel.spec.loadable.Loadable.
+
+    A key comes before the program: a device that loses its key forgets its program.
+    """
+
+    _loaded: Any = None
+    """The loadable whose program the device has."""
 
     @abstractmethod
     async def read(self, name: str) -> int:
@@ -80,9 +87,11 @@ class Driver(ABC):
 
     async def load_key(self, key: bytes) -> None:
         """Put a key of 16, 24 or 32 bytes into the key register."""
+        self._loaded = None
         for name, value in key_writes(key):
             await self.write(name, value)
 
     async def zeroise(self) -> None:
         """Clear the key register."""
+        self._loaded = None
         await self.write("CONTROL", Command.ZEROISE)

@@ -1,6 +1,6 @@
 """The header that a loadable begins with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from deeplock.pymodel.spec.layout import Field
@@ -9,7 +9,7 @@ from deeplock.pymodel.spec.record import Record
 __all__ = ["MAGIC", "VERSION", "Header"]
 
 MAGIC = 0x4B4C_4E4E  # "NNLK"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,8 @@ class Header(Record):
     suite: Annotated[int, Field(1, 31, 24, "number of the lock suite; 0 is plain")]
 
     version: Annotated[int, Field(2, 7, 0)] = VERSION
-    layers: Annotated[int, Field(2, 15, 8, "descriptors that follow")]
-    batch: Annotated[int, Field(2, 23, 16, "ifmaps that an inference takes")]
+    layers: Annotated[int, Field(2, 23, 8, "descriptors that follow")]
+    batch: Annotated[int, Field(2, 31, 24, "ifmaps that an inference takes")]
 
     parameter_beats: Annotated[int, Field(3, 23, 0, "beats of the parameter section")]
     activation_words: Annotated[int, Field(4, 16, 0, "depth that the program needs")]
@@ -49,6 +49,22 @@ class Header(Record):
     alternate: Annotated[
         int, Field(10, 17, 17, "every second ifmap begins in the word behind the one before; needs `dense`")
     ] = 0
+
+    model_low: Annotated[int, Field(11, 31, 0, "number of the model, low half; licences name it")] = 0
+    model_high: Annotated[int, Field(12, 31, 0, "high half")] = 0
+    model_version: Annotated[int, Field(13, 31, 0)] = 0
+    ofmap_beats: Annotated[
+        int, Field(14, 31, 0, "beats of `cols` bytes that an inference's ofmap takes, a beat for each pixel and group")
+    ] = 0
+
+    @property
+    def model(self) -> int:
+        """Number of the model."""
+        return self.model_high << 32 | self.model_low
+
+    def of_model(self, model: int, version: int) -> "Header":
+        """This header with another model's number, 64 bits, and version, 32 bits."""
+        return replace(self, model_low=model & 0xFFFF_FFFF, model_high=model >> 32, model_version=version)
 
     @property
     def unfolded(self) -> int:

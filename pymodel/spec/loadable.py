@@ -1,4 +1,4 @@
-"""The loadable: header | program | parameters, and the file that holds it.
+"""The loadable: header | program | parameters, sealed or not, and the file that holds it.
 
 The file is a safetensors file with one uint8 tensor, `stream`, the bytes as they enter the accelerator, and metadata that
 only the host needs (shapes, quantisation, class names). The metadata holds no key material.
@@ -17,14 +17,14 @@ from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
-from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suite import Locked
 from deeplock.pymodel.lock.suites import suite, suite_of_id
 from deeplock.pymodel.spec.config import FEATURES, Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.record import WORDS
-from deeplock.pymodel.spec.rules import broken_header, broken_program, parameter_bytes
+from deeplock.pymodel.spec.rules import broken_header, broken_program, ofmap_beats, parameter_bytes
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
 __all__ = ["Loadable", "Interface", "read_loadable", "split_ofmap", "write_loadable"]
@@ -63,18 +63,27 @@ class Interface:
 class Loadable:
     """A compiled network for one accelerator geometry.
 
-    parameters  locked if the header's suite locks
+    parameters  what an inference takes: locked if the header's suite locks; if it seals, their tag follows
+    nonce       b"" if the header's suite does not seal
+    head_tag    b"" if the header's suite does not seal
     """
 
     header: Header
     program: tuple[Descriptor, ...]
     parameters: bytes
     interface: Interface
+    nonce: bytes = b""
+    head_tag: bytes = b""
+
+    @property
+    def records(self) -> bytes:
+        """Header and program."""
+        return self.header.pack() + b"".join(layer.pack() for layer in self.program)
 
     @property
     def head(self) -> bytes:
-        """Header and program: what comes before the parameters."""
-        return self.header.pack() + b"".join(layer.pack() for layer in self.program)
+        """All that comes before the parameters: header and program, in a sealed loadable with nonce and tag."""
+        return self.nonce + self.records + self.head_tag
 
     @property
     def stream(self) -> bytes:
@@ -100,6 +109,8 @@ class Loadable:
             "sum_bits": 24 if all(layer.narrow for layer in self.program) else 32,
             "program_words": WORDS * len(self.program),
             "ifmap_bytes": self.header.ifmap_beats * self.header.rows,
+            # half of the buffer, so that the other half takes what is computed meanwhile
+            "ofmap_bytes": 2 * self.header.ofmap_beats * self.header.cols if suite(self.suite).seals else 0,
         }
 
     @property
@@ -110,14 +121,19 @@ class Loadable:
 
     def locked(self, name: str, key: bytes) -> "Loadable":
         """This plain loadable locked with the suite of that name."""
-        return self._with(suite(name), suite(name).lock(np.frombuffer(self.parameters, np.uint8), key))
+        header = replace(self.header, suite=suite(name).id)
+        plain = replace(self, header=header)
+        locked = suite(name).lock_loadable(plain.records, self.parameters, key, header.bytes_per_beat)
+        return replace(plain, **vars(locked))
 
     def unlocked(self, key: bytes) -> "Loadable":
-        """This loadable unlocked with `key`; a wrong key gives garbage."""
-        return self._with(suite("plain"), suite(self.suite).unlock(np.frombuffer(self.parameters, np.uint8), key))
-
-    def _with(self, suite: Suite, parameters: np.ndarray) -> "Loadable":
-        return replace(self, header=replace(self.header, suite=suite.id), parameters=parameters.tobytes())
+        """This loadable unlocked with `key`. A wrong key gives garbage; if the suite seals, it raises DeeplockError."""
+        chosen, beat = suite(self.suite), self.header.bytes_per_beat
+        plain = chosen.open_parameters(self.nonce, self.parameters, key, beat)
+        if plain is None or not chosen.trusts(self.nonce, self.records, self.head_tag, key, beat):
+            raise DeeplockError(f"a tag is wrong: another key sealed it, or the {self.suite} loadable was changed")
+        header = replace(self.header, suite=suite("plain").id)
+        return replace(self, header=header, **vars(Locked(plain)))
 
     def check_fits(self, config: Config) -> None:
         """Raise DeeplockError, naming the first value that differs or breaks a rule, if the accelerator cannot run this."""
@@ -150,6 +166,11 @@ class Loadable:
         if taken != self.header.parameter_beats * config.bytes_per_beat:
             beats = self.header.parameter_beats
             raise DeeplockError(f"loadable has {beats} beats of parameters, its program takes {taken} bytes")
+        if self.header.ofmap_beats != ofmap_beats(self.program):
+            beats = self.header.ofmap_beats
+            raise DeeplockError(
+                f"loadable has an ofmap of {beats} beats, that of its program is {ofmap_beats(self.program)}"
+            )
 
     def pack_ifmap(self, ifmap: np.ndarray) -> bytes:
         """One int8 ifmap [height, width, channels] as the bytes of the ifmap stream: padded, whole beats."""
@@ -187,7 +208,11 @@ def split_ofmap(data: bytes, program: Sequence[Descriptor], cols: int) -> list[l
 def write_loadable(path: Path | str, loadable: Loadable) -> None:
     """Write the loadable file atomically."""
     # one metadata key only: safetensors writes several in random order
-    facts = {"interface": asdict(loadable.interface), "sha256": hashlib.sha256(loadable.stream).hexdigest()}
+    facts = {
+        "interface": asdict(loadable.interface),
+        "nonce_bytes": len(loadable.nonce),
+        "sha256": hashlib.sha256(loadable.stream).hexdigest(),
+    }
     metadata = {FORMAT: json.dumps(facts)}
     replace_file(path, save({"stream": np.frombuffer(loadable.stream, np.uint8)}, metadata))
 
@@ -224,10 +249,15 @@ def read_loadable(path: Path | str) -> Loadable:
     facts = json.loads(metadata[FORMAT])
     if hashlib.sha256(stream).hexdigest() != facts["sha256"]:
         raise DeeplockError(f"{path}: the stream was changed: its SHA-256 is not the one recorded")
-    header = Header.unpack(stream)
-    if (header.magic, header.version) != (MAGIC, VERSION):
-        raise DeeplockError(f"{path}: loadable format version must be {VERSION}, not {header.version}")
     size = 4 * WORDS
-    end = size * (1 + header.layers)
-    program = tuple(Descriptor.unpack(stream[at : at + size]) for at in range(size, end, size))
-    return Loadable(header, program, stream[end:], _read_interface(facts["interface"]))
+    begin = facts.get("nonce_bytes", 0)
+    header = Header.unpack(stream[begin:])
+    if (header.magic, header.version) != (MAGIC, VERSION):
+        raise DeeplockError(
+            f"{path}: loadable format version must be {VERSION}, not {header.version}: compile the network anew"
+        )
+    end = begin + size * (1 + header.layers)
+    program = tuple(Descriptor.unpack(stream[at : at + size]) for at in range(begin + size, end, size))
+    tag_end = end + suite_of_id(header.suite).tag_bytes(header.bytes_per_beat)
+    interface = _read_interface(facts["interface"])
+    return Loadable(header, program, stream[tag_end:], interface, stream[:begin], stream[end:tag_end])

@@ -22,7 +22,8 @@ class Record:
     __slots__ = ()
     layout: ClassVar[Layout]
     products: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Products of fields that the accelerator checks, by name; the factors in the order of the record."""
+    """Products of fields that the accelerator checks, by name; the factors in the order in which it multiplies them. The first
+    one may be the product before."""
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls, include_extras=True)
@@ -34,7 +35,8 @@ class Record:
 
     def product(self, name: str) -> int:
         """One of `products`."""
-        return prod(getattr(self, factor) for factor in self.products[name])
+        factors = self.products[name]
+        return prod(self.product(each) if each in self.products else getattr(self, each) for each in factors)
 
     def pack(self) -> bytes:
         return self.layout.pack({name: getattr(self, name) for name in self.layout.fields})

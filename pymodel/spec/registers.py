@@ -76,11 +76,12 @@ class Error(IntEnum):
     IFMAP_LENGTH = 9
     ABORTED = 10
     BAD_KEY_SIZE = 11
+    BAD_TAG = 12
 
 
 ERROR_TEXTS = {
     Error.NONE: "no error",
-    Error.NO_KEY: "started without a key",
+    Error.NO_KEY: "started, or with a suite that seals loaded, without a key",
     Error.NO_PROGRAM: "started without a program",
     Error.BAD_MAGIC: "the loadable does not begin with the magic number",
     Error.BAD_GEOMETRY: "the loadable was compiled for another geometry, packing or suite",
@@ -91,6 +92,7 @@ ERROR_TEXTS = {
     Error.IFMAP_LENGTH: "the ifmap has the wrong length",
     Error.ABORTED: "aborted",
     Error.BAD_KEY_SIZE: "the key size is not one that this accelerator takes",
+    Error.BAD_TAG: "a tag is wrong: another key sealed the loadable, or it was changed",
 }
 """Meanings of the error codes, for messages and for docs/registers.md."""
 
@@ -98,7 +100,10 @@ COUNTERS = (
     ("CYCLES", "cycles from START to the last ofmap beat"),
     ("COMPUTE", "cycles in which a word of activations entered the array"),
     ("PARAM_STARVED", "cycles in which the array waited for a parameter that the loadable stream did not offer"),
-    ("KEY_STARVED", "cycles in which a locked parameter waited for the key stream"),
+    (
+        "KEY_STARVED",
+        "cycles in which the array waited for a parameter that waited for the key stream, or for the cipher",
+    ),
     ("LOAD_BOUND", "cycles in which the array waited for weights while parameters arrived"),
     ("FEEDER", "cycles in which the array waited for the window feeder"),
     ("POST", "cycles in which the array waited for the requantise lanes"),
@@ -126,6 +131,12 @@ REGISTERS = (
     Register("PROFILE", 0x34, Access.READ_WRITE, "layer whose cycles the counters count, 1..255; 0: all of the run"),
     Register(
         "FEATURES", 0x38, Access.READ, "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate(FEATURES))
+    ),
+    Register(
+        "OFMAP_BYTES",
+        0x3C,
+        Access.READ,
+        "bytes that the ofmap buffer holds; the ofmap of a sealed loadable takes half at most",
     ),
     *(
         Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first; in order")

@@ -17,8 +17,12 @@ from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 
-__all__ = ["Rule", "broken_header", "broken_program", "descriptor_rules", "header_rules", "parameter_bytes"]
+__all__ = [
+    "Rule", "broken_header", "broken_program", "descriptor_rules", "header_rules",
+    "ofmap_beats", "parameter_bytes",
+]  # fmt: skip
 
+_MOST_LAYERS = 255
 _KBLOCKS_BITS = Descriptor.layout.fields["kblocks"].bits
 
 
@@ -74,6 +78,8 @@ def header_rules(config: Config) -> list[Rule]:
         "windows_x": config.ifmap_bytes,
         "windows_y": config.ifmap_bytes,
     }
+    if suite(config.suite).seals:
+        most["ofmap_beats"] = config.sealed_ofmap_beats
     nonzero = "layers", "batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x", "windows_y"
     bytes_there = config.activation_words * config.rows
     return [
@@ -87,6 +93,7 @@ def header_rules(config: Config) -> list[Rule]:
             lambda header: _more(header.unfolded, bytes_there),
         ),
         *([] if config.dense else [_is("alternate", 0)]),
+        Rule("layers", f"at most {_MOST_LAYERS}", lambda header: header.layers > _MOST_LAYERS, Error.TOO_LARGE),
         Rule("alternate", "0 in odd batches", lambda header: (header.alternate == 1) & (header.batch % 2 == 1)),
     ]
 
@@ -151,7 +158,7 @@ def descriptor_rules(config: Config) -> list[Rule]:
     ]
 
 
-def _program_rule(header: Header, program: Sequence[Descriptor]) -> str:
+def _program_rule(header: Header, program: Sequence[Descriptor], config: Config) -> str:
     """What is wrong with the descriptors together; "" if nothing is."""
     taken, held, streams = 0, False, False
     for number, layer in enumerate(program, 1):
@@ -172,7 +179,17 @@ def _program_rule(header: Header, program: Sequence[Descriptor]) -> str:
         return f"descriptor {len(program)}: to_stream must be 1 in the last one"
     if taken != header.batch:
         return f"header: batch must be the ifmaps that the program takes, {taken}, not {header.batch}"
+    beats, most = ofmap_beats(program), config.sealed_ofmap_beats
+    if suite(config.suite).seals and beats > most:
+        return (
+            f"descriptor {len(program)}: the ofmap must take at most {most} beats of {config.cols} bytes, not {beats}"
+        )
     return ""
+
+
+def ofmap_beats(program: Sequence[Descriptor]) -> int:
+    """Beats of `cols` bytes that hold an inference's ofmap. Pixels are counted before pooling: as the accelerator counts."""
+    return sum(layer.product("ofmap") for layer in program if layer.to_stream)
 
 
 def parameter_bytes(program: Sequence[Descriptor], config: Config) -> int:
@@ -198,5 +215,5 @@ def broken_program(header: Header, program: Sequence[Descriptor], config: Config
             if rule.breaks(layer):
                 value = getattr(layer, rule.field)
                 return rule.error, f"descriptor {number}: {rule.field} must be {rule.text}, not {value}"
-    text = _program_rule(header, program)
+    text = _program_rule(header, program, config)
     return Error.BAD_DESCRIPTOR if text else Error.NONE, text

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from deeplock.pymodel.compiler import fast_interpreter
-from deeplock.pymodel.lock.suites import suite
+from deeplock.pymodel.lock.suites import byte_suite
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.progress import Progress, quiet
@@ -79,7 +79,7 @@ def ofmaps_of_keys(
     at_once = max(1, _STREAMS // len(locked))
     found, done = [], 0
     for start in range(0, len(keys), at_once):
-        streams = suite(loadable.suite).unlock_many(locked, keys[start : start + at_once])
+        streams = byte_suite(loadable.suite).unlock_many(locked, keys[start : start + at_once])
         tasks = [(loadable, stream, part, config) for stream in streams for part in parts]
         results = []
         for result in _map(fast_interpreter.run, tasks, workers or _cores()):

@@ -25,6 +25,7 @@ OUTPUTS = {
     "compile": ("IN -o OUT", "IN -o new --json OUT", "net.pt2 --calibration IN -o OUT"),
     "lock": ("IN --key-file key -o OUT", "IN --key-file key -o new --json OUT"),
     "unlock": ("IN --key-file key -o OUT", "IN --key-file key -o new --json OUT"),
+    "seal": ("IN --key-file key -o OUT", "IN --key-file key -o new --json OUT"),
     "simulate": ("IN --json OUT", "IN --waves OUT", "IN --profile OUT", "loadable --images IN --json OUT"),
     "attack": (
         "known-plaintext IN --known plain -o OUT",

@@ -20,11 +20,13 @@ from deeplock.pymodel.spec.registers import Command, Status, address
 from tests.features import LEAN
 from tests.formal.mutant import mutant
 from tests.formal.prover import implies, past, prove, stays
+from tests.formal.test_loadable_port import loading_contract
 
 CONFIGS = {
     "deep-lock 8x8": Config(),
     "deep-lock 4x4 lean": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
     "plain 8x8": Config(suite="plain"),
+    "acorn 8x8": Config(suite="acorn"),
 }
 KEY_WORDS = [f"KEY{index}" for index in range(8)]
 KEY_REGISTERS = [*KEY_WORDS, "KEY_SIZE"]
@@ -38,13 +40,15 @@ class Core(wiring.Component):
     """
 
     def __init__(self, config: Config, registers: ModuleType = registers, supervisor: ModuleType = supervisor):
-        self.locks = suite(config.suite).locks
+        self.locks, self.seals = suite(config.suite).locks, suite(config.suite).seals
         self.file = registers.RegisterFile(config)
-        self.supervisor = supervisor.Supervisor(self.locks)
+        self.supervisor = supervisor.Supervisor(self.locks, self.seals)
         super().__init__(
             {
                 "s_axil": In(AxiLite(registers.ADDRESS_BITS)),
                 "loading": Out(LoadControl()),
+                "stream": In(8),
+                "wrong_tag": In(1),
                 "sequencer": In(SequencerReport()),
                 "loader": In(LoaderReport()),
                 "unfolder": In(UnfolderReport()),
@@ -63,6 +67,7 @@ class Core(wiring.Component):
         for name in ("loading", "sequencer", "loader", "unfolder"):
             connect(m, flipped(getattr(self, name)), getattr(supervisor, name))
         m.d.comb += [supervisor.flushing.eq(self.flushing), supervisor.delivering.eq(self.delivering)]
+        m.d.comb += [supervisor.stream.eq(self.stream), supervisor.wrong_tag.eq(self.wrong_tag)]
         m.d.comb += supervisor.erasing.eq(self.erasing)
         m.d.comb += Assume(stays(m, bus.awvalid, bus.awready, bus.awaddr))
         m.d.comb += Assume(stays(m, bus.wvalid, bus.wready, bus.wdata, bus.wstrb))
@@ -72,7 +77,12 @@ class Core(wiring.Component):
         faults = self.unfolder.bad_length | self.loader.short | self.loader.long
         m.d.comb += [
             self.stops.eq(self.commanded(Command.ZEROISE) | (self.commanded(Command.ABORT) & self.busy)),
-            self.fails.eq(self.loading.error.any() | (self.run & faults) | file.control.bad_key_size),
+            self.fails.eq(
+                (self.stream | self.loading.error).any()
+                | self.wrong_tag
+                | (self.run & faults)
+                | file.control.bad_key_size
+            ),
         ]
         self.check(m)
         return m
@@ -142,10 +152,28 @@ class Erases(Core):
         m.d.comb += Assert(implies(past(m, keyed, 2) & past(m, ~keyed), erase))
 
 
+class Forgets(Core):
+    """With a loadable port that keeps its contract (test_loadable_port.py), no program stays once its key has gone, not even one
+    that was being loaded. From the head on, the key is the same. If the suite seals, a head comes only with a key, and a program
+    is there only with its key."""
+
+    def check(self, m):
+        file, port = self.file, self.loading
+        keyed, there = file.control.keyed, port.loaded | port.loading
+        m.d.comb += [Assume(each) for each in loading_contract(m, port, self.supervisor.stop)]
+        m.d.comb += Assert(implies(past(m, keyed) & ~keyed, port.forget))
+        goes_on = there & past(m, there) & keyed & past(m, keyed)
+        m.d.comb += Assert(implies(goes_on, file.key.value == past(m, file.key.value)))
+        if self.seals:
+            m.d.comb += Assert(implies(port.load & ~port.loading, keyed))
+            m.d.comb += Assert(implies(port.loaded, keyed | past(m, keyed)))
+
+
 PROPERTIES = {
     Begins: "a run begins only after START, with a program and a key",
     Ends: "a run ends 1 cycle after ABORT or ZEROISE and 2 after an error, and its end clears the datapath",
     Erases: "ABORT, ZEROISE, an error or a key that goes erases the activation memory",
+    Forgets: "a program goes with its key, and the key is stable while a program is loaded; a sealed one loads only with a key",
     Keyed: "key and count are stable in a run; a run without a key ends in the next cycle",
     Zeroises: "ABORT, ZEROISE or an error clears KEYED in 2 or 3 cycles, and in one more the key",
 }
@@ -170,7 +198,7 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         parts = {"supervisor": mutant(supervisor, Control=faulty.Control)}
     else:
         parts = {"registers" if module is registers else "supervisor": faulty}
-    return harness(CONFIGS["deep-lock 8x8"], **parts)
+    return harness(CONFIGS["acorn 8x8" if harness is Forgets else "deep-lock 8x8"], **parts)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +211,13 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         (Ends, control, "halted = caused | commanded", "halted = commanded"),
         (Ends, supervisor, "control.run & self.loader.short", "control.run & self.loader.short & self.loader.long"),
         (Erases, control, "self.zeroise | halted", "self.zeroise"),
-        (Erases, supervisor, "control.erase | (keyed & ~registers.keyed)", "control.erase"),
+        (Erases, supervisor, "control.erase | loses_key", "control.erase"),
+        (Ends, supervisor, "control.errors.eq(self.stream)", "control.errors.eq(0)"),
+        (Ends, supervisor, "with m.Elif(self.wrong_tag):", "with m.Elif(self.wrong_tag & control.run):"),
+        (Forgets, supervisor, "self.loading.forget.eq(loses_key)", "self.loading.forget.eq(control.zeroise)"),
+        (Forgets, supervisor, "keyed & ~registers.keyed", "keyed & ~registers.keyed & ~control.run"),
+        (Forgets, control, "~self.loading & ~self.keyed if self._seals", "~self.keyed if not self._seals"),
+        (Forgets, registers, "idle.eq(~(control.status & Status.BUSY).any())", "idle.eq(1)"),
         (Ends, control, "| (self.run & self.finished)", ""),
         (Keyed, registers, "idle.eq(~(control.status & Status.BUSY).any())", "idle.eq(1)"),
         (Keyed, registers, "(wdata[16:] == 0) & idle", "(wdata[16:] == 0)"),

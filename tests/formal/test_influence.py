@@ -2,8 +2,9 @@
 are the key, the parameters from the loadable port on, and ifmaps; so are all that is made of them, and the memories that hold
 it. Cycles and counters are then the same whatever the secrets are.
 
-The walk follows structure, so what it does not find is not there, whatever the state. The parameters enter as an input of
-their own, in place of what the loadable port passes on, because there the same wires carry header and program.
+The walk follows structure, so what it does not find is not there, whatever the state. Wires that carry header and program too are
+cut: those from the lock to the loadable port, where the key's ways must end, and behind the port, where the parameters enter as
+an input of their own. That head and port keep them apart is proved in test_secrecy.py.
 """
 
 import pytest
@@ -25,6 +26,8 @@ CONFIGS = {
     "deep-lock 16x16": Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"),
 }
 DATA = "m_axis_ofmap__tdata"
+OPENED = "opened"
+"""What the lock passes on: an output, because behind it the wires are cut."""
 CARRIERS = (
     "array.weights__data",
     "weight_loader.entries__entries",
@@ -39,11 +42,12 @@ CARRIERS = (
 def secrets_of(config: Config, accelerator=accelerator) -> tuple[Netlist, dict[str, list[int]]]:
     """The accelerator's netlist, and the bits of its secrets."""
     width = 8 * config.bytes_per_beat
-    # what the loadable port feeds; suite plain is wires
-    cell, port = "parameter_register", "inlet"
-    if not config.pipeline_registers:
-        cell, port = ("lock", "locked") if config.key_sizes else ("weight_loader", "parameters")
-    cut = f"cd top; add -input secret {width + 1}; connect -port {cell} {port}__payload \\secret; cd .."
+    behind = "parameter_skid inlet" if config.pipeline_registers else "weight_loader parameters"
+    cuts = {"loadable": "loadable_port loadable", "secret": behind}  # inputs, in place of what drives these
+    commands = [f"add -input {net} {width + 1}; connect -port {port}__payload \\{net}" for net, port in cuts.items()]
+    if config.key_sizes:  # else the lock is wires, and no secret reaches it
+        commands.append(f"add -output {OPENED} {width + 1}; connect -port lock plain__payload \\{OPENED}")
+    cut = f"cd top; {'; '.join(commands)}; cd .."
     netlist = Netlist(accelerator.Accelerator(config), cut)
     secrets = {"parameters": netlist.bits["secret"][:width], "ifmap": netlist.bits["s_axis_ifmap__tdata"]}
     if config.key_sizes:
@@ -52,10 +56,13 @@ def secrets_of(config: Config, accelerator=accelerator) -> tuple[Netlist, dict[s
 
 
 def leaks(netlist: Netlist, secret: list[int]) -> list[str]:
-    """Ways from a secret to outputs other than the ofmap's data, one for each output."""
+    """Ways from a secret to outputs other than the data of the ofmap and of what the lock passes on, one for each output."""
     reached = netlist.reached(secret)
-    found = {name: next((bit for bit in netlist.bits[name] if bit in reached), None) for name in netlist.outputs}
-    return [netlist.way(reached, bit) for name, bit in found.items() if bit is not None and name != DATA]
+    outputs = {name: netlist.bits[name] for name in netlist.outputs if name != DATA}
+    if OPENED in outputs:
+        outputs[OPENED] = outputs[OPENED][-1:]  # `last`
+    found = {name: next((bit for bit in bits if bit in reached), None) for name, bits in outputs.items()}
+    return [netlist.way(reached, bit) for bit in found.values() if bit is not None]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,7 @@ def test_secrets_influence_no_register_and_no_handshake(name, record_proof):
     assert ways == []
     for secret, bits in secrets.items():  # the walk does go where they go
         reached = netlist.reached(bits)
-        carriers = CARRIERS[2:] if secret == "ifmap" else CARRIERS
+        carriers = {"key": (OPENED,), "ifmap": CARRIERS[2:], "parameters": CARRIERS}[secret]
         assert [name for name in carriers if reached.keys().isdisjoint(netlist.bits[name])] == []
 
 

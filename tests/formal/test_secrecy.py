@@ -1,14 +1,16 @@
-"""Where secrets and control share wires, at the register file and at the loadable port, and in the lock after `clear`, secrets
-show nowhere but at the outputs for them: two copies that get different secrets cannot be told apart."""
+"""Where secrets and control share wires, at the register file, in the lock, at the loadable port and before both of them, and in
+the lock after `clear`, secrets show nowhere but at the outputs for them: two copies that get different secrets cannot be told
+apart."""
 
 from types import ModuleType
 
 import pytest
-from amaranth.hdl import Assume, Cat, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
-from deeplock.hw.control import loadable_port, registers
+from deeplock.hw.basics.bundles import Part
+from deeplock.hw.control import loadable_port, registers, sections
 from deeplock.hw.lock import deep_lock, key_schedule
 from deeplock.hw.lock.lock import LockSignature
 from deeplock.pymodel.spec.config import Config
@@ -51,6 +53,37 @@ class Parameters(Twins):
     def differs(self, m):
         port = self.first
         return port.parameters.valid.replicate(len(port.loadable.payload.data))
+
+
+class Locked(Twins):
+    """Beats differ that are neither head nor nonce, but for their `last`."""
+
+    secret, hidden = "inlet_payload", frozenset({"outlet_payload"})
+
+    def __init__(self, config: Config, sections: ModuleType = sections):
+        super().__init__(sections.Sections(config), sections.Sections(config))
+
+    def differs(self, m):
+        part = self.first.outlet.payload.part
+        m.d.comb += Assert(part == self.second.outlet.payload.part)
+        m.d.comb += Assert(self.first.outlet.payload.last == self.second.outlet.payload.last)
+        hides = (part == Part.PARAMETERS) | (part == Part.TAG)
+        return hides.replicate(len(self.first.inlet.payload.data))
+
+
+class KeyInHead(Twins):
+    """The keys differ, and what comes out is compared while a head passes."""
+
+    secret = "key_value"
+
+    def __init__(self, config: Config, lock: ModuleType = deep_lock):
+        super().__init__(lock.Lock(config), lock.Lock(config))
+
+    def differs(self, m):
+        return Const(1).replicate(256)
+
+    def compared(self, m, output):
+        return self.first.locked.payload.part == Part.HEAD
 
 
 class Offering(wiring.Component):
@@ -100,6 +133,17 @@ def test_nothing_shows_what_the_parameters_are(name, proves):
     proves(harness, "no output but the parameters depends on the data of parameters", f"loadable port, {name}")
 
 
+@pytest.mark.parametrize("suite", ["deep-lock", "acorn", "tinyjambu"])
+def test_nothing_shows_what_locked_parameters_and_tags_are(suite, proves):
+    harness = Locked(Config(suite=suite))
+    proves(harness, "no output but the beats depends on the data of parameters and tags", f"sections, {suite} 8x8")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_head_shows_nothing_of_the_key(name, proves):
+    proves(KeyInHead(CONFIGS[name]), "in a head no output depends on the key", f"lock, {name}")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("beat", [4, 16])
 def test_after_clear_nothing_shows_what_the_key_was(beat, proves):
@@ -127,7 +171,7 @@ def test_a_register_file_that_leaks_is_refuted(right, wrong):
     "right, wrong",
     [
         ("word.valid & in_head", "loadable.valid"),
-        ("loadable.payload.last ^ last_beat", "(loadable.payload.last ^ last_beat) | loadable.payload.data.all()"),
+        ("control.loading.eq(in_head)", "control.loading.eq(in_head | loadable.payload.data.all())"),
         (
             "parameters.valid.eq(loadable.valid)",
             "parameters.valid.eq(loadable.valid), self.program.en.eq(loadable.payload.data[0])",
@@ -136,6 +180,22 @@ def test_a_register_file_that_leaks_is_refuted(right, wrong):
 )
 def test_a_loadable_port_that_leaks_is_refuted(right, wrong):
     assert not prove(Parameters(LEAN_4X4, mutant(loadable_port, right, wrong))).proved
+
+
+@pytest.mark.parametrize(
+    "right, wrong",
+    [
+        ("inlet.payload.last ^ packet_ends", "(inlet.payload.last ^ packet_ends) | inlet.payload.data.all()"),
+        ("m.d.sync += state.eq(then)", "m.d.sync += state.eq(Mux(inlet.payload.data.all(), _State.DONE, then))"),
+    ],
+)
+def test_sections_that_leak_are_refuted(right, wrong):
+    assert not prove(Locked(CONFIGS["deep-lock 8x8"], mutant(sections, right, wrong))).proved
+
+
+def test_a_lock_that_unlocks_a_head_is_refuted():
+    right = "Mux(in_head, locked.payload.data, unit.plain.payload.data)"
+    assert not prove(KeyInHead(LEAN_4X4, mutant(deep_lock, right, "unit.plain.payload.data"))).proved
 
 
 def test_a_lock_that_goes_on_after_clear_is_refuted():

@@ -18,7 +18,16 @@ def test_the_committed_drawing_is_what_the_script_makes():
 def test_the_drawing_is_well_formed_and_names_every_component():
     words = {element.text for element in ElementTree.fromstring(COMMITTED).iter(f"{SVG}text")}
     components = {
-        *("loadable port", "lock", "key schedule", "unlock unit", "weight loader", "systolic array", "weight | shadow"),
+        *(
+            "sections",
+            "loadable port",
+            "lock",
+            "key schedule",
+            "unlock unit",
+            "weight loader",
+            "systolic array",
+            "weight | shadow",
+        ),
         *("unfolder", "activation memory", "window feeder", "issue", "accumulators", "post-processing", "ofmap buffer"),
         *("registers", "sequencer", "counters"),
     }

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from deeplock.pymodel.attacks.device import tampering
 from deeplock.pymodel.attacks.device.catalogue import ATTACKS
 from deeplock.pymodel.attacks.device.endless import ENDLESS
 from deeplock.pymodel.attacks.device.target import BEATS, KEY, WEIGHTS, make_target
@@ -13,6 +14,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import Command, Error, Status
 from deeplock.pymodel.zoo import trained
 from deeplock.sim.device import RtlDevice
+from tests.sim import tiny
 
 CONFIG = Config()
 TARGET = make_target(trained.load("digits"), CONFIG, 0)
@@ -112,3 +114,30 @@ def test_the_next_tenant_finds_no_activations(rtl, name):
     (result,) = ATTACKS[name].run(rtl, TARGET, ATTACKS[name].BUDGET, 0, lambda *step: None)
     assert result.metric == BEATS and result.yardstick is not None
     assert result.value == 0 and result.yardstick > 50
+
+
+def test_no_changed_bit_of_a_sealed_loadable_is_taken():
+    config = tiny.ACCUMULATORS_TOO_FEW.with_suite("acorn")
+    target = make_target(tiny.tiny_network(), config, 0)
+    with RtlDevice(config, watchdog=20_000) as device:
+        results = tampering.run(device, target, tampering.Budget(parameter_bits=24, head_step=17), 0)
+    assert {result.metric: result.value for result in results} == {
+        BEATS: 0, tampering.LEFT: 0, tampering.DISAGREEMENTS: 0
+    }  # fmt: skip
+    assert all(result.inferences is not None and result.inferences > 150 for result in results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["ascon", "acorn", "tinyjambu"])
+def test_attacks_on_sealed_suites_fail(suite):
+    config = CONFIG.with_suite(suite)
+    target = make_target(trained.load("digits"), config, 0)
+    for name, module in ATTACKS.items():
+        if name == "tampering":
+            budget = tampering.Budget(parameter_bits=100, head_step=3)
+        else:
+            budget = module.BUDGET
+        with RtlDevice(config, watchdog=20_000) as device:
+            target.provision(device)
+            results = module.run(device, target, budget, 0, lambda *step: None)
+        assert results and {result.value for result in results} == {0}, name

@@ -1,4 +1,4 @@
-"""ACORN-128 v3 in hardware, 32 steps a cycle."""
+"""ACORN-128 v3 in hardware, 32 steps a cycle, on one lane or more."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import enum, wiring
@@ -18,6 +18,7 @@ class _Phase(enum.Enum):
     PAD_ASSOCIATED = 2
     MESSAGE = 3
     END = 4
+    TAG = 5
 
 
 def _majority(x: Value, y: Value, z: Value) -> Value:
@@ -25,102 +26,111 @@ def _majority(x: Value, y: Value, z: Value) -> Value:
 
 
 class Acorn(wiring.Component):
-    """Opens or authenticates messages of 32-bit words with ACORN-128 v3 (pymodel.lock.ciphers.acorn).
+    """Opens or authenticates messages with ACORN-128 v3 (pymodel.lock.ciphers.acorn), each lane 32 bits of a word.
 
-    Latency: `inlet` is ready 66 cycles after `start`, or 58 with `absorb`; `done` comes 33 cycles after the last word, or 41.
-    Throughput: a word a cycle. A word leaves in the cycle in which it is taken: only logic is between `inlet` and `outlet`.
+    Lane i takes bits 32 * i to 32 * i + 31 of each word, as a message of its own: its nonce is `nonce` with byte 0 XORed with
+    i. All lanes have the same key.
+
+    Latency: a word leaves in the cycle in which it is taken. `start` to the first word: 66 cycles, or 58 with `absorb`. Last
+    word to the tag's first: 29, or 37. Throughput: a word a cycle, also of the tag.
 
     The feedback takes each plain bit, which is ciphertext XOR key stream, and in other phases the key stream and what goes in.
     So it takes what goes in always, and the key stream in every phase except the message's padding. The words of key and nonce
-    go in from registers, which are 0 in other phases: choosing them in front of 32 steps would make the longest path.
+    go in from a register, which is 0 in other phases: choosing them in front of 32 steps would make the longest path.
+
+    Members: see CipherSignature.
+
+    bytes_per_beat  bytes of a word, 4 for each lane: 4, 8 or 16, else ValueError
     """
 
-    def __init__(self):
-        super().__init__(CipherSignature(_STEPS // 8, tag_bits=128))
+    tag_words = 4
+
+    def __init__(self, bytes_per_beat: int):
+        super().__init__(CipherSignature(bytes_per_beat))
+        self._lanes = bytes_per_beat // 4
 
     def elaborate(self, platform) -> Module:
         m = Module()
         inlet, outlet = self.inlet, self.outlet
         phase = Signal(_Phase)
-        count = Signal(range(64))  # cycles of the phase; KEY is 7 to 63, END is 32 to 63
+        count = Signal(range(64))  # cycles of the phase; KEY is 7 to 63, END is 32 to 59, TAG is 60 to 63
         coming = Signal.like(count)
-        state = Signal(293, reset_less=True)
-        tag = Signal(128, reset_less=True)
-        stop = Signal()
-        m.d.comb += [stop.eq(self.clear | self.start), self.tag.eq(tag)]
+        word = Signal(_STEPS, reset_less=True)  # of key or nonce
+        states = [Signal(293, reset_less=True, name=f"state_{lane}") for lane in range(self._lanes)]
+        step, takes_word, opens, adds_196, adds_key_stream = (Signal() for _ in range(5))
+        inverts = Signal()  # bit 0 of what goes in
+        nonce_0 = Signal()  # `word` is the nonce's first
+        for lane, state in enumerate(states):
+            taken, given = (each.payload.data.word_select(lane, _STEPS) for each in (inlet, outlet))
+            message = word ^ (taken & takes_word.replicate(_STEPS)) ^ inverts ^ Mux(nonce_0, lane, 0)
+            bits, key_stream = list(state), []
+            for i in range(_STEPS):  # place p of this step is bits[i + p]
+                for place, first, second in _FEEDBACK:
+                    total = Signal(name=f"sum_{place}_{i}")
+                    m.d.comb += total.eq(bits[i + place] ^ bits[i + first] ^ bits[i + second])
+                    bits[i + place] = total
+                s = bits[i:]
+                out, new = Signal(name=f"key_stream_{i}"), Signal(name=f"new_{i}")
+                m.d.comb += [
+                    out.eq(s[12] ^ s[154] ^ _majority(s[235], s[61], s[193]) ^ Mux(s[230], s[111], s[66])),
+                    new.eq(
+                        s[0] ^ ~s[107] ^ _majority(s[244], s[23], s[160])
+                        ^ (adds_196 & s[196]) ^ (adds_key_stream & out) ^ message[i]
+                    ),
+                ]  # fmt: skip
+                key_stream.append(out)
+                bits.append(new)
+            m.d.comb += given.eq(taken ^ (Cat(key_stream) & opens.replicate(_STEPS)))
+            with m.If(step):
+                m.d.sync += state.eq(Cat(bits[_STEPS:]))
 
-        step, adds_key_stream, adds_196, opens = Signal(), Signal(), Signal(), Signal()
-        takes_word, inverts = Signal(), Signal()
-        key_word, nonce_word = Signal(_STEPS, reset_less=True), Signal(_STEPS, reset_less=True)
-        message = key_word ^ nonce_word ^ (inlet.payload.data & takes_word.replicate(_STEPS)) ^ inverts
-
-        bits, key_stream = list(state), []
-        for i in range(_STEPS):  # place p of this step is bits[i + p]
-            for place, first, second in _FEEDBACK:
-                total = Signal(name=f"sum_{place}_{i}")
-                m.d.comb += total.eq(bits[i + place] ^ bits[i + first] ^ bits[i + second])
-                bits[i + place] = total
-            s = bits[i:]
-            out, new = Signal(name=f"key_stream_{i}"), Signal(name=f"new_{i}")
-            m.d.comb += [
-                out.eq(s[12] ^ s[154] ^ _majority(s[235], s[61], s[193]) ^ Mux(s[230], s[111], s[66])),
-                new.eq(
-                    s[0] ^ ~s[107] ^ _majority(s[244], s[23], s[160])
-                    ^ (adds_196 & s[196]) ^ (adds_key_stream & out) ^ message[i]
-                ),
-            ]  # fmt: skip
-            key_stream.append(out)
-            bits.append(new)
+        passes, stop = Signal(), Signal()  # words pass
         m.d.comb += [
-            outlet.payload.data.eq(inlet.payload.data ^ (Cat(key_stream) & opens.replicate(_STEPS))),
+            stop.eq(self.clear | self.start),
+            inlet.ready.eq(outlet.ready & passes & ~stop),
+            outlet.valid.eq(inlet.valid & passes & ~stop),
             outlet.payload.last.eq(inlet.payload.last),
+            step.eq(Mux(passes, inlet.valid & outlet.ready, phase != _Phase.IDLE)),
+            adds_196.eq(1),
+            adds_key_stream.eq(1),
+            coming.eq(count + 1),
         ]
-
-        m.d.comb += [step.eq(phase != _Phase.IDLE), adds_196.eq(1), adds_key_stream.eq(1), coming.eq(count + 1)]
-        m.d.sync += [self.done.eq(0), key_word.eq(0), nonce_word.eq(0)]
+        m.d.sync += word.eq(0)
         with m.If(step):
-            m.d.sync += state.eq(Cat(bits[_STEPS:]))
-        with m.If(phase != _Phase.IDLE):
             m.d.sync += count.eq(coming)
         with m.Switch(phase):
             with m.Case(_Phase.KEY):  # the key, the nonce, the key over and over, the first time with bit 0 inverted
-                key, nonce = (Array(whole.word_select(i, _STEPS) for i in range(4)) for whole in (self.key, self.nonce))
-                m.d.comb += [step.eq(count >= 8), inverts.eq(count == 16)]
+                words = Array(whole.word_select(i, _STEPS) for whole in (self.key, self.nonce) for i in range(4))
+                m.d.comb += [step.eq(count >= 8), inverts.eq(count == 16), nonce_0.eq(count == 12)]
+                m.d.sync += count.eq(coming)
                 with m.If(count.all()):
                     m.d.sync += phase.eq(Mux(self.absorb, _Phase.MESSAGE, _Phase.PAD_ASSOCIATED))
-                with m.Elif(coming[2:] == 3):
-                    m.d.sync += nonce_word.eq(nonce[coming[:2]])
                 with m.Else():
-                    m.d.sync += key_word.eq(key[coming[:2]])
+                    m.d.sync += word.eq(words[Cat(coming[:2], coming[2:] == 3)])
             with m.Case(_Phase.PAD_ASSOCIATED):
                 m.d.comb += [inverts.eq(count == 0), adds_196.eq(~count[2])]
                 with m.If(count[:3].all()):
                     m.d.sync += [count.eq(32), phase.eq(Mux(self.absorb, _Phase.END, _Phase.MESSAGE))]
             with m.Case(_Phase.MESSAGE):
-                m.d.comb += [
-                    inlet.ready.eq(outlet.ready & ~stop),
-                    outlet.valid.eq(inlet.valid & ~stop),
-                    step.eq(inlet.valid & outlet.ready),
-                    takes_word.eq(1),
-                    opens.eq(~self.absorb),
-                ]
+                m.d.comb += [passes.eq(1), takes_word.eq(1), opens.eq(~self.absorb)]
                 m.d.sync += count.eq(Mux(self.absorb, 0, 32))
                 with m.If(step & inlet.payload.last):
                     m.d.sync += phase.eq(Mux(self.absorb, _Phase.PAD_ASSOCIATED, _Phase.END))
-            with m.Case(_Phase.END):  # the message's padding, 8 cycles, then what the tag comes out of
+            with m.Case(_Phase.END):  # the message's padding, 8 cycles, then as many steps as come before the tag
                 padding = count[3:5] == 0
                 m.d.comb += [
                     inverts.eq(count[:5] == 0),
                     adds_196.eq(~(padding & count[2])),
                     adds_key_stream.eq(~padding),
                 ]
-                with m.If(count[2:].all()):
-                    m.d.sync += tag.eq(Cat(tag[_STEPS:], *key_stream))
-                with m.If(count.all()):
-                    m.d.sync += [self.done.eq(1), phase.eq(_Phase.IDLE)]
+                with m.If(coming[2:].all()):
+                    m.d.sync += phase.eq(_Phase.TAG)
+            with m.Case(_Phase.TAG):
+                m.d.comb += [passes.eq(1), opens.eq(1)]
+                with m.If(step & count[:2].all()):
+                    m.d.sync += phase.eq(_Phase.IDLE)
         with m.If(stop):
-            m.d.sync += [state.eq(0), tag.eq(0), key_word.eq(0), nonce_word.eq(0)]
-            m.d.sync += [self.done.eq(0), count.eq(7), phase.eq(_Phase.KEY)]
+            m.d.sync += [Cat(states).eq(0), word.eq(0), count.eq(7), phase.eq(_Phase.KEY)]
         with m.If(self.clear):
             m.d.sync += [count.eq(0), phase.eq(_Phase.IDLE)]
         return m

@@ -23,6 +23,7 @@ class _State(enum.Enum, shape=3):
     ROUNDS = 4  # the others
     PAD = 5  # the padding is added, with the first round after it
     FINAL = 6  # the others of the last permutation
+    TAG = 7  # takes the tag's words
 
 
 def _round(m: Module, x: Sequence[Value], constant: Value) -> list[Value]:
@@ -47,32 +48,29 @@ def _if(flag: Value, value: Value) -> Value:
 
 
 class Ascon(wiring.Component):
-    """Opens a message, or lets associated data through, and computes the tag (NIST SP 800-232; pymodel.lock.ciphers.ascon).
+    """Opens a message, or lets associated data through, and checks the tag (NIST SP 800-232; pymodel.lock.ciphers.ascon).
 
     Each cycle computes a round. All words of a block but the last wait beside the state; with the last one the state takes the
     whole block and computes the first round. What a round has to add besides is added where a LUT has an input left: padding
     and the last permutation's key in front of the round, all else behind it. The initial state comes behind a round of zeros.
 
-    Latency: 0 cycles from a word to the same word opened. `start` to the first word taken: 14. Last word to `done`: 20 if it
-    completes a block of a message, 13 if not; 8 more for associated data.
-    Throughput: 16 bytes in 7 + 16 / bytes_per_beat cycles. No cycle and no handshake depends on key, nonce or data.
+    Latency: a word leaves in the cycle in which it is taken. `start` to the first word: 14 cycles. Last word to the tag's
+    first: 20 if it completes a block of a message, 13 if not; 8 more for associated data. Throughput: 16 bytes in
+    7 + 16 / bytes_per_beat cycles, the tag in 16 / bytes_per_beat.
 
-    Members: see CipherSignature. Nothing may act on the plain bytes before the tag has been compared; `tag` shows something
-    else at other times.
+    Members: see CipherSignature.
 
     bytes_per_beat  bytes of a word: 4, 8 or 16, else ValueError
     """
 
     def __init__(self, bytes_per_beat: int):
-        if bytes_per_beat not in (4, 8, 16):
-            raise ValueError(f"bytes_per_beat must be 4, 8 or 16, not {bytes_per_beat}")
+        super().__init__(CipherSignature(bytes_per_beat))
         self._width = 8 * bytes_per_beat
-        self._words = BLOCK // bytes_per_beat  # of a block
-        super().__init__(CipherSignature(bytes_per_beat, tag_bits=128))
+        self.tag_words = BLOCK // bytes_per_beat  # a tag has as many as a block
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        width, words = self._width, self._words
+        width, words = self._width, self.tag_words
         inlet, outlet, absorb = self.inlet, self.outlet, self.absorb
         x = [Signal(64, name=f"x{i}") for i in range(5)]
         held = [Signal(width, name=f"held_{i}") for i in range(words - 1)]
@@ -82,6 +80,7 @@ class Ascon(wiring.Component):
 
         next_state, next_part = Signal(_State), Signal.like(part)
         # registers beside `state`, computed a cycle ahead, because the round behind them is long
+        passes = Signal()  # words pass
         runs = Signal()  # each cycle computes a round
         full = Signal()  # a word taken now completes a block
         final = Signal()  # the last permutation begins
@@ -89,12 +88,16 @@ class Ascon(wiring.Component):
         takes, drops, pads = Signal(words), Signal(words), Signal(words)
 
         stops, take, step = Signal(), Signal(), Signal()
+        opens, checks = Signal(), Signal()  # what a word is added to: the rate, or the tag
+        passing = Signal()  # next state takes words
         at_last = Signal()  # round of a permutation
         closes = Signal()  # the next padding is that of the message
         m.d.comb += [
             stops.eq(self.start | self.clear),
-            outlet.valid.eq(inlet.valid & (state == _State.WORDS) & ~stops),
-            inlet.ready.eq(outlet.ready & (state == _State.WORDS) & ~stops),
+            opens.eq((state == _State.WORDS) & ~absorb),
+            checks.eq(state == _State.TAG),
+            outlet.valid.eq(inlet.valid & passes & ~stops),
+            inlet.ready.eq(outlet.ready & passes & ~stops),
             take.eq(inlet.valid & inlet.ready),
             step.eq(runs | (take & full)),
             closes.eq(~absorb | padded),
@@ -103,13 +106,15 @@ class Ascon(wiring.Component):
         completes, padding = Signal(), Signal()
         taking = Cat(completes | (padding & (next_part > i)) for i in range(words))
         m.d.comb += [
+            passing.eq((next_state == _State.WORDS) | (next_state == _State.TAG)),
             completes.eq((next_state == _State.WORDS) & (next_part == words - 1)),
             padding.eq(next_state == _State.PAD),
         ]
         m.d.sync += [
             state.eq(next_state),
             part.eq(next_part),
-            runs.eq((next_state != _State.IDLE) & (next_state != _State.WORDS)),
+            passes.eq(passing),
+            runs.eq((next_state != _State.IDLE) & ~passing),
             full.eq(completes),
             final.eq(padding & closes),
             takes.eq(taking),
@@ -118,7 +123,7 @@ class Ascon(wiring.Component):
         ]
 
         # the rate: each word where it stands in the block
-        rate, here = Cat(x[:2]), [part == i for i in range(words)]
+        rate, tag, here = Cat(x[:2]), Cat(x[3:]), [part == i for i in range(words)]
         absorbed, shown = [], Const(0, width)
         for i in range(words):
             mine = rate.word_select(i, width)
@@ -128,7 +133,7 @@ class Ascon(wiring.Component):
                     m.d.sync += held[i].eq(word)
                 word = held[i]
             absorbed.append(_if(~drops[i], mine) ^ _if(takes[i], word) ^ pads[i])
-            shown |= _if(here[i] & ~absorb, mine)
+            shown |= _if(here[i] & opens, mine) | _if(here[i] & checks, tag.word_select(i, width))
         m.d.comb += [
             outlet.payload.data.eq(inlet.payload.data ^ shown),
             outlet.payload.last.eq(inlet.payload.last),
@@ -155,10 +160,8 @@ class Ascon(wiring.Component):
             m.d.sync += Cat(x).eq(0)
         with m.Elif(step):
             m.d.sync += [to.eq(value ^ more) for to, value, more in zip(x, rounded, behind, strict=True)]
-        m.d.comb += self.tag.eq(Cat(x[3:]))
 
         # control
-        m.d.sync += self.done.eq(0)
         m.d.comb += [next_state.eq(state), next_part.eq(part)]
         with m.If(step):
             m.d.sync += number.eq(Mux(at_last, _INNER, number + 1))
@@ -187,11 +190,15 @@ class Ascon(wiring.Component):
                 m.d.sync += padded.eq(1)
             with m.Case(_State.FINAL):
                 with m.If(at_last):
-                    m.d.comb += next_state.eq(_State.IDLE)
-                    m.d.sync += self.done.eq(1)
+                    m.d.comb += next_state.eq(_State.TAG)
+            with m.Case(_State.TAG):
+                with m.If(take):
+                    m.d.comb += next_part.eq(part + 1)
+                    with m.If(here[-1]):
+                        m.d.comb += next_state.eq(_State.IDLE)
         with m.If(stops):
             m.d.comb += [next_state.eq(Mux(self.clear, _State.IDLE, _State.LOAD)), next_part.eq(0)]
-            m.d.sync += [number.eq(Mux(self.clear, 0, _LAST)), ended.eq(0), padded.eq(0), self.done.eq(0)]
+            m.d.sync += [number.eq(Mux(self.clear, 0, _LAST)), ended.eq(0), padded.eq(0)]
         with m.If(self.clear):
             m.d.sync += Cat(held).eq(0)
         return m

@@ -8,21 +8,27 @@ from deeplock.hw.basics.layouts import beat_layout
 __all__ = ["CipherSignature"]
 
 
-def CipherSignature(bytes_per_word: int, tag_bits: int) -> wiring.Signature:
-    """Opens a message, or authenticates one in clear, and makes its tag. A message is at least one word.
+def CipherSignature(bytes_per_beat: int) -> wiring.Signature:
+    """Opens a message, or authenticates one in clear, and checks its tag. Byte 0 is always in the lowest bits.
 
-    No handshake, `done` or cycle depends on the key, the nonce or a message's bytes. Byte 0 is always in the lowest bits.
+    The words of a message, at least one, are followed by those of its tag, a fixed number: the component's `tag_words`. What
+    leaves for a word of the tag is 0 exactly if that word is right. After the tag no word is taken until the next `start`.
+
+    Nothing may act on a message before all words of its tag have left as 0. No handshake and no cycle depends on the key, the
+    nonce or what the words are.
 
     Members:
         start          pulse: a message begins; whatever was before is dropped
-        key, nonce     stable from `start` to `done`
+        key, nonce     stable from `start` until the tag is taken
         absorb         stable like them. 1: the message is associated data, which passes unchanged. 0: it is a ciphertext
-        inlet, outlet  words of the message, `last` with its last one
-        done           pulse: `tag` is there
-        tag            stable from `done` to the next `start` or `clear`; the caller compares it, and nothing but that
-        clear          drop the message; all registers that hold key, state or tag read 0 in the next cycle. Overrides `start`
+        inlet, outlet  words; `last` with the message's last one. It passes unchanged, and with a tag's words means nothing
+        clear          drop the message; all registers that hold key or state read 0 in the next cycle. Overrides `start`
+
+    Raises ValueError for words that are not of 4, 8 or 16 bytes.
     """
-    words = stream.Signature(beat_layout(bytes_per_word))
+    if bytes_per_beat not in (4, 8, 16):
+        raise ValueError(f"bytes_per_beat must be 4, 8 or 16, not {bytes_per_beat}")
+    words = stream.Signature(beat_layout(bytes_per_beat))
     return wiring.Signature(
         {
             "start": In(1),
@@ -31,8 +37,6 @@ def CipherSignature(bytes_per_word: int, tag_bits: int) -> wiring.Signature:
             "absorb": In(1),
             "inlet": In(words),
             "outlet": Out(words),
-            "done": Out(1),
-            "tag": Out(tag_bits),
             "clear": In(1),
         }
     )

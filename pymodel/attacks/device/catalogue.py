@@ -11,6 +11,7 @@ from deeplock.pymodel.attacks.device import (
     provisioning,
     remanence,
     replay,
+    tampering,
 )
 
 __all__ = ["ATTACKS"]
@@ -24,4 +25,5 @@ ATTACKS: dict[str, ModuleType] = {
     "failed-check": failed_check,
     "provisioning": provisioning,
     "endless": endless,
+    "tampering": tampering,
 }

@@ -56,7 +56,7 @@ def flipped(target: DeviceTarget, masks: np.ndarray) -> bytes:
     """The locked parameters that unlock to the plain ones with the bits of `masks`, uint8 [n], flipped."""
     sbox, opened = target.suite.sbox, target.opened
     if sbox is None or opened is None:  # a suite whose ciphertext may be malleable bit by bit
-        return (target.stream ^ masks).tobytes()
+        return (target.stream ^ masks).tobytes() + target.tag
     return sbox[opened ^ masks].tobytes()
 
 
@@ -100,7 +100,7 @@ def read_weights(
         for turn in range(rounds):
             chosen = [part[turn % len(part)] for part in parts]
             program = [showing(layer, part, config) for layer, part in zip(layers, chosen, strict=True)]
-            head = head_of(one_byte(target.locked.header, len(program)), program)
+            head = target.head(head_of(one_byte(target.locked.header, len(program)), program))
             ifmap = bytes([value]).ljust(config.rows, b"\0")
             for mask in range(256):
                 progress(f"input {value}, shifts ^ {scale}: masks", 256 * turn + mask, 256 * rounds)
@@ -124,6 +124,10 @@ def read_weights(
     return plain, known, inferences
 
 
+def _unlocked(target: DeviceTarget, key: bytes) -> np.ndarray:
+    return np.frombuffer(target.locked.unlocked(key).parameters, np.uint8)
+
+
 def key_of(target: DeviceTarget, plain: np.ndarray, known: np.ndarray) -> bytes | None:
     """The key of 16 bytes that all known bytes of the stream agree with, or None; from 16 in a row, at a multiple of 4."""
     opened = target.opened
@@ -135,14 +139,14 @@ def key_of(target: DeviceTarget, plain: np.ndarray, known: np.ndarray) -> bytes 
     at = 4 * int(runs.argmax())
     here = slice(at, at + _KEY_BYTES)
     key = invert_schedule(opened[here] ^ plain[here], at)
-    return key if np.array_equal(target.suite.unlock(target.stream, key)[known], plain[known]) else None
+    return key if np.array_equal(_unlocked(target, key)[known], plain[known]) else None
 
 
 def judged(target: DeviceTarget, plain: np.ndarray, known: np.ndarray, inferences: int) -> list[Result]:
     """What the known bytes are worth: weights, with those that the key unlocks if they give it, and key."""
     key = key_of(target, plain, known)
     if key is not None:
-        plain, known = target.suite.unlock(target.stream, key), np.ones(len(plain), bool)
+        plain, known = _unlocked(target, key), np.ones(len(plain), bool)
     where = np.concatenate([place.ravel() for groups in all_places(target) for place in groups])
     return [
         Result(WEIGHTS, float((known & (plain == target.plain))[where].mean()), inferences=inferences),

@@ -83,7 +83,9 @@ def read_weights(
         header = replace(
             one_byte(target.locked.header, len(program)), parameter_beats=len(section) // config.bytes_per_beat
         )
-        outcome = device.run(head_of(header, program), [section], [bytes([1]).ljust(rows, b"\0")])
+        outcome = device.run(
+            target.head(head_of(header, program)), [section + target.tag], [bytes([1]).ljust(rows, b"\0")]
+        )
         inferences += 1
         data = b"".join(outcome.ofmaps) + outcome.rest
         if len(data) < len(shown) * cols:

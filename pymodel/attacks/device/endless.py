@@ -33,12 +33,12 @@ def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progres
     """Beats of an ofmap without an end, and runs without one, of as many as were tried."""
     locked, fields = target.locked, Header.layout.fields
     last = replace(locked.program[-1], last_columns=0)
-    head = locked.header.pack() + b"".join(layer.pack() for layer in (*locked.program[:-1], last))
+    head = target.head(replace(locked, program=(*locked.program[:-1], last)).records)
     job = [locked.parameters], target.ifmaps(locked.batch, seed)
     outcome = device.run(head, *job)
     beats = replace(outcome, ofmaps=()).beats(target.config.lanes)
     target.provision(device)
     longest = {name: fields[name].range[1] for name in ("run_bytes", "runs", "windows_x", "windows_y")}
-    endless = replace(locked.header, **longest).pack() + locked.head[len(locked.header.pack()) :]
+    endless = target.head(replace(locked, header=replace(locked.header, **longest)).records)
     hangs = device.run(endless, *job).hangs
     return [Result(BEATS, beats, 0), Result(ENDLESS, float(hangs), 1)]

@@ -127,6 +127,7 @@ def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progres
             fixed = np.zeros(len(target.stream), np.uint8)
             scale = _finest_scale(watcher, entries, len(fixed))
             if scale is None:
+                inferences += watcher.inferences
                 break
             fixed[entries + SHIFT_BYTE] = scale
         seen = _directions(watcher, where, fixed, entries, budget.rounds, rng)

@@ -37,8 +37,9 @@ class Unerased(GoldenDevice):
 def left_behind(device: Device, target: DeviceTarget, truth: GoldenDevice) -> int:
     """Beats of a dump under a key of one's own that hold what the golden device `truth` has in its memory, zeros aside."""
     device.zeroise()
-    device.load_key(bytes(len(target.key)))
-    found = dump(device, target.locked.header)
+    own = bytes(len(target.key))
+    device.load_key(own)
+    found = dump(device, target.locked.header, own)
     if found is None:
         return 0
     lanes = target.config.lanes

@@ -37,9 +37,10 @@ def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progres
     changed = where[rng.random(len(where)) < budget.changed]
     before = target.plain.copy()
     before[changed] = rng.integers(0, 256, len(changed), dtype=np.uint8)
-    old = target.suite.lock(before, target.key).tobytes()
-    new = target.locked.parameters
-    half = len(new) // 2 // target.config.bytes_per_beat * target.config.bytes_per_beat
+    locked, beat = target.locked, target.config.bytes_per_beat
+    old = target.suite.lock_loadable(locked.records, before.tobytes(), target.key, beat).parameters
+    new = locked.parameters
+    half = len(new) // 2 // beat * beat
     jobs = [[old], [new[:half] + old[half:]], [new, old]]
     beats = asked = 0
     for sections in jobs:

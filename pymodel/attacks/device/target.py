@@ -54,14 +54,23 @@ class DeviceTarget:
 
     @property
     def stream(self) -> np.ndarray:
-        """The locked parameters, uint8 [n]."""
-        return np.frombuffer(self.locked.parameters, np.uint8)
+        """The locked parameters, uint8 [n], without a tag."""
+        return np.frombuffer(self.locked.parameters, np.uint8)[: len(self.plain)]
+
+    @property
+    def tag(self) -> bytes:
+        """Of the parameters; b"" if the suite does not seal."""
+        return self.locked.parameters[len(self.plain) :]
 
     @property
     def opened(self) -> np.ndarray | None:
         """The locked parameters behind the inverse S-box, uint8 [n]: plain bytes XOR key bytes. None if there is no S-box."""
         sbox = self.suite.sbox
         return None if sbox is None else invert(sbox)[self.stream]
+
+    def head(self, records: bytes) -> bytes:
+        """Another header and program in place of the network's own; in a sealed loadable with its nonce and tag."""
+        return self.locked.nonce + records + self.locked.head_tag
 
     def provision(self, device: Device) -> None:
         """The owner's part: put the key into the device."""

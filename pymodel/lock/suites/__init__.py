@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from deeplock.pymodel.errors import DeeplockError
 
 if TYPE_CHECKING:
-    from deeplock.pymodel.lock.suite import Suite
+    from deeplock.pymodel.lock.suite import ByteSuite, Suite
 
-__all__ = ["names", "register", "suite", "suite_of_id"]
+__all__ = ["byte_suite", "names", "register", "suite", "suite_of_id"]
 
 _registered: "dict[str, Suite]" = {}  # suites from outside this folder
 
@@ -29,6 +29,18 @@ def suite(name: str) -> "Suite":
     if name not in names():
         raise DeeplockError(f"suite must be one of {', '.join(names())}, not {name}")
     return import_module(f"{__name__}.{name.replace('-', '_')}").SUITE
+
+
+def byte_suite(name: str) -> "ByteSuite":
+    """The suite of that name, which locks bytes; DeeplockError if it seals loadables instead."""
+    from deeplock.pymodel.lock.suite import ByteSuite
+
+    found = suite(name)
+    if not isinstance(found, ByteSuite):
+        raise DeeplockError(
+            f"suite {name} seals loadables as a whole, and nothing else: compile the network, then seal it"
+        )
+    return found
 
 
 def suite_of_id(id: int) -> "Suite":

@@ -4,12 +4,12 @@ import numpy as np
 
 from deeplock.pymodel.lock.key_schedule import KEY_SIZES, expand_key, expand_keys
 from deeplock.pymodel.lock.sbox import SBOX, check_bijection, invert
-from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suite import ByteSuite
 
 __all__ = ["SUITE", "DeepLock"]
 
 
-class DeepLock(Suite):
+class DeepLock(ByteSuite):
     """Byte i of a stream is locked with byte i of the endless key expansion: locked = S[plain ^ k], plain = INV_S[locked] ^ k.
 
     sbox   S, uint8 [256]: AES's, the only one in hardware, or another bijection for experiments

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suite import ByteSuite
 
 __all__ = ["SUITE"]
 
 
-class Plain(Suite):
+class Plain(ByteSuite):
     name = "plain"
     id = 0
 

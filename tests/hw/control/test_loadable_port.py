@@ -49,10 +49,10 @@ def records_of(head: bytes) -> list[Record]:
     return [(Descriptor if at else Header).unpack(head[at : at + 4 * WORDS]) for at in range(0, len(head), 4 * WORDS)]
 
 
-def beats_of(config: Config, data: bytes, last: bool) -> list[dict[str, int]]:
-    """One packet, or its beginning."""
+def beats_of(config: Config, data: bytes) -> list[dict[str, int]]:
+    """A head, or an inference's parameters."""
     rows = np.frombuffer(data, np.uint8).reshape(-1, config.bytes_per_beat)
-    return [{"data": to_word(row), "last": int(last and number == len(rows) - 1)} for number, row in enumerate(rows)]
+    return [{"data": to_word(row), "last": int(number == len(rows) - 1)} for number, row in enumerate(rows)]
 
 
 class Host:
@@ -66,10 +66,12 @@ class Host:
         self.now = 0
 
     async def watch(self, ctx) -> None:
-        port = self.dut.program
-        async for *_, en, address, word, error in ctx.tick().sample(
-            port.en, port.addr, port.data, self.dut.control.error
+        port, control = self.dut.program, self.dut.control
+        ctx.set(self.dut.trusted, 1)
+        async for *_, en, address, word, error, passes in ctx.tick().sample(
+            port.en, port.addr, port.data, control.error, self.dut.parameters.valid & control.loading
         ):
+            assert not passes, "nothing leaves before the head is right and trusted"
             if en:
                 self.program[address] = word
             if error:
@@ -77,67 +79,84 @@ class Host:
                 self.cycles.append(self.now)
             self.now += 1
 
-    async def load(self, ctx) -> None:
-        ctx.set(self.dut.control.load, 1)
+    async def pulse(self, ctx, signal) -> None:
+        ctx.set(signal, 1)
         await ctx.tick()
-        ctx.set(self.dut.control.load, 0)
-        assert ctx.get(self.dut.control.loading) and not ctx.get(self.dut.control.loaded)
+        ctx.set(signal, 0)
+
+    async def load(self, ctx) -> None:
+        await self.pulse(ctx, self.dut.control.load)
+        assert self.state(ctx) == "loading"
+
+    async def takes_nothing(self, ctx) -> None:
+        """After an error, until it has stopped."""
+        ctx.set(self.dut.loadable.valid, 1)
+        ctx.set(self.dut.parameters.ready, 1)
+        for _ in range(2):
+            assert self.state(ctx) == "empty"
+            assert not ctx.get(self.dut.loadable.ready) and not ctx.get(self.dut.parameters.valid)
+            await ctx.tick()
+        ctx.set(self.dut.loadable.valid, 0)
 
     async def stop(self, ctx) -> None:
-        """As Control does after an error: the run ends, and one cycle of stop."""
-        ctx.set(self.dut.run.active, 0)
-        ctx.set(self.dut.stop, 1)
-        await ctx.tick()
-        ctx.set(self.dut.stop, 0)
+        await self.pulse(ctx, self.dut.stop)
+
+    def state(self, ctx) -> str:
+        control = self.dut.control
+        loading, loaded = ctx.get(control.loading), ctx.get(control.loaded)
+        assert not (loading and loaded)
+        return "loading" if loading else "loaded" if loaded else "empty"
+
+    async def loads(self, ctx, config: Config, head: bytes) -> None:
+        """The head is right."""
+        await self.load(ctx)
+        self.program.clear()
+        await send(ctx, self.dut.loadable, beats_of(config, head))
+        for _ in range(3):
+            if self.state(ctx) == "loading":
+                await ctx.tick()
+        assert self.state(ctx) == "loaded"
+        assert self.program == dict(enumerate(np.frombuffer(head, "<u4")[WORDS:].tolist()))
 
 
-async def loaded(ctx, dut: LoadablePort) -> None:
-    """A head has been sent: it is right."""
-    await ctx.tick().repeat(3)
-    assert ctx.get(dut.control.loaded)
+def head_of(rng, config: Config, layers: int) -> bytes:
+    return header_of(config, layers=layers).pack() + program_of(rng, layers)
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
 @pytest.mark.parametrize("bytes_per_beat", BEATS)
-def test_header_program_and_parameters_of_several_sections(bytes_per_beat, pauses, rng, dice):
-    """Header, program and first section are one packet, each further section is one; then the port takes nothing."""
-    config, count = config_of(bytes_per_beat), 3
+def test_the_head_is_kept_and_what_follows_passes(bytes_per_beat, pauses, rng, dice):
+    """Whatever follows, in any number of parts, until a head is loaded again. Its words come before the verdict on the head."""
+    config = config_of(bytes_per_beat)
     dut = LoadablePort(config)
     host = Host(dut)
-    header = header_of(config)
-    head = header.pack() + program_of(rng, header.layers)
-    sections = [rng.bytes(header.parameter_beats * bytes_per_beat) for _ in range(count)]
-    beats = beats_of(config, head + sections[0], True)
-    for section in sections[1:]:
-        beats += beats_of(config, section, True)
-    parameters = [beat for section in sections for beat in beats_of(config, section, True)]
+    heads = [head_of(rng, config, layers) for layers in (1, 4, 2)]
+    parts = [[rng.bytes(bytes_per_beat * dice.randint(1, 9)) for _ in range(3)] for _ in heads]
+    passing = [[beat for part in each for beat in beats_of(config, part)] for each in parts]
+    beats = [beats_of(config, head) + beats for head, beats in zip(heads, passing, strict=True)]
 
     async def testbench(ctx):
-        await host.load(ctx)
-        ctx.set(dut.control.load, 1)  # not heeded by a port that is loading
-        await ctx.tick().repeat(3)
-        ctx.set(dut.control.load, 0)
-        await ctx.tick().until(dut.control.loaded)
-        assert not ctx.get(dut.control.loading)
-        got = ctx.get(dut.header)
-        assert Header(**{name: got[name] for name in Header.layout.fields}) == header
-        ctx.set(dut.run.count, count)
-        ctx.set(dut.run.active, 1)
-        got = await receive(ctx, dut.parameters, len(parameters), pauses, Random(dice.random()))
-        assert [{"data": beat.data, "last": beat.last} for beat in got] == parameters
-        ctx.set(dut.parameters.ready, 1)
-        ctx.set(dut.loadable.valid, 1)
-        for _ in range(3):
-            assert not ctx.get(dut.loadable.ready) and not ctx.get(dut.parameters.valid)
-            await ctx.tick()
+        for head, expected in zip(heads, passing, strict=True):
+            host.program.clear()
+            await host.load(ctx)
+            ctx.set(dut.control.load, 1)  # not heeded by a port that is loading
+            await ctx.tick().repeat(3)
+            ctx.set(dut.control.load, 0)
+            await ctx.tick().until(dut.control.loaded)
+            assert host.state(ctx) == "loaded"
+            got = ctx.get(dut.header)
+            assert Header(**{name: got[name] for name in Header.layout.fields}).pack() == head[: 4 * WORDS]
+            assert host.program == dict(enumerate(np.frombuffer(head, "<u4")[WORDS:].tolist()))
+            got = await receive(ctx, dut.parameters, len(expected), pauses, Random(dice.random()))
+            assert [{"data": beat.data, "last": beat.last} for beat in got] == expected
+            assert host.state(ctx) == "loaded"
 
     async def write(ctx):
-        await ctx.tick().until(dut.control.loading)
-        await send(ctx, dut.loadable, beats, pauses, Random(dice.random()))
+        for each in beats:
+            await ctx.tick().until(dut.control.loading)
+            await send(ctx, dut.loadable, each, pauses, Random(dice.random()))
 
     simulate(dut, testbench, write, background=[host.watch, partial(check_stable, stream=dut.parameters)])
-    words = np.frombuffer(head[4 * WORDS :], "<u4").tolist()
-    assert host.program == dict(enumerate(words))
     assert host.errors == []
 
 
@@ -147,30 +166,56 @@ def test_a_head_takes_as_long_as_its_check_and_parameters_pass_in_the_same_cycle
     config = replace(config_of(bytes_per_beat), pipeline_registers=registers)
     dut = LoadablePort(config)
     host = Host(dut)
-    data = header_of(config, layers=2).pack() + program_of(rng, 2)
-    head = beats_of(config, data, False)
+    data = head_of(rng, config, 2)
 
     async def testbench(ctx):
         await host.load(ctx)
         start = host.now
-        await send(ctx, dut.loadable, head)
+        await send(ctx, dut.loadable, beats_of(config, data))
         await ctx.tick().until(dut.control.loaded)
         assert host.now - start == sum(map(steps_of, records_of(data))) + 2 + registers * len(data) // 4
-        ctx.set(dut.run.count, 1)
-        ctx.set(dut.run.active, 1)
-        await ctx.tick()
-        ctx.set(dut.parameters.ready, 1)
-        beats = header_of(config).parameter_beats
-        for number in range(beats):
-            ctx.set(dut.loadable.valid, 1)
-            ctx.set(dut.loadable.payload, {"data": number, "last": number == beats - 1})
-            assert ctx.get(dut.loadable.ready) and ctx.get(dut.parameters.valid)
-            assert ctx.get(dut.parameters.payload.data) == number
-            assert ctx.get(dut.parameters.payload.last) == (number == beats - 1)
-            await ctx.tick()
+        for number in range(6):
+            for valid, ready in ((1, 0), (0, 1), (1, 1)):
+                ctx.set(dut.loadable.valid, valid)
+                ctx.set(dut.parameters.ready, ready)
+                ctx.set(dut.loadable.payload, {"data": number, "last": number % 2})
+                assert (ctx.get(dut.parameters.valid), ctx.get(dut.loadable.ready)) == (valid, ready)
+                passed = ctx.get(dut.parameters.payload)
+                assert (passed.data, passed.last) == (number, number % 2)
+                await ctx.tick()
 
     simulate(dut, testbench, background=[host.watch])
     assert host.errors == []
+
+
+@pytest.mark.parametrize("config", [CONFIG, SHORT], ids=["registers", "no registers"])
+def test_a_head_is_loaded_when_it_is_both_right_and_trusted(config, rng):
+    """Whichever comes first; in the cycle after the later one. Until then the port loads, and takes nothing more. An ABORT may
+    come instead, also in the last cycle."""
+    dut = LoadablePort(config)
+    host = Host(dut)
+    head = head_of(rng, config, 1)
+
+    async def testbench(ctx):
+        ctx.set(dut.parameters.ready, 1)
+        for delay in (0, 1, 2, 3, 5, 20):
+            for aborts in (False, True):
+                ctx.set(dut.trusted, 0)
+                await host.load(ctx)
+                await send(ctx, dut.loadable, beats_of(config, head))
+                ctx.set(dut.loadable.valid, 1)  # what comes next waits
+                last = max(delay, int(config.pipeline_registers))  # the check ends with the last word, or a cycle later
+                for cycle in range(last + 1):
+                    ctx.set(dut.trusted, cycle >= delay)
+                    ctx.set(dut.stop, aborts and cycle == last)
+                    assert host.state(ctx) == "loading" and not ctx.get(dut.loadable.ready)
+                    await ctx.tick()
+                ctx.set(dut.stop, 0)
+                ctx.set(dut.loadable.valid, 0)
+                assert host.state(ctx) == ("empty" if aborts else "loaded")
+        assert host.errors == []
+
+    simulate(dut, testbench, background=[host.watch])
 
 
 WRONG_HEADERS = [
@@ -208,185 +253,120 @@ def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
     """Told with the second word after the header; the program is not loaded, and the next one is taken."""
     dut = LoadablePort(config)
     host = Host(dut)
-    right = beats_of(config, header_of(config).pack() + program_of(rng, 4), False)
 
     async def testbench(ctx):
         await host.load(ctx)
         start = host.now
         data = header_of(config, **fields).pack() + bytes(CONFIG.bytes_per_beat)
-        await send(ctx, dut.loadable, beats_of(CONFIG, data, False)[:-1])
+        await send(ctx, dut.loadable, beats_of(CONFIG, data)[:-1])
         ctx.set(dut.loadable.valid, 1)
         await ctx.tick().until(dut.control.error.any())
-        ctx.set(dut.loadable.valid, 0)
         # with the second word behind it; the check may have begun with it while the first is on its way
         if config.pipeline_registers:
             assert host.cycles == [start + steps_of(header_of(config, **fields)) + WORDS + 2]
         assert host.errors == [error]
-        assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading) and not ctx.get(dut.loadable.ready)
+        await host.takes_nothing(ctx)
         await host.stop(ctx)
-        await host.load(ctx)
-        await send(ctx, dut.loadable, right)
-        await loaded(ctx, dut)
+        await host.loads(ctx, config, head_of(rng, config, 4))
         assert host.errors == [error]
 
     simulate(dut, testbench, background=[host.watch])
 
 
-@pytest.mark.parametrize("bytes_per_beat", BEATS)
-def test_a_head_that_ends_too_early_is_truncated_wherever_it_ends(bytes_per_beat, rng):
-    """Also with its own last beat, since parameters must follow."""
-    config = config_of(bytes_per_beat)
+WRONG_PROGRAMS = {
+    "rule": {"out_h": CONFIG.accumulators + 1},
+    "rule of the last word": {"last_columns": CONFIG.cols + 1},
+    "incomplete": {"to_stream": 0},
+}
+
+
+@pytest.mark.parametrize("config", [CONFIG, SHORT], ids=["registers", "no registers"])
+@pytest.mark.parametrize("fields", WRONG_PROGRAMS.values(), ids=WRONG_PROGRAMS)
+def test_what_the_program_breaks_is_told_at_its_end(fields, config, rng):
+    """Whether it is trusted or not: the golden device looks at the tag after the rules, too."""
     dut = LoadablePort(config)
     host = Host(dut)
-    head = header_of(config, layers=1).pack() + program_of(rng, 1)
+    right = head_of(rng, config, 1)
+    program = replace(Descriptor.unpack(right[4 * WORDS :]), **fields)
 
     async def testbench(ctx):
-        for beats in range(1, len(head) // bytes_per_beat + 1):
+        for trusted in (0, 1):
+            ctx.set(dut.trusted, trusted)
             await host.load(ctx)
-            await send(ctx, dut.loadable, beats_of(config, head[: beats * bytes_per_beat], True))
-            assert host.errors == [Error.LOADABLE_TRUNCATED] * beats
-            assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading)
+            await send(ctx, dut.loadable, beats_of(config, right[: 4 * WORDS] + program.pack()))
+            assert host.errors == [] and host.state(ctx) == "loading"
+            await ctx.tick().repeat(1 + config.pipeline_registers)
+            assert host.errors == [Error.BAD_DESCRIPTOR]
+            await host.takes_nothing(ctx)
             await host.stop(ctx)
-        await host.load(ctx)
-        await send(ctx, dut.loadable, beats_of(config, head, False))
-        await loaded(ctx, dut)
+            ctx.set(dut.trusted, 1)
+            await host.loads(ctx, config, right)
+            host.errors.clear()
 
     simulate(dut, testbench, background=[host.watch])
 
 
-@pytest.mark.parametrize("section", [0, 1])
-@pytest.mark.parametrize("ends_at", [0, 3, 4, None])
-@pytest.mark.parametrize("ready", [0, 1])
-def test_parameters_that_end_too_early_or_not_at_all(ready, ends_at, section, rng):
-    """A beat that is wrong is told of and taken whether the lock is ready or not, so that the packet gate knows its packet.
-    The program stays loaded, and after a stop the next run is right."""
+def test_a_program_that_is_forgotten_is_loaded_no_more(rng):
+    """From the next cycle on, also if it would have become loaded then. What is under way passes on."""
     dut = LoadablePort(CONFIG)
     host = Host(dut)
-    head = header_of(CONFIG).pack() + program_of(rng, 4)
-    good = beats_of(CONFIG, rng.bytes(header_of(CONFIG).parameter_beats * CONFIG.bytes_per_beat), True)
-    bad = [{**beat, "last": int(number == ends_at)} for number, beat in enumerate(good)]
+    head = head_of(rng, CONFIG, 1)
 
     async def testbench(ctx):
-        ctx.set(dut.parameters.ready, 1)
-        ctx.set(dut.run.count, 2)
-        await host.load(ctx)
-        await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
-        await loaded(ctx, dut)
-        ctx.set(dut.run.active, 1)
-        right = section * len(good) + (len(bad) - 1 if ends_at is None else ends_at)
-        for number, beat in enumerate(good * section + bad):
-            if number == right:
-                ctx.set(dut.parameters.ready, ready)
-            assert not host.errors
-            await send(ctx, dut.loadable, [beat])
-            if number == right:
-                break
-        ctx.set(dut.parameters.ready, 1)
-        assert host.errors == [Error.LOADABLE_TOO_LONG if ends_at is None else Error.LOADABLE_TRUNCATED]
-        assert not ctx.get(dut.loadable.ready)
-        assert ctx.get(dut.control.loaded)
-        await host.stop(ctx)
-        ctx.set(dut.run.active, 1)
-        await send(ctx, dut.loadable, good * 2)
-        assert len(host.errors) == 1
-        ctx.set(dut.run.active, 0)
-        await ctx.tick().repeat(2)
-        ctx.set(dut.run.count, 1)
-        ctx.set(dut.run.active, 1)
-        await send(ctx, dut.loadable, good)
-        assert len(host.errors) == 1
-
-    simulate(dut, testbench, background=[host.watch])
-
-
-def test_a_beat_that_is_wrong_is_no_error_in_the_cycle_of_a_stop(rng):
-    """So that what an ABORT finds does not stop the port a second time."""
-    dut = LoadablePort(CONFIG)
-    host = Host(dut)
-    head = header_of(CONFIG).pack() + program_of(rng, 4)
-
-    async def testbench(ctx):
-        ctx.set(dut.run.count, 1)
-        await host.load(ctx)
-        await send(ctx, dut.loadable, beats_of(CONFIG, head, False))
-        await loaded(ctx, dut)
-        ctx.set(dut.run.active, 1)
-        await ctx.tick().repeat(2)
-        ctx.set(dut.loadable.payload, {"data": 0, "last": 1})
-        ctx.set(dut.loadable.valid, 1)
-        await host.stop(ctx)
-        await ctx.tick()
-        assert host.errors == []
-
-    simulate(dut, testbench, background=[host.watch])
-
-
-def test_nothing_is_taken_while_idle():
-    dut = LoadablePort(CONFIG)
-
-    async def testbench(ctx):
+        await host.loads(ctx, CONFIG, head)
         ctx.set(dut.loadable.valid, 1)
         ctx.set(dut.parameters.ready, 1)
+        await host.pulse(ctx, dut.control.forget)
         for _ in range(3):
-            assert not ctx.get(dut.loadable.ready) and not ctx.get(dut.parameters.valid)
+            assert host.state(ctx) == "empty"
+            assert ctx.get(dut.parameters.valid) and ctx.get(dut.loadable.ready)
             await ctx.tick()
+        ctx.set(dut.loadable.valid, 0)
+        await host.load(ctx)
+        ctx.set(dut.trusted, 0)
+        await send(ctx, dut.loadable, beats_of(CONFIG, head))
+        await ctx.tick().repeat(3)
+        ctx.set(dut.trusted, 1)
+        await host.pulse(ctx, dut.control.forget)
+        assert host.state(ctx) == "empty"
+        await host.loads(ctx, CONFIG, head)
 
-    simulate(dut, testbench)
+    simulate(dut, testbench, background=[host.watch])
 
 
-@pytest.mark.parametrize("cycles", range(1, 3 * WORDS, 5))
-def test_stop_in_the_middle_of_the_head_unloads_and_the_next_load_begins_anew(cycles, rng):
-    """Also in the middle of a beat, or of the check of a word."""
-    config = config_of(16)
+@pytest.mark.parametrize("how", ["stop", "reset"])
+@pytest.mark.parametrize("config", [config_of(16), SHORT], ids=["16 registers", "8 no registers"])
+def test_stop_and_reset_at_any_point_of_the_head_unload_and_the_next_load_begins_anew(config, how, rng):
+    """Also in the middle of a beat, or of the check of a word, or while the head waits for its tag."""
     dut = LoadablePort(config)
     host = Host(dut)
-    head = header_of(config, layers=1).pack() + program_of(rng, 1)
+    reset = Signal()
+    head = head_of(rng, config, 1)
+    cycles = sum(map(steps_of, records_of(head))) + 10
 
     async def testbench(ctx):
-        for _ in range(2):
+        for number in range(1, cycles, 3):
+            ctx.set(dut.trusted, 0)
             await host.load(ctx)
             ctx.set(dut.loadable.valid, 1)
-            beats = iter(beats_of(config, head, False))
+            beats = iter(beats_of(config, head))
             ctx.set(dut.loadable.payload, next(beats))
-            for _ in range(cycles):
+            for _ in range(number):
                 taken = ctx.get(dut.loadable.ready)
                 await ctx.tick()
                 if taken:
-                    ctx.set(dut.loadable.payload, next(beats))
+                    beat = next(beats, None)
+                    ctx.set(dut.loadable.payload, beat or {})
+                    ctx.set(dut.loadable.valid, beat is not None)
             ctx.set(dut.loadable.valid, 0)
-            await host.stop(ctx)
-            assert not ctx.get(dut.control.loaded) and not ctx.get(dut.control.loading)
-            host.program.clear()
-            await host.load(ctx)
-            await send(ctx, dut.loadable, beats_of(config, head, False))
-            await loaded(ctx, dut)
-            assert host.program == dict(enumerate(np.frombuffer(head, "<u4")[WORDS:].tolist()))
-
-    simulate(dut, testbench, background=[host.watch])
-    assert host.errors == []
-
-
-def test_reset_in_the_middle_of_the_parameters(rng):
-    dut = LoadablePort(CONFIG)
-    host = Host(dut)
-    reset = Signal()
-    head = beats_of(CONFIG, header_of(CONFIG).pack() + program_of(rng, 4), False)
-    section = beats_of(CONFIG, rng.bytes(header_of(CONFIG).parameter_beats * CONFIG.bytes_per_beat), True)
-
-    async def testbench(ctx):
-        ctx.set(dut.parameters.ready, 1)
-        ctx.set(dut.run.count, 1)
-        for number in (3, 6):
-            await host.load(ctx)
-            await send(ctx, dut.loadable, head)
-            await loaded(ctx, dut)
-            ctx.set(dut.run.active, 1)
-            await send(ctx, dut.loadable, section[:number])
-            ctx.set(dut.run.active, 0)
-            ctx.set(reset, 1)
-            await ctx.tick()
-            ctx.set(reset, 0)
-            assert not ctx.get(dut.control.loaded)
+            assert host.state(ctx) == "loading"
+            await host.pulse(ctx, reset if how == "reset" else dut.stop)
+            ctx.set(dut.trusted, 1)
+            await ctx.tick().repeat(3)
+            assert host.state(ctx) == "empty"
+            await host.loads(ctx, config, head)
+            await host.pulse(ctx, reset if how == "reset" else dut.stop)
+            assert host.state(ctx) == ("empty" if how == "reset" else "loaded")
 
     simulate(ResetInserter(reset)(dut), testbench, background=[host.watch])
     assert host.errors == []

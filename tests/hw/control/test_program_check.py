@@ -9,17 +9,20 @@ from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.bench.fuzz import spoiled
 from deeplock.hw.control.program_check import ProgramCheck, steps_of
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
-from deeplock.pymodel.spec.rules import broken_header, broken_program, descriptor_rules, header_rules
+from deeplock.pymodel.spec.rules import broken_header, broken_program, descriptor_rules, header_rules, ofmap_beats
 from tests.hw.layer_tools import descriptor
 from tests.hw.loadable_tools import header_of
 from tests.hw.stream_tools import simulate
 
 LARGE = Config(activation_words=256, accumulators=32, program_words=128, ifmap_bytes=128)
+SEALED = replace(LARGE.with_suite("acorn"), ofmap_bytes=256)
+SEALED_BEATS = 16  # half of the buffer, which cannot be smaller
 WIDE = replace(LARGE, rows=4, cols=16, bytes_per_beat=4, lanes=4)
 SMALL = Config(
     rows=4,
@@ -38,8 +41,8 @@ SMALL = Config(
 
 
 def program_of(dice: Random, config: Config, count: int) -> list[Descriptor]:
-    """Descriptors that no rule forbids."""
-    layers = []
+    """Descriptors that no rule forbids, but perhaps the one on a sealed ofmap."""
+    layers, streams = [], dice.randint(1, count)
     for number in range(count):
         kind = dice.choice(("streamed", "folded", "diagonal", "alike", "sliding"))
         kernel_h, kernel_w, cblocks = dice.randint(1, 5), dice.randint(1, 5), dice.randint(1, 4)
@@ -70,7 +73,7 @@ def program_of(dice: Random, config: Config, count: int) -> list[Descriptor]:
                 narrow=1,
                 wait_input=1,
                 release_input=1,
-                to_stream=int(number == count - 1),
+                to_stream=int(number >= count - streams),
             )
         )
     return layers
@@ -104,7 +107,9 @@ async def check(ctx, dut: ProgramCheck, header: Header, program: list[Descriptor
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
-@pytest.mark.parametrize("config", [LARGE, WIDE, SMALL], ids=["8x8", "4x16", "4x4 without features"])
+@pytest.mark.parametrize(
+    "config", [LARGE, WIDE, SMALL, SEALED], ids=["8x8", "4x16", "4x4 without features", "sealed"]
+)
 def test_what_the_golden_rules_refuse_is_refused_with_the_same_error(config, pauses, dice):
     """Random programs, most of them spoiled in a field or two, one after the other. A word a cycle, but for products."""
     dut, refused, count = ProgramCheck(config), 0, 100
@@ -125,7 +130,7 @@ def test_what_the_golden_rules_refuse_is_refused_with_the_same_error(config, pau
             wanted = expected(header, program, config)
             assert found == wanted, f"{header} {program}: {broken_program(header, program, config)}"
             if not wanted:
-                assert cycles == sum(steps_of(record) for record in (header, *program))
+                assert cycles == sum(steps_of(record, suite(config.suite).seals) for record in (header, *program))
             refused += wanted != Error.NONE
 
     simulate(dut, testbench, cycles=100_000)
@@ -135,7 +140,7 @@ def test_what_the_golden_rules_refuse_is_refused_with_the_same_error(config, pau
 ONE_RULE = [
     *((Header, {"magic": 1}), (Header, {"version": 9}), (Header, {"rows": 4}), (Header, {"cols": 4}), (Header, {"suite": 9})),
     *((Header, {"bytes_per_beat": 4}), (Header, {"dense": 0}), (Header, {"layers": 9}), (Header, {"layers": 0})),
-    *((Header, {"activation_words": 257}), (Header, {"accumulators": 33}), (Header, {"ifmap_beats": 17})),
+    *((Header, {"ofmap_beats": SEALED_BEATS + 1}), (Header, {"activation_words": 257}), (Header, {"accumulators": 33}), (Header, {"ifmap_beats": 17})),
     *((Header, {name: 0}) for name in ("batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x")),
     *((Header, dict.fromkeys(("runs", "run_bytes", "windows_x", "windows_y"), 1) | {name: 129})
       for name in ("run_bytes", "windows_x", "windows_y")),
@@ -154,14 +159,17 @@ ONE_RULE = [
 
 def test_no_rule_is_there_for_nothing():
     """For each there are fields that break it alone."""
-    rules = {Header: header_rules(LARGE), Descriptor: descriptor_rules(LARGE)}
-    found = set()
-    for record, fields in ONE_RULE:
-        value = header_of(LARGE, **fields) if record is Header else descriptor(**fields)
-        broken = [rule.field + rule.text for rule in rules[record] if rule.breaks(value)]
-        assert len(broken) == 1, f"{fields}: {broken}"
-        found.add((record, *broken))
-    wanted = {(record, rule.field + rule.text) for record in rules for rule in rules[record]}
+    found, wanted = set(), set()
+    deep = replace(SEALED, program_words=4096)
+    for config, cases in ((SEALED, ONE_RULE), (deep, [(Header, {"layers": 256})])):
+        rules = {Header: header_rules(config), Descriptor: descriptor_rules(config)}
+        for record, fields in cases:
+            value = header_of(config, **fields) if record is Header else descriptor(**fields)
+            broken = [rule.field + rule.text for rule in rules[record] if rule.breaks(value)]
+            assert len(broken) == 1, f"{fields}: {broken}"
+            found.add((record, *broken))
+        if config is SEALED:
+            wanted = {(record, rule.field + rule.text) for record in rules for rule in rules[record]}
     assert found == wanted
 
 
@@ -190,6 +198,49 @@ def test_products_beyond_the_register_are_too_large(field, factors, dice):
             assert Error(ctx.get(dut.error)) == expected(header, [layer], LARGE)
 
     simulate(dut, testbench)
+
+
+DEEP = replace(SEALED, accumulators=4096, ofmap_bytes=1 << 14)
+OFMAPS = {
+    "all": (SEALED, [(SEALED_BEATS, 1)]),
+    "one too many": (SEALED, [(SEALED_BEATS + 1, 1)]),
+    "groups": (SEALED, [(4, 4)]),
+    "groups, too many": (SEALED, [(4, 5)]),
+    "several": (SEALED, [(6, 1), (5, 2)]),
+    "several, too many": (SEALED, [(6, 1), (1, 1), (5, 2)]),
+    "each as many as there may be": (SEALED, [(SEALED_BEATS, 1)] * 2),
+    "groups that wrap": (SEALED, [(1, 255), (1, 1)]),
+    "a sum that wraps": (SEALED, [(SEALED_BEATS, 1)] * 4),
+    "deep": (DEEP, [(1000, 1), (8, 3)]),
+    "deep, too many": (DEEP, [(1000, 1), (5, 5)]),
+    "a product that wraps": (DEEP, [(4096, 16)]),
+    "a product that wraps behind another": (DEEP, [(1, 1), (2048, 64), (1, 1)]),
+}
+
+
+@pytest.mark.parametrize(("config", "layers"), OFMAPS.values(), ids=OFMAPS)
+def test_the_ofmap_of_a_sealed_loadable_fits_half_of_the_buffer(config, layers, dice):
+    """The sum of pixels, before pooling, times groups over all layers that write to the stream. Without a seal any sum fits."""
+    beats = sum(pixels * groups for pixels, groups in layers)
+    common = {"wait_input": 1, "release_input": 1}
+    program = [descriptor(out_w=32, groups=255, **common)]  # to memory
+    for pixels, groups in layers:
+        pool = 2 if pixels % 2 == 0 else 1
+        program.append(descriptor(out_w=pixels // pool, pool_w=pool, groups=groups, to_stream=1, **common))
+    assert ofmap_beats(program) == beats
+    for accelerator in (config, config.with_suite("deep-lock")):
+        dut = ProgramCheck(accelerator)
+        header = header_of(accelerator, layers=len(program), batch=len(program))
+        too_many = accelerator is config and beats > config.ofmap_bytes // config.cols // 2
+        wanted = Error.BAD_DESCRIPTOR if too_many else Error.NONE
+        assert expected(header, program, accelerator) == wanted
+
+        async def testbench(ctx, dut=dut, header=header, wanted=wanted):
+            for _ in range(2):  # the second sum begins at 0
+                await check(ctx, dut, header, program, 0.0, dice)
+                assert Error(ctx.get(dut.error)) == wanted and not ctx.get(dut.incomplete)
+
+        simulate(dut, testbench)
 
 
 def test_a_head_that_was_given_up_leaves_nothing_to_the_next(dice):

@@ -5,18 +5,20 @@ from deeplock.pymodel.spec.registers import Command, Error, Status
 from tests.hw.stream_tools import simulate
 
 FAULTS = {
+    "stream": ({"stream": Error.LOADABLE_TOO_LONG}, Error.LOADABLE_TOO_LONG),
+    "tag": ({"wrong_tag": 1}, Error.BAD_TAG),
     "loading.error": ({"loading.error": Error.LOADABLE_TRUNCATED}, Error.LOADABLE_TRUNCATED),
     "length": ({"unfolder.bad_length": 1}, Error.IFMAP_LENGTH),
     "loader.short": ({"loader.short": 1}, Error.LOADABLE_TRUNCATED),
     "loader.long": ({"loader.long": 1}, Error.LOADABLE_TOO_LONG),
     "key size": ({"registers.bad_key_size": 1}, Error.BAD_KEY_SIZE),
 }
-WHENEVER = {"loading.error", "key size"}
+WHENEVER = {"stream", "tag", "loading.error", "key size"}
 
 
-def supervisor_test(testbench, locks=True):
+def supervisor_test(testbench, seals=False):
     """Run `await testbench(ctx, dut, level)` with a key and a program; `level` sets members by their paths."""
-    dut = Supervisor(locks)
+    dut = Supervisor(locks=True, seals=seals)
 
     async def process(ctx):
         def level(**values: int) -> None:
@@ -64,6 +66,47 @@ def test_each_fault_has_its_error_and_ends_the_run(name, running):
     supervisor_test(testbench)
 
 
+def test_of_faults_in_the_same_cycle_the_earlier_part_of_the_stream_tells_the_error():
+    async def testbench(ctx, dut, level):
+        await start(ctx, dut)
+        values = {name: value for fault, _ in FAULTS.values() for name, value in fault.items()}
+        level(**values)
+        await ctx.tick()
+        level(**dict.fromkeys(values, 0))
+        await ctx.tick().repeat(4)
+        assert ctx.get(dut.registers.status) >> 8 == Error.LOADABLE_TOO_LONG
+
+    supervisor_test(testbench)
+
+
+@pytest.mark.parametrize("seals", [False, True])
+def test_a_key_is_needed_to_load_if_the_suite_seals(seals):
+    async def testbench(ctx, dut, level):
+        for keyed in (0, 1):
+            level(**{"registers.keyed": keyed, "registers.command": Command.LOAD})
+            assert ctx.get(dut.loading.load) == (keyed or not seals)
+            await ctx.tick()
+            level(**{"registers.command": 0})
+            refused = seals and not keyed
+            assert ctx.get(dut.registers.status) >> 8 == (Error.NO_KEY if refused else Error.NONE)
+            await ctx.tick().repeat(3)
+
+    supervisor_test(testbench, seals)
+
+
+@pytest.mark.parametrize("seals", [False, True])
+def test_a_key_that_goes_takes_the_program_with_it(seals):
+    """A pulse in the cycle in which it has gone, however it goes; no pulse while a key comes or stays."""
+
+    async def testbench(ctx, dut, level):
+        for keyed, forgets in ((1, 0), (1, 0), (0, 1), (0, 0), (1, 0), (0, 1), (1, 0)):
+            await ctx.tick()
+            level(**{"registers.keyed": keyed})
+            assert ctx.get(dut.loading.forget) == forgets
+
+    supervisor_test(testbench, seals)
+
+
 def test_a_run_is_done_when_the_sequencer_is_idle_and_every_beat_has_left():
     async def testbench(ctx, dut, level):
         await start(ctx, dut)
@@ -95,6 +138,8 @@ def test_a_key_that_is_being_zeroised_counts_no_more():
 @pytest.mark.parametrize(
     "event, erases",
     [
+        ({"stream": Error.LOADABLE_TRUNCATED}, True),
+        ({"wrong_tag": 1}, True),
         ({"loading.error": Error.BAD_MAGIC}, True),
         ({"unfolder.bad_length": 1}, True),
         ({"registers.command": Command.ABORT}, True),
@@ -118,7 +163,8 @@ def test_what_takes_the_key_or_stops_a_run_erases(event, erases):
         for cycle in range(6):
             await ctx.tick()
             seen.append(ctx.get(dut.erase))
-            level(**{"registers.command": 0, "loading.error": 0, "unfolder.bad_length": 0, "registers.bad_key_size": 0})
+            pulses = ("registers.command", "registers.bad_key_size", "stream", "wrong_tag", "loading.error")
+            level(**dict.fromkeys((*pulses, "unfolder.bad_length"), 0))
             if cycle == 0:
                 level(erasing=1)
                 assert ctx.get(dut.registers.status) & Status.ERASING

@@ -19,7 +19,7 @@ from tests.hw.stream_tools import check_stable, simulate
 CONFIG = Config(rows=4, cols=8, bytes_per_beat=4, activation_words=1024, accumulators=64)
 WORDS = replace(CONFIG, lanes=1, dense=False)
 SQUARE = replace(CONFIG, cols=4)
-LARGE = replace(CONFIG, rows=16, cols=16, lanes=0)
+LARGE = replace(CONFIG, rows=16, cols=16, lanes=0, ofmap_bytes=0)
 SIMPLE = replace(CONFIG, lanes=1, **LEAN)
 PACKINGS = pytest.mark.parametrize("config", [CONFIG, WORDS], ids=["dense", "words"])
 

@@ -7,6 +7,7 @@ from amaranth.hdl import Fragment, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
+from deeplock.hw.basics.bundles import Part
 from deeplock.hw.lock.lock import lock_of
 from deeplock.pymodel.lock.sbox import INV_SBOX
 from deeplock.pymodel.lock.suites import suite
@@ -32,7 +33,7 @@ def sections_of(rng, config: Config, key: bytes, lengths: list[int]) -> tuple[li
         for number in range(length):
             at = slice(number * config.bytes_per_beat, (number + 1) * config.bytes_per_beat)
             last = int(number == length - 1)
-            locked.append({"data": to_word(secret[at]), "last": last})
+            locked.append({"data": to_word(secret[at]), "last": last, "part": Part.PARAMETERS})
             plain.append((to_word(data[at]), last))
     return locked, plain
 
@@ -98,12 +99,45 @@ def test_starved_without_start():
     dut = lock_of(config_of(8))
 
     async def testbench(ctx):
+        ctx.set(dut.locked.payload.part, Part.PARAMETERS)
         ctx.set(dut.locked.valid, 1)
         ctx.set(dut.plain.ready, 1)
         assert ctx.get(dut.locked.ready) and not ctx.get(dut.starved)
         for _ in range(5):
             await ctx.tick()
             assert ctx.get(dut.starved) and not ctx.get(dut.locked.ready) and not ctx.get(dut.plain.valid)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("bytes_per_beat", BEATS)
+def test_a_head_passes_unchanged_in_the_same_cycle_and_is_trusted(bytes_per_beat, rng, dice):
+    """Without a key, whoever waits. It takes nothing of the key stream: the next parameters have its byte 0."""
+    config = config_of(bytes_per_beat)
+    dut = lock_of(config)
+    key = rng.bytes(16)
+    locked, plain = sections_of(rng, config, key, [9, 2])
+
+    async def testbench(ctx):
+        for starts in (False, True):
+            if starts:
+                await start(ctx, dut, key)
+            for number in range(20):
+                beat = {"data": to_word(rng.integers(0, 256, bytes_per_beat)), "last": number % 5 == 4, "part": Part.HEAD}
+                valid, ready = dice.randrange(2), dice.randrange(2)
+                ctx.set(dut.locked.payload, beat)
+                ctx.set(dut.locked.valid, valid)
+                ctx.set(dut.plain.ready, ready)
+                assert (ctx.get(dut.plain.valid), ctx.get(dut.locked.ready)) == (valid, ready)
+                assert fields([ctx.get(dut.plain.payload)]) == [(beat["data"], beat["last"])]
+                assert ctx.get(dut.trusted) and not (ctx.get(dut.right) or ctx.get(dut.wrong) or ctx.get(dut.starved))
+                await ctx.tick()
+            ctx.set(dut.locked.valid, 0)
+        ctx.set(dut.plain.ready, 1)
+        for beat, expected in zip(locked, plain, strict=True):
+            await send(ctx, dut.locked, [beat])
+            assert ctx.get(dut.plain.valid) and fields([ctx.get(dut.plain.payload)]) == [expected]
+            assert ctx.get(dut.trusted) and not (ctx.get(dut.right) or ctx.get(dut.wrong))
 
     simulate(dut, testbench)
 
@@ -159,10 +193,10 @@ def test_plain_is_wires(pauses, rng, dice):
             offered = offered or dice.random() >= pauses
             ready = dice.random() >= pauses
             ctx.set(dut.locked.valid, offered)
-            ctx.set(dut.locked.payload, remaining[0][0])
+            ctx.set(dut.locked.payload, remaining[0][0] | {"part": dice.choice((Part.HEAD, Part.PARAMETERS))})
             ctx.set(dut.plain.ready, ready)
             assert ctx.get(dut.plain.valid) == offered and ctx.get(dut.locked.ready) == ready
-            assert not ctx.get(dut.starved)
+            assert ctx.get(dut.trusted) and not (ctx.get(dut.right) or ctx.get(dut.wrong) or ctx.get(dut.starved))
             assert fields([ctx.get(dut.plain.payload)]) == [remaining[0][1]]
             await ctx.delay(1e-6)
             if offered and ready:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from deeplock.pymodel.attacks.device import chosen_program, desync, malleability, replay
+from deeplock.pymodel.attacks.device import chosen_program, desync, malleability, replay, tampering
 from deeplock.pymodel.attacks.device.catalogue import ATTACKS
 from deeplock.pymodel.attacks.device.endless import ENDLESS
 from deeplock.pymodel.attacks.device.programs import parts_of, places
@@ -16,11 +16,13 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.golden_device import GoldenDevice
 from deeplock.pymodel.compiler.parameters import decode_group
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock import sealing
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.zoo import trained
 from tests.random_networks import chains
 
 CONFIG = Config()
+SEALED = ["ascon", "acorn", "tinyjambu"]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,50 @@ def test_what_is_left_in_memory_is_read_whole_and_nothing_is_if_the_device_erase
     assert result.metric == BEATS
     assert result.yardstick is not None and result.yardstick > 50
     assert result.value == (0 if erases else result.yardstick)
+
+
+@pytest.fixture(scope="module", params=SEALED)
+def sealed(request) -> DeviceTarget:
+    return make_target(trained.load("digits"), CONFIG.with_suite(request.param), 0)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name != "tampering"])
+def test_no_attack_recovers_anything_from_a_sealed_suite(sealed, name):
+    device = GoldenDevice(sealed.config)
+    sealed.provision(device)
+    results = ATTACKS[name].run(device, sealed, ATTACKS[name].BUDGET, 0, lambda *step: None)
+    assert results and {result.value for result in results} == {0}
+    sealed.provision(device)
+    outcome = device.run(sealed.locked.head, [sealed.locked.parameters], sealed.ifmaps(1, 0))
+    assert not outcome.error and len(outcome.ofmaps) == 1
+
+
+@pytest.mark.parametrize("name", ["remanence", "failed-check"])
+def test_the_same_reads_what_a_sealed_suite_leaves_in_memory_if_nothing_erases(sealed, name):
+    """So that 0 above is not for want of a way to read."""
+    device = Unerased(sealed.config)
+    sealed.provision(device)
+    (result,) = ATTACKS[name].run(device, sealed, ATTACKS[name].BUDGET, 0, lambda *step: None)
+    assert result.yardstick is not None and result.value == result.yardstick > 20
+
+
+def test_no_changed_bit_of_a_sealed_loadable_is_taken(sealed):
+    device = GoldenDevice(sealed.config)
+    results = tampering.run(device, sealed, tampering.Budget(parameter_bits=24, head_step=17), 0)
+    assert {result.metric: result.value for result in results} == {
+        BEATS: 0, tampering.LEFT: 0, tampering.DISAGREEMENTS: 0
+    }  # fmt: skip
+    assert all(result.inferences is not None and result.inferences > 150 for result in results)
+
+
+def test_tampering_sees_a_device_that_takes_any_tag_or_erases_nothing(sealed, monkeypatch):
+    budget = tampering.Budget(parameter_bits=8, head_step=67)
+    results = tampering.run(Unerased(sealed.config), sealed, budget, 0)
+    left = {result.metric: result.value for result in results}
+    assert left[BEATS] == 0 and left[tampering.LEFT] > 0
+    monkeypatch.setattr(sealing.hmac, "compare_digest", lambda *both: True)
+    results = tampering.run(GoldenDevice(sealed.config), sealed, budget, 0)
+    assert {result.metric: result.value for result in results}[BEATS] > 8
 
 
 class SizeLast(GoldenDevice):

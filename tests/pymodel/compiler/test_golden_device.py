@@ -11,9 +11,11 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.golden_device import GoldenDevice
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.spec.registers import Error, Status, key_writes
 from deeplock.pymodel.zoo import trained
 from tests.random_networks import chains
+from tests.sim import tiny
 
 CONFIG = Config()
 KEY = bytes(range(16))
@@ -142,3 +144,86 @@ def test_what_erases_leaves_no_half_of_a_key(there, digits):
     device.write("CONFIG", 1)
     assert device.run(digits.head, [digits.parameters], [bytes(digits.header.ifmap_beats * 8)]).error == Error.NONE
     assert not keyed(device)
+
+
+def zeroise(device: GoldenDevice, loadable: Loadable) -> None:
+    device.zeroise()
+
+
+def begin_a_key(device: GoldenDevice, loadable: Loadable) -> None:
+    assert device.write("KEY_SIZE", 16)
+
+
+def write_a_word_too_many(device: GoldenDevice, loadable: Loadable) -> None:
+    assert not device.write("KEY0", 0)
+
+
+def fail(device: GoldenDevice, loadable: Loadable) -> None:
+    assert device.run(loadable.head, [loadable.parameters], [b""]).error == Error.IFMAP_LENGTH
+
+
+def run_to_the_end(device: GoldenDevice, loadable: Loadable) -> None:
+    device.write("CONFIG", 1)
+    ifmap = bytes(loadable.header.ifmap_beats * device.config.rows)
+    assert device.run(loadable.head, [loadable.parameters], [ifmap]).error == Error.NONE
+
+
+@pytest.mark.parametrize("loses", [zeroise, begin_a_key, write_a_word_too_many, fail, run_to_the_end])
+@pytest.mark.parametrize("suite", ["deep-lock", "plain", "acorn"])
+def test_who_loses_the_key_forgets_the_program(suite, loses):
+    """However it goes. Without keys there is none to lose."""
+    if suite == "plain" and loses in (begin_a_key, write_a_word_too_many):
+        return
+    config = tiny.ACCUMULATORS_TOO_FEW.with_suite(suite)
+    loadable = tiny.tiny_loadable(config)
+    device = GoldenDevice(config)
+    if suite != "plain":
+        device.load_key(tiny.KEY)
+    packets = [bytes(loadable.header.ifmap_beats * config.rows)]
+    assert device.run(loadable.head, [loadable.parameters], packets).error == Error.NONE
+    assert device.status() & Status.LOADED
+    loses(device, loadable)
+    assert not keyed(device)
+    assert bool(device.status() & Status.LOADED) == (suite == "plain")
+
+
+def spoiled(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("size", [4, 8, 16])
+@pytest.mark.parametrize("suite", ["acorn", "ascon", "tinyjambu"])
+def test_a_sealed_loadable_runs_unchanged_with_its_key_only(suite, size):
+    """Whatever is changed, no ofmap leaves of that inference; those before it have left."""
+    config = Config(rows=4, cols=16, bytes_per_beat=size, suite=suite)
+    loadable, other, ifmaps = tiny.tiny_loadable(config), tiny.tiny_loadable(config), tiny.ifmaps(2)
+    packets = [loadable.pack_ifmap(ifmap) for ifmap in ifmaps]
+    head, section = loadable.head, loadable.parameters
+    expected = [tiny.expected(loadable, config, ifmaps[at : at + 1]) for at in range(2)]
+
+    def run(head: bytes, sections: list[bytes], key: bytes = tiny.KEY):
+        device = GoldenDevice(config)
+        if key:
+            device.load_key(key)
+        outcome = device.run(head, sections, packets)
+        for found, ofmap in zip(outcome.ofmaps, expected, strict=False):
+            assert np.array_equal(loadable.unpack_ofmaps(found), ofmap)
+        loaded = bool(device.status() & Status.LOADED)
+        assert loaded == keyed(device) == (outcome.error == Error.NONE) and not outcome.rest
+        return outcome.error, len(outcome.ofmaps)
+
+    assert run(head, [section] * 2) == (Error.NONE, 2)
+    assert run(head, [section] * 2, b"") == (Error.NO_KEY, 0)
+    assert run(head, [section] * 2, tiny.KEY[::-1]) == (Error.BAD_TAG, 0)
+    nonce, tag = len(loadable.nonce), len(loadable.head_tag)
+    for at in (0, nonce - 1, nonce + 16 * 4 - 4, len(head) - tag, len(head) - 1):
+        assert run(spoiled(head, at), [section] * 2) == (Error.BAD_TAG, 0), at
+    for at in (0, len(section) - tag, len(section) - 1):
+        assert run(head, [section, spoiled(section, at)]) == (Error.BAD_TAG, 1), at
+    assert run(other.head, [section] * 2) == (Error.BAD_TAG, 0)
+    moved = section[size : 2 * size] + section[:size] + section[2 * size :]
+    assert run(head, [moved, section]) == (Error.BAD_TAG, 0)
+    assert run(head, [section, section[:-size]]) == (Error.LOADABLE_TRUNCATED, 1)
+    assert run(head, [section, section + bytes(size)]) == (Error.LOADABLE_TOO_LONG, 1)
+    for cut in (size, nonce, nonce + 64, len(head) - size, len(head)):
+        assert run(head[:cut], [b""]) == (Error.LOADABLE_TRUNCATED, 0), cut

@@ -12,7 +12,7 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock import suites
 from deeplock.pymodel.lock.keyfile import write_key
-from deeplock.pymodel.lock.suite import Suite
+from deeplock.pymodel.lock.suite import ByteSuite
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import read_loadable, write_loadable
@@ -22,7 +22,7 @@ from tests.sim import tiny
 KEY = bytes(range(0x80, 0x90))
 
 
-class Rotating(Suite):
+class Rotating(ByteSuite):
     """Exclusive or with the key, each of whose bytes is rotated by a bit more every time that it comes again."""
 
     name = "rotating"

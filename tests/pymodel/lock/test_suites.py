@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.key_schedule import KEY_SIZES, expand_key
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
-from deeplock.pymodel.lock.suites import names, suite, suite_of_id
+from deeplock.pymodel.lock.suites import byte_suite, names, suite, suite_of_id
 from deeplock.pymodel.lock.suites.deep_lock import DeepLock
 
 DEEP_LOCK = suite("deep-lock")
@@ -20,8 +20,27 @@ def to_array(data: bytes) -> np.ndarray:
 
 
 def test_names_and_ids_are_the_contract():
-    assert {name: suite(name).id for name in names()} == {"plain": 0, "deep-lock": 1}
+    assert {name: suite(name).id for name in names()} == {
+        "plain": 0, "deep-lock": 1, "ascon": 2, "acorn": 3, "tinyjambu": 4,
+    }  # fmt: skip
     assert all(suite(name).name == name and suite_of_id(suite(name).id) is suite(name) for name in names())
+
+
+def test_a_suite_locks_bytes_or_seals_loadables():
+    """Those of the first kind have neither nonce nor tag, and take any loadable."""
+    for name in names():
+        if suite(name).seals:
+            line = f"^suite {name} seals loadables as a whole, and nothing else: compile the network, then seal it$"
+            with pytest.raises(DeeplockError, match=line):
+                byte_suite(name)
+            continue
+        chosen, key = byte_suite(name), bytes(max(suite(name).key_sizes, default=0))
+        assert chosen is suite(name)
+        assert [chosen.nonce_bytes(size) + chosen.tag_bytes(size) for size in (4, 8, 16)] == [0, 0, 0]
+        locked = chosen.lock_loadable(b"head", b"plain parameters", key, 4)
+        assert (locked.nonce, locked.head_tag) == (b"", b"") and chosen.trusts(b"", b"head", b"", key, 4)
+        assert chosen.open_parameters(b"", locked.parameters, key, 4) == b"plain parameters"
+        assert locked.parameters == chosen.lock(to_array(b"plain parameters"), key).tobytes()
 
 
 @given(KEYS, st.binary(max_size=300))
@@ -109,9 +128,9 @@ def test_custom_sbox_is_used_and_checked():
 
 
 def test_faults_are_named():
-    with pytest.raises(DeeplockError, match="^suite must be one of deep-lock, plain, not rot13$"):
+    with pytest.raises(DeeplockError, match="^suite must be one of acorn, ascon, deep-lock, plain, tinyjambu, not rot13$"):
         suite("rot13")
-    with pytest.raises(DeeplockError, match="^suite must be one of deep-lock, plain, and none of them has number 13$"):
+    with pytest.raises(DeeplockError, match="^suite must be one of .*, tinyjambu, and none of them has number 13$"):
         suite_of_id(13)
     with pytest.raises(DeeplockError, match="^key must be 16, 24 or 32 bytes, not 0$"):
         DEEP_LOCK.lock(np.zeros(4, np.uint8), b"")

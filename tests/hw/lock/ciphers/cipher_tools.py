@@ -14,34 +14,52 @@ from deeplock.hw.lock.ciphers.ascon import Ascon
 from deeplock.hw.lock.ciphers.tinyjambu import TinyJambu
 from deeplock.pymodel.lock.ciphers import acorn, ascon, tinyjambu
 
-__all__ = ["CIPHERS", "Cipher", "Message", "begin", "until_done", "words"]
+__all__ = ["CIPHERS", "Cipher", "Message", "begin", "words"]
 
 
 @dataclass(frozen=True)
 class Cipher:
     """Cycles are of a message that is absorbed, or opened.
 
-    size    bytes of a word
-    at      (absorbed, number) -> cycle in which this word is taken, from `start` on; the first word is number 0
-    ends    (absorbed, words) -> cycles from the last word to `done`
+    size      bytes of a word
+    lanes     messages side by side in the words
+    at        (absorbed, number) -> cycle in which this word is taken, from `start` on; the first word is number 0
+    ends      (absorbed, words) -> cycles from the last word to the tag's first
+    between   cycles from a tag's word to its next
     """
 
     name: str
     make: Callable[[], Component]
     model: ModuleType
     size: int
+    lanes: int
     at: Callable[[int, int], int]
     ends: Callable[[int, int], int]
+    between: int = 1
 
     def __str__(self) -> str:
         return self.name
 
+    def tag_at(self, absorb: int, count: int) -> list[int]:
+        """The cycles in which the tag's words behind `count` words are taken."""
+        first = self.at(absorb, count - 1) + self.ends(absorb, count)
+        return [first + self.between * number for number in range(self.model.TAG_BYTES * self.lanes // self.size)]
 
-def _tinyjambu(steps: int) -> Cipher:
+
+def _acorn(size: int) -> Cipher:
+    def at(absorb: int, number: int) -> int:
+        return 66 - 8 * absorb + number
+
+    return Cipher(f"acorn-{size}", partial(Acorn, size), acorn, size, size // 4, at, lambda absorb, _: 29 + 8 * absorb)
+
+
+def _tinyjambu(size: int, steps: int) -> Cipher:
     def at(absorb: int, number: int) -> int:
         return 1 + (3584 + 640 * number if absorb else 3968 + 1024 * number) // steps
 
-    return Cipher(f"tinyjambu-{steps}", partial(TinyJambu, steps), tinyjambu, 4, at, lambda *_: 1664 // steps)
+    make = partial(TinyJambu, size, steps)
+    name = f"tinyjambu-{size}-{steps}"
+    return Cipher(name, make, tinyjambu, size, size // 4, at, lambda *_: 1024 // steps, 640 // steps)
 
 
 def _ascon(size: int) -> Cipher:
@@ -53,34 +71,47 @@ def _ascon(size: int) -> Cipher:
     def ends(absorb: int, count: int) -> int:
         return (13 if count % words else 20) + 8 * absorb
 
-    return Cipher(f"ascon-{size}", partial(Ascon, size), ascon, size, at, ends)
+    return Cipher(f"ascon-{size}", partial(Ascon, size), ascon, size, 1, at, ends)
 
 
 CIPHERS = [
-    Cipher(
-        "acorn", Acorn, acorn, 4, lambda absorb, number: 66 - 8 * absorb + number, lambda absorb, _: 33 + 8 * absorb
-    ),
-    *map(_tinyjambu, (32, 64, 128)),
+    *map(_acorn, (4, 8, 16)),
+    *(_tinyjambu(*sizes) for sizes in ((4, 32), (4, 64), (4, 128), (8, 64), (16, 32))),
     *map(_ascon, (4, 8, 16)),
 ]
 
 
 @dataclass(frozen=True)
 class Message:
-    """taken, given   its words as (data, last): as they go in, and as they come out"""
+    """count          its words without the tag's
+    taken, given   its words and then the tag's as (data, last): as they go in, and as they come out"""
 
     key: bytes
     nonce: bytes
     absorb: int
+    count: int
     taken: list[tuple[int, int]]
     given: list[tuple[int, int]]
-    tag: bytes
+
+    @classmethod
+    def of(cls, size: int, key: bytes, nonce: bytes, absorb: int, taken: bytes, given: bytes, tag: bytes) -> "Message":
+        """Of words of `size` bytes. `last` of the tag's means nothing: here it is `absorb`."""
+        message, check = words(taken, size), [(data, absorb) for data, _ in words(tag, size)]
+        return cls(
+            key, nonce, absorb, len(message), message + check, words(given, size) + [(0, last) for _, last in check]
+        )
 
     @classmethod
     def sealed(cls, cipher: Cipher, key: bytes, nonce: bytes, absorb: int, plain: bytes) -> "Message":
-        """With the model's ciphertext and tag."""
-        sealed, tag = cipher.model.seal(key, nonce, plain if absorb else b"", b"" if absorb else plain)
-        return cls(key, nonce, absorb, words(plain if absorb else sealed, cipher.size), words(plain, cipher.size), tag)
+        """With the model's ciphertext and tag: each lane's own, with byte 0 of the nonce XORed with the lane."""
+        made = []
+        for lane in range(cipher.lanes):
+            own = bytes([nonce[0] ^ lane]) + nonce[1:]
+            part = b"".join(plain[i : i + 4] for i in range(4 * lane, len(plain), 4 * cipher.lanes))
+            sealed, tag = cipher.model.seal(key, own, part if absorb else b"", b"" if absorb else part)
+            made.append((part if absorb else sealed, tag))
+        taken, tag = (_side_by_side(parts) for parts in zip(*made, strict=True))
+        return cls.of(cipher.size, key, nonce, absorb, taken, plain, tag)
 
     @classmethod
     def draw(cls, cipher: Cipher, rng: np.random.Generator, absorb: int, count: int) -> "Message":
@@ -92,6 +123,11 @@ class Message:
     @property
     def beats(self) -> Iterator[dict[str, int]]:
         return ({"data": data, "last": last} for data, last in self.taken)
+
+
+def _side_by_side(parts: tuple[bytes, ...]) -> bytes:
+    """The lanes' bytes, as they come in words."""
+    return b"".join(part[i : i + 4] for i in range(0, len(parts[0]), 4) for part in parts)
 
 
 def words(data: bytes, size: int) -> list[tuple[int, int]]:
@@ -107,10 +143,3 @@ async def begin(ctx: SimulatorContext, dut: Component, message: Message) -> None
     ctx.set(dut.start, 1)
     await ctx.tick()
     ctx.set(dut.start, 0)
-
-
-async def until_done(ctx: SimulatorContext, dut: Component) -> bytes:
-    """Wait for `done`: the tag."""
-    while not ctx.get(dut.done):
-        await ctx.tick()
-    return ctx.get(dut.tag).to_bytes(len(dut.tag) // 8, "little")

@@ -8,7 +8,11 @@ from random import Random
 import pytest
 from amaranth.hdl import Fragment, ResetInserter, Signal, Value
 
-from tests.hw.lock.ciphers.cipher_tools import CIPHERS, Message, begin, until_done
+from deeplock.hw.lock.ciphers.acorn import Acorn
+from deeplock.hw.lock.ciphers.ascon import Ascon
+from deeplock.hw.lock.ciphers.tinyjambu import TinyJambu
+from tests.hw.lock.ciphers.cipher_tools import CIPHERS, Message, begin
+from tests.hw.refusal import assert_refused
 from tests.hw.register_tools import registers_of
 from tests.hw.stream_tools import check_stable, receive, send, simulate
 
@@ -20,8 +24,8 @@ def fields(beats: list) -> list[tuple[int, int]]:
     return [(beat.data, beat.last) for beat in beats]
 
 
-async def run(ctx, dut, message: Message) -> tuple[list[tuple[int, int]], bytes]:
-    """A whole message without pauses: what comes out, and the tag."""
+async def run(ctx, dut, message: Message) -> list[tuple[int, int]]:
+    """A whole message and its tag without pauses: what comes out."""
     await begin(ctx, dut, message)
     ctx.set(dut.outlet.ready, 1)
     out = []
@@ -33,14 +37,15 @@ async def run(ctx, dut, message: Message) -> tuple[list[tuple[int, int]], bytes]
         out += fields([ctx.get(dut.outlet.payload)])
         await ctx.tick()
     ctx.set(dut.inlet.valid, 0)
-    return out, await until_done(ctx, dut)
+    return out
 
 
 @every_cipher
 def test_words_and_tags_are_the_models_under_any_pauses(cipher, rng, dice):
-    """Messages of 1 to 64 words, one after another, opened or absorbed, with pauses on no side, either, or both."""
+    """Messages of 1 to 32 words, one after another, opened or absorbed, with pauses on no side, either, or both. After the tag
+    nothing is taken."""
     dut = cipher.make()
-    plan = [(OPEN, 64, 0.0, 0.0), (ABSORB, 64, 0.5, 0.5), (OPEN, 1, 0.9, 0.0), (ABSORB, 1, 0.0, 0.9)]
+    plan = [(OPEN, 32, 0.0, 0.0), (ABSORB, 32, 0.5, 0.5), (OPEN, 1, 0.9, 0.0), (ABSORB, 1, 0.0, 0.9)]
     plan += [(int(rng.integers(2)), int(rng.integers(2, 20)), 0.6, 0.6) for _ in range(4)]
     messages = [Message.draw(cipher, rng, absorb, count) for absorb, count, *_ in plan]
     given = [dice.random(), dice.random()]
@@ -50,11 +55,11 @@ def test_words_and_tags_are_the_models_under_any_pauses(cipher, rng, dice):
         for message, (*_, pauses, _) in zip(messages, plan, strict=True):
             await begin(ctx, dut, message)
             await send(ctx, dut.inlet, message.beats, pauses, random)
-            tag = await until_done(ctx, dut)
-            assert tag == message.tag
-            for _ in range(3):
+            ctx.set(dut.inlet.valid, 1)
+            for _ in range(6):
+                assert not ctx.get(dut.inlet.ready) and not ctx.get(dut.outlet.valid)
                 await ctx.tick()
-                assert not ctx.get(dut.done) and ctx.get(dut.tag) == int.from_bytes(tag, "little")
+            ctx.set(dut.inlet.valid, 0)
 
     async def read(ctx):
         random = Random(given[1])
@@ -73,29 +78,31 @@ def test_latency_and_throughput_are_the_stated_ones(cipher, rng):
         for absorb, count in product((OPEN, ABSORB), (1, 4, 9)):
             message = Message.draw(cipher, rng, absorb, count)
             taken, cycle, beats = [], 1, list(message.beats)
+            assert len(beats) == count + dut.tag_words
             await begin(ctx, dut, message)
             ctx.set(dut.inlet.valid, 1)
-            while not ctx.get(dut.done):
-                ctx.set(dut.inlet.payload, beats[min(len(taken), count - 1)])
+            while len(taken) < len(beats):
+                ctx.set(dut.inlet.payload, beats[len(taken)])
                 assert ctx.get(dut.outlet.valid) == ctx.get(dut.inlet.ready)
                 if ctx.get(dut.inlet.ready):
                     assert fields([ctx.get(dut.outlet.payload)]) == [message.given[len(taken)]]
                     taken.append(cycle)
                 await ctx.tick()
                 cycle += 1
-            assert taken == [cipher.at(absorb, number) for number in range(count)]
-            assert cycle == taken[-1] + cipher.ends(absorb, count)
+            assert taken == [cipher.at(absorb, number) for number in range(count)] + cipher.tag_at(absorb, count)
 
     simulate(dut, testbench)
 
 
 @pytest.mark.parametrize("absorb", [OPEN, ABSORB])
 @every_cipher
-def test_no_handshake_depends_on_key_nonce_or_message(cipher, absorb, rng, seed):
-    """Cycle by cycle, with the same pauses, among them cycles in which only one side is ready."""
+def test_no_handshake_depends_on_key_nonce_or_words(cipher, absorb, rng, seed):
+    """Cycle by cycle, with the same pauses, among them cycles in which only one side is ready. The second tag is wrong."""
     dut = cipher.make()
     messages = [Message.draw(cipher, rng, absorb, 6) for _ in range(3)]
     messages += [Message.sealed(cipher, bytes(16), bytes(cipher.model.NONCE_BYTES), absorb, bytes(6 * cipher.size))]
+    wrong = messages[0].taken[:6] + [(data ^ 1, last) for data, last in messages[0].taken[6:]]
+    messages.insert(1, replace(messages[0], taken=wrong))
     seen = []
 
     async def testbench(ctx):
@@ -103,17 +110,17 @@ def test_no_handshake_depends_on_key_nonce_or_message(cipher, absorb, rng, seed)
             random, beats, cycles = Random(seed), list(message.beats), []
             await begin(ctx, dut, message)
             valid = taken = 0
-            while not ctx.get(dut.done):
-                valid = taken < 6 and (valid or random.random() < 0.3)
+            for _ in range(cipher.tag_at(absorb, 6)[-1] + 150):
+                valid = taken < len(beats) and (valid or random.random() < 0.3)
                 ctx.set(dut.inlet.valid, valid)
-                ctx.set(dut.inlet.payload, beats[min(taken, 5)])
+                ctx.set(dut.inlet.payload, beats[min(taken, len(beats) - 1)])
                 ctx.set(dut.outlet.ready, random.random() < 0.3)
                 cycles.append((ctx.get(dut.inlet.ready), ctx.get(dut.outlet.valid)))
                 if valid and cycles[-1][0]:
                     assert cycles[-1][1]
                     taken, valid = taken + 1, 0
                 await ctx.tick()
-            assert ctx.get(dut.tag) == int.from_bytes(message.tag, "little")
+            assert taken == len(beats)
             seen.append(cycles)
 
     simulate(dut, testbench)
@@ -121,30 +128,60 @@ def test_no_handshake_depends_on_key_nonce_or_message(cipher, absorb, rng, seed)
 
 
 @every_cipher
-def test_any_change_changes_the_tag(cipher, rng):
+def test_each_changed_bit_of_a_tag_leaves_with_its_word(cipher, rng):
+    dut = cipher.make()
+
+    async def testbench(ctx):
+        message = Message.draw(cipher, rng, OPEN, 2)
+        await begin(ctx, dut, message)
+        ctx.set(dut.inlet.valid, 1)
+        for number, (data, last) in enumerate(message.taken):
+            ctx.set(dut.outlet.ready, 0)
+            await ctx.tick().until(dut.outlet.valid)
+            for bit in range(8 * cipher.size if number >= message.count else 0):
+                ctx.set(dut.inlet.payload, {"data": data ^ 1 << bit, "last": last})
+                assert fields([ctx.get(dut.outlet.payload)]) == [(1 << bit, last)]
+            ctx.set(dut.inlet.payload, {"data": data, "last": last})
+            ctx.set(dut.outlet.ready, 1)
+            await ctx.tick()
+
+    simulate(dut, testbench)
+
+
+@every_cipher
+def test_any_change_of_a_message_shows_in_the_tag_of_each_lane_concerned(cipher, rng):
     """A bit of a word, key or nonce; a word less, a word more, two words exchanged; opened instead of absorbed."""
     dut = cipher.make()
+    width = 8 * cipher.size // cipher.lanes
+    every = set(range(cipher.lanes))
 
     def flip(data: bytes) -> bytes:
         return (int.from_bytes(data, "little") ^ 1 << int(rng.integers(8 * len(data)))).to_bytes(len(data), "little")
 
+    async def wrong(ctx, message: Message) -> set[int]:
+        """The lanes that do not give 0 for the tag."""
+        checks = [data for data, _ in (await run(ctx, dut, message))[-dut.tag_words :]]
+        return {lane for lane in every if any(data >> width * lane & (1 << width) - 1 for data in checks)}
+
     async def testbench(ctx):
         for absorb in (OPEN, ABSORB):
             message = Message.draw(cipher, rng, absorb, 4)
-            words = message.taken
-            place, bit = int(rng.integers(4)), 1 << int(rng.integers(8 * cipher.size))
-            (a, _), (b, _), (c, _), (d, _) = words
-            changed = [
-                replace(message, taken=[(data ^ bit * (i == place), last) for i, (data, last) in enumerate(words)]),
+            assert await wrong(ctx, message) == set()
+            (a, _), (b, _), (c, _), (d, _), *tag = message.taken
+            for lane in every:
+                changed, place = list(message.taken), int(rng.integers(4))
+                data, last = changed[place]
+                changed[place] = data ^ 1 << width * lane + int(rng.integers(width)), last
+                assert await wrong(ctx, replace(message, taken=changed)) == {lane}
+            for changed in (
                 replace(message, key=flip(message.key)),
                 replace(message, nonce=flip(message.nonce)),
-                replace(message, taken=[(a, 0), (b, 0), (c, 1)]),
-                replace(message, taken=[(a, 0), (b, 0), (c, 0), (d, 0), (0, 1)]),
-                replace(message, taken=[(b, 0), (a, 0), (c, 0), (d, 1)]),
+                replace(message, taken=[(a, 0), (b, 0), (c, 1), *tag]),
+                replace(message, taken=[(a, 0), (b, 0), (c, 0), (d, 0), (0, 1), *tag]),
+                replace(message, taken=[(b, 0), (a, 0), (c, 0), (d, 1), *tag]),
                 replace(message, absorb=1 - absorb),
-            ]
-            tags = [(await run(ctx, dut, each))[1] for each in [message, *changed]]
-            assert tags[0] == message.tag and len(set(tags)) == len(tags)
+            ):
+                assert await wrong(ctx, changed) == every
 
     simulate(dut, testbench)
 
@@ -152,41 +189,52 @@ def test_any_change_changes_the_tag(cipher, rng):
 @pytest.mark.parametrize("how", ["clear", "reset", "start"])
 @every_cipher
 def test_a_message_that_is_cut_short_leaves_nothing(cipher, how, rng):
-    """In every phase, also while a word waits on either side. `clear` zeroises. After each the next message is right."""
+    """In every phase, in front of and behind the tag's first word, also while a word waits on either side. `clear` zeroises.
+    After each the next message is right."""
     dut = cipher.make()
     reset = Signal()
     fragment = Fragment.get(ResetInserter(reset)(dut), None)
     registers = registers_of(fragment)
     assert sum(len(Value.cast(register)) for register in registers) > 128
-    whole = cipher.at(OPEN, 1) + cipher.ends(OPEN, 2)
-    ends = [whole, *rng.integers(1, whole, 12)]
+    (*_, whole) = cipher.tag_at(ABSORB, 1)
+    ends = [cipher.tag_at(absorb, 1)[0] - before for before in (1, 0) for absorb in (OPEN, ABSORB)]
+    ends += [int(end) for end in rng.integers(1, whole, 8)]
 
     async def testbench(ctx):
         for number, end in enumerate(ends):
-            await begin(ctx, dut, Message.draw(cipher, rng, number % 2, 2))
-            ctx.set(dut.inlet.valid, number % 3 != 1)
-            ctx.set(dut.outlet.ready, number % 3 != 2)
-            await ctx.tick().repeat(int(end))
+            word = {"data": int.from_bytes(rng.bytes(cipher.size), "little"), "last": 1}
+            await begin(ctx, dut, Message.draw(cipher, rng, number % 2, 1))
+            ctx.set(dut.inlet.payload, word)
             ctx.set(dut.inlet.valid, 1)
             ctx.set(dut.outlet.ready, 1)
+            await ctx.tick().repeat(end)
+            ctx.set(dut.inlet.valid, number % 3 != 1)
+            ctx.set(dut.outlet.ready, number % 3 != 2)
+            for _ in range(number % 4):
+                await ctx.tick()
+            ctx.set(dut.inlet.valid, 1)
+            ctx.set(dut.outlet.ready, 1)
+            signal = {"clear": dut.clear, "reset": reset, "start": dut.start}[how]
+            ctx.set(signal, 1)
+            if how != "reset":
+                assert not ctx.get(dut.inlet.ready) and not ctx.get(dut.outlet.valid)
             if how != "start":
-                word = int.from_bytes(rng.bytes(cipher.size), "little")
-                ctx.set(dut.inlet.payload, {"data": word, "last": 0})
-                signal = {"clear": dut.clear, "reset": reset}[how]
-                ctx.set(signal, 1)
-                if how == "clear":
-                    ctx.set(dut.start, number % 2)
-                    assert not ctx.get(dut.inlet.ready) and not ctx.get(dut.outlet.valid)
+                ctx.set(dut.start, how == "clear" and number % 2)
                 await ctx.tick()
                 ctx.set(signal, 0)
                 ctx.set(dut.start, 0)
                 if how == "clear":
                     assert [register.name for register in registers if ctx.get(Value.cast(register))] == []
-                    assert fields([ctx.get(dut.outlet.payload)]) == [(word, 0)] and not ctx.get(dut.tag)
+                    assert fields([ctx.get(dut.outlet.payload)]) == [(word["data"], 1)]
                 for _ in range(3):
-                    assert not ctx.get(dut.inlet.ready) and not ctx.get(dut.outlet.valid) and not ctx.get(dut.done)
+                    assert not ctx.get(dut.inlet.ready) and not ctx.get(dut.outlet.valid)
                     await ctx.tick()
             message = Message.draw(cipher, rng, int(rng.integers(2)), 2)
-            assert await run(ctx, dut, message) == (message.given, message.tag)
+            assert await run(ctx, dut, message) == message.given
 
     simulate(fragment, testbench)
+
+
+@pytest.mark.parametrize("make", [Acorn, Ascon, partial(TinyJambu, steps=32)])
+def test_another_number_of_bytes_is_refused(make):
+    assert_refused("bytes_per_beat must be 4, 8 or 16, not 32", lambda: make(32))

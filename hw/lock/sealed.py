@@ -1,0 +1,96 @@
+"""The lock of the sealed suites: nonce, tags and verdicts around a cipher."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import enum
+from amaranth.lib.wiring import Component
+
+from deeplock.hw.basics.bundles import Part
+from deeplock.hw.lock.lock import LockSignature
+from deeplock.pymodel.lock.sealing import HEAD, PARAMETERS
+from deeplock.pymodel.spec.config import Config
+
+__all__ = ["SealedLock"]
+
+
+class _State(enum.Enum):
+    WAIT = 0  # for a nonce, or for parameters
+    OPEN = 1  # the cipher has a message
+
+
+class SealedLock(Component):
+    """Opens a sealed loadable (pymodel.lock.sealing). The head passes in clear, the parameters opened; nonce and tags end here.
+
+    Whether a tag is right shows after the whole tag, in a cycle that depends on nothing secret. The cipher then begins with the
+    next inference's parameters, when they are there.
+
+    Latency: 0 cycles from a locked beat to the plain one. From the nonce's last beat to the head's first: the cycles that the
+    cipher takes from its `start` to the first word, and 1; from the first parameters' offer to their first beat as many.
+    From a tag's last beat to `trusted`, `right` or `wrong`: 1 cycle. Throughput: that of the cipher.
+
+    Arguments
+    ---------
+    config : Config
+    cipher : component with hw.lock.ciphers.signature.CipherSignature
+    nonce_bytes : int
+        That the cipher takes.
+    """
+
+    def __init__(self, config: Config, cipher: Component, nonce_bytes: int):
+        self._cipher = cipher
+        self._nonce_bytes = nonce_bytes
+        self._size = config.bytes_per_beat
+        super().__init__(LockSignature(config))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.cipher = cipher = self._cipher
+        locked, plain = self.locked, self.plain
+        beats = -(-self._nonce_bytes // self._size)
+        nonce = Signal(8 * self._size * beats, reset_less=True)
+        state, absorbs = Signal(_State), Signal()
+        take, differs = Signal(), Signal()
+        in_nonce, in_tag = (locked.payload.part == part for part in (Part.NONCE, Part.TAG))
+        m.d.comb += [
+            take.eq(locked.valid & locked.ready),
+            cipher.clear.eq(self.clear),
+            cipher.key.eq(self.key.value),
+            cipher.absorb.eq(absorbs),
+            cipher.nonce.eq(Cat(Const(0, 4), Mux(absorbs, Const(HEAD, 4), Const(PARAMETERS, 4)), nonce[8:])),
+            cipher.inlet.payload.data.eq(locked.payload.data),
+            cipher.inlet.payload.last.eq(locked.payload.last),
+            plain.payload.eq(cipher.outlet.payload),
+            self.starved.eq(locked.valid & plain.ready & ~locked.ready),
+        ]
+        # bytes of the nonce that are no one's choice
+        fixed = Cat(nonce[:8], nonce[8 * self._nonce_bytes :])
+
+        m.d.sync += [cipher.start.eq(0), self.right.eq(0), self.wrong.eq(0)]
+        with m.Switch(state):
+            with m.Case(_State.WAIT):
+                m.d.comb += locked.ready.eq(in_nonce)
+                m.d.sync += [absorbs.eq(in_nonce), differs.eq(0)]
+                with m.If(locked.valid & in_nonce):
+                    m.d.sync += [self.trusted.eq(0), nonce.eq(Cat(nonce, locked.payload.data)[-len(nonce) :])]
+                with m.If(locked.valid & (locked.payload.last | ~in_nonce)):  # else the first of an inference's parameters
+                    m.d.sync += [cipher.start.eq(1), state.eq(_State.OPEN)]
+            with m.Case(_State.OPEN):
+                m.d.comb += [
+                    cipher.inlet.valid.eq(locked.valid),
+                    locked.ready.eq(cipher.inlet.ready),
+                    plain.valid.eq(cipher.outlet.valid & ~in_tag),
+                    cipher.outlet.ready.eq(plain.ready | in_tag),
+                ]
+                with m.If(take & in_tag):  # the cipher shows how the tag differs
+                    wrong = differs | cipher.outlet.payload.data.any() | fixed.any()
+                    m.d.sync += differs.eq(wrong)
+                    with m.If(locked.payload.last):
+                        m.d.sync += [
+                            state.eq(_State.WAIT),
+                            self.wrong.eq(wrong),
+                            self.right.eq(~wrong & ~absorbs),
+                            self.trusted.eq(self.trusted | (~wrong & absorbs)),
+                        ]
+        with m.If(self.clear):
+            m.d.sync += [state.eq(_State.WAIT), cipher.start.eq(0), differs.eq(0), absorbs.eq(0)]
+            m.d.sync += [self.trusted.eq(0), self.right.eq(0), self.wrong.eq(0)]
+        return m

@@ -1,0 +1,106 @@
+"""Sealed suites: an authenticated cipher over head and parameters (docs/loadable-format.md, "Sealed loadables").
+
+Head and parameters are two messages under one nonce. The head stays in clear: it is associated data. Byte 0 of a
+message's nonce says which message it is, and of which lane; in the loadable it is 0, as are the bytes behind the nonce
+up to a whole beat.
+"""
+
+import hmac
+import secrets
+from types import ModuleType
+
+import numpy as np
+
+from deeplock.pymodel.lock.ciphers.sizes import KEY_BYTES
+from deeplock.pymodel.lock.suite import Locked, Suite
+
+__all__ = ["HEAD", "PARAMETERS", "WORD", "SealedSuite", "message_nonce"]
+
+HEAD, PARAMETERS = range(2)
+"""The messages of a sealed loadable."""
+
+WORD = 4
+"""Bytes of a beat that belong to a lane, if the cipher has lanes."""
+
+
+def message_nonce(nonce: bytes, message: int, lane: int) -> bytes:
+    """The nonce of a message: the loadable's, with the message's number in bits 7..4 and the lane's in bits 3..0 of byte 0."""
+    return bytes([message << 4 | lane]) + nonce[1:]
+
+
+class SealedSuite(Suite):
+    """A suite made of an authenticated cipher.
+
+    cipher  module of pymodel/lock/ciphers
+    laned   each 32-bit word of a beat is a lane: a message of its own, with a tag of its own; else a beat is one word
+    """
+
+    key_sizes = (KEY_BYTES,)
+    seals = True
+
+    def __init__(self, name: str, id: int, cipher: ModuleType, laned: bool) -> None:
+        self.name, self.id = name, id
+        self.cipher, self._laned = cipher, laned
+
+    def _lanes(self, bytes_per_beat: int) -> int:
+        return bytes_per_beat // WORD if self._laned else 1
+
+    def nonce_bytes(self, bytes_per_beat: int) -> int:
+        return -(-self.cipher.NONCE_BYTES // bytes_per_beat) * bytes_per_beat
+
+    def tag_bytes(self, bytes_per_beat: int) -> int:
+        return self.cipher.TAG_BYTES * self._lanes(bytes_per_beat)
+
+    def _split(self, data: bytes, lanes: int) -> list[bytes]:
+        """What each lane has of whole beats."""
+        if lanes == 1:
+            return [data]
+        return [part.tobytes() for part in np.frombuffer(data, np.uint8).reshape(-1, lanes, WORD).swapaxes(0, 1)]
+
+    def _join(self, parts: list[bytes]) -> bytes:
+        """The beats of the lanes."""
+        if len(parts) == 1:
+            return parts[0]
+        words = [np.frombuffer(part, np.uint8).reshape(-1, WORD) for part in parts]
+        return np.stack(words, axis=1).tobytes()
+
+    def _nonce(self, nonce: bytes, message: int, lane: int) -> bytes:
+        return message_nonce(nonce, message, lane)[: self.cipher.NONCE_BYTES]
+
+    def _head_tag(self, nonce: bytes, head: bytes, key: bytes, bytes_per_beat: int) -> bytes:
+        parts = self._split(head, self._lanes(bytes_per_beat))
+        return self._join(
+            [self.cipher.seal(key, self._nonce(nonce, HEAD, lane), part, b"")[1] for lane, part in enumerate(parts)]
+        )
+
+    def lock_loadable(self, head: bytes, parameters: bytes, key: bytes, bytes_per_beat: int) -> Locked:
+        """Seal under a nonce from the operating system: nothing else may ever be sealed under it."""
+        nonce = bytes(1) + secrets.token_bytes(self.cipher.NONCE_BYTES - 1)
+        return self.seal_under(
+            nonce.ljust(self.nonce_bytes(bytes_per_beat), b"\0"), head, parameters, key, bytes_per_beat
+        )
+
+    def seal_under(self, nonce: bytes, head: bytes, parameters: bytes, key: bytes, bytes_per_beat: int) -> Locked:
+        """Seal under this nonce. Only for test vectors: whatever is sealed under it a second time is open to anyone."""
+        self.check_key(len(key))
+        parts = self._split(parameters, self._lanes(bytes_per_beat))
+        sealed = [
+            self.cipher.seal(key, self._nonce(nonce, PARAMETERS, lane), b"", part) for lane, part in enumerate(parts)
+        ]
+        locked, tags = (self._join(list(each)) for each in zip(*sealed, strict=True))
+        return Locked(locked + tags, nonce, self._head_tag(nonce, head, key, bytes_per_beat))
+
+    def trusts(self, nonce: bytes, head: bytes, tag: bytes, key: bytes, bytes_per_beat: int) -> bool:
+        self.check_key(len(key))
+        fixed = nonce[:1] + nonce[self.cipher.NONCE_BYTES :]
+        return hmac.compare_digest(self._head_tag(nonce, head, key, bytes_per_beat), tag) and not any(fixed)
+
+    def open_parameters(self, nonce: bytes, locked: bytes, key: bytes, bytes_per_beat: int) -> bytes | None:
+        self.check_key(len(key))
+        end = len(locked) - self.tag_bytes(bytes_per_beat)
+        opened = [
+            self.cipher.open(key, self._nonce(nonce, PARAMETERS, lane), b"", part)
+            for lane, part in enumerate(self._split(locked[:end], self._lanes(bytes_per_beat)))
+        ]
+        plain, tags = (self._join(list(each)) for each in zip(*opened, strict=True))
+        return plain if hmac.compare_digest(tags, locked[end:]) else None
