@@ -1,5 +1,8 @@
 """Sections: tells the parts of the loadable stream apart, in front of the lock."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -22,14 +25,20 @@ class _State(enum.Enum):
     HEAD_TAG = 3
     PARAMETERS = 4
     TAG = 5
-    DONE = 6  # nothing more to pass, or an error
+    CUT = 6  # the packet has ended within the head; what came before is still being checked
+    DONE = 7  # nothing more to pass, or an error
+
+
+_JUDGED = 8
+"""After 2 ** _JUDGED cycles the port has checked all beats that were on their way to it."""
 
 
 class Sections(wiring.Component):
     """Passes head and parameters, with nonce and tags if the suite seals, and marks where each part ends.
 
-    The packet must end with the last part of an inference. A beat that ends it elsewhere, or should and does not, is reported
-    and taken at once, and not passed on.
+    The packet must end with the last part of an inference. A beat that ends it elsewhere, or should and does not, is taken at
+    once and not passed on. It is reported at once too, but within the head 256 cycles later: what the head itself breaks comes
+    first, whatever the sender's pauses are.
 
     Latency: 0 cycles. Throughput: one beat a cycle, also from one part to the next.
 
@@ -91,6 +100,7 @@ class Sections(wiring.Component):
         with m.If(take & outside):
             m.d.sync += at.eq(Mux(part_ends, 0, at + 1))
 
+        in_head = reduce(or_, (state == each for each in (_State.NONCE, _State.HEAD, _State.HEAD_TAG)))
         end, ends_run = _State.TAG if chosen.seals else _State.PARAMETERS, sections[1:].all()
         with m.If((state == _State.IDLE) | (take & packet_ends)):
             m.d.sync += sections.eq(counted(sections, state == _State.IDLE, ~self.run.count))
@@ -103,7 +113,8 @@ class Sections(wiring.Component):
                     m.d.sync += state.eq(then)
 
         within = record.bit_length() - 1  # bits of `at` that count within a record
-        head_ends = (at[within:] == self.header.layers[: len(at) - within]) & at[:within].all()
+        layers = self.header.layers[: len(at) - within]
+        head_ends = at[within:].any() & (at[within:] == layers) & at[:within].all()
         with m.Switch(state):
             with m.Case(_State.IDLE):
                 is_single = beats[2:].all() & (beats[:2] == 2)
@@ -118,6 +129,11 @@ class Sections(wiring.Component):
                 part(_State.NONCE, Part.NONCE, at == small[_State.NONCE] - 1, _State.HEAD)
                 part(_State.HEAD_TAG, Part.TAG, at == small[_State.HEAD_TAG] - 1, _State.IDLE)
                 part(_State.TAG, Part.TAG, at == small[_State.TAG] - 1, _State.PARAMETERS)
+            with m.Case(_State.CUT):
+                m.d.sync += at.eq(at + 1)
+                with m.If(at[:_JUDGED].all()):
+                    m.d.comb += self.error.eq(Mux(self.stop, Error.NONE, Error.LOADABLE_TRUNCATED))
+                    m.d.sync += state.eq(_State.DONE)
             with m.Case(_State.DONE):
                 m.d.comb += outlet.payload.part.eq(Part.PARAMETERS)  # the last beat may still be in the lock
                 with m.If(~self.run.active):
@@ -128,8 +144,11 @@ class Sections(wiring.Component):
         with m.If(take & packet_ends & ends_run):
             m.d.sync += state.eq(_State.DONE)
         with m.If(active & inlet.valid & wrong & ~self.stop):
-            m.d.comb += self.error.eq(Mux(packet_ends, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))
-            m.d.sync += state.eq(_State.DONE)
+            with m.If(in_head):
+                m.d.sync += [state.eq(_State.CUT), at.eq(0)]
+            with m.Else():
+                m.d.comb += self.error.eq(Mux(packet_ends, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))
+                m.d.sync += state.eq(_State.DONE)
         with m.If(self.stop):
             m.d.sync += state.eq(_State.IDLE)
         return m

@@ -37,7 +37,7 @@ class Supervisor(wiring.Component):
         begin       pulse: a run begins in the next cycle
         start       pulse: its first cycle
         going       high during a run, but not in its last cycle
-        stop        pulse: to ports and packet gates, as in Control
+        stop        pulse: to ports and packet gates, as in Control; also when the key is lost
         clear       to the datapath, as in Control
         erase       pulse: erase the activation memory, also because the key has changed
     """
@@ -87,14 +87,18 @@ class Supervisor(wiring.Component):
             self.run.count.eq(registers.count),
             self.begin.eq(control.begin),
             self.going.eq(control.run & ~finished),
-            self.stop.eq(control.stop),
             self.clear.eq(control.clear),
         ]
         m.d.sync += self.start.eq(control.begin)
         # registered, because the sources are far apart on a large device; it masks `keyed` until that is cleared
         m.d.sync += registers.zeroise.eq(control.zeroise)
         keyed, loses_key = Signal(), Signal()
-        m.d.comb += [loses_key.eq(keyed & ~registers.keyed), self.loading.forget.eq(loses_key)]
+        m.d.comb += [
+            loses_key.eq(keyed & ~registers.keyed),
+            self.loading.forget.eq(loses_key),
+            # the rest of a packet whose program is forgotten is dropped; where an error took the key, it is being dropped
+            self.stop.eq(control.stop | (loses_key & ~self.flushing)),
+        ]
         m.d.sync += [keyed.eq(registers.keyed), self.erase.eq(control.erase | loses_key)]
         with m.If(self.stream.any()):
             m.d.comb += control.errors.eq(self.stream)

@@ -12,9 +12,14 @@ from deeplock.pymodel.spec.config import Config
 __all__ = ["SealedLock"]
 
 
+_PART = 16
+"""Bits of a tag's beat that are compared together."""
+
+
 class _State(enum.Enum):
     WAIT = 0  # for a nonce, or for parameters
     OPEN = 1  # the cipher has a message
+    VERDICT = 2  # on its tag
 
 
 class SealedLock(Component):
@@ -25,7 +30,7 @@ class SealedLock(Component):
 
     Latency: 0 cycles from a locked beat to the plain one. From the nonce's last beat to the head's first: the cycles that the
     cipher takes from its `start` to the first word, and 1; from the first parameters' offer to their first beat as many.
-    From a tag's last beat to `trusted`, `right` or `wrong`: 1 cycle. Throughput: that of the cipher.
+    From a tag's last beat to `trusted`, `right` or `wrong`: 2 cycles. Throughput: that of the cipher.
 
     Arguments
     ---------
@@ -48,7 +53,9 @@ class SealedLock(Component):
         beats = -(-self._nonce_bytes // self._size)
         nonce = Signal(8 * self._size * beats, reset_less=True)
         state, absorbs = Signal(_State), Signal()
-        take, differs = Signal(), Signal()
+        take = Signal()
+        # which parts of the tag's beats differ from what they must be; registered, because the cipher's logic is long
+        differs = Signal(8 * self._size // _PART)
         in_nonce, in_tag = (locked.payload.part == part for part in (Part.NONCE, Part.TAG))
         m.d.comb += [
             take.eq(locked.valid & locked.ready),
@@ -81,15 +88,18 @@ class SealedLock(Component):
                     cipher.outlet.ready.eq(plain.ready | in_tag),
                 ]
                 with m.If(take & in_tag):  # the cipher shows how the tag differs
-                    wrong = differs | cipher.outlet.payload.data.any() | fixed.any()
-                    m.d.sync += differs.eq(wrong)
+                    parts = (cipher.outlet.payload.data.word_select(i, _PART) for i in range(len(differs)))
+                    m.d.sync += differs.eq(differs | Cat(part.any() for part in parts))
                     with m.If(locked.payload.last):
-                        m.d.sync += [
-                            state.eq(_State.WAIT),
-                            self.wrong.eq(wrong),
-                            self.right.eq(~wrong & ~absorbs),
-                            self.trusted.eq(self.trusted | (~wrong & absorbs)),
-                        ]
+                        m.d.sync += state.eq(_State.VERDICT)
+            with m.Case(_State.VERDICT):
+                wrong = differs.any() | fixed.any()
+                m.d.sync += [
+                    state.eq(_State.WAIT),
+                    self.wrong.eq(wrong),
+                    self.right.eq(~wrong & ~absorbs),
+                    self.trusted.eq(self.trusted | (~wrong & absorbs)),
+                ]
         with m.If(self.clear):
             m.d.sync += [state.eq(_State.WAIT), cipher.start.eq(0), differs.eq(0), absorbs.eq(0)]
             m.d.sync += [self.trusted.eq(0), self.right.eq(0), self.wrong.eq(0)]

@@ -23,7 +23,7 @@ class OfmapBuffer(wiring.Component):
     seals, a packet waits until it is released.
 
     Latency: 0 cycles to the activation memory, 2 to the stream; 1 from `release` to the stream. Throughput: one result a
-    cycle; the issue stage ensures that there is room.
+    cycle; if the suite seals, a cycle more for each packet. The issue stage ensures that there is room.
 
     Members:
         results     from the post-processor
@@ -93,10 +93,11 @@ class OfmapBuffer(wiring.Component):
         ]
         return m
 
-    def _released(self, m: Module, packet_leaves: Value) -> Signal:
+    def _released(self, m: Module, packet_leaves: Value) -> Value:
         """Whether the packet that comes next may leave."""
         packets, released = Signal.like(self.level), Signal()  # released ones that have not left
-        left = Signal.like(packets)
-        m.d.comb += left.eq(packets + self.release - packet_leaves)
-        m.d.sync += [packets.eq(left), released.eq(left != 0)]
-        return released
+        left, gone = Signal.like(packets), Signal()
+        # `gone` is registered: whether a beat is the last one comes late from the memory. The next packet waits for it
+        m.d.comb += left.eq(packets + self.release - gone)
+        m.d.sync += [gone.eq(packet_leaves), packets.eq(left), released.eq(left != 0)]
+        return released & ~gone

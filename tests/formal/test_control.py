@@ -153,9 +153,9 @@ class Erases(Core):
 
 
 class Forgets(Core):
-    """With a loadable port that keeps its contract (test_loadable_port.py), no program stays once its key has gone, not even one
-    that was being loaded. From the head on, the key is the same. If the suite seals, a head comes only with a key, and a program
-    is there only with its key."""
+    """With a loadable port that keeps its contract (test_loadable_port.py), no program stays once its key has gone, not even
+    one that was being loaded. From the head on, the key is the same. If the suite seals, a head comes only with a key, and a
+    program is there only with its key."""
 
     def check(self, m):
         file, port = self.file, self.loading

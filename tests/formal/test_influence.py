@@ -2,9 +2,9 @@
 are the key, the parameters from the loadable port on, and ifmaps; so are all that is made of them, and the memories that hold
 it. Cycles and counters are then the same whatever the secrets are.
 
-The walk follows structure, so what it does not find is not there, whatever the state. Wires that carry header and program too are
-cut: those from the lock to the loadable port, where the key's ways must end, and behind the port, where the parameters enter as
-an input of their own. That head and port keep them apart is proved in test_secrecy.py.
+The walk follows structure, so what it does not find is not there, whatever the state. Wires that carry header and program too
+are cut: those from the lock to the loadable port, where the key's ways must end, and behind the port, where the parameters
+enter as an input of their own. That lock and port keep them apart is proved in test_secrecy.py.
 """
 
 import pytest

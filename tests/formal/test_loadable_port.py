@@ -1,8 +1,6 @@
 """The loadable port with any stream, any check of its head and any lock: a program is there only if all of it came, was right
 and trusted and has not been given up, and then it does not change."""
 
-from types import ModuleType
-
 import pytest
 from amaranth.hdl import Assert, Cat, Module, Value
 from amaranth.lib import stream, wiring

@@ -1,6 +1,5 @@
-"""Where secrets and control share wires, at the register file, in the lock, at the loadable port and before both of them, and in
-the lock after `clear`, secrets show nowhere but at the outputs for them: two copies that get different secrets cannot be told
-apart."""
+"""Where secrets and control share wires, at the register file, in sections, lock and loadable port, and in the lock after
+`clear`, secrets show nowhere but at the outputs for them: two copies that get different secrets cannot be told apart."""
 
 from types import ModuleType
 

@@ -216,7 +216,7 @@ async def abort_at_any_time(dut):
 
 @cocotb.test()
 async def no_start_finds_the_key_that_an_error_takes(dut):
-    """The ifmap is a beat short; every cycle around the error sees a START. Nor does one find the program, which goes with it."""
+    """The ifmap is a beat short; every cycle around the error sees a START. The program goes with the key."""
     driver = await started(dut)
     await driver.write("COUNT", 1)
     for phase in range(8):

@@ -1,4 +1,4 @@
-"""cocotb tests of the whole accelerator with a suite that seals; test_sealed.py runs them. The golden device says what is right."""
+"""cocotb tests of the whole accelerator with a suite that seals, beside the golden device; test_sealed.py runs them."""
 
 import os
 from collections.abc import Sequence

@@ -133,10 +133,7 @@ def test_attacks_on_sealed_suites_fail(suite):
     config = CONFIG.with_suite(suite)
     target = make_target(trained.load("digits"), config, 0)
     for name, module in ATTACKS.items():
-        if name == "tampering":
-            budget = tampering.Budget(parameter_bits=100, head_step=3)
-        else:
-            budget = module.BUDGET
+        budget = tampering.Budget(parameter_bits=100, head_step=3) if name == "tampering" else module.BUDGET
         with RtlDevice(config, watchdog=20_000) as device:
             target.provision(device)
             results = module.run(device, target, budget, 0, lambda *step: None)

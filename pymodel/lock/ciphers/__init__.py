@@ -1,1 +1,1 @@
-"""Ciphers of the sealed suites. No suite is made of them yet."""
+"""Ciphers of the sealed suites."""

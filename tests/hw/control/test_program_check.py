@@ -107,9 +107,7 @@ async def check(ctx, dut: ProgramCheck, header: Header, program: list[Descriptor
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
-@pytest.mark.parametrize(
-    "config", [LARGE, WIDE, SMALL, SEALED], ids=["8x8", "4x16", "4x4 without features", "sealed"]
-)
+@pytest.mark.parametrize("config", [LARGE, WIDE, SMALL, SEALED], ids=["8x8", "4x16", "4x4 without features", "sealed"])
 def test_what_the_golden_rules_refuse_is_refused_with_the_same_error(config, pauses, dice):
     """Random programs, most of them spoiled in a field or two, one after the other. A word a cycle, but for products."""
     dut, refused, count = ProgramCheck(config), 0, 100
@@ -140,7 +138,8 @@ def test_what_the_golden_rules_refuse_is_refused_with_the_same_error(config, pau
 ONE_RULE = [
     *((Header, {"magic": 1}), (Header, {"version": 9}), (Header, {"rows": 4}), (Header, {"cols": 4}), (Header, {"suite": 9})),
     *((Header, {"bytes_per_beat": 4}), (Header, {"dense": 0}), (Header, {"layers": 9}), (Header, {"layers": 0})),
-    *((Header, {"ofmap_beats": SEALED_BEATS + 1}), (Header, {"activation_words": 257}), (Header, {"accumulators": 33}), (Header, {"ifmap_beats": 17})),
+    *((Header, {"ofmap_beats": SEALED_BEATS + 1}),),
+    *((Header, {"activation_words": 257}), (Header, {"accumulators": 33}), (Header, {"ifmap_beats": 17})),
     *((Header, {name: 0}) for name in ("batch", "parameter_beats", "ifmap_beats", "run_bytes", "runs", "windows_x")),
     *((Header, dict.fromkeys(("runs", "run_bytes", "windows_x", "windows_y"), 1) | {name: 129})
       for name in ("run_bytes", "windows_x", "windows_y")),

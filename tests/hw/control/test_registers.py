@@ -30,8 +30,8 @@ from tests.hw.yosys import YOSYS
 def test_every_readable_register_reads_its_value_and_all_else_reads_zero(config):
     expected = {"ID": int.from_bytes(b"DLK1", "little"), "LANES": config.lanes, "ACCUMULATORS": config.accumulators,
                 "ACTIVATION_WORDS": config.activation_words, "PROGRAM_WORDS": config.program_words,
-                "IFMAP_BYTES": config.ifmap_bytes, "SUM_BITS": config.sum_bits, "STATUS": 0x0B06,
-                "FEATURES": 0 if config is PLAIN else 0b11111, "CONFIG": 0, "COUNT": 1, "PROFILE": 0,
+                "IFMAP_BYTES": config.ifmap_bytes, "SUM_BITS": config.sum_bits, "OFMAP_BYTES": config.ofmap_bytes,
+                "STATUS": 0x0B06, "FEATURES": 0 if config is PLAIN else 0b11111, "CONFIG": 0, "COUNT": 1, "PROFILE": 0,
                 "GEOMETRY": 0x00_08_08_08 if config is PLAIN else 0x01_08_10_04}  # fmt: skip
     expected |= {name: 300 - 29 * index for index, (name, _) in enumerate(COUNTERS)}
 

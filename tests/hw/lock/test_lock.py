@@ -123,7 +123,11 @@ def test_a_head_passes_unchanged_in_the_same_cycle_and_is_trusted(bytes_per_beat
             if starts:
                 await start(ctx, dut, key)
             for number in range(20):
-                beat = {"data": to_word(rng.integers(0, 256, bytes_per_beat)), "last": number % 5 == 4, "part": Part.HEAD}
+                beat = {
+                    "data": to_word(rng.integers(0, 256, bytes_per_beat)),
+                    "last": number % 5 == 4,
+                    "part": Part.HEAD,
+                }
                 valid, ready = dice.randrange(2), dice.randrange(2)
                 ctx.set(dut.locked.payload, beat)
                 ctx.set(dut.locked.valid, valid)

@@ -101,7 +101,7 @@ def test_head_and_parameters_of_several_inferences_are_the_models(name, beat, pa
         set_key(ctx, dut, stream.key)
         for message in stream.beats:
             await give(ctx, dut, message, pauses, given)
-        await ctx.tick().repeat(2)
+        await ctx.tick().repeat(3)
 
     async def read(ctx):
         for message in stream.plain:
@@ -134,7 +134,7 @@ def test_a_bit_changed_anywhere_is_told_after_the_tag(name, beat, rng):
             for each in stream.beats[: which + 1]:
                 begin = verdicts.now
                 await give(ctx, dut, each)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(3)
             assert verdicts.words == ["trusted"] * which + ["wrong"]
             cycles[which].add(verdicts.said[-1][1] - begin)
             verdicts.said.clear()
@@ -165,19 +165,19 @@ def test_parameters_under_another_head_or_key_are_wrong(name, beat, rng):
             set_key(ctx, dut, key)
             for message in messages:
                 await give(ctx, dut, message)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(3)
             assert verdicts.words == ["trusted", "wrong"]
             verdicts.said.clear()
         set_key(ctx, dut, other.key)
         await give(ctx, dut, one.beats[0])
-        await ctx.tick().repeat(2)
+        await ctx.tick().repeat(3)
         assert verdicts.words == ["wrong"]
 
     simulate(dut, testbench, background=[verdicts.watch])
 
 
 @every_lock
-def test_a_verdict_comes_a_cycle_after_the_tag_and_starved_is_only_what_the_cipher_delays(name, beat, rng):
+def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_cipher_delays(name, beat, rng):
     stream = Stream(name, beat, rng, 1, 5)
     dut = lock_of(config_of(name, beat))
     verdicts = Verdicts(dut)
@@ -197,8 +197,8 @@ def test_a_verdict_comes_a_cycle_after_the_tag_and_starved_is_only_what_the_ciph
                 await ctx.tick()
             ctx.set(dut.locked.valid, 0)
             taken = verdicts.now - 1
-            await ctx.tick()
-            assert verdicts.said[-1][1] == taken + 1
+            await ctx.tick().repeat(2)
+            assert verdicts.said[-1][1] == taken + 2
         ctx.set(dut.locked.payload.part, Part.PARAMETERS)
         ctx.set(dut.locked.valid, 1)
         ctx.set(dut.plain.ready, 0)
@@ -239,7 +239,7 @@ def test_clear_in_mid_message_leaves_nothing_but_the_nonce(name, beat, with_rese
             set_key(ctx, dut, stream.key)
             for message in stream.beats:
                 await give(ctx, dut, message)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(3)
             assert verdicts.words == ["trusted", "right"]
 
     simulate(fragment, testbench, background=[verdicts.watch])

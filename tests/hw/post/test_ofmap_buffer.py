@@ -46,8 +46,8 @@ def test_a_result_goes_to_its_bytes_of_the_activation_memory_in_the_same_cycle(d
 
 
 class Watch:
-    """Says for every cycle what the buffer must show: a beat 2 cycles after its result, in order, and if the suite seals, 1 cycle
-    after its packet's release at the earliest."""
+    """Says for every cycle what the buffer must show: a beat 2 cycles after its result, in order, and if the suite seals, 1
+    cycle after its packet's release at the earliest."""
 
     def __init__(self, dut: OfmapBuffer, seals: bool):
         self.dut, self.seals = dut, seals
@@ -56,7 +56,7 @@ class Watch:
     def forget(self) -> None:
         self.now = self.released = self.left = 0
         self.inside: list[tuple[int, tuple]] = []  # cycle and beat
-        self.most = 0
+        self.most, self.gone = 0, False
 
     async def run(self, ctx) -> None:
         dut = self.dut
@@ -64,11 +64,12 @@ class Watch:
         async for *_, stored, result, last_layer, release, valid, ready, beat, level, delivering in ctx.tick().sample(
             *came, dut.ofmap.valid, dut.ofmap.ready, dut.ofmap.payload, dut.level, dut.delivering
         ):
-            may_leave = self.released > self.left or not self.seals
+            may_leave = (self.released > self.left and not self.gone) or not self.seals
             assert level == len(self.inside) and delivering == (may_leave and level > 0)
             assert valid == (may_leave and level > 0 and self.inside[0][0] <= self.now - 2)
             if valid:
                 assert (beat.data, beat.keep, beat.last) == self.inside[0][1]
+            self.gone = bool(valid and ready and beat.last)  # the next packet waits for a cycle
             if valid and ready:
                 self.inside.pop(0)
                 self.left += beat.last

@@ -18,6 +18,7 @@ from deeplock.pymodel.compiler.parameters import decode_group
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock import sealing
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.registers import Error
 from deeplock.pymodel.zoo import trained
 from tests.random_networks import chains
 
@@ -72,7 +73,8 @@ def test_what_is_left_in_memory_is_read_whole_and_nothing_is_if_the_device_erase
 
 @pytest.fixture(scope="module", params=SEALED)
 def sealed(request) -> DeviceTarget:
-    return make_target(trained.load("digits"), CONFIG.with_suite(request.param), 0)
+    config = replace(CONFIG, activation_words=2048).with_suite(request.param)  # quick to read
+    return make_target(trained.load("digits"), config, 0)
 
 
 @pytest.mark.parametrize("name", [name for name in ATTACKS if name != "tampering"])
@@ -97,18 +99,34 @@ def test_the_same_reads_what_a_sealed_suite_leaves_in_memory_if_nothing_erases(s
 
 def test_no_changed_bit_of_a_sealed_loadable_is_taken(sealed):
     device = GoldenDevice(sealed.config)
-    results = tampering.run(device, sealed, tampering.Budget(parameter_bits=24, head_step=17), 0)
+    results = tampering.run(device, sealed, tampering.Budget(parameter_bits=24, head_step=29), 0)
     assert {result.metric: result.value for result in results} == {
         BEATS: 0, tampering.LEFT: 0, tampering.DISAGREEMENTS: 0
     }  # fmt: skip
-    assert all(result.inferences is not None and result.inferences > 150 for result in results)
+    assert all(result.inferences is not None and result.inferences > 90 for result in results)
+
+
+class Late(Unerased):
+    """It notices a wrong tag when all has been computed, and erases nothing."""
+
+    def _infer(self, header, program, nonce, section, arriving):
+        ifmaps = list(arriving)
+        results, error = super()._infer(header, program, nonce, section, iter(ifmaps))
+        if error == Error.BAD_TAG:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sealing.hmac, "compare_digest", lambda *both: True)
+                super()._infer(header, program, nonce, section, iter(ifmaps))
+        return results, error
 
 
 def test_tampering_sees_a_device_that_takes_any_tag_or_erases_nothing(sealed, monkeypatch):
     budget = tampering.Budget(parameter_bits=8, head_step=67)
-    results = tampering.run(Unerased(sealed.config), sealed, budget, 0)
-    left = {result.metric: result.value for result in results}
-    assert left[BEATS] == 0 and left[tampering.LEFT] > 0
+    results = tampering.run(Late(sealed.config), sealed, budget, 0)
+    assert {result.metric: result.value > 0 for result in results} == {
+        BEATS: False,
+        tampering.LEFT: True,
+        tampering.DISAGREEMENTS: False,
+    }
     monkeypatch.setattr(sealing.hmac, "compare_digest", lambda *both: True)
     results = tampering.run(GoldenDevice(sealed.config), sealed, budget, 0)
     assert {result.metric: result.value for result in results}[BEATS] > 8

@@ -128,7 +128,9 @@ def test_custom_sbox_is_used_and_checked():
 
 
 def test_faults_are_named():
-    with pytest.raises(DeeplockError, match="^suite must be one of acorn, ascon, deep-lock, plain, tinyjambu, not rot13$"):
+    with pytest.raises(
+        DeeplockError, match="^suite must be one of acorn, ascon, deep-lock, plain, tinyjambu, not rot13$"
+    ):
         suite("rot13")
     with pytest.raises(DeeplockError, match="^suite must be one of .*, tinyjambu, and none of them has number 13$"):
         suite_of_id(13)
