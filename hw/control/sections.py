@@ -1,8 +1,5 @@
 """Sections: tells the parts of the loadable stream apart, in front of the lock."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth import Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -100,7 +97,6 @@ class Sections(wiring.Component):
         with m.If(take & outside):
             m.d.sync += at.eq(Mux(part_ends, 0, at + 1))
 
-        in_head = reduce(or_, (state == each for each in (_State.NONCE, _State.HEAD, _State.HEAD_TAG)))
         end, ends_run = _State.TAG if chosen.seals else _State.PARAMETERS, sections[1:].all()
         with m.If((state == _State.IDLE) | (take & packet_ends)):
             m.d.sync += sections.eq(counted(sections, state == _State.IDLE, ~self.run.count))
@@ -144,7 +140,7 @@ class Sections(wiring.Component):
         with m.If(take & packet_ends & ends_run):
             m.d.sync += state.eq(_State.DONE)
         with m.If(active & inlet.valid & wrong & ~self.stop):
-            with m.If(in_head):
+            with m.If(outside & (state != _State.TAG)):
                 m.d.sync += [state.eq(_State.CUT), at.eq(0)]
             with m.Else():
                 m.d.comb += self.error.eq(Mux(packet_ends, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))

@@ -78,7 +78,9 @@ class SealedLock(Component):
                 m.d.sync += [absorbs.eq(in_nonce), differs.eq(0)]
                 with m.If(locked.valid & in_nonce):
                     m.d.sync += [self.trusted.eq(0), nonce.eq(Cat(nonce, locked.payload.data)[-len(nonce) :])]
-                with m.If(locked.valid & (locked.payload.last | ~in_nonce)):  # else the first of an inference's parameters
+                with m.If(
+                    locked.valid & (locked.payload.last | ~in_nonce)
+                ):  # else the first of an inference's parameters
                     m.d.sync += [cipher.start.eq(1), state.eq(_State.OPEN)]
             with m.Case(_State.OPEN):
                 m.d.comb += [

@@ -85,5 +85,16 @@ def test_a_model_is_a_number_of_64_bits(files, number, capsys, tmp_path):
     from deeplock.cli.main import main
 
     with pytest.raises(SystemExit):
-        main(["seal", str(files.plain_loadable), "--key-file", str(files.key), "--model", number, "-o", str(tmp_path / "o")])
+        main(
+            [
+                "seal",
+                str(files.plain_loadable),
+                "--key-file",
+                str(files.key),
+                "--model",
+                number,
+                "-o",
+                str(tmp_path / "o"),
+            ]
+        )
     assert "--model" in capsys.readouterr().err

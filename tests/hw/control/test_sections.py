@@ -87,7 +87,9 @@ class Bench:
                 assert (offered and taken) == (valid and ready), "a beat leaves in the cycle in which it is taken"
             if error:
                 self.errors.append(Error(error))
-                assert self.now == self.told_at, "a wrong beat is told at once, or in the head when that has been checked"
+                assert self.now == self.told_at, (
+                    "a wrong beat is told at once, or in the head when that has been checked"
+                )
             if self.stream and at not in self.stream.idle:
                 assert Part(beat.part) == self.stream.beats[at][0]
             if valid:
@@ -199,8 +201,8 @@ def test_each_part_is_shown_with_its_beats_and_ends_with_last(suite, size, pause
 
 @SOME
 def test_a_packet_that_ends_elsewhere_or_goes_on_is_told(suite, size, dice):
-    """Wherever it is: at once, or in the head 256 cycles later. The beat is taken in the same cycle, whether the outlet is ready
-    or not, and not passed on. Then nothing is taken, and after a stop the next stream is right."""
+    """Wherever it is: at once, or in the head 256 cycles later. The beat is taken in the same cycle, whether the outlet is
+    ready or not, and not passed on. Then nothing is taken, and after a stop the next stream is right."""
     dut = Sections(config_of(suite, size))
     bench = Bench(dut)
     stream = Stream(dice, suite, size, 1, 2, (2,))

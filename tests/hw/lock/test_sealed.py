@@ -15,7 +15,7 @@ from tests.hw.layer_tools import to_word
 from tests.hw.register_tools import registers_of
 from tests.hw.stream_tools import check_stable, receive, simulate
 
-LOCKS = [("ascon", 4), ("ascon", 16), ("acorn", 4), ("acorn", 16), ("tinyjambu", 4), ("tinyjambu", 8)]
+LOCKS = [("ascon", 8), ("acorn", 4), ("acorn", 16), ("tinyjambu", 4)]
 every_lock = pytest.mark.parametrize(("name", "beat"), LOCKS)
 Beat = tuple[Part, int, int]
 """part, data, last"""
