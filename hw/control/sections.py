@@ -1,8 +1,9 @@
 """Sections: tells the parts of the loadable stream apart, in front of the lock."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from deeplock.hw.basics.bundles import Part, Run, part_layout
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
@@ -27,15 +28,15 @@ class _State(enum.Enum):
 
 
 _JUDGED = 8
-"""After 2 ** _JUDGED cycles the port has checked all beats that were on their way to it."""
+"""After 2 ** _JUDGED cycles and one the port has checked all beats that were on their way to it."""
 
 
 class Sections(wiring.Component):
     """Passes head and parameters, with nonce and tags if the suite seals, and marks where each part ends.
 
     The packet must end with the last part of an inference. A beat that ends it elsewhere, or should and does not, is taken at
-    once and not passed on. It is reported at once too, but within the head 256 cycles later: what the head itself breaks comes
-    first, whatever the sender's pauses are.
+    once and not passed on. It is reported at once too, but within the head 257 cycles later if beats before it may still be on
+    their way: what the head itself breaks comes first, whatever the sender's pauses are.
 
     Latency: 0 cycles. Throughput: one beat a cycle, also from one part to the next.
 
@@ -86,7 +87,10 @@ class Sections(wiring.Component):
             take.eq(outlet.valid & outlet.ready),
         ]
 
-        at = Signal(range(record << 8))  # beats of a part that is not parameters
+        # beats of a part that is not parameters. The header's check refuses more layers before they are counted
+        in_flight = chosen.seals or self._config.pipeline_registers  # beats may be, between here and the port
+        most = record * (1 + self._config.program_words // WORDS)
+        at = Signal(max(ceil_log2(most), (_JUDGED + 1) * in_flight))
         sections = Signal(16)  # minus the inferences to come, minus one
         beats = Signal.like(self.header.parameter_beats)  # of parameters: minus those after this one, minus two
         # known a cycle ahead, because much logic follows `last_beat`; `single`: the parameters are one beat
@@ -109,7 +113,7 @@ class Sections(wiring.Component):
                     m.d.sync += state.eq(then)
 
         within = record.bit_length() - 1  # bits of `at` that count within a record
-        layers = self.header.layers[: len(at) - within]
+        layers = self.header.layers[: len(at) - within]  # more than the check lets through
         head_ends = at[within:].any() & (at[within:] == layers) & at[:within].all()
         with m.Switch(state):
             with m.Case(_State.IDLE):
@@ -125,11 +129,12 @@ class Sections(wiring.Component):
                 part(_State.NONCE, Part.NONCE, at == small[_State.NONCE] - 1, _State.HEAD)
                 part(_State.HEAD_TAG, Part.TAG, at == small[_State.HEAD_TAG] - 1, _State.IDLE)
                 part(_State.TAG, Part.TAG, at == small[_State.TAG] - 1, _State.PARAMETERS)
-            with m.Case(_State.CUT):
-                m.d.sync += at.eq(at + 1)
-                with m.If(at[:_JUDGED].all()):
-                    m.d.comb += self.error.eq(Mux(self.stop, Error.NONE, Error.LOADABLE_TRUNCATED))
-                    m.d.sync += state.eq(_State.DONE)
+            if in_flight:
+                with m.Case(_State.CUT):
+                    m.d.sync += at.eq(at + 1)
+                    with m.If(at[_JUDGED]):
+                        m.d.comb += self.error.eq(Mux(self.stop, Error.NONE, Error.LOADABLE_TRUNCATED))
+                        m.d.sync += state.eq(_State.DONE)
             with m.Case(_State.DONE):
                 m.d.comb += outlet.payload.part.eq(Part.PARAMETERS)  # the last beat may still be in the lock
                 with m.If(~self.run.active):
@@ -140,7 +145,7 @@ class Sections(wiring.Component):
         with m.If(take & packet_ends & ends_run):
             m.d.sync += state.eq(_State.DONE)
         with m.If(active & inlet.valid & wrong & ~self.stop):
-            with m.If(outside & (state != _State.TAG)):
+            with m.If((outside & (state != _State.TAG)) if in_flight else Const(0)):
                 m.d.sync += [state.eq(_State.CUT), at.eq(0)]
             with m.Else():
                 m.d.comb += self.error.eq(Mux(packet_ends, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))

@@ -24,7 +24,7 @@ from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.loadable import Interface, Loadable
 from deeplock.pymodel.spec.record import WORDS
-from deeplock.pymodel.spec.rules import ofmap_beats
+from deeplock.pymodel.spec.rules import MOST_LAYERS, ofmap_beats
 
 __all__ = ["compile_network"]
 
@@ -250,6 +250,10 @@ def compile_network(
         raise DeeplockError(
             f"network {network.name} takes {len(program)} descriptors, program_words {config.program_words} "
             f"holds {config.program_words // WORDS}"
+        )
+    if len(program) > MOST_LAYERS:
+        raise DeeplockError(
+            f"network {network.name} takes {len(program)} descriptors, an accelerator counts at most {MOST_LAYERS}"
         )
     stream = np.concatenate(parameters).tobytes()
     try:

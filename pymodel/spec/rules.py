@@ -18,11 +18,13 @@ from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 
 __all__ = [
+    "MOST_LAYERS",
     "Rule", "broken_header", "broken_program", "descriptor_rules", "header_rules",
     "ofmap_beats", "parameter_bytes",
 ]  # fmt: skip
 
-_MOST_LAYERS = 255
+MOST_LAYERS = 255
+"""That the hardware counts."""
 _KBLOCKS_BITS = Descriptor.layout.fields["kblocks"].bits
 
 
@@ -59,6 +61,10 @@ def _not_0(name: str) -> Rule:
     return Rule(name, "at least 1", lambda record: getattr(record, name) == 0)
 
 
+_FEWER_LAYERS = Rule("layers", f"at most {MOST_LAYERS}", lambda header: header.layers > MOST_LAYERS, Error.TOO_LARGE)
+"""For the largest program memory, which holds one layer more than the hardware counts."""
+
+
 def header_rules(config: Config) -> list[Rule]:
     """What a header must be. If several rules are broken, the first one tells the error."""
     right = {
@@ -86,6 +92,7 @@ def header_rules(config: Config) -> list[Rule]:
         _is("magic", MAGIC, Error.BAD_MAGIC),
         *(_is(name, value, Error.BAD_GEOMETRY) for name, value in right.items()),
         *(_at_most(name, value, Error.TOO_LARGE) for name, value in most.items()),
+        *([_FEWER_LAYERS] if config.program_words > MOST_LAYERS * WORDS else []),
         *map(_not_0, nonzero),
         Rule(
             "windows_y",
@@ -93,7 +100,6 @@ def header_rules(config: Config) -> list[Rule]:
             lambda header: _more(header.unfolded, bytes_there),
         ),
         *([] if config.dense else [_is("alternate", 0)]),
-        Rule("layers", f"at most {_MOST_LAYERS}", lambda header: header.layers > _MOST_LAYERS, Error.TOO_LARGE),
         Rule("alternate", "0 in odd batches", lambda header: (header.alternate == 1) & (header.batch % 2 == 1)),
     ]
 

@@ -33,7 +33,7 @@ def test_rows_stand_beside_those_of_the_other_attacks_and_are_kept(deeplock, tmp
         (("--network", "lenet"), "network must be one of digits, mnist"),
         (("--target", "asic"), "target must be one of golden, rtl, not asic"),
         (("--suite", "plain"), "suite plain locks nothing that could be attacked"),
-        (("--suite", "rot13"), "suite must be one of deep-lock, plain, not rot13"),
+        (("--suite", "rot13"), "suite must be one of acorn, ascon, deep-lock, plain, tinyjambu, not rot13"),
         (("--scheme", "hpnn"), "device takes --attack, --suite, --network, --target, --seeds, --fresh and --json only"),
     ],
 )

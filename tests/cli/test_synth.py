@@ -175,10 +175,10 @@ def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
     (component,) = found["components"]
     assert (component["component"], component["direction"], component["fmax_mhz"]) == ("sbox", "inverse", [])
     head, rule, *lines = area_summary(found).splitlines()
-    assert head == "| device | array | S-box | key bytes | LUT4 | LUT4 more | MHz | clock |" and set(rule) <= set(
-        "| -:"
-    )
-    assert lines == ["| lfe5u-25f | 4x4 | rom | 16, 24, 32 | 104 | +4.0 % | 80.6 (78.6..82.6) | 0.971 |"]
+    assert head == "| device | array | suite | S-box | key bytes | LUT4 | LUT4 more | MHz | clock |" and set(
+        rule
+    ) <= set("| -:")
+    assert lines == ["| lfe5u-25f | 4x4 | deep-lock | rom | 16, 24, 32 | 104 | +4.0 % | 80.6 (78.6..82.6) | 0.971 |"]
     tables = area_tables(found)
     assert "ulx3s-25f" in tables["boards"] and "ulx3s-25f" not in tables["cores"] and "sbox" in tables["components"]
     assert area_figure(found).startswith(b"\x89PNG")

@@ -142,7 +142,7 @@ async def give_ofmaps(
 
 
 def config_of(**changes: int) -> Config:
-    return Config(**{**vars(CONFIG), **changes})
+    return Config(**{**vars(CONFIG), "ofmap_bytes": 0, **changes})
 
 
 async def raw(ctx, dut: Link, command: int, payload: bytes = b"", sequence: int = 0) -> tuple[bytes, State]:

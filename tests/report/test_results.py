@@ -65,7 +65,7 @@ def test_security_json_holds_what_the_page_says():
     figures = {
         (row.get("rtl", ""), row["target"], row["network"], row["attack"], row["metric"]): row["value"]
         for row in result["rows"]
-        if "target" in row
+        if "target" in row and row["scheme"] == "deep-lock"
     }
     recovered, beats = ("weights recovered", "key recovered"), ("output beats",)
     told = {"chosen-program": recovered, "malleability": recovered, "desync": recovered}
@@ -76,6 +76,9 @@ def test_security_json_holds_what_the_page_says():
             assert figures["before the mends", "rtl", network, attack, metric] > 0
             for target in ("golden", "rtl"):
                 assert (figures["", target, network, attack, metric] == 0) == (attack in mended)
+    sealed = [row for row in result["rows"] if "target" in row and row["scheme"] in ("acorn", "ascon", "tinyjambu")]
+    assert {row["attack"] for row in sealed} == {*told, "tampering"}
+    assert all(row["value"] == 0 for row in sealed)
 
     def values(**wanted: str) -> list[float]:
         return [row["value"] for row in rows if all(row[name] == value for name, value in wanted.items())]

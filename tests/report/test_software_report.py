@@ -62,7 +62,8 @@ def test_the_report_shows_the_measured_figures():
 
 
 ARRAY = {
-    "network": "tiny", "rows": 8, "cols": 8, "bytes_per_beat": 8, "activation_words": 32768, "cycles_plain": 29.0,
+    "suite": "deep-lock", "network": "tiny", "rows": 8, "cols": 8, "bytes_per_beat": 8, "activation_words": 32768,
+    "cycles_plain": 29.0,
     "cycles_locked": 30.0,
 }  # fmt: skip
 SOFTWARE = {

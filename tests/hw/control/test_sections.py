@@ -35,7 +35,7 @@ def part_of(dice: Random, part: Part, beats: int) -> list[Beat]:
     return [(part, dice.randrange(1 << 32), number == beats - 1) for number in range(beats)]
 
 
-WAIT = 256
+WAIT = 257
 """Cycles after which a packet that ends in the head is told."""
 
 
@@ -201,7 +201,7 @@ def test_each_part_is_shown_with_its_beats_and_ends_with_last(suite, size, pause
 
 @SOME
 def test_a_packet_that_ends_elsewhere_or_goes_on_is_told(suite, size, dice):
-    """Wherever it is: at once, or in the head 256 cycles later. The beat is taken in the same cycle, whether the outlet is
+    """Wherever it is: at once, or in the head 257 cycles later. The beat is taken in the same cycle, whether the outlet is
     ready or not, and not passed on. Then nothing is taken, and after a stop the next stream is right."""
     dut = Sections(config_of(suite, size))
     bench = Bench(dut)
