@@ -222,7 +222,7 @@ def test_clear_in_mid_message_leaves_nothing_but_the_nonce(name, beat, with_rese
 
     async def testbench(ctx):
         ctx.set(dut.plain.ready, 1)
-        for _ in range(12):
+        for _ in range(6):
             stream = Stream(name, beat, rng, 1, 5)
             set_key(ctx, dut, stream.key)
             beats = [each for message in stream.beats for each in message]
