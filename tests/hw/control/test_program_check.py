@@ -169,7 +169,7 @@ def test_no_rule_is_there_for_nothing():
             found.add((record, *broken))
         if config is SEALED:
             wanted = {(record, rule.field + rule.text) for record in rules for rule in rules[record]}
-    assert found == wanted
+    assert found == wanted | {(Header, "layersat most 255")}  # of the largest program memory
 
 
 @pytest.mark.parametrize(
