@@ -33,7 +33,7 @@ def _vector(chosen: SealedSuite) -> dict[str, Any]:
     plain = compile_network(trained.load("digits"), config, np.random.default_rng(0))
     header = replace(plain.header.of_model(0x0123_4567_89AB_CDEF, 1), suite=chosen.id)
     named = replace(plain, header=header)
-    nonce = bytes(1) + bytes(range(0xA1, 0xA0 + chosen.nonce_bytes(size)))
+    nonce = chosen.nonce_of(lambda count: bytes(range(0xA1, 0xA1 + count)), size)
     sealed = replace(named, **vars(chosen.seal_under(nonce, named.records, named.parameters, _KEY, size)))
     ifmap = np.random.default_rng(1).bytes(header.ifmap_beats * config.rows)
     device = GoldenDevice(config)

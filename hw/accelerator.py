@@ -23,7 +23,7 @@ from deeplock.hw.feed.issue import IssueStage
 from deeplock.hw.feed.unfold import Unfolder
 from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.hw.lock.lock import lock_of
-from deeplock.hw.post.ofmap_buffer import OfmapBuffer, ofmap_beats
+from deeplock.hw.post.ofmap_buffer import OfmapBuffer, buffer_beats
 from deeplock.hw.post.post import PostProcessor
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
@@ -82,7 +82,7 @@ class Accelerator(wiring.Component):
         activations = cleared("activation_memory", ActivationMemory(config))
         m.submodules.eraser = eraser = Eraser(config)  # goes on when a run begins: its ifmap waits
         feeder = cleared("feeder", WindowFeeder(config))
-        issue = cleared("issue", IssueStage(config, ofmap_beats(config)))
+        issue = cleared("issue", IssueStage(config, buffer_beats(config)))
         accumulator = cleared("accumulator", Accumulator(config, array.sum_width))
         post = cleared("post", PostProcessor(config))
         ofmap = cleared("ofmap_buffer", OfmapBuffer(config))

@@ -59,7 +59,9 @@ class SealedLock(Component):
         in_nonce, in_tag = (locked.payload.part == part for part in (Part.NONCE, Part.TAG))
         m.d.comb += [
             take.eq(locked.valid & locked.ready),
-            cipher.clear.eq(self.clear),
+            cipher.clear.eq(
+                self.clear | (state == _State.VERDICT)
+            ),  # nothing made of the key waits for the next message
             cipher.key.eq(self.key.value),
             cipher.absorb.eq(absorbs),
             cipher.nonce.eq(Cat(Const(0, 4), Mux(absorbs, Const(HEAD, 4), Const(PARAMETERS, 4)), nonce[8:])),

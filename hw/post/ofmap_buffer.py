@@ -10,10 +10,10 @@ from deeplock.hw.post.post import result_layout
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["OfmapBuffer", "ofmap_beats"]
+__all__ = ["OfmapBuffer", "buffer_beats"]
 
 
-def ofmap_beats(config: Config) -> int:
+def buffer_beats(config: Config) -> int:
     """Depth of the buffer: more than the results that can be in flight in array and post-processor."""
     return config.ofmap_bytes // config.lanes
 
@@ -46,7 +46,7 @@ class OfmapBuffer(wiring.Component):
                 "words": Out(stream.Signature(write_layout(config, config.lanes))),
                 "release": In(1),
                 "ofmap": Out(stream.Signature(beat_layout(config.lanes, keep=True))),
-                "level": Out(range(ofmap_beats(config) + 1)),
+                "level": Out(range(buffer_beats(config) + 1)),
                 "delivering": Out(1),
             }
         )
@@ -64,7 +64,7 @@ class OfmapBuffer(wiring.Component):
 
         # a library's FIFO would put its memory into LUTs. The block's output register holds the beat that is shown
         m.submodules.memory = store = memory.Memory(
-            shape=self.ofmap.payload.shape(), depth=ofmap_beats(self._config), init=[], attrs=IN_BLOCKS
+            shape=self.ofmap.payload.shape(), depth=buffer_beats(self._config), init=[], attrs=IN_BLOCKS
         )
         write, read = store.write_port(), store.read_port()
         write_at, read_at = Signal.like(write.addr), Signal.like(read.addr)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplock.pymodel.attacks.attack import Result
+from deeplock.pymodel.attacks.bits import flip
 from deeplock.pymodel.attacks.target import Target, measure
 from deeplock.pymodel.progress import Progress, quiet
 
-__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "flip", "run"]
+__all__ = ["FULL", "NEEDS", "QUICK", "SCHEMES", "Budget", "run"]
 
 NEEDS = "what is handed out; for one bit off, nearly the whole key; for the nearest, labelled images too"
 SCHEMES = ("deep-lock", "hpnn", "adv-params", "secure-net")
@@ -31,13 +32,6 @@ class Budget:
 
 QUICK = Budget(random=4, one_off=16, held=200)
 FULL = Budget()
-
-
-def flip(key: bytes, bit: int) -> bytes:
-    """The key with one bit changed; bit 0 is the highest of byte 0."""
-    changed = bytearray(key)
-    changed[bit // 8] ^= 0x80 >> bit % 8
-    return bytes(changed)
 
 
 def run(target: Target, budget: Budget, seed: int, progress: Progress = quiet) -> list[Result]:

@@ -7,6 +7,7 @@ up to a whole beat.
 
 import hmac
 import secrets
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -75,10 +76,13 @@ class SealedSuite(Suite):
 
     def lock_loadable(self, head: bytes, parameters: bytes, key: bytes, bytes_per_beat: int) -> Locked:
         """Seal under a nonce from the operating system: nothing else may ever be sealed under it."""
-        nonce = bytes(1) + secrets.token_bytes(self.cipher.NONCE_BYTES - 1)
-        return self.seal_under(
-            nonce.ljust(self.nonce_bytes(bytes_per_beat), b"\0"), head, parameters, key, bytes_per_beat
-        )
+        nonce = self.nonce_of(secrets.token_bytes, bytes_per_beat)
+        return self.seal_under(nonce, head, parameters, key, bytes_per_beat)
+
+    def nonce_of(self, draw: Callable[[int], bytes], bytes_per_beat: int) -> bytes:
+        """A loadable's nonce: bytes of `draw`, which gives as many as it is asked for, and the fixed ones around them."""
+        drawn = bytes(1) + draw(self.cipher.NONCE_BYTES - 1)
+        return drawn.ljust(self.nonce_bytes(bytes_per_beat), b"\0")
 
     def seal_under(self, nonce: bytes, head: bytes, parameters: bytes, key: bytes, bytes_per_beat: int) -> Locked:
         """Seal under this nonce. Only for test vectors: whatever is sealed under it a second time is open to anyone."""

@@ -8,6 +8,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
+from deeplock.pymodel.attacks.bits import flip
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.spec.registers import COUNTERS, Command, Error, Status
@@ -147,12 +148,6 @@ async def started(dut) -> Driver:
     return driver
 
 
-def flipped(data: bytes, bit: int) -> bytes:
-    changed = bytearray(data)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
-
-
 @cocotb.test()
 async def no_secret_shows(dut):
     """Key, weights and ifmaps: random ones, and those that are the most alike."""
@@ -174,7 +169,7 @@ async def a_wrong_tag_shows_only_behind_itself(dut):
     assert len(right.taken) == (len(job.loadable.head) + 2 * len(job.loadable.parameters)) // BEAT
     wrong = []
     for bit in (last, 0, *((last - 37, 200, last - 8 * len(job.loadable.head_tag)) if THOROUGH else ())):
-        section = flipped(job.loadable.parameters, bit)
+        section = flip(job.loadable.parameters, bit)
         wrong.append(await seen(driver, pauses, job, (job.loadable.parameters, section)))
         assert wrong[-1].status >> 8 == Error.BAD_TAG
         same(wrong[-1], right, right.taken[-1] + 2)
@@ -187,13 +182,13 @@ async def a_wrong_head_shows_only_behind_its_tag(dut):
     driver = await started(dut)
     pauses, job = 0.3, job_of(1)
     right, head, wrong = await seen(driver, pauses, job), job.loadable.head, []
-    changed = replace(job.loadable, head_tag=flipped(job.loadable.head_tag, 0))
+    changed = replace(job.loadable, head_tag=flip(job.loadable.head_tag, 0))
     named = replace(job.loadable, header=replace(job.loadable.header, model_low=5))
     others = [
         replace(job, key=job_of(2).key),
         replace(job, loadable=changed),
         replace(job, loadable=named),
-        replace(job, key=flipped(job.key, 0)),
+        replace(job, key=flip(job.key, 0)),
     ]
     for other in others if THOROUGH else others[:2]:
         wrong.append(await seen(driver, pauses, other))

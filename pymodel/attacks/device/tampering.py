@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplock.pymodel.attacks.attack import Result
+from deeplock.pymodel.attacks.bits import flip
 from deeplock.pymodel.attacks.device.dump import copies, dump
 from deeplock.pymodel.attacks.device.remanence import Unerased
 from deeplock.pymodel.attacks.device.target import BEATS, DeviceTarget
@@ -40,12 +41,6 @@ class Budget:
 
 
 BUDGET = Budget()
-
-
-def _flipped(data: bytes, bit: int) -> bytes:
-    changed = bytearray(data)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
 
 
 def _bits(target: DeviceTarget, budget: Budget, rng: np.random.Generator) -> list[int]:
@@ -83,7 +78,7 @@ def run(device: Device, target: DeviceTarget, budget: Budget, seed: int, progres
     head = len(locked.head)
     for number, bit in enumerate(bits):
         progress("bits", number, len(bits))
-        stream = _flipped(locked.stream, bit)
+        stream = flip(locked.stream, bit)
         outcome = both(stream[:head], stream[head:])
         if outcome is None:
             wrong += 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from deeplock.bench.fuzz import spoiled
+from deeplock.bench.fuzz_jobs import spoiled
 from deeplock.hw.control.program_check import ProgramCheck, steps_of
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config

@@ -178,8 +178,11 @@ def test_parameters_under_another_head_or_key_are_wrong(name, beat, rng):
 
 @every_lock
 def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_cipher_delays(name, beat, rng):
+    """And with it everything that was made of the key is gone, until the next message."""
     stream = Stream(name, beat, rng, 1, 5)
     dut = lock_of(config_of(name, beat))
+    fragment = Fragment.get(dut, None)
+    state = registers_of(fragment)
     verdicts = Verdicts(dut)
 
     async def testbench(ctx):
@@ -199,6 +202,7 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
             taken = verdicts.now - 1
             await ctx.tick().repeat(2)
             assert verdicts.said[-1][1] == taken + 2
+            assert {r.name for r in state if ctx.get(Value.cast(r))} <= {"nonce", "absorbs", "trusted", "right"}
         ctx.set(dut.locked.payload.part, Part.PARAMETERS)
         ctx.set(dut.locked.valid, 1)
         ctx.set(dut.plain.ready, 0)
@@ -206,7 +210,7 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
             assert not ctx.get(dut.starved)
             await ctx.tick()
 
-    simulate(dut, testbench, background=[verdicts.watch])
+    simulate(fragment, testbench, background=[verdicts.watch])
     assert verdicts.words == ["trusted", "right"]
 
 

@@ -4,7 +4,7 @@ from random import Random
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from deeplock.hw.post.ofmap_buffer import OfmapBuffer, ofmap_beats
+from deeplock.hw.post.ofmap_buffer import OfmapBuffer, buffer_beats
 from deeplock.pymodel.spec.config import Config
 from tests.hw.stream_tools import check_stable, receive, simulate
 
@@ -95,8 +95,8 @@ async def write(ctx, dut: OfmapBuffer, results: list[dict], last_layer: int, pau
 
 
 def test_the_depth_is_the_configurations():
-    assert ofmap_beats(CONFIG) == ofmap_beats(SEALED) == DEPTH
-    assert ofmap_beats(CONFIG.with_suite("ascon")) == 256
+    assert buffer_beats(CONFIG) == buffer_beats(SEALED) == DEPTH
+    assert buffer_beats(CONFIG.with_suite("ascon")) == 256
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.6])

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from deeplock.pymodel.attacks import fine_tuning, genetic, pruning, weak_sbox, wrong_key
+from deeplock.pymodel.attacks.bits import flip
 from deeplock.pymodel.attacks.catalogue import ATTACKS, COLUMNS, compare_with_scratch, jobs, record, run_job
 from deeplock.pymodel.attacks.linear_schedule import expand, solve_key
 from deeplock.pymodel.attacks.target import SCHEMES, SCRATCH
@@ -29,7 +30,7 @@ def test_wrong_keys_guess_on_deep_lock_and_nearly_right_ones_do_on_hpnn(target):
 
 def test_a_flipped_bit_is_one_bit():
     key = bytes(range(16))
-    flipped = {wrong_key.flip(key, bit) for bit in range(128)}
+    flipped = {flip(key, bit) for bit in range(128)}
     assert len(flipped) == 128
     for other in flipped:
         difference = np.frombuffer(key, np.uint8) ^ np.frombuffer(other, np.uint8)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deeplock.bench.sealed_vectors import CONFIG, VECTORS, vectors
+from deeplock.pymodel.attacks.bits import flip
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.golden_device import GoldenDevice
 from deeplock.pymodel.errors import DeeplockError
@@ -26,10 +27,6 @@ every_suite = pytest.mark.parametrize("name", SEALED)
 def sealed(name: str, beat: int = 4) -> Loadable:
     config = replace(CONFIG.with_suite(name), cols=16, bytes_per_beat=beat, lanes=4)
     return compile_network(tiny.tiny_network(), config, np.random.default_rng(0)).locked(name, KEY)
-
-
-def flipped(data: bytes, bit: int) -> bytes:
-    return (int.from_bytes(data, "little") ^ 1 << bit).to_bytes(len(data), "little")
 
 
 @pytest.mark.parametrize("beat", [4, 8, 16])
@@ -69,12 +66,12 @@ def test_every_bit_of_what_is_not_parameters_counts_and_so_do_some_of_theirs(nam
         assert chosen.trusts(*parts, KEY, beat)
         for index, part in enumerate(parts):
             for bit in range(8 * len(part)) if index != 1 else rng.integers(0, 8 * len(part), 40):
-                changed = [flipped(part, int(bit)) if i == index else each for i, each in enumerate(parts)]
+                changed = [flip(part, int(bit)) if i == index else each for i, each in enumerate(parts)]
                 assert not chosen.trusts(*changed, KEY, beat)
         locked = loadable.parameters
         tag = 8 * chosen.tag_bytes(beat)
         for bit in [*rng.integers(0, 8 * len(locked) - tag, 30), *range(8 * len(locked) - tag, 8 * len(locked))]:
-            assert chosen.open_parameters(loadable.nonce, flipped(locked, int(bit)), KEY, beat) is None
+            assert chosen.open_parameters(loadable.nonce, flip(locked, int(bit)), KEY, beat) is None
         for shorter in (locked[beat:], locked[:-beat], bytes(beat) + locked):
             assert chosen.open_parameters(loadable.nonce, shorter, KEY, beat) is None
 
@@ -114,7 +111,7 @@ def test_the_published_vectors_are_of_this_implementation_and_run():
         )
         for _ in range(2):
             assert device.run(head, [locked], [ifmap]).ofmaps == (bytes.fromhex(vector["ofmap"]),)
-        assert device.run(head, [flipped(locked, 5)], [ifmap]).error == Error.BAD_TAG
+        assert device.run(head, [flip(locked, 5)], [ifmap]).error == Error.BAD_TAG
         assert not device.keyed
 
 
