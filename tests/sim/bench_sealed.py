@@ -137,7 +137,7 @@ async def any_changed_bit_of_the_head(dut):
 
     def bit_of(record: type, number: int, name: str, bit: int = 0) -> int:
         field = record.layout.fields[name]
-        return nonce + 8 * RECORD * number + 32 * field.word + field.low + bit
+        return nonce + 8 * RECORD * number + 32 * field.word + field.low + bit ^ 7  # `flip` counts from the highest
 
     bits = {
         "nonce": [0, 9, nonce // 2, nonce - 1],
