@@ -105,7 +105,7 @@ class Accelerator(wiring.Component):
 
         # the loadable
         if config.pipeline_registers:
-            # the lock is large and far away: the stream registers cut the paths to it, and to the port if a cipher's logic is
+            # the lock is large and far away: the stream registers cut the paths to it, and to the loader if a cipher's logic is
             # in it; the skid buffer cuts that from the loader's `ready`
             locked = cleared("locked_register", StreamRegister(lock.locked.payload.shape()))
             parameters = cleared("parameter_skid", SkidBuffer(lock.plain.payload.shape(), kept_if_large(config)))
@@ -114,15 +114,14 @@ class Accelerator(wiring.Component):
             if chosen.seals:
                 plain = cleared("plain_register", StreamRegister(lock.plain.payload.shape()))
                 connect(m, lock.plain, plain.inlet)
-                connect(m, plain.outlet, loadable_port.loadable)
+                connect(m, plain.outlet, parameters.inlet)
             else:
-                connect(m, lock.plain, loadable_port.loadable)
-            connect(m, loadable_port.parameters, parameters.inlet)
+                connect(m, lock.plain, parameters.inlet)
             connect(m, parameters.outlet, loader.parameters)
         else:
             connect(m, sections.outlet, lock.locked)
-            connect(m, lock.plain, loadable_port.loadable)
-            connect(m, loadable_port.parameters, loader.parameters)
+            connect(m, lock.plain, loader.parameters)
+        connect(m, lock.head, loadable_port.head)
         connect(m, registers.key, lock.key)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)

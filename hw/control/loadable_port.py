@@ -1,4 +1,4 @@
-"""Loadable port: the only entrance of header, program and parameters, behind the lock."""
+"""Loadable port: the only entrance of header and program, behind the lock."""
 
 from amaranth import Module, Mux, Shape, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
@@ -15,10 +15,10 @@ __all__ = ["LoadControl", "LoadablePort"]
 
 
 class _State(enum.Enum):
-    PASS = 0  # what comes are parameters
+    IDLE = 0
     HEAD = 1
     CHECK = 2  # the head's last words are still being checked, or its tag is
-    WRONG = 3  # nothing passes
+    WRONG = 3  # until it is stopped
 
 
 class LoadControl(wiring.Signature):
@@ -37,34 +37,31 @@ class LoadControl(wiring.Signature):
 
 
 class LoadablePort(wiring.Component):
-    """Checks the head, writes the program memory, and passes on the beats behind it.
+    """Checks the head and writes the program memory.
 
     What the header breaks is told with the second word after it, what the program breaks at its end. `loaded` rises only when
     the head is trusted too.
 
-    Latency: parameters pass in the same cycle; header and program take as long as their check, program_check.steps_of each, and
-    2 cycles; with `config.pipeline_registers` a cycle a word more. Throughput: one beat of parameters a cycle.
+    Latency and throughput: header and program take as long as their check, program_check.steps_of each, and 2 cycles; with
+    `config.pipeline_registers` a cycle a word more.
 
     Members:
         control    see LoadControl
         stop       pulse: abandon whatever is in progress
-        loadable   beats of head and parameters; `last` marks the last one of each
+        head       beats; `last` marks the last one
         trusted    the head that has passed the lock is authentic
-        parameters the beats behind the head
         program    write port of the program memory
         header     of the program that is loaded or being loaded
     """
 
     def __init__(self, config: Config):
         self._config = config
-        beats = stream.Signature(beat_layout(config.bytes_per_beat))
         super().__init__(
             {
                 "control": In(LoadControl()),
                 "stop": In(1),
-                "loadable": In(beats),
+                "head": In(stream.Signature(beat_layout(config.bytes_per_beat))),
                 "trusted": In(1),
-                "parameters": Out(beats),
                 "program": In(memory.WritePort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "header": Out(HeaderLayout),
             }
@@ -72,7 +69,7 @@ class LoadablePort(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config, loadable, control = self._config, self.loadable, self.control
+        config, head, control = self._config, self.head, self.control
         words_per_beat = config.bytes_per_beat // 4
 
         part = Signal(range(max(2, words_per_beat)))
@@ -85,32 +82,30 @@ class LoadablePort(wiring.Component):
         m.submodules.check = check = ProgramCheck(config)
         offered, word = self._head_words(m, number.shape())
         m.d.comb += [
-            offered.valid.eq((state == _State.HEAD) & loadable.valid),
-            offered.payload.data.eq(loadable.payload.data.word_select(part, 32)),
+            offered.valid.eq((state == _State.HEAD) & head.valid),
+            offered.payload.data.eq(head.payload.data.word_select(part, 32)),
             offered.payload.number.eq(number),
             word.ready.eq(check.words.ready | ~in_head),
             check.words.valid.eq(word.valid & in_head),
             check.header.eq(self.header),
-            self.parameters.payload.eq(loadable.payload),
         ]
 
         self._keep(m, check, word.payload)
 
         m.d.comb += control.loading.eq(in_head)
         with m.Switch(state):
-            with m.Case(_State.PASS):
-                m.d.comb += [self.parameters.valid.eq(loadable.valid), loadable.ready.eq(self.parameters.ready)]
+            with m.Case(_State.IDLE):
                 with m.If(control.load):
                     m.d.comb += check.begin.eq(1)
                     m.d.sync += [control.loaded.eq(0), number.eq(0), part.eq(0), state.eq(_State.HEAD)]
 
             with m.Case(_State.HEAD):
-                m.d.comb += loadable.ready.eq(last_part & offered.ready)
-                with m.If(loadable.valid & offered.ready):
+                m.d.comb += head.ready.eq(last_part & offered.ready)
+                with m.If(head.valid & offered.ready):
                     m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), number.eq(number + 1)]
                     with m.If(number == WORDS + 1):  # the header has been checked
                         m.d.comb += [fails.eq(check.error.any()), control.error.eq(check.error)]
-                    with m.If(loadable.payload.last & last_part):
+                    with m.If(head.payload.last & last_part):
                         m.d.sync += state.eq(_State.CHECK)
 
             with m.Case(_State.CHECK):
@@ -118,12 +113,12 @@ class LoadablePort(wiring.Component):
                 with m.If(~word.valid & wrong):
                     m.d.comb += [fails.eq(1), control.error.eq(Error.BAD_DESCRIPTOR)]
                 with m.Elif(~word.valid & self.trusted):
-                    m.d.sync += [control.loaded.eq(1), state.eq(_State.PASS)]
+                    m.d.sync += [control.loaded.eq(1), state.eq(_State.IDLE)]
 
         with m.If(fails):
             m.d.sync += state.eq(_State.WRONG)
         with m.If(self.stop):
-            m.d.sync += state.eq(_State.PASS)
+            m.d.sync += state.eq(_State.IDLE)
         with m.If(control.forget | (self.stop & in_head)):  # also in the cycle in which it would become loaded
             m.d.sync += control.loaded.eq(0)
         return m

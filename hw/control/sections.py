@@ -136,7 +136,6 @@ class Sections(wiring.Component):
                         m.d.comb += self.error.eq(Mux(self.stop, Error.NONE, Error.LOADABLE_TRUNCATED))
                         m.d.sync += state.eq(_State.DONE)
             with m.Case(_State.DONE):
-                m.d.comb += outlet.payload.part.eq(Part.PARAMETERS)  # the last beat may still be in the lock
                 with m.If(~self.run.active):
                     m.d.sync += state.eq(_State.IDLE)
 

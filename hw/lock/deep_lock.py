@@ -2,7 +2,7 @@
 
 from amaranth import Module, Mux
 from amaranth.lib import wiring
-from amaranth.lib.wiring import connect
+from amaranth.lib.wiring import connect, flipped
 
 from deeplock.hw.basics.bundles import Part
 from deeplock.hw.lock.key_schedule import KeySchedule
@@ -29,17 +29,17 @@ class Lock(wiring.Component):
         m.submodules.key_schedule = schedule = KeySchedule(config.bytes_per_beat, config.sbox, config.key_sizes)
         m.submodules.unlock_unit = unit = UnlockUnit(config.bytes_per_beat, config.sbox)
         connect(m, schedule.output, unit.key_stream)
-        locked, plain = self.locked, self.plain
+        connect(m, unit.plain, flipped(self.plain))
+        locked, head = self.locked, self.head
         in_head = locked.payload.part == Part.HEAD
         m.d.comb += [
             unit.locked.payload.data.eq(locked.payload.data),
             unit.locked.payload.last.eq(locked.payload.last),
             unit.locked.valid.eq(locked.valid & ~in_head),
-            locked.ready.eq(Mux(in_head, plain.ready, unit.locked.ready)),
-            plain.payload.data.eq(Mux(in_head, locked.payload.data, unit.plain.payload.data)),
-            plain.payload.last.eq(Mux(in_head, locked.payload.last, unit.plain.payload.last)),
-            plain.valid.eq(Mux(in_head, locked.valid, unit.plain.valid)),
-            unit.plain.ready.eq(plain.ready),
+            head.payload.data.eq(locked.payload.data),
+            head.payload.last.eq(locked.payload.last),
+            head.valid.eq(locked.valid & in_head),
+            locked.ready.eq(Mux(in_head, head.ready, unit.locked.ready)),
             self.trusted.eq(1),
             schedule.key.eq(self.key.value),
             schedule.key_size.eq(self.key.size),

@@ -27,26 +27,30 @@ class MasterKey(wiring.Signature):
 
 
 def LockSignature(config: Config) -> wiring.Signature:
-    """The loadable stream in, head and plain parameters out. Each inference's parameters are locked on their own.
+    """The loadable stream in; the head and the plain parameters out, each where it belongs. Nonce and tags end here. Each
+    inference's parameters are locked on their own.
 
     Members:
         key            stable from the head, or from `start`, to the end of a run
         start          pulse: a run begins
         clear          drop and zeroise all contents
-        locked         beats, each with its part. While none is there, `part` is that of the last one
-        plain          beats; `last` marks the head's last one and an inference's. Nonce and tags end here
+        locked         beats, each with its part
+        head           beats of the head; `last` marks its last one
+        plain          beats of parameters, opened; `last` marks an inference's last one
         starved        a locked beat waits for the key stream, or for the cipher
         trusted        the last head that has passed is authentic; always, if the suite does not seal
         right, wrong   pulse: the parameters before this tag are authentic; a tag is not the one that it must be
     """
     size = config.bytes_per_beat
+    beats = stream.Signature(beat_layout(size))
     return wiring.Signature(
         {
             "key": In(MasterKey()),
             "start": In(1),
             "clear": In(1),
             "locked": In(stream.Signature(part_layout(size))),
-            "plain": Out(stream.Signature(beat_layout(size))),
+            "head": Out(beats),
+            "plain": Out(beats),
             "starved": Out(1),
             "trusted": Out(1),
             "right": Out(1),

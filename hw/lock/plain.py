@@ -1,8 +1,9 @@
 """Suite `plain` in hardware: wires."""
 
-from amaranth import Module
+from amaranth import Module, Mux
 from amaranth.lib import wiring
 
+from deeplock.hw.basics.bundles import Part
 from deeplock.hw.lock.lock import LockSignature
 from deeplock.pymodel.spec.config import Config
 
@@ -17,12 +18,13 @@ class Lock(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        locked, plain = self.locked, self.plain
-        m.d.comb += [
-            plain.payload.data.eq(locked.payload.data),
-            plain.payload.last.eq(locked.payload.last),
-            plain.valid.eq(locked.valid),
-            locked.ready.eq(plain.ready),
-            self.trusted.eq(1),
-        ]
+        locked, head, plain = self.locked, self.head, self.plain
+        in_head = locked.payload.part == Part.HEAD
+        for outlet, here in ((head, in_head), (plain, ~in_head)):
+            m.d.comb += [
+                outlet.payload.data.eq(locked.payload.data),
+                outlet.payload.last.eq(locked.payload.last),
+                outlet.valid.eq(locked.valid & here),
+            ]
+        m.d.comb += [locked.ready.eq(Mux(in_head, head.ready, plain.ready)), self.trusted.eq(1)]
         return m

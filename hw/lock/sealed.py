@@ -49,16 +49,17 @@ class SealedLock(Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.cipher = cipher = self._cipher
-        locked, plain = self.locked, self.plain
+        locked, head, plain = self.locked, self.head, self.plain
         beats = -(-self._nonce_bytes // self._size)
         nonce = Signal(8 * self._size * beats, reset_less=True)
         state, absorbs = Signal(_State), Signal()
-        take = Signal()
+        take, takes = Signal(), Signal()  # `takes`: whoever the beat is for
         # which parts of the tag's beats differ from what they must be; registered, because the cipher's logic is long
         differs = Signal(8 * self._size // _PART)
         in_nonce, in_tag = (locked.payload.part == part for part in (Part.NONCE, Part.TAG))
         m.d.comb += [
             take.eq(locked.valid & locked.ready),
+            takes.eq(Mux(absorbs, head.ready, plain.ready)),
             cipher.clear.eq(
                 self.clear | (state == _State.VERDICT)
             ),  # nothing made of the key waits for the next message
@@ -67,8 +68,10 @@ class SealedLock(Component):
             cipher.nonce.eq(Cat(Const(0, 4), Mux(absorbs, Const(HEAD, 4), Const(PARAMETERS, 4)), nonce[8:])),
             cipher.inlet.payload.data.eq(locked.payload.data),
             cipher.inlet.payload.last.eq(locked.payload.last),
+            head.payload.data.eq(locked.payload.data),
+            head.payload.last.eq(locked.payload.last),
             plain.payload.eq(cipher.outlet.payload),
-            self.starved.eq(locked.valid & plain.ready & ~locked.ready),
+            self.starved.eq(locked.valid & takes & ~locked.ready),
         ]
         # bytes of the nonce that are no one's choice
         fixed = Cat(nonce[:8], nonce[8 * self._nonce_bytes :])
@@ -88,8 +91,9 @@ class SealedLock(Component):
                 m.d.comb += [
                     cipher.inlet.valid.eq(locked.valid),
                     locked.ready.eq(cipher.inlet.ready),
-                    plain.valid.eq(cipher.outlet.valid & ~in_tag),
-                    cipher.outlet.ready.eq(plain.ready | in_tag),
+                    head.valid.eq(cipher.outlet.valid & ~in_tag & absorbs),
+                    plain.valid.eq(cipher.outlet.valid & ~in_tag & ~absorbs),
+                    cipher.outlet.ready.eq(takes | in_tag),
                 ]
                 with m.If(take & in_tag):  # the cipher shows how the tag differs
                     parts = (cipher.outlet.payload.data.word_select(i, _PART) for i in range(len(differs)))

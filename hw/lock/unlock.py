@@ -1,4 +1,4 @@
-"""The unlock unit: plain = INV_S[locked] XOR k, between loadable port and weight loader."""
+"""The unlock unit: plain = INV_S[locked] XOR k, between sections and weight loader."""
 
 import numpy as np
 from amaranth.hdl import Module, Signal

@@ -15,7 +15,6 @@ __all__ = ["Netlist"]
 _SCRIPT = """
 hierarchy -top top
 proc
-{}
 flatten
 memory -nomap
 opt
@@ -30,14 +29,11 @@ write_json netlist.json
 
 class Netlist:
     """The gates, registers and memories of a design. A gate's or register's output depends on all of its inputs but the clock;
-    a bit of a memory's word on that bit of what is written, and on all addresses and enables.
+    a bit of a memory's word on that bit of what is written, and on all addresses and enables."""
 
-    change  commands of Yosys on the design before it is flattened
-    """
-
-    def __init__(self, design: wiring.Component, change: str = ""):
+    def __init__(self, design: wiring.Component):
         with TemporaryDirectory() as folder:
-            run_yosys(design, _SCRIPT.format(change), Path(folder))
+            run_yosys(design, _SCRIPT, Path(folder))
             top = json.loads((Path(folder) / "netlist.json").read_text())["modules"]["top"]
         self.bits: dict[str, list] = {name: net["bits"] for name, net in top["netnames"].items()}
         self.outputs = [name for name, port in top["ports"].items() if port["direction"] == "output"]

@@ -1,17 +1,21 @@
 """Secrets influence nothing but the data of the ofmap stream: no AXI4-Lite output, no handshake, no end of a packet. Secrets
-are the key, the parameters from the loadable port on, and ifmaps; so are all that is made of them, and the memories that hold
+are the key, the parameters from the lock on, and ifmaps; so are all that is made of them, and the memories that hold
 it. Cycles and counters are then the same whatever the secrets are.
 
-The walk follows structure, so what it does not find is not there, whatever the state. Wires that carry header and program too
-are cut: those from the lock to the loadable port, where the key's ways must end, and behind the port, where the parameters
-enter as an input of their own. That lock and port keep them apart is proved in test_secrecy.py.
+The walk follows structure, so what it does not find is not there, whatever the state. Where the lock's plain parameters leave
+it is cut: the key's ways must end there, and the parameters enter as an input of their own. What is locked goes the head's way
+up to the lock; that it shows nowhere is proved in test_secrecy.py.
 """
 
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from deeplock.hw import accelerator
 from deeplock.hw.control import registers
 from deeplock.hw.feed import issue, weight_loader
+from deeplock.hw.lock.lock import LockSignature, lock_of
 from deeplock.pymodel.spec.config import Config
 from tests.features import LEAN
 from tests.formal.influence import Netlist
@@ -26,41 +30,65 @@ CONFIGS = {
     "deep-lock 16x16": Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"),
 }
 DATA = "m_axis_ofmap__tdata"
-OPENED = "opened"
-"""What the lock passes on: an output, because behind it the wires are cut."""
 CARRIERS = (
     "array.weights__data",
     "weight_loader.entries__entries",
     "array.sums__columns",
     "accumulator.totals__payload",
     "activation_memory.words__word",
-    DATA,
 )
-"""Nets that carry what is made of the secrets; the first two not what is made of ifmaps."""
+"""Nets of the accelerator that carry what is made of the secrets; the first two not what is made of ifmaps."""
 
 
-def secrets_of(config: Config, accelerator=accelerator) -> tuple[Netlist, dict[str, list[int]]]:
+class CutLock(wiring.Component):
+    """A lock whose plain parameters are `opened`; `parameters` go on in their place."""
+
+    def __init__(self, config: Config):
+        self._lock = lock_of(config)
+        super().__init__(LockSignature(config))
+        self.opened = Signal(self.plain.payload.shape())
+        self.parameters = Signal(8 * config.bytes_per_beat)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.lock = lock = self._lock
+        connect(m, flipped(self), lock)
+        m.d.comb += [self.opened.eq(lock.plain.payload), self.plain.payload.data.eq(self.parameters)]
+        return m
+
+
+class Cut(wiring.Component):
+    """An accelerator with such a lock, whose wires are ports of its own; `faulty` are components in place of its own."""
+
+    def __init__(self, config: Config, **faulty):
+        self._lock = CutLock(config)
+        self._accelerator = mutant(accelerator, lock_of=lambda config: self._lock, **faulty).Accelerator(config)
+        wires = {"opened": Out(self._lock.opened.shape()), "parameters": In(8 * config.bytes_per_beat)}
+        super().__init__(dict(self._accelerator.signature.members) | wires)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.accelerator = self._accelerator
+        for name in self._accelerator.signature.members:
+            connect(m, flipped(getattr(self, name)), getattr(self._accelerator, name))
+        m.d.comb += [self._lock.parameters.eq(self.parameters), self.opened.eq(self._lock.opened)]
+        return m
+
+
+def secrets_of(config: Config, **faulty) -> tuple[Netlist, dict[str, list[int]]]:
     """The accelerator's netlist, and the bits of its secrets."""
-    width = 8 * config.bytes_per_beat
-    behind = "parameter_skid inlet" if config.pipeline_registers else "weight_loader parameters"
-    cuts = {"loadable": "loadable_port loadable", "secret": behind}  # inputs, in place of what drives these
-    commands = [f"add -input {net} {width + 1}; connect -port {port}__payload \\{net}" for net, port in cuts.items()]
-    if config.key_sizes:  # else the lock is wires, and no secret reaches it
-        commands.append(f"add -output {OPENED} {width + 1}; connect -port lock plain__payload \\{OPENED}")
-    cut = f"cd top; {'; '.join(commands)}; cd .."
-    netlist = Netlist(accelerator.Accelerator(config), cut)
-    secrets = {"parameters": netlist.bits["secret"][:width], "ifmap": netlist.bits["s_axis_ifmap__tdata"]}
+    netlist = Netlist(Cut(config, **faulty))
+    secrets = {"parameters": netlist.bits["parameters"], "ifmap": netlist.bits["s_axis_ifmap__tdata"]}
     if config.key_sizes:
-        secrets["key"] = netlist.bits["registers.key__value"]
+        secrets["key"] = netlist.bits["accelerator.registers.key__value"]
     return netlist, secrets
 
 
 def leaks(netlist: Netlist, secret: list[int]) -> list[str]:
-    """Ways from a secret to outputs other than the data of the ofmap and of what the lock passes on, one for each output."""
+    """Ways from a secret to outputs other than the data of the ofmap and the plain parameters, one for each output."""
     reached = netlist.reached(secret)
     outputs = {name: netlist.bits[name] for name in netlist.outputs if name != DATA}
-    if OPENED in outputs:
-        outputs[OPENED] = outputs[OPENED][-1:]  # `last`
+    outputs["opened"] = outputs["opened"][-1:]  # `last`
     found = {name: next((bit for bit in bits if bit in reached), None) for name, bits in outputs.items()}
     return [netlist.way(reached, bit) for bit in found.values() if bit is not None]
 
@@ -76,7 +104,8 @@ def test_secrets_influence_no_register_and_no_handshake(name, record_proof):
     assert ways == []
     for secret, bits in secrets.items():  # the walk does go where they go
         reached = netlist.reached(bits)
-        carriers = {"key": (OPENED,), "ifmap": CARRIERS[2:], "parameters": CARRIERS}[secret]
+        carriers = [DATA, *(f"accelerator.{name}" for name in (CARRIERS[2:] if secret == "ifmap" else CARRIERS))]
+        carriers = ["opened"] if secret == "key" else carriers
         assert [name for name in carriers if reached.keys().isdisjoint(netlist.bits[name])] == []
 
 
@@ -97,8 +126,6 @@ def test_secrets_influence_no_register_and_no_handshake(name, record_proof):
 def test_an_accelerator_that_leaks_is_found(secret, output, module, right, wrong):
     faulty = mutant(module, right, wrong)
     component = {registers: "RegisterFile", issue: "IssueStage", weight_loader: "WeightLoader"}[module]
-    netlist, secrets = secrets_of(
-        CONFIGS["deep-lock 4x4 lean"], mutant(accelerator, **{component: getattr(faulty, component)})
-    )
+    netlist, secrets = secrets_of(CONFIGS["deep-lock 4x4 lean"], **{component: getattr(faulty, component)})
     ways = leaks(netlist, secrets[secret])
     assert any(way.endswith(output) for way in ways), ways

@@ -76,7 +76,6 @@ class Port(wiring.Component):
             Assert(implies(loaded & ~past(m, loaded), past(m, port.trusted & ~self.free[1:].any()))),
             Assert(implies(port.program.en, control.loading)),
             Assert(implies(past(m, ~control.loading), header == past(m, header))),
-            Assert(implies(control.loading, ~port.parameters.valid)),
         ]
         return m
 
@@ -97,7 +96,6 @@ def test_a_program_is_right_and_trusted_and_stays_as_it_is(name, proves):
         ("~word.valid & wrong", "~word.valid & wrong & ~self.trusted"),
         ("[control.loaded.eq(0), number.eq(0)", "[number.eq(0)"),
         ("word.valid & in_head", "word.valid"),
-        ("self.parameters.payload.eq(loadable.payload)", "self.parameters.valid.eq(loadable.valid)"),
     ],
 )
 def test_a_port_with_a_fault_is_refuted(right, wrong):

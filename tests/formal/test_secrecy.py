@@ -1,5 +1,5 @@
-"""Where secrets and control share wires, at the register file, in sections, lock and loadable port, and in the lock after
-`clear`, secrets show nowhere but at the outputs for them: two copies that get different secrets cannot be told apart."""
+"""Where secrets and control share wires, at the register file, in sections and lock, and in the lock after `clear`, secrets
+show nowhere but at the outputs for them: two copies that get different secrets cannot be told apart."""
 
 from types import ModuleType
 
@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from deeplock.hw.basics.bundles import Part
-from deeplock.hw.control import loadable_port, registers, sections
+from deeplock.hw.control import registers, sections
 from deeplock.hw.lock import deep_lock, key_schedule
 from deeplock.hw.lock.lock import LockSignature
 from deeplock.pymodel.spec.config import Config
@@ -41,21 +41,8 @@ class KeyWrites(Twins):
         return Cat(bus.awaddr[2:8] == word for word in KEY_WORDS).any().replicate(32)
 
 
-class Parameters(Twins):
-    """Beats of parameters differ, but for their `last`. Their data is at the program memory too, whose enable is compared."""
-
-    secret, hidden = "loadable_payload", frozenset({"parameters_payload", "program_data"})
-
-    def __init__(self, config: Config, loadable_port: ModuleType = loadable_port):
-        super().__init__(loadable_port.LoadablePort(config), loadable_port.LoadablePort(config))
-
-    def differs(self, m):
-        port = self.first
-        return port.parameters.valid.replicate(len(port.loadable.payload.data))
-
-
-class Locked(Twins):
-    """Beats differ that are neither head nor nonce, but for their `last`."""
+class Beats(Twins):
+    """All beats differ, but for their `last`."""
 
     secret, hidden = "inlet_payload", frozenset({"outlet_payload"})
 
@@ -63,30 +50,13 @@ class Locked(Twins):
         super().__init__(sections.Sections(config), sections.Sections(config))
 
     def differs(self, m):
-        part = self.first.outlet.payload.part
-        m.d.comb += Assert(part == self.second.outlet.payload.part)
+        m.d.comb += Assert(self.first.outlet.payload.part == self.second.outlet.payload.part)
         m.d.comb += Assert(self.first.outlet.payload.last == self.second.outlet.payload.last)
-        hides = (part == Part.PARAMETERS) | (part == Part.TAG)
-        return hides.replicate(len(self.first.inlet.payload.data))
-
-
-class KeyInHead(Twins):
-    """The keys differ, and what comes out is compared while a head passes."""
-
-    secret = "key_value"
-
-    def __init__(self, config: Config, lock: ModuleType = deep_lock):
-        super().__init__(lock.Lock(config), lock.Lock(config))
-
-    def differs(self, m):
-        return Const(1).replicate(256)
-
-    def compared(self, m, output):
-        return self.first.locked.payload.part == Part.HEAD
+        return Const(1).replicate(len(self.first.inlet.payload.data))
 
 
 class Offering(wiring.Component):
-    """A lock that shows a plain beat only while it offers it: what a block RAM holds after power-up is undefined."""
+    """A lock that shows a beat only while it offers it: what a block RAM holds after power-up is undefined."""
 
     def __init__(self, config: Config, lock: ModuleType):
         self._lock = lock.Lock(config)
@@ -96,8 +66,22 @@ class Offering(wiring.Component):
         m = Module()
         m.submodules.lock = lock = self._lock
         connect(m, flipped(self), lock)
-        m.d.comb += self.plain.payload.eq(Mux(lock.plain.valid, lock.plain.payload, 0))
+        for shown, inner in ((self.head, lock.head), (self.plain, lock.plain)):
+            m.d.comb += shown.payload.eq(Mux(inner.valid, inner.payload, 0))
         return m
+
+
+class Locked(Twins):
+    """Beats of parameters differ, but for their `last`."""
+
+    secret, hidden = "locked_payload", frozenset({"plain_payload"})
+
+    def __init__(self, config: Config, lock: ModuleType = deep_lock):
+        super().__init__(Offering(config, lock), Offering(config, lock))
+
+    def differs(self, m):
+        in_parameters = self.first.locked.payload.part == Part.PARAMETERS
+        return in_parameters.replicate(len(self.first.locked.payload.data))
 
 
 class KeyBeforeClear(Twins):
@@ -126,21 +110,16 @@ def test_nothing_shows_what_the_key_is(name, proves):
     proves(KeyWrites(CONFIGS[name]), "no output but the key depends on the data of key writes", f"registers, {name}")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_nothing_shows_what_the_parameters_are(name, proves):
-    harness = Parameters(CONFIGS[name])
-    proves(harness, "no output but the parameters depends on the data of parameters", f"loadable port, {name}")
-
-
 @pytest.mark.parametrize("suite", ["deep-lock", "acorn", "tinyjambu"])
-def test_nothing_shows_what_locked_parameters_and_tags_are(suite, proves):
-    harness = Locked(Config(suite=suite))
-    proves(harness, "no output but the beats depends on the data of parameters and tags", f"sections, {suite} 8x8")
+def test_what_beats_hold_tells_no_parts_apart(suite, proves):
+    harness = Beats(Config(suite=suite))
+    proves(harness, "no output but the beats depends on the data of beats", f"sections, {suite} 8x8")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_head_shows_nothing_of_the_key(name, proves):
-    proves(KeyInHead(CONFIGS[name]), "in a head no output depends on the key", f"lock, {name}")
+def test_nothing_shows_what_locked_parameters_are(name, proves):
+    harness = Locked(CONFIGS[name])
+    proves(harness, "no output but the plain parameters depends on the data of locked ones", f"lock, {name}")
 
 
 @pytest.mark.slow
@@ -169,32 +148,23 @@ def test_a_register_file_that_leaks_is_refuted(right, wrong):
 @pytest.mark.parametrize(
     "right, wrong",
     [
-        ("word.valid & in_head", "loadable.valid"),
-        ("control.loading.eq(in_head)", "control.loading.eq(in_head | loadable.payload.data.all())"),
-        (
-            "parameters.valid.eq(loadable.valid)",
-            "parameters.valid.eq(loadable.valid), self.program.en.eq(loadable.payload.data[0])",
-        ),
-    ],
-)
-def test_a_loadable_port_that_leaks_is_refuted(right, wrong):
-    assert not prove(Parameters(LEAN_4X4, mutant(loadable_port, right, wrong))).proved
-
-
-@pytest.mark.parametrize(
-    "right, wrong",
-    [
         ("inlet.payload.last ^ packet_ends", "(inlet.payload.last ^ packet_ends) | inlet.payload.data.all()"),
         ("m.d.sync += state.eq(then)", "m.d.sync += state.eq(Mux(inlet.payload.data.all(), _State.DONE, then))"),
     ],
 )
 def test_sections_that_leak_are_refuted(right, wrong):
-    assert not prove(Locked(CONFIGS["deep-lock 8x8"], mutant(sections, right, wrong))).proved
+    assert not prove(Beats(CONFIGS["deep-lock 8x8"], mutant(sections, right, wrong))).proved
 
 
-def test_a_lock_that_unlocks_a_head_is_refuted():
-    right = "Mux(in_head, locked.payload.data, unit.plain.payload.data)"
-    assert not prove(KeyInHead(LEAN_4X4, mutant(deep_lock, right, "unit.plain.payload.data"))).proved
+@pytest.mark.parametrize(
+    "right, wrong",
+    [
+        ("head.valid.eq(locked.valid & in_head)", "head.valid.eq(locked.valid)"),
+        ("self.starved.eq(unit.starved)", "self.starved.eq(unit.starved | unit.plain.payload.data.all())"),
+    ],
+)
+def test_a_lock_that_shows_parameters_is_refuted(right, wrong):
+    assert not prove(Locked(LEAN_4X4, mutant(deep_lock, right, wrong))).proved
 
 
 def test_a_lock_that_goes_on_after_clear_is_refuted():

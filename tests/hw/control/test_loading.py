@@ -30,7 +30,7 @@ class Front(Elaboratable):
         m = Module()
         m.submodules.sections, m.submodules.port = sections, port = self.sections, self.port
         m.submodules.lock = lock = self.lock
-        connect(m, lock.plain, port.loadable)
+        connect(m, lock.head, port.head)
         inlet = lock.locked
         if self.config.pipeline_registers:
             register = StreamRegister(inlet.payload.shape())

@@ -131,9 +131,11 @@ def test_a_head_passes_unchanged_in_the_same_cycle_and_is_trusted(bytes_per_beat
                 valid, ready = dice.randrange(2), dice.randrange(2)
                 ctx.set(dut.locked.payload, beat)
                 ctx.set(dut.locked.valid, valid)
-                ctx.set(dut.plain.ready, ready)
-                assert (ctx.get(dut.plain.valid), ctx.get(dut.locked.ready)) == (valid, ready)
-                assert fields([ctx.get(dut.plain.payload)]) == [(beat["data"], beat["last"])]
+                ctx.set(dut.head.ready, ready)
+                ctx.set(dut.plain.ready, not ready)
+                assert (ctx.get(dut.head.valid), ctx.get(dut.locked.ready)) == (valid, ready)
+                assert fields([ctx.get(dut.head.payload)]) == [(beat["data"], beat["last"])]
+                assert not ctx.get(dut.plain.valid)
                 assert ctx.get(dut.trusted) and not (ctx.get(dut.right) or ctx.get(dut.wrong) or ctx.get(dut.starved))
                 await ctx.tick()
             ctx.set(dut.locked.valid, 0)
@@ -141,7 +143,9 @@ def test_a_head_passes_unchanged_in_the_same_cycle_and_is_trusted(bytes_per_beat
         for beat, expected in zip(locked, plain, strict=True):
             await send(ctx, dut.locked, [beat])
             assert ctx.get(dut.plain.valid) and fields([ctx.get(dut.plain.payload)]) == [expected]
-            assert ctx.get(dut.trusted) and not (ctx.get(dut.right) or ctx.get(dut.wrong))
+            assert (
+                not ctx.get(dut.head.valid) and ctx.get(dut.trusted) and not (ctx.get(dut.right) or ctx.get(dut.wrong))
+            )
 
     simulate(dut, testbench)
 
@@ -197,11 +201,14 @@ def test_plain_is_wires(pauses, rng, dice):
             offered = offered or dice.random() >= pauses
             ready = dice.random() >= pauses
             ctx.set(dut.locked.valid, offered)
-            ctx.set(dut.locked.payload, remaining[0][0] | {"part": dice.choice((Part.HEAD, Part.PARAMETERS))})
-            ctx.set(dut.plain.ready, ready)
-            assert ctx.get(dut.plain.valid) == offered and ctx.get(dut.locked.ready) == ready
+            in_head = dice.randrange(2)
+            here, other = (dut.head, dut.plain) if in_head else (dut.plain, dut.head)
+            ctx.set(dut.locked.payload, remaining[0][0] | {"part": Part.HEAD if in_head else Part.PARAMETERS})
+            ctx.set(here.ready, ready)
+            ctx.set(other.ready, dice.randrange(2))
+            assert ctx.get(here.valid) == offered and ctx.get(dut.locked.ready) == ready and not ctx.get(other.valid)
             assert ctx.get(dut.trusted) and not (ctx.get(dut.right) or ctx.get(dut.wrong) or ctx.get(dut.starved))
-            assert fields([ctx.get(dut.plain.payload)]) == [remaining[0][1]]
+            assert fields([ctx.get(here.payload)]) == [remaining[0][1]]
             await ctx.delay(1e-6)
             if offered and ready:
                 remaining.pop(0)

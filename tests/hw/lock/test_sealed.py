@@ -89,6 +89,11 @@ def set_key(ctx, dut, key: bytes) -> None:
     ctx.set(dut.key.size, len(key))
 
 
+def set_ready(ctx, dut, ready: int = 1) -> None:
+    for outlet in (dut.head, dut.plain):
+        ctx.set(outlet.ready, ready)
+
+
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
 @every_lock
 def test_head_and_parameters_of_several_inferences_are_the_models(name, beat, pauses, rng, dice):
@@ -104,11 +109,12 @@ def test_head_and_parameters_of_several_inferences_are_the_models(name, beat, pa
         await ctx.tick().repeat(3)
 
     async def read(ctx):
-        for message in stream.plain:
-            beats = await receive(ctx, dut.plain, len(message), pauses, got)
+        for outlet, message in zip([dut.head] + [dut.plain] * 3, stream.plain, strict=True):
+            beats = await receive(ctx, outlet, len(message), pauses, got)
             assert [(each.data, each.last) for each in beats] == message
 
-    simulate(dut, write, read, background=[verdicts.watch, partial(check_stable, stream=dut.plain)])
+    stable = [partial(check_stable, stream=stream) for stream in (dut.head, dut.plain)]
+    simulate(dut, write, read, background=[verdicts.watch, *stable])
     assert verdicts.words == ["trusted", "right", "right", "right"]
 
 
@@ -121,7 +127,7 @@ def test_a_bit_changed_anywhere_is_told_after_the_tag(name, beat, rng):
     bits = 8 * beat
 
     async def testbench(ctx):
-        ctx.set(dut.plain.ready, 1)
+        set_ready(ctx, dut)
         for number in range(12):
             which = number % 2  # of the messages
             stream = Stream(name, beat, rng, 1, 5)
@@ -160,7 +166,7 @@ def test_parameters_under_another_head_or_key_are_wrong(name, beat, rng):
     ]
 
     async def testbench(ctx):
-        ctx.set(dut.plain.ready, 1)
+        set_ready(ctx, dut)
         for key, *messages in jobs:
             set_key(ctx, dut, key)
             for message in messages:
@@ -187,7 +193,7 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
 
     async def testbench(ctx):
         set_key(ctx, dut, stream.key)
-        ctx.set(dut.plain.ready, 1)
+        set_ready(ctx, dut)
         for message in stream.beats:
             for part, data, last in message:
                 ctx.set(dut.locked.payload, {"data": data, "last": last, "part": part})
@@ -196,7 +202,8 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
                     assert ctx.get(dut.starved)
                     await ctx.tick()
                 assert not ctx.get(dut.starved)
-                assert ctx.get(dut.plain.valid) == (part in (Part.HEAD, Part.PARAMETERS))
+                assert ctx.get(dut.head.valid) == (part == Part.HEAD)
+                assert ctx.get(dut.plain.valid) == (part == Part.PARAMETERS)
                 await ctx.tick()
             ctx.set(dut.locked.valid, 0)
             taken = verdicts.now - 1
@@ -205,7 +212,7 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
             assert {r.name for r in state if ctx.get(Value.cast(r))} <= {"nonce", "absorbs", "trusted", "right"}
         ctx.set(dut.locked.payload.part, Part.PARAMETERS)
         ctx.set(dut.locked.valid, 1)
-        ctx.set(dut.plain.ready, 0)
+        set_ready(ctx, dut, 0)
         for _ in range(5):
             assert not ctx.get(dut.starved)
             await ctx.tick()
@@ -225,7 +232,7 @@ def test_clear_in_mid_message_leaves_nothing_but_the_nonce(name, beat, with_rese
     verdicts = Verdicts(dut)
 
     async def testbench(ctx):
-        ctx.set(dut.plain.ready, 1)
+        set_ready(ctx, dut)
         for _ in range(6):
             stream = Stream(name, beat, rng, 1, 5)
             set_key(ctx, dut, stream.key)
@@ -262,13 +269,15 @@ def test_no_handshake_depends_on_key_nonce_or_message(name, beat, rng, seed):
         cycles = []
 
         async def watch(ctx, dut=dut, cycles=cycles):
-            async for *_, ready, valid, starved in ctx.tick().sample(dut.locked.ready, dut.plain.valid, dut.starved):
-                cycles.append((ready, valid, starved))
+            async for *_, ready, head, plain, starved in ctx.tick().sample(
+                dut.locked.ready, dut.head.valid, dut.plain.valid, dut.starved
+            ):
+                cycles.append((ready, head, plain, starved))
 
         async def testbench(ctx, dut=dut, stream=stream):
             random = Random(seed)
             set_key(ctx, dut, stream.key)
-            ctx.set(dut.plain.ready, 1)
+            set_ready(ctx, dut)
             for message in stream.beats:
                 await give(ctx, dut, message, 0.5, random)
 
