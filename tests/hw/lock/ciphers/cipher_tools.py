@@ -66,7 +66,7 @@ def _ascon(size: int) -> Cipher:
     words = 16 // size  # of a block
 
     def at(absorb: int, number: int) -> int:
-        return 14 + number % words + number // words * (7 + words)
+        return 14 + number % words + number // words * (7 + max(1, words - 1))
 
     def ends(absorb: int, count: int) -> int:
         return (13 if count % words else 20) + 8 * absorb
