@@ -29,6 +29,7 @@ COMMANDS = (
     "lock",
     "unlock",
     "seal",
+    "licence",
     "simulate",
     "bench",
     "attack",

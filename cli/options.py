@@ -4,11 +4,14 @@ import argparse
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
 from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
+
+if TYPE_CHECKING:
+    from deeplock.pymodel.lock.keys import Purpose
 
 __all__ = [
     "SIZES",
@@ -160,9 +163,10 @@ def accelerator_given(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in (*SIZES, *FEATURES, "lanes", "sbox")}
 
 
-def read_key_file(path: Path | None, locked_by: str) -> bytes:
+def read_key_file(path: Path | None, locked_by: str, role: "Purpose" = "model") -> bytes:
     """The key for a file of this suite, b"" if that does not lock; DeeplockError if a key is missing or not needed."""
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.keys import suite_key
 
     if not suite(locked_by).locks:
         if path is not None:
@@ -170,4 +174,4 @@ def read_key_file(path: Path | None, locked_by: str) -> bytes:
         return b""
     if path is None:
         raise DeeplockError(f"it is locked with suite {locked_by}: give --key-file")
-    return read_key(path)
+    return suite_key(read_key(path, role), locked_by, role)

@@ -11,6 +11,7 @@ from deeplock.hw.basics.packet_gate import PacketGate
 from deeplock.hw.basics.stream_buffers import SkidBuffer, StreamRegister
 from deeplock.hw.control.events import CycleEvents
 from deeplock.hw.control.loadable_port import LoadablePort
+from deeplock.hw.control.permissions import Permissions
 from deeplock.hw.control.registers import ADDRESS_BITS, RegisterFile
 from deeplock.hw.control.sections import Sections
 from deeplock.hw.control.sequencer import Sequencer
@@ -55,7 +56,7 @@ class Accelerator(wiring.Component):
         m = Module()
         m.submodules.registers = registers = RegisterFile(config)
         chosen = suite(config.suite)
-        m.submodules.supervisor = supervisor = Supervisor(chosen.locks, chosen.seals)
+        m.submodules.supervisor = supervisor = Supervisor(chosen.locks, chosen.seals, config.licences)
         m.submodules.events = events = CycleEvents()
         m.submodules.sections = sections = Sections(config)
         m.submodules.loadable_port = loadable_port = LoadablePort(config)
@@ -126,6 +127,23 @@ class Accelerator(wiring.Component):
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
         connect(m, loader.tiles, issue.tiles)
+
+        if config.licences:
+            m.d.comb += [
+                lock.forget.eq(~(loadable_port.control.loading | loadable_port.control.loaded)),
+                supervisor.unlicensed.eq(lock.unlicensed),
+            ]
+        if config.permissions:
+            m.submodules.permissions = permissions = Permissions(config)
+            connect(m, lock.terms, permissions.terms)
+            m.d.comb += [
+                permissions.header.eq(loadable_port.header),
+                permissions.count.eq(supervisor.run.count),
+                permissions.begin.eq(supervisor.begin),
+                loadable_port.refusal.eq(permissions.refusal),
+                supervisor.spent.eq(permissions.spent),
+                ofmap.classes.eq(permissions.classes),
+            ]
 
         # activations
         connect(m, unfolder.out, activations.ifmap)

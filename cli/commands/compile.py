@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.network.network import Network
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
 
     sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
     config = board(args.board).config if args.board else Config(**sizes)
-    key = read_key(args.key_file) if args.key_file else None
+    key = read_key(args.key_file, "model") if args.key_file else None
     agreement = None
     if args.network.suffix == ".pt2":
         if args.calibration is None:
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
-        loadable = loadable.locked(args.suite, key)
+        loadable = loadable.locked(args.suite, suite_key(key, args.suite, "model"))
     save(args.output, loadable)
     does = "sealed" if suite(loadable.suite).seals else "locked"
     locked = f"{does} by suite {loadable.suite}" if key is not None else "plain"

@@ -95,6 +95,7 @@ def _run_file(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load
+    from deeplock.pymodel.spec.licence import Licence
     from deeplock.pymodel.zoo.classifier import classifier_of
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import percent
@@ -102,7 +103,10 @@ def _run_file(args: argparse.Namespace) -> None:
     if args.file is None:
         raise DeeplockError("give FILE or --paper")
     wrong_keys = args.wrong_keys or 0
-    found = classifier_of(load(args.file))
+    artefact = load(args.file)
+    if isinstance(artefact, Licence):
+        raise DeeplockError(f"{args.file}: a licence holds no network")
+    found = classifier_of(artefact)
     locked = suite(found.suite).locks
     if wrong_keys and not locked:
         raise DeeplockError("it is not locked: leave --wrong-keys out, or lock it first")

@@ -1,15 +1,16 @@
-"""Show what is in a checkpoint, a quantised network or a loadable.
+"""Show what is in a checkpoint, a quantised network, a loadable or a licence.
 
 Of a loadable: whether it is locked or sealed, what whoever has the file can read without the key, its geometry, the memories
 that it needs, the least cycles of an inference, and its layers as the accelerator runs them. Of a network: its layers,
-parameters and multiply-accumulates. Of a checkpoint: its tensors.
+parameters and multiply-accumulates. Of a checkpoint: its tensors. Of a licence: its terms, which only a device can check.
 
 examples:
   deeplock info build/digits.loadable
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
-JSON: loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sealed", "sbox", "model",
-  "model_version", "public", "rows", "cols", "bytes_per_beat", "batch", "needs", "features", "parameter_bytes", "lower_bound",
+JSON: licence: as `deeplock licence`, and {"kind"};
+  loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sealed", "sbox", "model", "model_version",
+  "public", "rows", "cols", "bytes_per_beat", "batch", "needs", "features", "parameter_bytes", "lower_bound",
   "layers": [{"name", "kind", "input", "output", "kernel", "stride", "pool", "parameter_bytes", "words", "lower_bound",
   "array_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
@@ -41,7 +42,7 @@ _PUBLIC = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network or loadable")
+    parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, quantised network, loadable or licence")
     add_json(parser)
 
 
@@ -127,18 +128,22 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.network.artefact import load
     from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.licence import Licence
     from deeplock.pymodel.spec.loadable import Loadable
+    from deeplock.report.licence import facts
     from deeplock.report.tables import Table, readable
 
     artefact = load(args.file)
     if isinstance(artefact, Loadable):
         figures, table = _loadable(artefact), "layers"
+    elif isinstance(artefact, Licence):
+        figures, table = {"kind": "licence", **facts(artefact)}, ""
     elif isinstance(artefact, Network):
         figures, table = _network(artefact), "layers"
     else:
         figures, table = _checkpoint(artefact), "tensors"
     print_pairs(*((name.replace("_", " "), readable(value)) for name, value in figures.items() if name != table))
-    if figures[table]:
+    if table and figures[table]:
         print()
         head = [name.replace("_", " ") for name in figures[table][0]]
         print_table(Table(head, [[readable(value) for value in row.values()] for row in figures[table]]))

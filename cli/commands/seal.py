@@ -4,8 +4,8 @@ A sealed loadable runs only on a device that holds the key, and only as it was s
 changed, mixed or cut (docs/security.md). Header and program stay in clear. The nonce comes from the operating system, so a
 loadable that is sealed twice gives two different files.
 
-`deeplock compile` seals too, if its suite does. Licences will name the model: --model and --model-version put its number and
-version into the header.
+`deeplock compile` seals too, if its suite does. Licences (`deeplock licence`) name the model: --model and --model-version put
+its number and version into the header.
 
 examples:
   deeplock seal build/plain.loadable --key-file my.key -o build/sealed.loadable
@@ -42,13 +42,14 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import save
     from deeplock.pymodel.spec.loadable import read_loadable
 
     if not suite(args.suite).seals:
         raise DeeplockError(f"suite {args.suite} does not seal: use `deeplock lock`")
-    key = read_key(args.key_file)
+    key = suite_key(read_key(args.key_file, "model"), args.suite, "model")
     plain = read_loadable(args.loadable)
     if suite(plain.suite).locks:
         raise DeeplockError(f"{args.loadable}: is locked already, by suite {plain.suite}")

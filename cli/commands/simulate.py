@@ -9,6 +9,9 @@ count only that layer, and checks that the layers add up to the whole run. A lay
 multiplications / PEs and weight bytes / bytes per beat; it does not count pixels that its pooling leaves out. Its array
 bound counts what the array's size makes of that: whole words of ROWS bytes of each window, and whole groups of COLS channels.
 
+With --licence the accelerator has licences and permissions: --key-file is the device's key, and the model key comes by the
+licence. Here it is opened too, for the golden model; a host that runs the real device never holds it.
+
 examples:
   deeplock simulate build/digits.loadable --key-file my.key --count 5
   deeplock simulate build/digits.loadable --key-file my.key --count 5 --pauses 0.3 --seed 7
@@ -22,7 +25,7 @@ JSON: {"loadable", "network", "suite", "simulator", "rows", "cols", "bytes_per_b
 """
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from deeplock.cli.options import add_accelerator, add_images, add_json, add_key_file, add_output, positive
@@ -40,6 +43,7 @@ def _probability(text: str) -> float:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("loadable", type=Path, metavar="LOADABLE", help="loadable file")
     add_key_file(parser, "the master key, if the loadable is locked")
+    parser.add_argument("--licence", type=Path, metavar="FILE", help="run under this licence")
     parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
     parser.add_argument(
         "--simulator",
@@ -74,6 +78,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import make_folder_of, replace_file, write_json
     from deeplock.pymodel.spec.accelerator import accelerator_for
+    from deeplock.pymodel.spec.licence import read_licence
     from deeplock.pymodel.spec.loadable import read_loadable
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import percent
@@ -83,7 +88,12 @@ def run(args: argparse.Namespace) -> None:
 
     loadable = read_loadable(args.loadable)
     config = accelerator_for(loadable, **accelerator_given(args))
-    key = read_key_file(args.key_file, loadable.suite)
+    if args.licence is None:
+        key = read_key_file(args.key_file, loadable.suite)
+    else:
+        loadable = loadable.under(read_licence(args.licence))
+        config = replace(config, licences=True, permissions=True)
+        key = read_key_file(args.key_file, loadable.suite, "device")
     check_simulator(args.simulator)
     interface = loadable.interface
     source = interface.pixels or interface.dataset

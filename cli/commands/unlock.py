@@ -30,18 +30,19 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
+    from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.spec.loadable import Loadable
 
-    key = read_key(args.key_file)
+    key = read_key(args.key_file, "model")
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
         unlocked = unlock_checkpoint(artefact, key)
     elif not isinstance(artefact, Loadable) or not suite(artefact.suite).locks:
         raise DeeplockError(f"{args.input}: is not locked")
     else:
-        unlocked = artefact.unlocked(key)
+        unlocked = artefact.unlocked(suite_key(key, artefact.suite, "model"))
     kind, size = save(args.output, unlocked)
     print(f"{args.output}: {kind} unlocked, {size} bytes")
     write_json(args.json, {"kind": kind, "bytes": size, "file": str(args.output)})

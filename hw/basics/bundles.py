@@ -3,11 +3,14 @@
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from deeplock.pymodel.spec.config import Config
+
 __all__ = ["Layer", "Part", "Run", "part_layout"]
 
 
 class Part(enum.Enum, shape=2):
-    """A part of the loadable stream. A loadable that is not sealed has no nonce and no tags."""
+    """A part of the loadable stream. A loadable that is not sealed has no nonce and no tags. A licence has the same parts: its
+    head are its terms, its parameters are the model key."""
 
     HEAD = 0
     PARAMETERS = 1
@@ -15,9 +18,11 @@ class Part(enum.Enum, shape=2):
     TAG = 3  # of what came before: the head, or an inference's parameters
 
 
-def part_layout(bytes_per_beat: int) -> data.StructLayout:
-    """A beat of the loadable stream with the part that it belongs to; `last` marks a part's last one."""
-    return data.StructLayout({"data": 8 * bytes_per_beat, "last": 1, "part": Part})
+def part_layout(config: Config) -> data.StructLayout:
+    """A beat of the loadable stream with the part that it belongs to; `last` marks a part's last one. With licences,
+    `of_licence` tells them from the loadable."""
+    of_licence = {"of_licence": 1} if config.licences else {}
+    return data.StructLayout({"data": 8 * config.bytes_per_beat, "last": 1, "part": Part} | of_licence)
 
 
 class Run(wiring.Signature):

@@ -10,10 +10,11 @@ from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.entry import ENTRY
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layout import Layout
+from deeplock.pymodel.spec.licence import Terms
 
 __all__ = [
-    "DescriptorLayout", "FEEDER_WORDS", "EntryLayout", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "beat_layout",
-    "entry_layout", "feeder_fields", "loader_fields", "post_fields", "tag_layout", "word_layout", "write_layout",
+    "DescriptorLayout", "FEEDER_WORDS", "EntryLayout", "HeaderLayout", "LOADER_WORDS", "POST_WORDS", "TermsLayout",
+    "beat_layout", "entry_layout", "feeder_fields", "loader_fields", "post_fields", "tag_layout", "word_layout", "write_layout",
 ]  # fmt: skip
 
 LOADER_WORDS = range(0, 4)
@@ -32,6 +33,7 @@ def _fields(layout: Layout, words: Sequence[int]) -> data.FlexibleLayout:
 
 
 HeaderLayout = _fields(Header.layout, range(Header.layout.words))
+TermsLayout = _fields(Terms.layout, range(Terms.layout.words))
 DescriptorLayout = _fields(Descriptor.layout, range(Descriptor.layout.words))
 EntryLayout = _fields(ENTRY, range(ENTRY.words))
 """An entry in the parameter stream; see `entry_layout`."""

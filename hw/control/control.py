@@ -18,6 +18,7 @@ class Control(wiring.Component):
 
     locks   the suite needs a key to run
     seals   ... and to load
+    licences  the key is the device's own: no failure takes it, but each takes the program
 
     Members:
         command            one-cycle pulses, bits of registers.Command
@@ -25,6 +26,7 @@ class Control(wiring.Component):
         loaded, loading    of the loadable port
         flushing           a packet gate drops beats
         errors             the Error that the datapath reports in this cycle, or Error.NONE
+        spent              fewer inferences are left than the next run has
         finished           all inferences have left the core
         zeroise_at_end     of CONFIG
         load               to the loadable port: take a program; ignored while it loads one
@@ -33,14 +35,15 @@ class Control(wiring.Component):
         run                to the datapath: a run is going on
         clear              all registers of the datapath return to their initial values in the next cycle; also on a START,
                            ABORT or ZEROISE while nothing runs
+        forget             with licences, pulse: to the loadable port, after a failure
         zeroise            to the key register
         erase              to the activation memory: what stopped, or should have, leaves nothing behind
         erasing            of the activation memory
         status             value of STATUS
     """
 
-    def __init__(self, locks: bool, seals: bool):
-        self._locks, self._seals = locks, seals
+    def __init__(self, locks: bool, seals: bool, licences: bool = False):
+        self._locks, self._seals, self._licences = locks, seals, licences
         super().__init__(
             {
                 "command": In(4),
@@ -49,6 +52,7 @@ class Control(wiring.Component):
                 "loading": In(1),
                 "flushing": In(1),
                 "errors": In(8),
+                "spent": In(1),
                 "finished": In(1),
                 "zeroise_at_end": In(1),
                 "load": Out(1),
@@ -56,6 +60,7 @@ class Control(wiring.Component):
                 "begin": Out(1),
                 "run": Out(1),
                 "clear": Out(1),
+                "forget": Out(1),
                 "zeroise": Out(1),
                 "erase": Out(1),
                 "erasing": In(1),
@@ -82,10 +87,11 @@ class Control(wiring.Component):
         ready = self.loaded & (self.keyed if self._locks else 1)
         loads = commanded(Command.LOAD) & ~working
         keyless = loads & ~self.loading & ~self.keyed if self._seals else Const(0)
-        failed = caused | (halted & busy) | (starts & ~ready) | keyless
-        missing = Mux(self.loaded | keyless, Error.NO_KEY, Error.NO_PROGRAM)
+        allowed = ready & ~self.spent
+        failed = caused | (halted & busy) | (starts & ~allowed) | keyless
+        missing = Mux(self.loaded | keyless, Mux(ready & ~keyless, Error.NONE_LEFT, Error.NO_KEY), Error.NO_PROGRAM)
 
-        m.d.sync += self.begin.eq(starts & ready & ~commanded(Command.LOAD))
+        m.d.sync += self.begin.eq(starts & allowed & ~commanded(Command.LOAD))
         with m.If(self.begin):
             m.d.sync += self.run.eq(1)
         m.d.comb += self.load.eq(loads & ~keyless)
@@ -96,7 +102,7 @@ class Control(wiring.Component):
             m.d.comb += self.zeroise.eq(self.zeroise_at_end)
         with m.If(failed):
             m.d.sync += [error.eq(Mux(caused, cause, Mux(busy, Error.ABORTED, missing))), done.eq(0)]
-            m.d.comb += self.zeroise.eq(1)
+            m.d.comb += self.zeroise.eq(not self._licences)
         with m.If(halted):
             m.d.sync += self.run.eq(0)
         # one `stop` a failure: packet gates take a second one to mean that the sender has abandoned the packet
@@ -109,7 +115,9 @@ class Control(wiring.Component):
             | halted
         )
 
-        m.d.comb += self.erase.eq(self.zeroise | halted)
+        m.d.comb += self.erase.eq(self.zeroise | halted | failed)
+        if self._licences:
+            m.d.sync += self.forget.eq(failed)
 
         bits = {
             Status.BUSY: busy,

@@ -50,6 +50,7 @@ class LoadablePort(wiring.Component):
         stop       pulse: abandon whatever is in progress
         head       beats; `last` marks the last one
         trusted    the head that has passed the lock is authentic
+        refusal    Error for which its licence refuses it, else Error.NONE
         program    write port of the program memory
         header     of the program that is loaded or being loaded
     """
@@ -62,6 +63,7 @@ class LoadablePort(wiring.Component):
                 "stop": In(1),
                 "head": In(stream.Signature(beat_layout(config.bytes_per_beat))),
                 "trusted": In(1),
+                "refusal": In(8),
                 "program": In(memory.WritePort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "header": Out(HeaderLayout),
             }
@@ -112,6 +114,8 @@ class LoadablePort(wiring.Component):
                 wrong = check.error.any() | check.incomplete
                 with m.If(~word.valid & wrong):
                     m.d.comb += [fails.eq(1), control.error.eq(Error.BAD_DESCRIPTOR)]
+                with m.Elif(~word.valid & self.trusted & self.refusal.any()):
+                    m.d.comb += [fails.eq(1), control.error.eq(self.refusal)]
                 with m.Elif(~word.valid & self.trusted):
                     m.d.sync += [control.loaded.eq(1), state.eq(_State.IDLE)]
 

@@ -8,7 +8,7 @@ from deeplock.hw.basics.axi import AxiLite, Response
 from deeplock.hw.control.counters import FIRST_COUNTER, Counters
 from deeplock.hw.lock.lock import MasterKey
 from deeplock.pymodel.lock.suites import suite
-from deeplock.pymodel.spec.config import FEATURES, Config
+from deeplock.pymodel.spec.config import FEATURES, LICENSING, Config
 from deeplock.pymodel.spec.registers import COUNTERS, ID, REGISTERS, Access, Command, Register, Status, address
 
 __all__ = ["ADDRESS_BITS", "ControlRegisters", "CounterRegisters", "RegisterFile", "constants"]
@@ -32,7 +32,7 @@ def constants(config: Config) -> dict[str, int]:
         "IFMAP_BYTES": config.ifmap_bytes,
         "SUM_BITS": config.sum_bits,
         "OFMAP_BYTES": config.ofmap_bytes,
-        "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate(FEATURES)),
+        "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate((*FEATURES, *LICENSING))),
     }
 
 

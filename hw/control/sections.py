@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from deeplock.hw.basics.bundles import Part, Run, part_layout
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
 from deeplock.hw.basics.loops import counted
+from deeplock.pymodel.lock.ciphers.sizes import KEY_BYTES
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.record import WORDS
@@ -23,6 +24,7 @@ class _State(enum.Enum):
     HEAD_TAG = 3
     PARAMETERS = 4
     TAG = 5
+    MODEL_KEY = 8
     CUT = 6  # the packet has ended within the head; what came before is still being checked
     DONE = 7  # nothing more to pass, or an error
 
@@ -32,7 +34,8 @@ _JUDGED = 8
 
 
 class Sections(wiring.Component):
-    """Passes head and parameters, with nonce and tags if the suite seals, and marks where each part ends.
+    """Passes head and parameters, with nonce and tags if the suite seals, and marks where each part ends. With
+    `config.licences` a licence comes in front of the head.
 
     The packet must end with the last part of an inference. A beat that ends it elsewhere, or should and does not, is taken at
     once and not passed on. It is reported at once too, but within the head 257 cycles later if beats before it may still be on
@@ -61,7 +64,7 @@ class Sections(wiring.Component):
                 "stop": In(1),
                 "header": In(HeaderLayout),
                 "inlet": In(stream.Signature(beat_layout(size))),
-                "outlet": Out(stream.Signature(part_layout(size))),
+                "outlet": Out(stream.Signature(part_layout(self._config))),
                 "error": Out(8),
             }
         )
@@ -76,6 +79,7 @@ class Sections(wiring.Component):
         )
 
         state = Signal(_State)
+        of_licence = Signal() if self._config.licences else Const(0, 1)
         active, wrong, take = Signal(), Signal(), Signal()
         part_ends, packet_ends = Signal(), Signal()
         m.d.comb += [
@@ -104,9 +108,9 @@ class Sections(wiring.Component):
         end, ends_run = _State.TAG if chosen.seals else _State.PARAMETERS, sections[1:].all()
         with m.If((state == _State.IDLE) | (take & packet_ends)):
             m.d.sync += sections.eq(counted(sections, state == _State.IDLE, ~self.run.count))
-        m.d.comb += packet_ends.eq(part_ends & (state == end))
+        m.d.comb += packet_ends.eq(part_ends & (state == end) & ~of_licence)
 
-        def part(here: _State, shown: Part, ends, then: _State) -> None:
+        def part(here: _State, shown: Part, ends, then) -> None:
             with m.Case(here):
                 m.d.comb += [active.eq(1), outlet.payload.part.eq(shown), part_ends.eq(ends)]
                 with m.If(take & ends):
@@ -121,14 +125,28 @@ class Sections(wiring.Component):
                 m.d.sync += [single.eq(is_single), last_beat.eq(is_single), at.eq(0)]
                 with m.If(self.load):
                     m.d.sync += state.eq(_State.NONCE if chosen.seals else _State.HEAD)
+                    if self._config.licences:
+                        m.d.sync += of_licence.eq(1)
                 with m.Elif(self.run.active):
                     m.d.sync += state.eq(_State.PARAMETERS)
-            part(_State.HEAD, Part.HEAD, head_ends, _State.HEAD_TAG if chosen.seals else _State.IDLE)
+            terms_end = at[:within].all()
+            part(
+                _State.HEAD,
+                Part.HEAD,
+                Mux(of_licence, terms_end, head_ends),
+                _State.HEAD_TAG if chosen.seals else _State.IDLE,
+            )
             part(_State.PARAMETERS, Part.PARAMETERS, last_beat, end)
             if chosen.seals:
                 part(_State.NONCE, Part.NONCE, at == small[_State.NONCE] - 1, _State.HEAD)
-                part(_State.HEAD_TAG, Part.TAG, at == small[_State.HEAD_TAG] - 1, _State.IDLE)
-                part(_State.TAG, Part.TAG, at == small[_State.TAG] - 1, _State.PARAMETERS)
+                after_head, after_parameters = _State.IDLE, _State.PARAMETERS
+                if self._config.licences:
+                    m.d.comb += outlet.payload.of_licence.eq(of_licence)
+                    after_head = Mux(of_licence, _State.MODEL_KEY, after_head)
+                    after_parameters = Mux(of_licence, _State.NONCE, after_parameters)
+                    part(_State.MODEL_KEY, Part.PARAMETERS, at == KEY_BYTES // size - 1, _State.TAG)
+                part(_State.HEAD_TAG, Part.TAG, at == small[_State.HEAD_TAG] - 1, after_head)
+                part(_State.TAG, Part.TAG, at == small[_State.TAG] - 1, after_parameters)
             if in_flight:
                 with m.Case(_State.CUT):
                     m.d.sync += at.eq(at + 1)
@@ -141,10 +159,13 @@ class Sections(wiring.Component):
 
         with m.If(take & ~outside):
             m.d.sync += last_beat.eq(Mux(last_beat, single, beats[2:].all() & (beats[:2] == 1)))
+        if self._config.licences:
+            with m.If(take & part_ends & (state == _State.TAG)):
+                m.d.sync += of_licence.eq(0)
         with m.If(take & packet_ends & ends_run):
             m.d.sync += state.eq(_State.DONE)
         with m.If(active & inlet.valid & wrong & ~self.stop):
-            with m.If((outside & (state != _State.TAG)) if in_flight else Const(0)):
+            with m.If((outside & ((state != _State.TAG) | of_licence)) if in_flight else Const(0)):
                 m.d.sync += [state.eq(_State.CUT), at.eq(0)]
             with m.Else():
                 m.d.comb += self.error.eq(Mux(packet_ends, Error.LOADABLE_TOO_LONG, Error.LOADABLE_TRUNCATED))

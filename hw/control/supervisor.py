@@ -22,13 +22,15 @@ class Supervisor(wiring.Component):
     Latency: a fault or the end of a run acts one cycle after the datapath reports it. Registered, because the sources are far
     apart on a large device.
 
-    locks, seals   as in Control
+    locks, seals, licences   as in Control
 
     Members:
         registers   the register file
         loading     the loadable port
         stream      Error that the loadable stream's sections report
         wrong_tag   pulse: of the lock
+        unlicensed  pulse: of the lock
+        spent       of the permissions
         sequencer, loader, unfolder   their status
         flushing    a packet gate drops beats
         delivering  the ofmap buffer holds beats
@@ -42,14 +44,16 @@ class Supervisor(wiring.Component):
         erase       pulse: erase the activation memory, also because the key has changed
     """
 
-    def __init__(self, locks: bool, seals: bool):
-        self._locks, self._seals = locks, seals
+    def __init__(self, locks: bool, seals: bool, licences: bool = False):
+        self._locks, self._seals, self._licences = locks, seals, licences
         super().__init__(
             {
                 "registers": In(ControlRegisters()),
                 "loading": Out(LoadControl()),
                 "stream": In(8),
                 "wrong_tag": In(1),
+                "unlicensed": In(1),
+                "spent": In(1),
                 "sequencer": In(SequencerReport()),
                 "loader": In(LoaderReport()),
                 "unfolder": In(UnfolderReport()),
@@ -68,7 +72,7 @@ class Supervisor(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.control = control = Control(self._locks, self._seals)
+        m.submodules.control = control = Control(self._locks, self._seals, self._licences)
         registers = self.registers
         finished = Signal()  # registered, because it goes to the whole core
         m.d.sync += finished.eq(control.run & self.sequencer.idle & ~self.delivering)
@@ -80,6 +84,7 @@ class Supervisor(wiring.Component):
             control.loading.eq(self.loading.loading),
             control.flushing.eq(self.flushing),
             control.erasing.eq(self.erasing),
+            control.spent.eq(self.spent),
             control.finished.eq(finished),
             registers.status.eq(control.status),
             self.loading.load.eq(control.load),
@@ -95,7 +100,7 @@ class Supervisor(wiring.Component):
         keyed, loses_key = Signal(), Signal()
         m.d.comb += [
             loses_key.eq(keyed & ~registers.keyed),
-            self.loading.forget.eq(loses_key),
+            self.loading.forget.eq(loses_key | control.forget),
             # the rest of a packet whose program is forgotten is dropped; where an error took the key, it is being dropped
             self.stop.eq(control.stop | (loses_key & ~self.flushing)),
         ]
@@ -106,6 +111,8 @@ class Supervisor(wiring.Component):
             m.d.comb += control.errors.eq(self.loading.error)
         with m.Elif(self.wrong_tag):
             m.d.comb += control.errors.eq(Error.BAD_TAG)
+        with m.Elif(self.unlicensed):
+            m.d.comb += control.errors.eq(Error.BAD_LICENCE)
         with m.Elif(control.run & self.unfolder.bad_length):
             m.d.comb += control.errors.eq(Error.IFMAP_LENGTH)
         with m.Elif(control.run & self.loader.short):

@@ -31,12 +31,15 @@ def LockSignature(config: Config) -> wiring.Signature:
     inference's parameters are locked on their own.
 
     Members:
-        key            stable from the head, or from `start`, to the end of a run
+        key            with licences the device's. Stable from the head, or from `start`, to the end of a run
         start          pulse: a run begins
         clear          drop and zeroise all contents
         locked         beats, each with its part
         head           beats of the head; `last` marks its last one
         plain          beats of parameters, opened; `last` marks an inference's last one
+        forget         with licences: the model key goes, and does not come back while this is high
+        terms          with licences: beats of a licence's terms; `last` marks its last one
+        unlicensed     with licences, pulse: one of a licence's tags is wrong
         starved        a locked beat waits for the key stream, or for the cipher
         trusted        the last head that has passed is authentic; always, if the suite does not seal
         right, wrong   pulse: the parameters before this tag are authentic; a tag is not the one that it must be
@@ -48,7 +51,7 @@ def LockSignature(config: Config) -> wiring.Signature:
             "key": In(MasterKey()),
             "start": In(1),
             "clear": In(1),
-            "locked": In(stream.Signature(part_layout(size))),
+            "locked": In(stream.Signature(part_layout(config))),
             "head": Out(beats),
             "plain": Out(beats),
             "starved": Out(1),
@@ -56,6 +59,15 @@ def LockSignature(config: Config) -> wiring.Signature:
             "right": Out(1),
             "wrong": Out(1),
         }
+        | (
+            {
+                "forget": In(1),
+                "terms": Out(stream.Signature(beat_layout(size), always_ready=True)),
+                "unlicensed": Out(1),
+            }
+            if config.licences
+            else {}
+        )
     )
 
 

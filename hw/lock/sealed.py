@@ -6,7 +6,8 @@ from amaranth.lib.wiring import Component
 
 from deeplock.hw.basics.bundles import Part
 from deeplock.hw.lock.lock import LockSignature
-from deeplock.pymodel.lock.sealing import HEAD, PARAMETERS
+from deeplock.pymodel.lock.ciphers.sizes import KEY_BYTES
+from deeplock.pymodel.lock.sealing import HEAD, MODEL_KEY, PARAMETERS, TERMS
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["SealedLock"]
@@ -24,6 +25,7 @@ class _State(enum.Enum):
 
 class SealedLock(Component):
     """Opens a sealed loadable (pymodel.lock.sealing). The head passes in clear, the parameters opened; nonce and tags end here.
+    With licences, so do their model keys, with which all else is then opened.
 
     Whether a tag is right shows after the whole tag, in a cycle that depends on nothing secret. The cipher then begins with the
     next inference's parameters, when they are there.
@@ -44,6 +46,7 @@ class SealedLock(Component):
         self._cipher = cipher
         self._nonce_bytes = nonce_bytes
         self._size = config.bytes_per_beat
+        self._licences = config.licences
         super().__init__(LockSignature(config))
 
     def elaborate(self, platform) -> Module:
@@ -53,19 +56,19 @@ class SealedLock(Component):
         beats = -(-self._nonce_bytes // self._size)
         nonce = Signal(8 * self._size * beats, reset_less=True)
         state, absorbs = Signal(_State), Signal()
+        of_licence = Signal() if self._licences else Const(0, 1)
         take, takes = Signal(), Signal()  # `takes`: whoever the beat is for
         # which parts of the tag's beats differ from what they must be; registered, because the cipher's logic is long
         differs = Signal(8 * self._size // _PART)
         in_nonce, in_tag = (locked.payload.part == part for part in (Part.NONCE, Part.TAG))
         m.d.comb += [
             take.eq(locked.valid & locked.ready),
-            takes.eq(Mux(absorbs, head.ready, plain.ready)),
-            cipher.clear.eq(
-                self.clear | (state == _State.VERDICT)
-            ),  # nothing made of the key waits for the next message
+            takes.eq(Mux(absorbs, head.ready, plain.ready) | of_licence),
+            # nothing made of the key waits for the next message
+            cipher.clear.eq(self.clear | (state == _State.VERDICT)),
             cipher.key.eq(self.key.value),
             cipher.absorb.eq(absorbs),
-            cipher.nonce.eq(Cat(Const(0, 4), Mux(absorbs, Const(HEAD, 4), Const(PARAMETERS, 4)), nonce[8:])),
+            cipher.nonce.eq(Cat(Const(0, 4), ~absorbs, of_licence, Const(0, 2), nonce[8:])),
             cipher.inlet.payload.data.eq(locked.payload.data),
             cipher.inlet.payload.last.eq(locked.payload.last),
             head.payload.data.eq(locked.payload.data),
@@ -73,9 +76,13 @@ class SealedLock(Component):
             plain.payload.eq(cipher.outlet.payload),
             self.starved.eq(locked.valid & takes & ~locked.ready),
         ]
+        assert (HEAD, PARAMETERS, TERMS, MODEL_KEY) == (0, 1, 2, 3), (
+            "bits of a message's number are absorbs, of_licence"
+        )
         # bytes of the nonce that are no one's choice
         fixed = Cat(nonce[:8], nonce[8 * self._nonce_bytes :])
 
+        wrong = differs.any() | fixed.any()
         m.d.sync += [cipher.start.eq(0), self.right.eq(0), self.wrong.eq(0)]
         with m.Switch(state):
             with m.Case(_State.WAIT):
@@ -83,16 +90,15 @@ class SealedLock(Component):
                 m.d.sync += [absorbs.eq(in_nonce), differs.eq(0)]
                 with m.If(locked.valid & in_nonce):
                     m.d.sync += [self.trusted.eq(0), nonce.eq(Cat(nonce, locked.payload.data)[-len(nonce) :])]
-                with m.If(
-                    locked.valid & (locked.payload.last | ~in_nonce)
-                ):  # else the first of an inference's parameters
+                # the nonce's last beat, or the first of an inference's parameters
+                with m.If(locked.valid & (locked.payload.last | ~in_nonce)):
                     m.d.sync += [cipher.start.eq(1), state.eq(_State.OPEN)]
             with m.Case(_State.OPEN):
                 m.d.comb += [
                     cipher.inlet.valid.eq(locked.valid),
                     locked.ready.eq(cipher.inlet.ready),
-                    head.valid.eq(cipher.outlet.valid & ~in_tag & absorbs),
-                    plain.valid.eq(cipher.outlet.valid & ~in_tag & ~absorbs),
+                    head.valid.eq(cipher.outlet.valid & ~in_tag & absorbs & ~of_licence),
+                    plain.valid.eq(cipher.outlet.valid & ~in_tag & ~absorbs & ~of_licence),
                     cipher.outlet.ready.eq(takes | in_tag),
                 ]
                 with m.If(take & in_tag):  # the cipher shows how the tag differs
@@ -101,14 +107,36 @@ class SealedLock(Component):
                     with m.If(locked.payload.last):
                         m.d.sync += state.eq(_State.VERDICT)
             with m.Case(_State.VERDICT):
-                wrong = differs.any() | fixed.any()
                 m.d.sync += [
                     state.eq(_State.WAIT),
-                    self.wrong.eq(wrong),
-                    self.right.eq(~wrong & ~absorbs),
-                    self.trusted.eq(self.trusted | (~wrong & absorbs)),
+                    self.wrong.eq(wrong & ~of_licence),
+                    self.right.eq(~wrong & ~absorbs & ~of_licence),
+                    self.trusted.eq(self.trusted | (~wrong & absorbs & ~of_licence)),
                 ]
         with m.If(self.clear):
             m.d.sync += [state.eq(_State.WAIT), cipher.start.eq(0), differs.eq(0), absorbs.eq(0)]
             m.d.sync += [self.trusted.eq(0), self.right.eq(0), self.wrong.eq(0)]
+        if self._licences:
+            self._license(m, state, of_licence, absorbs, in_tag, wrong)
         return m
+
+    def _license(self, m: Module, state, of_licence, absorbs, in_tag, wrong) -> None:
+        """What comes of a licence: its terms pass, its model key stays here."""
+        cipher, locked, terms = self._cipher, self.locked, self.terms
+        model_key = Signal(8 * KEY_BYTES)
+        shown = (state == _State.OPEN) & cipher.outlet.valid & of_licence & ~in_tag
+        m.d.comb += [
+            cipher.key.eq(Mux(of_licence, self.key.value, model_key)),
+            terms.payload.data.eq(locked.payload.data),
+            terms.payload.last.eq(locked.payload.last),
+            terms.valid.eq(shown & absorbs),
+        ]
+        with m.If((state == _State.WAIT) & locked.valid):
+            m.d.sync += of_licence.eq(locked.payload.of_licence)
+        with m.If(shown & ~absorbs):
+            m.d.sync += model_key.eq(Cat(model_key, cipher.outlet.payload.data)[-len(model_key) :])
+        with m.If(self.forget):
+            m.d.sync += model_key.eq(0)
+        m.d.sync += self.unlicensed.eq((state == _State.VERDICT) & wrong & of_licence & ~self.clear)
+        with m.If(self.clear):
+            m.d.sync += of_licence.eq(0)

@@ -1,7 +1,7 @@
 """Ofmap buffer: routes results to the activation memory or the ofmap stream."""
 
-from amaranth import Const, Module, Signal, Value
-from amaranth.lib import memory, stream, wiring
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.layouts import beat_layout, write_layout
@@ -9,6 +9,7 @@ from deeplock.hw.families.placement import IN_BLOCKS
 from deeplock.hw.post.post import result_layout
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.licence import CLASSES
 
 __all__ = ["OfmapBuffer", "buffer_beats"]
 
@@ -20,7 +21,7 @@ def buffer_beats(config: Config) -> int:
 
 class OfmapBuffer(wiring.Component):
     """Passes a layer's results to the activation memory or, with `to_stream`, buffers them for the ofmap stream. If the suite
-    seals, a packet waits until it is released.
+    seals, a packet waits until it is released. With permissions, outputs that the licence does not show read -128.
 
     Latency: 0 cycles to the activation memory, 2 to the stream; 1 from `release` to the stream. Throughput: one result a
     cycle; if the suite seals, a cycle more for each packet. The issue stage ensures that there is room.
@@ -30,6 +31,8 @@ class OfmapBuffer(wiring.Component):
         to_stream   the running layer's results are the ofmap
         last_layer  the running layer's last result ends the packet
         words       writes to the activation memory, which is always ready
+        classes     with permissions: mask of the outputs that show, by their place in the ofmap; all from the last on share its
+                    bit
         release     pulse, once for each packet, if the suite seals: it may leave, as far as it has come and further
         ofmap       the ofmap stream
         level       beats in the buffer
@@ -45,6 +48,7 @@ class OfmapBuffer(wiring.Component):
                 "last_layer": In(1),
                 "words": Out(stream.Signature(write_layout(config, config.lanes))),
                 "release": In(1),
+                "classes": In(CLASSES),
                 "ofmap": Out(stream.Signature(beat_layout(config.lanes, keep=True))),
                 "level": Out(range(buffer_beats(config) + 1)),
                 "delivering": Out(1),
@@ -75,7 +79,7 @@ class OfmapBuffer(wiring.Component):
             write.addr.eq(write_at),
             read.addr.eq(read_at),
             write.en.eq(stored),
-            write.data.data.eq(result.data),
+            write.data.data.eq(self._permitted(result) if self._config.permissions else result.data),
             write.data.keep.eq(result.keep),
             write.data.last.eq(result.last & self.last_layer),
             read.en.eq((waiting != 0) & (~shown | leaves)),
@@ -92,6 +96,16 @@ class OfmapBuffer(wiring.Component):
             shown.eq(read.en | (shown & ~leaves)),
         ]
         return m
+
+    def _permitted(self, result: data.View) -> Value:
+        """The result's bytes, -128 in place of what is not to be seen. Of an ofmap, `address` is the first byte's place."""
+        shown = []
+        for lane in range(self._config.lanes):
+            place = (result.address + lane)[: len(result.address)]
+            beyond = place[CLASSES.bit_length() - 1 :].any()
+            shows = Mux(beyond, self.classes[-1], self.classes.bit_select(place[: CLASSES.bit_length() - 1], 1))
+            shown.append(Mux(shows, result.data[lane], -128)[:8])
+        return Cat(shown)
 
     def _released(self, m: Module, packet_leaves: Value) -> Value:
         """Whether the packet that comes next may leave."""

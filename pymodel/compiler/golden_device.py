@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeplock.pymodel.compiler import interpreter
+from deeplock.pymodel.lock.sealing import MODEL_KEY, TERMS, SealedSuite
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.device import Device, Outcome
 from deeplock.pymodel.spec.header import Header
+from deeplock.pymodel.spec.licence import Licence, Terms, licence_bytes
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import REGISTERS, Access, Command, Error, Status
 from deeplock.pymodel.spec.rules import broken_header, broken_program, parameter_bytes
@@ -39,6 +41,7 @@ class GoldenDevice(Device):
         self._key, self._size = b"", 0  # what is written of a key of `_size` bytes; 0: none has begun
         self._flags, self._error = 0, Error.NONE
         self._zeroise_at_end = False
+        self._used = 0  # inferences since power-up
 
     def write(self, name: str, value: int) -> bool:
         if name == "KEY_SIZE":
@@ -94,8 +97,12 @@ class GoldenDevice(Device):
         return self._flags | (Status.KEYED if self.keyed else 0) | self._error << 8
 
     def stop(self, error: Error) -> Outcome:
-        """An error stops the core and zeroises the key."""
-        self._forget_key()
+        """An error stops the core and zeroises the key; the program goes with it. A device's own key stays."""
+        if self.config.licences:
+            self._erase()
+            self._flags &= ~Status.LOADED
+        else:
+            self._forget_key()
         self._error = error
         self._flags &= ~Status.DONE
         return Outcome(error)
@@ -106,6 +113,14 @@ class GoldenDevice(Device):
         if self._suite.seals and not self.keyed:
             return self.stop(Error.NO_KEY)
         packet = head + sections[0]
+        key, licence = self._key, None
+        if self.config.licences:
+            size = licence_bytes(self.config.suite, beat)
+            licence, packet = Licence.parse(packet[:size], self.config.suite, beat), packet[size:]
+            found = self._model_key(licence, len(packet) > 0)
+            if isinstance(found, Error):
+                return self.stop(found)
+            key = found
         begin = self._suite.nonce_bytes(beat)
         nonce, packet = packet[:begin], packet[begin:]
         if len(packet) <= -(-_HEADER_CHECKED // beat) * beat:
@@ -124,14 +139,21 @@ class GoldenDevice(Device):
         tag_end = end + self._suite.tag_bytes(beat)
         if len(packet) <= tag_end:
             return self.stop(Error.LOADABLE_TRUNCATED)
-        if not self._suite.trusts(nonce, packet[:end], packet[end:tag_end], self._key, beat):
+        if not self._suite.trusts(nonce, packet[:end], packet[end:tag_end], key, beat):
             return self.stop(Error.BAD_TAG)
+        terms = licence.terms if licence and self.config.permissions else None
+        if terms and (refused := terms.refusal(header)):
+            return self.stop(refused)
         self._flags |= Status.LOADED
         if self._suite.locks and not self.keyed:
             return self.stop(Error.NO_KEY)
+        if terms:
+            if terms.inferences and self._used + len(sections) > terms.inferences:
+                return self.stop(Error.NONE_LEFT)
+            self._used += len(sections)
         arriving, ofmaps = iter(ifmaps), []
         for section in (packet[tag_end:], *sections[1:]):
-            results, error = self._infer(header, program, nonce, section, arriving)
+            results, error = self._infer(header, program, nonce, section, arriving, key, terms)
             if error:
                 self.stop(error)
                 return Outcome(error, ofmaps=tuple(ofmaps), rest=results)
@@ -141,8 +163,28 @@ class GoldenDevice(Device):
             self._forget_key()
         return Outcome(Error.NONE, ofmaps=tuple(ofmaps))
 
+    def _model_key(self, licence: Licence, goes_on: bool) -> bytes | Error:
+        """The model key of a licence, or why there is none. `goes_on`: something comes behind it."""
+        chosen, beat, wrapped = suite(self.config.suite), self.config.bytes_per_beat, licence.wrapped
+        assert isinstance(chosen, SealedSuite)
+        if len(wrapped.head_tag) < chosen.tag_bytes(beat) or not wrapped.parameters:
+            return Error.LOADABLE_TRUNCATED
+        if not chosen.trusts(wrapped.nonce, licence.terms.pack(), wrapped.head_tag, self._key, beat, TERMS):
+            return Error.BAD_LICENCE
+        if not goes_on:
+            return Error.LOADABLE_TRUNCATED
+        key = chosen.open_parameters(wrapped.nonce, wrapped.parameters, self._key, beat, MODEL_KEY)
+        return Error.BAD_LICENCE if key is None else key
+
     def _infer(
-        self, header: Header, program: Sequence[Descriptor], nonce: bytes, section: bytes, arriving
+        self,
+        header: Header,
+        program: Sequence[Descriptor],
+        nonce: bytes,
+        section: bytes,
+        arriving,
+        key: bytes,
+        terms: Terms | None,
     ) -> tuple[bytes, Error]:
         """An inference's ofmap, as far as it gets, and the error that ends it. Of a sealed loadable, none leaves then."""
         config, suite, beat = self.config, self._suite, self.config.bytes_per_beat
@@ -152,7 +194,7 @@ class GoldenDevice(Device):
         error = {-1: Error.LOADABLE_TRUNCATED, 0: Error.NONE, 1: Error.LOADABLE_TOO_LONG}[int(ends)]
         plain = None
         if len(section) == whole or not suite.seals:
-            plain = suite.open_parameters(nonce, section, self._key, beat)
+            plain = suite.open_parameters(nonce, section, key, beat)
             error = error or (Error.BAD_TAG if plain is None else Error.NONE)
         stream = np.frombuffer(plain or b"", np.uint8)
         memory, number = self.memory[None], 0
@@ -173,6 +215,10 @@ class GoldenDevice(Device):
             result, taken = interpreter.run_layer(memory, layer, stream, config)
             stream = stream[taken:]
             if layer.to_stream:
+                if terms:
+                    first = layer.destination + np.arange(result.shape[1])[:, None] * layer.pixel_bytes
+                    places = (first + np.arange(result.shape[2])) % self.memory.size
+                    result = terms.shown(result, places)
                 results += b"".join(
                     np.ascontiguousarray(result[0, :, first : first + config.cols]).tobytes()
                     for first in range(0, result.shape[2], config.cols)

@@ -1,4 +1,4 @@
-"""Key files: one line of 32, 48 or 64 hex digits, readable by their owner only.
+"""Key files: one line of 32, 48 or 64 hex digits, readable by their owner only. A word in front may say whose key it is.
 
 No error message contains a digit of a key.
 """
@@ -11,7 +11,10 @@ from pathlib import Path
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.key_schedule import KEY_SIZES, check_key_size
 
-__all__ = ["generate_key", "read_key", "write_key"]
+__all__ = ["ROLES", "generate_key", "read_key", "write_key"]
+
+ROLES = ("device", "model")
+"""Whose key it may be. A key without a role serves as either."""
 
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 
@@ -22,13 +25,18 @@ def generate_key(size: int) -> bytes:
     return secrets.token_bytes(size)
 
 
-def read_key(path: str | os.PathLike[str]) -> bytes:
-    """The key in a file of 32, 48 or 64 hex digits and at most one line end."""
+def read_key(path: str | os.PathLike[str], role: str = "") -> bytes:
+    """The key in a file of 32, 48 or 64 hex digits and at most one line end. DeeplockError if it has another role."""
     try:
         text = Path(path).read_bytes()
     except OSError as error:
         raise DeeplockError(f"key file {path}: {error.strerror}") from None
     digits = text.removesuffix(b"\n").removesuffix(b"\r")
+    for other in ROLES:
+        if digits.startswith(other.encode() + b" "):
+            digits = digits[len(other) + 1 :]
+            if role and other != role:
+                raise DeeplockError(f"key file {path}: holds a {other} key, this needs a {role} key")
     for position, digit in enumerate(digits, 1):
         if digit not in _HEX_DIGITS:
             raise DeeplockError(f"key file {path}: needs hex digits only, character {position} is none")
@@ -37,7 +45,7 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
     return bytes.fromhex(digits.decode())
 
 
-def write_key(path: str | os.PathLike[str], key: bytes) -> None:
+def write_key(path: str | os.PathLike[str], key: bytes, role: str = "") -> None:
     """Write a key file of mode 0600 atomically; DeeplockError if the file exists already."""
     check_key_size(len(key))
     path = Path(path)
@@ -45,7 +53,7 @@ def write_key(path: str | os.PathLike[str], key: bytes) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # O_EXCL and mode 0600
         try:
             with os.fdopen(handle, "w") as file:
-                file.write(key.hex() + "\n")
+                file.write(f"{role} {key.hex()}\n".lstrip())
                 file.flush()
                 os.fsync(file.fileno())
             os.link(temporary, path)  # unlike a rename, fails if the file exists

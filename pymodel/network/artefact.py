@@ -10,13 +10,14 @@ from deeplock.pymodel.lock import checkpoint
 from deeplock.pymodel.lock.checkpoint import Checkpoint
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.network_file import load_network
+from deeplock.pymodel.spec.licence import Licence, read_licence
 from deeplock.pymodel.spec.loadable import Loadable, read_loadable, write_loadable
 
 __all__ = ["load", "save"]
 
 
-def load(path: Path) -> Checkpoint | Loadable | Network:
-    """Read a safetensors file: a loadable, a quantised network or, if it is neither, a checkpoint."""
+def load(path: Path) -> Checkpoint | Licence | Loadable | Network:
+    """Read a safetensors file: a loadable, a licence, a quantised network or, if it is none, a checkpoint."""
     try:
         with open(path, "rb"), safetensors.safe_open(path, "np") as file:
             metadata = file.metadata() or {}
@@ -26,6 +27,8 @@ def load(path: Path) -> Checkpoint | Loadable | Network:
         raise DeeplockError(f"{path}: truncated, or not a file of deeplock ({error})") from None
     if any(name.startswith(("deeplock loadable", "deeplock image")) for name in metadata):
         return read_loadable(path)
+    if any(name.startswith("deeplock licence") for name in metadata):
+        return read_licence(path)
     if any(name.startswith("deeplock network") for name in metadata):
         return load_network(path)
     return checkpoint.load(path)

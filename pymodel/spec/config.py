@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
 
-__all__ = ["Config", "FEATURES", "SBOX_STYLES"]
+__all__ = ["Config", "FEATURES", "LICENSING", "SBOX_STYLES"]
 
 FEATURES = {
     "padding": "windows may reach beyond a layer's input; without it, the host pads, and only an ifmap that the core unfolds",
@@ -19,6 +19,8 @@ FEATURES = {
 
 Requires: `dense`, memory with two ports; without `dense`, one lane.
 """
+LICENSING = ("licences", "permissions")
+"""Parts that licences need; bits of register FEATURES behind those of FEATURES."""
 SBOX_STYLES = ("rom", "lut", "composite")
 
 
@@ -53,6 +55,9 @@ class Config:
     suite              name of the lock suite: pymodel/lock/suites/
     key_sizes          sizes of its master keys in bytes, some of the suite's, ascending; () stands for all of them; always
                        empty if the suite does not lock
+    licences           a suite that seals takes its model key from a licence in front of the loadable, and the key register
+                       holds the device's key (docs/licensing.md); without it, the key register holds the model key
+    permissions        what a licence allows besides is enforced: versions of the model, inferences, outputs
     sbox               style of the S-boxes: "rom", "lut" or "composite" (hw/lock/sbox.py, hw/lock/key_schedule.py)
     """
 
@@ -75,6 +80,8 @@ class Config:
     ofmap_bytes: int = 0
     suite: str = "deep-lock"
     key_sizes: tuple[int, ...] = ()
+    licences: bool = False
+    permissions: bool = False
     sbox: str = "lut"
 
     def __post_init__(self) -> None:
@@ -126,6 +133,8 @@ class Config:
             not suite(self.suite).seals or self.sealed_ofmap_beats > 0,
             f"ofmap_bytes must be at least {2 * cols} with a suite that seals, not {self.ofmap_bytes}",
         )
+        _check(not self.licences or suite(self.suite).seals, f"licences need a suite that seals, not {self.suite}")
+        _check(self.licences or not self.permissions, "permissions need licences")
         _check(self.sbox in SBOX_STYLES, f"sbox must be rom, lut or composite, not {self.sbox}")
 
     @property
@@ -135,8 +144,11 @@ class Config:
 
     def with_suite(self, name: str) -> "Config":
         """The same accelerator with another suite; of what depends on the suite, all that the new one allows."""
-        kept = self.suite == name
-        return self if kept else replace(self, suite=name, key_sizes=(), ofmap_bytes=0)
+        if self.suite == name:
+            return self
+        licences = self.licences and suite(name).seals
+        permissions = licences and self.permissions
+        return replace(self, suite=name, key_sizes=(), ofmap_bytes=0, licences=licences, permissions=permissions)
 
     @property
     def name(self) -> str:

@@ -23,7 +23,9 @@ from deeplock.pymodel.spec.config import FEATURES, Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.layers import LayerFacts
+from deeplock.pymodel.spec.licence import Licence
 from deeplock.pymodel.spec.record import WORDS
+from deeplock.pymodel.spec.registers import Error
 from deeplock.pymodel.spec.rules import broken_header, broken_program, ofmap_beats, parameter_bytes
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
 
@@ -66,6 +68,7 @@ class Loadable:
     parameters  what an inference takes: locked if the header's suite locks; if it seals, their tag follows
     nonce       b"" if the header's suite does not seal
     head_tag    b"" if the header's suite does not seal
+    licence     stream of the licence that it runs under, b"" for none; no part of the file
     """
 
     header: Header
@@ -74,6 +77,7 @@ class Loadable:
     interface: Interface
     nonce: bytes = b""
     head_tag: bytes = b""
+    licence: bytes = b""
 
     @property
     def records(self) -> bytes:
@@ -82,8 +86,8 @@ class Loadable:
 
     @property
     def head(self) -> bytes:
-        """All that comes before the parameters: header and program, in a sealed loadable with nonce and tag."""
-        return self.nonce + self.records + self.head_tag
+        """All that comes before the parameters: header and program; if it is sealed, with nonce and tag, and the licence."""
+        return self.licence + self.nonce + self.records + self.head_tag
 
     @property
     def stream(self) -> bytes:
@@ -134,6 +138,24 @@ class Loadable:
             raise DeeplockError(f"a tag is wrong: another key sealed it, or the {self.suite} loadable was changed")
         header = replace(self.header, suite=suite("plain").id)
         return replace(self, header=header, **vars(Locked(plain)))
+
+    def under(self, licence: Licence) -> "Loadable":
+        """This loadable with a licence in front; DeeplockError, naming the rule, if it is not for it."""
+        header, terms = self.header, licence.terms
+        if (licence.suite, terms.bytes_per_beat) != (self.suite, header.bytes_per_beat):
+            raise DeeplockError(
+                f"licence is for suite {licence.suite} (B = {terms.bytes_per_beat}), the loadable has suite {self.suite} "
+                f"(B = {header.bytes_per_beat})"
+            )
+        error = terms.refusal(header)
+        if error == Error.OTHER_MODEL:
+            raise DeeplockError(f"licence is for model {terms.model}, the loadable is model {header.model}")
+        if error == Error.OTHER_VERSION:
+            raise DeeplockError(
+                f"licence covers versions {terms.least_version} to {terms.most_version}, "
+                f"the loadable has version {header.model_version}"
+            )
+        return replace(self, licence=licence.stream)
 
     def check_fits(self, config: Config) -> None:
         """Raise DeeplockError, naming the first value that differs or breaks a rule, if the accelerator cannot run this."""
@@ -208,6 +230,7 @@ def split_ofmap(data: bytes, program: Sequence[Descriptor], cols: int) -> list[l
 def write_loadable(path: Path | str, loadable: Loadable) -> None:
     """Write the loadable file atomically."""
     # one metadata key only: safetensors writes several in random order
+    loadable = replace(loadable, licence=b"")
     facts = {
         "interface": asdict(loadable.interface),
         "nonce_bytes": len(loadable.nonce),

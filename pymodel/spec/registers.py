@@ -6,7 +6,7 @@ hw/control/registers.py, the drivers and docs/registers.md are made from these t
 from dataclasses import dataclass
 from enum import IntEnum
 
-from deeplock.pymodel.spec.config import FEATURES
+from deeplock.pymodel.spec.config import FEATURES, LICENSING
 
 __all__ = [
     "COUNTERS",
@@ -77,6 +77,10 @@ class Error(IntEnum):
     ABORTED = 10
     BAD_KEY_SIZE = 11
     BAD_TAG = 12
+    BAD_LICENCE = 13
+    OTHER_MODEL = 14
+    OTHER_VERSION = 15
+    NONE_LEFT = 16
 
 
 ERROR_TEXTS = {
@@ -93,6 +97,10 @@ ERROR_TEXTS = {
     Error.ABORTED: "aborted",
     Error.BAD_KEY_SIZE: "the key size is not one that this accelerator takes",
     Error.BAD_TAG: "a tag is wrong: another key sealed the loadable, or it was changed",
+    Error.BAD_LICENCE: "the licence is for another device, or was changed",
+    Error.OTHER_MODEL: "the licence is for another model",
+    Error.OTHER_VERSION: "the licence does not cover this version of the model",
+    Error.NONE_LEFT: "the licence allows fewer inferences from power-up on",
 }
 """Meanings of the error codes, for messages and for docs/registers.md."""
 
@@ -130,7 +138,10 @@ REGISTERS = (
     ),
     Register("PROFILE", 0x34, Access.READ_WRITE, "layer whose cycles the counters count, 1..255; 0: all of the run"),
     Register(
-        "FEATURES", 0x38, Access.READ, "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate(FEATURES))
+        "FEATURES",
+        0x38,
+        Access.READ,
+        "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate((*FEATURES, *LICENSING))),
     ),
     Register(
         "OFMAP_BYTES",
