@@ -169,7 +169,7 @@ class GoldenDevice(Device):
         assert isinstance(chosen, SealedSuite)
         if len(wrapped.head_tag) < chosen.tag_bytes(beat) or not wrapped.parameters:
             return Error.LOADABLE_TRUNCATED
-        if not chosen.trusts(wrapped.nonce, licence.terms.pack(), wrapped.head_tag, self._key, beat, TERMS):
+        if not chosen.trusts(wrapped.nonce, licence.record, wrapped.head_tag, self._key, beat, TERMS):
             return Error.BAD_LICENCE
         if not goes_on:
             return Error.LOADABLE_TRUNCATED

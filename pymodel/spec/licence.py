@@ -93,10 +93,18 @@ class Terms(Record):
 
 @dataclass(frozen=True, eq=False)
 class Licence:
-    """A licence for one device. `wrapped` is made with the device's key."""
+    """A licence for one device.
 
-    terms: Terms
+    record   its terms, as they are authentic: also bits that no term has
+    wrapped  nonce, tags and the model key, made with the device's key
+    """
+
+    record: bytes
     wrapped: Locked
+
+    @property
+    def terms(self) -> Terms:
+        return Terms.unpack(self.record)
 
     @property
     def suite(self) -> str:
@@ -106,26 +114,27 @@ class Licence:
     @property
     def stream(self) -> bytes:
         """All bytes in the order in which they enter the accelerator, in front of the loadable."""
-        return self.wrapped.nonce + self.terms.pack() + self.wrapped.head_tag + self.wrapped.parameters
+        return self.wrapped.nonce + self.record + self.wrapped.head_tag + self.wrapped.parameters
 
     @classmethod
     def issued(cls, terms: Terms, model_key: bytes, device_key: bytes) -> "Licence":
         """A new licence. Both keys are the suite's (lock.keys.suite_key)."""
-        return cls(terms, _sealed_suite(terms.suite).wrap(terms.pack(), model_key, device_key, terms.bytes_per_beat))
+        record = terms.pack()
+        return cls(record, _sealed_suite(terms.suite).wrap(record, model_key, device_key, terms.bytes_per_beat))
 
     @classmethod
     def parse(cls, stream: bytes, name: str, bytes_per_beat: int) -> "Licence":
         """The licence of that suite that a stream begins with, whole or not."""
         nonce = suite(name).nonce_bytes(bytes_per_beat)
         end, tag = nonce + _TERMS_BYTES, suite(name).tag_bytes(bytes_per_beat)
-        terms = Terms.unpack(stream[nonce:end].ljust(_TERMS_BYTES, b"\0"))
+        record = stream[nonce:end].ljust(_TERMS_BYTES, b"\0")
         last = licence_bytes(name, bytes_per_beat)
-        return cls(terms, Locked(stream[end + tag : last], stream[:nonce], stream[end : end + tag]))
+        return cls(record, Locked(stream[end + tag : last], stream[:nonce], stream[end : end + tag]))
 
     def model_key(self, device_key: bytes) -> bytes | None:
         """The model key; None if the licence is not for the holder of this device key, or was changed."""
         chosen = _sealed_suite(self.terms.suite)
-        return chosen.unwrap(self.wrapped, self.terms.pack(), device_key, self.terms.bytes_per_beat)
+        return chosen.unwrap(self.wrapped, self.record, device_key, self.terms.bytes_per_beat)
 
 
 def _sealed_suite(number: int) -> SealedSuite:
@@ -182,7 +191,7 @@ def allowed(texts: Sequence[str], header: Header, device: int) -> Terms:
                     mask |= (2 << high) - (1 << low)
                 fields["classes_low"], fields["classes_high"] = mask & _WORD, mask >> 32
             else:
-                raise DeeplockError(f"a licence allows versions, inferences or classes, not {what}")
+                raise ValueError
         except ValueError:
             raise DeeplockError(f"a licence allows versions=2-5, inferences=9 or classes=0-3,7, not {text}") from None
     return Terms(**fields)
