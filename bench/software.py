@@ -11,13 +11,14 @@ import numpy as np
 
 from deeplock.bench.workload import Workload
 from deeplock.pymodel.lock.keyfile import generate_key
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import macs
 from deeplock.pymodel.progress import Progress
 from deeplock.pymodel.zoo import networks
 from deeplock.sim.riscv.build import build_core, build_firmware, build_host, check_compiler
 from deeplock.sim.riscv.cores import CORES
-from deeplock.sim.riscv.memory import VARIANTS, Arena, arena_of
+from deeplock.sim.riscv.memory import SUITES, Arena, Results, arena_of
 from deeplock.sim.riscv.pytorch import Timing, time_float, time_int8
 from deeplock.sim.riscv.run import run_on_core, run_on_host
 
@@ -25,6 +26,9 @@ __all__ = ["cost", "measure", "usual_images"]
 
 _MOST_MACS = {("picorv32", "ideal"): 3_000_000, ("picorv32", "slow"): 1_000_000}
 """Most MACs of a network on this core and memory: larger networks would take long and show nothing new."""
+
+_OPEN_SEALED = ("vexriscv", "host")
+"""Platforms that also open sealed suites: the custom instruction is deep-lock's, and PicoRV32 would show nothing new."""
 
 _SECOND_COUNTER = 64  # cycles by which a core's own counter may differ: the instructions between the two reads
 _HOST_MACS = 100_000_000  # repeat until about this much work is done
@@ -39,7 +43,7 @@ def usual_images(network: str) -> int:
 
 @dataclass(frozen=True)
 class _Job:
-    """A network on one platform, all variants."""
+    """A network on one platform, all suites and variants."""
 
     workload: Workload
     platform: str
@@ -49,17 +53,22 @@ class _Job:
         return f"{self.workload.network.name} on {self.platform}, {self.memory} memory"
 
 
-def _arenas(workload: Workload, seed: int, flip: int | None) -> Iterator[tuple[str, Arena]]:
-    """The job of each variant, locked with a random key that is not kept."""
-    for variant in VARIANTS:
+def _arenas(job: _Job, seed: int, flip: int | None) -> Iterator[tuple[str, str, Arena]]:
+    """Each suite and variant with its arena, locked with a random key that is not kept."""
+    ways = [("plain", "plain"), ("deep-lock", "unlock-all"), ("deep-lock", "fused")]
+    if job.platform in _OPEN_SEALED:
+        ways += [(name, "unlock-all") for name in SUITES if suite(name).seals]
+    for name, variant in ways:
         key = b"" if variant == "plain" else generate_key(16)
-        yield variant, arena_of(workload.network, workload.ifmaps, variant, key, seed, flip)
+        arena = arena_of(job.workload.network, job.workload.ifmaps, variant, key, seed, flip, name)
+        yield name, variant, arena
 
 
-def _row(job: _Job, variant: str, arena: Arena, equal: bool) -> Row:
+def _row(job: _Job, name: str, variant: str, arena: Arena, results: Results, expected: np.ndarray) -> Row:
     return {
         "network": job.workload.network.name,
         "platform": job.platform,
+        "suite": name,
         "variant": variant,
         "memory": job.memory,
         "images": len(job.workload.ifmaps),
@@ -68,7 +77,7 @@ def _row(job: _Job, variant: str, arena: Arena, equal: bool) -> Row:
         "unlocked_bytes_in_memory": {"plain": None, "unlock-all": arena.parameter_bytes}.get(
             variant, arena.scratch_bytes
         ),
-        "outputs_equal_golden": equal,
+        "outputs_equal_golden": not results.refused and bool((results.ofmaps == expected).all()),
     }
 
 
@@ -79,16 +88,16 @@ def _expected(workload: Workload) -> np.ndarray:
 def _on_core(job: _Job, seed: int, flip: int | None) -> list[Row]:
     expected, rows = _expected(job.workload), []
     work = macs(job.workload.network)
-    for variant, arena in _arenas(job.workload, seed, flip):
+    for name, variant, arena in _arenas(job, seed, flip):
         results = run_on_core(job.platform, arena, job.memory)
         for first, second in zip(results.cycles, results.second_cycles, strict=True):
             if abs(first - second) > _SECOND_COUNTER:
                 raise RuntimeError(f"{job}: {first} cycles by the memory-mapped counter, {second} by the core's")
-        row = _row(job, variant, arena, bool((results.ofmaps == expected).all()))
+        row = _row(job, name, variant, arena, results, expected)
         row["cycles"] = round(float(np.mean(results.cycles)), 2)
         row["unlock_cycles"] = results.unlocking if variant == "unlock-all" else None
         row["layers"] = [
-            {"name": name, "macs": work[name], "cycles": cycles} for name, cycles in results.layers.items()
+            {"name": layer, "macs": work[layer], "cycles": cycles} for layer, cycles in results.layers.items()
         ]
         rows.append(row)
     return rows
@@ -97,9 +106,9 @@ def _on_core(job: _Job, seed: int, flip: int | None) -> list[Row]:
 def _on_host(job: _Job, seed: int, flip: int | None) -> list[Row]:
     expected, rows = _expected(job.workload), []
     count = shutil.which("valgrind") is not None
-    for variant, arena in _arenas(job.workload, seed, flip):
+    for name, variant, arena in _arenas(job, seed, flip):
         done = run_on_host(arena, max(3, _HOST_MACS // arena.work), count)
-        row = _row(job, variant, arena, bool((done.results.ofmaps == expected).all()))
+        row = _row(job, name, variant, arena, done.results, expected)
         if done.instructions is not None:
             row["instructions"] = round(done.instructions / arena.images, 2)
         row["nanoseconds"] = round(done.nanoseconds / arena.images, 1)
@@ -112,8 +121,8 @@ def _pytorch_rows(name: str, platform: str, work: int, timing: Timing) -> list[R
     shared = {"network": name, "platform": platform, "memory": "host", "images": 1, "macs": work}
     shared |= {"param_bytes": timing.parameter_bytes, "outputs_equal_golden": equal}
     return [
-        {**shared, "variant": "plain", "nanoseconds": timing.plain},
-        {**shared, "variant": "unlock-all", "nanoseconds": timing.locked},
+        {**shared, "suite": "plain", "variant": "plain", "nanoseconds": timing.plain},
+        {**shared, "suite": "deep-lock", "variant": "unlock-all", "nanoseconds": timing.locked},
     ]
 
 
@@ -149,7 +158,7 @@ def measure(
     flip: int | None,
     progress: Progress,
 ) -> list[Row]:
-    """A row for each network, platform, memory and variant, in this order. Host and PyTorch run last, alone.
+    """A row for each network, platform, memory, suite and variant, in this order. Host and PyTorch run last, alone.
 
     Without valgrind on PATH the rows of the host have no "instructions".
 

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deeplock.report import datapath, feeding, software_area, software_report
+from deeplock.report import datapath, feeding, software_area, software_report, software_suites
 from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
 from deeplock.report.assurance_report import fuzz_section, proofs_section
 from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
-from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table, of_paper, suites_table
+from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table, suites_table
 from deeplock.report.demo_report import report_rows
 from deeplock.report.packing import packing_section
 from deeplock.report.synth_report import area_figure, area_summary, area_tables, suites_area
@@ -90,7 +90,8 @@ def put_software(text: str, software: dict, cycles: dict, area: dict) -> str:
     """The text of docs/benchmarks.md with the figures of this software.json, cycles.json and area.json."""
     tables = {
         "software": (software_report.comparison(software, cycles), 3),
-        "software-host": (software_report.timings(software), 3),
+        "software-suites": (software_suites.suites_table(software, cycles), 2),
+        "software-host": (software_report.timings(software), 4),
         "software-layers": (software_report.layer_rows(software), 2),
     }
     for name, (table, words) in tables.items():
@@ -108,7 +109,6 @@ AREA_FIGURE = "\n![cycles of a locked inference against LUT4, lines of equal pro
 
 def take_software(file: Path) -> None:
     software, cycles = json.loads(file.read_text()), json.loads((RESULTS / "cycles.json").read_text())
-    cycles["rows"] = of_paper(cycles)
     path = RESULTS / "area.json"
     area = json.loads(path.read_text()) if path.exists() else {"rows": [], "components": []}
     text = put_software(BENCHMARKS.read_text(), software, cycles, area)

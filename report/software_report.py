@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deeplock.bench.software import cost
+from deeplock.bench.workload import LOCKED
 from deeplock.report.tables import Table
 
 __all__ = [
@@ -33,10 +34,10 @@ def networks_of(rows: Sequence[Row]) -> list[str]:
 
 
 def pairs_of(rows: Sequence[Row], network: str) -> list[tuple[Row, Row, Row | None]]:
-    """(plain, the locked variant that costs least, unlock-all) of each platform and memory."""
+    """(plain, the variant of the paper's suite that costs least, its unlock-all) of each platform and memory."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row["network"] == network:
+        if row["network"] == network and row["suite"] in ("plain", LOCKED):
             found.setdefault((row["platform"], row["memory"]), []).append(row)
     result = []
     for variants in found.values():
@@ -52,14 +53,15 @@ def best_software(rows: Sequence[Row], network: str) -> Row:
     return min((locked for _, locked, _ in pairs if locked["platform"] in _SOFTWARE), key=cost)
 
 
-def arrays_of(cycles: dict, network: str) -> list[Row]:
-    """The rows of cycles.json for this network."""
-    return [row for row in cycles["rows"] if row["network"] == network]
+def arrays_of(cycles: dict, network: str, suite: str = LOCKED) -> list[Row]:
+    """The rows of cycles.json for this network and suite."""
+    return [row for row in cycles["rows"] if (row["network"], row["suite"]) == (network, suite)]
 
 
 def software_table(rows: Sequence[Row]) -> Table:
     """A line for each row of software.json: what `deeplock bench software` prints."""
-    head = ["network", "platform", "memory", "variant", "cycles", "per MAC", "unlock per byte", "instructions", "µs"]
+    head = ["network", "platform", "memory", "suite", "variant"]
+    head += ["cycles", "per MAC", "unlock per byte", "instructions", "µs"]
     cells: list[list[object]] = []
     for row in rows:
         figures: list[object] = [
@@ -69,7 +71,7 @@ def software_table(rows: Sequence[Row]) -> Table:
             round(row["instructions"]) if "instructions" in row else "-",
             round(row["nanoseconds"] / 1000, 1) if "nanoseconds" in row else "-",
         ]
-        names = [row[name] for name in ("network", "platform", "memory", "variant")]
+        names = [row[name] for name in ("network", "platform", "memory", "suite", "variant")]
         cells.append([*names, *figures, round(row["ratio"], 2), "yes" if row["outputs_equal_golden"] else "NO"])
     return Table([*head, "locked / plain", "equal"], cells)
 
@@ -102,13 +104,13 @@ def comparison(software: dict, cycles: dict) -> Table:
 
 def timings(software: dict) -> Table:
     """Instructions and time on this machine."""
-    head = ["network", "platform", "variant", "instructions", "ratio", "time (µs)", "ratio"]
+    head = ["network", "platform", "suite", "variant", "instructions", "ratio", "time (µs)", "ratio"]
     cells: list[list[object]] = []
     for row in software["rows"]:
         if "nanoseconds" in row:
             counted = "instructions" in row
             instructions = [f"{row['instructions']:,.0f}", f"{row['ratio']:.2f}"] if counted else ["-", "-"]
-            names = [row["network"], NAMES[row["platform"]], row["variant"]]
+            names = [row["network"], NAMES[row["platform"]], row["suite"], row["variant"]]
             cells.append([*names, *instructions, f"{row['nanoseconds'] / 1000:,.1f}", f"{row['time_ratio']:.2f}"])
     return Table(head, cells)
 

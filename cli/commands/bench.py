@@ -8,8 +8,9 @@ simulator is Verilator without Python in the loop; builds are kept. The exit cod
 host speaks over the UART; the locked loadable comes from a model of the flash.
 
 `bench software` measures what a user has without the accelerator: int8 inference in C on RISC-V cores (simulated RTL; one
-core unlocks with a custom instruction) and on this machine, and PyTorch. Each runs plain, unlocked as a whole beforehand,
-and unlocked piece by piece. Every output is compared with the golden model; the exit code is 1 if one differs.
+core unlocks with a custom instruction) and on this machine, and PyTorch. Each runs plain, and locked with deep-lock, unlocked
+as a whole beforehand and unlocked piece by piece. One core and this machine also open sealed suites, ascon and acorn, and check
+their tags. Every output is compared with the golden model; the exit code is 1 if one differs.
 
 examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
@@ -22,8 +23,8 @@ JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
   locked}, "simulated_cycles_per_second": locked}]}; `bench board`: rows {"board", "network", "key": "right" or "wrong",
   "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
-  "images_per_second", "counters", "uart_bytes_per_image"}; `bench software`: rows {"network", "platform", "variant":
-  "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host", "images", "macs", "param_bytes",
+  "images_per_second", "counters", "uart_bytes_per_image"}; `bench software`: rows {"network", "platform", "suite",
+  "variant": "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host", "images", "macs", "param_bytes",
   "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio": to plain, and on cores "cycles_per_mac",
   "unlock_cycles_per_byte", "layers"}; cycles, instructions and nanoseconds are per image
 """
@@ -217,7 +218,7 @@ def run(args: argparse.Namespace) -> None:
         },
     )
     if wrong := [row for row in rows if not row.get("outputs_equal_golden", True)]:
-        first = " ".join(wrong[0][name] for name in ("network", "platform", "memory", "variant"))
+        first = " ".join(wrong[0][name] for name in ("network", "platform", "memory", "suite", "variant"))
         raise DeeplockError(f"{len(wrong)} of {len(rows)} outputs differ from the golden model, the first {first}")
     if mismatches := sum(row.get("mismatches", 0) for row in rows):
         raise DeeplockError(f"{mismatches} ofmap bytes differ from the golden model")

@@ -21,7 +21,7 @@ __all__ = ["build_core", "build_firmware", "build_host", "check_compiler"]
 
 _HERE = Path(__file__).parent
 
-
+_SOURCES = [_HERE / name for name in ("engine.c", "ascon.c", "acorn.c")]
 _C_FLAGS = ["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Werror"]
 
 
@@ -122,7 +122,7 @@ def build_firmware(name: str) -> bytes:
         flags += [f'-DCYCLE_CSR="{core.csr}"', *(["-DCFU"] if core.cfu else [])]
         flags += ["-DHAS_TRAPS"] if core.traps else ["-mllvm", "-enable-misched=false"]
         zig = [sys.executable, "-m", "ziglang", "cc", *target, *_C_FLAGS, *flags, "-I", folder, "-I", _HERE]
-        sources = [_HERE / "firmware.c", _HERE / "engine.c"]
+        sources = [_HERE / "firmware.c", *_SOURCES]
         _call([*zig, "-T", _HERE / "link.ld", "-o", folder / "program.elf", *sources], f"program for {name}")
 
     folder = _kept(f"{name}-program", [version("ziglang"), core, layout_header()], _c_files(), make)
@@ -138,7 +138,7 @@ def build_host() -> Path:
     def make(folder: Path) -> None:
         (folder / "layout.h").write_text(layout_header())
         (folder / "tables.h").write_text(tables_header())
-        sources = [_HERE / "host.c", _HERE / "engine.c"]
+        sources = [_HERE / "host.c", *_SOURCES]
         _call([gcc, *_C_FLAGS, "-I", folder, "-I", _HERE, "-o", folder / "host", *sources], "program for this machine")
 
     path = Path(gcc).resolve()

@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include "sealed.h"
 #include "unlock.h"
 
 enum { CHANNELS = 4 };  // output channels of a block: the four weights of a position make a word
@@ -286,16 +287,31 @@ static void add(const struct layer *layer, uint8_t *arena) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-// One inference; returns the cycles that unlocking took before it.
+// Opens a sealed stream, lane by lane; 0, and nothing is left of it, if a tag is wrong.
+static int open_stream(const struct job *job, uint32_t *to, const uint32_t *from) {
+    const uint32_t words = job->parameter_bytes / 4;
+    uint32_t wrong = 0, nonce[4] = {0, job->nonce[1], job->nonce[2], job->nonce[3]};
+    nonce[0] = (job->nonce[0] & ~255u) | PARAMETERS << 4;
+    if (job->suite == SUITE_ASCON) wrong = ascon_open(to, from, words, job->key, nonce);
+    for (uint32_t lane = 0; job->suite == SUITE_ACORN && lane < LANES; ++lane, ++nonce[0])
+        wrong |= acorn_open(to + lane, from + lane, words / LANES, LANES, job->key, nonce);
+    for (uint32_t i = 0; wrong && i < words; ++i) to[i] = 0;
+    return !wrong;
+}
+
+// One inference; returns the cycles that unlocking took before it, or REFUSED.
 NOINLINE uint32_t infer(uint8_t *arena, uint32_t *layer_cycles) {
     const struct job *job = (const struct job *)arena;
     struct parameters parameters = {.next = (const uint32_t *)(arena + job->parameters)};
     uint32_t unlocking = 0;
-    if (job->variant != PLAIN) schedule_start(&parameters.schedule, job->key);
+    if (job->suite == SUITE_DEEP_LOCK) schedule_start(&parameters.schedule, job->key);
     if (job->variant == UNLOCK_ALL) {
         unlocking = CYCLES();
         uint32_t *plain = (uint32_t *)(arena + job->unlocked);
-        unlock(plain, parameters.next, job->parameter_bytes / 16, &parameters.schedule);
+        if (job->suite == SUITE_DEEP_LOCK)
+            unlock(plain, parameters.next, job->parameter_bytes / 16, &parameters.schedule);
+        else if (!open_stream(job, plain, parameters.next))
+            return REFUSED;
         parameters.next = plain;
         unlocking = CYCLES() - unlocking;
     } else if (job->variant == FUSED) {
@@ -330,6 +346,7 @@ void run_job(uint8_t *arena) {
         results[3 * image] = CYCLES() - begin;
         results[3 * image + 1] = second_end - second;
         results[3 * image + 2] = unlocking;
+        if (unlocking == REFUSED) return;
         for (int32_t i = 0; i < job->ofmap_bytes; ++i)
             arena[job->ofmaps + image * job->ofmap_bytes + i] = arena[job->output + i];
     }

@@ -1,7 +1,8 @@
 """The software's memory: a network as a layer table and a parameter stream in the best order for a processor.
 
 The stream holds, for each block of `CHANNELS` output channels of a layer, the accelerator's entries, then the weights as
-[kernel row, column, input channel, channel]. Channels beyond the layer's last are random.
+[kernel row, column, input channel, channel]. Channels beyond the layer's last are random. A suite locks it as it locks the
+parameters of a loadable; there is no head.
 """
 
 import struct
@@ -13,7 +14,8 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
-from deeplock.pymodel.lock.suites.deep_lock import SUITE
+from deeplock.pymodel.lock.sealing import PARAMETERS, WORD
+from deeplock.pymodel.lock.suites import suite as suite_named
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network, macs, output_shapes
 from deeplock.pymodel.network.operators.add import Add
@@ -24,14 +26,28 @@ from deeplock.pymodel.spec import entry
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["ARENA", "VARIANTS", "Arena", "Results", "arena_of", "layout_header", "low_memory", "tables_header"]
+__all__ = [
+    "ARENA", "SUITES", "VARIANTS", "Arena", "Results", "arena_of", "layout_header", "low_memory", "tables_header",
+]  # fmt: skip
 
 CHANNELS = 4
 ARENA = 0x10000
 """Address of the job in a core's memory. Program and stack are below, all else from here on."""
 
 VARIANTS = ("plain", "unlock-all", "fused")
-"""plain: not locked; unlock-all: the whole stream unlocked into memory, then inference; fused: unlocked piece by piece."""
+"""plain: not locked; unlock-all: the whole stream unlocked into memory, then inference; fused: unlocked piece by piece.
+
+A sealed suite has only unlock-all: nothing may be used before the tag behind the last byte has been checked.
+"""
+
+SUITES = ("plain", "deep-lock", "ascon", "acorn")
+"""Suites that the software has."""
+
+_BEAT = 8
+"""Bytes of a beat of the stream, as for the 8x8 array: ACORN has a lane for each word of it."""
+
+_REFUSED = 0xFFFFFFFF
+"""Stands where the unlocking's cycles would."""
 
 _SBOX, _INV_SBOX = 0x100, 0x200
 _KINDS = ("WEIGHTED", "PAD", "MAX_POOL", "AVERAGE_POOL", "ADD")
@@ -41,23 +57,28 @@ _LAYER = (
     "bytes", "first",
 )  # fmt: skip
 _JOB = (
-    "variant", "images", "layers", "table", "ifmaps", "ifmap_bytes", "input", "ofmaps", "ofmap_bytes", "output",
+    "suite", "variant", "images", "layers", "table", "ifmaps", "ifmap_bytes", "input", "ofmaps", "ofmap_bytes", "output",
     "parameters", "parameter_bytes", "unlocked", "scratch", "results",
 )  # fmt: skip
 _STEP = 16  # bytes of a step of the key schedule
 _PIECE = 256  # bytes of a dense layer's weights unlocked at a time: PIECE in engine.c
 
 
+def _enum(names: Sequence[str], prefix: str = "") -> str:
+    return f"enum {{ {', '.join((prefix + name).replace('-', '_').upper() for name in names)} }};\n"
+
+
 def layout_header() -> str:
     """layout.h for engine.c: the structures that `arena_of` fills, the addresses, and the fields of an entry."""
     fields = "\n".join(f"    int32_t {name};" for name in _LAYER)
     job = "\n".join(f"    int32_t {name};" for name in _JOB)
-    variants = ", ".join(name.replace("-", "_").upper() for name in VARIANTS)
     return (
         "// made by sim/riscv/memory.py\n#pragma once\n#include <stdint.h>\n"
-        f"enum {{ {', '.join(_KINDS)} }};\nenum {{ {variants} }};\n"
+        f"{_enum(_KINDS)}{_enum(VARIANTS)}{_enum(SUITES, 'suite-')}"
+        f"enum {{ PARAMETERS = {PARAMETERS}, LANES = {_BEAT // WORD} }};\n#define REFUSED {_REFUSED:#x}\n"
         f"#define ARENA {ARENA:#x}\n#define SBOX_ADDRESS {_SBOX:#x}\n#define INV_SBOX_ADDRESS {_INV_SBOX:#x}\n"
-        f"struct layer {{\n{fields}\n}};\nstruct job {{\n{job}\n    uint32_t key[4];\n}};\n" + entry.c_functions()
+        f"struct layer {{\n{fields}\n}};\nstruct job {{\n{job}\n    uint32_t key[4], nonce[4];\n}};\n"
+        + entry.c_functions()
     )
 
 
@@ -85,6 +106,7 @@ class Results:
     cycles         of each inference, by the memory-mapped counter
     second_cycles  the same by the core's own counter
     unlocking      cycles that unlocking the whole stream took before the first layer, of the last inference
+    refused        a tag was wrong: nothing was inferred
     layers         cycles of each layer of the last inference, by name
     """
 
@@ -93,6 +115,7 @@ class Results:
     second_cycles: tuple[int, ...]
     unlocking: int
     layers: dict[str, int]
+    refused: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +145,9 @@ class Arena:
         runs, layers = words[: 3 * self.images].reshape(-1, 3), dict.fromkeys(self.names, 0)
         for name, cycles in zip(self.names, words[3 * self.images :], strict=True):
             layers[name] += int(cycles)
-        return Results(ofmaps, tuple(map(int, runs[:, 0])), tuple(map(int, runs[:, 1])), int(runs[-1, 2]), layers)
+        cycles, second, unlocking = (tuple(map(int, column)) for column in runs.T)
+        refused = _REFUSED in unlocking
+        return Results(ofmaps, cycles, second, 0 if refused else unlocking[-1], layers, refused)
 
 
 def _stream(layer: Conv, rng: np.random.Generator) -> np.ndarray:
@@ -255,27 +280,40 @@ def _scratch_bytes(rows: Sequence[dict[str, int]]) -> int:
 
 
 def arena_of(
-    network: Network, ifmaps: np.ndarray, variant: str, key: bytes = b"", seed: int = 0, flip: int | None = None
+    network: Network,
+    ifmaps: np.ndarray,
+    variant: str,
+    key: bytes = b"",
+    seed: int = 0,
+    flip: int | None = None,
+    suite: str = "deep-lock",
 ) -> Arena:
     """The job of running a network on int8 ifmaps [n, height, width, channels].
 
     key     16 bytes; it locks the stream, unless the variant is plain
     seed    of the bytes that the network does not define
-    flip    number of a byte of the stream to invert, to test that this is noticed
+    flip    number of a byte of the stream to invert, to test that this is noticed; of a sealed one also of its tag
+    suite   that locks the stream, unless the variant is plain
     """
     if variant not in VARIANTS:
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, not {variant}")
-    locked = variant != "plain"
-    if locked and len(key) != 16:
+    if suite not in SUITES:
+        raise ValueError(f"suite must be one of {', '.join(SUITES)}, not {suite}")
+    if variant == "plain":
+        suite = "plain"
+    elif len(key) != 16:
         raise ValueError(f"key must be 16 bytes, not {len(key)}")
+    if suite_named(suite).seals and variant != "unlock-all":
+        raise ValueError(f"variant of a suite that seals must be unlock-all, not {variant}")
     rng = np.random.default_rng(seed)
-    space = _Space(4 * (len(_JOB) + 4))
+    space = _Space(4 * (len(_JOB) + 8))
     rows, place = _table(network, space)
     parts = [_stream(layer, rng) for layer in network.layers if isinstance(layer, Conv)]
     stream = np.concatenate([*parts, np.zeros(0, np.uint8)])
     stream = np.concatenate([stream, rng.integers(0, 256, -len(stream) % _STEP, np.uint8)])
-    if locked:
-        stream = SUITE.lock(stream, key)
+    parameter_bytes = len(stream)
+    locked = suite_named(suite).lock_loadable(b"", stream.tobytes(), key, _BEAT)
+    stream = np.frombuffer(bytearray(locked.parameters), np.uint8)
     if flip is not None:
         if not 0 <= flip < len(stream):
             raise DeeplockError(f"there are {len(stream)} bytes of parameters, and no byte {flip}")
@@ -284,6 +322,7 @@ def arena_of(
     shape = output_shapes(network)[last]
     scratch_bytes = _scratch_bytes([row for _, row in rows])
     job = {
+        "suite": SUITES.index(suite),
         "variant": VARIANTS.index(variant),
         "images": len(ifmaps),
         "layers": len(rows),
@@ -295,21 +334,21 @@ def arena_of(
         "ofmap_bytes": int(np.prod(shape)),
         "output": place[last],
         "parameters": space.take(len(stream)),
-        "parameter_bytes": len(stream),
-        "unlocked": space.take(len(stream) if variant == "unlock-all" else 0),
+        "parameter_bytes": parameter_bytes,
+        "unlocked": space.take(parameter_bytes if variant == "unlock-all" else 0),
         "scratch": space.take(scratch_bytes, _INV_SBOX + 256),  # cache lines that the S-boxes do not use
         "results": space.take(4 * (3 * len(ifmaps) + len(rows))),
     }
     data = bytearray(space.take(0))
     struct.pack_into(f"<{len(_JOB)}i", data, 0, *(job[name] for name in _JOB))
-    data[4 * len(_JOB) : 4 * len(_JOB) + 16] = key if locked else bytes(16)
+    data[4 * len(_JOB) : 4 * len(_JOB) + 32] = key.ljust(16, b"\0") + locked.nonce.ljust(16, b"\0")
     for index, (_, row) in enumerate(rows):
         at = job["table"] + 4 * len(_LAYER) * index
         struct.pack_into(f"<{len(_LAYER)}i", data, at, *(row.get(name, 0) for name in _LAYER))
     data[job["ifmaps"] : job["ifmaps"] + ifmaps.size] = ifmaps.tobytes()
     data[job["parameters"] : job["parameters"] + len(stream)] = stream.tobytes()
     names = tuple(name for name, _ in rows)
-    work = len(ifmaps) * (sum(macs(network).values()) + len(stream))
+    work = len(ifmaps) * (sum(macs(network).values()) + parameter_bytes)
     return Arena(
-        bytes(data), len(stream), scratch_bytes, work, len(ifmaps), names, shape, job["ofmaps"], job["results"]
+        bytes(data), parameter_bytes, scratch_bytes, work, len(ifmaps), names, shape, job["ofmaps"], job["results"]
     )

@@ -22,7 +22,10 @@ def on_host(deeplock, tmp_path):
 def test_rows_say_what_ran_and_that_outputs_are_golden(on_host):
     outcome, rows = on_host("--network", "digits", "--images", 2)
     assert outcome.code == 0
-    assert [row["variant"] for row in rows] == ["plain", "unlock-all", "fused"]
+    assert [(row["suite"], row["variant"]) for row in rows] == [
+        ("plain", "plain"), ("deep-lock", "unlock-all"), ("deep-lock", "fused"), ("ascon", "unlock-all"),
+        ("acorn", "unlock-all"),
+    ]  # fmt: skip
     for row in rows:
         assert (row["network"], row["platform"], row["memory"], row["images"]) == ("digits", "host", "host", 2)
         assert (row["macs"], row["param_bytes"], row["outputs_equal_golden"]) == (27_968, 5_616, True)
@@ -34,7 +37,7 @@ def test_a_flipped_byte_ends_the_run_with_its_place(on_host):
     outcome, rows = on_host("--flip", 40)
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1] == (
-        "deeplock: 3 of 3 outputs differ from the golden model, the first digits host host plain"
+        "deeplock: 5 of 5 outputs differ from the golden model, the first digits host host plain plain"
     )
     assert not any(row["outputs_equal_golden"] for row in rows)
 
@@ -43,8 +46,10 @@ def test_pytorch_gives_the_same_outputs_unlocked(deeplock, tmp_path):
     path = tmp_path / "software.json"
     assert deeplock("bench", "software", "--platforms", "pytorch", "--json", path).code == 0
     rows = json.loads(path.read_text())["rows"]
-    assert [(row["platform"], row["variant"]) for row in rows] == [
-        (platform, variant) for platform in ("pytorch-int8", "pytorch-float32") for variant in ("plain", "unlock-all")
+    assert [(row["platform"], row["suite"], row["variant"]) for row in rows] == [
+        (platform, *way)
+        for platform in ("pytorch-int8", "pytorch-float32")
+        for way in (("plain", "plain"), ("deep-lock", "unlock-all"))
     ]
     assert all(row["outputs_equal_golden"] and row["nanoseconds"] > 0 for row in rows)
     assert rows[1]["ratio"] > 1 and rows[3]["ratio"] > 1
@@ -82,7 +87,11 @@ def test_all_platforms_on_digits(deeplock, tmp_path):
     rows = json.loads(path.read_text())["rows"]
     assert all(row["outputs_equal_golden"] for row in rows)
     on_cores = [row for row in rows if "cycles" in row]
-    assert len(on_cores) == 3 * 2 * 3
+    assert len(on_cores) == 3 * 2 * 3 + 2 * 2
+    assert {(row["platform"], row["suite"]) for row in on_cores if row["suite"] not in ("plain", "deep-lock")} == {
+        ("vexriscv", "ascon"),
+        ("vexriscv", "acorn"),
+    }
     for row in on_cores:
         assert row["cycles_per_mac"] == pytest.approx(row["cycles"] / row["macs"], abs=1e-3)
         assert (row["unlock_cycles_per_byte"] is None) == (row["variant"] == "plain")

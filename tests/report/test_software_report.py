@@ -6,29 +6,32 @@ from dataclasses import asdict, replace
 import pytest
 
 from deeplock.pymodel.spec.config import Config
-from deeplock.report import results, software_area, software_report
+from deeplock.report import results, software_area, software_report, software_suites
 from tests.cli.test_main import ROOT
+
+WAYS = (("plain", "plain"), ("deep-lock", "unlock-all"), ("deep-lock", "fused"), ("ascon", "unlock-all"))
 
 
 def rows_of(platform: str, memory: str, **cycles: float) -> list[dict]:
     shared = {"network": "tiny", "platform": platform, "memory": memory, "macs": 100, "param_bytes": 40}
     return [
         {
-            **shared, "variant": variant, "cycles": count, "cycles_per_mac": count / 100,
+            **shared, "suite": suite, "variant": variant, "cycles": count, "cycles_per_mac": count / 100,
             "ratio": count / cycles["plain"], "unlock_cycles_per_byte": None if variant == "plain" else 7.25,
             "layers": [{"name": "dense", "macs": 100, "cycles": int(count) - 10}],
         }
-        for variant, count in zip(("plain", "unlock-all", "fused"), cycles.values(), strict=True)
+        for (suite, variant), count in zip(WAYS, cycles.values(), strict=False)
     ]  # fmt: skip
 
 
 def test_the_report_shows_the_measured_figures():
     host = {
-        "network": "tiny", "platform": "host", "memory": "host", "macs": 100, "variant": "plain", "instructions": 1000.0,
-        "nanoseconds": 5000.0, "ratio": 1.0, "time_ratio": 1.0,
+        "network": "tiny", "platform": "host", "memory": "host", "macs": 100, "suite": "plain", "variant": "plain",
+        "instructions": 1000.0, "nanoseconds": 5000.0, "ratio": 1.0, "time_ratio": 1.0,
     }  # fmt: skip
     locked = {
         **host,
+        "suite": "deep-lock",
         "variant": "fused",
         "instructions": 1500.0,
         "nanoseconds": 9000.0,
@@ -41,7 +44,7 @@ def test_the_report_shows_the_measured_figures():
         host,
         locked,
     ]
-    array = {"network": "tiny", "rows": 8, "cols": 8, "cycles_plain": 30.0, "cycles_locked": 30.0}
+    array = {"network": "tiny", "suite": "deep-lock", "rows": 8, "cols": 8, "cycles_plain": 30.0, "cycles_locked": 30.0}
     software, cycles = {"rows": rows}, {"rows": [array]}
     head, (row,) = software_report.headline(software, cycles)
     assert row == ["tiny", "1.50", "-", "1.50", "1.000", "25 x", "-"]
@@ -54,9 +57,9 @@ def test_the_report_shows_the_measured_figures():
     ]
     assert [row[-1] for row in cells] == ["1.00", "0.25", "25"] and all(len(row) == len(head) for row in cells)
     assert software_report.layer_rows(software)[1] == [["tiny", "dense", "100", "490", "4.90", "740", "7.40"]]
-    assert [row[3:] for row in software_report.timings(software)[1]] == [
-        ["1,000", "1.00", "5.0", "1.00"],
-        ["1,500", "1.50", "9.0", "1.80"],
+    assert [row[2:] for row in software_report.timings(software)[1]] == [
+        ["plain", "plain", "1,000", "1.00", "5.0", "1.00"],
+        ["deep-lock", "fused", "1,500", "1.50", "9.0", "1.80"],
     ]
     assert software_report.figure(software, cycles).startswith(b"\x89PNG")
 
@@ -77,6 +80,36 @@ SOFTWARE = {
     ],
 }
 CYCLES = {"rows": [ARRAY, {**ARRAY, "rows": 16, "cols": 16, "bytes_per_beat": 16, "cycles_locked": 10.0}]}
+
+
+def test_sealed_suites_stand_beside_the_papers():
+    """By hand. A sealed suite changes nothing in the other tables."""
+    host = {"network": "tiny", "platform": "host", "memory": "host", "macs": 100, "param_bytes": 40}
+    software = {
+        "rows": [
+            *rows_of("vexriscv", "ideal", plain=500.0, whole=800.0, fused=750.0, sealed=3000.0),
+            *rows_of("vexriscv", "slow", plain=1000.0, whole=1500.0, fused=1400.0, sealed=4000.0),
+            {**host, "suite": "plain", "variant": "plain", "instructions": 1000.0, "ratio": 1.0},
+            {**host, "suite": "deep-lock", "variant": "unlock-all", "instructions": 1200.0, "ratio": 1.2},
+            {**host, "suite": "ascon", "variant": "unlock-all", "instructions": 2100.0, "ratio": 2.1},
+        ]
+    }
+    array = {"network": "tiny", "rows": 8, "cols": 8, "cycles_plain": 30.0}
+    cycles = {
+        "rows": [
+            {**array, "suite": "deep-lock", "cycles_locked": 30.0},
+            {**array, "suite": "ascon", "cycles_locked": 60.0},
+            {**array, "suite": "ascon", "rows": 4, "cycles_locked": 1.0},
+        ]
+    }
+    head, cells = software_suites.suites_table(software, cycles)
+    assert cells == [
+        ["tiny", "deep-lock", "7.25", "1.60", "7.25", "1.50", "5.00", "1.20", "1.000", "27 x"],
+        ["tiny", "ascon", "7.25", "6.00", "7.25", "4.00", "27.50", "2.10", "2.000", "50 x"],
+    ]
+    assert all(len(row) == len(head) for row in cells)
+    assert [row[4] for row in software_report.comparison(software, cycles)[1]][:2] == ["750", "1,400"]
+    assert software_report.headline(software, cycles)[1][0][-2] == "25 x"
 
 
 def synthesised(lut4: int, **fields: object) -> dict:
