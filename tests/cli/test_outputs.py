@@ -26,6 +26,10 @@ OUTPUTS = {
     "lock": ("IN --key-file key -o OUT", "IN --key-file key -o new --json OUT"),
     "unlock": ("IN --key-file key -o OUT", "IN --key-file key -o new --json OUT"),
     "seal": ("IN --key-file key -o OUT", "IN --key-file key -o new --json OUT"),
+    "licence": (
+        "IN --model-key key --device-key key --device 1 -o OUT",
+        "IN --model-key key --device-key key --device 1 -o new --json OUT",
+    ),
     "simulate": ("IN --json OUT", "IN --waves OUT", "IN --profile OUT", "loadable --images IN --json OUT"),
     "attack": (
         "known-plaintext IN --known plain -o OUT",

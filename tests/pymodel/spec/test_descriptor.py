@@ -12,6 +12,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.entry import ENTRY
 from deeplock.pymodel.spec.header import Header
+from deeplock.pymodel.spec.licence import Terms
 from tests.hw.layer_tools import descriptor
 
 
@@ -53,7 +54,7 @@ def test_a_record_does_not_change():
 
 def test_the_page_in_docs_is_up_to_date():
     text = (Path(__file__).parents[3] / "docs" / "loadable-format.md").read_text()
-    for layout in (Header.layout, Descriptor.layout, ENTRY):
+    for layout in (Header.layout, Terms.layout, Descriptor.layout, ENTRY):
         assert layout.markdown() in text, (
             f"docs/loadable-format.md: put the output of markdown() of the {layout.name} in"
         )
