@@ -116,8 +116,8 @@ class GoldenDevice(Device):
         key, licence = self._key, None
         if self.config.licences:
             size = licence_bytes(self.config.suite, beat)
+            found = self._model_key(packet[:size], len(packet) > size)
             licence, packet = Licence.parse(packet[:size], self.config.suite, beat), packet[size:]
-            found = self._model_key(licence, len(packet) > 0)
             if isinstance(found, Error):
                 return self.stop(found)
             key = found
@@ -163,13 +163,15 @@ class GoldenDevice(Device):
             self._forget_key()
         return Outcome(Error.NONE, ofmaps=tuple(ofmaps))
 
-    def _model_key(self, licence: Licence, goes_on: bool) -> bytes | Error:
+    def _model_key(self, stream: bytes, goes_on: bool) -> bytes | Error:
         """The model key of a licence, or why there is none. `goes_on`: something comes behind it."""
-        chosen, beat, wrapped = suite(self.config.suite), self.config.bytes_per_beat, licence.wrapped
+        chosen, beat = suite(self.config.suite), self.config.bytes_per_beat
         assert isinstance(chosen, SealedSuite)
+        wrapped = Licence.parse(stream, self.config.suite, beat).wrapped
+        terms = stream[len(wrapped.nonce) :][:_RECORD]  # also the bits that are no field's
         if len(wrapped.head_tag) < chosen.tag_bytes(beat) or not wrapped.parameters:
             return Error.LOADABLE_TRUNCATED
-        if not chosen.trusts(wrapped.nonce, licence.terms.pack(), wrapped.head_tag, self._key, beat, TERMS):
+        if not chosen.trusts(wrapped.nonce, terms, wrapped.head_tag, self._key, beat, TERMS):
             return Error.BAD_LICENCE
         if not goes_on:
             return Error.LOADABLE_TRUNCATED
