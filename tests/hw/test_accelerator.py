@@ -30,7 +30,7 @@ def test_every_combination_of_features_elaborates(first, odd):
 @pytest.mark.parametrize("registers", [True, False], ids=["registers", "no registers"])
 @pytest.mark.parametrize("name", [name for name in names() if suite(name).seals])
 def test_every_suite_that_seals_elaborates_with_licences(name, registers):
-    """With and without the permissions that enforce their terms."""
-    for permissions in (False, True):
+    """And with the permissions that enforce their terms. Without them, one suite stands for all."""
+    for permissions in (True, False) if (name, registers) == ("ascon", True) else (True,):
         config = Config(**SMALL, suite=name, licences=True, permissions=permissions, pipeline_registers=registers)
         Fragment.get(Accelerator(config), None).prepare()

@@ -226,7 +226,7 @@ def test_clear_keeps_the_model_key_and_nothing_else_and_a_reset_not_even_that(na
     async def testbench(ctx):
         set_ready(ctx, dut)
         set_key(ctx, dut, device_key)
-        for _ in range(5):
+        for _ in range(3):
             stream = Stream(name, beat, rng, 1, 2, device_key)
             beats = [each for message in stream.messages for each in message]
             await give(ctx, dut, beats[: int(rng.integers(1, len(beats)))])
