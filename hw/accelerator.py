@@ -137,6 +137,7 @@ class Accelerator(wiring.Component):
             m.submodules.permissions = permissions = Permissions(config)
             connect(m, lock.terms, permissions.terms)
             m.d.comb += [
+                permissions.forget.eq(lock.forget),
                 permissions.header.eq(loadable_port.header),
                 permissions.count.eq(supervisor.run.count),
                 permissions.begin.eq(supervisor.begin),

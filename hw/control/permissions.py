@@ -22,6 +22,7 @@ class Permissions(wiring.Component):
 
     Members:
         terms    beats of a licence's terms, whether they are authentic or not
+        forget   no program is loaded or being loaded: the next beat of terms is the first
         header   of the program that is loaded or being loaded
         count    inferences of the next run
         begin    pulse: it begins
@@ -35,6 +36,7 @@ class Permissions(wiring.Component):
         super().__init__(
             {
                 "terms": In(stream.Signature(beat_layout(self._size), always_ready=True)),
+                "forget": In(1),
                 "header": In(HeaderLayout),
                 "count": In(16),
                 "begin": In(1),
@@ -53,8 +55,8 @@ class Permissions(wiring.Component):
             for beat in range(4 * WORDS // size):
                 with m.If(at == beat):
                     m.d.sync += terms.as_value()[8 * size * beat :][: 8 * size].eq(self.terms.payload.data)
-            with m.If(self.terms.payload.last):
-                m.d.sync += at.eq(0)
+        with m.If(self.forget):  # what was given up may have ended within the terms
+            m.d.sync += at.eq(0)
 
         other_model = Cat(terms.model_low, terms.model_high) != Cat(header.model_low, header.model_high)
         version = header.model_version

@@ -80,7 +80,7 @@ class Supervisor(wiring.Component):
             control.command.eq(registers.command),
             control.keyed.eq(registers.keyed & ~registers.zeroise),
             control.zeroise_at_end.eq(registers.zeroise_at_end),
-            control.loaded.eq(self.loading.loaded),
+            control.loaded.eq(self.loading.loaded & ~control.forget),
             control.loading.eq(self.loading.loading),
             control.flushing.eq(self.flushing),
             control.erasing.eq(self.erasing),

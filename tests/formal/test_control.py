@@ -1,5 +1,5 @@
 """Control and register file together, with a free bus and a free datapath: runs begin only with a program and a key, and what
-goes wrong ends them and takes the key."""
+goes wrong ends them and takes the key, or with licences the program."""
 
 from types import ModuleType
 
@@ -27,6 +27,7 @@ CONFIGS = {
     "deep-lock 4x4 lean": Config(rows=4, cols=4, bytes_per_beat=4, key_sizes=(16,), **LEAN),
     "plain 8x8": Config(suite="plain"),
     "acorn 8x8": Config(suite="acorn"),
+    "acorn 8x8 licences": Config(suite="acorn", licences=True),
 }
 KEY_WORDS = [f"KEY{index}" for index in range(8)]
 KEY_REGISTERS = [*KEY_WORDS, "KEY_SIZE"]
@@ -42,13 +43,16 @@ class Core(wiring.Component):
     def __init__(self, config: Config, registers: ModuleType = registers, supervisor: ModuleType = supervisor):
         self.locks, self.seals = suite(config.suite).locks, suite(config.suite).seals
         self.file = registers.RegisterFile(config)
-        self.supervisor = supervisor.Supervisor(self.locks, self.seals)
+        self.licences = config.licences
+        self.supervisor = supervisor.Supervisor(self.locks, self.seals, self.licences)
         super().__init__(
             {
                 "s_axil": In(AxiLite(registers.ADDRESS_BITS)),
                 "loading": Out(LoadControl()),
                 "stream": In(8),
                 "wrong_tag": In(1),
+                "unlicensed": In(1),
+                "spent": In(1),
                 "sequencer": In(SequencerReport()),
                 "loader": In(LoaderReport()),
                 "unfolder": In(UnfolderReport()),
@@ -69,6 +73,8 @@ class Core(wiring.Component):
         m.d.comb += [supervisor.flushing.eq(self.flushing), supervisor.delivering.eq(self.delivering)]
         m.d.comb += [supervisor.stream.eq(self.stream), supervisor.wrong_tag.eq(self.wrong_tag)]
         m.d.comb += supervisor.erasing.eq(self.erasing)
+        if self.licences:
+            m.d.comb += [supervisor.unlicensed.eq(self.unlicensed), supervisor.spent.eq(self.spent)]
         m.d.comb += Assume(stays(m, bus.awvalid, bus.awready, bus.awaddr))
         m.d.comb += Assume(stays(m, bus.wvalid, bus.wready, bus.wdata, bus.wstrb))
 
@@ -80,6 +86,7 @@ class Core(wiring.Component):
             self.fails.eq(
                 (self.stream | self.loading.error).any()
                 | self.wrong_tag
+                | supervisor.unlicensed
                 | (self.run & faults)
                 | file.control.bad_key_size
             ),
@@ -92,11 +99,11 @@ class Core(wiring.Component):
 
 
 class Begins(Core):
-    """A run begins two cycles after START, if nothing was going on and program and key were there."""
+    """A run begins two cycles after START, if nothing was going on, program and key were there, and the licence allows it."""
 
     def check(self, m):
         key = self.file.control.keyed if self.locks else 1
-        begins = self.commanded(Command.START) & ~self.busy & self.loading.loaded & key
+        begins = self.commanded(Command.START) & ~self.busy & self.loading.loaded & key & ~self.supervisor.spent
         m.d.comb += Assert(implies(self.run & ~past(m, self.run), past(m, begins, 2)))
 
 
@@ -123,7 +130,7 @@ class Keyed(Core):
 
 class Zeroises(Core):
     """KEYED is low 2 cycles after a command that takes the key, and 3 after an error. In the next cycle no word of the key is
-    left. Both but for what was written since."""
+    left. Both but for what was written since. With licences only ZEROISE takes the key."""
 
     def check(self, m):
         bus, file = self.s_axil, self.file
@@ -133,7 +140,8 @@ class Zeroises(Core):
             write = bus.awvalid & bus.awready & (bus.awaddr[2:] == address(name) >> 2)
             return Cat(past(m, write, cycle) for cycle in range(1, cycles + 1)).any()
 
-        for event, wait in ((self.stops, 2), (self.fails, 3)):
+        events = [(self.stops, 2), (self.fails, 3)] if not self.licences else [(self.commanded(Command.ZEROISE), 2)]
+        for event, wait in events:
             since = {name: written(name, wait + 1) for name in KEY_REGISTERS}
             m.d.comb += Assert(implies(past(m, event, wait) & ~Cat(since.values()).any(), ~file.control.keyed))
             for index, name in enumerate(KEY_WORDS):
@@ -169,11 +177,40 @@ class Forgets(Core):
             m.d.comb += Assert(implies(port.loaded, keyed | past(m, keyed)))
 
 
+class Drops(Core):
+    """With licences, and a loadable port as in `Forgets`, no program is there from the second cycle after a command that stops
+    something on, nor from the next one after a new error code in STATUS, until another is loaded. A run has its program in
+    all of its cycles."""
+
+    def check(self, m):
+        port, error = self.loading, (self.file.control.status[8:] != 0)
+        m.d.comb += [Assume(each) for each in loading_contract(m, port, self.supervisor.stop)]
+        m.d.comb += Assert(implies(past(m, error) & ~past(m, error, 2), ~port.loaded))
+        m.d.comb += Assert(implies(past(m, self.fails, 3) | past(m, self.stops, 2), ~port.loaded))
+        m.d.comb += Assert(implies(self.run, port.loaded))
+
+
+class Keeps(Core):
+    """With licences, the key goes with ZEROISE, with the end of a run if CONFIG says so, or with a write of a key register, and
+    with nothing else. While there is one it is the same."""
+
+    def check(self, m):
+        bus, file = self.s_axil, self.file
+        keyed, value = file.control.keyed, file.key.value
+        writes = Cat(bus.awaddr[2:] == address(name) >> 2 for name in KEY_REGISTERS).any() & bus.awvalid & bus.awready
+        ended = past(m, self.run, 2) & past(m, ~self.run) & past(m, file.control.zeroise_at_end, 2)
+        goes = past(m, keyed) & ~keyed
+        m.d.comb += Assert(implies(goes, self.commanded(Command.ZEROISE) | past(m, writes) | ended))
+        m.d.comb += Assert(implies(keyed & past(m, keyed), value == past(m, value)))
+
+
 PROPERTIES = {
     Begins: "a run begins only after START, with a program and a key",
     Ends: "a run ends 1 cycle after ABORT or ZEROISE and 2 after an error, and its end clears the datapath",
+    Drops: "with licences every failure drops the program, and a run has its program",
     Erases: "ABORT, ZEROISE, an error or a key that goes erases the activation memory",
     Forgets: "a program goes with its key, and the key is stable while a program is loaded; a sealed one loads only with a key",
+    Keeps: "with licences the key goes with ZEROISE, a key write, or the end of a run if CONFIG says so, and with nothing else",
     Keyed: "key and count are stable in a run; a run without a key ends in the next cycle",
     Zeroises: "ABORT, ZEROISE or an error clears KEYED in 2 or 3 cycles, and in one more the key",
 }
@@ -185,7 +222,8 @@ PROPERTIES = {
         (harness, name)
         for harness in PROPERTIES
         for name in CONFIGS
-        if name != "plain 8x8" or harness in (Begins, Ends, Erases)
+        if (name != "plain 8x8" or harness in (Begins, Ends, Erases))
+        and (CONFIGS[name].licences or harness not in (Drops, Keeps))
     ],
 )
 def test_runs_have_program_and_key_and_end_with_them(harness, name, proves):
@@ -198,7 +236,10 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         parts = {"supervisor": mutant(supervisor, Control=faulty.Control)}
     else:
         parts = {"registers" if module is registers else "supervisor": faulty}
-    return harness(CONFIGS["acorn 8x8" if harness is Forgets else "deep-lock 8x8"], **parts)
+    name = {Forgets: "acorn 8x8", Drops: "acorn 8x8 licences", Keeps: "acorn 8x8 licences"}.get(
+        harness, "deep-lock 8x8"
+    )
+    return harness(CONFIGS[name], **parts)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +255,7 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         (Erases, supervisor, "control.erase | loses_key", "control.erase"),
         (Ends, supervisor, "control.errors.eq(self.stream)", "control.errors.eq(0)"),
         (Ends, supervisor, "with m.Elif(self.wrong_tag):", "with m.Elif(self.wrong_tag & control.run):"),
-        (Forgets, supervisor, "self.loading.forget.eq(loses_key)", "self.loading.forget.eq(control.zeroise)"),
+        (Forgets, supervisor, "forget.eq(loses_key | control.forget)", "forget.eq(control.zeroise)"),
         (Forgets, supervisor, "keyed & ~registers.keyed", "keyed & ~registers.keyed & ~control.run"),
         (Forgets, control, "~self.loading & ~self.keyed if self._seals", "~self.keyed if not self._seals"),
         (Forgets, registers, "idle.eq(~(control.status & Status.BUSY).any())", "idle.eq(1)"),
@@ -222,6 +263,14 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         (Keyed, registers, "idle.eq(~(control.status & Status.BUSY).any())", "idle.eq(1)"),
         (Keyed, registers, "(wdata[16:] == 0) & idle", "(wdata[16:] == 0)"),
         (Keyed, supervisor, "registers.keyed & ~registers.zeroise", "registers.keyed"),
+        (Drops, control, "self.forget.eq(failed)", "self.forget.eq(caused)"),
+        (Drops, control, "failed = caused | (halted & busy)", "failed = caused"),
+        (Drops, supervisor, "loses_key | control.forget", "loses_key"),
+        (Drops, supervisor, "self.loading.loaded & ~control.forget", "self.loading.loaded"),
+        (Drops, supervisor, "with m.Elif(self.unlicensed):", "with m.Elif(self.unlicensed & control.run):"),
+        (Keeps, control, "self.zeroise.eq(not self._licences)", "self.zeroise.eq(1)"),
+        (Keeps, control, "self.zeroise.eq(self.zeroise_at_end)", "self.zeroise.eq(1)"),
+        (Keeps, registers, "zeroises | is_size", "zeroises | control.command.any() | is_size"),
         (Zeroises, control, "failed = caused | (halted & busy)", "failed = caused"),
         (Zeroises, registers, "erased.eq(erase)", "erased.eq(control.zeroise)"),
         (Zeroises, registers, "word.eq(0)", "word.eq(word)"),

@@ -1,5 +1,5 @@
-"""The loadable port with any stream, any check of its head and any lock: a program is there only if all of it came, was right
-and trusted and has not been given up, and then it does not change."""
+"""The loadable port with any stream, check of its head, lock and licence: a program is there only if all of it came, was right,
+trusted and not refused and has not been given up, and then it does not change."""
 
 import pytest
 from amaranth.hdl import Assert, Cat, Module, Value
@@ -31,6 +31,7 @@ def loading_contract(m: Module, port: wiring.PureInterface, stop: Value) -> list
         implies(past(m, port.forget), ~loaded),
         implies(past(m, stop), ~loading),
         implies(past(m, stop & loading), ~loaded),
+        implies(past(m, loaded & ~port.load & ~port.forget), loaded),
     ]
 
 
@@ -73,7 +74,9 @@ class Port(wiring.Component):
         header = port.header.as_value()
         m.d.comb += [Assert(each) for each in loading_contract(m, control, port.stop)]
         m.d.comb += [
-            Assert(implies(loaded & ~past(m, loaded), past(m, port.trusted & ~self.free[1:].any()))),
+            Assert(
+                implies(loaded & ~past(m, loaded), past(m, port.trusted & ~port.refusal.any() & ~self.free[1:].any()))
+            ),
             Assert(implies(port.program.en, control.loading)),
             Assert(implies(past(m, ~control.loading), header == past(m, header))),
         ]
@@ -82,7 +85,7 @@ class Port(wiring.Component):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_program_is_right_and_trusted_and_stays_as_it_is(name, proves):
-    text = "a program is loaded if it is right and trusted; it goes with load, forget and stop, and does not change"
+    text = "a program is loaded if it is right, trusted, not refused; it goes with load, forget and stop, and does not change"
     proves(Port(CONFIGS[name]), text, f"loadable port, {name}")
 
 
@@ -91,7 +94,9 @@ def test_a_program_is_right_and_trusted_and_stays_as_it_is(name, proves):
     [
         ("control.forget | (self.stop & in_head)", "control.forget"),
         ("control.forget | (self.stop & in_head)", "self.stop & in_head"),
-        ("~word.valid & self.trusted", "~word.valid"),
+        pytest.param("control.forget | (self.stop & in_head)", "control.forget | self.stop", marks=pytest.mark.slow),
+        ("m.Elif(~word.valid & self.trusted):", "m.Elif(~word.valid):"),
+        ("~word.valid & self.trusted & self.refusal.any()", "~word.valid & self.trusted & self.refusal.all()"),
         ("check.error.any() | check.incomplete", "check.error.any()"),
         ("~word.valid & wrong", "~word.valid & wrong & ~self.trusted"),
         ("[control.loaded.eq(0), number.eq(0)", "[number.eq(0)"),

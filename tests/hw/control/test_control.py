@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
@@ -13,8 +15,8 @@ class Core:
     """Control with a key and a program. Each step sets inputs for one cycle and gives the pulses of that cycle; "clear" in
     the cycle in which the data path is cleared, the one after the pulse."""
 
-    def __init__(self, ctx, dut: Control):
-        self.ctx, self.dut = ctx, dut
+    def __init__(self, ctx, dut: Control, licences: bool = False):
+        self.ctx, self.dut, self.licences = ctx, dut, licences
         self.clears = set()
         ctx.set(dut.keyed, 1)
         ctx.set(dut.loaded, 1)
@@ -26,7 +28,7 @@ class Core:
     async def step(self, command=0, errors=0, finished=0) -> set[str]:
         self.level(command=command, errors=errors, finished=finished)
         seen = self.clears | {
-            name for name in ("load", "stop", "run", "zeroise") if self.ctx.get(getattr(self.dut, name))
+            name for name in ("load", "stop", "run", "zeroise", "forget") if self.ctx.get(getattr(self.dut, name))
         }
         self.clears = {"clear"} if self.ctx.get(self.dut.clear) else set()
         await self.ctx.tick()
@@ -50,13 +52,20 @@ class Core:
         """Report an error; it is acted upon a cycle later, and BUSY until then."""
         await self.step(command, error, finished)
         assert self.ctx.get(self.dut.status) & BUSY
-        assert "zeroise" in await self.step()
+        await self.loses()
 
-    async def check_stops(self, error: Error) -> None:
-        """In the cycle after a fault: everything stops and is cleared, once."""
+    async def loses(self, command=0, finished=0) -> None:
+        """A cycle with a failure: what is in the activation memory goes, and the key, if it is not the device's."""
+        self.level(command=command, finished=finished)
+        assert self.ctx.get(self.dut.erase)
+        seen = await self.step(command, finished=finished)
+        assert ("zeroise" in seen) != self.licences and "forget" not in seen
+
+    async def check_stops(self, error: Error, clears: bool = True) -> None:
+        """In the cycle after a fault: everything stops and is cleared, once. With licences the program is forgotten."""
         assert self.error() == error
         assert not self.ctx.get(self.dut.status) & (BUSY | DONE)
-        assert await self.step() == {"stop", "clear"}
+        assert await self.step() == {"stop", *["clear"] * clears, *["forget"] * self.licences}
         assert await self.step() == set()
 
 
@@ -203,13 +212,20 @@ def test_a_suite_that_seals_loads_only_with_a_key(seals):
     simulate(dut, testbench)
 
 
-@pytest.mark.parametrize("error", [error for error in Error if error != Error.NONE])
+FAILURES = [
+    *((False, error) for error in Error if error != Error.NONE),
+    *((True, error) for error in (Error.BAD_LICENCE, Error.OTHER_MODEL, Error.BAD_TAG, Error.BAD_KEY_SIZE)),
+]
+
+
+@pytest.mark.parametrize("licences, error", FAILURES)
 @pytest.mark.parametrize("when", ["idle", "starting", "running", "finishing", "loading"])
-def test_an_error_stops_clears_and_zeroises_at_any_time(when, error):
-    dut = Control(locks=True, seals=False)
+def test_an_error_stops_clears_and_zeroises_at_any_time(when, licences, error):
+    """With licences it drops the program instead: the key is the device's own."""
+    dut = Control(locks=True, seals=licences, licences=licences)
 
     async def testbench(ctx):
-        core = Core(ctx, dut)
+        core = Core(ctx, dut, licences)
         if when == "starting":
             await core.step(START)
         elif when in ("running", "finishing"):
@@ -225,21 +241,52 @@ def test_an_error_stops_clears_and_zeroises_at_any_time(when, error):
     simulate(dut, testbench)
 
 
+@pytest.mark.parametrize("licences", [False, True])
 @pytest.mark.parametrize("command", [ABORT, ZEROISE])
 @pytest.mark.parametrize("when", ["starting", "running", "finishing", "loading"])
-def test_abort_is_an_error_while_busy(when, command):
-    dut = Control(locks=True, seals=False)
+def test_abort_is_an_error_while_busy(when, command, licences):
+    """The register file takes the key with ZEROISE, whatever is going on."""
+    dut = Control(locks=True, seals=licences, licences=licences)
 
     async def testbench(ctx):
-        core = Core(ctx, dut)
+        core = Core(ctx, dut, licences)
         if when == "starting":
             await core.step(START)
         elif when in ("running", "finishing"):
             await core.start()
         core.level(loading=when == "loading")
-        assert "zeroise" in await core.step(command, finished=when == "finishing")
+        await core.loses(command, finished=when == "finishing")
         core.level(loading=0)
         await core.check_stops(Error.ABORTED)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("keyed, loaded, spent", [*product((0, 1), repeat=3)])
+def test_with_licences_a_start_that_is_refused_begins_nothing_and_drops_the_program(keyed, loaded, spent):
+    """Without a program, without a key, or with fewer inferences left than the run has. So does a LOAD without a key."""
+    dut = Control(locks=True, seals=True, licences=True)
+    wanted = Error.NO_PROGRAM if not loaded else Error.NO_KEY if not keyed else Error.NONE_LEFT if spent else Error.NONE
+
+    async def testbench(ctx):
+        core = Core(ctx, dut, licences=True)
+        core.level(keyed=keyed, loaded=loaded, spent=spent)
+        if wanted == Error.NONE:
+            await core.start()
+            core.level(spent=1)  # of the run that comes next
+            for _ in range(3):
+                assert await core.step() == {"run"}
+            return
+        await core.loses(START)
+        assert not ctx.get(dut.begin)
+        await core.check_stops(wanted)
+        for _ in range(3):
+            assert await core.step() == set()
+        if keyed:
+            assert await core.step(LOAD) == {"load"}
+        else:
+            await core.loses(LOAD)
+            await core.check_stops(Error.NO_KEY, clears=False)
 
     simulate(dut, testbench)
 
@@ -315,12 +362,13 @@ def test_reset_while_running():
     simulate(ResetInserter(reset)(dut), testbench)
 
 
-def test_the_key_goes_at_the_end_of_a_run_if_so_configured():
+@pytest.mark.parametrize("licences", [False, True])
+def test_the_key_goes_at_the_end_of_a_run_if_so_configured(licences):
     """And in any case the data path is cleared, whose key schedule has read the key again after the last section."""
-    dut = Control(locks=True, seals=False)
+    dut = Control(locks=True, seals=licences, licences=licences)
 
     async def testbench(ctx):
-        core = Core(ctx, dut)
+        core = Core(ctx, dut, licences)
         for at_end in (0, 1):
             core.level(zeroise_at_end=at_end)
             await core.start()

@@ -196,6 +196,46 @@ def test_a_head_is_loaded_when_it_is_both_right_and_trusted(config, rng):
     simulate(dut, testbench, background=[host.watch])
 
 
+@pytest.mark.parametrize("config", [CONFIG, SHORT], ids=["registers", "no registers"])
+def test_a_head_that_its_licence_refuses_is_not_loaded(config, rng, dice):
+    """Told when the head is both right and trusted, in the cycle in which it would be loaded: before, nobody knows whose it is,
+    and the error of a rule comes first. The next head is taken."""
+    dut = LoadablePort(config)
+    host = Host(dut)
+    head = head_of(rng, config, 1)
+    wrong = replace(Descriptor.unpack(head[4 * WORDS :]), last_columns=config.cols + 1)
+
+    async def testbench(ctx):
+        for delay in (0, 1, 2, 5):
+            refusal = dice.choice((Error.OTHER_MODEL, Error.OTHER_VERSION))
+            ctx.set(dut.refusal, refusal)
+            ctx.set(dut.trusted, 0)
+            await host.load(ctx)
+            await send(ctx, dut.head, beats_of(config, head))
+            last = max(delay, int(config.pipeline_registers))
+            for cycle in range(last + 1):
+                ctx.set(dut.trusted, cycle >= delay)
+                assert host.state(ctx) == "loading" and host.errors == []
+                await ctx.tick()
+            assert host.errors == [refusal]
+            await host.takes_nothing(ctx)
+            await host.stop(ctx)
+            assert host.errors == [refusal] and host.state(ctx) == "empty"
+            await host.load(ctx)
+            await send(ctx, dut.head, beats_of(config, head[: 4 * WORDS] + wrong.pack()))
+            await ctx.tick().repeat(1 + config.pipeline_registers)
+            assert host.errors == [refusal, Error.BAD_DESCRIPTOR]
+            await host.stop(ctx)
+            ctx.set(dut.refusal, Error.NONE)
+            await host.loads(ctx, config, head)
+            ctx.set(dut.refusal, refusal)  # of no effect on what is loaded
+            await ctx.tick().repeat(2)
+            assert host.state(ctx) == "loaded"
+            host.errors.clear()
+
+    simulate(dut, testbench, background=[host.watch])
+
+
 WRONG_HEADERS = [
     ({"magic": MAGIC ^ 1}, Error.BAD_MAGIC),
     ({"magic": MAGIC ^ 1 << 31, "version": 0, "layers": 255, "runs": 0}, Error.BAD_MAGIC),

@@ -21,18 +21,34 @@ SMALL_PARTS = {
 }
 """Beats of nonce and tag, by suite and bytes of a beat. Nonces have 16 bytes, TinyJAMBU's 12; tags 16 bytes, TinyJAMBU's 8.
 There is a tag for each 4 bytes of a beat; Ascon has one for all."""
-SOME = pytest.mark.parametrize(("suite", "size"), [("deep-lock", 8), ("acorn", 8), ("ascon", 16), ("tinyjambu", 4)])
-
-Beat = tuple[Part, int, bool]
-"""Part, data, whether it is the part's last one."""
+MODEL_KEY = 16
+"""Bytes of a licence's model key. In front of it are a nonce, terms as long as a header, and a tag; behind it is a tag more."""
 
 
-def config_of(suite: str, size: int) -> Config:
-    return Config(rows=4, cols=16, bytes_per_beat=size, suite=suite)
+def config_of(suite: str, size: int, licences: bool = False) -> Config:
+    return Config(rows=4, cols=16, bytes_per_beat=size, suite=suite, licences=licences)
 
 
-def part_of(dice: Random, part: Part, beats: int) -> list[Beat]:
-    return [(part, dice.randrange(1 << 32), number == beats - 1) for number in range(beats)]
+PLAIN = [config_of(*which) for which in SMALL_PARTS]
+LICENSED = [config_of(*which, licences=True) for which, parts in SMALL_PARTS.items() if any(parts)]
+
+
+def named(*configs: Config) -> pytest.MarkDecorator:
+    names = [f"{each.suite}-{each.bytes_per_beat}{'-licences' * each.licences}" for each in configs]
+    return pytest.mark.parametrize("config", configs, ids=names)
+
+
+some = named(
+    *(config_of(*which) for which in (("deep-lock", 8), ("acorn", 8), ("ascon", 16), ("tinyjambu", 4))),
+    *(config_of(*which, licences=True) for which in (("acorn", 16), ("ascon", 16), ("tinyjambu", 8))),
+)
+
+Beat = tuple[Part, int, bool, bool]
+"""Part, data, whether it is the part's last one, and of a licence."""
+
+
+def part_of(dice: Random, part: Part, beats: int, of_licence: bool = False) -> list[Beat]:
+    return [(part, dice.randrange(1 << 32), number == beats - 1, of_licence) for number in range(beats)]
 
 
 WAIT = 257
@@ -40,15 +56,22 @@ WAIT = 257
 
 
 class Stream:
-    """The packets of a loadable for several runs, each of so many inferences, and what must leave of them."""
+    """The packets of a loadable for several runs, each of so many inferences, and what must leave of them. With licences, one
+    comes first."""
 
-    def __init__(self, dice: Random, suite: str, size: int, layers: int, parameters: int, runs: tuple[int, ...]):
-        nonce, tag = SMALL_PARTS[suite, size]
+    def __init__(self, dice: Random, config: Config, layers: int, parameters: int, runs: tuple[int, ...]):
+        size = config.bytes_per_beat
+        nonce, tag = SMALL_PARTS[config.suite, size]
         record = 64 // size
-        self.header = header_of(config_of(suite, size), layers=layers, parameter_beats=parameters)
-        self.known = nonce + record - 1  # so many beats, and all words that matter are there
+        self.header = header_of(config, layers=layers, parameter_beats=parameters)
         self.runs = runs
-        self.beats = part_of(dice, Part.NONCE, nonce) + part_of(dice, Part.HEAD, record * (1 + layers))
+        self.beats: list[Beat] = []
+        if config.licences:
+            licence = {Part.NONCE: nonce, Part.HEAD: record, Part.TAG: tag, Part.PARAMETERS: MODEL_KEY // size}
+            for part in (Part.NONCE, Part.HEAD, Part.TAG, Part.PARAMETERS, Part.TAG):
+                self.beats += part_of(dice, part, licence[part], of_licence=True)
+        self.known = len(self.beats) + nonce + record - 1  # so many beats, and all words that matter are there
+        self.beats += part_of(dice, Part.NONCE, nonce) + part_of(dice, Part.HEAD, record * (1 + layers))
         self.beats += part_of(dice, Part.TAG, tag)
         self.head = len(self.beats)
         ends, self.idle = [], {0, self.head}  # positions: packets end before, no part is expected at
@@ -63,8 +86,8 @@ class Stream:
 class Bench:
     """Sections and what surrounds it: registers the header as it comes, and notes what leaves and when."""
 
-    def __init__(self, dut: Sections):
-        self.dut = dut
+    def __init__(self, dut: Sections, config: Config):
+        self.dut, self.licences = dut, config.licences
         self.got: list[Beat] = []
         self.cycles: list[int] = []
         self.errors: list[Error] = []
@@ -92,10 +115,11 @@ class Bench:
                 )
             if self.stream and at not in self.stream.idle:
                 assert Part(beat.part) == self.stream.beats[at][0]
+                assert not self.licences or beat.of_licence == self.stream.beats[at][3]
             if valid:
                 assert offered and beat.data == data and Part(beat.part) == self.stream.beats[at][0]
             if valid and ready:
-                self.got.append((Part(beat.part), beat.data, bool(beat.last)))
+                self.got.append((Part(beat.part), beat.data, bool(beat.last), self.licences and bool(beat.of_licence)))
                 self.cycles.append(self.now)
                 if len(self.got) == self.stream.known:
                     for name in Header.layout.fields:
@@ -153,15 +177,15 @@ class Bench:
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
-@pytest.mark.parametrize(("suite", "size"), SMALL_PARTS)
-def test_each_part_is_shown_with_its_beats_and_ends_with_last(suite, size, pauses, dice):
-    """In the same cycle. A beat a cycle, also from part to part and from packet to packet. A program runs again without its
-    head. Single beats of parameters, too."""
-    dut = Sections(config_of(suite, size))
-    bench = Bench(dut)
+@named(*PLAIN, *LICENSED)
+def test_each_part_is_shown_with_its_beats_and_ends_with_last(config, pauses, dice):
+    """In the same cycle. A beat a cycle, also from part to part, from a licence to its loadable, and from packet to packet. A
+    program runs again without its head, and its licence. Single beats of parameters, too."""
+    dut = Sections(config)
+    bench = Bench(dut, config)
     streams = [
-        Stream(dice, suite, size, dice.randint(1, 3), parameters, dice.choice([(3,), (1, 2), (2, 1)]))
-        for parameters in (1, 2, 3, dice.randint(4, 9))
+        Stream(dice, config, dice.randint(1, 3), parameters, dice.choice([(3,), (1, 2), (2, 1)]))
+        for parameters in ((1, dice.randint(2, 9)) if config.licences else (1, 2, 3, dice.randint(4, 9)))
     ]
     dice.shuffle(streams)
 
@@ -196,13 +220,13 @@ def test_each_part_is_shown_with_its_beats_and_ends_with_last(suite, size, pause
     simulate(dut, control, write, read, background=[bench.watch, partial(check_stable, stream=dut.outlet)])
 
 
-@SOME
-def test_a_packet_that_ends_elsewhere_or_goes_on_is_told(suite, size, dice):
-    """Wherever it is: at once, or in the head 257 cycles later. The beat is taken in the same cycle, whether the outlet is
-    ready or not, and not passed on. Then nothing is taken, and after a stop the next stream is right."""
-    dut = Sections(config_of(suite, size))
-    bench = Bench(dut)
-    stream = Stream(dice, suite, size, 1, 2, (2,))
+@some
+def test_a_packet_that_ends_elsewhere_or_goes_on_is_told(config, dice):
+    """Wherever it is: at once, or in licence and head 257 cycles later. The beat is taken in the same cycle, whether the outlet
+    is ready or not, and not passed on. Then nothing is taken, and after a stop the next stream is right."""
+    dut = Sections(config)
+    bench = Bench(dut, config)
+    stream = Stream(dice, config, 1, 2, (2,))
 
     async def testbench(ctx):
         for at, beat in enumerate(stream.inlet):
@@ -224,17 +248,17 @@ def test_a_packet_that_ends_elsewhere_or_goes_on_is_told(suite, size, dice):
             await bench.takes_nothing(ctx)
         await bench.pass_all(ctx, stream)
 
-    simulate(dut, testbench, background=[bench.watch])
+    simulate(dut, testbench, background=[bench.watch], cycles=40_000)
 
 
 @pytest.mark.parametrize("how", ["stop", "reset"])
-@SOME
-def test_stop_and_reset_at_any_beat_leave_nothing(suite, size, how, dice):
+@some
+def test_stop_and_reset_at_any_beat_leave_nothing(config, how, dice):
     """A beat that is wrong is no error in the cycle of a stop: what an ABORT finds does not stop the port a second time."""
-    dut = Sections(config_of(suite, size))
-    bench = Bench(dut)
+    dut = Sections(config)
+    bench = Bench(dut, config)
     reset = Signal()
-    stream = Stream(dice, suite, size, 1, 2, (2,))
+    stream = Stream(dice, config, 1, 2, (2,))
 
     async def testbench(ctx):
         for at, beat in enumerate(stream.inlet):
@@ -252,7 +276,7 @@ def test_stop_and_reset_at_any_beat_leave_nothing(suite, size, how, dice):
             assert bench.errors == []
             await bench.takes_nothing(ctx)
             if at % 3 == 0:
-                await bench.pass_all(ctx, Stream(dice, suite, size, 1, dice.randint(1, 3), (1,)))
+                await bench.pass_all(ctx, Stream(dice, config, 1, dice.randint(1, 3), (1,)))
         await bench.pass_all(ctx, stream)
 
     simulate(ResetInserter(reset)(dut), testbench, background=[bench.watch], cycles=40_000)
@@ -261,10 +285,11 @@ def test_stop_and_reset_at_any_beat_leave_nothing(suite, size, how, dice):
 @pytest.mark.parametrize("layers", [0, 1 << 8, 3 << 8, (1 << 8) + 1, (1 << 16) - 1])
 def test_a_number_of_layers_that_a_rule_forbids_does_not_end_the_head_before_the_rule_is_told(layers, dice):
     """With the second word behind the header: so golden device and port tell the same error whatever else the header breaks."""
-    dut = Sections(config_of("plain", 4))
-    bench = Bench(dut)
-    stream = Stream(dice, "plain", 4, 2, 1, (1,))
-    stream.header = header_of(config_of("plain", 4), layers=layers)
+    config = config_of("plain", 4)
+    dut = Sections(config)
+    bench = Bench(dut, config)
+    stream = Stream(dice, config, 2, 1, (1,))
+    stream.header = header_of(config, layers=layers)
 
     async def testbench(ctx):
         ctx.set(dut.outlet.ready, 1)

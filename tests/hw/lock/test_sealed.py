@@ -3,95 +3,17 @@
 from functools import partial
 from random import Random
 
-import numpy as np
 import pytest
 from amaranth.hdl import Fragment, ResetInserter, Signal, Value
 
 from deeplock.hw.basics.bundles import Part
 from deeplock.hw.lock.lock import lock_of
-from deeplock.pymodel.lock.suites import suite
-from deeplock.pymodel.spec.config import Config
-from tests.hw.layer_tools import to_word
 from tests.hw.register_tools import registers_of
+from tests.hw.sealed_tools import Stream, Verdicts, changed, config_of, give, offer, set_key, set_ready
 from tests.hw.stream_tools import check_stable, receive, simulate
 
 LOCKS = [("ascon", 8), ("acorn", 4), ("acorn", 16), ("tinyjambu", 4)]
 every_lock = pytest.mark.parametrize(("name", "beat"), LOCKS)
-Beat = tuple[Part, int, int]
-"""part, data, last"""
-
-
-def config_of(name: str, beat: int) -> Config:
-    return Config(rows=4, cols=16, bytes_per_beat=beat, suite=name)
-
-
-def beats_of(part: Part, data: bytes, beat: int) -> list[Beat]:
-    rows = np.frombuffer(data, np.uint8).reshape(-1, beat)
-    return [(part, to_word(row), int(number == len(rows) - 1)) for number, row in enumerate(rows)]
-
-
-class Stream:
-    """A sealed loadable of `count` inferences, and what the lock makes of it.
-
-    beats  one list for each message: of the head with its nonce, then of each inference's parameters
-    plain  (data, last) of each message
-    """
-
-    def __init__(self, name: str, beat: int, rng: np.random.Generator, count: int, length: int):
-        self.key = rng.bytes(16)
-        chosen = suite(name)
-        head, parameters = rng.bytes(16 * 8), rng.bytes(length * beat)
-        locked = chosen.lock_loadable(head, parameters, self.key, beat)
-        end = len(parameters)
-        section = beats_of(Part.PARAMETERS, locked.parameters[:end], beat)
-        section += beats_of(Part.TAG, locked.parameters[end:], beat)
-        self.beats = [
-            beats_of(Part.NONCE, locked.nonce, beat)
-            + beats_of(Part.HEAD, head, beat)
-            + beats_of(Part.TAG, locked.head_tag, beat),
-            *[section] * count,
-        ]
-        opened = beats_of(Part.PARAMETERS, parameters, beat)
-        self.plain = [[beat[1:] for beat in beats] for beats in (beats_of(Part.HEAD, head, beat), *[opened] * count)]
-
-
-class Verdicts:
-    """What the lock has said so far: "trusted", "right" or "wrong", with the cycle."""
-
-    def __init__(self, dut):
-        self.dut, self.said, self.now = dut, [], 0
-
-    async def watch(self, ctx):
-        before = 0
-        async for *_, trusted, right, wrong in ctx.tick().sample(self.dut.trusted, self.dut.right, self.dut.wrong):
-            said = [("trusted", trusted and not before), ("right", right), ("wrong", wrong)]
-            self.said += [(word, self.now) for word, is_said in said if is_said]
-            before, self.now = trusted, self.now + 1
-
-    @property
-    def words(self) -> list[str]:
-        return [word for word, _ in self.said]
-
-
-async def give(ctx, dut, beats: list[Beat], pauses: float = 0.0, random: Random | None = None) -> None:
-    """Send beats."""
-    for part, data, last in beats:
-        while random is not None and random.random() < pauses:
-            await ctx.tick()
-        ctx.set(dut.locked.payload, {"data": data, "last": last, "part": part})
-        ctx.set(dut.locked.valid, 1)
-        await ctx.tick().until(dut.locked.ready)
-        ctx.set(dut.locked.valid, 0)
-
-
-def set_key(ctx, dut, key: bytes) -> None:
-    ctx.set(dut.key.value, int.from_bytes(key, "little"))
-    ctx.set(dut.key.size, len(key))
-
-
-def set_ready(ctx, dut, ready: int = 1) -> None:
-    for outlet in (dut.head, dut.plain):
-        ctx.set(outlet.ready, ready)
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
@@ -133,8 +55,8 @@ def test_a_bit_changed_anywhere_is_told_after_the_tag(name, beat, rng):
             stream = Stream(name, beat, rng, 1, 5)
             message = stream.beats[which]
             at = number // 2 if number < 6 else int(rng.integers(len(message)))
-            part, data, last = message[min(at, len(message) - 1)]
-            message[min(at, len(message) - 1)] = (part, data ^ 1 << int(rng.integers(bits)), last)
+            at = min(at, len(message) - 1)
+            message[at] = changed(message[at], int(rng.integers(bits)))
             set_key(ctx, dut, stream.key)
             begin = 0
             for each in stream.beats[: which + 1]:
@@ -158,12 +80,9 @@ def test_parameters_under_another_head_or_key_are_wrong(name, beat, rng):
     dut = lock_of(config_of(name, beat))
     verdicts = Verdicts(dut)
     one, other = (Stream(name, beat, rng, 1, 5) for _ in range(2))
-    tag = [each for each in one.beats[0] if each[0] == Part.TAG]
-    body = [each[1:] for each in one.beats[0] if each[0] == Part.HEAD]
-    jobs = [
-        (one.key, one.beats[0], other.beats[1]),
-        (one.key, one.beats[0], [(Part.PARAMETERS, *each) for each in body] + tag),
-    ]
+    tag = [each for each in one.beats[0] if each.part == Part.TAG]
+    body = [each._replace(part=Part.PARAMETERS) for each in one.beats[0] if each.part == Part.HEAD]
+    jobs = [(one.key, one.beats[0], other.beats[1]), (one.key, one.beats[0], body + tag)]
 
     async def testbench(ctx):
         set_ready(ctx, dut)
@@ -195,8 +114,9 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
         set_key(ctx, dut, stream.key)
         set_ready(ctx, dut)
         for message in stream.beats:
-            for part, data, last in message:
-                ctx.set(dut.locked.payload, {"data": data, "last": last, "part": part})
+            for each in message:
+                part = each.part
+                offer(ctx, dut, each)
                 ctx.set(dut.locked.valid, 1)
                 while not ctx.get(dut.locked.ready):
                     assert ctx.get(dut.starved)
@@ -263,8 +183,7 @@ def test_no_handshake_depends_on_key_nonce_or_message(name, beat, rng, seed):
     for number in range(3):
         stream = Stream(name, beat, rng, 1, 5)
         if number == 2:
-            part, data, last = stream.beats[1][-1]
-            stream.beats[1][-1] = (part, data ^ 1, last)
+            stream.beats[1][-1] = changed(stream.beats[1][-1], 0)
         dut = lock_of(config_of(name, beat))
         cycles = []
 

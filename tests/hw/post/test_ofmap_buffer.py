@@ -1,11 +1,13 @@
 from functools import partial
 from random import Random
 
+import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.post.ofmap_buffer import OfmapBuffer, buffer_beats
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.licence import CLASSES, Terms
 from tests.hw.stream_tools import check_stable, receive, simulate
 
 CONFIG = Config(rows=8, cols=8, bytes_per_beat=8, lanes=2)
@@ -185,3 +187,55 @@ def test_nothing_sealed_leaves_without_a_release_and_a_reset_leaves_nothing(dice
             watch.forget()
 
     simulate(ResetInserter(reset)(dut), testbench, background=[watch.run])
+
+
+def permitting(lanes: int, activation_words: int) -> Config:
+    rows = max(lanes, 4)
+    return Config(
+        rows=rows, cols=16, bytes_per_beat=8, lanes=lanes, dense=lanes > 1, activation_words=activation_words,
+        suite="ascon", licences=True, permissions=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "config",
+    [permitting(*each) for each in ((1, 16), (2, 64), (4, 1024), (8, 64), (16, 16))],
+    ids=lambda c: f"{c.lanes}",
+)
+def test_outputs_that_the_licence_does_not_show_read_minus_128(config, dice):
+    """By their place: near 63 and 64, from where on all share a bit, and at the end of the memory, behind which comes place 0.
+    What goes to the activation memory stays as it is."""
+    dut = OfmapBuffer(config)
+    end, lanes = config.activation_words * config.rows, config.lanes
+    step = lanes if config.dense else 1
+
+    def any_address() -> int:
+        corner = dice.choice((0, CLASSES - lanes, CLASSES - 1, CLASSES, end - lanes, end - 1, dice.randrange(end)))
+        return (corner + dice.choice((0, 0, -1, 1, -step, step))) % end
+
+    async def testbench(ctx):
+        ctx.set(dut.ofmap.ready, 1)
+        ctx.set(dut.last_layer, 1)
+        for mask in (0, (1 << CLASSES) - 1, 1 << CLASSES - 1, 1, *(dice.getrandbits(CLASSES) for _ in range(6))):
+            terms = Terms(
+                bytes_per_beat=8, suite=4, device_low=0, device_high=0, model_low=0, model_high=0, least_version=0,
+                classes_low=mask & 0xFFFF_FFFF, classes_high=mask >> 32,
+            )  # fmt: skip
+            ctx.set(dut.classes, mask)
+            for _ in range(12):
+                values = np.array([dice.randrange(-128, 128) for _ in range(lanes)], np.int8)
+                address = any_address()
+                result = {"data": values.tolist(), "address": address, "keep": dice.randrange(1, 1 << lanes), "last": 1}
+                await offer(ctx, dut, result)
+                ctx.set(dut.to_stream, 0)
+                assert list(ctx.get(dut.words.payload).data) == [value & 0xFF for value in values.tolist()]
+                ctx.set(dut.to_stream, 1)
+                ctx.set(dut.release, 1)
+                await ctx.tick()
+                ctx.set(dut.release, 0)
+                ctx.set(dut.results.valid, 0)
+                (beat,) = await receive(ctx, dut.ofmap, 1)
+                shown = terms.shown(values, (address + np.arange(lanes)) % end)
+                assert (beat.data, beat.keep) == (int.from_bytes(shown.tobytes(), "little"), result["keep"])
+
+    simulate(dut, testbench)
