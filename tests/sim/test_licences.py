@@ -117,6 +117,9 @@ def test_a_packet_may_end_anywhere(name, pauses):
         last = len(licence) + len(pair.loadable.head)
         for length in (*range(beat, len(licence) + 3 * beat, beat), last - beat, last):
             assert pair.cut(licence, length) == Error.LOADABLE_TRUNCATED, length
+        # what came of the terms is forgotten
+        assert pair.cut(licence, len(pair.loadable.nonce) + 5 * beat) == Error.LOADABLE_TRUNCATED
+        assert pair.run(licence).error == Error.NONE
         # an error that came before is told first
         changed = flip(licence, 9)
         assert pair.cut(changed, len(licence) - beat) == Error.BAD_LICENCE
