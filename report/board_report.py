@@ -10,10 +10,22 @@ __all__ = ["board_table"]
 
 def board_table(rows: Sequence[dict[str, Any]]) -> Table:
     """A line for each row."""
-    head = ["board", "network", "key", "images", "wrong bytes", "cycles", "compute", "param starved", "input starved"]
+    head = [
+        "board",
+        "suite",
+        "network",
+        "key",
+        "images",
+        "wrong bytes",
+        "cycles",
+        "compute",
+        "param starved",
+        "key starved",
+        "input starved",
+    ]
     cells: list[list[object]] = [
-        [row["board"], row["network"], row["key"], row["images"], row["mismatches"], row["cycles"]]
-        + [row["counters"][name] for name in ("COMPUTE", "PARAM_STARVED", "INPUT_STARVED")]
+        [row["board"], row["suite"], row["network"], row["key"], row["images"], row["mismatches"], row["cycles"]]
+        + [row["counters"][name] for name in ("COMPUTE", "PARAM_STARVED", "KEY_STARVED", "INPUT_STARVED")]
         + [row["images_per_second"]]
         for row in rows
     ]

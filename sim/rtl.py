@@ -5,13 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplock.pymodel.compiler import interpreter
+from deeplock.pymodel.compiler.licensed import expected_ofmaps
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.driver import AcceleratorError
-from deeplock.pymodel.spec.licence import Licence
 from deeplock.pymodel.spec.loadable import Loadable
-from deeplock.pymodel.spec.registers import Error
 from deeplock.sim.run import simulate
 
 __all__ = ["RtlRun", "run_on_rtl"]
@@ -41,19 +38,6 @@ class RtlRun:
         return self.per_image("CYCLES")
 
 
-def _expected(loadable: Loadable, config: Config, key: bytes, ifmaps: np.ndarray) -> np.ndarray:
-    """The golden model's ofmaps, under a licence as that shows them."""
-    if not loadable.licence:
-        return interpreter.run(loadable, key, ifmaps, config)
-    licence = Licence.parse(loadable.licence, loadable.suite, config.bytes_per_beat)
-    model_key = licence.model_key(key)
-    if model_key is None:
-        raise AcceleratorError(Error.BAD_LICENCE)
-    whole = interpreter.run(loadable, model_key, ifmaps, config)
-    places = np.arange(whole[0].size).reshape(whole.shape[1:])
-    return licence.terms.shown(whole, places)
-
-
 def run_on_rtl(
     loadable: Loadable,
     config: Config,
@@ -69,5 +53,5 @@ def run_on_rtl(
     device's."""
     result = simulate(loadable, config, key, list(ifmaps), simulator, pauses, seed, waves, progress)
     ofmaps = np.stack(result.ofmaps)
-    mismatches = int((ofmaps != _expected(loadable, config, key, ifmaps)).sum())
+    mismatches = int((ofmaps != expected_ofmaps(loadable, config, key, ifmaps)).sum())
     return RtlRun(ofmaps, mismatches, result.counters, round(result.seconds, 2))

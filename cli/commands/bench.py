@@ -5,7 +5,8 @@ every result byte with the golden model. The key is random and not kept. Figures
 simulator is Verilator without Python in the loop; builds are kept. The exit code is 1 if a byte differs.
 
 `bench board` runs a network on a simulated board, through its pins, once with the right key and once with a wrong one. The
-host speaks over the UART; the locked loadable comes from a model of the flash.
+host speaks over the UART; the locked loadable comes from a model of the flash. With a suite that seals, a licence is in front
+of it and the keys are those of devices; the wrong one must be refused.
 
 `bench software` measures what a user has without the accelerator: int8 inference in C on RISC-V cores (simulated RTL; one
 core unlocks with a custom instruction) and on this machine, and PyTorch. Each runs plain, and locked with deep-lock, unlocked
@@ -16,13 +17,14 @@ examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
   deeplock bench rtl --data DIR --json docs/results/cycles.json && python -m deeplock.report.results docs/results/cycles.json
   deeplock bench software --networks digits
+  deeplock bench board --runs icebreaker:digits:tinyjambu
   deeplock bench board --runs icebreaker:mnist,ulx3s-85f:fashion-mnist --data DIR --json docs/results/board.json
 
 JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network", "suite", "rows", "cols", "bytes_per_beat",
   "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
-  locked}, "simulated_cycles_per_second": locked}]}; `bench board`: rows {"board", "network", "key": "right" or "wrong",
-  "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
+  locked}, "simulated_cycles_per_second": locked}]}; `bench board`: rows {"board", "suite", "network", "key": "right" or
+  "wrong", "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
   "images_per_second", "counters", "uart_bytes_per_image"}; `bench software`: rows {"network", "platform", "suite",
   "variant": "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host", "images", "macs", "param_bytes",
   "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio": to plain, and on cores "cycles_per_mac",
@@ -62,11 +64,17 @@ def _networks(text: str) -> list[Path]:
     return [Path(part) for part in text.split(",")]
 
 
-def _runs(text: str) -> list[tuple[str, Path]]:
-    runs = [part.partition(":") for part in text.split(",")]
-    if not all(board and network for board, _, network in runs):
-        raise argparse.ArgumentTypeError(f"must be BOARD:NETWORK, not {text!r}")
-    return [(board, Path(network)) for board, _, network in runs]
+def _runs(text: str) -> list[tuple[str, Path, str]]:
+    runs = []
+    for part in text.split(","):
+        board, _, network = part.partition(":")
+        rest, _, suite = network.rpartition(":")
+        if not rest or suite not in names():
+            rest, suite = network, ""
+        if not board or not rest:
+            raise argparse.ArgumentTypeError(f"must be BOARD:NETWORK or BOARD:NETWORK:SUITE, not {text!r}")
+        runs.append((board, Path(rest), suite))
+    return runs
 
 
 _PLATFORMS = ("vexriscv", "vexriscv-cfu", "picorv32", "host", "pytorch")
@@ -112,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="B:NAME,...",
         type=_runs,
         required=True,
-        help="boards, each with a network, such as icebreaker:mnist",
+        help="boards, each with a network and if not the board's with a suite, such as icebreaker:mnist:tinyjambu",
     )
     board.add_argument("--images", metavar="N", type=positive, default=3, help="test images of each network (3)")
     board.add_argument("--seed", type=int, default=0, help="seed of the bytes that a network does not define (0)")
@@ -165,11 +173,18 @@ def _board(args: argparse.Namespace) -> "Measured":
     from deeplock.bench.workload import load_workload
     from deeplock.cli.progress import progress_shown
     from deeplock.fpga.boards import board
+    from deeplock.pymodel.lock.suites import suite as suite_of
     from deeplock.report.board_report import board_table
     from deeplock.sim.toolchain import check_simulator
 
     check_simulator("verilator")
-    pairs = [(board(name), load_workload(network, args.images, args.data_dir)) for name, network in args.runs]
+    pairs = [
+        (
+            board(name).for_suite(suite, suite_of(suite).seals) if suite else board(name),
+            load_workload(network, args.images, args.data_dir),
+        )
+        for name, network, suite in args.runs
+    ]
     with progress_shown() as progress:
         rows = [row for pair in pairs for row in measure(*pair, args.seed, progress)]
     return rows, board_table(rows), "verilator"

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.report.bounds import above_bounds
 
     sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
-    config = board(args.board).config if args.board else Config(**sizes)
+    config = board(args.board).for_suite(args.suite).config if args.board else Config(**sizes)
     key = read_key(args.key_file, "model") if args.key_file else None
     agreement = None
     if args.network.suffix == ".pt2":

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", metavar="B", required=True, help="name of the board (an unknown name lists all)")
     parser.add_argument("--bitstream", type=Path, metavar="FILE", help="write this bitstream")
     parser.add_argument("--loadable", type=Path, metavar="LOADABLE", help="write this loadable")
+    parser.add_argument("--licence", type=Path, metavar="FILE", help="and this licence in front of it")
     parser.add_argument("--dry-run", action="store_true", help="only print the commands")
 
 
@@ -30,11 +31,14 @@ def run(args: argparse.Namespace) -> None:
 
     from deeplock.fpga.boards import board
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.spec.licence import read_licence
     from deeplock.pymodel.spec.loadable import read_loadable
 
     there = board(args.board)
     if args.bitstream is None and args.loadable is None:
         raise DeeplockError("nothing to write: give --bitstream, --loadable or both")
+    if args.licence is not None and args.loadable is None:
+        raise DeeplockError("a licence comes in front of its loadable: give --loadable too")
     if args.bitstream is not None and not args.bitstream.is_file():
         raise DeeplockError(f"{args.bitstream}: no such file")
     with tempfile.TemporaryDirectory(prefix="deeplock-program-") as folder:
@@ -43,7 +47,9 @@ def run(args: argparse.Namespace) -> None:
             commands.append(there.program.format(file=shlex.quote(str(args.bitstream))))
         if args.loadable is not None:
             loadable = read_loadable(args.loadable)
-            loadable.check_fits(there.config)
+            loadable.check_fits(there.for_suite(loadable.suite, args.licence is not None).config)
+            if args.licence is not None:
+                loadable = loadable.under(read_licence(args.licence))
             stream = Path(folder) / "loadable.bin"
             stream.write_bytes(loadable.stream)
             commands.append(

@@ -1,7 +1,8 @@
 """Run a loadable on a board: load the key, send images, get their classes and the hardware's counters.
 
 The board's flash must hold the bitstream of `deeplock synth --board` and this loadable: `deeplock program` writes both.
-Every result byte is compared with the golden model under the same key. The exit code is 1 if a byte differs.
+Every result byte is compared with the golden model under the same key. The exit code is 1 if a byte differs. With --licence,
+which `deeplock program` has put in front of the loadable, the key is the device's.
 
 examples:
   deeplock run build/mnist.loadable --board icebreaker --port /dev/ttyUSB1 --key-file my.key --data DIR --count 20
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="P", required=True, help="serial port of the board, such as /dev/ttyUSB1")
     parser.add_argument("--board", metavar="B", required=True, help="name of the board (an unknown name lists all)")
     add_key_file(parser, "the master key, if the loadable is locked")
+    parser.add_argument("--licence", type=Path, metavar="FILE", help="licence that is in front of the loadable")
     parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
     add_images(parser)
     add_json(parser)
@@ -40,18 +42,21 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.fpga.boards import board
     from deeplock.fpga.host.driver import BoardDriver
     from deeplock.fpga.host.port import open_board
-    from deeplock.pymodel.compiler import interpreter
+    from deeplock.pymodel.compiler.licensed import expected_ofmaps
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.progress import Progress
+    from deeplock.pymodel.spec.licence import read_licence
     from deeplock.pymodel.spec.loadable import read_loadable
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import Table, percent
 
-    there = board(args.board)
     loadable = read_loadable(args.loadable)
+    there = board(args.board).for_suite(loadable.suite, args.licence is not None)
     loadable.check_fits(there.config)
-    key = read_key_file(args.key_file, loadable.suite)
+    if args.licence is not None:
+        loadable = loadable.under(read_licence(args.licence))
+    key = read_key_file(args.key_file, loadable.suite, "device" if args.licence else "model")
     interface = loadable.interface
     source = interface.pixels or interface.dataset
     images = labelled_images(args.images, args.data_dir, source, interface.input_shape, args.count, interface.classes)
@@ -70,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     with progress_shown() as progress:
         result = asyncio.run(work(progress))
     ofmaps = np.stack(result.ofmaps)
-    mismatches = int((ofmaps != interpreter.run(loadable, key, ifmaps, there.config)).sum())
+    mismatches = int((ofmaps != expected_ofmaps(loadable, there.config, key, ifmaps)).sum())
     accuracy = images.accuracy(ofmaps)
     best = ofmaps.reshape(len(ofmaps), -1).argmax(axis=1)
     classes = [interface.classes[index] if interface.classes else str(index) for index in best]

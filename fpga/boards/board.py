@@ -1,7 +1,7 @@
 """Description of a board."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amaranth.build import Platform
 
@@ -25,6 +25,7 @@ class Board:
     loadable_address   where `deeplock program` puts the loadable in the flash, after the bitstream
     program         command line that writes a bitstream, {file}, to the flash
     program_loadable   the same for the loadable, at {address}
+    permissions     there is room for them, so a licence's terms are enforced
     cache_bytes     bytes of block RAM for the locked loadable: fpga.gateware.loadable_cache
     """
 
@@ -38,4 +39,10 @@ class Board:
     loadable_address: int
     program: str
     program_loadable: str
+    permissions: bool = False
     cache_bytes: int = 0
+
+    def for_suite(self, name: str, licences: bool = False) -> "Board":
+        """The same board with another lock suite on it, which takes licences or not."""
+        config = replace(self.config.with_suite(name), licences=licences, permissions=licences and self.permissions)
+        return replace(self, config=config)

@@ -61,6 +61,7 @@ _25F = Board(
     loadable_address=1 << 22,
     program="openFPGALoader -b ulx3s -f {file}",
     program_loadable="openFPGALoader -b ulx3s -f -o {address} {file}",
+    permissions=True,
 )
 _85F = replace(
     _25F,
