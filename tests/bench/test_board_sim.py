@@ -1,13 +1,17 @@
 """Boards simulated through their pins."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from deeplock.bench.board_sim import simulate_board
 from deeplock.fpga.boards import board
+from deeplock.pymodel.attacks.bits import flip
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.spec.licence import Licence, allowed
 from deeplock.pymodel.zoo import datasets, trained
 from deeplock.pymodel.zoo.preprocess import quantise_input
 
@@ -32,6 +36,29 @@ def test_a_board_computes_what_the_golden_model_does(name, count, key):
     assert np.array_equal(run.ofmaps, interpreter.run(loadable, key, ifmaps, there.config))
     assert run.counters["KEY_STARVED"] == 0
     assert run.counters["CYCLES"] == sum(cycles for cause, cycles in run.counters.items() if cause != "CYCLES")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "suite"), [("icebreaker", "tinyjambu"), ("ulx3s-25f", "ascon"), ("ulx3s-85f", "acorn")]
+)
+def test_a_board_runs_under_its_own_licence_only(name, suite):
+    """Through its pins: the licence lies in front of the loadable in the flash. A bit flipped there is refused too."""
+    there, network = board(name).for_suite(suite, licences=True), trained.load("digits")
+    loadable = compile_network(network, there.config, np.random.default_rng(0)).locked(suite, KEY)
+    ifmaps = quantise_input(network, datasets.load("digits", None).test_images[:2])
+    allow = ("classes=0-8",) if there.permissions else ()
+    licensed = loadable.under(Licence.issued(allowed(allow, loadable.header, 1), KEY, WRONG_KEY))
+    run = simulate_board(there, licensed, WRONG_KEY, list(ifmaps))
+    expected = interpreter.run(loadable, KEY, ifmaps, there.config)
+    if there.permissions:
+        expected[..., 9] = -128
+    assert np.array_equal(run.ofmaps, expected)
+    with pytest.raises(DeeplockError, match="BAD_LICENCE"):
+        simulate_board(there, licensed, KEY, list(ifmaps))
+    damaged = replace(licensed, licence=flip(licensed.licence, 300))
+    with pytest.raises(DeeplockError, match="BAD_LICENCE"):
+        simulate_board(there, damaged, WRONG_KEY, list(ifmaps))
 
 
 def test_a_damaged_frame_each_way_is_sent_again():

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,15 @@ def test_an_array_must_be_rows_by_columns(deeplock, capsys):
     with pytest.raises(SystemExit):
         deeplock("bench", "rtl", "--arrays", "8")
     assert "an array must be ROWSxCOLS, not '8'" in capsys.readouterr().err
+
+
+def test_runs_on_boards_may_name_a_suite(capsys):
+    from deeplock.cli.commands.bench import _runs
+    from deeplock.cli.main import main
+
+    assert _runs("icebreaker:digits:tinyjambu,b:dir/a:b.net,b:n") == [
+        ("icebreaker", Path("digits"), "tinyjambu"), ("b", Path("dir/a:b.net"), ""), ("b", Path("n"), ""),
+    ]  # fmt: skip
+    with pytest.raises(SystemExit):
+        main(["bench", "board", "--runs", "icebreaker"])
+    assert "must be BOARD:NETWORK or BOARD:NETWORK:SUITE, not 'icebreaker'" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from deeplock.pymodel.spec.licence import read_licence
 from deeplock.pymodel.spec.loadable import read_loadable
 from deeplock.pymodel.zoo import trained
 from tests.fpga.fake_board import INFO, FakeBoard, pseudo_terminal
@@ -36,6 +37,48 @@ def test_program_runs_the_programmer_with_the_stream_as_the_accelerator_takes_it
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert deeplock("program", "--board", "icebreaker", "--loadable", loadable_file[0]).code == 0
     assert (tmp_path / "written").read_bytes() == read_loadable(loadable_file[0]).stream
+
+
+@pytest.fixture
+def licensed(deeplock, tmp_path):
+    """A sealed loadable of a board, its licence, and the device's key."""
+    names = ("model", "device", "loadable", "licence")
+    model, device, loadable, licence = (tmp_path / name for name in names)
+    for role in ("model", "device"):
+        assert deeplock("keygen", f"--{role}", "-o", tmp_path / role).code == 0
+    arguments = ("--board", "icebreaker", "--suite", "tinyjambu", "--key-file", model, "-o", loadable)
+    assert deeplock("compile", trained.path_of("digits"), *arguments).code == 0
+    keys = ("--model-key", model, "--device-key", device, "--device", 1)
+    assert deeplock("licence", loadable, *keys, "-o", licence).code == 0
+    return loadable, licence, device
+
+
+def test_program_puts_the_licence_in_front_of_its_loadable(
+    deeplock, refused, licensed, loadable_file, tmp_path, monkeypatch
+):
+    loadable, licence, _ = licensed
+    programmer = tmp_path / "iceprog"
+    programmer.write_text(f'#!/bin/sh\ncp "$3" {tmp_path}/written\n')
+    programmer.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert deeplock("program", "--board", "icebreaker", "--loadable", loadable, "--licence", licence).code == 0
+    assert (tmp_path / "written").read_bytes() == read_licence(licence).stream + read_loadable(loadable).stream
+    line = refused(
+        "program", "--board", "icebreaker", "--loadable", loadable_file[0], "--licence", licence, "--dry-run"
+    )
+    assert line == "licences need a suite that seals, not deep-lock"
+    line = refused("program", "--board", "icebreaker", "--bitstream", licence, "--licence", licence, "--dry-run")
+    assert line == "a licence comes in front of its loadable: give --loadable too"
+
+
+def test_run_takes_a_device_key_with_a_licence(refused, licensed, tmp_path):
+    loadable, licence, device = licensed
+    board = ("run", loadable, "--board", "icebreaker", "--port", tmp_path / "none", "--licence", licence)
+    model = tmp_path / "model"
+    assert refused(*board, "--key-file", model) == f"key file {model}: holds a model key, this needs a device key"
+    assert refused(*board, "--key-file", device).startswith(f"{tmp_path / 'none'}: ")
+    line = refused("run", loadable, "--board", "icebreaker", "--port", tmp_path / "none", "--key-file", device)
+    assert line == f"key file {device}: holds a device key, this needs a model key"
 
 
 def test_what_program_refuses(refused, loadable_file, monkeypatch):
