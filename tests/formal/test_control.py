@@ -212,7 +212,7 @@ PROPERTIES = {
     Forgets: "a program goes with its key, and the key is stable while a program is loaded; a sealed one loads only with a key",
     Keeps: "with licences the key goes with ZEROISE, a key write, or the end of a run if CONFIG says so, and with nothing else",
     Keyed: "key and count are stable in a run; a run without a key ends in the next cycle",
-    Zeroises: "ABORT, ZEROISE or an error clears KEYED in 2 or 3 cycles, and in one more the key",
+    Zeroises: "ABORT, ZEROISE or an error, with licences ZEROISE only, clears KEYED in 2 or 3 cycles, and in one more the key",
 }
 
 
