@@ -130,7 +130,9 @@ class Accelerator(wiring.Component):
 
         if config.licences:
             m.d.comb += [
-                lock.forget.eq(~(loadable_port.control.loading | loadable_port.control.loaded)),
+                lock.forget.eq(
+                    supervisor.loading.load | ~(loadable_port.control.loading | loadable_port.control.loaded)
+                ),
                 supervisor.unlicensed.eq(lock.unlicensed),
             ]
         if config.permissions:

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
 
     sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
     config = board(args.board).for_suite(args.suite).config if args.board else Config(**sizes)
-    key = read_key(args.key_file, "model") if args.key_file else None
+    key = read_key(args.key_file, "model" if suite(args.suite).seals else "") if args.key_file else None
     agreement = None
     if args.network.suffix == ".pt2":
         if args.calibration is None:

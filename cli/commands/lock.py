@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.spec.loadable import Loadable
 
-    key = read_key(args.key_file, "model")
+    key = read_key(args.key_file)
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
         locked = lock_checkpoint(artefact, key, byte_suite(args.suite))

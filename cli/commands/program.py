@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
             loadable = read_loadable(args.loadable)
             loadable.check_fits(there.for_suite(loadable.suite, args.licence is not None).config)
             if args.licence is not None:
-                loadable = loadable.under(read_licence(args.licence))
+                loadable = loadable.under(read_licence(args.licence), there.permissions)
             stream = Path(folder) / "loadable.bin"
             stream.write_bytes(loadable.stream)
             commands.append(

@@ -2,14 +2,15 @@
 
 The board's flash must hold the bitstream of `deeplock synth --board` and this loadable: `deeplock program` writes both.
 Every result byte is compared with the golden model under the same key. The exit code is 1 if a byte differs. With --licence,
-which `deeplock program` has put in front of the loadable, the key is the device's.
+which `deeplock program` has put in front of the loadable, the key is the device's. Without --key-file it is in the device
+already, and results are not compared.
 
 examples:
   deeplock run build/mnist.loadable --board icebreaker --port /dev/ttyUSB1 --key-file my.key --data DIR --count 20
   deeplock run build/mine.loadable --board ulx3s-85f --port /dev/ttyUSB0 --key-file my.key --images my-images
 
-JSON: {"loadable", "network", "board", "clock_hz", "images", "mismatches", "accuracy" (null without labels), "classes":
-  [one an image], "cycles_per_image", "images_per_second": at the board's clock, "counters": {cycles by cause}}
+JSON: {"loadable", "network", "board", "clock_hz", "images", "mismatches" (null if not compared),
+  "accuracy" (null without labels), "classes": [one an image], "cycles_per_image", "images_per_second": at the board's clock, "counters": {cycles by cause}}
 """
 
 import argparse
@@ -55,8 +56,9 @@ def run(args: argparse.Namespace) -> None:
     there = board(args.board).for_suite(loadable.suite, args.licence is not None)
     loadable.check_fits(there.config)
     if args.licence is not None:
-        loadable = loadable.under(read_licence(args.licence))
-    key = read_key_file(args.key_file, loadable.suite, "device" if args.licence else "model")
+        loadable = loadable.under(read_licence(args.licence), there.permissions)
+    keyless = args.licence is not None and args.key_file is None
+    key = b"" if keyless else read_key_file(args.key_file, loadable.suite, "device" if args.licence else "model")
     interface = loadable.interface
     source = interface.pixels or interface.dataset
     images = labelled_images(args.images, args.data_dir, source, interface.input_shape, args.count, interface.classes)
@@ -65,17 +67,19 @@ def run(args: argparse.Namespace) -> None:
     async def work(progress: Progress):
         async with open_board(args.port, there.baud, there.name) as client:
             driver = BoardDriver(client, there.loadable_address)
-            await driver.reset()
-            await driver.load_key(key)
+            if not keyless:
+                await driver.reset()
+                await driver.load_key(key)
             try:
                 return await driver.run(loadable, list(ifmaps), lambda done, of: progress("inferences", done, of))
             finally:
-                await driver.zeroise()
+                if not keyless:
+                    await driver.zeroise()
 
     with progress_shown() as progress:
         result = asyncio.run(work(progress))
     ofmaps = np.stack(result.ofmaps)
-    mismatches = int((ofmaps != expected_ofmaps(loadable, there.config, key, ifmaps)).sum())
+    mismatches = None if keyless else int((ofmaps != expected_ofmaps(loadable, there.config, key, ifmaps)).sum())
     accuracy = images.accuracy(ofmaps)
     best = ofmaps.reshape(len(ofmaps), -1).argmax(axis=1)
     classes = [interface.classes[index] if interface.classes else str(index) for index in best]
@@ -84,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
     print()
     print_pairs(
         ("board", f"{there.name}, {there.clock_hz / 1e6:g} MHz"),
-        ("bytes that differ from golden", mismatches),
+        ("bytes that differ from golden", "not compared" if keyless else mismatches),
         ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
         ("cycles per image", f"{cycles:.1f}"),
         ("images per second", f"{there.clock_hz / cycles:.1f}"),

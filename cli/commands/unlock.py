@@ -35,8 +35,9 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.spec.loadable import Loadable
 
-    key = read_key(args.key_file, "model")
     artefact = load(args.input)
+    seals = isinstance(artefact, Loadable) and suite(artefact.suite).seals
+    key = read_key(args.key_file, "model" if seals else "")
     if isinstance(artefact, Checkpoint):
         unlocked = unlock_checkpoint(artefact, key)
     elif not isinstance(artefact, Loadable) or not suite(artefact.suite).locks:

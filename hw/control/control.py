@@ -29,7 +29,8 @@ class Control(wiring.Component):
         spent              fewer inferences are left than the next run has
         finished           all inferences have left the core
         zeroise_at_end     of CONFIG
-        load               to the loadable port: take a program; ignored while it loads one
+        load               to sections and loadable port: take a program. Not while one is loaded: sections may have ended its
+                           head before the port has, and would begin another one alone
         stop               to ports and packet gates: drop the rest of the packet
         begin              pulse: a run begins in the next cycle
         run                to the datapath: a run is going on
@@ -94,7 +95,7 @@ class Control(wiring.Component):
         m.d.sync += self.begin.eq(starts & allowed & ~commanded(Command.LOAD))
         with m.If(self.begin):
             m.d.sync += self.run.eq(1)
-        m.d.comb += self.load.eq(loads & ~keyless)
+        m.d.comb += self.load.eq(loads & ~keyless & ~self.loading)
         with m.If(~busy & (commanded(Command.LOAD) | commanded(Command.START))):
             m.d.sync += [error.eq(0), done.eq(0)]
         with m.If(self.run & self.finished):

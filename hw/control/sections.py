@@ -119,16 +119,20 @@ class Sections(wiring.Component):
         within = record.bit_length() - 1  # bits of `at` that count within a record
         layers = self.header.layers[: len(at) - within]  # more than the check lets through
         head_ends = at[within:].any() & (at[within:] == layers) & at[:within].all()
+
+        def begin() -> None:
+            with m.If(self.load):
+                m.d.sync += state.eq(_State.NONCE if chosen.seals else _State.HEAD)
+                if self._config.licences:
+                    m.d.sync += of_licence.eq(1)
+
         with m.Switch(state):
             with m.Case(_State.IDLE):
                 is_single = beats[2:].all() & (beats[:2] == 2)
                 m.d.sync += [single.eq(is_single), last_beat.eq(is_single), at.eq(0)]
-                with m.If(self.load):
-                    m.d.sync += state.eq(_State.NONCE if chosen.seals else _State.HEAD)
-                    if self._config.licences:
-                        m.d.sync += of_licence.eq(1)
-                with m.Elif(self.run.active):
+                with m.If(self.run.active):
                     m.d.sync += state.eq(_State.PARAMETERS)
+                begin()
             terms_end = at[:within].all()
             part(
                 _State.HEAD,
@@ -155,7 +159,8 @@ class Sections(wiring.Component):
                         m.d.sync += state.eq(_State.DONE)
             with m.Case(_State.DONE):
                 with m.If(~self.run.active):
-                    m.d.sync += state.eq(_State.IDLE)
+                    m.d.sync += [state.eq(_State.IDLE), at.eq(0)]
+                    begin()
 
         with m.If(take & ~outside):
             m.d.sync += last_beat.eq(Mux(last_beat, single, beats[2:].all() & (beats[:2] == 1)))
@@ -172,4 +177,6 @@ class Sections(wiring.Component):
                 m.d.sync += state.eq(_State.DONE)
         with m.If(self.stop):
             m.d.sync += state.eq(_State.IDLE)
+            if self._config.licences:
+                m.d.sync += of_licence.eq(0)
         return m

@@ -26,7 +26,10 @@ def generate_key(size: int) -> bytes:
 
 
 def read_key(path: str | os.PathLike[str], role: str = "") -> bytes:
-    """The key in a file of 32, 48 or 64 hex digits and at most one line end. DeeplockError if it has another role."""
+    """The key in a file of 32, 48 or 64 hex digits and at most one line end. DeeplockError if it has another role.
+
+    Suites that do not seal take keys without a role only: theirs can be found, and with it all that is derived from it.
+    """
     try:
         text = Path(path).read_bytes()
     except OSError as error:
@@ -35,8 +38,9 @@ def read_key(path: str | os.PathLike[str], role: str = "") -> bytes:
     for other in ROLES:
         if digits.startswith(other.encode() + b" "):
             digits = digits[len(other) + 1 :]
-            if role and other != role:
-                raise DeeplockError(f"key file {path}: holds a {other} key, this needs a {role} key")
+            if other != role:
+                needs = f"a {role} key" if role else "a key without a role, of its own"
+                raise DeeplockError(f"key file {path}: holds a {other} key, this needs {needs}")
     for position, digit in enumerate(digits, 1):
         if digit not in _HEX_DIGITS:
             raise DeeplockError(f"key file {path}: needs hex digits only, character {position} is none")

@@ -139,8 +139,11 @@ class Loadable:
         header = replace(self.header, suite=suite("plain").id)
         return replace(self, header=header, **vars(Locked(plain)))
 
-    def under(self, licence: Licence) -> "Loadable":
-        """This loadable with a licence in front; DeeplockError, naming the rule, if it is not for it."""
+    def under(self, licence: Licence, permissions: bool = True) -> "Loadable":
+        """This loadable with a licence in front, for an accelerator with or without permissions.
+
+        Raises DeeplockError, naming the rule, if the licence is not for it.
+        """
         header, terms = self.header, licence.terms
         if (licence.suite, terms.bytes_per_beat) != (self.suite, header.bytes_per_beat):
             raise DeeplockError(
@@ -155,6 +158,8 @@ class Loadable:
                 f"licence covers versions {terms.least_version} to {terms.most_version}, "
                 f"the loadable has version {header.model_version}"
             )
+        if terms.restricts and not permissions:
+            raise DeeplockError("licence has terms that this accelerator does not enforce: it has no permissions")
         return replace(self, licence=licence.stream)
 
     def check_fits(self, config: Config) -> None:

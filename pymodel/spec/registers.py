@@ -62,7 +62,8 @@ class Status(IntEnum):
 
 
 class Error(IntEnum):
-    """Error codes in STATUS bits 15..8. An error stops the core, zeroises the key and leaves the core idle."""
+    """Error codes in STATUS bits 15..8. An error stops the core and leaves it idle, without its program and, unless it has
+    licences, without its key."""
 
     NONE = 0
     NO_KEY = 1

@@ -268,6 +268,31 @@ async def a_start_while_a_head_is_loaded(dut):
 
 
 @cocotb.test()
+async def a_second_load_while_the_first_ends(dut):
+    """Whenever it comes, it takes effect on all of the device or on none."""
+    bench = await started(dut)
+    await bench.provision()
+    expected = (await bench.same(HEAD, [PARAMETERS], PACKETS[:1])).ofmaps
+    for delay in range(1, 17):
+        bench.packets, bench.offered = [b""], []
+        await bench.write("CONTROL", Command.LOAD)
+        await bench.send_part(HEAD[:-BEAT])
+        sender = cocotb.start_soon(bench.send_part(HEAD[-BEAT:]))
+        await bench.wait(delay)
+        await bench.write("CONTROL", Command.LOAD)
+        await sender
+        await bench.wait(40)
+        if await bench.status() & Status.BUSY:
+            await bench.send_part(HEAD)
+        assert await bench.settles(Status.LOADED) == Status.LOADED | Status.KEYED, f"after {delay} cycles"
+        await bench.start(PACKETS[:1], 1)
+        await bench.send_part(PARAMETERS, ends=True)
+        await bench.settles(Status.DONE)
+        await bench.packets_came(1)
+        assert tuple(bench.packets[:-1]) == expected, f"after {delay} cycles"
+
+
+@cocotb.test()
 async def a_new_key_takes_the_program(dut):
     """Also the same key: the program belongs to the one before."""
     bench = await started(dut)
