@@ -9,8 +9,9 @@ examples:
   deeplock run build/mnist.loadable --board icebreaker --port /dev/ttyUSB1 --key-file my.key --data DIR --count 20
   deeplock run build/mine.loadable --board ulx3s-85f --port /dev/ttyUSB0 --key-file my.key --images my-images
 
-JSON: {"loadable", "network", "board", "clock_hz", "images", "mismatches" (null if not compared),
-  "accuracy" (null without labels), "classes": [one an image], "cycles_per_image", "images_per_second": at the board's clock, "counters": {cycles by cause}}
+JSON: {"loadable", "network", "board", "clock_hz", "images", "mismatches" (null if not compared), "accuracy" (null without
+  labels), "classes": [one an image], "cycles_per_image", "images_per_second": at the board's clock, "counters": {cycles by
+  cause}}
 """
 
 import argparse
