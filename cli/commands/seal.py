@@ -8,8 +8,8 @@ loadable that is sealed twice gives two different files.
 its number and version into the header.
 
 examples:
-  deeplock seal build/plain.loadable --key-file my.key -o build/sealed.loadable
-  deeplock seal build/plain.loadable --suite ascon --key-file my.key --model 7 --model-version 2 -o build/sealed.loadable
+  deeplock seal build/plain.loadable --key-file model.key -o build/sealed.loadable
+  deeplock seal build/plain.loadable --suite ascon --key-file model.key --model 7 --model-version 2 -o build/sealed.loadable
 
 JSON: {"suite", "model", "model_version", "bytes", "file"}
 """
