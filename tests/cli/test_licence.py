@@ -75,6 +75,7 @@ def test_what_a_licence_says_is_shown(issue, deeplock, tmp_path):
     assert not read_licence(tmp_path / "new").terms.restricts
 
 
+@pytest.mark.slow
 def test_outputs_that_are_not_licensed_are_the_least_on_the_rtl_too(sealed, keys, issue, deeplock, tmp_path):
     assert deeplock(*issue, "--allow", "classes=0-4").code == 0
     run = ("simulate", sealed, "--licence", tmp_path / "new", "--key-file", keys["device"], "--count", 3)

@@ -49,7 +49,7 @@ class Pair:
         return self.same(packet, [b""], [b""]).error
 
 
-@pytest.fixture(params=[0.0, 0.4], ids=["no pauses", "pauses"])
+@pytest.fixture(params=[pytest.param(0.0, marks=pytest.mark.slow), 0.4], ids=["no pauses", "pauses"])
 def pauses(request) -> float:
     return request.param
 
@@ -98,7 +98,8 @@ def test_inferences_count_through_licences_keys_and_zeroise():
         assert pair.run(licence, 1).error == Error.NONE_LEFT
 
 
-@every_suite
+@pytest.mark.slow  # the golden device, which this compares with, is held against every bit in the fast tests
+@pytest.mark.parametrize("name", SEALED)
 def test_every_bit_of_a_licence_counts(name):
     """Refused with one code, no output, the device's key kept; and the licence itself still runs."""
     with RtlDevice(config_of(name), seed=SEED) as rtl:
