@@ -109,13 +109,13 @@ def test_no_changed_bit_of_a_sealed_loadable_is_taken(sealed):
 class Late(Unerased):
     """It notices a wrong tag when all has been computed, and erases nothing."""
 
-    def _infer(self, header, program, nonce, section, arriving):
+    def _infer(self, header, program, nonce, section, arriving, *rest):
         ifmaps = list(arriving)
-        results, error = super()._infer(header, program, nonce, section, iter(ifmaps))
+        results, error = super()._infer(header, program, nonce, section, iter(ifmaps), *rest)
         if error == Error.BAD_TAG:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sealing.hmac, "compare_digest", lambda *both: True)
-                super()._infer(header, program, nonce, section, iter(ifmaps))
+                super()._infer(header, program, nonce, section, iter(ifmaps), *rest)
         return results, error
 
 
