@@ -22,7 +22,7 @@ class Permissions(wiring.Component):
 
     Members:
         terms    beats of a licence's terms, whether they are authentic or not
-        forget   no program is loaded or being loaded: the next beat of terms is the first
+        forget   a load begins, or no program is loaded or being loaded: the next beat of terms is the first
         header   of the program that is loaded or being loaded
         count    inferences of the next run
         begin    pulse: it begins

@@ -24,9 +24,9 @@ class _State(enum.Enum):
     HEAD_TAG = 3
     PARAMETERS = 4
     TAG = 5
-    MODEL_KEY = 8
     CUT = 6  # the packet has ended within the head; what came before is still being checked
     DONE = 7  # nothing more to pass, or an error
+    MODEL_KEY = 8  # with licences only, and last, so that others have a bit less
 
 
 _JUDGED = 8
