@@ -24,6 +24,7 @@ COMMANDS = (
     "keygen",
     "data",
     "train",
+    "quantise",
     "evaluate",
     "compile",
     "lock",

@@ -17,6 +17,7 @@ __all__ = [
     "SIZES",
     "accelerator_given",
     "add_accelerator",
+    "add_calibration",
     "add_data_dir",
     "add_images",
     "add_json",
@@ -123,6 +124,24 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         "images only. uint8: raw pixels, float: the network's input",
     )
     add_data_dir(parser)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in text.split(","))
+
+
+def add_calibration(parser: argparse.ArgumentParser) -> None:
+    """Add what an exported program is quantised with: --calibration, --mean and --std."""
+    group = parser.add_argument_group("exported program (.pt2)")
+    group.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR|FILE",
+        help="images like those that it will see: a folder of PNG files, a folder of such folders, one for each class, or "
+        "an array [n, height, width, channels]: .npy, or `images` of .npz; uint8: raw pixels, float: the network's input",
+    )
+    group.add_argument("--mean", type=_numbers, metavar="M[,M...]", help="of all channels or of each (0)")
+    group.add_argument("--std", type=_numbers, metavar="S[,S...]", help="of all channels or of each (1)")
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from deeplock.pymodel.frontends.agreement import Agreement
     from deeplock.report.tables import Table
 
-__all__ = ["print_pairs", "print_table"]
+__all__ = ["print_agreement", "print_pairs", "print_table"]
+
+
+def print_agreement(found: "Agreement") -> None:
+    """Print how well an int8 network agrees with the float network that it was made of."""
+    from deeplock.report.tables import percent
+
+    layer, most = max(found.layer_lsb.items(), key=lambda item: item[1])
+    print(f"prepared graph against the program, in float: {found.graph_error:.1e} of the largest output")
+    print(f"layers against PyTorch's quantised graph: at most {most} LSB" + f", in {layer}" * (most > 0))
+    print(f"int8 against float: {found.output_lsb:.2f} LSB of the output on average, ", end="")
+    print(f"the same largest class in {percent(found.agreement)}")
 
 
 def print_pairs(*pairs: tuple[str, object]) -> None:

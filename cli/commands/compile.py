@@ -31,18 +31,19 @@ docs/bring-your-own-network.md
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from deeplock.cli.options import SIZES, add_accelerator, add_json, add_key_file, add_output, add_suite, positive
-
-if TYPE_CHECKING:
-    from deeplock.pymodel.frontends.agreement import Agreement
+from deeplock.cli.options import (
+    SIZES,
+    add_accelerator,
+    add_calibration,
+    add_json,
+    add_key_file,
+    add_output,
+    add_suite,
+    positive,
+)
 
 __all__ = ["add_arguments", "run"]
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(number) for number in text.split(","))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,37 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_key_file(parser, "lock the loadable with this master key; without it, the loadable is plain")
     add_suite(parser)
     parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
-    group = parser.add_argument_group("exported program (.pt2)")
-    group.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="DIR|FILE",
-        help="images like those that it will see: a folder of PNG files, a folder of such folders, one for each class, or "
-        "an array [n, height, width, channels]: .npy, or `images` of .npz; uint8: raw pixels, float: the network's input",
-    )
-    group.add_argument(
-        "--mean", type=_numbers, metavar="M[,M...]", default=(0.0,), help="of all channels or of each (0)"
-    )
-    group.add_argument(
-        "--std", type=_numbers, metavar="S[,S...]", default=(1.0,), help="of all channels or of each (1)"
-    )
+    add_calibration(parser)
     add_accelerator(parser, from_loadable=False)
     parser.add_argument("--board", metavar="B", help="compile for this board (an unknown name lists all)")
     add_json(parser)
 
 
-def _print_agreement(found: "Agreement") -> None:
-    from deeplock.report.tables import percent
-
-    layer, most = max(found.layer_lsb.items(), key=lambda item: item[1])
-    print(f"prepared graph against the program, in float: {found.graph_error:.1e} of the largest output")
-    print(f"layers against PyTorch's quantised graph: at most {most} LSB" + f", in {layer}" * (most > 0))
-    print(f"int8 against float: {found.output_lsb:.2f} LSB of the output on average, ", end="")
-    print(f"the same largest class in {percent(found.agreement)}")
-
-
 def run(args: argparse.Namespace) -> None:
-
+    from deeplock.cli.output import print_agreement
     from deeplock.fpga.boards import board
     from deeplock.pymodel.compiler.compiler import compile_network
     from deeplock.pymodel.errors import DeeplockError
@@ -107,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         network = load(args.network)
     if not isinstance(network, Network):
-        raise DeeplockError(f"{args.network}: not a quantised network (deeplock train writes one)")
+        raise DeeplockError(f"{args.network}: not a quantised network (deeplock quantise makes one of a checkpoint)")
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
         loadable = loadable.locked(args.suite, suite_key(key, args.suite, "model"))
@@ -122,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
     for line in above_bounds(loadable):
         print(line)
     if agreement is not None:
-        _print_agreement(agreement)
+        print_agreement(agreement)
     write_json(
         args.json,
         {

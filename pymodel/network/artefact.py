@@ -9,7 +9,7 @@ from deeplock.pymodel.files import make_folder_of
 from deeplock.pymodel.lock import checkpoint
 from deeplock.pymodel.lock.checkpoint import Checkpoint
 from deeplock.pymodel.network.network import Network
-from deeplock.pymodel.network.network_file import load_network
+from deeplock.pymodel.network.network_file import load_network, save_network
 from deeplock.pymodel.spec.licence import Licence, read_licence
 from deeplock.pymodel.spec.loadable import Loadable, read_loadable, write_loadable
 
@@ -34,11 +34,17 @@ def load(path: Path) -> Checkpoint | Licence | Loadable | Network:
     return checkpoint.load(path)
 
 
-def save(path: Path, artefact: Checkpoint | Loadable) -> tuple[str, int]:
-    """Write a checkpoint or a loadable; return its kind and the file's size in bytes."""
+def save(path: Path, artefact: Checkpoint | Loadable | Network) -> tuple[str, int]:
+    """Write a checkpoint, a loadable or a quantised network; return its kind and the file's size in bytes."""
     make_folder_of(path)
-    if isinstance(artefact, Loadable):
-        write_loadable(path, artefact)
-        return "loadable", path.stat().st_size
-    checkpoint.save(path, artefact)
-    return "checkpoint", path.stat().st_size
+    match artefact:
+        case Loadable():
+            kind = "loadable"
+            write_loadable(path, artefact)
+        case Network():
+            kind = "network"
+            save_network(path, artefact)
+        case _:
+            kind = "checkpoint"
+            checkpoint.save(path, artefact)
+    return kind, path.stat().st_size

@@ -1,4 +1,4 @@
-"""Quantised networks, from training or from a program that torch.export saved. Imports PyTorch."""
+"""Quantised networks, from training, from its checkpoint or from a program that torch.export saved. Imports PyTorch."""
 
 import os
 import time
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,11 +17,11 @@ from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.tensor import Pixels
 from deeplock.pymodel.zoo import networks, train
-from deeplock.pymodel.zoo.datasets import Dataset, load
-from deeplock.pymodel.zoo.images import read_images
+from deeplock.pymodel.zoo.datasets import CLASSES, Dataset, load
+from deeplock.pymodel.zoo.images import labelled_images, read_images
 from deeplock.pymodel.zoo.recipes import Recipe, recipe_for
 
-__all__ = ["Trained", "quantise_program", "train_and_quantise"]
+__all__ = ["Trained", "quantise_checkpoint", "quantise_program", "train_and_quantise"]
 
 CALIBRATION_IMAGES = 256
 """Training images whose activations set the scales."""
@@ -57,26 +58,56 @@ def train_and_quantise(
     progress(f"testing {name}")
     accuracy = train.accuracy(module, train.to_input(data.name, data.test_images), torch.from_numpy(data.test_labels))
     progress(f"quantising {name}")
-    calibration = train.to_input(data.name, data.train_images[:CALIBRATION_IMAGES])
-    network, _ = quantise(module, calibration, name, classes=data.classes, dataset=data.name)
+    network, _ = _quantise_trained(module, name, train.to_input(data.name, data.train_images[:CALIBRATION_IMAGES]))
     return Trained(module, network, data, recipe, accuracy, seconds)
 
 
+def _quantise_trained(module: nn.Module, name: str, calibration: torch.Tensor) -> tuple[Network, Agreement]:
+    """A network of pymodel.zoo.networks in int8."""
+    dataset = networks.dataset_of(name)
+    return quantise(module, calibration, name, classes=CLASSES[dataset], dataset=dataset)
+
+
+def quantise_checkpoint(
+    path: Path, calibration: Path | None = None, data_dir: str | os.PathLike[str] | None = None
+) -> tuple[Network, Agreement]:
+    """The int8 network of a checkpoint of `deeplock train`, and how well it agrees with the checkpoint's.
+
+    calibration   a path for pymodel.zoo.images.read_images; None: the training images that `train_and_quantise` takes, so that
+                  the network is the same
+    data_dir      folder of the data sets
+    """
+    module, name = train.load_checkpoint(path)
+    dataset = networks.dataset_of(name)
+    if calibration is None:
+        return _quantise_trained(
+            module, name, train.to_input(dataset, load(dataset, data_dir).train_images[:CALIBRATION_IMAGES])
+        )
+    found = labelled_images(calibration, data_dir, dataset, networks.input_shape_of(name), None)
+    return _quantise_trained(module, name, _as_input(found.real))
+
+
+def _as_input(real: np.ndarray) -> torch.Tensor:
+    """float32 [n, channels, height, width] from real images [n, height, width, channels]."""
+    return torch.from_numpy(real).float().permute(0, 3, 1, 2).contiguous()
+
+
 def quantise_program(
-    path: Path, calibration: Path, mean: Sequence[float], std: Sequence[float]
+    path: Path, calibration: Path, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
 ) -> tuple[Network, Agreement]:
     """The int8 network of an exported program (.pt2), and how well it agrees with the program.
 
     The program takes float [n, channels, height, width].
 
     calibration   images like those that it will see: a path for pymodel.zoo.images.read_images
-    mean, std     one number for all channels or one for each; the program takes (pixel / 255 - mean) / std
+    mean, std     one number for all channels or one for each; the program takes (pixel / 255 - mean) / std. None: 0 and 1
     """
+    mean, std = mean or (0.0,), std or (1.0,)
     if not all(value > 0 for value in std):
         raise DeeplockError(f"--std must be above 0, not {min(std)}")
     pixels = Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))
     found = read_images(calibration, pixels)
-    images = torch.from_numpy(found.real).float().permute(0, 3, 1, 2).contiguous()
+    images = _as_input(found.real)
     if not path.is_file():
         raise DeeplockError(f"{path}: no such file")
     try:

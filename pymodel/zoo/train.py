@@ -171,6 +171,8 @@ def save_checkpoint(path: str | os.PathLike[str], module: nn.Module, name: str, 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[nn.Module, str]:
     """Read a file of `save_checkpoint`: the module, in evaluation mode, and the network's name."""
     loaded = checkpoint.load(path)
+    if loaded.locked_by is not None:
+        raise DeeplockError(f"checkpoint {path}: is locked by suite {loaded.locked_by}: unlock it first")
     name = loaded.metadata.get("network", "")
     if name not in networks.NAMES:
         raise DeeplockError(f"checkpoint {path}: its metadata must name a network ({', '.join(networks.NAMES)})")

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from deeplock.cli.main import main
 from tests.sim.tiny import ACCUMULATORS_TOO_FEW
@@ -88,3 +91,19 @@ def files(tmp_path_factory) -> Files:
         loadable_8x8,
         json.loads(figures.read_text()),
     )
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Writes a network and inputs for it; gives their files."""
+
+    def export(*layers: nn.Module):
+        torch.manual_seed(1)
+        module = nn.Sequential(*layers).eval()
+        inputs, path = tmp_path / "inputs.npz", tmp_path / "mine.pt2"
+        images = np.random.default_rng(1).random((8, 6, 6, 2), np.float32)
+        np.savez(inputs, images=images, labels=np.zeros(8, np.int64))
+        torch.export.save(torch.export.export(module, (torch.zeros(8, 2, 6, 6),)), path)
+        return path, inputs
+
+    return export

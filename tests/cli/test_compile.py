@@ -10,22 +10,6 @@ from deeplock.pymodel.spec.loadable import read_loadable
 from deeplock.pymodel.spec.tensor import Pixels
 
 
-@pytest.fixture
-def exported(tmp_path):
-    """Writes a network and inputs for it; gives their files."""
-
-    def export(*layers: nn.Module):
-        torch.manual_seed(1)
-        module = nn.Sequential(*layers).eval()
-        inputs, path = tmp_path / "inputs.npz", tmp_path / "mine.pt2"
-        images = np.random.default_rng(1).random((8, 6, 6, 2), np.float32)
-        np.savez(inputs, images=images, labels=np.zeros(8, np.int64))
-        torch.export.save(torch.export.export(module, (torch.zeros(8, 2, 6, 6),)), path)
-        return path, inputs
-
-    return export
-
-
 def test_figures_and_loadable_agree(files, deeplock, tmp_path):
     path, figures = tmp_path / "an.loadable", tmp_path / "compile.json"
     geometry = ("--rows", 8, "--cols", 16, "--bytes-per-beat", 16)

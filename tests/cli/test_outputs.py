@@ -21,6 +21,7 @@ OUTPUTS = {
     "keygen": ("-o OUT",),
     "data": ("verify mnist --json OUT --data DIR",),
     "train": ("digits -o PREFIX", "digits -o new --json OUT"),
+    "quantise": ("IN -o OUT", "IN -o new --json OUT", "net.pt2 --calibration IN -o OUT"),
     "evaluate": ("IN --json OUT", "--paper --json OUT"),
     "compile": ("IN -o OUT", "IN -o new --json OUT", "net.pt2 --calibration IN -o OUT"),
     "lock": ("IN --key-file key -o OUT", "IN --key-file key -o new --json OUT"),

@@ -1,0 +1,74 @@
+"""Quantise a float network to int8: the network file that `deeplock compile` takes.
+
+NETWORK is any PyTorch network that torch.export saved (.pt2), or the float checkpoint of `deeplock train`. Scales are set so
+that the activations of --calibration fit int8. A checkpoint needs none: by default it takes the training images that
+`deeplock train` takes, and gives the same network. Raw pixels of an exported program become (pixel / 255 - mean) / std;
+those of a checkpoint mean what its data set says.
+
+The result is compared with PyTorch on these images, in float and, layer by layer, in integers. It is refused if they
+differ. The error of int8 against float is printed: docs/bring-your-own-network.md
+
+examples:
+  deeplock quantise mine.pt2 --calibration my-images -o build/mine.int8.safetensors
+  deeplock quantise mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.int8.safetensors
+  deeplock quantise build/digits.float.safetensors -o build/digits.int8.safetensors
+
+JSON: {"network", "parameters", "graph_error", "layer_lsb", "output_lsb", "agreement", "bytes", "file"}
+"""
+
+import argparse
+from pathlib import Path
+
+from deeplock.cli.options import add_calibration, add_data_dir, add_json, add_output
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", type=Path, metavar="NETWORK", help="exported program (.pt2) or float checkpoint")
+    add_output(parser, "-o", "--output", metavar="OUT", required=True, help="the network file")
+    add_calibration(parser)
+    add_data_dir(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from deeplock.cli.output import print_agreement
+    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.lock.checkpoint import Checkpoint
+    from deeplock.pymodel.network.artefact import load, save
+
+    if args.network.suffix == ".pt2":
+        if args.calibration is None:
+            raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
+        from deeplock.pymodel.zoo.pipeline import quantise_program
+
+        network, agreement = quantise_program(args.network, args.calibration, args.mean, args.std)
+    else:
+        for option in ("mean", "std"):
+            if getattr(args, option) is not None:
+                raise DeeplockError(
+                    f"--{option} is of an exported program: a checkpoint's data set says what pixels mean"
+                )
+        if not isinstance(load(args.network), Checkpoint):
+            raise DeeplockError(f"{args.network}: must be an exported program (.pt2) or a float checkpoint")
+        from deeplock.pymodel.zoo.pipeline import quantise_checkpoint
+
+        network, agreement = quantise_checkpoint(args.network, args.calibration, args.data_dir)
+    _, size = save(args.output, network)
+    parameters = sum(layer.parameters for layer in network.layers)
+    print(f"{args.output}: {network.name} in int8, {parameters} parameters, {size} bytes")
+    print_agreement(agreement)
+    write_json(
+        args.json,
+        {
+            "network": network.name,
+            "parameters": parameters,
+            **asdict(agreement),
+            "bytes": size,
+            "file": str(args.output),
+        },
+    )
