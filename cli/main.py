@@ -31,6 +31,7 @@ COMMANDS = (
     "unlock",
     "seal",
     "licence",
+    "predict",
     "simulate",
     "bench",
     "attack",

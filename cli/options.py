@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 if TYPE_CHECKING:
     from deeplock.pymodel.lock.keys import Purpose
+    from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = [
     "SIZES",
@@ -22,12 +24,14 @@ __all__ = [
     "add_images",
     "add_json",
     "add_key_file",
+    "add_licence",
     "add_output",
     "add_suite",
     "check_paths",
     "number_below",
     "positive",
     "read_key_file",
+    "with_key",
 ]
 
 SIZES = {
@@ -108,6 +112,10 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_key_file(parser: argparse.ArgumentParser, text: str, required: bool = False) -> None:
     parser.add_argument("--key-file", type=Path, metavar="FILE", required=required, help=text)
+
+
+def add_licence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--licence", type=Path, metavar="FILE", help="run under this licence")
 
 
 def add_suite(parser: argparse.ArgumentParser, default: str = Config.suite) -> None:
@@ -194,3 +202,14 @@ def read_key_file(path: Path | None, locked_by: str, role: "Purpose" = "model") 
     if path is None:
         raise DeeplockError(f"it is locked with suite {locked_by}: give --key-file")
     return suite_key(read_key(path, role if suite(locked_by).seals else ""), locked_by, role)
+
+
+def with_key(args: argparse.Namespace, loadable: "Loadable", config: Config) -> "tuple[Loadable, Config, bytes]":
+    """Of --key-file and --licence: the loadable, under the licence; the accelerator, which then enforces it; and the key."""
+    from deeplock.pymodel.spec.licence import read_licence
+
+    if args.licence is None:
+        return loadable, config, read_key_file(args.key_file, loadable.suite)
+    loadable = loadable.under(read_licence(args.licence))
+    key = read_key_file(args.key_file, loadable.suite, "device")
+    return loadable, replace(config, licences=True, permissions=True), key

@@ -25,10 +25,10 @@ JSON: {"loadable", "network", "suite", "simulator", "rows", "cols", "bytes_per_b
 """
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from deeplock.cli.options import add_accelerator, add_images, add_json, add_key_file, add_output, positive
+from deeplock.cli.options import add_accelerator, add_images, add_json, add_key_file, add_licence, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -43,7 +43,7 @@ def _probability(text: str) -> float:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("loadable", type=Path, metavar="LOADABLE", help="loadable file")
     add_key_file(parser, "the master key, if the loadable is locked")
-    parser.add_argument("--licence", type=Path, metavar="FILE", help="run under this licence")
+    add_licence(parser)
     parser.add_argument("--count", type=positive, metavar="N", default=5, help="images to run (5)")
     parser.add_argument(
         "--simulator",
@@ -72,13 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.options import accelerator_given, read_key_file
+    from deeplock.cli.options import accelerator_given, with_key
     from deeplock.cli.output import print_pairs, print_table
     from deeplock.cli.progress import progress_shown
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import make_folder_of, replace_file, write_json
     from deeplock.pymodel.spec.accelerator import accelerator_for
-    from deeplock.pymodel.spec.licence import read_licence
     from deeplock.pymodel.spec.loadable import read_loadable
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import percent
@@ -87,13 +86,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.sim.toolchain import check_simulator
 
     loadable = read_loadable(args.loadable)
-    config = accelerator_for(loadable, **accelerator_given(args))
-    if args.licence is None:
-        key = read_key_file(args.key_file, loadable.suite)
-    else:
-        loadable = loadable.under(read_licence(args.licence))
-        config = replace(config, licences=True, permissions=True)
-        key = read_key_file(args.key_file, loadable.suite, "device")
+    loadable, config, key = with_key(args, loadable, accelerator_for(loadable, **accelerator_given(args)))
     check_simulator(args.simulator)
     interface = loadable.interface
     source = interface.pixels or interface.dataset

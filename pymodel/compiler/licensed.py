@@ -9,7 +9,7 @@ from deeplock.pymodel.spec.licence import Licence
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.spec.registers import Error
 
-__all__ = ["expected_ofmaps"]
+__all__ = ["expected_ofmaps", "model_key", "shown"]
 
 
 def expected_ofmaps(loadable: Loadable, config: Config, key: bytes, ifmaps: np.ndarray) -> np.ndarray:
@@ -20,13 +20,28 @@ def expected_ofmaps(loadable: Loadable, config: Config, key: bytes, ifmaps: np.n
         AcceleratorError: with BAD_LICENCE, if the licence is not for the holder of this key.
         DeeplockError: whatever interpreter.run raises.
     """
+    return shown(loadable, config, interpreter.run(loadable, model_key(loadable, key), ifmaps, config))
+
+
+def model_key(loadable: Loadable, key: bytes) -> bytes:
+    """The key that unlocks the loadable: `key`, or under a licence what the holder of device key `key` finds in it.
+
+    Raises AcceleratorError with BAD_LICENCE, if the licence is not for the holder of this key.
+    """
     if not loadable.licence:
-        return interpreter.run(loadable, key, ifmaps, config)
-    licence = Licence.parse(loadable.licence, loadable.suite, config.bytes_per_beat)
-    model_key = licence.model_key(key)
-    if model_key is None:
+        return key
+    found = _licence(loadable).model_key(key)
+    if found is None:
         raise AcceleratorError(Error.BAD_LICENCE)
-    whole = interpreter.run(loadable, model_key, ifmaps, config)
-    if not config.permissions:
-        return whole
-    return licence.terms.shown(whole, np.arange(whole[0].size).reshape(whole.shape[1:]))
+    return found
+
+
+def shown(loadable: Loadable, config: Config, ofmaps: np.ndarray) -> np.ndarray:
+    """Ofmaps int8 [n, height, width, channels] as they leave the accelerator, which may enforce a licence."""
+    if not loadable.licence or not config.permissions:
+        return ofmaps
+    return _licence(loadable).terms.shown(ofmaps, np.arange(ofmaps[0].size).reshape(ofmaps.shape[1:]))
+
+
+def _licence(loadable: Loadable) -> Licence:
+    return Licence.parse(loadable.licence, loadable.suite, loadable.header.bytes_per_beat)

@@ -9,7 +9,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 
-__all__ = ["ImageFolder", "read_folder"]
+__all__ = ["ImageFolder", "read_folder", "read_png"]
 
 _MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 """Pillow's modes that are read, and what each is converted to. Others (16 bits, alpha) would lose information."""
@@ -28,7 +28,7 @@ class ImageFolder:
     classes: tuple[str, ...]
 
 
-def _read_png(path: Path) -> np.ndarray:
+def read_png(path: Path) -> np.ndarray:
     """uint8 [height, width, channels]."""
     from PIL import Image, UnidentifiedImageError
 
@@ -50,7 +50,7 @@ def _read_png(path: Path) -> np.ndarray:
 
 def _read_alike(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Images uint8 [n, height, width, channels], and the names of their files."""
-    images = [_read_png(path) for path in paths]
+    images = [read_png(path) for path in paths]
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             sizes = ["x".join(map(str, shape)) for shape in (images[0].shape, image.shape)]

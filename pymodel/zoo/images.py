@@ -10,7 +10,7 @@ import numpy as np
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 from deeplock.pymodel.zoo import datasets, evaluation
-from deeplock.pymodel.zoo.image_folder import read_folder
+from deeplock.pymodel.zoo.image_folder import read_folder, read_png
 from deeplock.pymodel.zoo.preprocess import to_real
 
 __all__ = ["Labelled", "labelled_images", "read_images"]
@@ -18,11 +18,18 @@ __all__ = ["Labelled", "labelled_images", "read_images"]
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """real float [n, height, width, channels], labels int [n] or None if unknown; classes: their names, if known."""
+    """Images that a network is run on.
+
+    real     float [n, height, width, channels]
+    labels   int [n], None if unknown
+    classes  names of the labels, if known
+    names    n: file of each, or the array's file with a number; empty for a data set
+    """
 
     real: np.ndarray
     labels: np.ndarray | None
     classes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def ifmaps(self, quantisation: Quantisation) -> np.ndarray:
         """int8 [n, height, width, channels]."""
@@ -50,7 +57,7 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ()) -> Labelled:
-    """Read a folder of PNG files (pymodel.zoo.image_folder), or an .npz or .npy file.
+    """Read a PNG file, a folder of such files (pymodel.zoo.image_folder), or an .npz or .npy file.
 
     An .npz file holds `images` [n, height, width, channels] and, optionally, `labels` [n]; an .npy file holds images only.
     uint8 images are raw pixels, as in PNG files; floating-point images are the network's real input.
@@ -60,7 +67,11 @@ def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ())
     """
     if path.is_dir():
         found = read_folder(path, classes)
-        return Labelled(to_real(source, found.images), found.labels, found.classes)
+        folders = [path] * len(found.names) if found.labels is None else [path / found.classes[i] for i in found.labels]
+        names = tuple(str(folder / name) for folder, name in zip(folders, found.names, strict=True))
+        return Labelled(to_real(source, found.images), found.labels, found.classes, names)
+    if path.suffix.lower() == ".png":
+        return Labelled(to_real(source, read_png(path)[np.newaxis]), None, names=(str(path),))
     images, labels = _read_arrays(path)
     numbers = images.dtype == np.uint8 or np.issubdtype(images.dtype, np.floating)
     if images.ndim != 4 or not len(images) or not numbers:
@@ -68,7 +79,8 @@ def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ())
         raise DeeplockError(f"{path}: images must be uint8 or float [n, height, width, channels], not {found}")
     if labels is not None and labels.shape != images.shape[:1]:
         raise DeeplockError(f"{path}: labels must be [{len(images)}], not {list(labels.shape)}")
-    return Labelled(to_real(source, images) if images.dtype == np.uint8 else images, labels)
+    names = tuple(f"{path}[{number}]" for number in range(len(images)))
+    return Labelled(to_real(source, images) if images.dtype == np.uint8 else images, labels, names=names)
 
 
 def labelled_images(
@@ -98,4 +110,5 @@ def labelled_images(
         raise DeeplockError(f"{where}: images must be [n, {', '.join(map(str, shape))}], not {list(found.real.shape)}")
     if count is not None and count > len(found.real):
         raise DeeplockError(f"{where}: has {len(found.real)} images, not {count}")
-    return Labelled(found.real[:count], None if found.labels is None else found.labels[:count])
+    labels = None if found.labels is None else found.labels[:count]
+    return Labelled(found.real[:count], labels, names=found.names[:count])

@@ -1,0 +1,152 @@
+"""`predict`: classes and scores of a user's pictures are the golden model's of the network before it was compiled."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network_file import load_network
+from deeplock.pymodel.zoo.datasets import load
+from deeplock.pymodel.zoo.preprocess import quantise_input
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """The first test images of the digits: a folder of PNG files, one with a folder for each class, and arrays."""
+    folder, data = tmp_path_factory.mktemp("pictures"), load("digits")
+    images, labels = data.test_images[:COUNT], data.test_labels[:COUNT]
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        for path in (folder / "loose" / f"{number:02}.png", folder / "sorted" / str(label) / f"{number}.png"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0]).save(path)
+    np.save(folder / "raw.npy", images)
+    np.savez(folder / "labelled.npz", images=images, labels=labels)
+    return folder
+
+
+@pytest.fixture
+def expected(files):
+    """Outputs of the network for these images, as real numbers: of the network file, without any loadable."""
+    network, images = load_network(files.network), load("digits").test_images[:COUNT]
+    ofmaps = golden.run(network, quantise_input(network, images))[network.layers[-1].name].reshape(COUNT, -1)
+    return network.output.scale * (ofmaps.astype(float) - network.output.zero_point)
+
+
+@pytest.fixture
+def predict(deeplock, tmp_path):
+    """Runs the command and gives its figures."""
+
+    def run(*arguments: object) -> dict:
+        outcome = deeplock("predict", *arguments, "--json", tmp_path / "predict.json")
+        assert (outcome.code, outcome.err) == (0, "")
+        return json.loads((tmp_path / "predict.json").read_text())
+
+    return run
+
+
+def check(found: dict, expected: np.ndarray) -> None:
+    assert [picture["class"] for picture in found["pictures"]] == [str(best) for best in expected.argmax(axis=1)]
+    assert [picture["score"] for picture in found["pictures"]] == pytest.approx(expected.max(axis=1), abs=1e-5)
+    assert np.allclose([picture["scores"] for picture in found["pictures"]], expected, atol=1e-5)
+
+
+def test_pictures_without_labels(predict, files, pictures, expected):
+    key = ("--key-file", files.key)
+    found = predict(files.loadable, pictures / "loose", *key)
+    check(found, expected)
+    assert (found["network"], found["suite"], found["accuracy"]) == ("digits", "deep-lock", None)
+    names = [str(pictures / "loose" / f"{number:02}.png") for number in range(COUNT)]
+    assert [picture["picture"] for picture in found["pictures"]] == names
+    one, two = (pictures / "loose" / f"{number:02}.png" for number in (7, 3))
+    check(predict(files.plain_loadable, one, two), expected[[7, 3]])
+    found = predict(files.loadable, pictures / "raw.npy", two, *key)
+    check(found, expected[[*range(COUNT), 3]])
+    assert [picture["picture"] for picture in found["pictures"]][-2:] == [f"{pictures / 'raw.npy'}[11]", str(two)]
+    assert {picture["label"] for picture in found["pictures"]} == {None}
+
+
+def test_pictures_with_labels(predict, files, pictures, expected):
+    labels = load("digits").test_labels[:COUNT]
+    right = float((expected.argmax(axis=1) == labels).mean())
+    found = predict(files.plain_loadable, pictures / "labelled.npz")
+    assert ([picture["label"] for picture in found["pictures"]], found["accuracy"]) == ([*map(str, labels)], right)
+    found = predict(files.plain_loadable, pictures / "sorted")
+    assert found["accuracy"] == right
+    for picture in found["pictures"]:
+        folder, name = picture["picture"].split("/")[-2:]
+        number = int(name.removesuffix(".png"))
+        assert picture["label"] == folder == str(labels[number])
+        assert picture["class"] == str(expected[number].argmax())
+
+
+def test_the_table(deeplock, files, pictures, expected):
+    outcome = deeplock("predict", files.plain_loadable, pictures / "loose")
+    head, _, *rows = (line.split() for line in outcome.out.splitlines())
+    assert head == ["picture", "class", "score"]
+    assert [(row[1], float(row[2])) for row in rows] == [
+        (str(each.argmax()), pytest.approx(each.max(), abs=1e-5)) for each in expected
+    ]
+    assert "accuracy" in deeplock("predict", files.plain_loadable, pictures / "sorted").out
+
+
+@pytest.mark.parametrize("suite", ["acorn", "ascon", "tinyjambu"])
+def test_sealed_loadables_with_key_and_with_licence(
+    suite, deeplock, predict, refused, files, pictures, expected, tmp_path
+):
+    sealed, licence, device, raw = (
+        *(tmp_path / name for name in ("sealed", "licence", "device")),
+        pictures / "raw.npy",
+    )
+    assert deeplock("seal", files.plain_loadable, "--suite", suite, "--key-file", files.key, "-o", sealed).code == 0
+    assert deeplock("keygen", "--device", "-o", device).code == 0
+    issue = ("licence", sealed, "--model-key", files.key, "--device-key", device, "--device", 1, "-o", licence)
+    assert deeplock(*issue, "--allow", "classes=0-4").code == 0
+    found = predict(sealed, raw, "--key-file", files.key)
+    check(found, expected)
+    assert found["suite"] == suite
+    least = load_network(files.network).output.dequantise(np.array(-128))
+    found = predict(sealed, raw, "--key-file", device, "--licence", licence)
+    check(found, np.where(np.arange(10) < 5, expected, least))
+    other = tmp_path / "other"
+    assert deeplock("keygen", "-o", other).code == 0
+    line = refused("predict", sealed, raw, "--key-file", other)
+    assert line == f"a tag is wrong: another key sealed it, or the {suite} loadable was changed"
+    assert "BAD_LICENCE" in refused("predict", sealed, raw, "--key-file", other, "--licence", licence)
+
+
+def test_a_wrong_key_guesses(predict, files, tmp_path):
+    """All 360 test images."""
+    images, labels = load("digits").test_images, load("digits").test_labels
+    path = tmp_path / "all.npz"
+    np.savez(path, images=images, labels=labels)
+    assert predict(files.loadable, path, "--key-file", files.key)["accuracy"] == files.figures["accuracy"]["int8"]
+    assert predict(files.loadable, path, "--key-file", files.wrong_key)["accuracy"] < 0.3
+
+
+def test_batches_predict_one_by_one(deeplock, predict, files, pictures, expected, tmp_path):
+    batched = tmp_path / "batched"
+    assert deeplock("compile", files.network, "--batch", 5, "-o", batched).code == 0
+    check(predict(batched, pictures / "loose"), expected)
+
+
+def test_faults_are_named(files, refused, pictures, tmp_path):
+    large, none = tmp_path / "large.png", tmp_path / "none.png"
+    Image.fromarray(np.zeros((9, 8), np.uint8)).save(large)
+    (tmp_path / "text.png").write_text("text")
+    (tmp_path / "empty").mkdir()
+    plain, loose = files.plain_loadable, pictures / "loose"
+    for arguments, line in {
+        (files.loadable, loose): "it is locked with suite deep-lock: give --key-file",
+        (plain, loose, "--key-file", files.key): "it is not locked: leave --key-file out, or lock it first",
+        (plain, large): f"{large}: images must be [n, 8, 8, 1], not [1, 9, 8, 1]",
+        (plain, tmp_path / "text.png"): f"{tmp_path / 'text.png'}: not a PNG file",
+        (plain, loose, tmp_path / "empty"): f"{tmp_path / 'empty'}: must have a folder of PNG files for each class",
+        (files.network, loose): f"{files.network}: not a loadable (compile one with `deeplock compile`)",
+    }.items():
+        assert refused("predict", *arguments, "--json", tmp_path / "out") == line
+    assert "No such file" in refused("predict", plain, none, "--json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
