@@ -209,7 +209,9 @@ def with_key(args: argparse.Namespace, loadable: "Loadable", config: Config) -> 
     from deeplock.pymodel.spec.licence import read_licence
 
     if args.licence is None:
-        return loadable, config, read_key_file(args.key_file, loadable.suite)
+        key = read_key_file(args.key_file, loadable.suite)
+        loadable.check_key(key)
+        return loadable, config, key
     loadable = loadable.under(read_licence(args.licence))
     key = read_key_file(args.key_file, loadable.suite, "device")
     return loadable, replace(config, licences=True, permissions=True), key

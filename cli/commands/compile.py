@@ -8,11 +8,15 @@ With --key-file the loadable is locked by the suite that --suite names, else pla
 bytes. It fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
 bytes that pad the array are random, so two loadables of one network differ.
 
+With --key-check, for suite deep-lock, the file holds 32 bits of a hash of the key and a salt, so that the other commands refuse
+a wrong key, and whoever has the file can test guesses (docs/security.md). Without it nothing tells whether a key is right.
+
 With --batch, an inference takes N ifmaps, and the dense layers at the network's end take their weights once for all N.
 
 examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.loadable
   deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.loadable
+  deeplock compile build/digits.int8.safetensors --key-file my.key --key-check -o build/digits.loadable
   deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.loadable
   deeplock compile pymodel/zoo/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.loadable
   deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.loadable
@@ -23,13 +27,13 @@ integers. It is refused if they differ. The error of int8 against float is print
 
 A layer that takes more cycles than its array bound (docs/glossary.md) is printed with the reason.
 
-JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers": as of `deeplock info`, "parameter_bytes",
-"lower_bound", "file"}; of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}:
-docs/bring-your-own-network.md
+JSON: {"network", "suite", "key_check", "rows", "cols", "bytes_per_beat", "batch", "layers": as of `deeplock info`,
+  "parameter_bytes", "lower_bound", "file"}; of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}:
+  docs/bring-your-own-network.md
 """
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from deeplock.cli.options import (
@@ -51,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "-o", "--output", metavar="LOADABLE", required=True, help="the loadable file")
     add_key_file(parser, "lock the loadable with this master key; without it, the loadable is plain")
     add_suite(parser)
+    parser.add_argument(
+        "--key-check",
+        action="store_true",
+        help="store what tells a wrong key to simulate, predict, evaluate, run and unlock; it tells guesses apart, too",
+    )
     parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
     add_calibration(parser)
     add_accelerator(parser, from_loadable=False)
@@ -64,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.compiler.compiler import compile_network
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.lock.key_check import key_check
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
@@ -75,6 +85,10 @@ def run(args: argparse.Namespace) -> None:
     sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
     config = board(args.board).for_suite(args.suite).config if args.board else Config(**sizes)
     key = read_key(args.key_file, "model" if suite(args.suite).seals else "") if args.key_file else None
+    if args.key_check and suite(args.suite).seals:
+        raise DeeplockError(f"--key-check has no effect with suite {args.suite}, whose tags tell a wrong key already")
+    if args.key_check and (key is None or not suite(args.suite).locks):
+        raise DeeplockError("--key-check has no effect on a plain loadable: give --key-file, and a suite that locks")
     agreement = None
     if args.network.suffix == ".pt2":
         if args.calibration is None:
@@ -88,10 +102,12 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock quantise makes one of a checkpoint)")
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
-        loadable = loadable.locked(args.suite, suite_key(key, args.suite, "model"))
+        key = suite_key(key, args.suite, "model")
+        loadable = replace(loadable.locked(args.suite, key), key_check=key_check(key) if args.key_check else b"")
     save(args.output, loadable)
     does = "sealed" if suite(loadable.suite).seals else "locked"
     locked = f"{does} by suite {loadable.suite}" if key is not None else "plain"
+    locked += ", with a key check" * args.key_check
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
     print(f"{len(loadable.program)} layers, {len(loadable.parameters)} parameter bytes, ", end="")
     print(
@@ -106,6 +122,7 @@ def run(args: argparse.Namespace) -> None:
         {
             "network": network.name,
             "suite": loadable.suite,
+            "key_check": args.key_check,
             "rows": config.rows,
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,

@@ -96,6 +96,7 @@ def _run_file(args: argparse.Namespace) -> None:
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load
     from deeplock.pymodel.spec.licence import Licence
+    from deeplock.pymodel.spec.loadable import Loadable
     from deeplock.pymodel.zoo.classifier import classifier_of
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import percent
@@ -114,6 +115,8 @@ def _run_file(args: argparse.Namespace) -> None:
         raise DeeplockError(f"suite {found.suite} seals: a wrong key opens nothing, so leave --wrong-keys out")
     only_wrong = args.key_file is None and wrong_keys
     key = None if only_wrong else read_key_file(args.key_file, found.suite)
+    if key is not None and isinstance(artefact, Loadable):
+        artefact.check_key(key)
     images = labelled_images(args.images, args.data_dir, found.source, found.shape, args.count, found.classes)
     if images.labels is None:
         raise DeeplockError(f"{args.images}: has no `labels` to compare with")

@@ -9,8 +9,8 @@ examples:
   deeplock info build/digits.int8.safetensors --json build/digits.json
 
 JSON: licence: as `deeplock licence`, and {"kind"};
-  loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sealed", "sbox", "model", "model_version",
-  "public", "rows", "cols", "bytes_per_beat", "batch", "needs", "features", "parameter_bytes", "lower_bound",
+  loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sealed", "sbox", "key_check", "model",
+  "model_version", "public", "rows", "cols", "bytes_per_beat", "batch", "needs", "features", "parameter_bytes", "lower_bound",
   "layers": [{"name", "kind", "input", "output", "kernel", "stride", "pool", "parameter_bytes", "words", "lower_bound",
   "array_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
@@ -69,6 +69,7 @@ def _loadable(loadable: "Loadable") -> dict[str, Any]:
         "dataset": loadable.interface.dataset,
         "classes": list(loadable.interface.classes),
         **_lock(loadable.suite),
+        "key_check": bool(loadable.key_check),
         "model": loadable.header.model,
         "model_version": loadable.header.model_version,
         "public": list(_PUBLIC if suite(loadable.suite).locks else (*_PUBLIC, "parameters")),

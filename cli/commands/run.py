@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
         loadable = loadable.under(read_licence(args.licence), there.permissions)
     keyless = args.licence is not None and args.key_file is None
     key = b"" if keyless else read_key_file(args.key_file, loadable.suite, "device" if args.licence else "model")
+    loadable.check_key(key)
     interface = loadable.interface
     source = interface.pixels or interface.dataset
     images = labelled_images(args.images, args.data_dir, source, interface.input_shape, args.count, interface.classes)

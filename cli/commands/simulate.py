@@ -1,7 +1,8 @@
 """Run a loadable on the accelerator's RTL.
 
 Runs test images back to back and compares every result byte with the golden model. A wrong key is fine: the golden
-model computes with the same one. The first run of a configuration builds the simulation, which is kept.
+model computes with the same one. Only a key check (`deeplock compile --key-check`) or a seal refuses it. The first run of a
+configuration builds the simulation, which is kept.
 The exit code is 1 if a byte differs.
 
 --profile shows where the cycles of each layer went. It runs the same images once more for each layer, while the counters

@@ -1,7 +1,7 @@
 """Unlock a checkpoint or a loadable with a master key.
 
-The key that locked the file restores every parameter byte. Another key gives a valid file too, but full of garbage:
-nothing in a locked file shows whether a key is right.
+The key that locked the file restores every parameter byte. Another key gives a valid file too, but full of garbage: nothing
+in a locked file shows whether a key is right, unless it is sealed, or compiled with --key-check. Then a wrong key is refused.
 
 examples:
   deeplock unlock build/locked.safetensors --key-file my.key -o build/unlocked.safetensors
@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> None:
     elif not isinstance(artefact, Loadable) or not suite(artefact.suite).locks:
         raise DeeplockError(f"{args.input}: is not locked")
     else:
-        unlocked = artefact.unlocked(suite_key(key, artefact.suite, "model"))
+        key = suite_key(key, artefact.suite, "model")
+        artefact.check_key(key)
+        unlocked = artefact.unlocked(key)
     kind, size = save(args.output, unlocked)
     print(f"{args.output}: {kind} unlocked, {size} bytes")
     write_json(args.json, {"kind": kind, "bytes": size, "file": str(args.output)})

@@ -1,7 +1,7 @@
 """The loadable: header | program | parameters, sealed or not, and the file that holds it.
 
 The file is a safetensors file with one uint8 tensor, `stream`, the bytes as they enter the accelerator, and metadata that
-only the host needs (shapes, quantisation, class names). The metadata holds no key material.
+only the host needs (shapes, quantisation, class names, a key check). The metadata holds no key material.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.lock.key_check import passes
 from deeplock.pymodel.lock.suite import Locked
 from deeplock.pymodel.lock.suites import suite, suite_of_id
 from deeplock.pymodel.spec.config import FEATURES, Config
@@ -69,6 +70,7 @@ class Loadable:
     nonce       b"" if the header's suite does not seal
     head_tag    b"" if the header's suite does not seal
     licence     stream of the licence that it runs under, b"" for none; no part of the file
+    key_check   what tells a wrong key to host tools (lock/key_check.py), b"" for none; no part of the stream
     """
 
     header: Header
@@ -78,6 +80,7 @@ class Loadable:
     nonce: bytes = b""
     head_tag: bytes = b""
     licence: bytes = b""
+    key_check: bytes = b""
 
     @property
     def records(self) -> bytes:
@@ -137,7 +140,12 @@ class Loadable:
         if plain is None or not chosen.trusts(self.nonce, self.records, self.head_tag, key, beat):
             raise DeeplockError(f"a tag is wrong: another key sealed it, or the {self.suite} loadable was changed")
         header = replace(self.header, suite=suite("plain").id)
-        return replace(self, header=header, **vars(Locked(plain)))
+        return replace(self, header=header, key_check=b"", **vars(Locked(plain)))
+
+    def check_key(self, key: bytes) -> None:
+        """Raise DeeplockError if the loadable has a key check, and it is of another key."""
+        if self.key_check and not passes(self.key_check, key):
+            raise DeeplockError("wrong key: by its key check, the loadable was locked with another one")
 
     def under(self, licence: Licence, permissions: bool = True) -> "Loadable":
         """This loadable with a licence in front, for an accelerator with or without permissions.
@@ -240,6 +248,7 @@ def write_loadable(path: Path | str, loadable: Loadable) -> None:
         "interface": asdict(loadable.interface),
         "nonce_bytes": len(loadable.nonce),
         "sha256": hashlib.sha256(loadable.stream).hexdigest(),
+        **({"key_check": loadable.key_check.hex()} if loadable.key_check else {}),
     }
     metadata = {FORMAT: json.dumps(facts)}
     replace_file(path, save({"stream": np.frombuffer(loadable.stream, np.uint8)}, metadata))
@@ -288,4 +297,6 @@ def read_loadable(path: Path | str) -> Loadable:
     program = tuple(Descriptor.unpack(stream[at : at + size]) for at in range(begin + size, end, size))
     tag_end = end + suite_of_id(header.suite).tag_bytes(header.bytes_per_beat)
     interface = _read_interface(facts["interface"])
-    return Loadable(header, program, stream[tag_end:], interface, stream[:begin], stream[end:tag_end])
+    key_check = bytes.fromhex(facts.get("key_check", ""))
+    nonce, head_tag = stream[:begin], stream[end:tag_end]
+    return Loadable(header, program, stream[tag_end:], interface, nonce, head_tag, key_check=key_check)

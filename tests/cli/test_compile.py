@@ -20,6 +20,7 @@ def test_figures_and_loadable_agree(files, deeplock, tmp_path):
     assert found == {
         "network": "digits",
         "suite": loadable.suite,
+        "key_check": False,
         "rows": 8,
         "cols": 16,
         "bytes_per_beat": 16,
