@@ -164,17 +164,17 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> None:
-    """Add --rows, --cols and so on. Defaults are the loadable's values (`from_loadable`) or those of `Config`."""
+    """Add --rows, --cols and so on. A size that is not given is None: the loadable's (`from_loadable`), or as the help says."""
     group = parser.add_argument_group(
         "accelerator", "by default what the loadable was compiled for" if from_loadable else None
     )
+    follows = {"rows": "8", "cols": "as rows", "bytes_per_beat": "as cols, up to 16"}
     for name, meaning in SIZES.items():
-        default = None if from_loadable else getattr(Config, name)
+        default = follows.get(name) or str(getattr(Config, name))
         group.add_argument(
             f"--{name.replace('_', '-')}",
             type=positive,
             metavar="N",
-            default=default,
             help=meaning if from_loadable else f"{meaning} ({default})",
         )
     for name, meaning in FEATURES.items():

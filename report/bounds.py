@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
 from math import prod
 
+from deeplock.pymodel.compiler.cycles import tiles
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layers import LayerFacts
@@ -69,12 +70,4 @@ def least_cycles(layer: Descriptor, header: Header) -> int:
     Of each tile the larger number of its words and of its beats of weights, because a tile computes while the next one loads. A
     diagonal layer has words only.
     """
-    if layer.diagonal:
-        return layer.groups * layer.kernel_h * layer.kernel_w * layer.cblocks * layer.pixels
-    total = 0
-    for group in range(layer.groups):
-        sides = layer.sides(group)
-        for tile, height in enumerate(layer.tile_rows(group, header.rows)):
-            blocks = min(sides, layer.kblocks - tile * sides)
-            total += max(blocks * layer.pixels, height * header.cols // header.bytes_per_beat)
-    return total
+    return sum(max(tile) for group in range(layer.groups) for tile in tiles(layer, group, header))

@@ -6,7 +6,13 @@ height, width]: (pixel / 255 - mean) / std for raw pixels 0..255.
 
 With --key-file the loadable is locked by the suite that --suite names, else plain. A suite that seals wants a key of 16
 bytes. It fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
-bytes that pad the array are random, so two loadables of one network differ.
+bytes that pad the array are random, so two loadables of one network differ. A size of the array that is not given follows from
+the others.
+
+It prints what the loadable needs of an accelerator; for each layer the cycles an image to expect, its lower bound, and the
+share of these cycles in which a processing element multiplies; and the smallest accelerator that takes the network: the
+smallest array, from 4x4 on, with the smallest memories that cost no cycle. --auto compiles for that one, but for sizes that are
+given. Cycles are expected by a model (docs/architecture.md, "Expected cycles"); `deeplock simulate` measures them.
 
 With --key-check, for suite deep-lock, the file holds 32 bits of a hash of the key and a salt, so that the other commands refuse
 a wrong key, and whoever has the file can test guesses (docs/security.md). Without it nothing tells whether a key is right.
@@ -15,7 +21,8 @@ With --batch, an inference takes N ifmaps, and the dense layers at the network's
 
 examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.loadable
-  deeplock compile build/digits.int8.safetensors --rows 4 --cols 4 --bytes-per-beat 4 -o build/plain-4x4.loadable
+  deeplock compile build/digits.int8.safetensors --rows 4 -o build/plain-4x4.loadable
+  deeplock compile build/digits.int8.safetensors --auto --key-file my.key -o build/small.loadable
   deeplock compile build/digits.int8.safetensors --key-file my.key --key-check -o build/digits.loadable
   deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.loadable
   deeplock compile pymodel/zoo/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.loadable
@@ -27,9 +34,11 @@ integers. It is refused if they differ. The error of int8 against float is print
 
 A layer that takes more cycles than its array bound (docs/glossary.md) is printed with the reason.
 
-JSON: {"network", "suite", "key_check", "rows", "cols", "bytes_per_beat", "batch", "layers": as of `deeplock info`,
-  "parameter_bytes", "lower_bound", "file"}; of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}:
-  docs/bring-your-own-network.md
+JSON: {"network", "suite", "key_check", "rows", "cols", "bytes_per_beat", "batch", "needs": {memories}, "features",
+  "layers": as of `deeplock info`, "parameter_bytes", "lower_bound", "expected_cycles": an image, "utilisation": 0..1,
+  "expected": [{"layer", "cycles", "lower_bound", "utilisation": null without weights}],
+  "smallest": {sizes, "expected_cycles"}, null with --board or --auto, "file"};
+  of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}: docs/bring-your-own-network.md
 """
 
 import argparse
@@ -63,14 +72,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=positive, metavar="N", default=1, help="ifmaps that share dense weights (1)")
     add_calibration(parser)
     add_accelerator(parser, from_loadable=False)
-    parser.add_argument("--board", metavar="B", help="compile for this board (an unknown name lists all)")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--board", metavar="B", help="compile for this board (an unknown name lists all)")
+    target.add_argument(
+        "--auto", action="store_true", help="compile for the smallest accelerator that takes the network"
+    )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.output import print_agreement
+    from deeplock.cli.output import print_agreement, print_table
     from deeplock.fpga.boards import board
-    from deeplock.pymodel.compiler.compiler import compile_network
+    from deeplock.pymodel.compiler.compiler import compile_network, outline
+    from deeplock.pymodel.compiler.smallest import smallest
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.key_check import key_check
@@ -79,11 +93,18 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.network.network import Network
+    from deeplock.pymodel.spec.accelerator import array_of
     from deeplock.pymodel.spec.config import FEATURES, Config
     from deeplock.report.bounds import above_bounds
+    from deeplock.report.expectation import expectation, expectation_table, expectation_text, needs_text
 
-    sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
-    config = board(args.board).for_suite(args.suite).config if args.board else Config(**sizes)
+    features, sizes = ({name: getattr(args, name) for name in names} for names in (FEATURES, SIZES))
+    config = None
+    if args.board:
+        config = board(args.board).for_suite(args.suite).config
+    elif not args.auto:
+        sizes |= array_of(args.rows, args.cols, args.bytes_per_beat)
+        config = Config(**features | {name: size for name, size in sizes.items() if size is not None})
     key = read_key(args.key_file, "model" if suite(args.suite).seals else "") if args.key_file else None
     if args.key_check and suite(args.suite).seals:
         raise DeeplockError(f"--key-check has no effect with suite {args.suite}, whose tags tell a wrong key already")
@@ -100,6 +121,9 @@ def run(args: argparse.Namespace) -> None:
         network = load(args.network)
     if not isinstance(network, Network):
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock quantise makes one of a checkpoint)")
+    least = None if args.board else smallest(network, features | (sizes if args.auto else {}), args.batch)
+    config = config or least
+    assert config is not None
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
         key = suite_key(key, args.suite, "model")
@@ -109,12 +133,23 @@ def run(args: argparse.Namespace) -> None:
     locked = f"{does} by suite {loadable.suite}" if key is not None else "plain"
     locked += ", with a key check" * args.key_check
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
-    print(f"{len(loadable.program)} layers, {len(loadable.parameters)} parameter bytes, ", end="")
+    print(f"{len(loadable.program)} layers, {len(loadable.parameters)} parameter bytes")
+    needs = needs_text(config.rows, config.cols, config.bytes_per_beat, loadable.memory_needs)
+    print(f"needs: {needs}" + "".join(f", {name}" for name in loadable.features))
+    expected = expectation(loadable, config)
     print(
-        f"at least {loadable.interface.lower_bound} cycles an image" + f" in batches of {args.batch}" * (args.batch > 1)
+        expectation_text(expected, loadable)
+        + "; waiting for the board's flash and UART adds to them" * bool(args.board)
     )
+    print_table(expectation_table(expected))
     for line in above_bounds(loadable):
         print(line)
+    smaller = None
+    if least is not None and not args.auto:
+        on_least = expectation(outline(network, least, args.batch), least)
+        smaller = {name: getattr(least, name) for name in SIZES} | {"expected_cycles": on_least["expected_cycles"]}
+        text = needs_text(least.rows, least.cols, least.bytes_per_beat, smaller)
+        print(f"smallest that takes it (--auto): {text}; {smaller['expected_cycles']:,.0f} cycles an image expected")
     if agreement is not None:
         print_agreement(agreement)
     write_json(
@@ -127,9 +162,13 @@ def run(args: argparse.Namespace) -> None:
             "cols": config.cols,
             "bytes_per_beat": config.bytes_per_beat,
             "batch": loadable.batch,
+            "needs": loadable.memory_needs,
+            "features": list(loadable.features),
             "layers": [asdict(layer) for layer in loadable.interface.layers],
             "parameter_bytes": len(loadable.parameters),
             "lower_bound": loadable.interface.lower_bound,
+            **expected,
+            "smallest": smaller,
             "file": str(args.output),
             **(asdict(agreement) if agreement is not None else {}),
         },

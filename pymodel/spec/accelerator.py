@@ -1,4 +1,4 @@
-"""The accelerator that runs a loadable."""
+"""The accelerator that runs a loadable, and sizes of arrays."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,7 +6,15 @@ from typing import Any
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["accelerator_for"]
+__all__ = ["accelerator_for", "array_of"]
+
+
+def array_of(rows: int | None, cols: int | None, bytes_per_beat: int | None) -> dict[str, int]:
+    """The array's sizes, by their names in Config. What is None follows from the others: the array is square, with 8 rows if
+    nothing is given, and a beat has as many bytes as the array columns, up to 16."""
+    rows = rows or min(cols or Config.rows, Config.rows)
+    cols = cols or rows
+    return {"rows": rows, "cols": cols, "bytes_per_beat": bytes_per_beat or min(cols, 16)}
 
 
 def accelerator_for(loadable: Loadable, **given: Any) -> Config:

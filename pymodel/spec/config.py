@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
 
-__all__ = ["Config", "FEATURES", "LICENSING", "SBOX_STYLES"]
+__all__ = ["Config", "FEATURES", "LICENSING", "MOST", "SBOX_STYLES"]
 
 FEATURES = {
     "padding": "windows may reach beyond a layer's input; without it, the host pads, and only an ifmap that the core unfolds",
@@ -22,6 +22,15 @@ Requires: `dense`, memory with two ports; without `dense`, one lane.
 LICENSING = ("licences", "permissions")
 """Parts that licences need; bits of register FEATURES behind those of FEATURES."""
 SBOX_STYLES = ("rom", "lut", "composite")
+
+MOST = {
+    "activation_words": 1 << 16,
+    "accumulators": 1 << 12,
+    "program_words": 1 << 12,
+    "ifmap_bytes": 1 << 15,
+    "ofmap_bytes": 1 << 14,
+}
+"""The largest memories."""
 
 
 def _check(rule: bool, text: str) -> None:
@@ -108,14 +117,14 @@ class Config:
             self.multiplier_cycles in (1, 2, 4, 8, 16),
             f"multiplier_cycles must be 1, 2, 4, 8 or 16, not {self.multiplier_cycles}",
         )
-        for name, least, most in (
-            ("activation_words", 16, 1 << 16),
-            ("accumulators", 16, 1 << 12),
-            ("program_words", 32, 1 << 12),
-            ("ifmap_bytes", 4 * rows, 1 << 15),
-            ("ofmap_bytes", 32 * lanes, 1 << 14),
+        for name, least in (
+            ("activation_words", 16),
+            ("accumulators", 16),
+            ("program_words", 32),
+            ("ifmap_bytes", 4 * rows),
+            ("ofmap_bytes", 32 * lanes),
         ):
-            value = getattr(self, name)
+            value, most = getattr(self, name), MOST[name]
             _check(_is_power_of_two(value) and least <= value <= most,
                    f"{name} must be a power of two from {least} to {most}, not {value}")  # fmt: skip
         _check(self.sum_bits in (24, 32), f"sum_bits must be 24 or 32, not {self.sum_bits}")

@@ -6,8 +6,24 @@ import pytest
 import torch
 from torch import nn
 
+from deeplock.cli.options import SIZES
+from deeplock.pymodel.compiler.smallest import smallest
+from deeplock.pymodel.network.network_file import load_network
 from deeplock.pymodel.spec.loadable import read_loadable
 from deeplock.pymodel.spec.tensor import Pixels
+
+MACS = {"conv1": 64 * 16 * 9, "conv2": 4 * 32 * 144, "dense": 10 * 32}
+BOUNDS = {"conv1": 72, "conv2": 288, "dense": 20}
+CYCLES = {"conv1": 204, "conv2": 296, "dense": 34}
+"""Of digits on 8x16, whose 8 lanes take 2 cycles for the last word of a pixel and group, by hand:
+conv1  2 tiles of 64 words, 64 for the lanes, and of its 8 + 6 first beats 12 that the 2 cycles before do not hide
+conv2  36 tiles of 4 words and 8 beats, 2 x 4 for the lanes; 8 beats of entries for group 2; conv1 hides the first 16 beats
+dense  4 tiles of a word and 8 beats, 1 for the lanes; 8 cycles before hide as many of its first 16 beats
+"""
+
+
+def used(macs: int, cycles: int) -> float:
+    return round(macs / (cycles * 8 * 16), 4)
 
 
 def test_figures_and_loadable_agree(files, deeplock, tmp_path):
@@ -17,6 +33,7 @@ def test_figures_and_loadable_agree(files, deeplock, tmp_path):
     outcome = deeplock(*arguments)
     assert outcome.code == 0
     loadable, found = read_loadable(path), json.loads(figures.read_text())
+    least = smallest(load_network(files.network), {})
     assert found == {
         "network": "digits",
         "suite": loadable.suite,
@@ -25,15 +42,85 @@ def test_figures_and_loadable_agree(files, deeplock, tmp_path):
         "cols": 16,
         "bytes_per_beat": 16,
         "batch": 1,
+        "needs": loadable.memory_needs,
+        "features": [],
         "layers": [json.loads(json.dumps(asdict(layer))) for layer in loadable.interface.layers],
         "parameter_bytes": len(loadable.parameters),
         "lower_bound": loadable.interface.lower_bound,
+        "expected_cycles": sum(CYCLES.values()),
+        "utilisation": used(sum(MACS.values()), sum(CYCLES.values())),
+        "expected": [
+            {
+                "layer": name,
+                "cycles": CYCLES[name],
+                "lower_bound": BOUNDS[name],
+                "utilisation": used(MACS[name], CYCLES[name]),
+            }
+            for name in MACS
+        ],
+        "smallest": {name: getattr(least, name) for name in SIZES} | {"expected_cycles": 2087},
         "file": str(path),
     }
     assert loadable.suite == "deep-lock"
     # 32 rows of 16 columns, of which 10 are used, in beats of 16
     line = "dense: 32 cycles, 1.60 x its array bound of 20: its channels do not fill 16 columns"
-    assert outcome.out.splitlines()[2:] == [line]
+    assert line in outcome.out.splitlines()
+    assert "needs: 8x16 array, 16 bytes a beat, 16384 activation words, 64 accumulators, 24 bits a sum, " in outcome.out
+    assert "534 cycles an image expected, 1.41 x the lower bound of 380; 40.92 % of the array in use\n" in outcome.out
+    rows = [line.split() for line in outcome.out.splitlines()]
+    for name in MACS:
+        share = f"{100 * used(MACS[name], CYCLES[name]):.2f}"
+        assert [name, str(CYCLES[name]), str(BOUNDS[name]), share, "%"] in rows
+    assert "smallest that takes it (--auto): 4x4 array, 4 bytes a beat, 128 activation words, 64 acc" in outcome.out
+
+
+def test_auto_takes_the_smallest_but_for_what_is_given(files, deeplock, refused, tmp_path):
+    path, figures, network = tmp_path / "an.loadable", tmp_path / "json", load_network(files.network)
+    for given, options in (
+        ({}, ()),
+        ({"rows": 8}, ("--rows", 8)),
+        ({"cols": 16, "accumulators": 512}, ("--cols", 16, "--accumulators", 512)),
+    ):
+        assert deeplock("compile", files.network, "--auto", *options, "-o", path, "--json", figures).code == 0
+        config, header = smallest(network, given), read_loadable(path).header
+        found = (header.rows, header.cols, header.bytes_per_beat, header.activation_words)
+        assert found == (config.rows, config.cols, config.bytes_per_beat, config.activation_words)
+        assert json.loads(figures.read_text())["smallest"] is None
+    assert deeplock("compile", files.network, "--auto", "--activation-words", 64, "-o", path).code == 0
+    assert read_loadable(path).header.rows == 8  # 4 rows need 128 words
+    line = refused("compile", files.network, "--auto", "--accumulators", 16, "--no-diagonal", "--rows", 5, "-o", path)
+    assert line == "rows must be 4, 8 or 16, not 5"
+
+
+def test_sizes_of_the_array_follow_from_those_given(files, deeplock, refused, tmp_path):
+    path = tmp_path / "an.loadable"
+    for options, sizes in {
+        (): (8, 8, 8),
+        ("--rows", 4): (4, 4, 4),
+        ("--rows", 16): (16, 16, 16),
+        ("--cols", 4): (4, 4, 4),
+        ("--cols", 16): (8, 16, 16),
+        ("--rows", 4, "--cols", 8, "--bytes-per-beat", 4): (4, 8, 4),
+    }.items():
+        assert deeplock("compile", files.network, *options, "-o", path).code == 0
+        header = read_loadable(path).header
+        assert (header.rows, header.cols, header.bytes_per_beat) == sizes
+    line = refused("compile", files.network, "--rows", 4, "--bytes-per-beat", 8, "-o", path)
+    assert line == "bytes_per_beat must be 4, 8 or 16 and at most cols (4), not 8"
+
+
+def test_what_is_not_in_the_model_is_said(files, deeplock, tmp_path):
+    path, figures = tmp_path / "an.loadable", tmp_path / "json"
+    sealed = deeplock("compile", files.network, "--suite", "ascon", "--key-file", files.key, "-o", path)
+    assert "of the array in use; suite ascon adds cycles of its own\n" in sealed.out
+    board = deeplock("compile", files.network, "--board", "icebreaker", "-o", path, "--json", figures)
+    assert "; waiting for the board's flash and UART adds to them\n" in board.out
+    assert "smallest" not in board.out and json.loads(figures.read_text())["smallest"] is None
+    batch = deeplock("compile", files.network, "--batch", 4, "-o", path, "--json", figures)
+    assert "; in batches of 4\n" in batch.out
+    found = json.loads(figures.read_text())
+    assert found["expected_cycles"] == pytest.approx(sum(layer["cycles"] for layer in found["expected"]), abs=0.2)
+    assert found["lower_bound"] == pytest.approx(sum(layer["lower_bound"] for layer in found["expected"]), abs=2)
 
 
 @pytest.mark.parametrize("folding", [True, False])
