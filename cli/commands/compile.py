@@ -37,7 +37,7 @@ A layer that takes more cycles than its array bound (docs/glossary.md) is printe
 JSON: {"network", "suite", "key_check", "rows", "cols", "bytes_per_beat", "batch", "needs": {memories}, "features",
   "layers": as of `deeplock info`, "parameter_bytes", "lower_bound", "expected_cycles": an image, "utilisation": 0..1,
   "expected": [{"layer", "cycles", "lower_bound", "utilisation": null without weights}],
-  "smallest": {sizes, "expected_cycles"}, null with --board or --auto, "file"};
+  "smallest": {sizes, "expected_cycles"}, null with --board, "file"};
   of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}: docs/bring-your-own-network.md
 """
 
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> None:
     for line in above_bounds(loadable):
         print(line)
     smaller = None
-    if least is not None and not args.auto:
+    if least is not None:
         on_least = expectation(outline(network, least, args.batch), least)
         smaller = {name: getattr(least, name) for name in SIZES} | {"expected_cycles": on_least["expected_cycles"]}
         text = needs_text(least.rows, least.cols, least.bytes_per_beat, smaller)
