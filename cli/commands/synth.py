@@ -2,13 +2,15 @@
 
 Runs Yosys and nextpnr for one accelerator, for a board or, with --sweep, for a table of accelerators, boards and components
 (fpga/flow/sweep.py describes the file). An accelerator is placed alone, between registers (fpga/flow/harness.py); a board's
-design is placed whole, on the board's pins. If a seed reaches the board's clock, the fastest seed's bitstream is written for
+design is placed whole, on the board's pins; a board has a suite that seals and takes licences, unless --suite or
+--no-licences say otherwise. If a seed reaches the board's clock, the fastest seed's bitstream is written for
 `deeplock program`. Netlists and placements are kept and reused for the same RTL and the same tools. A sweep writes each row
 to the --json file when it is measured. Started again, it keeps the rows of that file that were measured from the same RTL,
 with the same seeds and tools. The exit code is 1 if something does not fit, or a board does not reach its clock.
 
 examples:
   deeplock synth --board icebreaker
+  deeplock synth --board icebreaker --suite deep-lock
   deeplock synth --board ulx3s-85f --suite plain --seeds 3 -o build/plain.bit
   deeplock synth --device lfe5u-85f --rows 8 --cols 16 --bytes-per-beat 16 --sbox rom
   deeplock synth --sweep fpga/flow/area.toml --json docs/results/area.json
@@ -100,9 +102,8 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
     if args.output is not None and args.board is None:
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:
-        there = board(args.board)
-        config = there.config.with_suite(given.get("suite", there.config.suite))
-        return [Job(*on_board(replace(there, config=replace(config, **given))), seeds)]
+        there = board(args.board).for_suite(given.pop("suite", None), given.pop("licences", None))
+        return [Job(*on_board(replace(there, config=replace(there.config, **given))), seeds)]
     if args.device is not None:
         return [Job(core(Config(**given)), find_device(args.device), seeds)]
     if given:

@@ -1,10 +1,11 @@
 """Description of a board."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from amaranth.build import Platform
 
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["Board"]
@@ -25,7 +26,9 @@ class Board:
     loadable_address   where `deeplock program` puts the loadable in the flash, after the bitstream
     program         command line that writes a bitstream, {file}, to the flash
     program_loadable   the same for the loadable, at {address}
-    permissions     there is room for them, so a licence's terms are enforced
+    suite           that it has unless another is asked for: the smallest that seals, and is as fast as its flash
+    licensed        what else is in `config` of a board that takes licences: `permissions`, where there is room for them;
+                    fewer `counters`, where room must be made
     cache_bytes     bytes of block RAM for the locked loadable: fpga.gateware.loadable_cache
     """
 
@@ -39,10 +42,13 @@ class Board:
     loadable_address: int
     program: str
     program_loadable: str
-    permissions: bool = False
+    suite: str
+    licensed: Mapping[str, bool] = field(default_factory=dict)
     cache_bytes: int = 0
 
-    def for_suite(self, name: str, licences: bool = False) -> "Board":
-        """The same board with another lock suite on it, which takes licences or not."""
-        config = replace(self.config.with_suite(name), licences=licences, permissions=licences and self.permissions)
-        return replace(self, config=config)
+    def for_suite(self, name: str | None = None, licences: bool | None = None) -> "Board":
+        """The same board with another lock suite on it, by default its own; if that seals, it takes licences unless told not
+        to."""
+        config = self.config.with_suite(name or self.suite)
+        takes = suite(config.suite).seals if licences is None else licences
+        return replace(self, config=replace(config, licences=True, **self.licensed) if takes else config)

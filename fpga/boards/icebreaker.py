@@ -36,6 +36,8 @@ BOARDS = [
         baud=1_000_000,
         divider=1,
         loadable_address=1 << 20,
+        suite="tinyjambu",
+        licensed={"counters": False},
         program="iceprog {file}",
         program_loadable="iceprog -o {address} {file}",
     )

@@ -61,12 +61,14 @@ _25F = Board(
     loadable_address=1 << 22,
     program="openFPGALoader -b ulx3s -f {file}",
     program_loadable="openFPGALoader -b ulx3s -f -o {address} {file}",
-    permissions=True,
+    suite="ascon",
+    licensed={"permissions": True},
 )
 _85F = replace(
     _25F,
     name="ulx3s-85f",
     device="lfe5u-85f",
+    suite="acorn",
     platform=_Ulx3s85f,
     config=replace(
         _25F.config, cols=16, bytes_per_beat=16, lanes=8, activation_words=8192, ifmap_bytes=4096, ofmap_bytes=0

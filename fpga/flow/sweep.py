@@ -21,7 +21,8 @@ A list in a field stands for a row with each of its values; a value may itself b
     sbox = "rom"
 
 A `core` takes the fields of `Config`. Defaults are Config's, or with `board` those of that board's accelerator and its
-device. A `board` is a board's whole design and takes the same fields, with the defaults of fpga.boards. A `component` takes
+device. A `board` is a board's whole design and takes the same fields, with the defaults of fpga.boards. One whose suite seals
+takes licences unless `licences` is false. A `component` takes
 the arguments of its function in fpga.flow.designs. `seeds`, in any table, is the number of placements of its rows; 0 means
 area only. Equal rows count once: suite plain has no S-boxes.
 """
@@ -59,8 +60,8 @@ def _changed(config: Config, fields: dict[str, Any]) -> Config:
 
 def _design(kind: str, fields: dict[str, Any]) -> tuple[Design, Device]:
     if kind == "board":
-        there = board(fields.pop("board"))
-        return on_board(replace(there, config=_changed(there.config, fields)))
+        there = board(fields.pop("board")).for_suite(fields.pop("suite", None), fields.pop("licences", None))
+        return on_board(replace(there, config=replace(there.config, **fields)))
     if kind == "core" and "board" in fields:
         there = board(fields.pop("board"))
         device = find_device(fields.pop("device", there.device))

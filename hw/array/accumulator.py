@@ -23,9 +23,10 @@ class Accumulator(wiring.Component):
     """Adds the array's sums to their pixel's accumulators, and emits them after the last k-block.
 
     Every k-block has the same order of pixels, so the address is a counter that `pixel_last` resets. With `config.folding` a
-    folded tile's sums first move left by `shift` columns. A pixel may come again in the next cycle (dense layers have just
-    one): its total is then taken from the adder, not from the memory. It must not come two cycles after itself with another
-    pixel between, because its accumulators are just being written. The issue stage prevents this.
+    folded tile's sums first move left by `shift` columns. With `config.dense` a pixel may come again in the next cycle
+    (fully connected layers have just one): its total is then taken from the adder, not from the memory. It must not come two
+    cycles after itself with another pixel between, because its accumulators are just being written. Without `config.dense`
+    it comes three cycles after itself at the earliest. The issue stage sees to both.
 
     Latency: `latency` = 2 cycles from `sums.valid` to `totals.valid`. Throughput: one pixel a cycle.
 
@@ -80,7 +81,7 @@ class Accumulator(wiring.Component):
         )
         shift = per_span(self.sums.tag.shift, "shift")
         # when the memory answers, the adder holds the same pixel
-        again = per_span(pixel == Mux(valid, read_pixel, write_pixel), "again")
+        again = per_span(pixel == Mux(valid, read_pixel, write_pixel), "again") if config.dense else []
 
         # choose; the adder keeps its operands until the next pixel
         shifted = [self.sums.columns[col] for col in range(cols)]
@@ -96,7 +97,7 @@ class Accumulator(wiring.Component):
         kept, sums = (Signal.like(value, reset_less=True) for value in (totals, self.sums.columns))
         for col in range(cols):
             span = col // SPAN
-            before = Mux(again[span], totals[col], read.data[col])
+            before = Mux(again[span], totals[col], read.data[col]) if config.dense else read.data[col]
             if config.pipeline_registers:
                 with m.If(chooses[span]):
                     m.d.sync += [kept[col].eq(before), sums[col].eq(shifted[col])]
@@ -105,7 +106,8 @@ class Accumulator(wiring.Component):
                 m.d.comb += totals[col].eq(kept[col] + sums[col])
             else:
                 with m.If(chooses[span]):
-                    m.d.sync += totals[col].eq(Mux(resets[span], 0, before) + shifted[col])
+                    # a choice behind the adder, not in front: iCE40 then needs one LUT a bit for both
+                    m.d.sync += totals[col].eq(Mux(resets[span], shifted[col], before + shifted[col]))
         m.d.sync += [write.en.eq(valid), self.totals.valid.eq(valid & tag.last)]
         m.d.comb += [write.addr.eq(write_pixel), write.data.eq(totals), self.totals.payload.tag.eq(out_tag)]
         return m

@@ -54,15 +54,16 @@ class NestedLoops(wiring.Component):
         lasts: list[Value] = []  # in the next round, inner loops first
         for name, shape in self.rounds.shape():
             rounds, last, ends = self.rounds[name], self.last[name], self.ends[name]
-            number = Signal(shape.shape, name=f"{name}_number")  # of the round after the next
+            # minus the rounds to come, this one included, and minus one
+            number = Signal(shape.shape, name=f"{name}_number")
             coming = Signal(name=f"{name}_coming")  # the next round is the last
             single = Signal(name=f"{name}_single")
             m.d.sync += single.eq(rounds == 1)
             restarts = ~self.active | ends
             with m.If(~self.active | (self.advance & inner)):
                 m.d.sync += [
-                    coming.eq(Mux(restarts, rounds == Const(2, shape.shape), number == rounds)),
-                    number.eq(Mux(restarts, 3, number + 1)),
+                    coming.eq(Mux(restarts, rounds == Const(2, shape.shape), number == -4 % (1 << shape.width))),
+                    number.eq(counted(number, restarts, ~rounds)),
                 ]
             next_last = Mux(~self.active | (inner & ends), single, Mux(inner, coming, last))
             with m.If(~self.active | self.advance):

@@ -29,6 +29,8 @@ class Counters(wiring.Component):
     Arguments
     ---------
     constants : at most 16 words
+    count : int
+        Counters that count, the first ones. The words of the others are 0.
 
     Members
     -------
@@ -40,7 +42,8 @@ class Counters(wiring.Component):
     word            undefined for an address after the last count
     """
 
-    def __init__(self, constants: Sequence[int]):
+    def __init__(self, constants: Sequence[int], count: int = len(COUNTERS)):
+        self._count = count
         assert 3 * len(COUNTERS) // 2 < 1 << _LOW, "a round of the scanner with a read in every third cycle is too long"
         self.words = memory.MemoryData(shape=unsigned(32), depth=2 * FIRST_COUNTER, init=constants)
         super().__init__(
@@ -60,25 +63,27 @@ class Counters(wiring.Component):
         read, write = store.read_port(), store.write_port()
 
         # the low bits; above them, whether they have wrapped since the scanner's visit
-        counts = [Signal(_LOW + 1, name=name.lower()) for name, _ in COUNTERS]
+        counts = [Signal(_LOW + 1, name=name.lower()) for name, _ in COUNTERS[: self._count]]
 
-        position = Signal(range(len(COUNTERS)))
+        places = max(2, self._count)  # of one counter too the scanner leaves a cycle in two to reads
+        position = Signal(range(places))
         fresh = Signal(init=1)  # first round since the last clear: no count has wrapped, and the memory is out of date
         # the scanner reads a word in this cycle and writes it in the next one; only then can it be read
         m.d.sync += self.granted.eq(self.read & ~self.granted & (self.address != FIRST_COUNTER | position))
         m.d.comb += read.addr.eq(Mux(self.granted, self.address, FIRST_COUNTER | position))
         with m.If(~self.granted):
             m.d.sync += position.eq(position + 1)
-            with m.If(position == len(COUNTERS) - 1):
+            with m.If(position == places - 1):
                 m.d.sync += [position.eq(0), fresh.eq(0)]
-        for number, (count, event) in enumerate(zip(counts, self.events, strict=True)):
+        for number, (count, event) in enumerate(zip(counts, self.events, strict=False)):
             scanned = ~self.granted & (position == number)
             m.d.sync += count.eq(Cat(count[:_LOW], count[_LOW] & ~scanned) + event)
 
         # one cycle later, alike for scanner and read
         low, carry = Signal(_LOW), Signal()
         is_count, is_fresh = Signal(), Signal()
-        choices = Array((counts + counts[8:] * 4)[:FIRST_COUNTER])  # where there is no counter: whatever costs least
+        # where there is no counter: whatever costs least
+        choices = Array((counts + counts[8:] * 4)[:FIRST_COUNTER] if self._count > 8 else counts)
         chosen = choices[read.addr[:-1]]
         m.d.sync += [
             low.eq(chosen),
@@ -86,7 +91,7 @@ class Counters(wiring.Component):
             is_count.eq(read.addr[-1]),
             is_fresh.eq(read.addr[-1] & fresh),
             write.addr.eq(read.addr),
-            write.en.eq(~self.granted),
+            write.en.eq(~self.granted & (position < self._count)),
         ]
         old_low, old_high = read.data[:_LOW], read.data[_LOW:]
         high = (old_high + carry)[: len(old_high)]

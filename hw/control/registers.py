@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.axi import AxiLite, Response
 from deeplock.hw.control.counters import FIRST_COUNTER, Counters
+from deeplock.hw.lock.key_memory import KeyWrites
 from deeplock.hw.lock.lock import MasterKey
 from deeplock.pymodel.lock.suites import suite
-from deeplock.pymodel.spec.config import FEATURES, LICENSING, Config
+from deeplock.pymodel.spec.config import EXTRAS, FEATURES, Config
 from deeplock.pymodel.spec.registers import COUNTERS, ID, REGISTERS, Access, Command, Register, Status, address
 
 __all__ = ["ADDRESS_BITS", "ControlRegisters", "CounterRegisters", "RegisterFile", "constants"]
@@ -32,7 +33,7 @@ def constants(config: Config) -> dict[str, int]:
         "IFMAP_BYTES": config.ifmap_bytes,
         "SUM_BITS": config.sum_bits,
         "OFMAP_BYTES": config.ofmap_bytes,
-        "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate((*FEATURES, *LICENSING))),
+        "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate((*FEATURES, *EXTRAS))),
     }
 
 
@@ -99,7 +100,8 @@ class RegisterFile(wiring.Component):
     -------
     s_axil    AXI4-Lite subordinate
     key       the key register itself: stable while `keyed` and BUSY. Its size is one of config.key_sizes while `keyed`;
-              without a key it is that of the one half written, or 0
+              without a key it is that of the one half written, or 0. With licences what is written to it, because the lock
+              keeps it
     control   see ControlRegisters
     counters  see CounterRegisters
     """
@@ -109,7 +111,7 @@ class RegisterFile(wiring.Component):
         super().__init__(
             {
                 "s_axil": In(AxiLite(ADDRESS_BITS)),
-                "key": Out(MasterKey()),
+                "key": Out(KeyWrites() if config.licences else MasterKey()),
                 "control": Out(ControlRegisters()),
                 "counters": Out(CounterRegisters()),
             }
@@ -127,7 +129,9 @@ class RegisterFile(wiring.Component):
     def _reads(self, m: Module, mapped: list[Register]) -> None:
         # address bits 7 and 5..2 index the memory of constants and counters, which holds 0 for the other registers
         fixed = {address(name) >> 2: value for name, value in constants(self.config).items()}
-        m.submodules.counters = counters = Counters([fixed.get(index, 0) for index in range(FIRST_COUNTER)])
+        m.submodules.counters = counters = Counters(
+            [fixed.get(index, 0) for index in range(FIRST_COUNTER)], len(COUNTERS) if self.config.counters else 1
+        )
         for index, (name, _) in enumerate(COUNTERS, FIRST_COUNTER):
             assert address(name) == (index & 16) << 3 | (index & 15) << 2, name
         bus, control = self.s_axil, self.control
@@ -195,7 +199,8 @@ class RegisterFile(wiring.Component):
             m.d.sync += control.zeroise_at_end.eq(wdata)
         with m.If(select["PROFILE"]):
             m.d.comb += taken.eq(1)
-            m.d.sync += self.counters.profile.eq(wdata)
+            if self.config.counters:
+                m.d.sync += self.counters.profile.eq(wdata)
         with m.If(select["COUNT"]):
             m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & idle)
             with m.If(taken):
@@ -228,14 +233,21 @@ class RegisterFile(wiring.Component):
             m.d.sync += expected.eq(expected + 1)
             with m.If(expected == ((size if several else Const(sizes[0])) >> 2) - 1):
                 m.d.sync += [control.keyed.eq(1), half_written.eq(0)]
+        if self.config.licences:
+            with m.If(self.key.provisioned):
+                m.d.sync += control.keyed.eq(1)
         with m.If(erase):
             m.d.sync += [control.keyed.eq(0), half_written.eq(0), expected.eq(0), size.eq(0)]
         with m.If(begins):
             m.d.sync += [half_written.eq(1), size.eq(wdata)]
-        m.d.comb += self.key.size.eq(size if several else Mux(control.keyed | half_written, sizes[0], 0))
 
         erased = Signal()  # one cycle later, because the words may be far away; no write comes so soon after another
         m.d.sync += erased.eq(erase)
+        if self.config.licences:
+            m.d.comb += [self.key.write.eq(takes), self.key.index.eq(expected), self.key.data.eq(wdata)]
+            m.d.comb += self.key.erase.eq(erased)
+            return
+        m.d.comb += self.key.size.eq(size if several else Mux(control.keyed | half_written, sizes[0], 0))
         for index in range(max(sizes) // 4):  # each word a clock enable and a synchronous reset, no logic per bit
             word = self.key.value.word_select(index, 32)
             with m.If(takes & (expected == index)):

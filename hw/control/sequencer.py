@@ -7,6 +7,7 @@ from amaranth.utils import ceil_log2
 
 from deeplock.hw.basics.bundles import Layer, Run
 from deeplock.hw.basics.layouts import FEEDER_WORDS, POST_WORDS, feeder_fields, post_fields
+from deeplock.hw.basics.loops import counted
 from deeplock.hw.feed.activation_memory import read_steps
 from deeplock.hw.feed.unfold import IfmapHandover
 from deeplock.pymodel.spec.config import Config
@@ -70,7 +71,7 @@ class Sequencer(wiring.Component):
         super().__init__(
             {
                 "run": In(Run()),
-                "layers": In(8),
+                "layers": In(self._config.layer_bits),
                 "program": In(memory.ReadPort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "feeder": Out(Layer(feeder_fields)),
                 "post": Out(Layer(post_fields)),
@@ -88,7 +89,8 @@ class Sequencer(wiring.Component):
         config = self._config
         ahead = config.pipeline_registers  # reads the next layer's fields while the feeder uses the current ones
         fetched = Signal(feeder_fields, reset_less=True) if ahead else self.feeder.fields
-        layer, post_layer = Signal(8), Signal(8)  # that is fetched; that is in the post-processor, or comes there next
+        layer_bits = config.layer_bits
+        layer, post_layer = Signal(layer_bits), Signal(layer_bits)  # that is fetched; that is in the post-processor, or comes there next
         fetching, post_fetching = Signal(), Signal()
         # the post-processor's few words go first
         reads, post_reads = Signal(), Signal()
@@ -110,7 +112,7 @@ class Sequencer(wiring.Component):
         m.d.comb += self.report.idle.eq(begun & (pending == 0))
         self._run_post(m, post_fetching, post_complete, post_layer, next_pending)
 
-        entering, number = Signal(8), Signal(8)  # layer whose words enter the array or come next
+        entering, number = Signal(layer_bits), Signal(layer_bits)  # layer whose words enter the array or come next
         m.d.comb += number.eq(entering + 1)
         with m.If(self.words_end & ~(begun & (unended == 1))):  # the run's last layer also has the cycles behind it
             m.d.sync += entering.eq(Mux(number == self.layers, 0, number))
@@ -158,11 +160,14 @@ class Sequencer(wiring.Component):
     def _run_feeder(self, m: Module, fetched, fetching, complete, layer, settles, unended) -> Value:
         """Fetch layers and start them in the feeder. Returns whether all have begun."""
         fields, ahead = self.feeder.fields, fetched is not self.feeder.fields
-        inferences, next_inferences = Signal(16), Signal(16)  # whose last layer has begun
-        number, last = Signal(8), Signal()
+        inferences = Signal(16)  # minus those whose last layer has not begun, minus one
+        number, last = Signal.like(layer), Signal()
         ending, begun = Signal(), Signal()
-        m.d.comb += [next_inferences.eq(inferences + 1), number.eq(layer + 1), last.eq(number == self.layers)]
-        m.d.sync += ending.eq(next_inferences == self.run.count)
+        begins, ends = Signal(), Signal()
+        m.d.comb += [number.eq(layer + 1), last.eq(number == self.layers)]
+        m.d.sync += ending.eq(inferences == 0xFFFE)
+        with m.If(begins | ends):
+            m.d.sync += inferences.eq(counted(inferences, begins, ~self.run.count))
         busy = Signal()
         m.d.comb += self.report.feeding.eq(busy)
         with m.If(self.feeder.done):
@@ -170,6 +175,7 @@ class Sequencer(wiring.Component):
 
         with m.FSM(name="feeder_fsm"):
             with m.State("IDLE"):
+                m.d.comb += begins.eq(1)
                 with m.If(self.run.active & ~begun):
                     m.next = "FETCH"
 
@@ -194,7 +200,8 @@ class Sequencer(wiring.Component):
                     m.d.sync += [busy.eq(1), layer.eq(number)]
                     m.next = "FETCH" if ahead else "FEED"
                     with m.If(last):
-                        m.d.sync += [layer.eq(0), inferences.eq(next_inferences), begun.eq(ending)]
+                        m.d.comb += ends.eq(1)
+                        m.d.sync += [layer.eq(0), begun.eq(ending)]
                         with m.If(ending):
                             m.next = "IDLE"
 
@@ -206,7 +213,7 @@ class Sequencer(wiring.Component):
 
     def _run_post(self, m: Module, fetching, complete, layer, pending) -> None:
         """Fetch the fields of each layer that has begun and start it in the post-processor, when the layer before has left."""
-        number, opens = Signal(8), Signal()
+        number, opens = Signal.like(layer), Signal()
         m.d.comb += [number.eq(layer + 1), self.post.start.eq(complete)]
         m.d.sync += self.opens.eq(opens)
         m.d.sync += self.last_layer.eq(number == self.layers)

@@ -1,6 +1,6 @@
 """Issue stage: decides in each cycle whether a word enters the array, and if not, why."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,7 +38,8 @@ class IssueStage(wiring.Component):
     - it finishes accumulators, and the post-processor has not taken all chunks of the pixel before, or still has a layer
       before this one,
     - its results and those in flight might not fit into the ofmap buffer of `room` beats, or
-    - it would be the third in a row in a layer of two pixels: its accumulators are just being written.
+    - it would be the third in a row in a layer of two pixels: its accumulators are just being written; without `config.dense`
+      also if it would be the second or third in a layer of one pixel.
 
     Latency: 0 cycles. Throughput: one word a cycle; one finishing word every cols / lanes * multiplier_cycles cycles.
 
@@ -99,6 +100,11 @@ class IssueStage(wiring.Component):
                 m.d.sync += pair.eq(second)
         m.d.sync += too_soon.eq(Mux(word.tag.pixel_last, second, pair) & self.out.valid & issued)
 
+        soon: Value = too_soon
+        if not self._config.dense:
+            alone = Signal(2)  # a k-block of one pixel was a cycle ago, or two
+            m.d.sync += alone.eq(Cat(self.out.valid & first & word.tag.pixel_last, alone[0]))
+            soon = too_soon | alone.any()
         waits_for_weights = word.swap & ~self.tiles.full
         closed = Signal(init=1)  # the post-processor is not ready for the next word's layer
         m.d.comb += self.ends.eq(finishes & word.tag.final & word.tag.pixel_last)
@@ -108,7 +114,7 @@ class IssueStage(wiring.Component):
             m.d.sync += closed.eq(0)
         waits_for_post = word.tag.last & (pauses | closed)
         waits_for_room = word.tag.last & no_room
-        with m.If(~self.words.valid | too_soon):
+        with m.If(~self.words.valid | soon):
             m.d.comb += self.report.events.empty.eq(1)
         with m.Elif(waits_for_weights):
             m.d.comb += self.report.events.weights.eq(1)

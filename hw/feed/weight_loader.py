@@ -68,7 +68,7 @@ class WeightLoader(wiring.Component):
         super().__init__(
             {
                 "run": In(Run()),
-                "layers": In(8),
+                "layers": In(config.layer_bits),
                 "program": In(memory.ReadPort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "parameters": In(stream.Signature(beat)),
                 "weights": Out(WeightWrite(config)),
@@ -82,7 +82,7 @@ class WeightLoader(wiring.Component):
         m = Module()
         fields = Signal(loader_fields)
 
-        layer, group = Signal(8), Signal(8, init=1)  # layers fetched so far; the current group, from 1
+        layer, group = Signal(self._config.layer_bits), Signal(8, init=1)  # layers fetched so far; the current group, from 1
         last_group = group == fields.groups
         held_groups = Signal(2)  # groups whose entries are in a bank
         bank = Signal()
@@ -105,13 +105,16 @@ class WeightLoader(wiring.Component):
 
         read = Signal(range(len(LOADER_WORDS) + 2))
         m.d.comb += self.program.addr.eq(Cat(read[:2], Const(0, 2), layer))
-        inferences, next_inferences = Signal(16), Signal(16)  # whose parameters are all loaded
+        inferences, first = Signal(16), Signal(init=1)  # minus those whose parameters are not all loaded, minus one
         ending, all_in = Signal(), Signal()  # this inference is the last (registered); no more to come
-        m.d.comb += next_inferences.eq(inferences + 1)
-        m.d.sync += ending.eq(next_inferences == self.run.count)
+        begins, ends = Signal(), Signal()
+        m.d.sync += ending.eq(inferences == 0xFFFE)
+        with m.If(begins | ends):
+            m.d.sync += inferences.eq(counted(inferences, begins, ~self.run.count))
         m.d.sync += [self.report.short.eq(beat.ready & ended), self.report.long.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
+                m.d.comb += begins.eq(first)
                 with m.If(self.run.active & ~all_in):
                     m.next = "FETCH"
 
@@ -142,7 +145,8 @@ class WeightLoader(wiring.Component):
                             m.next = "LAST"
 
             with m.State("LAST"):
-                m.d.sync += [inferences.eq(next_inferences), all_in.eq(ending), ended.eq(0), layer.eq(0)]
+                m.d.comb += ends.eq(1)
+                m.d.sync += [all_in.eq(ending), ended.eq(0), layer.eq(0), first.eq(0)]
                 m.d.sync += self.report.long.eq(~ended)
                 m.next = "IDLE"
         return m

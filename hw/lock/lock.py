@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.basics.bundles import part_layout
 from deeplock.hw.basics.layouts import beat_layout
+from deeplock.hw.lock.key_memory import KeyWrites
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 
@@ -31,7 +32,8 @@ def LockSignature(config: Config) -> wiring.Signature:
     inference's parameters are locked on their own.
 
     Members:
-        key            with licences the device's. Stable from the head, or from `start`, to the end of a run
+        key            stable from the head, or from `start`, to the end of a run; with licences the device's, which the lock
+                       itself keeps
         start          pulse: a run begins
         clear          drop and zeroise all contents
         locked         beats, each with its part
@@ -48,7 +50,7 @@ def LockSignature(config: Config) -> wiring.Signature:
     beats = stream.Signature(beat_layout(size))
     return wiring.Signature(
         {
-            "key": In(MasterKey()),
+            "key": In(KeyWrites() if config.licences else MasterKey()),
             "start": In(1),
             "clear": In(1),
             "locked": In(stream.Signature(part_layout(config))),

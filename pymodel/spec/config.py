@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
 
-__all__ = ["Config", "FEATURES", "LICENSING", "MOST", "SBOX_STYLES"]
+__all__ = ["Config", "EXTRAS", "FEATURES", "MOST", "SBOX_STYLES"]
 
 FEATURES = {
     "padding": "windows may reach beyond a layer's input; without it, the host pads, and only an ifmap that the core unfolds",
@@ -19,8 +19,8 @@ FEATURES = {
 
 Requires: `dense`, memory with two ports; without `dense`, one lane.
 """
-LICENSING = ("licences", "permissions")
-"""Parts that licences need; bits of register FEATURES behind those of FEATURES."""
+EXTRAS = ("licences", "permissions", "counters")
+"""Parts that no program needs; bits of register FEATURES behind those of FEATURES."""
 SBOX_STYLES = ("rom", "lut", "composite")
 
 MOST = {
@@ -67,6 +67,8 @@ class Config:
     licences           a suite that seals takes its model key from a licence in front of the loadable, and the key register
                        holds the device's key (docs/licensing.md); without it, the key register holds the model key
     permissions        what a licence allows besides is enforced: versions of the model, inferences, outputs
+    counters           cycles are counted by cause and by layer; without it, only CYCLES counts, the other counters and PROFILE
+                       read 0
     sbox               style of the S-boxes: "rom", "lut" or "composite" (hw/lock/sbox.py, hw/lock/key_schedule.py)
     """
 
@@ -91,6 +93,7 @@ class Config:
     key_sizes: tuple[int, ...] = ()
     licences: bool = False
     permissions: bool = False
+    counters: bool = True
     sbox: str = "lut"
 
     def __post_init__(self) -> None:
@@ -145,6 +148,11 @@ class Config:
         _check(not self.licences or suite(self.suite).seals, f"licences need a suite that seals, not {self.suite}")
         _check(self.licences or not self.permissions, "permissions need licences")
         _check(self.sbox in SBOX_STYLES, f"sbox must be rom, lut or composite, not {self.sbox}")
+
+    @property
+    def layer_bits(self) -> int:
+        """Bits that count the layers of a program."""
+        return min(8, (self.program_words // 16).bit_length())
 
     @property
     def sealed_ofmap_beats(self) -> int:

@@ -6,7 +6,7 @@ hw/control/registers.py, the drivers and docs/registers.md are made from these t
 from dataclasses import dataclass
 from enum import IntEnum
 
-from deeplock.pymodel.spec.config import FEATURES, LICENSING
+from deeplock.pymodel.spec.config import EXTRAS, FEATURES
 
 __all__ = [
     "COUNTERS",
@@ -142,7 +142,7 @@ REGISTERS = (
         "FEATURES",
         0x38,
         Access.READ,
-        "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate((*FEATURES, *LICENSING))),
+        "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate((*FEATURES, *EXTRAS))),
     ),
     Register(
         "OFMAP_BYTES",

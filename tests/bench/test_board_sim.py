@@ -47,11 +47,11 @@ def test_a_board_runs_under_its_own_licence_only(name, suite):
     there, network = board(name).for_suite(suite, licences=True), trained.load("digits")
     loadable = compile_network(network, there.config, np.random.default_rng(0)).locked(suite, KEY)
     ifmaps = quantise_input(network, datasets.load("digits", None).test_images[:2])
-    allow = ("classes=0-8",) if there.permissions else ()
+    allow = ("classes=0-8",) if there.config.permissions else ()
     licensed = loadable.under(Licence.issued(allowed(allow, loadable.header, 1), KEY, WRONG_KEY))
     run = simulate_board(there, licensed, WRONG_KEY, list(ifmaps))
     expected = interpreter.run(loadable, KEY, ifmaps, there.config)
-    if there.permissions:
+    if there.config.permissions:
         expected[..., 9] = -128
     assert np.array_equal(run.ofmaps, expected)
     with pytest.raises(DeeplockError, match="BAD_LICENCE"):

@@ -14,6 +14,7 @@ from deeplock.hw.control.loadable_port import LoadControl
 from deeplock.hw.control.sequencer import SequencerReport
 from deeplock.hw.feed.unfold import UnfolderReport
 from deeplock.hw.feed.weight_loader import LoaderReport
+from deeplock.hw.lock import key_memory
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import Command, Status, address
@@ -34,16 +35,27 @@ KEY_REGISTERS = [*KEY_WORDS, "KEY_SIZE"]
 
 
 class Core(wiring.Component):
-    """Register file and supervisor. Subclasses assert.
+    """Register file and supervisor, with licences also the key memory. Subclasses assert.
 
+    value  the device's key
+    late   cycles that it may follow `keyed` by
     stops  a command ends what runs and takes the key
     fails  the datapath or the register file reports an error
     """
 
-    def __init__(self, config: Config, registers: ModuleType = registers, supervisor: ModuleType = supervisor):
+    def __init__(
+        self,
+        config: Config,
+        registers: ModuleType = registers,
+        supervisor: ModuleType = supervisor,
+        key_memory: ModuleType = key_memory,
+    ):
         self.locks, self.seals = suite(config.suite).locks, suite(config.suite).seals
         self.file = registers.RegisterFile(config)
         self.licences = config.licences
+        self.keys = key_memory.KeyMemory(config) if self.licences else None
+        self.value = self.keys.key[:128] if self.keys else self.file.key.value
+        self.late = 4 if self.keys else 0
         self.supervisor = supervisor.Supervisor(self.locks, self.seals, self.licences)
         super().__init__(
             {
@@ -73,7 +85,10 @@ class Core(wiring.Component):
         m.d.comb += [supervisor.flushing.eq(self.flushing), supervisor.delivering.eq(self.delivering)]
         m.d.comb += [supervisor.stream.eq(self.stream), supervisor.wrong_tag.eq(self.wrong_tag)]
         m.d.comb += supervisor.erasing.eq(self.erasing)
-        if self.licences:
+        if self.keys:
+            m.submodules.keys = self.keys
+            connect(m, file.key, self.keys.device)
+            m.d.comb += [self.keys.of_device.eq(1), self.keys.forget.eq(self.loading.forget)]
             m.d.comb += [supervisor.unlicensed.eq(self.unlicensed), supervisor.spent.eq(self.spent)]
         m.d.comb += Assume(stays(m, bus.awvalid, bus.awready, bus.awaddr))
         m.d.comb += Assume(stays(m, bus.wvalid, bus.wready, bus.wdata, bus.wstrb))
@@ -93,6 +108,11 @@ class Core(wiring.Component):
         ]
         self.check(m)
         return m
+
+    def steady(self, m: Module) -> Value:
+        """There is a key, and it was there long enough to show."""
+        keyed = self.file.control.keyed
+        return Cat(keyed, *(past(m, keyed, cycle) for cycle in range(1, self.late + 2))).all()
 
     def commanded(self, command: Command) -> Value:
         return self.file.control.command[command.bit_length() - 1]
@@ -124,13 +144,13 @@ class Keyed(Core):
         file = self.file
         goes_on = self.run & past(m, self.run)
         m.d.comb += Assert(implies(goes_on, file.control.count == past(m, file.control.count)))
-        m.d.comb += Assert(implies(goes_on, file.key.value == past(m, file.key.value)))
+        m.d.comb += Assert(implies(goes_on & self.steady(m), self.value == past(m, self.value)))
         m.d.comb += Assert(~(goes_on & past(m, ~file.control.keyed)))
 
 
 class Zeroises(Core):
     """KEYED is low 2 cycles after a command that takes the key, and 3 after an error. In the next cycle no word of the key is
-    left. Both but for what was written since. With licences only ZEROISE takes the key."""
+    left. Both but for what was written since. With licences only ZEROISE takes the key, and its words show 4 cycles longer."""
 
     def check(self, m):
         bus, file = self.s_axil, self.file
@@ -144,9 +164,10 @@ class Zeroises(Core):
         for event, wait in events:
             since = {name: written(name, wait + 1) for name in KEY_REGISTERS}
             m.d.comb += Assert(implies(past(m, event, wait) & ~Cat(since.values()).any(), ~file.control.keyed))
-            for index, name in enumerate(KEY_WORDS):
-                word = file.key.value.word_select(index, 32)
-                m.d.comb += Assert(implies(past(m, event, wait + 1) & ~since[name], word == 0))
+            since = {name: written(name, wait + self.late + 1) for name in KEY_REGISTERS} if self.late else since
+            for index, name in enumerate(KEY_WORDS[: len(self.value) // 32]):
+                word = self.value.word_select(index, 32)
+                m.d.comb += Assert(implies(past(m, event, wait + self.late + 1) & ~since[name], word == 0))
 
 
 class Erases(Core):
@@ -170,8 +191,8 @@ class Forgets(Core):
         keyed, there = file.control.keyed, port.loaded | port.loading
         m.d.comb += [Assume(each) for each in loading_contract(m, port, self.supervisor.stop)]
         m.d.comb += Assert(implies(past(m, keyed) & ~keyed, port.forget))
-        goes_on = there & past(m, there) & keyed & past(m, keyed)
-        m.d.comb += Assert(implies(goes_on, file.key.value == past(m, file.key.value)))
+        goes_on = there & past(m, there) & self.steady(m)
+        m.d.comb += Assert(implies(goes_on, self.value == past(m, self.value)))
         if self.seals:
             m.d.comb += Assert(implies(port.load & ~port.loading, keyed))
             m.d.comb += Assert(implies(port.loaded, keyed | past(m, keyed)))
@@ -196,12 +217,12 @@ class Keeps(Core):
 
     def check(self, m):
         bus, file = self.s_axil, self.file
-        keyed, value = file.control.keyed, file.key.value
+        keyed = file.control.keyed
         writes = Cat(bus.awaddr[2:] == address(name) >> 2 for name in KEY_REGISTERS).any() & bus.awvalid & bus.awready
         ended = past(m, self.run, 2) & past(m, ~self.run) & past(m, file.control.zeroise_at_end, 2)
         goes = past(m, keyed) & ~keyed
         m.d.comb += Assert(implies(goes, self.commanded(Command.ZEROISE) | past(m, writes) | ended))
-        m.d.comb += Assert(implies(keyed & past(m, keyed), value == past(m, value)))
+        m.d.comb += Assert(implies(self.steady(m), self.value == past(m, self.value)))
 
 
 PROPERTIES = {

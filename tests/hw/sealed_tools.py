@@ -121,9 +121,22 @@ async def give(ctx, dut, beats: list[Beat], pauses: float = 0.0, random: Random 
         ctx.set(dut.locked.valid, 0)
 
 
-def set_key(ctx, dut, key: bytes) -> None:
-    ctx.set(dut.key.value, int.from_bytes(key, "little"))
-    ctx.set(dut.key.size, len(key))
+async def set_key(ctx, dut, key: bytes) -> None:
+    """At a register's outputs, or with licences as it is written."""
+    if "write" not in dut.key.signature.members:
+        ctx.set(dut.key.value, int.from_bytes(key, "little"))
+        ctx.set(dut.key.size, len(key))
+        return
+    ctx.set(dut.key.erase, 1)
+    await ctx.tick()
+    ctx.set(dut.key.erase, 0)
+    await ctx.tick().repeat(3)
+    ctx.set(dut.key.write, 1)
+    for index in range(len(key) // 4):
+        ctx.set(dut.key.index, index)
+        ctx.set(dut.key.data, int.from_bytes(key[4 * index :][:4], "little"))
+        await ctx.tick()
+    ctx.set(dut.key.write, 0)
 
 
 def set_ready(ctx, dut, ready: int = 1) -> None:

@@ -42,6 +42,9 @@ FAMILY = Family(
     constraints=("lpf", "--lpf"),
     configuration=("textcfg", "--textcfg"),
     pack=("ecppack", "--compress", "--input", "{configuration}", "--bit", "{bitstream}"),
+    unpack=("ecpunpack", "--input", "{bitstream}", "--textcfg", "{configuration}"),
+    fill=("ecpbram", "-i", "{configuration}", "-o", "{filled}", "-f", "{before}", "-t", "{after}"),
+    bram_words=512,
     bitstream=".bit",
     preamble=bytes.fromhex("ffffbdb3"),  # Lattice FPGA-TN-02039
 )

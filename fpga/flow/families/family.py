@@ -52,6 +52,10 @@ class Family:
     constraints    suffix of the file of pin constraints, and nextpnr's option for it
     configuration  the same of the file that nextpnr makes for the packer
     pack           packer and its arguments; {configuration} and {bitstream} stand for files
+    unpack         the reverse: program and its arguments
+    fill           program that replaces contents of block RAM, and its arguments: {configuration}, {filled} and files {before}
+                   and {after} of its words in hex. Without {configuration} it is a filter
+    bram_words     words of such a file: of a block RAM at its widest
     bitstream      suffix of a bitstream
     preamble       begins the commands of a bitstream, after a comment
     check_pins     takes nextpnr's report of a design on pins, and a clock in MHz; NoPlacement for faults that nextpnr accepts
@@ -66,6 +70,9 @@ class Family:
     constraints: tuple[str, str]
     configuration: tuple[str, str]
     pack: tuple[str, ...]
+    unpack: tuple[str, ...]
+    fill: tuple[str, ...]
+    bram_words: int
     bitstream: str
     preamble: bytes
     anywhere: tuple[str, ...] = ()

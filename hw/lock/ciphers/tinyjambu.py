@@ -20,8 +20,8 @@ class _Phase(enum.Enum):
 class TinyJambu(wiring.Component):
     """Opens or authenticates messages with TinyJAMBU-128 v2 (pymodel.lock.ciphers.tinyjambu), each lane 32 bits of a word.
 
-    Lane i takes bits 32 * i to 32 * i + 31 of each word, as a message of its own: its nonce is the lowest 96 bits of `nonce`
-    with byte 0 XORed with i. All lanes have the same key.
+    Lane i takes bits 32 * i to 32 * i + 31 of each word, as a message of its own: its nonce is the three words of `nonce`, the
+    first XORed with i. All lanes have the same key.
 
     Latency: a word leaves in the cycle in which it is taken. With n steps a cycle, `start` to the first word: 1 + 3968 / n
     cycles, or 1 + 3584 / n with `absorb`. Last word to the tag's first: 1024 / n; to its second: 640 / n more.
@@ -38,7 +38,7 @@ class TinyJambu(wiring.Component):
     tag_words = 2
 
     def __init__(self, bytes_per_beat: int, steps: int):
-        super().__init__(CipherSignature(bytes_per_beat))
+        super().__init__(CipherSignature(bytes_per_beat, nonce_in_words=True))
         if steps not in (32, 64, 128):
             raise ValueError(f"steps must be 32, 64 or 128, not {steps}")
         self._lanes = bytes_per_beat // 4
@@ -53,15 +53,14 @@ class TinyJambu(wiring.Component):
         inside, first = Signal(), Signal()  # beyond its first one, or in it
         turn = Signal(2)  # permutations of phase NONCE
         ended = Signal()  # the last word is in
-        nonce_word = Signal(32, reset_less=True)  # the one to add, or 0
         states = [Signal(128, reset_less=True, name=f"state_{lane}") for lane in range(self._lanes)]
         step, short, frame, adds_word, opens = Signal(), Signal(), Signal(3), Signal(), Signal()
-        nonce_0 = Signal()  # `nonce_word` is the first
+        nonce_0 = Signal()  # `nonce` is its first word
         key = Array(self.key.word_select(i, steps) for i in range(128 // steps))[count % (128 // steps)]
         for lane, state in enumerate(states):
             taken, given = (each.payload.data.word_select(lane, 32) for each in (inlet, outlet))
             m.d.comb += given.eq(taken ^ (state[64:96] & opens.replicate(32)))
-            added = nonce_word ^ Mux(nonce_0, lane, 0) ^ (given & adds_word.replicate(32))
+            added = self.nonce ^ Mux(nonce_0, lane, 0) ^ (given & adds_word.replicate(32))
             bits = [*state[:36], *(state[36:39] ^ Mux(first, frame, 0)), *state[39:96], *(state[96:] ^ added)]
             for i in range(steps):
                 new = Signal(name=f"new_{i}")
@@ -80,7 +79,7 @@ class TinyJambu(wiring.Component):
             step.eq(Mux(passes & first, inlet.valid & outlet.ready, phase != _Phase.IDLE)),
             ends.eq(step & (count == Mux(short, 640 // steps - 1, 1024 // steps - 1))),
         ]
-        m.d.sync += nonce_word.eq(0)
+        m.d.comb += self.nonce_at.eq(3)
         with m.If(step):
             m.d.sync += [count.eq(Mux(ends, 0, count + 1)), inside.eq(~ends)]
         with m.Switch(phase):
@@ -94,8 +93,8 @@ class TinyJambu(wiring.Component):
                     frame.eq(Mux(turn != 3, 1, Mux(self.absorb, 3, 5))),
                 ]
                 with m.If(ends):
-                    coming = Array([*(self.nonce.word_select(i, 32) for i in range(3)), 0])
-                    m.d.sync += [turn.eq(turn + 1), nonce_word.eq(coming[turn])]
+                    m.d.comb += self.nonce_at.eq(turn)
+                    m.d.sync += turn.eq(turn + 1)
                     with m.If(turn == 3):
                         m.d.sync += phase.eq(_Phase.MESSAGE)
             with m.Case(_Phase.MESSAGE):  # a word, and the permutation before the next one or before the tag
@@ -120,7 +119,7 @@ class TinyJambu(wiring.Component):
                 with m.If(step):
                     m.d.sync += phase.eq(_Phase.IDLE)
         with m.If(stop):
-            m.d.sync += [Cat(states).eq(0), nonce_word.eq(0)]
+            m.d.sync += Cat(states).eq(0)
             m.d.sync += [count.eq(0), inside.eq(0), turn.eq(0), ended.eq(0), phase.eq(_Phase.KEY)]
         with m.If(self.clear):
             m.d.sync += phase.eq(_Phase.IDLE)

@@ -20,6 +20,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.licence import Licence, Terms, allowed, licence_bytes
 from deeplock.pymodel.spec.registers import Error, Status
 from tests.hw.layer_tools import to_word
+from tests.hw.sealed_tools import set_key
 from tests.hw.stream_tools import simulate
 from tests.sim import tiny
 
@@ -173,7 +174,7 @@ def test_wherever_a_packet_with_a_licence_ends_the_error_is_the_golden_devices(r
     ends = [*range(8, length + 24, 8), length + 16 + 64, length + len(loadable.head)]
 
     async def testbench(ctx):
-        ctx.set(dut.lock.key.value, int.from_bytes(device_key, "little"))
+        await set_key(ctx, dut.lock, device_key)
         for end in [*dice.sample(ends, 5), length + 8]:
             for whole in (False, True):
                 terms, head = licensed()

@@ -3,6 +3,7 @@
 import random
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from amaranth.sim import Simulator
 
 from deeplock.hw.basics.axi import Response
 from deeplock.hw.control.registers import RegisterFile
+from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import (
     COUNTERS,
     REGISTERS,
@@ -31,7 +33,7 @@ def test_every_readable_register_reads_its_value_and_all_else_reads_zero(config)
     expected = {"ID": int.from_bytes(b"DLK1", "little"), "LANES": config.lanes, "ACCUMULATORS": config.accumulators,
                 "ACTIVATION_WORDS": config.activation_words, "PROGRAM_WORDS": config.program_words,
                 "IFMAP_BYTES": config.ifmap_bytes, "SUM_BITS": config.sum_bits, "OFMAP_BYTES": config.ofmap_bytes,
-                "STATUS": 0x0B06, "FEATURES": 0 if config is PLAIN else 0b11111, "CONFIG": 0, "COUNT": 1, "PROFILE": 0,
+                "STATUS": 0x0B06, "FEATURES": 0x80 if config is PLAIN else 0x9F, "CONFIG": 0, "COUNT": 1, "PROFILE": 0,
                 "GEOMETRY": 0x00_08_08_08 if config is PLAIN else 0x01_08_10_04}  # fmt: skip
     expected |= {name: 300 - 29 * index for index, (name, _) in enumerate(COUNTERS)}
 
@@ -158,6 +160,60 @@ def test_count_and_config_keep_what_is_written_and_count_refuses_what_is_out_of_
             assert bus.ctx.get(bus.dut.control.zeroise_at_end) == value & 1
 
     run(testbench)
+
+
+def test_without_counters_only_cycles_counts_and_profile_stays_0():
+    """The registers are there all the same, so a driver need not ask."""
+
+    async def testbench(bus):
+        bus.ctx.set(bus.dut.counters.events, (1 << len(COUNTERS)) - 1)
+        await bus.ctx.tick().repeat(50)
+        bus.ctx.set(bus.dut.counters.events, 0)
+        assert await bus.write(address("PROFILE"), 3) == Response.OKAY
+        assert await bus.read(address("PROFILE")) == (0, Response.OKAY)
+        assert [(await bus.read(address(name)))[0] for name, _ in COUNTERS] == [50] + [0] * (len(COUNTERS) - 1)
+        assert (await bus.read(address("FEATURES")))[0] >> 7 == 0
+
+    run(testbench, replace(CONFIG, counters=False))
+
+
+@pytest.mark.parametrize("registers", [True, False])
+def test_with_licences_a_key_leaves_word_by_word_and_keyed_is_as_ever(registers):
+    """KEY_SIZE, ZEROISE and what comes out of order erase it, the register file's and the bitstream's."""
+    config = Config(rows=4, cols=4, bytes_per_beat=4, suite="tinyjambu", licences=True, pipeline_registers=registers)
+
+    async def testbench(bus):
+        ctx, key, written, erased = bus.ctx, bus.dut.key, [], 0
+
+        async def tick(*signals):
+            nonlocal erased
+            *shown, writes, index, data, erases = await Bus.tick(bus, *signals, key.write, key.index, key.data, key.erase)
+            erased += erases
+            written.extend([(index, data)] if writes else [])
+            return shown
+
+        async def keyed() -> int:
+            await bus.tick()
+            return ctx.get(bus.dut.control.keyed)
+
+        bus.tick = tick
+        words = [int.from_bytes(KEY[at : at + 4], "little") for at in range(0, 16, 4)]
+        await bus.load_key(KEY[:16])
+        assert await keyed() and written == list(enumerate(words)) and erased == 1
+        for name, value in (("CONTROL", Command.ZEROISE), ("KEY_SIZE", 16), ("KEY_SIZE", 24), ("KEY0", 1), ("KEY3", 1)):
+            for from_bitstream in (False, True):
+                if from_bitstream:
+                    ctx.set(key.provisioned, 1)
+                    await bus.tick()
+                    ctx.set(key.provisioned, 0)
+                else:
+                    await bus.load_key(KEY[:16])
+                assert await keyed()
+                before = erased
+                await bus.write(address(name), value)
+                assert not await keyed() and erased == before + 1
+
+    run(testbench, config)
 
 
 def test_profile_keeps_its_low_byte():

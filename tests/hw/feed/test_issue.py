@@ -10,6 +10,7 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=4),  # 2
     Config(rows=8, cols=16, bytes_per_beat=16, lanes=2),  # 8
     Config(rows=4, cols=4, bytes_per_beat=4, lanes=2, multiplier_cycles=4),  # 2, of 4 cycles each
+    Config(rows=4, cols=4, bytes_per_beat=4, dense=False),  # 4
 ]
 EVENTS = ("compute", "weights", "empty", "post", "output_stalled")
 FLIGHT = 17  # cycles from a word's issue to its first chunk
@@ -21,7 +22,7 @@ class Bench:
     def __init__(self, ctx, dut: IssueStage, config: Config, room: int):
         self.ctx, self.dut, self.room = ctx, dut, room
         self.chunks = config.cols // config.lanes
-        self.cycles = config.multiplier_cycles
+        self.cycles, self.dense = config.multiplier_cycles, config.dense
         self.now, self.held, self.inside, self.last_finish = 0, 0, 0, -100
         self.full = False  # as of the cycle before
         self.closed = True  # the post-processor has a layer before this one
@@ -30,8 +31,12 @@ class Bench:
 
     @property
     def too_soon(self) -> bool:
-        """Whether words were issued in the last two cycles, and the last whole k-block had two pixels."""
+        """Whether words were issued in the last two cycles, and the last whole k-block had two pixels. Without `dense` also
+        whether one was, and is a k-block of one pixel."""
         ends = [number for number, (_, last) in enumerate(self.pixels) if last]
+        if not self.dense and ends[-2:] == [len(self.pixels) - 2, len(self.pixels) - 1]:
+            if self.pixels[-1][0] >= self.now - 2:
+                return True
         pair = len(ends) > 1 and ends[-1] - ends[-2] == 2
         return pair and [at for at, _ in self.pixels[-2:]] == [self.now - 2, self.now - 1]
 

@@ -25,7 +25,7 @@ def test_head_and_parameters_of_several_inferences_are_the_models(name, beat, pa
     given, got = Random(dice.random()), Random(dice.random())
 
     async def write(ctx):
-        set_key(ctx, dut, stream.key)
+        await set_key(ctx, dut, stream.key)
         for message in stream.beats:
             await give(ctx, dut, message, pauses, given)
         await ctx.tick().repeat(3)
@@ -57,7 +57,7 @@ def test_a_bit_changed_anywhere_is_told_after_the_tag(name, beat, rng):
             at = number // 2 if number < 6 else int(rng.integers(len(message)))
             at = min(at, len(message) - 1)
             message[at] = changed(message[at], int(rng.integers(bits)))
-            set_key(ctx, dut, stream.key)
+            await set_key(ctx, dut, stream.key)
             begin = 0
             for each in stream.beats[: which + 1]:
                 begin = verdicts.now
@@ -87,13 +87,13 @@ def test_parameters_under_another_head_or_key_are_wrong(name, beat, rng):
     async def testbench(ctx):
         set_ready(ctx, dut)
         for key, *messages in jobs:
-            set_key(ctx, dut, key)
+            await set_key(ctx, dut, key)
             for message in messages:
                 await give(ctx, dut, message)
             await ctx.tick().repeat(3)
             assert verdicts.words == ["trusted", "wrong"]
             verdicts.said.clear()
-        set_key(ctx, dut, other.key)
+        await set_key(ctx, dut, other.key)
         await give(ctx, dut, one.beats[0])
         await ctx.tick().repeat(3)
         assert verdicts.words == ["wrong"]
@@ -111,7 +111,7 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
     verdicts = Verdicts(dut)
 
     async def testbench(ctx):
-        set_key(ctx, dut, stream.key)
+        await set_key(ctx, dut, stream.key)
         set_ready(ctx, dut)
         for message in stream.beats:
             for each in message:
@@ -155,7 +155,7 @@ def test_clear_in_mid_message_leaves_nothing_but_the_nonce(name, beat, with_rese
         set_ready(ctx, dut)
         for _ in range(6):
             stream = Stream(name, beat, rng, 1, 5)
-            set_key(ctx, dut, stream.key)
+            await set_key(ctx, dut, stream.key)
             beats = [each for message in stream.beats for each in message]
             await give(ctx, dut, beats[: int(rng.integers(1, len(beats)))])
             await ctx.tick().repeat(int(rng.integers(1, 20)))
@@ -167,7 +167,7 @@ def test_clear_in_mid_message_leaves_nothing_but_the_nonce(name, beat, with_rese
                 assert {r.name for r in state if ctx.get(Value.cast(r))} <= {"nonce"}
             verdicts.said.clear()
             stream = Stream(name, beat, rng, 1, 5)
-            set_key(ctx, dut, stream.key)
+            await set_key(ctx, dut, stream.key)
             for message in stream.beats:
                 await give(ctx, dut, message)
             await ctx.tick().repeat(3)
@@ -195,7 +195,7 @@ def test_no_handshake_depends_on_key_nonce_or_message(name, beat, rng, seed):
 
         async def testbench(ctx, dut=dut, stream=stream):
             random = Random(seed)
-            set_key(ctx, dut, stream.key)
+            await set_key(ctx, dut, stream.key)
             set_ready(ctx, dut)
             for message in stream.beats:
                 await give(ctx, dut, message, 0.5, random)

@@ -8,6 +8,7 @@ from amaranth.hdl import Fragment, ResetInserter, Signal, Value
 
 from deeplock.hw.basics.bundles import Part
 from deeplock.hw.lock.lock import lock_of
+from deeplock.pymodel.spec.provisioning import Place, key_rows
 from tests.hw.register_tools import registers_of
 from tests.hw.sealed_tools import Stream, Verdicts, changed, config_of, give, offer, set_key, set_ready
 from tests.hw.stream_tools import check_stable, receive, simulate
@@ -35,9 +36,9 @@ class Terms:
                 self.beats.append((shown.data, shown.last))
 
 
-def find(state: list[Signal], name: str) -> Signal:
-    (found,) = (register for register in state if register.name == name)
-    return found
+def key_in(ctx, dut, place: Place) -> bytes:
+    words = ctx.get(dut.key_memory.rows[place])
+    return b"".join(word.to_bytes(4, "little") for word in words)
 
 
 async def pulse(ctx, signal: Signal) -> None:
@@ -59,7 +60,7 @@ def test_terms_pass_and_the_model_key_of_each_licence_opens_what_follows_it(name
     given, got = Random(dice.random()), Random(dice.random())
 
     async def write(ctx):
-        set_key(ctx, dut, device_key)
+        await set_key(ctx, dut, device_key)
         for stream in streams:
             for message in stream.messages:
                 await give(ctx, dut, message, pauses, given)
@@ -101,7 +102,7 @@ def test_a_bit_changed_anywhere_in_a_licence_and_the_key_of_another_device_are_t
             message = stream.licence[which]
             if at is not None:
                 message[at] = changed(message[at], int(rng.integers(8 * beat)))
-            set_key(ctx, dut, stream.key if at is not None else rng.bytes(16))
+            await set_key(ctx, dut, stream.key if at is not None else rng.bytes(16))
             begin = 0
             for each in stream.licence[: which + 1]:
                 begin = verdicts.now
@@ -115,7 +116,7 @@ def test_a_bit_changed_anywhere_in_a_licence_and_the_key_of_another_device_are_t
             await pulse(ctx, dut.clear)
             ctx.set(dut.forget, 0)
         stream = Stream(name, beat, rng, 1, 1, device_key)
-        set_key(ctx, dut, stream.key)
+        await set_key(ctx, dut, stream.key)
         for each in stream.messages:
             await give(ctx, dut, each)
         await ctx.tick().repeat(3)
@@ -148,7 +149,7 @@ def test_parts_of_a_licence_are_taken_for_no_other(name, beat, rng):
 
     async def testbench(ctx):
         set_ready(ctx, dut)
-        set_key(ctx, dut, device_key)
+        await set_key(ctx, dut, device_key)
         for messages, wanted in jobs:
             for message in messages:
                 await give(ctx, dut, message)
@@ -161,11 +162,9 @@ def test_parts_of_a_licence_are_taken_for_no_other(name, beat, rng):
 
 
 @every_lock
-def test_forget_takes_the_model_key_in_the_next_cycle_and_lets_none_come(name, beat, rng):
+def test_forget_takes_the_model_key_in_4_cycles_and_lets_none_come(name, beat, rng):
     """Also while the model key comes. What it has sealed is then wrong, and so is what the device's own key has sealed."""
     dut = lock_of(config_of(name, beat, licences=True))
-    fragment = Fragment.get(dut, None)
-    model_key = find(registers_of(fragment), "model_key")
     verdicts = Verdicts(dut)
     keyed = Stream(name, beat, rng, 1, 1)
     stream = Stream(name, beat, rng, 1, 5, keyed.key)
@@ -173,16 +172,17 @@ def test_forget_takes_the_model_key_in_the_next_cycle_and_lets_none_come(name, b
     end = sum(map(len, stream.licence))
 
     async def forgets(ctx):
-        await ctx.tick()
-        assert ctx.get(model_key) == 0
+        ctx.set(dut.forget, 1)
+        await ctx.tick().repeat(4)
+        assert key_in(ctx, dut, Place.MODEL) == bytes(16)
+        assert key_in(ctx, dut, Place.DEVICE) == stream.key
 
     async def testbench(ctx):
-        set_key(ctx, dut, stream.key)
+        await set_key(ctx, dut, stream.key)
         set_ready(ctx, dut)
         for message in stream.licence:
             await give(ctx, dut, message)
-        assert ctx.get(model_key) == int.from_bytes(stream.model_key, "little")
-        ctx.set(dut.forget, 1)
+        assert key_in(ctx, dut, Place.MODEL) == stream.model_key
         await forgets(ctx)
         for each in head[:end]:
             offer(ctx, dut, each)
@@ -190,7 +190,8 @@ def test_forget_takes_the_model_key_in_the_next_cycle_and_lets_none_come(name, b
             taken = False
             while not taken:
                 taken = ctx.get(dut.locked.ready)
-                await forgets(ctx)
+                await ctx.tick()
+                assert key_in(ctx, dut, Place.MODEL) == bytes(16)
             ctx.set(dut.locked.valid, 0)
         ctx.set(dut.forget, 0)
         await give(ctx, dut, head[end:])
@@ -199,7 +200,7 @@ def test_forget_takes_the_model_key_in_the_next_cycle_and_lets_none_come(name, b
         verdicts.said.clear()
         for message in stream.licence:
             await give(ctx, dut, message)
-        ctx.set(dut.forget, 1)
+        await pulse(ctx, dut.forget)
         await forgets(ctx)
         ctx.set(dut.forget, 0)
         for message in (head[end:], keyed.beats[0]):
@@ -207,7 +208,7 @@ def test_forget_takes_the_model_key_in_the_next_cycle_and_lets_none_come(name, b
             await ctx.tick().repeat(3)
         assert verdicts.words == ["wrong", "wrong"]
 
-    simulate(fragment, testbench, background=[verdicts.watch])
+    simulate(dut, testbench, background=[verdicts.watch])
 
 
 @pytest.mark.parametrize("with_reset", [False, True])
@@ -219,30 +220,32 @@ def test_clear_keeps_the_model_key_and_nothing_else_and_a_reset_not_even_that(na
     reset = Signal()
     fragment = Fragment.get(ResetInserter(reset)(dut), None)
     state = registers_of(fragment)
-    model_key = find(state, "model_key")
     verdicts = Verdicts(dut)
     device_key = rng.bytes(16)
 
     async def testbench(ctx):
         set_ready(ctx, dut)
-        set_key(ctx, dut, device_key)
+        await set_key(ctx, dut, device_key)
         for _ in range(3):
             stream = Stream(name, beat, rng, 1, 2, device_key)
             beats = [each for message in stream.messages for each in message]
             await give(ctx, dut, beats[: int(rng.integers(1, len(beats)))])
             await ctx.tick().repeat(int(rng.integers(1, 20)))
-            before = ctx.get(model_key)
+            before = [key_in(ctx, dut, place) for place in Place]
             await pulse(ctx, reset if with_reset else dut.clear)
-            assert ctx.get(model_key) == (0 if with_reset else before)
             if not with_reset:
-                assert {r.name for r in state if ctx.get(Value.cast(r))} <= {"nonce", "model_key"}
+                assert {r.name for r in state if ctx.get(Value.cast(r))} <= {"nonce", "key", "key_memory__key"}
+            await ctx.tick().repeat(6)
+            assert [key_in(ctx, dut, place) for place in Place] == (key_rows(None)[: len(Place)] if with_reset else before)
+            if with_reset:
+                await set_key(ctx, dut, device_key)
             verdicts.said.clear()
             stream = Stream(name, beat, rng, 1, 2, device_key)
             for message in stream.messages[:3]:
                 await give(ctx, dut, message)
             await ctx.tick().repeat(2)
             await pulse(ctx, dut.clear)
-            assert ctx.get(model_key) == int.from_bytes(stream.model_key, "little")
+            assert key_in(ctx, dut, Place.MODEL) == stream.model_key
             await give(ctx, dut, stream.messages[3])
             await ctx.tick().repeat(3)
             assert verdicts.words == ["trusted", "right"]
@@ -269,7 +272,7 @@ def test_no_handshake_depends_on_device_key_model_key_or_message(name, beat, rng
 
         async def testbench(ctx, dut=dut, stream=stream, key=key):
             random = Random(seed)
-            set_key(ctx, dut, key)
+            await set_key(ctx, dut, key)
             set_ready(ctx, dut)
             for message in stream.messages:
                 await give(ctx, dut, message, 0.5, random)

@@ -6,15 +6,41 @@ from functools import partial
 from types import ModuleType
 
 import numpy as np
-from amaranth.lib.wiring import Component
+from amaranth.hdl import Array, Module, Signal
+from amaranth.lib.wiring import Component, connect, flipped
 from amaranth.sim import SimulatorContext
 
 from deeplock.hw.lock.ciphers.acorn import Acorn
 from deeplock.hw.lock.ciphers.ascon import Ascon
+from deeplock.hw.lock.ciphers.signature import CipherSignature
 from deeplock.hw.lock.ciphers.tinyjambu import TinyJambu
 from deeplock.pymodel.lock.ciphers import acorn, ascon, tinyjambu
 
-__all__ = ["CIPHERS", "Cipher", "Message", "begin", "words"]
+__all__ = ["CIPHERS", "Cipher", "Message", "WholeNonce", "begin", "words"]
+
+
+class WholeNonce(Component):
+    """A cipher that takes its nonce in words, with the memory that holds them: `nonce` is all of it."""
+
+    def __init__(self, cipher: Component, nonce_bytes: int):
+        self._cipher, self._words, self.tag_words = cipher, nonce_bytes // 4, cipher.tag_words
+        super().__init__(CipherSignature(len(cipher.inlet.payload.data) // 8))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.cipher = cipher = self._cipher
+        for name in self.signature.members:
+            if name in ("inlet", "outlet"):
+                connect(m, flipped(getattr(self, name)), getattr(cipher, name))
+            elif name != "nonce":
+                m.d.comb += getattr(cipher, name).eq(getattr(self, name))
+        word = Signal(32)
+        held = [self.nonce.word_select(at, 32) if at < self._words else 0 for at in range(4)]
+        m.d.sync += word.eq(Array(held)[cipher.nonce_at])
+        with m.If(self.clear):
+            m.d.sync += word.eq(0)
+        m.d.comb += cipher.nonce.eq(word)
+        return m
 
 
 @dataclass(frozen=True)
@@ -57,7 +83,9 @@ def _tinyjambu(size: int, steps: int) -> Cipher:
     def at(absorb: int, number: int) -> int:
         return 1 + (3584 + 640 * number if absorb else 3968 + 1024 * number) // steps
 
-    make = partial(TinyJambu, size, steps)
+    def make() -> Component:
+        return WholeNonce(TinyJambu(size, steps), tinyjambu.NONCE_BYTES)
+
     name = f"tinyjambu-{size}-{steps}"
     return Cipher(name, make, tinyjambu, size, size // 4, at, lambda *_: 1024 // steps, 640 // steps)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from deeplock.hw.lock.ciphers.tinyjambu import TinyJambu
-from tests.hw.lock.ciphers.cipher_tools import Message
+from tests.hw.lock.ciphers.cipher_tools import Message, WholeNonce
 from tests.hw.lock.ciphers.test_ciphers import run
 from tests.hw.refusal import assert_refused
 from tests.hw.stream_tools import simulate
@@ -11,7 +11,7 @@ from tests.pymodel.lock.ciphers.tinyjambu_vectors import KEY, NONCE, SIZE, TEXT,
 @pytest.mark.parametrize("steps", [32, 64, 128])
 def test_published_vectors_of_whole_words(steps):
     """Those that have either associated data or a plain text: 4 to 32 bytes."""
-    dut = TinyJambu(4, steps)
+    dut = WholeNonce(TinyJambu(4, steps), len(NONCE))
 
     async def testbench(ctx):
         for size in range(4, SIZE + 1, 4):
