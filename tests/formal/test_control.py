@@ -16,7 +16,7 @@ from deeplock.hw.feed.unfold import UnfolderReport
 from deeplock.hw.feed.weight_loader import LoaderReport
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.registers import Command, Status, address
+from deeplock.pymodel.spec.registers import Command, Interrupt, Status, address
 from tests.features import LEAN
 from tests.formal.mutant import mutant
 from tests.formal.prover import implies, past, prove, stays
@@ -204,11 +204,26 @@ class Keeps(Core):
         m.d.comb += Assert(implies(keyed & past(m, keyed), value == past(m, value)))
 
 
+class Interrupts(Core):
+    """`irq` follows STATUS and what was last written to INTERRUPT, which is there when the write is answered, a cycle later."""
+
+    def check(self, m):
+        bus, status = self.s_axil, self.file.control.status
+        written = bus.awvalid & bus.awready & (bus.awaddr[2:] == address("INTERRUPT") >> 2) & bus.wstrb.all()
+        mask, shown = Signal(32), Signal()
+        with m.If(written):
+            m.d.sync += mask.eq(bus.wdata)
+        causes = ((Interrupt.LOADED, Status.LOADED), (Interrupt.DONE, Status.DONE), (Interrupt.ERROR, 0xFF00))
+        m.d.comb += shown.eq(Cat((mask & cause).any() & (status & bits).any() for cause, bits in causes).any())
+        m.d.comb += Assert(self.file.irq == past(m, shown))
+
+
 PROPERTIES = {
     Begins: "a run begins only after START, with a program and a key",
     Ends: "a run ends 1 cycle after ABORT or ZEROISE and 2 after an error, and its end clears the datapath",
     Drops: "with licences every failure drops the program, and a run has its program",
     Erases: "ABORT, ZEROISE, an error or a key that goes erases the activation memory",
+    Interrupts: "irq is high in a cycle if in the one before STATUS showed a cause that INTERRUPT has, and else low",
     Forgets: "a program goes with its key, and the key is stable while a program is loaded; a sealed one loads only with a key",
     Keeps: "with licences the key goes with ZEROISE, a key write, or the end of a run if CONFIG says so, and with nothing else",
     Keyed: "key and count are stable in a run; a run without a key ends in the next cycle",
@@ -222,7 +237,7 @@ PROPERTIES = {
         (harness, name)
         for harness in PROPERTIES
         for name in CONFIGS
-        if (name != "plain 8x8" or harness in (Begins, Ends, Erases))
+        if (name != "plain 8x8" or harness in (Begins, Ends, Erases, Interrupts))
         and (CONFIGS[name].licences or harness not in (Drops, Keeps))
     ],
 )
@@ -271,6 +286,8 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         (Keeps, control, "self.zeroise.eq(not self._licences)", "self.zeroise.eq(1)"),
         (Keeps, control, "self.zeroise.eq(self.zeroise_at_end)", "self.zeroise.eq(1)"),
         (Keeps, registers, "zeroises | is_size", "zeroises | control.command.any() | is_size"),
+        (Interrupts, registers, "status[8:].any()", "status[8:14].any()"),
+        (Interrupts, registers, "wdata & _CAUSES", "wdata & Interrupt.DONE"),
         (Zeroises, control, "failed = caused | (halted & busy)", "failed = caused"),
         (Zeroises, registers, "erased.eq(erase)", "erased.eq(control.zeroise)"),
         (Zeroises, registers, "word.eq(0)", "word.eq(word)"),
