@@ -38,9 +38,16 @@ class Core(wiring.Component):
 
     stops  a command ends what runs and takes the key
     fails  the datapath or the register file reports an error
+    more   ports that a subclass needs
     """
 
-    def __init__(self, config: Config, registers: ModuleType = registers, supervisor: ModuleType = supervisor):
+    def __init__(
+        self,
+        config: Config,
+        registers: ModuleType = registers,
+        supervisor: ModuleType = supervisor,
+        **more: wiring.Member,
+    ):
         self.locks, self.seals = suite(config.suite).locks, suite(config.suite).seals
         self.file = registers.RegisterFile(config)
         self.licences = config.licences
@@ -60,6 +67,7 @@ class Core(wiring.Component):
                 "delivering": In(1),
                 "erasing": In(1),
             }
+            | more
         )
 
     def elaborate(self, platform) -> Module:

@@ -297,7 +297,10 @@ async def interrupts_come_and_go_with_what_status_shows(dut):
     await ends(loaded)
     await driver.interrupt_on(Interrupt.DONE | Interrupt.ERROR)
     await begin(Command.START, Interrupt.DONE | Interrupt.ERROR)
-    await ends(loaded | Status.DONE)
+    await RisingEdge(dut.irq)
+    sent = len(LOADABLE.head + LOADABLE.parameters) // CONFIG.bytes_per_beat
+    assert driver.loadable.beats == sent, "sections are idle again"
+    assert await driver.status() == loaded | Status.DONE
     assert interrupts.shown.index(1, interrupts.ended) - interrupts.ended == INTERRUPT_CYCLES
     await driver.interrupt_on(Interrupt.ERROR)
     await driver.wait(1)
