@@ -36,7 +36,8 @@ class Accelerator(wiring.Component):
     """Loadable, ifmaps and key in; ofmaps out. Block diagram: docs/architecture.md; registers: pymodel/spec/registers.py.
 
     Ports: AXI4-Lite `s_axil`; AXI4-Streams `s_axis_loadable` (bytes_per_beat bytes), `s_axis_ifmap` (rows bytes) and
-    `m_axis_ofmap` (lanes bytes, tkeep). Byte 0 of a beat is the first one. `hw.basics.axi.flat_ports` names them for Verilog.
+    `m_axis_ofmap` (lanes bytes, tkeep), byte 0 of a beat the first one; and `irq`, active high (register INTERRUPT).
+    `hw.basics.axi.flat_ports` names them for Verilog.
     """
 
     def __init__(self, config: Config):
@@ -47,6 +48,7 @@ class Accelerator(wiring.Component):
                 "s_axis_loadable": In(AxiStream(config.bytes_per_beat)),
                 "s_axis_ifmap": In(AxiStream(config.rows)),
                 "m_axis_ofmap": Out(AxiStream(config.lanes, keep=True)),
+                "irq": Out(1),
             }
         )
 
@@ -103,6 +105,7 @@ class Accelerator(wiring.Component):
             flushing.append(gate.flushing)
         transmit(m, ofmap.ofmap, self.m_axis_ofmap)
         connect(m, flipped(self.s_axil), registers.s_axil)
+        m.d.comb += self.irq.eq(registers.irq)
 
         # the loadable
         if config.pipeline_registers:

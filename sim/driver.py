@@ -9,25 +9,25 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.task import Task
-from cocotb.triggers import RisingEdge, Timer
+from cocotb.triggers import First, RisingEdge, Timer
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp, AxiStreamBus, AxiStreamSink
 
 from deeplock.pymodel.spec import driver
 from deeplock.pymodel.spec.driver import AcceleratorError, RunResult
-from deeplock.pymodel.spec.registers import Command, Status, address
+from deeplock.pymodel.spec.registers import Command, Interrupt, Status, address
 from deeplock.sim.results import WatchdogError
 from deeplock.sim.streams import FastSource, random_pauses
 
 __all__ = ["PERIOD_NS", "Driver"]
 
 PERIOD_NS = 2
-_FIRST_POLL, _LAST_POLL = 32, 4096
+_POLL, _LOOK = 32, 1024
 _QUEUED_PACKETS = 2
 
 
 class Driver(driver.Driver):
-    """One accelerator with the ports clk, rst, s_axil_*, s_axis_loadable_*, s_axis_ifmap_*, m_axis_ofmap_*.
+    """One accelerator with the ports clk, rst, s_axil_*, s_axis_loadable_*, s_axis_ifmap_*, m_axis_ofmap_*, irq.
 
     pauses     probability of a pause in each cycle of each stream, at least 0, below 1
     seed       of the pauses
@@ -100,7 +100,7 @@ class Driver(driver.Driver):
         """Send header and program and wait for LOADED; the first inference's parameters follow in the same packet."""
         await self.write("CONTROL", Command.LOAD)
         self.loadable.send_nowait(loadable.head + loadable.parameters)
-        await self._until(Status.LOADED, lambda: "the loadable's header and program")
+        await self._until(Interrupt.LOADED, lambda: "the loadable's header and program")
         self._loaded, self._offered = loadable, True
 
     async def run(
@@ -133,7 +133,7 @@ class Driver(driver.Driver):
                 progress(reported, count)
 
         try:
-            await self._until(Status.DONE, missing, report)
+            await self._until(Interrupt.DONE, missing, report)
         finally:
             self._stop_feeding()
         cycles = self.cycle - begin
@@ -165,27 +165,26 @@ class Driver(driver.Driver):
         while self._feeders:
             self._feeders.pop().cancel()
 
-    async def _until(self, bit: Status, what: Callable[[], str], report: Callable[[], None] | None = None) -> int:
-        """Poll STATUS, less and less often, until `bit` is set; AcceleratorError for an error code."""
-        poll, beats, since = _FIRST_POLL, -1, self.cycle
-        while True:
-            status = await self.status()
+    async def _until(self, cause: Interrupt, what: Callable[[], str], report: Callable[[], None] | None = None) -> None:
+        """Wait for an interrupt; AcceleratorError for an error code. What comes before is looked at now and then."""
+        await self.interrupt_on(cause | Interrupt.ERROR)
+        await self.wait(1)  # irq follows
+        beats, since = -1, self.cycle
+        while not self.dut.irq.value:
             if report is not None:
                 report()
-            if status >> 8:
-                await self._recover()
-                raise AcceleratorError(status >> 8)
-            if status & bit:
-                return status
             if (now := self.loadable.beats + self.ifmap.beats + self.ofmap.count()) != beats:
                 beats, since = now, self.cycle
             elif self.cycle - since > self.watchdog:
+                status = await self.status()
                 raise WatchdogError(
                     f"no beat on any stream for {self.cycle - since} cycles, waiting for {what()}: "
                     f"STATUS 0x{status:04x}, {self.loadable.beats} loadable beats and {self.ifmap.beats} ifmap beats taken"
                 )
-            await self.wait(poll)
-            poll = min(poll * 3 // 2, _LAST_POLL)
+            await First(RisingEdge(self.dut.irq), Timer(_LOOK * PERIOD_NS, unit="ns"))
+        if error := await self.status() >> 8:
+            await self._recover()
+            raise AcceleratorError(error)
 
     async def _recover(self) -> None:
         """Wait until the device has flushed its streams, then drop all beats not yet sent or read."""
@@ -196,7 +195,7 @@ class Driver(driver.Driver):
         while (status := await self.status()) & (Status.BUSY | Status.FLUSHING):
             if self.cycle - begin > self.watchdog:
                 raise WatchdogError(f"the device does not become idle after an error: STATUS 0x{status:04x}")
-            await self.wait(_FIRST_POLL)
+            await self.wait(_POLL)
         for stream in (self.loadable, self.ifmap, self.ofmap):
             stream.assert_reset()
             stream.clear()

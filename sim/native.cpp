@@ -199,7 +199,8 @@ void Host::report() {
     }
 }
 
-// Polls STATUS, less and less often, until (STATUS & mask) == value or, if asked, an error code comes: answers 's' and STATUS.
+// Polls STATUS, on an interrupt at once and else less and less often, until (STATUS & mask) == value or, if asked, an error code
+// comes: answers 's' and STATUS.
 // After `watchdog` cycles without a beat on any stream it answers 'h', STATUS, these cycles, and the beats taken.
 void Host::poll(uint32_t mask, uint32_t value, bool stop_at_error, uint64_t watchdog) {
     uint64_t pause = 32, seen = ~0ull, since = cycle;
@@ -220,7 +221,7 @@ void Host::poll(uint32_t mask, uint32_t value, bool stop_at_error, uint64_t watc
             for (const uint64_t count : {cycle - since, loadable.beats, ifmap.beats}) put(count);
             return;
         }
-        for (uint64_t i = 0; i < pause; ++i) tick();
+        for (uint64_t i = 0; i < pause && !top.irq; ++i) tick();
         pause = std::min<uint64_t>(pause * 3 / 2, 4096);
     }
 }

@@ -13,7 +13,7 @@ from amaranth import ClockDomain, Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, In
 
-from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Command, Status, address, key_writes
+from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Command, Interrupt, Status, address, key_writes
 from deeplock.sim.results import SimulationError, WatchdogError
 
 __all__ = ["HOST", "WATCHDOG", "Native", "RegisteredPorts", "constants_header", "run_native"]
@@ -161,7 +161,8 @@ class Native:
         self._give(b"d")
 
     def poll(self, mask: int, value: int, what: str, stop_at_error: bool = False, watchdog: int = WATCHDOG) -> int:
-        """Wait until (STATUS & mask) == value or, if asked, STATUS has an error code. Returns STATUS.
+        """Wait until (STATUS & mask) == value or, if asked, STATUS has an error code. Returns STATUS. An interrupt on what it
+        waits for makes it return sooner.
 
         Raises WatchdogError if no stream moves for `watchdog` cycles; `what` says in its message what did not come.
         """
@@ -226,6 +227,7 @@ def run_native(
         for name, value in key_writes(key):
             device.write(name, value)
         device.write("CONTROL", Command.LOAD)
+        device.write("INTERRUPT", Interrupt.LOADED | Interrupt.ERROR)
         device.send_loadable(head + parameters)
         status = device.poll(Status.LOADED, Status.LOADED, "the loadable's header and program", True, watchdog)
         if not status >> 8:
@@ -235,6 +237,7 @@ def run_native(
                 device.send_ifmap(packet)
             for _ in range(inferences - 1):
                 device.send_loadable(parameters)
+            device.write("INTERRUPT", Interrupt.DONE | Interrupt.ERROR)
             begin = device.cycle()
             device.write("CONTROL", Command.START)
             status = device.poll(Status.DONE, Status.DONE, "DONE", True, watchdog)

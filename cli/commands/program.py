@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bitstream", type=Path, metavar="FILE", help="write this bitstream")
     parser.add_argument("--loadable", type=Path, metavar="LOADABLE", help="write this loadable")
     parser.add_argument("--licence", type=Path, metavar="FILE", help="and this licence in front of it")
-    parser.add_argument("--device-key", type=Path, metavar="FILE", help="key file whose key the bitstream brings to the device")
+    parser.add_argument(
+        "--device-key", type=Path, metavar="FILE", help="key file whose key the bitstream brings to the device"
+    )
     parser.add_argument("--suite", choices=names(), help="of the bitstream, for --device-key (the board's)")
     parser.add_argument("--dry-run", action="store_true", help="only print the commands")
 

@@ -10,7 +10,17 @@ from deeplock.hw.lock.key_memory import KeyWrites
 from deeplock.hw.lock.lock import MasterKey
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import EXTRAS, FEATURES, Config
-from deeplock.pymodel.spec.registers import COUNTERS, ID, REGISTERS, Access, Command, Register, Status, address
+from deeplock.pymodel.spec.registers import (
+    COUNTERS,
+    ID,
+    REGISTERS,
+    Access,
+    Command,
+    Interrupt,
+    Register,
+    Status,
+    address,
+)
 
 __all__ = ["ADDRESS_BITS", "ControlRegisters", "CounterRegisters", "RegisterFile", "constants"]
 
@@ -19,6 +29,7 @@ _INDEX = slice(2, 8)
 """The address bits that select a register."""
 _PAGE = slice(8, ADDRESS_BITS)
 """The address bits that are 0 for every register."""
+_CAUSES = sum(Interrupt)
 
 
 def constants(config: Config) -> dict[str, int]:
@@ -88,13 +99,15 @@ class RegisterFile(wiring.Component):
     - Bits 1..0 of an address are ignored. Unmapped addresses, and those of key registers that `config` does not use, read
       as zero with SLVERR. Write-only registers read as zero with OKAY. No path leads from a key register to the bus.
     - A write without effect answers SLVERR: with fewer than four strobes, to an unmapped or read-only register, to COUNT
-      outside 1..65535, and to COUNT, KEY_SIZE and KEY0..KEY7 while BUSY. Unused bits of CONTROL, CONFIG and PROFILE are
-      ignored.
+      outside 1..65535, and to COUNT, KEY_SIZE and KEY0..KEY7 while BUSY. Unused bits of CONTROL, CONFIG, PROFILE and
+      INTERRUPT are ignored.
     - A key comes in one strict order: its size, then each word once, from KEY0 on. A write of KEY_SIZE clears what is in place,
       whole or half written. With the last word the key is in place. Any other write of a key register clears it and answers
       SLVERR. So whoever writes a key out of order, or a part of it, ends with none.
     - KEY_SIZE with a value that is not in config.key_sizes clears the key and answers OKAY; the error code reports it.
     - A counter reads as it was at some time between AR and R.
+    - `irq` is a level, from a register: a cycle after STATUS or INTERRUPT has changed it follows. So it is low two cycles after
+      B of the LOAD or START that takes the cause back is valid, and one after that of an INTERRUPT without it.
 
     Members
     -------
@@ -104,6 +117,7 @@ class RegisterFile(wiring.Component):
               keeps it
     control   see ControlRegisters
     counters  see CounterRegisters
+    irq       STATUS shows a cause of pymodel.spec.registers.Interrupt whose bit in INTERRUPT is set
     """
 
     def __init__(self, config: Config) -> None:
@@ -114,19 +128,22 @@ class RegisterFile(wiring.Component):
                 "key": Out(KeyWrites() if config.licences else MasterKey()),
                 "control": Out(ControlRegisters()),
                 "counters": Out(CounterRegisters()),
+                "irq": Out(1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        status, interrupt = self.control.status, Signal(_CAUSES.bit_length())
+        m.d.sync += self.irq.eq((Cat(status[:8], status[8:].any()) & interrupt).any())
         words = _key_words(self.config)
         left_out = {f"KEY{index}" for index in range(len(words), 8)} | ({"KEY_SIZE"} if not words else set())
         mapped = [register for register in REGISTERS if register.name not in left_out]
-        self._reads(m, mapped)
-        self._writes(m, [each for each in mapped if each.access != Access.READ and each not in words])
+        self._reads(m, mapped, interrupt)
+        self._writes(m, [each for each in mapped if each.access != Access.READ and each not in words], interrupt)
         return m
 
-    def _reads(self, m: Module, mapped: list[Register]) -> None:
+    def _reads(self, m: Module, mapped: list[Register], interrupt: Signal) -> None:
         # address bits 7 and 5..2 index the memory of constants and counters, which holds 0 for the other registers
         fixed = {address(name) >> 2: value for name, value in constants(self.config).items()}
         m.submodules.counters = counters = Counters(
@@ -140,6 +157,7 @@ class RegisterFile(wiring.Component):
             "CONFIG": control.zeroise_at_end,
             "COUNT": control.count,
             "PROFILE": self.counters.profile,
+            "INTERRUPT": interrupt,
         }
 
         araddr = bus.araddr
@@ -165,7 +183,7 @@ class RegisterFile(wiring.Component):
                 bus.rdata.eq(Mux(_is_one_of(readable, araddr), counters.word | other, 0)),
             ]
 
-    def _writes(self, m: Module, writable: list[Register]) -> None:
+    def _writes(self, m: Module, writable: list[Register], interrupt: Signal) -> None:
         bus, control, wdata = self.s_axil, self.control, self.s_axil.wdata
         begin, accept, taken = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -201,6 +219,9 @@ class RegisterFile(wiring.Component):
             m.d.comb += taken.eq(1)
             if self.config.counters:
                 m.d.sync += self.counters.profile.eq(wdata)
+        with m.If(select["INTERRUPT"]):
+            m.d.comb += taken.eq(1)
+            m.d.sync += interrupt.eq(wdata & _CAUSES)
         with m.If(select["COUNT"]):
             m.d.comb += taken.eq((wdata[:16] != 0) & (wdata[16:] == 0) & idle)
             with m.If(taken):

@@ -90,7 +90,10 @@ class Sequencer(wiring.Component):
         ahead = config.pipeline_registers  # reads the next layer's fields while the feeder uses the current ones
         fetched = Signal(feeder_fields, reset_less=True) if ahead else self.feeder.fields
         layer_bits = config.layer_bits
-        layer, post_layer = Signal(layer_bits), Signal(layer_bits)  # that is fetched; that is in the post-processor, or comes there next
+        layer, post_layer = (
+            Signal(layer_bits),
+            Signal(layer_bits),
+        )  # that is fetched; that is in the post-processor, or comes there next
         fetching, post_fetching = Signal(), Signal()
         # the post-processor's few words go first
         reads, post_reads = Signal(), Signal()

@@ -82,7 +82,10 @@ class WeightLoader(wiring.Component):
         m = Module()
         fields = Signal(loader_fields)
 
-        layer, group = Signal(self._config.layer_bits), Signal(8, init=1)  # layers fetched so far; the current group, from 1
+        layer, group = (
+            Signal(self._config.layer_bits),
+            Signal(8, init=1),
+        )  # layers fetched so far; the current group, from 1
         last_group = group == fields.groups
         held_groups = Signal(2)  # groups whose entries are in a bank
         bank = Signal()

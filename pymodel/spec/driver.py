@@ -81,6 +81,10 @@ class Driver(ABC):
         """The STATUS register: bits of pymodel.spec.registers.Status, error code << 8."""
         return await self.read("STATUS")
 
+    async def interrupt_on(self, causes: int) -> None:
+        """Have `irq` high while STATUS shows one of these bits of pymodel.spec.registers.Interrupt; 0: never."""
+        await self.write("INTERRUPT", causes)
+
     async def counters(self) -> dict[str, int]:
         """All hardware counters, in cycles."""
         return {name: await self.read(name) for name, _ in COUNTERS}

@@ -16,6 +16,7 @@ __all__ = [
     "Access",
     "Command",
     "Error",
+    "Interrupt",
     "Register",
     "Status",
     "address",
@@ -59,6 +60,15 @@ class Status(IntEnum):
     DONE = 1 << 3
     FLUSHING = 1 << 4
     ERASING = 1 << 5
+
+
+class Interrupt(IntEnum):
+    """Bits of INTERRUPT, each where STATUS has what causes it. `irq` is high while STATUS shows a cause whose bit is set."""
+
+    LOADED = Status.LOADED
+    DONE = Status.DONE
+    ERROR = 1 << 8
+    """Any error code."""
 
 
 class Error(IntEnum):
@@ -154,6 +164,7 @@ REGISTERS = (
         Register(f"KEY{i}", 0x40 + 4 * i, Access.WRITE, f"key bytes {4 * i}..{4 * i + 3}, lowest first; in order")
         for i in range(8)
     ),
+    Register("INTERRUPT", 0x60, Access.READ_WRITE, "what raises irq while STATUS shows it: LOADED, DONE, ERROR"),
     *(Register(name, 0x80 + 4 * i, Access.READ, meaning) for i, (name, meaning) in enumerate(COUNTERS)),
 )
 
@@ -175,11 +186,12 @@ def _table(head: tuple[str, ...], rows) -> str:
 
 
 def markdown_table() -> str:
-    """The tables of docs/registers.md: registers, bits of CONTROL and STATUS, error codes."""
+    """The tables of docs/registers.md: registers, bits of CONTROL, STATUS and INTERRUPT, error codes."""
     access = {Access.READ: "read", Access.WRITE: "write", Access.READ_WRITE: "read, write"}
     registers = [(f"0x{r.address:02X}", r.name, access[r.access], r.meaning) for r in REGISTERS]
     bits = [("CONTROL", command.value.bit_length() - 1, command.name) for command in Command]
     bits += [("STATUS", status.value.bit_length() - 1, status.name) for status in Status]
+    bits += [("INTERRUPT", cause.value.bit_length() - 1, cause.name) for cause in Interrupt]
     errors = [(error.value, error.name, ERROR_TEXTS[error]) for error in Error]
     tables = (
         _table(("address", "register", "access", "meaning"), registers),

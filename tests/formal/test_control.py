@@ -17,7 +17,7 @@ from deeplock.hw.feed.weight_loader import LoaderReport
 from deeplock.hw.lock import key_memory
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.registers import Command, Status, address
+from deeplock.pymodel.spec.registers import Command, Interrupt, Status, address
 from tests.features import LEAN
 from tests.formal.mutant import mutant
 from tests.formal.prover import implies, past, prove, stays
@@ -41,6 +41,7 @@ class Core(wiring.Component):
     late   cycles that it may follow `keyed` by
     stops  a command ends what runs and takes the key
     fails  the datapath or the register file reports an error
+    more   ports that a subclass needs
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Core(wiring.Component):
         registers: ModuleType = registers,
         supervisor: ModuleType = supervisor,
         key_memory: ModuleType = key_memory,
+        **more: wiring.Member,
     ):
         self.locks, self.seals = suite(config.suite).locks, suite(config.suite).seals
         self.file = registers.RegisterFile(config)
@@ -72,6 +74,7 @@ class Core(wiring.Component):
                 "delivering": In(1),
                 "erasing": In(1),
             }
+            | more
         )
 
     def elaborate(self, platform) -> Module:
@@ -225,11 +228,26 @@ class Keeps(Core):
         m.d.comb += Assert(implies(self.steady(m), self.value == past(m, self.value)))
 
 
+class Interrupts(Core):
+    """`irq` follows STATUS and what was last written to INTERRUPT, which is there when the write is answered, a cycle later."""
+
+    def check(self, m):
+        bus, status = self.s_axil, self.file.control.status
+        written = bus.awvalid & bus.awready & (bus.awaddr[2:] == address("INTERRUPT") >> 2) & bus.wstrb.all()
+        mask, shown = Signal(32), Signal()
+        with m.If(written):
+            m.d.sync += mask.eq(bus.wdata)
+        causes = ((Interrupt.LOADED, Status.LOADED), (Interrupt.DONE, Status.DONE), (Interrupt.ERROR, 0xFF00))
+        m.d.comb += shown.eq(Cat((mask & cause).any() & (status & bits).any() for cause, bits in causes).any())
+        m.d.comb += Assert(self.file.irq == past(m, shown))
+
+
 PROPERTIES = {
     Begins: "a run begins only after START, with a program and a key",
     Ends: "a run ends 1 cycle after ABORT or ZEROISE and 2 after an error, and its end clears the datapath",
     Drops: "with licences every failure drops the program, and a run has its program",
     Erases: "ABORT, ZEROISE, an error or a key that goes erases the activation memory",
+    Interrupts: "irq is high in a cycle if in the one before STATUS showed a cause that INTERRUPT has, and else low",
     Forgets: "a program goes with its key, and the key is stable while a program is loaded; a sealed one loads only with a key",
     Keeps: "with licences the key goes with ZEROISE, a key write, or the end of a run if CONFIG says so, and with nothing else",
     Keyed: "key and count are stable in a run; a run without a key ends in the next cycle",
@@ -243,7 +261,7 @@ PROPERTIES = {
         (harness, name)
         for harness in PROPERTIES
         for name in CONFIGS
-        if (name != "plain 8x8" or harness in (Begins, Ends, Erases))
+        if (name != "plain 8x8" or harness in (Begins, Ends, Erases, Interrupts))
         and (CONFIGS[name].licences or harness not in (Drops, Keeps))
     ],
 )
@@ -292,6 +310,8 @@ def core_with_fault(harness: type[Core], module: ModuleType, right: str, wrong: 
         (Keeps, control, "self.zeroise.eq(not self._licences)", "self.zeroise.eq(1)"),
         (Keeps, control, "self.zeroise.eq(self.zeroise_at_end)", "self.zeroise.eq(1)"),
         (Keeps, registers, "zeroises | is_size", "zeroises | control.command.any() | is_size"),
+        (Interrupts, registers, "status[8:].any()", "status[8:14].any()"),
+        (Interrupts, registers, "wdata & _CAUSES", "wdata & Interrupt.DONE"),
         (Zeroises, control, "failed = caused | (halted & busy)", "failed = caused"),
         (Zeroises, registers, "erased.eq(erase)", "erased.eq(control.zeroise)"),
         (Zeroises, registers, "word.eq(0)", "word.eq(word)"),

@@ -1,6 +1,6 @@
-"""Secrets influence nothing but the data of the ofmap stream: no AXI4-Lite output, no handshake, no end of a packet. Secrets
-are the key, the parameters from the lock on, and ifmaps; so are all that is made of them, and the memories that hold
-it. Cycles and counters are then the same whatever the secrets are.
+"""Secrets influence nothing but the data of the ofmap stream: no AXI4-Lite output, no interrupt, no handshake, no end of a
+packet. Secrets are the key, the parameters from the lock on, and ifmaps; so are all that is made of them, and the memories that
+hold it. Cycles and counters are then the same whatever the secrets are.
 
 The walk follows structure, so what it does not find is not there, whatever the state. Where the lock's plain parameters leave
 it is cut: the key's ways must end there, and the parameters enter as an input of their own. What is locked goes the head's way
@@ -70,7 +70,9 @@ class Cut(wiring.Component):
         m = Module()
         m.submodules.accelerator = self._accelerator
         for name in self._accelerator.signature.members:
-            connect(m, flipped(getattr(self, name)), getattr(self._accelerator, name))
+            if name != "irq":
+                connect(m, flipped(getattr(self, name)), getattr(self._accelerator, name))
+        m.d.comb += self.irq.eq(self._accelerator.irq)
         m.d.comb += [self._lock.parameters.eq(self.parameters), self.opened.eq(self._lock.opened)]
         return m
 
@@ -113,6 +115,7 @@ def test_secrets_influence_no_register_and_no_handshake(name, record_proof):
     "secret, output, module, right, wrong",
     [
         ("key", "s_axil__rdata", registers, "counters.word | other", "counters.word | other | self.key.value[:32]"),
+        ("key", "irq", registers, "& interrupt).any()", "& interrupt).any() & self.key.value[:32].any()"),
         ("ifmap", "s_axis_ifmap__tready", issue, "no_room\n        with", "no_room & word.data.any()\n        with"),
         (
             "parameters",

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import cocotb
 import numpy as np
+from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiResp
 
 from deeplock.pymodel.spec.driver import AcceleratorError
 from deeplock.pymodel.spec.loadable import Loadable
-from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Access, Command, Error, Status
+from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Access, Command, Error, Interrupt, Status
 from deeplock.sim.driver import Driver
 from tests.sim import tiny
 
@@ -246,6 +247,93 @@ async def reset_in_mid_operation(dut):
         await driver.reset()
         assert await driver.status() & ~Status.ERASING == 0
         await works(driver)
+
+
+INTERRUPT_CYCLES = 4
+"""From the last beat of the last ofmap to `irq`."""
+
+
+class Interrupts:
+    """What came on `irq` in each cycle, and when a packet of ofmaps ended."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        self.shown: list[int] = []
+        self.ended = 0
+        cocotb.start_soon(self._watch())
+
+    async def _watch(self) -> None:
+        dut = self.dut
+        while True:
+            await RisingEdge(dut.clk)
+            if dut.m_axis_ofmap_tvalid.value and dut.m_axis_ofmap_tready.value and dut.m_axis_ofmap_tlast.value:
+                self.ended = len(self.shown)
+            self.shown.append(int(dut.irq.value))
+
+
+@cocotb.test()
+async def interrupts_come_and_go_with_what_status_shows(dut):
+    driver = await started(dut)
+    interrupts = Interrupts(dut)
+
+    async def begin(command: Command, cause: int) -> None:
+        """What raised irq before is taken back."""
+        await driver.write("CONTROL", command)
+        await driver.wait(2)
+        assert not dut.irq.value
+        await driver.interrupt_on(cause)
+        if command == Command.LOAD:
+            driver.loadable.send_nowait(LOADABLE.head + LOADABLE.parameters)
+        else:
+            driver.ifmap.send_nowait(LOADABLE.pack_ifmap(tiny.ifmaps(1)[0]))
+
+    async def ends(status: int) -> None:
+        await RisingEdge(dut.irq)
+        assert await driver.status() & ~Status.ERASING == status
+
+    loaded = Status.LOADED | Status.KEYED
+    await driver.load_key(tiny.KEY)
+    await begin(Command.LOAD, Interrupt.LOADED | Interrupt.ERROR)
+    await ends(loaded)
+    await driver.interrupt_on(Interrupt.DONE | Interrupt.ERROR)
+    await begin(Command.START, Interrupt.DONE | Interrupt.ERROR)
+    await RisingEdge(dut.irq)
+    sent = len(LOADABLE.head + LOADABLE.parameters) // CONFIG.bytes_per_beat
+    assert driver.loadable.beats == sent, "sections are idle again"
+    assert await driver.status() == loaded | Status.DONE
+    assert interrupts.shown.index(1, interrupts.ended) - interrupts.ended == INTERRUPT_CYCLES
+    await driver.interrupt_on(Interrupt.ERROR)
+    await driver.wait(1)
+    assert not dut.irq.value
+    driver.loadable.send_nowait(LOADABLE.parameters[: -CONFIG.bytes_per_beat])
+    await begin(Command.START, Interrupt.ERROR)
+    await ends(Error.LOADABLE_TRUNCATED << 8)
+    await driver.abort()
+
+    await driver.load_key(tiny.KEY)
+    await begin(Command.LOAD, 0)  # no bit, no interrupt
+    since = len(interrupts.shown)
+    while not await driver.status() & Status.LOADED:
+        pass
+    await begin(Command.START, 0)
+    while not await driver.status() & Status.DONE:
+        pass
+    assert not any(interrupts.shown[since:])
+
+    await begin(Command.LOAD, 0)
+    while not await driver.status() & Status.LOADED:
+        pass
+    await begin(Command.START, sum(Interrupt))
+    await driver.wait(100)
+    assert dut.irq.value
+    dut.rst.value = 1
+    await driver.wait(3)
+    since = len(interrupts.shown)
+    await driver.reset()
+    assert await driver.read("INTERRUPT") == 0
+    await driver.wait(5000)  # longer than the run that was cut
+    assert not any(interrupts.shown[since:])
+    await works(driver)
 
 
 @cocotb.test()

@@ -11,7 +11,7 @@ from cocotb.triggers import RisingEdge
 from deeplock.pymodel.attacks.bits import flip
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.loadable import Loadable
-from deeplock.pymodel.spec.registers import COUNTERS, Command, Error, Status
+from deeplock.pymodel.spec.registers import COUNTERS, Command, Error, Interrupt, Status
 from deeplock.sim.driver import Driver
 from deeplock.sim.streams import random_pauses
 from tests.sim import mini, tiny
@@ -26,6 +26,7 @@ SHOWN = (
     "s_axis_loadable_tready",
     "s_axis_ifmap_tready",
     *(f"m_axis_ofmap_{name}" for name in ("tvalid", "tlast", "tkeep")),
+    "irq",
 )
 AFTER = 100
 """Cycles behind the end of a run that are watched too."""
@@ -48,7 +49,7 @@ class Job:
 class Seen:
     """What anyone sees of a job from LOAD on.
 
-    handshakes  of each cycle
+    handshakes  of each cycle, and whether there is an interrupt
     taken       number of the cycle in which each loadable beat was taken
     reports     values of STATUS, one after the other, and of all counters at the end
     """
@@ -87,7 +88,7 @@ async def watch(dut, handshakes: list[tuple[str, ...]], taken: list[int]) -> Non
         await RisingEdge(dut.clk)
         values = tuple(str(signal.value) for signal in signals)
         if values[2] == "0":
-            values = values[:3]  # the others mean nothing
+            values = values[:3] + values[-1:]  # tlast and tkeep mean nothing
         if values[0] == "1" and dut.s_axis_loadable_tvalid.value:
             taken.append(len(handshakes))
         handshakes.append(values)
@@ -102,6 +103,7 @@ async def seen(driver: Driver, pauses: float, job: Job, sections: Sequence[bytes
         stream.pause = False
     await driver.reset()
     await driver.load_key(job.key)
+    await driver.interrupt_on(sum(Interrupt))
     while await driver.status() & Status.ERASING:
         pass
     if pauses:

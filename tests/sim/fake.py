@@ -61,6 +61,7 @@ class FakeAccelerator(wiring.Component):
                 "s_axis_loadable": In(AxiStream(BEAT)),
                 "s_axis_ifmap": In(AxiStream(BEAT)),
                 "m_axis_ofmap": Out(AxiStream(BEAT, keep=True)),
+                "irq": Out(1),
             }
         )
 
@@ -68,6 +69,7 @@ class FakeAccelerator(wiring.Component):
         m = Module()
         m.submodules.registers = registers = RegisterFile(self.config)
         connect(m, flipped(self.s_axil), registers.s_axil)
+        m.d.comb += self.irq.eq(registers.irq)
 
         loadable_beat = self.s_axis_loadable.tvalid & self.s_axis_loadable.tready
         ifmap_beat = self.s_axis_ifmap.tvalid & self.s_axis_ifmap.tready

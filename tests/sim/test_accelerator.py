@@ -23,7 +23,7 @@ from tests.random_networks import chains, first_layers
 from tests.sim import tiny
 
 BENCH = Path(__file__).with_name("bench_accelerator.py")
-FROM_UNKNOWN = "runs_follow_runs|a_start_without|abort_at|reset_in|the_key_can_go"
+FROM_UNKNOWN = "runs_follow_runs|a_start_without|abort_at|reset_in|interrupts_come|the_key_can_go"
 """Tests of the bench that begin where registers are or become unknown, which only Icarus tells from 0."""
 SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
 NARROW = replace(SMALL, lanes=1, multiplier_cycles=4, sum_bits=24)
