@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deeplock.pymodel.spec.loadable import Loadable
 
 __all__ = [
+    "SEALING_SUITE",
     "SIZES",
     "accelerator_given",
     "add_accelerator",
@@ -118,8 +119,14 @@ def add_licence(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", type=Path, metavar="FILE", help="run under this licence")
 
 
-def add_suite(parser: argparse.ArgumentParser, default: str = Config.suite) -> None:
-    parser.add_argument("--suite", choices=names(), default=default, help=f"lock suite ({default})")
+SEALING_SUITE = "acorn"
+"""The suite that seals, unless one is named."""
+
+
+def add_suite(parser: argparse.ArgumentParser, default: str = Config.suite, of_board: bool = False) -> None:
+    """Add --suite; `of_board`: with --board the default is the board's, and None stands for either."""
+    text = f"lock suite ({default}, or the board's)" if of_board else f"lock suite ({default})"
+    parser.add_argument("--suite", choices=names(), default=None if of_board else default, help=text)
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:

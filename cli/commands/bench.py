@@ -173,14 +173,13 @@ def _board(args: argparse.Namespace) -> "Measured":
     from deeplock.bench.workload import load_workload
     from deeplock.cli.progress import progress_shown
     from deeplock.fpga.boards import board
-    from deeplock.pymodel.lock.suites import suite as suite_of
     from deeplock.report.board_report import board_table
     from deeplock.sim.toolchain import check_simulator
 
     check_simulator("verilator")
     pairs = [
         (
-            board(name).for_suite(suite, suite_of(suite).seals) if suite else board(name),
+            board(name).for_suite(suite or None),
             load_workload(network, args.images, args.data_dir),
         )
         for name, network, suite in args.runs

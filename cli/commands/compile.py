@@ -4,10 +4,10 @@ NETWORK is the int8 network file that `deeplock train` writes, or any PyTorch ne
 latter is quantised with the images of --calibration: see docs/bring-your-own-network.md. Its input is float [n, channels,
 height, width]: (pixel / 255 - mean) / std for raw pixels 0..255.
 
-With --key-file the loadable is locked by the suite that --suite names, else plain. A suite that seals wants a key of 16
-bytes. It fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
-bytes that pad the array are random, so two loadables of one network differ. A size of the array that is not given follows from
-the others.
+With --key-file the loadable is sealed by suite acorn, with --board by the board's, or locked by the one that --suite names;
+without a key it is plain. A suite that seals wants a key of 16 bytes. The loadable fits accelerators of exactly this geometry
+(rows, columns, bytes per beat) with at least these memories. The bytes that pad the array are random, so two loadables of one
+network differ. A size of the array that is not given follows from the others.
 
 It prints what the loadable needs of an accelerator; for each layer the cycles an image to expect, its lower bound, and the
 share of these cycles in which a processing element multiplies; and the smallest accelerator that takes the network: the
@@ -23,7 +23,7 @@ examples:
   deeplock compile build/digits.int8.safetensors --key-file my.key -o build/digits.loadable
   deeplock compile build/digits.int8.safetensors --rows 4 -o build/plain-4x4.loadable
   deeplock compile build/digits.int8.safetensors --auto --key-file my.key -o build/small.loadable
-  deeplock compile build/digits.int8.safetensors --key-file my.key --key-check -o build/digits.loadable
+  deeplock compile build/digits.int8.safetensors --suite deep-lock --key-file my.key --key-check -o build/digits.loadable
   deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.loadable
   deeplock compile pymodel/zoo/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.loadable
   deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.loadable
@@ -46,6 +46,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from deeplock.cli.options import (
+    SEALING_SUITE,
     SIZES,
     add_accelerator,
     add_calibration,
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
     add_output(parser, "-o", "--output", metavar="LOADABLE", required=True, help="the loadable file")
     add_key_file(parser, "lock the loadable with this master key; without it, the loadable is plain")
-    add_suite(parser)
+    add_suite(parser, SEALING_SUITE, of_board=True)
     parser.add_argument(
         "--key-check",
         action="store_true",
@@ -99,16 +100,17 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.report.expectation import expectation, expectation_table, expectation_text, needs_text
 
     features, sizes = ({name: getattr(args, name) for name in names} for names in (FEATURES, SIZES))
-    config = None
+    config, chosen = None, args.suite or SEALING_SUITE
     if args.board:
         config = board(args.board).for_suite(args.suite).config
+        chosen = config.suite
     elif not args.auto:
         sizes |= array_of(args.rows, args.cols, args.bytes_per_beat)
         config = Config(**features | {name: size for name, size in sizes.items() if size is not None})
-    key = read_key(args.key_file, "model" if suite(args.suite).seals else "") if args.key_file else None
-    if args.key_check and suite(args.suite).seals:
-        raise DeeplockError(f"--key-check has no effect with suite {args.suite}, whose tags tell a wrong key already")
-    if args.key_check and (key is None or not suite(args.suite).locks):
+    key = read_key(args.key_file, "model" if suite(chosen).seals else "") if args.key_file else None
+    if args.key_check and suite(chosen).seals:
+        raise DeeplockError(f"--key-check has no effect with suite {chosen}, whose tags tell a wrong key already")
+    if args.key_check and (key is None or not suite(chosen).locks):
         raise DeeplockError("--key-check has no effect on a plain loadable: give --key-file, and a suite that locks")
     agreement = None
     if args.network.suffix == ".pt2":
@@ -126,8 +128,8 @@ def run(args: argparse.Namespace) -> None:
     assert config is not None
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
-        key = suite_key(key, args.suite, "model")
-        loadable = replace(loadable.locked(args.suite, key), key_check=key_check(key) if args.key_check else b"")
+        key = suite_key(key, chosen, "model")
+        loadable = replace(loadable.locked(chosen, key), key_check=key_check(key) if args.key_check else b"")
     save(args.output, loadable)
     does = "sealed" if suite(loadable.suite).seals else "locked"
     locked = f"{does} by suite {loadable.suite}" if key is not None else "plain"

@@ -17,7 +17,7 @@ JSON: {"suite", "model", "model_version", "bytes", "file"}
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_json, add_key_file, add_output, add_suite, number_below
+from deeplock.cli.options import SEALING_SUITE, add_json, add_key_file, add_output, add_suite, number_below
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,7 +25,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("loadable", type=Path, metavar="LOADABLE", help="plain loadable")
     add_key_file(parser, "the key, 16 bytes", required=True)
-    add_suite(parser, "acorn")
+    add_suite(parser, SEALING_SUITE)
     parser.add_argument(
         "--model", type=number_below(64), metavar="N", default=0, help="number of the model, 64 bits (0)"
     )

@@ -112,7 +112,8 @@ class Link(wiring.Component):
         ]
 
         address_sent, data_sent = Signal(), Signal()
-        m.d[later] += [self.ofmap.ready.eq(0), self.flash.valid.eq(0), self.reset.eq(0)]
+        m.d.sync += self.ofmap.ready.eq(0)  # registered, because much of the accelerator depends on it
+        m.d[later] += [self.flash.valid.eq(0), self.reset.eq(0)]
         with m.If(~framer.run):
             has_items = framer.command[3] | ~command.matches(Command.INFO, Command.RECEIVE, Command.RESET)
             m.d.sync += [refused.eq(framer.command[3]), last.eq(0), number.eq(0)]
@@ -165,7 +166,7 @@ class Link(wiring.Component):
             with m.If(is_final):
                 m.d.sync += step.eq(Step.GATHER)
                 with m.If(command == Command.RECEIVE):
-                    m.d[later] += self.ofmap.ready.eq(1)
+                    m.d.sync += self.ofmap.ready.eq(1)
                     m.d.sync += [last.eq(self.ofmap.payload.last), step.eq(Step.ACT)]
         return m
 
