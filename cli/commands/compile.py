@@ -108,10 +108,10 @@ def run(args: argparse.Namespace) -> None:
         sizes |= array_of(args.rows, args.cols, args.bytes_per_beat)
         config = Config(**features | {name: size for name, size in sizes.items() if size is not None})
     key = read_key(args.key_file, "model" if suite(chosen).seals else "") if args.key_file else None
-    if args.key_check and suite(chosen).seals:
-        raise DeeplockError(f"--key-check has no effect with suite {chosen}, whose tags tell a wrong key already")
     if args.key_check and (key is None or not suite(chosen).locks):
         raise DeeplockError("--key-check has no effect on a plain loadable: give --key-file, and a suite that locks")
+    if args.key_check and suite(chosen).seals:
+        raise DeeplockError(f"--key-check has no effect with suite {chosen}, whose tags tell a wrong key already")
     agreement = None
     if args.network.suffix == ".pt2":
         if args.calibration is None:

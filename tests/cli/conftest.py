@@ -78,9 +78,10 @@ def files(tmp_path_factory) -> Files:
     run("keygen", "-o", key)
     run("keygen", "--bits", 256, "-o", wrong_key)
     run("train", "digits", "-o", folder / "digits", "--json", figures)
-    run("compile", network, *ACCELERATOR, "--key-file", key, "-o", loadable)
+    lock = ("--suite", "deep-lock", "--key-file", key)
+    run("compile", network, *ACCELERATOR, *lock, "-o", loadable)
     run("compile", network, *ACCELERATOR, "-o", plain)
-    run("compile", network, "--key-file", key, "-o", loadable_8x8)
+    run("compile", network, *lock, "-o", loadable_8x8)
     return Files(
         key,
         wrong_key,

@@ -14,7 +14,7 @@ from tests.fpga.fake_board import INFO, FakeBoard, pseudo_terminal
 def loadable_file(deeplock, tmp_path):
     path, key = tmp_path / "digits.loadable", tmp_path / "my.key"
     assert deeplock("keygen", "-o", key).code == 0
-    arguments = ("--board", "icebreaker", "--key-file", key, "-o", path)
+    arguments = ("--board", "icebreaker", "--suite", "deep-lock", "--key-file", key, "-o", path)
     assert deeplock("compile", trained.path_of("digits"), *arguments).code == 0
     return path, key
 
@@ -23,9 +23,10 @@ def test_program_says_what_it_would_run(deeplock, loadable_file, tmp_path):
     bitstream = tmp_path / "icebreaker.bin"
     bitstream.write_bytes(b"bits")
     files = ("--bitstream", bitstream, "--loadable", loadable_file[0])
-    first, second = deeplock("program", "--board", "icebreaker", *files, "--dry-run").out.splitlines()
+    first, second, trust = deeplock("program", "--board", "icebreaker", *files, "--dry-run").out.splitlines()
     assert first == f"iceprog {bitstream}"
     assert second.startswith("iceprog -o 1048576 ")
+    assert trust.startswith("The bitstream on the board is trusted")
 
 
 def test_program_runs_the_programmer_with_the_stream_as_the_accelerator_takes_it(

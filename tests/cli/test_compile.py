@@ -29,7 +29,19 @@ def used(macs: int, cycles: int) -> float:
 def test_figures_and_loadable_agree(files, deeplock, tmp_path):
     path, figures = tmp_path / "an.loadable", tmp_path / "compile.json"
     geometry = ("--rows", 8, "--cols", 16, "--bytes-per-beat", 16)
-    arguments = ("compile", files.network, *geometry, "--key-file", files.key, "-o", path, "--json", figures)
+    arguments = (
+        "compile",
+        files.network,
+        *geometry,
+        "--suite",
+        "deep-lock",
+        "--key-file",
+        files.key,
+        "-o",
+        path,
+        "--json",
+        figures,
+    )
     outcome = deeplock(*arguments)
     assert outcome.code == 0
     loadable, found = read_loadable(path), json.loads(figures.read_text())

@@ -14,7 +14,18 @@ LINE = "wrong key: by its key check, the loadable was locked with another one"
 @pytest.fixture
 def checked(files, deeplock, tmp_path):
     path = tmp_path / "checked"
-    outcome = deeplock("compile", files.network, *ACCELERATOR, "--key-file", files.key, "--key-check", "-o", path)
+    outcome = deeplock(
+        "compile",
+        files.network,
+        *ACCELERATOR,
+        "--suite",
+        "deep-lock",
+        "--key-file",
+        files.key,
+        "--key-check",
+        "-o",
+        path,
+    )
     assert (outcome.code, outcome.err) == (0, "")
     assert "locked by suite deep-lock, with a key check\n" in outcome.out
     return path
@@ -46,7 +57,12 @@ def test_wrong_keys_are_still_tried_on_request(checked, deeplock):
 def test_a_board_gets_no_wrong_key(files, deeplock, refused, tmp_path):
     path, key = tmp_path / "board", files.wrong_key
     board = ("--board", "icebreaker")
-    assert deeplock("compile", files.network, *board, "--key-file", files.key, "--key-check", "-o", path).code == 0
+    assert (
+        deeplock(
+            "compile", files.network, *board, "--suite", "deep-lock", "--key-file", files.key, "--key-check", "-o", path
+        ).code
+        == 0
+    )
     assert refused("run", path, *board, "--port", tmp_path / "none", "--key-file", key) == LINE
     assert refused("run", path, *board, "--port", tmp_path / "none", "--key-file", files.key) != LINE
 

@@ -94,7 +94,12 @@ def test_a_profile_that_cannot_be_written_is_refused_before_the_run(files, refus
 def test_geometries_with_the_usual_memories(simulate, deeplock, files, tmp_path, rows, cols, beat):
     loadable = tmp_path / "an.loadable"
     geometry = ("--rows", rows, "--cols", cols, "--bytes-per-beat", beat)
-    assert deeplock("compile", files.network, *geometry, "--key-file", files.key, "-o", loadable).code == 0
+    assert (
+        deeplock(
+            "compile", files.network, *geometry, "--suite", "deep-lock", "--key-file", files.key, "-o", loadable
+        ).code
+        == 0
+    )
     for pauses in (0, 0.3):
         found = simulate(loadable, "--key-file", files.key, "--count", 5, "--pauses", pauses)
         assert (found["mismatches"], found["rows"], found["cols"]) == (0, rows, cols)
