@@ -9,13 +9,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
 from deeplock import __version__
+from deeplock.cli.descendants import descendants_ended
 from deeplock.cli.options import check_paths
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.scratch import remove_abandoned
 
 __all__ = ["main"]
 
@@ -76,13 +78,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does, with all clean-up, instead of at once."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+def _ended_by_signals(end_descendants: Callable[[], None]) -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C end the command with all clean-up, which need not wait for the programs that it runs."""
+
+    def end(number: int, _: object) -> None:
+        end_descendants()
+        sys.exit(128 + number)
+
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,8 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("torchao", "torch.utils._pytree"):  # what they log on import does not concern users
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
+        remove_abandoned()
         check_paths(parsed)
-        with _ended_by_sigterm():
+        with descendants_ended() as end_descendants, _ended_by_signals(end_descendants):
             parsed.run(parsed)
         sys.stdout.flush()
     except DeeplockError as error:

@@ -4,7 +4,7 @@ NETWORK is the int8 network file that `deeplock train` writes, or any PyTorch ne
 latter is quantised with the images of --calibration: see docs/bring-your-own-network.md. Its input is float [n, channels,
 height, width]: (pixel / 255 - mean) / std for raw pixels 0..255.
 
-With --key-file the loadable is locked by the suite that --suite names, else plain. A suite that seals wants a key of 16
+With --key-file the loadable is locked by the suite that --suite names, else plain and of no wider rights than NETWORK. A suite that seals wants a key of 16
 bytes. It fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
 bytes that pad the array are random, so two loadables of one network differ.
 
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.fpga.boards import board
     from deeplock.pymodel.compiler.compiler import compile_network
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.files import ANYONE, rights_of, write_json
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
         loadable = loadable.locked(args.suite, suite_key(key, args.suite, "model"))
-    save(args.output, loadable)
+    save(args.output, loadable, at_most=ANYONE if key is not None else rights_of(args.network))
     does = "sealed" if suite(loadable.suite).seals else "locked"
     locked = f"{does} by suite {loadable.suite}" if key is not None else "plain"
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")

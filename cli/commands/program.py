@@ -27,10 +27,10 @@ def run(args: argparse.Namespace) -> None:
     import shlex
     import shutil
     import subprocess
-    import tempfile
 
     from deeplock.fpga.boards import board
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.scratch import scratch
     from deeplock.pymodel.spec.licence import read_licence
     from deeplock.pymodel.spec.loadable import read_loadable
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError("a licence comes in front of its loadable: give --loadable too")
     if args.bitstream is not None and not args.bitstream.is_file():
         raise DeeplockError(f"{args.bitstream}: no such file")
-    with tempfile.TemporaryDirectory(prefix="deeplock-program-") as folder:
+    with scratch() as folder:
         commands = []
         if args.bitstream is not None:
             commands.append(there.program.format(file=shlex.quote(str(args.bitstream))))
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
             loadable.check_fits(there.for_suite(loadable.suite, args.licence is not None).config)
             if args.licence is not None:
                 loadable = loadable.under(read_licence(args.licence), there.permissions)
-            stream = Path(folder) / "loadable.bin"
+            stream = folder / "loadable.bin"
             stream.write_bytes(loadable.stream)
             commands.append(
                 there.program_loadable.format(file=shlex.quote(str(stream)), address=there.loadable_address)

@@ -1,7 +1,7 @@
 """Unlock a checkpoint or a loadable with a master key.
 
 The key that locked the file restores every parameter byte. Another key gives a valid file too, but full of garbage:
-nothing in a locked file shows whether a key is right.
+nothing in a locked file shows whether a key is right. OUT has no wider rights than FILE.
 
 examples:
   deeplock unlock build/locked.safetensors --key-file my.key -o build/unlocked.safetensors
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.files import rights_of, write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.keys import suite_key
@@ -44,6 +44,6 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError(f"{args.input}: is not locked")
     else:
         unlocked = artefact.unlocked(suite_key(key, artefact.suite, "model"))
-    kind, size = save(args.output, unlocked)
+    kind, size = save(args.output, unlocked, at_most=rights_of(args.input))
     print(f"{args.output}: {kind} unlocked, {size} bytes")
     write_json(args.json, {"kind": kind, "bytes": size, "file": str(args.output)})

@@ -5,7 +5,7 @@ from pathlib import Path
 import safetensors
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.files import make_folder_of
+from deeplock.pymodel.files import ANYONE, make_folder_of
 from deeplock.pymodel.lock import checkpoint
 from deeplock.pymodel.lock.checkpoint import Checkpoint
 from deeplock.pymodel.network.network import Network
@@ -34,11 +34,11 @@ def load(path: Path) -> Checkpoint | Licence | Loadable | Network:
     return checkpoint.load(path)
 
 
-def save(path: Path, artefact: Checkpoint | Loadable) -> tuple[str, int]:
-    """Write a checkpoint or a loadable; return its kind and the file's size in bytes."""
+def save(path: Path, artefact: Checkpoint | Loadable, at_most: int = ANYONE) -> tuple[str, int]:
+    """Write a checkpoint or a loadable; return its kind and the file's size in bytes. at_most: as of `replace_file`."""
     make_folder_of(path)
     if isinstance(artefact, Loadable):
-        write_loadable(path, artefact)
+        write_loadable(path, artefact, at_most)
         return "loadable", path.stat().st_size
-    checkpoint.save(path, artefact)
+    checkpoint.save(path, artefact, at_most)
     return "checkpoint", path.stat().st_size

@@ -16,7 +16,7 @@ import safetensors
 from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.files import ANYONE, replace_file
 from deeplock.pymodel.lock.suite import Locked
 from deeplock.pymodel.lock.suites import suite, suite_of_id
 from deeplock.pymodel.spec.config import FEATURES, Config
@@ -232,8 +232,8 @@ def split_ofmap(data: bytes, program: Sequence[Descriptor], cols: int) -> list[l
     return found
 
 
-def write_loadable(path: Path | str, loadable: Loadable) -> None:
-    """Write the loadable file atomically."""
+def write_loadable(path: Path | str, loadable: Loadable, at_most: int = ANYONE) -> None:
+    """Write the loadable file with `replace_file`."""
     # one metadata key only: safetensors writes several in random order
     loadable = replace(loadable, licence=b"")
     facts = {
@@ -242,7 +242,7 @@ def write_loadable(path: Path | str, loadable: Loadable) -> None:
         "sha256": hashlib.sha256(loadable.stream).hexdigest(),
     }
     metadata = {FORMAT: json.dumps(facts)}
-    replace_file(path, save({"stream": np.frombuffer(loadable.stream, np.uint8)}, metadata))
+    replace_file(path, save({"stream": np.frombuffer(loadable.stream, np.uint8)}, metadata), at_most)
 
 
 def _read_interface(fields: dict) -> Interface:
