@@ -4,9 +4,9 @@ NETWORK is the int8 network file that `deeplock train` writes, or any PyTorch ne
 latter is quantised with the images of --calibration: see docs/bring-your-own-network.md. Its input is float [n, channels,
 height, width]: (pixel / 255 - mean) / std for raw pixels 0..255.
 
-With --key-file the loadable is locked by the suite that --suite names, else plain and of no wider rights than NETWORK. A suite that seals wants a key of 16
-bytes. It fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The
-bytes that pad the array are random, so two loadables of one network differ.
+With --key-file the loadable is locked by the suite that --suite names, else plain and of no wider rights than NETWORK. A
+suite that seals wants a key of 16 bytes. The loadable fits accelerators of exactly this geometry (rows, columns, bytes per
+beat) with at least these memories. The bytes that pad the array are random, so two loadables of one network differ.
 
 With --batch, an inference takes N ifmaps, and the dense layers at the network's end take their weights once for all N.
 
@@ -20,20 +20,31 @@ examples:
 
 A network read from an exported program is compared with PyTorch on the calibration images, in float and, layer by layer, in
 integers. It is refused if they differ. The error of int8 against float is printed.
+If outliers among these images eat the range of a tensor, a warning names the first.
 
 A layer that takes more cycles than its array bound (docs/glossary.md) is printed with the reason.
 
 JSON: {"network", "suite", "rows", "cols", "bytes_per_beat", "batch", "layers": as of `deeplock info`, "parameter_bytes",
-"lower_bound", "file"}; of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}:
+"lower_bound", "file"}; of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement", "outliers"}:
 docs/bring-your-own-network.md
 """
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deeplock.cli.options import SIZES, add_accelerator, add_json, add_key_file, add_output, add_suite, positive
+from deeplock.cli.options import (
+    SIZES,
+    add_accelerator,
+    add_json,
+    add_key_file,
+    add_output,
+    add_suite,
+    positive,
+    refuse_given,
+)
 
 if TYPE_CHECKING:
     from deeplock.pymodel.frontends.agreement import Agreement
@@ -42,7 +53,10 @@ __all__ = ["add_arguments", "run"]
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(number) for number in text.split(","))
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be numbers with commas between them, not {text}") from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +92,8 @@ def _print_agreement(found: "Agreement") -> None:
     print(f"layers against PyTorch's quantised graph: at most {most} LSB" + f", in {layer}" * (most > 0))
     print(f"int8 against float: {found.output_lsb:.2f} LSB of the output on average, ", end="")
     print(f"the same largest class in {percent(found.agreement)}")
+    for first in found.outliers[:1]:  # later tensors follow from it
+        print(f"warning: {first}", file=sys.stderr)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -90,15 +106,23 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
+    from deeplock.pymodel.network.foreign import is_exported
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.config import FEATURES, Config
     from deeplock.report.bounds import above_bounds
 
+    is_program = args.network.suffix == ".pt2" or is_exported(args.network)
+    if args.board is not None:
+        refuse_given(args, "with --board, which says what it has", *SIZES, *FEATURES)
+    if args.key_file is None:
+        refuse_given(args, "without --key-file", "suite")
+    if not is_program:
+        refuse_given(args, f"on {args.network}, which is no exported program", "calibration", "mean", "std")
     sizes = {name: getattr(args, name) for name in (*SIZES, *FEATURES)}
     config = board(args.board).for_suite(args.suite).config if args.board else Config(**sizes)
     key = read_key(args.key_file, "model" if suite(args.suite).seals else "") if args.key_file else None
     agreement = None
-    if args.network.suffix == ".pt2":
+    if is_program:
         if args.calibration is None:
             raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
         from deeplock.pymodel.zoo.pipeline import quantise_program

@@ -60,7 +60,7 @@ def test_nothing_runs_on_and_no_folder_stays(number, code, tmp_path, monkeypatch
     started.mkdir()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", COMMAND, started], cwd=ROOT, env=environment) as process:
-        wait_until(lambda: any("sleep 600" == line.strip() for line in running(started)))
+        wait_until(lambda: any(line.strip() == "sleep 600" for line in running(started)))
         process.send_signal(number)
         assert process.wait(SECONDS) == code
     wait_until(lambda: not running(started))
