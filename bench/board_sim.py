@@ -1,10 +1,8 @@
 """Simulates a board through its pins: the host speaks over the UART, the loadable comes from a model of the flash."""
 
 import pickle
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from deeplock.fpga.gateware.pins import BoardPins
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import write_key
 from deeplock.pymodel.progress import Progress, quiet
+from deeplock.pymodel.scratch import scratch
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.sim.bench import run_bench
 from deeplock.sim.build import build
@@ -60,8 +59,7 @@ def simulate_board(
     """
     loadable.check_fits(board.config)
     folder = build(board, simulator, progress=progress, component=BoardPins)
-    with tempfile.TemporaryDirectory(prefix="deeplock-board-") as name:
-        work = Path(name)
+    with scratch() as work:
         job = {
             "board": board.name,
             "loadable": loadable,
@@ -74,7 +72,7 @@ def simulate_board(
         if key:
             write_key(work / "key", key)
         with forwarded(work / "progress", len(ifmaps), progress):
-            run_bench("deeplock.bench.board_testbench", folder, simulator, work, {"DEEPLOCK_JOB": name})
+            run_bench("deeplock.bench.board_testbench", folder, simulator, work, {"DEEPLOCK_JOB": str(work)})
         result: dict[str, Any] = pickle.loads((work / "result").read_bytes())
     if "error" in result:
         raise DeeplockError(result["error"])

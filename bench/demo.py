@@ -1,5 +1,6 @@
 """The measurements of `deeplock demo`: the whole flow, from training to the RTL."""
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import numpy as np
 from deeplock.bench.workload import LOCKED
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.lock.keyfile import write_key
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network_file import save_network
 from deeplock.pymodel.progress import Progress, quiet
@@ -22,10 +25,13 @@ from deeplock.pymodel.zoo.preprocess import to_real
 from deeplock.sim.build import build
 from deeplock.sim.rtl import RtlRun, run_on_rtl
 
-__all__ = ["FILES", "Measured", "measure"]
+__all__ = ["FILES", "KEY", "Measured", "measure"]
 
 FILES = ("digits.float.safetensors", "digits.int8.safetensors", "digits.locked.loadable")
 """What `measure` writes: checkpoint, network and loadable."""
+
+KEY = "digits.key"
+"""And the loadable's key."""
 
 _WRONG_KEYS = 20
 _WRONG_KEY_IMAGES = 3
@@ -62,10 +68,14 @@ def measure(
 ) -> Measured:
     """Train, quantise, compile and lock `digits`, and run it on the RTL.
 
-    folder   takes the checkpoint, the network and the locked loadable
+    folder   takes the checkpoint, the network, the locked loadable and its key
     images   test images for the RTL
     seed     seed of the training and of the keys
+
+    Raises DeeplockError if there is a key in the folder without a loadable: it is somebody else's.
     """
+    if os.path.lexists(folder / KEY) and not (folder / FILES[-1]).exists():
+        raise DeeplockError(f"key file {folder / KEY}: exists already, and is kept")
     config = Config(suite=LOCKED)
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         # C++ compilers and PyTorch share the cores; a build that exists is reused
@@ -100,6 +110,8 @@ def _measure(
     files = [folder / name for name in FILES]
     save_checkpoint(files[0], trained.module, network.name, seed)
     save_network(files[1], network)
+    (folder / KEY).unlink(missing_ok=True)  # `measure` saw that it belongs to the loadable that goes too
+    write_key(folder / KEY, key)
     write_loadable(files[2], loadable)
 
     progress("golden model and PyTorch reference")

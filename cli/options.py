@@ -27,11 +27,15 @@ __all__ = [
     "add_key_file",
     "add_licence",
     "add_output",
+    "add_seed",
     "add_suite",
     "check_paths",
     "number_below",
     "positive",
+    "refuse_given",
+    "refuse_unused_data",
     "read_key_file",
+    "seeds",
     "with_key",
 ]
 
@@ -49,22 +53,36 @@ SIZES = {
 
 def positive(text: str) -> int:
     """A whole number from 1 on, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {value}")
-    return value
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text}")
+    return int(text)
 
 
 def number_below(bits: int) -> Callable[[str], int]:
     """For argparse: a whole number of so many bits, decimal or 0x..."""
 
     def number(text: str) -> int:
-        value = int(text, 0)
+        try:
+            value = int(text, 0)
+        except ValueError:
+            value = -1
         if not 0 <= value < 1 << bits:
-            raise argparse.ArgumentTypeError(f"must be a number of {bits} bits, not {text}")
+            raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^{bits} - 1, not {text}")
         return value
 
     return number
+
+
+_SEED = number_below(32)  # what every generator takes
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """For argparse: seeds with commas between them."""
+    return tuple(map(_SEED, text.split(",")))
+
+
+def add_seed(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--seed", type=_SEED, metavar="N", default=0, help=f"{text}, 0..4294967295 (0)")
 
 
 def add_output(
@@ -103,8 +121,22 @@ def check_paths(args: argparse.Namespace) -> None:
     given = {name: list(_paths(value)) for name, value in vars(args).items() if name not in outputs}
     data = [file for folder in given.pop("data_dir", []) for name in IN_FOLDERS for file in (folder / name).rglob("*")]
     inputs = [path for paths in given.values() for path in paths]
-    images = [file for path in inputs for pattern in ("*.png", "*/*.png") for file in path.glob(pattern)]
+    images = [
+        file for path in inputs for pattern in ("*.[pP][nN][gG]", "*/*.[pP][nN][gG]") for file in path.glob(pattern)
+    ]
     check_outputs([file for files in outputs.values() for file in files(args)], [*inputs, *images, *data])
+
+
+def refuse_given(args: argparse.Namespace, why: str, *names: str) -> None:
+    """DeeplockError if the user gave one of these options, by the names of their values: it would have no effect, and why."""
+    if useless := [args.given[name] for name in names if name in args.given]:
+        raise DeeplockError(f"{useless[0]} has no effect {why}: leave it out")
+
+
+def refuse_unused_data(args: argparse.Namespace) -> None:
+    """Of `add_images`: the data sets' folder beside images of one's own."""
+    if args.images is not None:
+        refuse_given(args, "with --images", "data_dir")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.scratch import scratch
 
-__all__ = ["check_output", "check_outputs", "make_folder_of", "replace_file", "write_json"]
+__all__ = ["ANYONE", "check_output", "check_outputs", "make_folder_of", "replace_file", "rights_of", "write_json"]
 
+ANYONE = 0o777
+"""Rights without a limit."""
 
 _KEY = re.compile(rb"[0-9a-fA-F]{32,128}\r?\n?")
 
@@ -23,15 +27,35 @@ def _holds_a_key(path: str | os.PathLike[str]) -> bool:
         return bool(_KEY.fullmatch(file.read(131)))
 
 
+def rights_of(path: str | os.PathLike[str]) -> int:
+    """The permission bits of a file, links followed."""
+    return stat.S_IMODE(os.stat(path).st_mode) & ANYONE
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Where `path` leads if it is a link."""
+    return Path(os.path.realpath(path))
+
+
 def check_output(path: str | os.PathLike[str]) -> None:
-    """Raise DeeplockError if `path`, links followed, exists and is not a regular file, or is a key file."""
+    """Raise DeeplockError if `path`, links followed, cannot be written, is no regular file, is read-only or is a key file.
+
+    Missing folders are no fault if they can be made: `make_folder_of`.
+    """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise DeeplockError(f"{path}: is not a regular file: give the name of a file")
-        if _holds_a_key(path):
-            raise DeeplockError(f"key file {path}: exists already, and is kept")
-    except FileNotFoundError:
-        pass
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            pass
+        else:
+            if not stat.S_ISREG(found.st_mode):
+                raise DeeplockError(f"{path}: is not a regular file: give the name of a file")
+            if _holds_a_key(path):
+                raise DeeplockError(f"key file {path}: exists already, and is kept")
+            if not (found.st_mode & 0o222 and os.access(path, os.W_OK)):  # root may write whatever the mode is
+                raise DeeplockError(f"{path}: is read-only: make it writable, or give another file")
+        folder = next(folder for folder in _target(path).parents if folder.exists())
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise DeeplockError(f"{path}: {error.strerror}") from None
 
@@ -57,27 +81,34 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
         taken[identity] = "is another output of this command too"
 
 
-def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file atomically: its old content stays until the new is complete. A link is followed.
+def replace_file(path: str | os.PathLike[str], content: bytes | Path, at_most: int = ANYONE) -> None:
+    """Write a file atomically: its old content stays until the new is complete. A link is followed, and the mode stays.
+
+    content  a Path is a file that is moved there
+    at_most  rights that the file has at most: what is as secret as another file gets `rights_of` that
 
     Raises DeeplockError if the path fails `check_output` or the file cannot be written.
     """
     check_output(path)
-    target = Path(os.path.realpath(path))
+    target = _target(path)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            temporary = Path(folder, target.name)
-            temporary.write_bytes(content)
-            os.replace(temporary, target)
+        with scratch(target.parent) as folder:
+            new = folder / "new"
+            if isinstance(content, Path):
+                shutil.move(content, new)
+            else:
+                new.write_bytes(content)
+            rights = rights_of(target) if target.exists() else rights_of(new)
+            new.chmod(rights & at_most)
+            os.replace(new, target)
     except OSError as error:
         raise DeeplockError(f"{path}: {error.strerror}") from None
 
 
 def make_folder_of(path: Path) -> Path:
-    """Make the parent folder of `path` if needed and return `path`; DeeplockError if nothing can be written there."""
+    """Make the folder that `path`, links followed, lies in if needed, and return `path`; DeeplockError if that fails."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
+        _target(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DeeplockError(f"{path}: {error.strerror}") from None
     return path

@@ -1,7 +1,6 @@
 """Runs cocotb test modules on a build, in the simulator's own process."""
 
 import logging
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
+from deeplock.pymodel.files import replace_file
 from deeplock.sim.build import TOP
 from deeplock.sim.results import SimulationError
 from deeplock.sim.sources import ROOT
@@ -68,8 +68,7 @@ def run_bench(
     finally:
         sys.path[:] = before
         if waves is not None and written.exists():
-            written.chmod(0o600)  # the key is among the signals
-            shutil.move(written, waves)
+            replace_file(waves, written, at_most=0o600)  # the key is among the signals
     if failed or not tests:
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         raise SimulationError("\n".join([f"{module} failed with {simulator}:", *lines[-_LOG_LINES:]]))

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from amaranth.back import verilog
@@ -18,6 +17,7 @@ from deeplock.hw.accelerator import Accelerator
 from deeplock.hw.basics.axi import flat_ports
 from deeplock.pymodel.cache import cache_root, digest, made
 from deeplock.pymodel.progress import Progress, quiet
+from deeplock.pymodel.scratch import scratch
 from deeplock.sim.native import HOST, RegisteredPorts, constants_header
 from deeplock.sim.sources import source_files
 from deeplock.sim.toolchain import check_simulator, environment, tool_versions, writes_fst
@@ -116,8 +116,7 @@ def _run_time_library() -> Path:
     facts = (tool_versions("verilator"), _VERILATOR_ARGS, _COCOTB_ARGS, _MAKE_FLAGS, writes_fst())
 
     def compile_to(archive: Path) -> None:
-        with TemporaryDirectory(prefix="deeplock-") as name, environment(MAKEFLAGS=_MAKE_FLAGS):
-            folder = Path(name)
+        with scratch() as folder, environment(MAKEFLAGS=_MAKE_FLAGS):
             source = folder / f"{TOP}.v"
             source.write_text(f"module {TOP}; endmodule\n")
             _build_for_cocotb(folder, source, folder / "build.log", "verilator", waves=True)

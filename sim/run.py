@@ -1,7 +1,6 @@
 """Simulates a whole loadable on the RTL: builds, runs in separate processes, collects the results."""
 
 import pickle
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from amaranth.lib.wiring import Component
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import write_key
 from deeplock.pymodel.progress import Progress, quiet
+from deeplock.pymodel.scratch import scratch
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.driver import AcceleratorError, RunResult
 from deeplock.sim.bench import run_bench
@@ -120,8 +120,7 @@ def _run_natively(
 def _run_cocotb(
     folder: Path, simulator: str, key: bytes, job: dict[str, Any], waves: Path | None, progress: Progress
 ) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="deeplock-sim-") as name:
-        work = Path(name)
+    with scratch() as work:
         (work / "job").write_bytes(pickle.dumps(job))
         if key:
             write_key(work / "key", key)

@@ -34,20 +34,19 @@ JSON: {"command", "machine", "rows": [{"scheme", "attack", "network", "budget": 
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_data_dir, add_json, add_output, positive
+from deeplock.cli.options import add_data_dir, add_json, add_output, number_below, positive, refuse_given, seeds
 
 __all__ = ["add_arguments", "run"]
 
 _DEVICE = "device"
 _ATTACKS = ("known-plaintext", "ciphertext-only", "wrong-key", "pruning", "weak-sbox", "genetic", "fine-tuning")
 
+_ON_FILE = ("known", "at", "tensor", "bytes", "like", "output")
+_LABORATORY = ("all", "scheme", "quick", "budget", "count", "jobs", "scheduler")
+
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -67,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--scheme", type=_names, metavar="S[,S...]", default=(), help="only these schemes (all it concerns)"
     )
-    group.add_argument("--seeds", type=_numbers, metavar="S[,S...]", default=(0,), help="seeds of keys and attack (0)")
+    group.add_argument("--seeds", type=seeds, metavar="S[,S...]", default=(0,), help="seeds of keys and attack (0)")
     group.add_argument("--quick", action="store_true", help="small budgets")
     group.add_argument(
         "--budget", type=_fields, metavar="NAME=N[,...]", help="change fields of the budget, named as in the JSON"
@@ -85,7 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("on a file")
     group.add_argument("--known", type=Path, metavar="BYTES", help="file of 16, 24 or 32 plain bytes")
     group.add_argument(
-        "--at", type=int, metavar="N", default=0, help="where they begin in the tensor, or in all parameters (0)"
+        "--at",
+        type=number_below(63),
+        metavar="N",
+        default=0,
+        help="where they begin in the tensor, or in all parameters (0)",
     )
     group.add_argument("--tensor", metavar="NAME", help="the tensor under attack")
     group.add_argument("--bytes", type=positive, metavar="N", default=1024, help="its bytes for ciphertext-only (1024)")
@@ -101,8 +104,7 @@ def run(args: argparse.Namespace) -> None:
     if args.name == (_DEVICE,):
         _on_devices(args)
         return
-    if args.attack or args.suite or args.target:
-        raise DeeplockError("--attack, --suite and --target need the name device")
+    refuse_given(args, f"without the name {_DEVICE}", "attack", "suite", "target")
     attacks = _ATTACKS if args.all else args.name
     if unknown := [name for name in attacks if name not in _ATTACKS]:
         raise DeeplockError(f"attack must be one of {', '.join((*_ATTACKS, _DEVICE))}, not {unknown[0]}")
@@ -118,11 +120,13 @@ def _in_laboratory(args: argparse.Namespace, attacks: tuple[str, ...]) -> None:
     from deeplock.bench.attacks import Laboratory, Workers, run_laboratory
     from deeplock.cli.output import print_table
     from deeplock.cli.progress import progress_shown
-    from deeplock.pymodel.errors import DeeplockError
     from deeplock.report.attack_report import attack_table
 
-    if args.output or args.known or args.tensor or args.like:
-        raise DeeplockError("--known, --tensor, --like and -o need FILE: a locked checkpoint")
+    refuse_given(args, "without FILE, a locked checkpoint", *_ON_FILE)
+    if args.json is None:
+        refuse_given(args, "without --json", "fresh")
+    if args.scheduler is not None:
+        refuse_given(args, "with --scheduler", "jobs")
     asked = Laboratory(attacks, args.network, args.scheme, args.seeds, args.quick, args.budget or {}, args.count)
     workers = Workers(args.jobs, args.scheduler)
     with progress_shown() as progress:
@@ -136,11 +140,11 @@ def _on_devices(args: argparse.Namespace) -> None:
     from deeplock.bench.device_attacks import DeviceLaboratory, run_on_devices
     from deeplock.cli.output import print_table
     from deeplock.cli.progress import progress_shown
-    from deeplock.pymodel.errors import DeeplockError
     from deeplock.report.attack_report import device_table
 
-    if args.file or args.output or args.known or args.tensor or args.like or args.scheme or args.budget:
-        raise DeeplockError("device takes --attack, --suite, --network, --target, --seeds, --fresh and --json only")
+    refuse_given(args, f"with {_DEVICE}", "file", "data_dir", *_ON_FILE, *_LABORATORY)
+    if args.json is None:
+        refuse_given(args, "without --json", "fresh")
     given = {"attacks": args.attack, "suite": args.suite, "targets": args.target}
     asked = DeviceLaboratory(
         networks=args.network, seeds=args.seeds, **{name: value for name, value in given.items() if value}
@@ -164,6 +168,9 @@ def _on_file(args: argparse.Namespace, attack: str) -> None:
     from deeplock.pymodel.lock.checkpoint import load, unlock_checkpoint
     from deeplock.pymodel.lock.keyfile import write_key
 
+    refuse_given(args, "with FILE", "data_dir", "network", "seeds", "fresh", *_LABORATORY)
+    others = {"known-plaintext": ("bytes", "like"), "ciphertext-only": ("known", "at")}
+    refuse_given(args, f"with {attack}", *others.get(attack, ()))
     checkpoint = load(args.file)
     if checkpoint.locked_by is None:
         raise DeeplockError(f"{args.file}: is not locked")

@@ -36,7 +36,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deeplock.cli.options import add_data_dir, add_json, positive
+from deeplock.cli.options import add_data_dir, add_json, add_seed, positive
 from deeplock.pymodel.lock.suites import names
 
 if TYPE_CHECKING:
@@ -112,7 +112,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     rtl.add_argument("--batch", metavar="N", type=positive, default=1, help="images that share dense weights (1)")
     rtl.add_argument("--images", metavar="N", type=positive, help="test images of each network (20; digits 100)")
-    rtl.add_argument("--seed", type=int, default=0, help="seed of the bytes that a network does not define (0)")
     rtl.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
     board = kinds.add_parser("board", help="a network on a simulated board")
     board.add_argument(
@@ -123,7 +122,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="boards, each with a network and if not the board's with a suite, such as icebreaker:mnist:tinyjambu",
     )
     board.add_argument("--images", metavar="N", type=positive, default=3, help="test images of each network (3)")
-    board.add_argument("--seed", type=int, default=0, help="seed of the bytes that a network does not define (0)")
     software = kinds.add_parser("software", help="the same networks without the accelerator: RISC-V, host, PyTorch")
     software.add_argument(
         "--networks",
@@ -142,11 +140,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"some of {', '.join(choices)} (all)",
         )
     software.add_argument("--images", metavar="N", type=positive, help="test images of each network (1; digits 10)")
-    software.add_argument("--seed", type=int, default=0, help="seed of the bytes that a network does not define (0)")
     software.add_argument(
         "--flip", metavar="N", type=int, help="invert byte N of the parameters, to test that the comparison notices"
     )
     for kind, measure in ((rtl, _rtl), (board, _board), (software, _software)):
+        add_seed(kind, "seed of the bytes that a network does not define")
         add_data_dir(kind)
         add_json(kind)
         kind.set_defaults(measure=measure)

@@ -5,9 +5,9 @@ latter is quantised with the images of --calibration: see docs/bring-your-own-ne
 height, width]: (pixel / 255 - mean) / std for raw pixels 0..255.
 
 With --key-file the loadable is sealed by suite acorn, with --board by the board's, or locked by the one that --suite names;
-without a key it is plain. A suite that seals wants a key of 16 bytes. The loadable fits accelerators of exactly this geometry
-(rows, columns, bytes per beat) with at least these memories. The bytes that pad the array are random, so two loadables of one
-network differ. A size of the array that is not given follows from the others.
+without a key it is plain, and of no wider rights than NETWORK. A suite that seals wants a key of 16 bytes. The loadable
+fits accelerators of exactly this geometry (rows, columns, bytes per beat) with at least these memories. The bytes that pad
+the array are random, so two loadables of one network differ. A size of the array that is not given follows from the others.
 
 It prints what the loadable needs of an accelerator; for each layer the cycles an image to expect, its lower bound, and the
 share of these cycles in which a processing element multiplies; and the smallest accelerator that takes the network: the
@@ -31,6 +31,7 @@ examples:
 
 A network read from an exported program is compared with PyTorch on the calibration images, in float and, layer by layer, in
 integers. It is refused if they differ. The error of int8 against float is printed.
+If outliers among these images eat the range of a tensor, a warning names the first.
 
 A layer that takes more cycles than its array bound (docs/glossary.md) is printed with the reason.
 
@@ -38,7 +39,8 @@ JSON: {"network", "suite", "key_check", "rows", "cols", "bytes_per_beat", "batch
   "layers": as of `deeplock info`, "parameter_bytes", "lower_bound", "expected_cycles": an image, "utilisation": 0..1,
   "expected": [{"layer", "cycles", "lower_bound", "utilisation": null without weights}],
   "smallest": {sizes, "expected_cycles"}, null with --board, "file"};
-  of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement"}: docs/bring-your-own-network.md
+  of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement", "outliers"}:
+  docs/bring-your-own-network.md
 """
 
 import argparse
@@ -55,6 +57,7 @@ from deeplock.cli.options import (
     add_output,
     add_suite,
     positive,
+    refuse_given,
 )
 
 __all__ = ["add_arguments", "run"]
@@ -87,18 +90,26 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.compiler.compiler import compile_network, outline
     from deeplock.pymodel.compiler.smallest import smallest
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.files import ANYONE, rights_of, write_json
     from deeplock.pymodel.lock.key_check import key_check
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
+    from deeplock.pymodel.network.foreign import is_exported
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.accelerator import array_of
     from deeplock.pymodel.spec.config import FEATURES, Config
     from deeplock.report.bounds import above_bounds
     from deeplock.report.expectation import expectation, expectation_table, expectation_text, needs_text
 
+    is_program = args.network.suffix == ".pt2" or is_exported(args.network)
+    if args.board is not None:
+        refuse_given(args, "with --board, which says what it has", *SIZES, *FEATURES)
+    if args.key_file is None:
+        refuse_given(args, "without --key-file", "suite")
+    if not is_program:
+        refuse_given(args, f"on {args.network}, which is no exported program", "calibration", "mean", "std")
     features, sizes = ({name: getattr(args, name) for name in names} for names in (FEATURES, SIZES))
     config, chosen = None, args.suite or SEALING_SUITE
     if args.board:
@@ -113,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
     if args.key_check and suite(chosen).seals:
         raise DeeplockError(f"--key-check has no effect with suite {chosen}, whose tags tell a wrong key already")
     agreement = None
-    if args.network.suffix == ".pt2":
+    if is_program:
         if args.calibration is None:
             raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
         from deeplock.pymodel.zoo.pipeline import quantise_program
@@ -130,7 +141,7 @@ def run(args: argparse.Namespace) -> None:
     if key is not None:
         key = suite_key(key, chosen, "model")
         loadable = replace(loadable.locked(chosen, key), key_check=key_check(key) if args.key_check else b"")
-    save(args.output, loadable)
+    save(args.output, loadable, at_most=ANYONE if key is not None else rights_of(args.network))
     does = "sealed" if suite(loadable.suite).seals else "locked"
     locked = f"{does} by suite {loadable.suite}" if key is not None else "plain"
     locked += ", with a key check" * args.key_check

@@ -25,7 +25,15 @@ JSON with --paper: {"command", "networks": {NAME: {"parameters", "float" (record
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_images, add_json, add_key_file, positive
+from deeplock.cli.options import (
+    add_images,
+    add_json,
+    add_key_file,
+    add_seed,
+    positive,
+    refuse_given,
+    refuse_unused_data,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -41,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", nargs="?", help="checkpoint, quantised network or loadable")
     add_key_file(parser, "the master key")
     parser.add_argument("--wrong-keys", "--keys", type=positive, metavar="N", help="try N random keys as well")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random keys (0)")
+    add_seed(parser, "seed of the random keys")
     parser.add_argument("--count", type=positive, metavar="N", help="run the first N images only")
     add_images(parser)
     add_json(parser)
@@ -57,10 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.pymodel.errors import DeeplockError
-
-    if args.seed < 0:
-        raise DeeplockError(f"--seed must be 0 or more, not {args.seed}")
     if args.paper:
         _run_paper(args)
     else:
@@ -71,14 +75,13 @@ def _run_paper(args: argparse.Namespace) -> None:
     from deeplock.bench.accuracy import Trial, measure
     from deeplock.cli.output import print_table
     from deeplock.cli.progress import progress_shown
-    from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.files import check_output
     from deeplock.report.accuracy_report import accuracy_table
 
-    for option in ("file", "key_file", "count", "images"):
-        if getattr(args, option) is not None:
-            raise DeeplockError(f"--paper takes no {'--' + option.replace('_', '-') if option != 'file' else 'FILE'}")
+    refuse_given(args, "with --paper", "file", "key_file", "count", "images")
     trial = Trial(args.wrong_keys or Trial.wrong_keys, args.wrong_images, args.seed)
     path = args.json or _PAPER_JSON
+    check_output(path)
     with progress_shown() as progress:
         measured = measure(args.networks, trial, path, args.data_dir, args.fresh, progress)
     print_table(accuracy_table(measured))
@@ -103,6 +106,10 @@ def _run_file(args: argparse.Namespace) -> None:
 
     if args.file is None:
         raise DeeplockError("give FILE or --paper")
+    refuse_given(args, "without --paper", "networks", "wrong_images", "fresh")
+    refuse_unused_data(args)
+    if args.wrong_keys is None:
+        refuse_given(args, "without --wrong-keys", "seed")
     wrong_keys = args.wrong_keys or 0
     artefact = load(args.file)
     if isinstance(artefact, Licence):

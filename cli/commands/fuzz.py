@@ -18,7 +18,7 @@ JSON: {"fuzz", or with another suite than deep-lock "fuzz-SUITE": {"command", "v
 
 import argparse
 
-from deeplock.cli.options import add_json, add_suite, positive
+from deeplock.cli.options import add_json, add_seed, add_suite, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -26,7 +26,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", metavar="N", type=positive, default=1000, help="(1000)")
     add_suite(parser)
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the rounds (0)")
+    add_seed(parser, "seed of the rounds")
     add_json(parser)
 
 

@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> None:
     import shlex
     import shutil
     import subprocess
-    import tempfile
 
     from deeplock.fpga.boards import board
+    from deeplock.pymodel.scratch import scratch
     from deeplock.pymodel.spec.licence import read_licence
     from deeplock.pymodel.spec.loadable import read_loadable
 
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError("--suite says which suite --device-key is for: give that too")
     if args.bitstream is not None and not args.bitstream.is_file():
         raise DeeplockError(f"{args.bitstream}: no such file")
-    with tempfile.TemporaryDirectory(prefix="deeplock-program-") as folder:
+    with scratch() as folder:
         commands = []
         if args.bitstream is not None:
             bitstream = args.bitstream
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
             loadable.check_fits(there.for_suite(loadable.suite, args.licence is not None).config)
             if args.licence is not None:
                 loadable = loadable.under(read_licence(args.licence), there.licensed.get("permissions", False))
-            stream = Path(folder) / "loadable.bin"
+            stream = folder / "loadable.bin"
             stream.write_bytes(loadable.stream)
             commands.append(
                 there.program_loadable.format(file=shlex.quote(str(stream)), address=there.loadable_address)

@@ -17,7 +17,7 @@ JSON: {"loadable", "network", "board", "clock_hz", "images", "mismatches" (null 
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_images, add_json, add_key_file, positive
+from deeplock.cli.options import add_images, add_json, add_key_file, positive, refuse_unused_data
 
 __all__ = ["add_arguments", "run"]
 
@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import Table, percent
 
+    refuse_unused_data(args)
     loadable = read_loadable(args.loadable)
     there = board(args.board).for_suite(loadable.suite, args.licence is not None)
     loadable.check_fits(there.config)

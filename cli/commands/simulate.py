@@ -29,7 +29,18 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from deeplock.cli.options import add_accelerator, add_images, add_json, add_key_file, add_licence, add_output, positive
+from deeplock.cli.options import (
+    add_accelerator,
+    add_images,
+    add_json,
+    add_key_file,
+    add_licence,
+    add_output,
+    add_seed,
+    positive,
+    refuse_given,
+    refuse_unused_data,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -59,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="probability of a pause in a cycle of a stream (0)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the pauses (0)")
+    add_seed(parser, "seed of the pauses")
     add_output(parser, "--waves", metavar="FILE", help="write the signals, the key among them, to FILE")
     add_output(
         parser,
@@ -78,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.cli.progress import progress_shown
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import make_folder_of, replace_file, write_json
+    from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.spec.accelerator import accelerator_for
     from deeplock.pymodel.spec.loadable import read_loadable
     from deeplock.pymodel.zoo.images import labelled_images
@@ -86,7 +98,14 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.sim.rtl import run_on_rtl
     from deeplock.sim.toolchain import check_simulator
 
+    refuse_unused_data(args)
+    if not args.pauses:
+        refuse_given(args, "without --pauses", "seed")
+    if args.simulator == "native":
+        refuse_given(args, "with --simulator native, which writes no waves", "waves")
     loadable = read_loadable(args.loadable)
+    if suite(loadable.suite).sbox is None:
+        refuse_given(args, f"with suite {loadable.suite}, which has no S-box", "sbox")
     loadable, config, key = with_key(args, loadable, accelerator_for(loadable, **accelerator_given(args)))
     check_simulator(args.simulator)
     interface = loadable.interface

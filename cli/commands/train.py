@@ -19,7 +19,7 @@ JSON: {"network", "dataset", "command", "seed", "parameters", "images", "accurac
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_data_dir, add_json, add_output, positive
+from deeplock.cli.options import add_data_dir, add_json, add_output, add_seed, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", metavar="NETWORK", help="name of the network")
     text = "first part of the names of both files"
     add_output(parser, "-o", "--output", type=str, metavar="PREFIX", required=True, files=_files, help=text)
-    parser.add_argument("--seed", type=int, default=0, help="seed of initial weights and image order (0)")
+    add_seed(parser, "seed of initial weights and image order")
     parser.add_argument("--epochs", type=positive, help="passes over the training images (the network's usual number)")
     add_data_dir(parser)
     add_json(parser)

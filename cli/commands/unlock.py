@@ -2,6 +2,7 @@
 
 The key that locked the file restores every parameter byte. Another key gives a valid file too, but full of garbage: nothing
 in a locked file shows whether a key is right, unless it is sealed, or compiled with --key-check. Then a wrong key is refused.
+OUT has no wider rights than FILE.
 
 examples:
   deeplock unlock build/locked.safetensors --key-file my.key -o build/unlocked.safetensors
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.files import rights_of, write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.keys import suite_key
@@ -46,6 +47,6 @@ def run(args: argparse.Namespace) -> None:
         key = suite_key(key, artefact.suite, "model")
         artefact.check_key(key)
         unlocked = artefact.unlocked(key)
-    kind, size = save(args.output, unlocked)
+    kind, size = save(args.output, unlocked, at_most=rights_of(args.input))
     print(f"{args.output}: {kind} unlocked, {size} bytes")
     write_json(args.json, {"kind": kind, "bytes": size, "file": str(args.output)})

@@ -1,11 +1,11 @@
 """Device keys in bitstreams: replaces the contents of the key memory, without a new place and route."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from deeplock.fpga.flow.families import find_family
 from deeplock.fpga.flow.toolchain import run_program
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.scratch import scratch
 from deeplock.pymodel.spec.provisioning import key_rows
 
 __all__ = ["with_device_key"]
@@ -26,8 +26,7 @@ def with_device_key(bitstream: bytes, family: str, device_key: bytes) -> bytes:
     fails.
     """
     found = find_family(family)
-    with TemporaryDirectory(prefix="deeplock-provision-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         paths = {
             "bitstream": folder / f"packed{found.bitstream}",
             "configuration": folder / "configuration",

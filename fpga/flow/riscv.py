@@ -1,8 +1,6 @@
 """The cores of the software baseline as components: what `deeplock bench software` simulates, without the memory."""
 
 import re
-import tempfile
-from pathlib import Path
 
 from amaranth import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
@@ -10,6 +8,7 @@ from amaranth.lib.wiring import In, Member, Out
 
 from deeplock.fpga.flow.toolchain import find_program
 from deeplock.fpga.flow.yosys import run_yosys
+from deeplock.pymodel.scratch import scratch
 from deeplock.sim.riscv.cores import CORES, core_verilog
 from deeplock.sim.toolchain import environment
 
@@ -28,8 +27,7 @@ def core_rtlil(core: str) -> str:
     Raises DeeplockError if Yosys or the package with the Verilog is missing.
     """
     macro = "-DCFU" if CORES[core].cfu else ""
-    with tempfile.TemporaryDirectory(prefix="deeplock-riscv-") as temporary, environment(YOSYS=find_program("yosys")):
-        folder = Path(temporary)
+    with scratch() as folder, environment(YOSYS=find_program("yosys")):
         made = folder / "core.il"
         files = core_verilog(CORES[core], folder)
         (folder / "core.v").write_text("\n".join(path.read_text() for path in files))

@@ -2,11 +2,11 @@
 
 import ctypes
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.scratch import scratch
 
 __all__ = ["compile_library"]
 
@@ -17,8 +17,8 @@ _FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC")
 def compile_library(name: str, *definitions: str) -> ctypes.CDLL:
     """The shared library of NAME.cpp, with these macros defined; takes a second or two. Its file is deleted at once."""
     source = Path(__file__).with_name(f"{name}.cpp")
-    with tempfile.TemporaryDirectory(prefix="deeplock-") as folder:
-        library = Path(folder, f"{name}.so")
+    with scratch() as folder:
+        library = folder / f"{name}.so"
         command = ["g++", *_FLAGS, *(f"-D{macro}" for macro in definitions), str(source), "-o", str(library)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -18,6 +18,8 @@ from deeplock.pymodel.zoo import trained
 
 __all__ = ["REDUNDANT", "Found", "ciphertext_only", "known_plaintext", "redundancy"]
 
+_MOST_KNOWN = 32
+
 REDUNDANT = 0.2
 """Redundancy in bits a byte: trained parameters have more, random bytes have none."""
 
@@ -62,9 +64,12 @@ def known_plaintext(checkpoint: Checkpoint, known: Path, at: int = 0, tensor: st
     """
     lock = _lock_of(checkpoint, "known-plaintext")
     try:
-        plain = np.frombuffer(known.read_bytes(), np.uint8)
+        with open(known, "rb") as file:
+            plain = np.frombuffer(file.read(_MOST_KNOWN + 1), np.uint8)  # /dev/zero has no end
     except OSError as error:
         raise DeeplockError(f"{known}: {error.strerror}") from None
+    if len(plain) > _MOST_KNOWN:
+        raise DeeplockError(f"{known}: must have 16, 24 or 32 bytes, has more")
     if tensor:
         locked, position = locked_stream(checkpoint, tensor)
     else:

@@ -16,6 +16,7 @@ from torch import fx
 from torch.utils._pytree import tree_leaves
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.outliers import Codes, Outliers
 from deeplock.pymodel.frontends.quantizer import CLAMPS, LAYERS
 from deeplock.pymodel.network import reference
 from deeplock.pymodel.network.layer import Layer
@@ -40,12 +41,14 @@ class Agreement:
     layer_lsb    largest difference of each layer, by name, to PyTorch's quantised graph, in units of the last bit
     output_lsb   mean difference of the outputs, int8 against float, in units of the last bit
     agreement    share (0..1) of outputs whose largest class is the same in int8 and in float
+    outliers     tensors whose range outliers of the calibration inputs eat, in the network's order
     """
 
     graph_error: float
     layer_lsb: dict[str, int]
     output_lsb: float
     agreement: float
+    outliers: tuple[Outliers, ...] = ()
 
 
 def batches(graph: fx.GraphModule, inputs: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -138,8 +141,12 @@ def _allowed(layer: Layer, tensors: dict[str, _Tensor]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def layer_lsb(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) -> dict[str, int]:
+def layer_lsb(
+    network: Network, converted: fx.GraphModule, inputs: torch.Tensor
+) -> tuple[dict[str, int], tuple[Outliers, ...]]:
     """Largest difference in LSB of every layer, by name, to the converted graph that the network was read from.
+
+    Also the tensors whose range outliers eat, in the network's order.
 
     Each layer is given the graph's own integers, so that differences do not accumulate. `DeeplockError` names a layer that
     differs by more than rounding explains.
@@ -147,9 +154,12 @@ def layer_lsb(network: Network, converted: fx.GraphModule, inputs: torch.Tensor)
     inputs  float32 [n, channels, height, width]
     """
     most = {layer.name: 0 for layer in network.layers}
+    codes: dict[str, Codes] = {}
     for images in batches(converted, inputs):
         tensors = _expected(network, converted, images)
         integers = {name: tensor.integers for name, tensor in tensors.items()}
+        for name, tensor in tensors.items():
+            codes.setdefault(name, Codes(tensor.quantisation)).add(tensor.integers)
         for layer in network.layers:
             lsb = (reference.ofmaps(layer, *(integers[name] for name in layer.sources)) - integers[layer.name]).abs()
             allowed = _allowed(layer, tensors)
@@ -160,7 +170,7 @@ def layer_lsb(network: Network, converted: fx.GraphModule, inputs: torch.Tensor)
                     f"{lsb.flatten()[worst]:.0f} LSB, must be at most {allowed.flatten()[worst]:.0f}"
                 )
             most[layer.name] = max(most[layer.name], int(lsb.max()))
-    return most
+    return most, tuple(found for name, each in codes.items() if (found := each.outliers(name)))
 
 
 def against_float(network: Network, inputs: torch.Tensor, expected: torch.Tensor) -> tuple[float, float]:

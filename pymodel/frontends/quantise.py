@@ -145,5 +145,6 @@ def quantise(
     """
     converted = convert(model, calibration)
     network = from_pt2e(converted.graph, name, classes=classes, dataset=dataset)
-    lsb = layer_lsb(network, converted.graph, calibration)
-    return network, Agreement(converted.graph_error, lsb, *against_float(network, calibration, converted.outputs))
+    lsb, outliers = layer_lsb(network, converted.graph, calibration)
+    costs = against_float(network, calibration, converted.outputs)
+    return network, Agreement(converted.graph_error, lsb, *costs, outliers)

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.files import ANYONE, replace_file
 from deeplock.pymodel.lock.suite import ByteSuite
 from deeplock.pymodel.lock.suites import byte_suite
 
@@ -65,10 +65,10 @@ def _with_sorted_metadata(content: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a safetensors file atomically. The same checkpoint always gives the same bytes."""
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, at_most: int = ANYONE) -> None:
+    """Write a safetensors file with `replace_file`. The same checkpoint always gives the same bytes."""
     content = serialise(dict(checkpoint.tensors), dict(checkpoint.metadata) or None)
-    replace_file(path, _with_sorted_metadata(content))
+    replace_file(path, _with_sorted_metadata(content), at_most)
 
 
 def _to_stream(tensors: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -5,11 +5,12 @@ No error message contains a digit of a key.
 
 import os
 import secrets
-import tempfile
+import stat
 from pathlib import Path
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.key_schedule import KEY_SIZES, check_key_size
+from deeplock.pymodel.scratch import scratch
 
 __all__ = ["ROLES", "generate_key", "read_key", "write_key"]
 
@@ -17,6 +18,8 @@ ROLES = ("device", "model")
 """Whose key it may be. A key without a role serves as either."""
 
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
+_MOST_BYTES = 256
+"""More than any key file has; enough of another file to say why it is none."""
 
 
 def generate_key(size: int) -> bytes:
@@ -28,10 +31,14 @@ def generate_key(size: int) -> bytes:
 def read_key(path: str | os.PathLike[str], role: str = "") -> bytes:
     """The key in a file of 32, 48 or 64 hex digits and at most one line end. DeeplockError if it has another role.
 
+    As with ssh, a file of this user's that others can read or write is refused. So is a key whose bytes are all equal.
+
     Suites that do not seal take keys without a role only: theirs can be found, and with it all that is derived from it.
     """
     try:
-        text = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            found = os.fstat(file.fileno())
+            text = file.read(_MOST_BYTES)  # /dev/zero has no end
     except OSError as error:
         raise DeeplockError(f"key file {path}: {error.strerror}") from None
     digits = text.removesuffix(b"\n").removesuffix(b"\r")
@@ -45,8 +52,17 @@ def read_key(path: str | os.PathLike[str], role: str = "") -> bytes:
         if digit not in _HEX_DIGITS:
             raise DeeplockError(f"key file {path}: needs hex digits only, character {position} is none")
     if len(digits) not in [2 * size for size in KEY_SIZES]:
-        raise DeeplockError(f"key file {path}: needs 32, 48 or 64 hex digits, has {len(digits)}")
-    return bytes.fromhex(digits.decode())
+        more = " or more" if len(text) == _MOST_BYTES else ""
+        raise DeeplockError(f"key file {path}: needs 32, 48 or 64 hex digits, has {len(digits)}{more}")
+    rights = stat.S_IMODE(found.st_mode)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and rights & 0o077:
+        raise DeeplockError(f"key file {path}: is open to others (mode {rights:04o}): run `chmod 600 {path}`")
+    key = bytes.fromhex(digits.decode())
+    if len(set(key)) == 1:
+        raise DeeplockError(
+            f"key file {path}: its bytes are all equal, which anyone guesses: make one with `deeplock keygen`"
+        )
+    return key
 
 
 def write_key(path: str | os.PathLike[str], key: bytes, role: str = "") -> None:
@@ -54,15 +70,14 @@ def write_key(path: str | os.PathLike[str], key: bytes, role: str = "") -> None:
     check_key_size(len(key))
     path = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # O_EXCL and mode 0600
-        try:
-            with os.fdopen(handle, "w") as file:
+        with scratch(path.parent) as folder:
+            temporary = folder / "key"
+            temporary.touch(0o600)
+            with temporary.open("w") as file:
                 file.write(f"{role} {key.hex()}\n".lstrip())
                 file.flush()
                 os.fsync(file.fileno())
             os.link(temporary, path)  # unlike a rename, fails if the file exists
-        finally:
-            Path(temporary).unlink(missing_ok=True)
     except FileExistsError:
         raise DeeplockError(f"key file {path}: exists already, and is kept") from None
     except OSError as error:

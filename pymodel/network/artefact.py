@@ -5,9 +5,10 @@ from pathlib import Path
 import safetensors
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.files import make_folder_of
+from deeplock.pymodel.files import ANYONE, make_folder_of
 from deeplock.pymodel.lock import checkpoint
 from deeplock.pymodel.lock.checkpoint import Checkpoint
+from deeplock.pymodel.network.foreign import advice
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.network_file import load_network, save_network
 from deeplock.pymodel.spec.licence import Licence, read_licence
@@ -22,9 +23,10 @@ def load(path: Path) -> Checkpoint | Licence | Loadable | Network:
         with open(path, "rb"), safetensors.safe_open(path, "np") as file:
             metadata = file.metadata() or {}
     except OSError as error:
-        raise DeeplockError(f"{path}: {error.strerror}") from None
+        raise DeeplockError(f"{path}: {error.strerror or 'not a file of deeplock'}") from None
     except safetensors.SafetensorError as error:
-        raise DeeplockError(f"{path}: truncated, or not a file of deeplock ({error})") from None
+        why = advice(path) or f"truncated, or not a file of deeplock ({error})"
+        raise DeeplockError(f"{path}: {why}") from None
     if any(name.startswith(("deeplock loadable", "deeplock image")) for name in metadata):
         return read_loadable(path)
     if any(name.startswith("deeplock licence") for name in metadata):
@@ -34,17 +36,18 @@ def load(path: Path) -> Checkpoint | Licence | Loadable | Network:
     return checkpoint.load(path)
 
 
-def save(path: Path, artefact: Checkpoint | Loadable | Network) -> tuple[str, int]:
-    """Write a checkpoint, a loadable or a quantised network; return its kind and the file's size in bytes."""
+def save(path: Path, artefact: Checkpoint | Loadable | Network, at_most: int = ANYONE) -> tuple[str, int]:
+    """Write a checkpoint, a loadable or a quantised network; return its kind and the file's size in bytes. at_most: as of
+    `replace_file`."""
     make_folder_of(path)
     match artefact:
         case Loadable():
             kind = "loadable"
-            write_loadable(path, artefact)
+            write_loadable(path, artefact, at_most)
         case Network():
             kind = "network"
-            save_network(path, artefact)
+            save_network(path, artefact, at_most)
         case _:
             kind = "checkpoint"
-            checkpoint.save(path, artefact)
+            checkpoint.save(path, artefact, at_most)
     return kind, path.stat().st_size

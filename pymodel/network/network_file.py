@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.files import ANYONE, replace_file
 from deeplock.pymodel.network import operators
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network, output_shapes
@@ -35,8 +35,8 @@ def _scalars(layer: Layer) -> dict[str, Any]:
     return {"kind": layer.kind} | {name: getattr(layer, name) for name in names}
 
 
-def save_network(path: str | os.PathLike[str], network: Network) -> None:
-    """Write the network; equal networks make equal bytes."""
+def save_network(path: str | os.PathLike[str], network: Network, at_most: int = ANYONE) -> None:
+    """Write the network; equal networks make equal bytes. at_most: as of `replace_file`."""
     tensors = {
         f"{layer.name}.{name}": np.ascontiguousarray(getattr(layer, name), dtype)
         for layer in network.layers
@@ -53,7 +53,7 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
     }
     if network.pixels:
         rest["pixels"] = vars(network.pixels)
-    replace_file(path, save(tensors, {_METADATA: json.dumps(rest)}))
+    replace_file(path, save(tensors, {_METADATA: json.dumps(rest)}), at_most)
 
 
 def _must(rule: object, text: str) -> None:

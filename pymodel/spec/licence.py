@@ -175,8 +175,12 @@ def allowed(texts: Sequence[str], header: Header, device: int) -> Terms:
         "model_high": header.model_high,
         "least_version": 0,
     }
+    seen = set()
     for text in texts:
         what, _, value = text.partition("=")
+        if what in seen:
+            raise DeeplockError(f"a licence allows {what} once only, not {text} as well")
+        seen.add(what)
         try:
             if what == "versions":
                 fields["least_version"], fields["most_version"] = _range(value, _WORD)

@@ -16,7 +16,7 @@ import safetensors
 from safetensors.numpy import save
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.files import replace_file
+from deeplock.pymodel.files import ANYONE, replace_file
 from deeplock.pymodel.lock.key_check import passes
 from deeplock.pymodel.lock.suite import Locked
 from deeplock.pymodel.lock.suites import suite, suite_of_id
@@ -240,8 +240,8 @@ def split_ofmap(data: bytes, program: Sequence[Descriptor], cols: int) -> list[l
     return found
 
 
-def write_loadable(path: Path | str, loadable: Loadable) -> None:
-    """Write the loadable file atomically."""
+def write_loadable(path: Path | str, loadable: Loadable, at_most: int = ANYONE) -> None:
+    """Write the loadable file with `replace_file`."""
     # one metadata key only: safetensors writes several in random order
     loadable = replace(loadable, licence=b"")
     facts = {
@@ -251,7 +251,7 @@ def write_loadable(path: Path | str, loadable: Loadable) -> None:
         **({"key_check": loadable.key_check.hex()} if loadable.key_check else {}),
     }
     metadata = {FORMAT: json.dumps(facts)}
-    replace_file(path, save({"stream": np.frombuffer(loadable.stream, np.uint8)}, metadata))
+    replace_file(path, save({"stream": np.frombuffer(loadable.stream, np.uint8)}, metadata), at_most)
 
 
 def _read_interface(fields: dict) -> Interface:

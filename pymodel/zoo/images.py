@@ -39,7 +39,16 @@ class Labelled:
         """Share (0..1) of ofmaps [n, ...] whose largest value is at the label; None without labels."""
         if self.labels is None:
             return None
+        _check_labels(self.labels, ofmaps[0].size)
         return evaluation.accuracy(ofmaps, self.labels)
+
+
+def _check_labels(labels: np.ndarray, classes: int | None, where: str = "") -> None:
+    """DeeplockError if a label is no class; without a number of classes, if one is negative."""
+    outside = labels[(labels < 0) | (labels >= (classes or np.inf))]
+    if len(outside):
+        most = f"0..{classes - 1}, the network's classes" if classes else "0 or more"
+        raise DeeplockError(f"{where}labels must be {most}, not {outside[0]}")
 
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -77,8 +86,13 @@ def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ())
     if images.ndim != 4 or not len(images) or not numbers:
         found = f"{images.dtype} {list(images.shape)}"
         raise DeeplockError(f"{path}: images must be uint8 or float [n, height, width, channels], not {found}")
-    if labels is not None and labels.shape != images.shape[:1]:
-        raise DeeplockError(f"{path}: labels must be [{len(images)}], not {list(labels.shape)}")
+    if images.dtype != np.uint8 and not (finite := np.isfinite(images).all(axis=(1, 2, 3))).all():
+        raise DeeplockError(f"{path}: images must be finite numbers, image {finite.argmin()} has nan or inf")
+    if labels is not None:
+        if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+            found = f"{labels.dtype} {list(labels.shape)}"
+            raise DeeplockError(f"{path}: labels must be whole numbers [{len(images)}], not {found}")
+        _check_labels(labels, len(classes) or None, f"{path}: ")
     names = tuple(f"{path}[{number}]" for number in range(len(images)))
     return Labelled(to_real(source, images) if images.dtype == np.uint8 else images, labels, names=names)
 

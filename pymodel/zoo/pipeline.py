@@ -13,6 +13,7 @@ from torch import nn
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.agreement import Agreement
 from deeplock.pymodel.frontends.quantise import quantise
+from deeplock.pymodel.network.foreign import advice, is_exported
 from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.tensor import Pixels
@@ -110,6 +111,8 @@ def quantise_program(
     images = _as_input(found.real)
     if not path.is_file():
         raise DeeplockError(f"{path}: no such file")
+    if not is_exported(path):
+        raise DeeplockError(f"{path}: {advice(path) or 'not a program that torch.export saved'}")
     try:
         program = torch.export.load(path)
     except Exception as error:  # torch may raise anything on a file of another kind

@@ -1,11 +1,11 @@
 """Runs a job of the software baseline: on a simulated core, or on this machine."""
 
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.scratch import scratch
 from deeplock.sim.results import SimulationError
 from deeplock.sim.riscv.build import START, build_core, build_firmware, build_host
 from deeplock.sim.riscv.cores import CORES
@@ -28,8 +28,8 @@ def run_on_core(core: str, arena: Arena, memory: str = "ideal") -> Results:
     if core not in CORES:
         raise ValueError(f"core must be one of {', '.join(CORES)}, not {core}")
     program, firmware = build_core(core), build_firmware(core)
-    with tempfile.TemporaryDirectory(prefix="deeplock-riscv-") as name:
-        path = Path(name) / "memory"
+    with scratch() as folder:
+        path = folder / "memory"
         path.write_bytes(low_memory(firmware, START) + arena.data)
         command = [program, path, str(LATENCIES[memory]), str(min(_SLOWEST * arena.work + _SPARE, 1 << 32))]
         result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
@@ -50,8 +50,8 @@ class HostRun:
 def run_on_host(arena: Arena, repeats: int = 1, count: bool = False) -> HostRun:
     """Run a job on this machine, `repeats` times, and once more under callgrind if `count`, to count instructions."""
     program = build_host()
-    with tempfile.TemporaryDirectory(prefix="deeplock-host-") as name:
-        path = Path(name) / "arena"
+    with scratch() as folder:
+        path = folder / "arena"
         path.write_bytes(arena.data)
         result = subprocess.run([program, path, str(repeats)], capture_output=True, text=True, check=False)
         if result.returncode:

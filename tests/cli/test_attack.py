@@ -165,7 +165,7 @@ def test_faults_are_named(files, locked, known, refused, tmp_path):
     assert "budget has no luck: must be one of shares" in refused("attack", "pruning", "--budget", "luck=7")
     assert "NAME=NUMBER, not few" in refused("attack", "genetic", "--budget", "images=few")
     assert "not a result of `deeplock attack`" in refused("attack", "pruning", "--json", foreign)
-    assert "need FILE" in refused("attack", "known-plaintext", "--known", known)
+    assert "--known has no effect without FILE" in refused("attack", "known-plaintext", "--known", known)
     assert "is not locked" in refused("attack", "known-plaintext", files.float_checkpoint, "--known", known)
     assert "takes no FILE" in refused("attack", "genetic", locked)
     assert "needs --known" in refused("attack", "known-plaintext", locked)

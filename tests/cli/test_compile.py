@@ -26,6 +26,19 @@ def used(macs: int, cycles: int) -> float:
     return round(macs / (cycles * 8 * 16), 4)
 
 
+def test_outliers_of_the_calibration_are_told(exported, deeplock, tmp_path):
+    path, inputs = exported(nn.Conv2d(2, 3, 3), nn.ReLU())
+    images, wrong, figures = np.load(inputs)["images"], tmp_path / "wrong.npy", tmp_path / "figures.json"
+    images[3, 1, 1, 0] = 1000
+    np.save(wrong, images)
+    told = deeplock("compile", path, "--calibration", wrong, "-o", tmp_path / "out", "--json", figures)
+    assert told.code == 0
+    assert told.err.startswith("warning: calibration: input ranges over 0..1000, but 99.83 % of its values use ")
+    assert told.err.count("\n") == 1, "what is behind the input follows from it"
+    assert json.loads(figures.read_text())["outliers"][0]["tensor"] == "input"
+    assert deeplock("compile", path, "--calibration", inputs, "-o", tmp_path / "out").err == ""
+
+
 def test_figures_and_loadable_agree(files, deeplock, tmp_path):
     path, figures = tmp_path / "an.loadable", tmp_path / "compile.json"
     geometry = ("--rows", 8, "--cols", 16, "--bytes-per-beat", 16)

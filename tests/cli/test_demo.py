@@ -33,6 +33,14 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_work(refused, tmp_pa
     assert re.fullmatch(r"build/demo/\S+: (Not a directory|File exists)", refused("demo"))
 
 
+def test_a_key_that_belongs_to_no_loadable_of_the_demo_is_kept(refused, deeplock, tmp_path):
+    key = tmp_path / demo.KEY
+    deeplock("keygen", "-o", key)
+    before = key.read_bytes()
+    assert refused("demo", "-o", tmp_path) == f"key file {key}: exists already, and is kept"
+    assert key.read_bytes() == before
+
+
 @pytest.mark.slow
 def test_demo(deeplock, tmp_path):
     outcome = deeplock("demo", "-o", tmp_path, "--count", 20)
@@ -48,7 +56,12 @@ def test_demo(deeplock, tmp_path):
     assert rtl["mismatches"] == rtl["key_starved_cycles"] == 0
     assert 0 <= rtl["cycles_locked"] - rtl["cycles_plain"] <= 32
     assert "cycles per image, locked" in outcome.out
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*demo.FILES, *demo_report.FILES))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*demo.FILES, demo.KEY, *demo_report.FILES))
+    loadable, key = tmp_path / demo.FILES[-1], tmp_path / demo.KEY
+    assert key.stat().st_mode & 0o777 == 0o600
+    again = deeplock("evaluate", loadable, "--key-file", key)
+    assert again.out.splitlines()[1].split()[-2] == f"{100 * accuracy['unlocked']:.2f}"
+    assert deeplock("info", loadable, "--json", key).err == f"deeplock: key file {key}: exists already, and is kept\n"
     page = (tmp_path / "report.html").read_text()
     assert len(re.findall(r'src="data:image/png;base64,', page)) == len(list(tmp_path.glob("*.png"))) == 4
     assert not re.search(r'(src|href)="(?!data:)', page)

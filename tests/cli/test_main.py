@@ -66,7 +66,7 @@ def test_a_fault_is_exit_code_1_and_one_line():
 def test_wrong_usage_is_exit_code_2(arguments):
     done = run(*arguments)
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: deeplock")
+    assert done.stderr.startswith("deeplock") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["info", "evaluate", "simulate"])

@@ -11,7 +11,7 @@ import pytest
 
 from deeplock.cli.main import _parser
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.files import check_output, replace_file
+from deeplock.pymodel.files import check_output, make_folder_of, replace_file, rights_of
 from deeplock.pymodel.lock.keyfile import read_key, write_key
 from tests.cli.test_main import ROOT
 
@@ -142,6 +142,23 @@ def test_an_input_is_kept_whatever_its_name(line, folder, refused):
     assert (folder / name).read_text() == "input"
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_what_cannot_be_written_is_refused_before_the_work(line, folder, refused):
+    """Every command says so, though its inputs do not exist."""
+    words, name = arguments(line)
+    out = folder / name
+    out.parent.mkdir(exist_ok=True)
+    out.write_text("read-only")
+    out.chmod(0o444)
+    assert refused(*words) == f"{name}: is read-only: make it writable, or give another file"
+    out.unlink()
+    out.symlink_to("/proc/new/file")
+    assert refused(*words) == f"{name}: No such file or directory"
+    out.unlink()
+    out.symlink_to(folder / "key" / "file")
+    assert refused(*words) == f"{name}: Not a directory"
+
+
 def test_a_key_file_given_as_one_is_kept_though_it_holds_no_key(folder, refused):
     (folder / "bad").write_text("secret")
     line = refused("lock", "network", "--key-file", "bad", "-o", "bad")
@@ -202,8 +219,42 @@ def test_replace_file_is_the_last_to_refuse(folder, device):
 
 
 def test_a_link_is_followed(folder):
-    (folder / "there").mkdir()
     (folder / "link").symlink_to("there/file")
+    make_folder_of(folder / "link")
     for content in (b"first", b"second"):
         replace_file("link", content)
         assert (folder / "link").is_symlink() and (folder / "there" / "file").read_bytes() == content
+    (folder / "moved").write_bytes(b"third")
+    replace_file("link", folder / "moved")
+    assert (folder / "link").is_symlink() and (folder / "there" / "file").read_bytes() == b"third"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_file_that_is_replaced_keeps_its_mode(mode, folder):
+    (folder / "out").touch()
+    (folder / "out").chmod(mode)
+    replace_file("out", b"new")
+    assert rights_of("out") == mode and (folder / "out").read_bytes() == b"new"
+
+
+def test_plaintext_has_no_wider_rights_than_its_source(files, deeplock, tmp_path):
+    locked, out = tmp_path / "locked", tmp_path / "out"
+    for plain in (files.plain_loadable, files.float_checkpoint):
+        deeplock("lock", plain, "--key-file", files.key, "-o", locked)
+        assert rights_of(locked) & 0o044
+        for source in (0o600, 0o640):
+            locked.chmod(source)
+            assert deeplock("unlock", locked, "--key-file", files.key, "-o", out).code == 0
+            assert rights_of(out) & ~source == 0
+            out.chmod(0o664)  # no, though it is there already
+            assert deeplock("unlock", locked, "--key-file", files.key, "-o", out).code == 0
+            assert rights_of(out) & ~source == 0
+        out.unlink()
+    network = tmp_path / "network"
+    network.write_bytes(files.network.read_bytes())
+    network.chmod(0o600)
+    assert deeplock("compile", network, "-o", out).code == 0
+    assert rights_of(out) == 0o600
+    out.unlink()
+    assert deeplock("compile", network, "--key-file", files.key, "-o", out).code == 0
+    assert rights_of(out) & 0o044, "locked: anyone may have it"

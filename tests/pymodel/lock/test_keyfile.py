@@ -42,6 +42,7 @@ def test_existing_file_is_kept(tmp_path):
 def test_line_end_and_case_do_not_matter(tmp_path, end):
     path = tmp_path / "key"
     path.write_bytes((KEY.hex().upper() + end).encode())
+    path.chmod(0o600)
     assert read_key(path) == KEY
 
 
@@ -63,6 +64,39 @@ def test_bad_file_is_named_in_one_line_that_holds_no_key(tmp_path, text, fault):
     with pytest.raises(DeeplockError) as caught:
         read_key(path)
     assert str(caught.value) == f"key file {path}: {fault}"
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o620])
+def test_a_file_that_is_open_to_others_is_refused(tmp_path, mode):
+    path = tmp_path / "key"
+    path.write_text(KEY.hex())
+    path.chmod(mode)
+    with pytest.raises(DeeplockError, match=rf"is open to others \(mode {mode:04o}\): run `chmod 600 {path}`$"):
+        read_key(path)
+
+
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_a_key_of_equal_bytes_is_refused(tmp_path, byte):
+    write_key(tmp_path / "key", bytes([byte]) * 24)
+    with pytest.raises(DeeplockError, match="its bytes are all equal, which anyone guesses"):
+        read_key(tmp_path / "key")
+
+
+def test_no_file_is_too_long(tmp_path):
+    with pytest.raises(DeeplockError, match="key file /dev/zero: needs hex digits only, character 1 is none"):
+        read_key("/dev/zero")
+    (tmp_path / "key").write_bytes(b"a" * 100_000)
+    with pytest.raises(DeeplockError, match="needs 32, 48 or 64 hex digits, has 256 or more$"):
+        read_key(tmp_path / "key")
+
+
+def test_a_key_may_come_through_a_pipe():
+    """As from `--key-file <(pass show key)`."""
+    ours, theirs = os.pipe()
+    os.write(theirs, KEY.hex().encode())
+    os.close(theirs)
+    assert read_key(f"/dev/fd/{ours}") == KEY
+    os.close(ours)
 
 
 def test_missing_file_and_folder_are_named(tmp_path):

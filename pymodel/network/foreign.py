@@ -1,0 +1,42 @@
+"""Says what a file is that is none of deeplock's, and how to come from it to one that is."""
+
+import os
+import zipfile
+from pathlib import Path
+
+__all__ = ["advice", "is_exported"]
+
+_EXPORT = "torch.export.save(torch.export.export(module.eval(), (example,)), 'net.pt2'): docs/bring-your-own-network.md"
+_PICKLE = b"\x80\x02"
+_TFLITE = b"TFL3"
+"""At byte 4."""
+
+
+def _members(path: str | os.PathLike[str]) -> set[str]:
+    """Names of the files in a zip file, without their folder; empty if it is none."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {name.rpartition("/")[2] for name in file.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return set()
+
+
+def is_exported(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a program that torch.export.save wrote, by its content."""
+    return "archive_format" in _members(path)
+
+
+def advice(path: str | os.PathLike[str]) -> str:
+    """What to do with a file of another project; "" if it is not known."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    suffix, members = Path(path).suffix.lower(), _members(path)
+    if suffix == ".onnx":
+        return f"ONNX files are not read yet: export the network from PyTorch, {_EXPORT}"
+    if suffix == ".tflite" or head[4:] == _TFLITE:
+        return f"TensorFlow Lite files are not read yet: export the network from PyTorch, {_EXPORT}"
+    if "archive_format" in members:
+        return "a program that torch.export saved: `deeplock compile` takes it"
+    if "data.pkl" in members or head.startswith(_PICKLE):
+        return f"was written by torch.save or torch.jit.save, which needs its code: export the network, {_EXPORT}"
+    return ""
