@@ -1,4 +1,5 @@
 # make demo        the whole way on handwritten digits: train, quantise, compile, lock, run on the RTL, report
+# make shell       a shell that finds the command deeplock
 # make test        lint and the fast tests, on Verilator and Icarus
 # make test-full   the slow tests too
 # make prove       all proofs, into docs/results/assurance.json and docs/assurance.md
@@ -12,10 +13,14 @@ BIN := .venv/bin
 JOBS ?= 2
 export DEEPLOCK_BUILD ?= $(CURDIR)/build
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full prove lint results clean system .venv
+.PHONY: demo shell test test-full prove lint results clean system .venv
 
 demo: .venv
 	@$(BIN)/deeplock demo
+
+shell: .venv
+	@echo "deeplock --help lists the commands; exit leaves this shell"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" "$${SHELL:-/bin/bash}" || true
 
 test: lint
 	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "not slow"

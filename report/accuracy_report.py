@@ -1,4 +1,4 @@
-"""Table, text and figure of accuracy.json, for README.md and `deeplock evaluate --paper`."""
+"""Tables, text and figure of accuracy.json, for README.md, docs/measured.md and `deeplock evaluate --paper`."""
 
 import io
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from deeplock.pymodel.zoo.datasets import CLASSES
 from deeplock.report.tables import Table, markdown, percent
 
-__all__ = ["accuracy_figure", "accuracy_section", "accuracy_table"]
+__all__ = ["accuracy_figure", "accuracy_section", "accuracy_summary", "accuracy_table"]
 
 
 def accuracy_table(networks: dict[str, Any]) -> Table:
@@ -24,6 +24,13 @@ def accuracy_table(networks: dict[str, Any]) -> Table:
     return Table(head, rows)
 
 
+def accuracy_summary(result: dict[str, Any]) -> str:
+    """An accuracy.json in Markdown, without what all networks have in common."""
+    head, rows = accuracy_table(result["networks"])
+    shown = [index for index, name in enumerate(head) if name != "parameters"]
+    return markdown(Table([head[index] for index in shown], [[row[index] for index in shown] for row in rows]), 1)
+
+
 def accuracy_section(result: dict[str, Any]) -> str:
     """An accuracy.json in Markdown."""
     keys, images, few = (
@@ -34,7 +41,7 @@ def accuracy_section(result: dict[str, Any]) -> str:
         f"\n{images} test images; mean ± standard deviation over {keys} random wrong keys on the first {few} of them. "
         "float32 as recorded in training; all else by the golden model's arithmetic.\n\n"
         "![accuracy of each network: float32, int8, locked with the right key and with wrong ones]"
-        "(docs/results/accuracy.png)\n"
+        "(results/accuracy.png)\n"
     )
     return markdown(accuracy_table(result["networks"]), 1) + note
 

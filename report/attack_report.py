@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 from deeplock.bench.attacks import on_device
+from deeplock.report.security_summary import recovery_text
 from deeplock.report.tables import Table, markdown, percent
 
 __all__ = ["attack_table", "device_table", "security_figures", "security_tables"]
@@ -241,6 +242,7 @@ def security_tables(result: dict[str, Any]) -> dict[str, str]:
         "devices": _devices([row for row in result["rows"] if on_device(row)]),
         "overview": _overview(rows),
         "headlines": _headlines(rows),
+        "recovery": recovery_text(rows),
         "recoveries": _recoveries(rows),
         "sboxes": _sboxes(rows),
         "rates": _rates(rows),

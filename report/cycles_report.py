@@ -1,4 +1,4 @@
-"""Table, text and figure of cycles.json, for README.md, docs/results and `deeplock bench rtl`."""
+"""Tables, text and figure of cycles.json, for README.md, docs/measured.md, docs/results and `deeplock bench rtl`."""
 
 import io
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from deeplock.pymodel.spec.registers import COUNTERS
 from deeplock.report.tables import Table, markdown
 
-__all__ = ["cycles_figure", "cycles_section", "cycles_table", "of_paper", "suites_table"]
+__all__ = ["cycles_figure", "cycles_section", "cycles_summary", "cycles_table", "of_paper", "suites_table"]
 
 Row = dict[str, Any]
 
@@ -30,7 +30,7 @@ def cycles_table(rows: Sequence[Row]) -> Table:
 
 
 def of_paper(result: dict[str, Any]) -> list[Row]:
-    """The rows of the paper's suite, which the README shows."""
+    """The rows of the paper's suite, which docs/measured.md shows."""
     return [row for row in result["rows"] if row["suite"] == "deep-lock"]
 
 
@@ -49,6 +49,15 @@ def suites_table(rows: Sequence[Row]) -> Table:
             line.append(f"{row['cycles_locked']:,.0f} ({100 * more:+.1f} %)" if row else "-")
         lines.append(line)
     return Table(["network", "array", "batch", "plain", *suites], lines)
+
+
+def cycles_summary(result: dict[str, Any]) -> str:
+    """A cycles.json in Markdown: a line for each network on the 8x8 array, with the suites side by side."""
+    rows = [row for row in result["rows"] if (row["rows"], row["cols"]) == (8, 8)]
+    bounds = {row["network"]: f"{row['lower_bound']:,}" for row in rows}
+    head, lines = suites_table(rows)
+    shown = [[network, bounds[str(network)], *figures] for network, _, _, *figures in lines]
+    return markdown(Table(["network", "lower bound", *head[3:]], shown), 1)
 
 
 def cycles_section(result: dict[str, Any], name: str) -> str:
@@ -70,8 +79,8 @@ def cycles_section(result: dict[str, Any], name: str) -> str:
     starved = sum(row["key_starved_cycles"] for row in chosen)
     note = (
         f"\nEvery byte of every ofmap is compared with the golden model: {wrong} differ. Cycles in which the array waited for "
-        f"a key byte: {starved:g}. All counters: [docs/results/{name}.md](docs/results/{name}.md).\n\n"
-        f"![cycles by cause, as a multiple of the lower bound](docs/results/{name}.png)\n"
+        f"a key byte: {starved:g}. All counters: [results/{name}.md](results/{name}.md).\n\n"
+        f"![cycles by cause, as a multiple of the lower bound](results/{name}.png)\n"
     )
     return markdown(table, 2) + note
 

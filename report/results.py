@@ -12,19 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deeplock.report import datapath, feeding, software_area, software_report, software_suites
-from deeplock.report.accuracy_report import accuracy_figure, accuracy_section
+from deeplock.report.accuracy_report import accuracy_figure, accuracy_section, accuracy_summary
 from deeplock.report.assurance_report import fuzz_section, proofs_section
 from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
-from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_table, suites_table
+from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_summary, cycles_table, suites_table
 from deeplock.report.demo_report import report_rows
 from deeplock.report.packing import packing_section
+from deeplock.report.security_summary import security_summary
 from deeplock.report.synth_report import area_figure, area_summary, area_tables, suites_area
 from deeplock.report.tables import markdown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = DOCS / "results"
 README = DOCS.parent / "README.md"
+MEASURED = DOCS / "measured.md"
 ARCHITECTURE = DOCS / "architecture.md"
 FPGA = DOCS / "fpga.md"
 SECURITY = DOCS / "security.md"
@@ -42,8 +44,13 @@ def put_between(text: str, name: str, content: str) -> str:
     return result
 
 
+def put_into(page: Path, name: str, content: str) -> None:
+    """`put_between` of a page's file."""
+    page.write_text(put_between(page.read_text(), name, content))
+
+
 def put_table(text: str, report: dict) -> str:
-    """The text of README.md with the figures of this demo's report."""
+    """The text of docs/measured.md with the figures of this demo's report."""
     rows = "".join(f"| {what} | {figure} |\n" for what, figure in report_rows(report))
     return put_between(text, "demo", f"| | |\n|---|--:|\n{rows}")
 
@@ -53,36 +60,39 @@ def take_demo(folder: Path) -> None:
     (RESULTS / "demo.json").write_text(text)
     for name in ("accuracy", "cycles", "digits", "bytes"):
         (RESULTS / f"demo-{name}.png").write_bytes((folder / f"{name}.png").read_bytes())
-    README.write_text(put_table(README.read_text(), json.loads(text)))
+    MEASURED.write_text(put_table(MEASURED.read_text(), json.loads(text)))
 
 
 def take_accuracy(path: Path) -> None:
     result = json.loads(path.read_text())
-    README.write_text(put_between(README.read_text(), "accuracy", accuracy_section(result)))
+    put_into(MEASURED, "accuracy", accuracy_section(result))
+    put_into(README, "accuracy", accuracy_summary(result))
     (RESULTS / "accuracy.png").write_bytes(accuracy_figure(result))
 
 
 def take_cycles(file: Path) -> None:
     result = json.loads(file.read_text())
-    README.write_text(put_between(README.read_text(), file.stem, cycles_section(result, file.stem)))
+    put_into(MEASURED, file.stem, cycles_section(result, file.stem))
+    if file.stem == "cycles":
+        put_into(README, "cycles", cycles_summary(result))
     how = f"Cycles per image, back to back, by `{result['command']}` on {result['machine']}.\n\n"
     (RESULTS / f"{file.stem}.md").write_text(how + markdown(cycles_table(result["rows"]), 2))
     (RESULTS / f"{file.stem}.png").write_bytes(cycles_figure(result))
-    SUITES.write_text(put_between(SUITES.read_text(), file.stem, markdown(suites_table(result["rows"]), 2)))
+    put_into(SUITES, file.stem, markdown(suites_table(result["rows"]), 2))
 
 
 def take_board(file: Path) -> None:
     result = json.loads(file.read_text())
     table = markdown(board_table(result["rows"]), 3)
-    FPGA.write_text(put_between(FPGA.read_text(), "board", table + f"\nBy `{result['command']}`.\n"))
+    put_into(FPGA, "board", table + f"\nBy `{result['command']}`.\n")
 
 
 def take_area(file: Path) -> None:
     result = json.loads(file.read_text())
     for name, content in area_tables(result).items():
-        FPGA.write_text(put_between(FPGA.read_text(), name, content))
-    README.write_text(put_between(README.read_text(), "area", area_summary(result)))
-    SUITES.write_text(put_between(SUITES.read_text(), "area", suites_area(result)))
+        put_into(FPGA, name, content)
+    put_into(README, "area", area_summary(result))
+    put_into(SUITES, "area", suites_area(result))
     (RESULTS / "area.png").write_bytes(area_figure(result))
 
 
@@ -116,14 +126,14 @@ def take_software(file: Path) -> None:
     (RESULTS / "software.png").write_bytes(software_report.figure(software, cycles))
     if AREA_FIGURE in text:
         (RESULTS / "software-area.png").write_bytes(software_area.area_figure(software, cycles, area))
-    table = markdown(software_report.headline(software, cycles), 1)
-    README.write_text(put_between(README.read_text(), "software", table))
+    put_into(MEASURED, "software", markdown(software_report.headline(software, cycles), 1))
 
 
 def take_security(file: Path) -> None:
     result = json.loads(file.read_text())
     for name, content in security_tables(result).items():
-        SECURITY.write_text(put_between(SECURITY.read_text(), name, content))
+        put_into(SECURITY, name, content)
+    put_into(README, "security", security_summary(result))
     for name, content in security_figures(result).items():
         (RESULTS / f"security-{name}.png").write_bytes(content)
 
@@ -133,7 +143,7 @@ def take_assurance(file: Path) -> None:
     sections = {"proofs": proofs_section(result)}
     sections |= {name: fuzz_section(found) for name, found in result.items() if name.startswith("fuzz")}
     for name, section in sections.items():
-        ASSURANCE.write_text(put_between(ASSURANCE.read_text(), name, section))
+        put_into(ASSURANCE, name, section)
 
 
 TAKE: dict[str, Callable[[Path], None]] = {
@@ -153,7 +163,7 @@ if __name__ == "__main__":
     RESULTS.mkdir(exist_ok=True)
     for drawing in (datapath, feeding):
         (DOCS / f"{drawing.__name__.split('.')[-1]}.svg").write_text(drawing.draw())
-    ARCHITECTURE.write_text(put_between(ARCHITECTURE.read_text(), "packing", packing_section()))
+    put_into(ARCHITECTURE, "packing", packing_section())
     found = [path for path in (Path("build/demo"), *(RESULTS / name for name in TAKE)) if path.exists()]
     for path in [Path(argument) for argument in sys.argv[1:]] or found:
         TAKE.get(path.name, take_demo)(path)

@@ -29,7 +29,8 @@ def _core_area(platform: str, area: dict) -> Row | None:
 def _array_area(array: Row, area: dict) -> Row | None:
     config = Config(**{name: array[name] for name in _SIMULATED})
     wanted = {"device": DEVICE, "board": None, **asdict(config), "key_sizes": list(config.key_sizes)}
-    return next((row for row in area["rows"] if wanted.items() <= row.items()), None)
+    found = (row for row in area["rows"] if all(row.get(name, value) == value for name, value in wanted.items()))
+    return next(found, None)  # what a row lacks was added to Config after it was measured
 
 
 def _platforms(software: dict, cycles: dict, area: dict) -> dict[str, tuple[Row, dict[str, float]]]:

@@ -29,15 +29,19 @@ def area_tables(result: dict) -> dict[str, str]:
     }
 
 
+_README_SHOWS = (("lfe5u-85f", "8x8"), ("up5k", "4x4"))
+"""Device and array of the rows that README.md shows."""
+
+
 def area_summary(result: dict) -> str:
-    """The lock's cost, for README.md: a line for each locked accelerator that is compared with the plain one."""
+    """What the suites cost, for README.md: a line for each suite on a large and on a small device."""
     head, rows = core_table([row for row in result["rows"] if row["board"] is None])
-    shown = [
-        head.index(name)
-        for name in ("device", "array", "suite", "S-box", "key bytes", "LUT4", "LUT4 more", "MHz", "clock")
+    device, array, suite, more = (head.index(name) for name in ("device", "array", "suite", "LUT4 more"))
+    chosen = [
+        row for row in rows if (row[device], row[array]) in _README_SHOWS and (row[suite] == "plain" or row[more])
     ]
-    compared = [[line[index] for index in shown] for line in rows if line[head.index("LUT4 more")]]
-    return markdown(Table([head[index] for index in shown], compared), 3)
+    shown = [head.index(name) for name in ("device", "array", "suite", "LUT4", "FF", "BRAM", "DSP", "LUT4 more")]
+    return markdown(Table([head[index] for index in shown], [[row[index] for index in shown] for row in chosen]), 3)
 
 
 def suites_area(result: dict) -> str:

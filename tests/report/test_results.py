@@ -8,10 +8,14 @@ import pytest
 
 from deeplock.pymodel.attacks.catalogue import COLUMNS
 from deeplock.pymodel.zoo import trained
-from deeplock.report.accuracy_report import accuracy_section
+from deeplock.report import software_report
+from deeplock.report.accuracy_report import accuracy_section, accuracy_summary
 from deeplock.report.attack_report import security_tables
-from deeplock.report.cycles_report import cycles_section
-from deeplock.report.results import put_between, put_table
+from deeplock.report.cycles_report import cycles_section, cycles_summary, suites_table
+from deeplock.report.results import put_between, put_software, put_table
+from deeplock.report.security_summary import security_summary
+from deeplock.report.synth_report import area_summary, area_tables, suites_area
+from deeplock.report.tables import markdown
 from tests.cli.test_main import ROOT
 
 MARGIN_WITHOUT = 0.08
@@ -30,15 +34,51 @@ def test_content_comes_between_its_marks():
         put_between(text, "y", "new\n")
 
 
-def test_the_readme_shows_the_figures_of_docs_results():
-    report = json.loads((ROOT / "docs" / "results" / "demo.json").read_text())
-    readme = (ROOT / "README.md").read_text()
-    assert put_table(readme, report) == readme
+@pytest.fixture
+def result():
+    """Reads a file of docs/results."""
+    return lambda name: json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
 
 
-def test_accuracy_json_is_of_the_trained_networks_and_the_readme_shows_it():
-    result = json.loads((ROOT / "docs" / "results" / "accuracy.json").read_text())
-    for name, entry in result["networks"].items():
+@pytest.fixture
+def page():
+    """Reads a page of docs, by default README.md."""
+    return lambda name="../README": (ROOT / "docs" / f"{name}.md").read_text()
+
+
+def test_measured_shows_the_demo(result, page):
+    assert put_table(page("measured"), result("demo")) == page("measured")
+
+
+def test_the_readme_shows_the_figures_of_docs_results(result, page):
+    sections = {
+        "accuracy": accuracy_summary(result("accuracy")),
+        "cycles": cycles_summary(result("cycles")),
+        "area": area_summary(result("area")),
+        "security": security_summary(result("security")),
+    }
+    assert all(put_between(page(), name, section) == page() for name, section in sections.items())
+
+
+def test_the_pages_show_area_and_suites(result, page):
+    assert all(put_between(page("fpga"), *section) == page("fpga") for section in area_tables(result("area")).items())
+    suites = {name: markdown(suites_table(result(name)["rows"]), 2) for name in ("cycles", "cycles-batch")}
+    suites["area"] = suites_area(result("area"))
+    assert all(
+        put_between(page("choosing-a-suite"), *section) == page("choosing-a-suite") for section in suites.items()
+    )
+
+
+def test_the_pages_show_the_software_baseline(result, page):
+    software, cycles = result("software"), result("cycles")
+    assert put_software(page("benchmarks"), software, cycles, result("area")) == page("benchmarks")
+    headline = markdown(software_report.headline(software, cycles), 1)
+    assert put_between(page("measured"), "software", headline) == page("measured")
+
+
+def test_accuracy_json_is_of_the_trained_networks_and_the_page_shows_it(result, page):
+    accuracies = result("accuracy")
+    for name, entry in accuracies["networks"].items():
         record = trained.record(name)["accuracy"]
         assert entry["network_sha256"] == hashlib.sha256(trained.path_of(name).read_bytes()).hexdigest()
         assert entry["float"] == record["float"]
@@ -46,15 +86,12 @@ def test_accuracy_json_is_of_the_trained_networks_and_the_readme_shows_it():
         lowest, highest = GUESSES.get(name, (0.085, 0.115))
         assert lowest <= entry["wrong_key_mean"] <= highest
         assert entry["wrong_keys"] >= 100 and entry["wrong_key_images"] >= 2000
-    readme = (ROOT / "README.md").read_text()
-    assert put_between(readme, "accuracy", accuracy_section(result)) == readme
+    assert put_between(page("measured"), "accuracy", accuracy_section(accuracies)) == page("measured")
 
 
-def test_the_readme_shows_cycles_json():
-    readme = (ROOT / "README.md").read_text()
-    for name in ("cycles", "cycles-batch"):
-        result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
-        assert put_between(readme, name, cycles_section(result, name)) == readme
+@pytest.mark.parametrize("name", ["cycles", "cycles-batch"])
+def test_the_page_shows_cycles_json(result, page, name):
+    assert put_between(page("measured"), name, cycles_section(result(name), name)) == page("measured")
 
 
 def test_security_json_holds_what_the_page_says():

@@ -166,12 +166,12 @@ def test_a_network_that_was_not_run_on_a_core_is_left_out_there():
 @pytest.fixture
 def docs(tmp_path, monkeypatch):
     """report/results.py on copies; gives the folder of results, and the page as it is then."""
-    for name in ("README.md", "docs/benchmarks.md"):
+    for name in ("docs/measured.md", "docs/benchmarks.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text())
     folder, page = tmp_path / "results", tmp_path / "docs" / "benchmarks.md"
     folder.mkdir()
-    for name, value in (("RESULTS", folder), ("README", tmp_path / "README.md"), ("BENCHMARKS", page)):
+    for name, value in (("RESULTS", folder), ("MEASURED", tmp_path / "docs" / "measured.md"), ("BENCHMARKS", page)):
         monkeypatch.setattr(results, name, value)
     for name, value in (("software", SOFTWARE), ("cycles", CYCLES)):
         (folder / f"{name}.json").write_text(json.dumps(value))
