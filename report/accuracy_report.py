@@ -1,9 +1,9 @@
 """Tables, text and figure of accuracy.json, for README.md, docs/measured.md and `deeplock evaluate --paper`."""
 
-import io
 from typing import Any
 
 from deeplock.pymodel.zoo.datasets import CLASSES
+from deeplock.report.palette import BLUE, GREY, LIGHT_BLUE, ORANGE, png
 from deeplock.report.tables import Table, markdown, percent
 
 __all__ = ["accuracy_figure", "accuracy_section", "accuracy_summary", "accuracy_table"]
@@ -54,10 +54,10 @@ def accuracy_figure(result: dict[str, Any]) -> bytes:
     figure = Figure((8, 3.6))
     axes = figure.subplots()
     bars = {
-        "float32": ("float", "#b8b8b8"),
-        "int8": ("int8", "#7fa8d1"),
-        "locked, right key": ("unlocked", "#2f6fb0"),
-        "locked, wrong keys": ("wrong_key_mean", "#d9792b"),
+        "float32": ("float", GREY),
+        "int8": ("int8", LIGHT_BLUE),
+        "locked, right key": ("unlocked", BLUE),
+        "locked, wrong keys": ("wrong_key_mean", ORANGE),
     }
     for index, (label, (column, colour)) in enumerate(bars.items()):
         places = [place + 0.2 * (index - 1.5) for place in range(len(networks))]
@@ -72,6 +72,4 @@ def accuracy_figure(result: dict[str, Any]) -> bytes:
     axes.set_xticks(range(len(networks)), list(networks))
     axes.set(ylabel="test accuracy (%)", ylim=(0, 110))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=5, frameon=False, fontsize=8)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
-    return file.getvalue()
+    return png(figure)

@@ -1,9 +1,9 @@
 """Tables and pictures of security.json, which report/results.py puts into docs/security.md."""
 
-import io
 from typing import Any
 
 from deeplock.bench.attacks import on_device
+from deeplock.report.palette import BLACK, BLUE, LIGHT_BLUE, ORANGE, PURPLE, TEAL, png
 from deeplock.report.security_summary import recovery_text
 from deeplock.report.tables import Table, markdown, percent
 
@@ -265,18 +265,16 @@ def _panels(networks: list[str], title: str):
 def _png(figure, labels: int) -> bytes:
     handles = figure.axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=labels, frameon=False, fontsize=8)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
-    return file.getvalue()
+    return png(figure)
 
 
 _LINES = {
-    ("scratch", False): ("from scratch", "black"),
-    ("deep-lock", False): ("deep-lock", "#2f6fb0"),
-    ("deep-lock", True): ("deep-lock, reset", "#7fa8d1"),
-    ("hpnn", False): ("hpnn", "#d9792b"),
-    ("adv-params", False): ("adv-params", "#3a9a4a"),
-    ("secure-net", False): ("secure-net", "#9a3a8a"),
+    ("scratch", False): ("from scratch", BLACK),
+    ("deep-lock", False): ("deep-lock", BLUE),
+    ("deep-lock", True): ("deep-lock, reset", LIGHT_BLUE),
+    ("hpnn", False): ("hpnn", ORANGE),
+    ("adv-params", False): ("adv-params", TEAL),
+    ("secure-net", False): ("secure-net", PURPLE),
 }
 
 

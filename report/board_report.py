@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from deeplock.report.palette import in_words
 from deeplock.report.tables import Table
 
 __all__ = ["board_table"]
+
+
+_COUNTERS = ("COMPUTE", "PARAM_STARVED", "KEY_STARVED", "INPUT_STARVED")
 
 
 def board_table(rows: Sequence[dict[str, Any]]) -> Table:
@@ -18,14 +22,11 @@ def board_table(rows: Sequence[dict[str, Any]]) -> Table:
         "images",
         "wrong bytes",
         "cycles",
-        "compute",
-        "param starved",
-        "key starved",
-        "input starved",
+        *map(in_words, _COUNTERS),
     ]
     cells: list[list[object]] = [
         [row["board"], row["suite"], row["network"], row["key"], row["images"], row["mismatches"], row["cycles"]]
-        + [row["counters"][name] for name in ("COMPUTE", "PARAM_STARVED", "KEY_STARVED", "INPUT_STARVED")]
+        + [row["counters"][name] for name in _COUNTERS]
         + [row["images_per_second"]]
         for row in rows
     ]

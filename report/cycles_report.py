@@ -1,10 +1,10 @@
 """Tables, text and figure of cycles.json, for README.md, docs/measured.md, docs/results and `deeplock bench rtl`."""
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from deeplock.pymodel.spec.registers import COUNTERS
+from deeplock.report.palette import CAUSES, in_words, png
 from deeplock.report.tables import Table, markdown
 
 __all__ = ["cycles_figure", "cycles_section", "cycles_summary", "cycles_table", "of_paper", "suites_table"]
@@ -26,7 +26,7 @@ def cycles_table(rows: Sequence[Row]) -> Table:
             + [row["lower_bound"], round(row["ratio"], 3)]
             + [row["counters"][name] for name in ("COMPUTE", *causes)]
         )
-    return Table(head + [name.lower().replace("_", " ") for name in ("COMPUTE", *causes)], cells)
+    return Table(head + [in_words(name) for name in ("COMPUTE", *causes)], cells)
 
 
 def of_paper(result: dict[str, Any]) -> list[Row]:
@@ -87,29 +87,25 @@ def cycles_section(result: dict[str, Any], name: str) -> str:
 
 def cycles_figure(result: dict[str, Any]) -> bytes:
     """A cycles.json as a PNG: for each network and array, cycles by cause over the lower bound."""
-    import matplotlib
     import numpy as np
     from matplotlib.figure import Figure
 
     rows = of_paper(result)
-    causes = [name for name in rows[0]["counters"] if name != "CYCLES" and any(r["counters"][name] for r in rows)]
+    causes = [name for name in CAUSES if any(row["counters"][name] for row in rows)]
     names = [f"{row['network']} {row['rows']}x{row['cols']}" for row in rows]
-    figure = Figure((8, 1.2 + 0.3 * len(rows)))
+    figure = Figure((8, 1.4 + 0.26 * len(rows)), layout="constrained")
     axes = figure.subplots()
     left = np.zeros(len(rows))
-    for index, cause in enumerate(causes):
+    for cause in causes:
         share = np.array([row["counters"][cause] / row["lower_bound"] for row in rows])
-        colour = matplotlib.colormaps["tab10"](index)
-        axes.barh(range(len(rows)), share, left=left, color=colour, label=cause.lower().replace("_", " "), height=0.7)
+        axes.barh(range(len(rows)), share, left=left, color=CAUSES[cause], label=in_words(cause), height=0.7)
         left += share
     for index, row in enumerate(rows):
-        axes.text(left[index], index, f" {row['ratio']:.3f}", va="center", fontsize=8)
+        axes.text(1.01, index, f"{row['ratio']:.3f}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.axvline(1.1, color="black", linestyle="--", linewidth=0.8)
     axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()
-    axes.set(xlabel="cycles per image, locked, over the lower bound (dashed: 1.10)", xlim=(0, 1.12 * left.max()))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1 - 1 / (2 + len(rows))), ncols=4, frameon=False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
-    return file.getvalue()
+    axes.set(xlabel="cycles per image, locked, over the lower bound (lines: 1 and 1.1)", xlim=(0, 1.02 * left.max()))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return png(figure)

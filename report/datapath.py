@@ -1,6 +1,7 @@
 """Draws the accelerator's datapath: `draw()` gives the text of docs/datapath.svg, which report/results.py writes."""
 
 from deeplock.report.drawing import picture, rectangle, text
+from deeplock.report.palette import BLUE, GREEN, ORANGE
 
 __all__ = ["BOXES", "draw"]
 
@@ -13,7 +14,7 @@ BOXES = {
     "sections": (130, 240, 100, 70, ["parts of", "the stream"]),
     "lock": (264, 180, 160, 130, []),
     "loadable port": (464, 166, 120, 70, ["checks the", "head"]),
-    "weight loader": (594, 240, 94, 70, ["one tile", "ahead"]),
+    "weight loader": (586, 240, 104, 70, ["one tile", "ahead"]),
     "unfolder": (130, 365, 140, 70, ["arranges the", "ifmap"]),
     "activation memory": (310, 365, 160, 70, ["bytes, read in", "words of R"]),
     "window feeder": (524, 365, 130, 70, ["a layer's", "loops"]),
@@ -28,7 +29,7 @@ BOXES = {
 PARTS = {"key schedule": (276, 206, 136, 40), "unlock unit": (276, 256, 136, 40)}
 """Boxes inside the lock, of suite `deep-lock`."""
 
-LOCKED, UNLOCKED, DATA, CONTROL = "#d9660a", "#1f6fc4", "#3a8a3a", "#6b7280"
+LOCKED, UNLOCKED, DATA, CONTROL = ORANGE, BLUE, GREEN, "#6b7280"
 KINDS = {
     LOCKED: "locked parameters",
     UNLOCKED: "key, head and unlocked parameters",
@@ -44,8 +45,8 @@ WIRES = [
     (UNLOCKED, [(370, 116), (370, 206)], "master key", (378, 160)),
     (UNLOCKED, [(344, 246), (344, 256)], "", (0, 0)),
     (UNLOCKED, [(424, 206), (464, 206)], "", (0, 0)),
-    (UNLOCKED, [(412, 276), (594, 276)], "parameters", (480, 268)),
-    (UNLOCKED, [(688, 276), (830, 276)], "weights", (712, 268)),
+    (UNLOCKED, [(412, 276), (586, 276)], "parameters", (472, 268)),
+    (UNLOCKED, [(690, 276), (830, 276)], "weights", (704, 268)),
     (UNLOCKED, [(668, 310), (668, 500)], "requantise entries", (526, 478)),
     (DATA, [(20, 400), (130, 400)], "AXI4-Stream", (30, 392)),
     (DATA, [(270, 400), (310, 400)], "", (0, 0)),
@@ -106,7 +107,7 @@ def legend() -> list[str]:
     lines, x = [], 40
     for colour, words in KINDS.items():
         lines += wire(colour, [(x, 620), (x + 36, 620)], words, (x + 44, 625))
-        x += 80 + 7 * len(words)
+        x += 74 + 7 * len(words)
     return lines
 
 

@@ -1,7 +1,5 @@
 """The pictures of `deeplock demo`, drawn by matplotlib without a display."""
 
-import io
-
 import matplotlib
 
 matplotlib.use("Agg")
@@ -10,27 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deeplock.bench.demo import Measured
+from deeplock.report.palette import BLUE, CAUSES, GREY, ORANGE, RED, in_words, png
 
 __all__ = ["draw"]
-
-_BLUE, _ORANGE, _GREY = "#2f6fb0", "#d9792b", "#b8b8b8"
-_CAUSES = {
-    "COMPUTE": "compute",
-    "LOAD_BOUND": "weights loading",
-    "PARAM_STARVED": "no parameter",
-    "KEY_STARVED": "no key byte",
-    "FEEDER": "feeder",
-    "POST": "requantise",
-    "OUTPUT_STALLED": "output stalled",
-    "DRAIN": "drain",
-    "INPUT_STARVED": "no ifmap",
-}
-
-
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
-    return file.getvalue()
 
 
 def _accuracy(measured: Measured) -> Figure:
@@ -39,10 +19,10 @@ def _accuracy(measured: Measured) -> Figure:
     values = [100 * accuracy[name] for name in ("float", "int8", "unlocked", "wrong_key_mean")]
     figure = Figure((7, 3.6))
     axes = figure.subplots()
-    axes.bar_label(axes.bar(names, values, color=[_BLUE, _BLUE, _BLUE, _ORANGE], width=0.6), fmt="%.1f %%", padding=3)
+    axes.bar_label(axes.bar(names, values, color=[BLUE, BLUE, BLUE, ORANGE], width=0.6), fmt="%.1f %%", padding=3)
     offsets = np.linspace(-0.22, 0.22, len(wrong))
     axes.scatter(3 + offsets, 100 * wrong, s=10, color="black", zorder=3, label="each wrong key")
-    axes.axhline(10, color=_GREY, linestyle="--", zorder=0, label="chance")
+    axes.axhline(10, color=GREY, linestyle="--", zorder=0, label="chance")
     axes.set(ylabel="test accuracy (%)", ylim=(0, 110))
     axes.legend(loc="center right", frameon=False)
     return figure
@@ -52,11 +32,10 @@ def _cycles(measured: Measured) -> Figure:
     figure = Figure((8, 2.8))
     axes = figure.subplots()
     left = np.zeros(2)
-    colours = [_BLUE, *(matplotlib.colormaps["tab20c"](index) for index in (4, 5, 6, 7, 8, 12, 16, 18))]
-    for (counter, name), colour in zip(_CAUSES.items(), colours, strict=True):
+    for counter, colour in CAUSES.items():
         cycles = np.array([run.per_image(counter) for run in (measured.locked, measured.plain)])
         if cycles.any():
-            label = f"{name} ({cycles[0]:.1f})"
+            label = f"{in_words(counter)} ({cycles[0]:.1f})"
             axes.barh(["locked", "plain"], cycles, left=left, color=colour, label=label, height=0.6)
             left += cycles
     for row, run in enumerate((measured.locked, measured.plain)):
@@ -77,8 +56,8 @@ def _digits(measured: Measured) -> Figure:
         axes.set_yticks([])
         axes.set_title(f"{measured.labels[index]}", fontsize=10)
         hit = right == measured.labels[index]
-        axes.text(0.5, -0.3, f"{right}", transform=axes.transAxes, ha="center", color=_BLUE if hit else "red")
-        axes.text(0.5, -0.58, f"{wrong}", transform=axes.transAxes, ha="center", color=_ORANGE)
+        axes.text(0.5, -0.3, f"{right}", transform=axes.transAxes, ha="center", color=BLUE if hit else RED)
+        axes.text(0.5, -0.58, f"{wrong}", transform=axes.transAxes, ha="center", color=ORANGE)
         if index == 0:
             for height, text in ((1.1, "label"), (-0.3, "right key"), (-0.58, "wrong key")):
                 axes.text(-0.25, height, text, transform=axes.transAxes, ha="right", fontsize=9)
@@ -88,7 +67,7 @@ def _digits(measured: Measured) -> Figure:
 def _histogram(measured: Measured) -> Figure:
     figure = Figure((8, 2.8))
     bins = np.arange(0, 257, 4)
-    parts = (("plain", measured.plain_bytes, _BLUE), ("locked", measured.locked_bytes, _ORANGE))
+    parts = (("plain", measured.plain_bytes, BLUE), ("locked", measured.locked_bytes, ORANGE))
     for axes, (name, values, colour) in zip(figure.subplots(1, 2, sharey=True), parts, strict=True):
         axes.hist(values, bins=bins, color=colour)
         axes.set(title=f"{name} parameter bytes", xlabel="value of the byte", xlim=(0, 256))
@@ -99,8 +78,8 @@ def _histogram(measured: Measured) -> Figure:
 def draw(measured: Measured) -> dict[str, tuple[str, bytes]]:
     """Title and PNG by file name."""
     return {
-        "accuracy": ("Accuracy", _png(_accuracy(measured))),
-        "cycles": ("Cycles by cause", _png(_cycles(measured))),
-        "digits": ("Test images and the answers of the RTL", _png(_digits(measured))),
-        "bytes": ("Parameter bytes before and after locking", _png(_histogram(measured))),
+        "accuracy": ("Accuracy", png(_accuracy(measured))),
+        "cycles": ("Cycles by cause", png(_cycles(measured))),
+        "digits": ("Test images and the answers of the RTL", png(_digits(measured))),
+        "bytes": ("Parameter bytes before and after locking", png(_histogram(measured))),
     }

@@ -3,7 +3,6 @@
 `layers` are dicts of pymodel.spec.layers.LayerFacts, each with its "counters" of a run of `inferences` inferences.
 """
 
-import io
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -12,32 +11,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deeplock.pymodel.spec.registers import COUNTERS
+from deeplock.report.palette import CAUSES, in_words, png
 from deeplock.report.tables import Table, readable
 
 __all__ = ["draw", "table"]
-
-_COLOURS = {
-    "COMPUTE": "#2f6fb0",
-    "PARAM_STARVED": "#d9792b",
-    "KEY_STARVED": "#b3261e",
-    "LOAD_BOUND": "#eec27e",
-    "FEEDER": "#7a5fa6",
-    "POST": "#4b9c8e",
-    "OUTPUT_STALLED": "#cf7fa8",
-    "DRAIN": "#b8b8b8",
-    "INPUT_STARVED": "#9a9a3f",
-}
 
 _BOUNDS = ("lower_bound", "array_bound")
 
 
 def _present(layers: Sequence[dict[str, Any]]) -> list[str]:
     """The causes that cost any cycle."""
-    return [cause for cause in _COLOURS if any(layer["counters"][cause] for layer in layers)]
-
-
-def _words(name: str) -> str:
-    return name.lower().replace("_", " ")
+    return [cause for cause in CAUSES if any(layer["counters"][cause] for layer in layers)]
 
 
 def table(layers: Sequence[dict[str, Any]], inferences: int) -> Table:
@@ -57,8 +41,8 @@ def table(layers: Sequence[dict[str, Any]], inferences: int) -> Table:
     sums = {name: sum(layer["counters"][name] for layer in layers) for name, _ in COUNTERS}
     total = {"counters": sums} | {bound: sum(layer[bound] for layer in layers) for bound in _BOUNDS}
     rows.append(cells("all", [""] * len(shapes), total))
-    bounds = chain(*((_words(bound), "ratio") for bound in _BOUNDS))
-    return Table(["layer", *shapes, "cycles", *bounds, *map(_words, causes)], rows)
+    bounds = chain(*((in_words(bound), "ratio") for bound in _BOUNDS))
+    return Table(["layer", *shapes, "cycles", *bounds, *map(in_words, causes)], rows)
 
 
 def draw(layers: Sequence[dict[str, Any]], inferences: int, title: str) -> bytes:
@@ -74,12 +58,12 @@ def draw(layers: Sequence[dict[str, Any]], inferences: int, title: str) -> bytes
     left = np.zeros(len(layers))
     for cause in _present(layers):
         part = np.array([layer["counters"][cause] for layer in layers]) / inferences
-        style = {"color": _COLOURS[cause], "height": 0.7, "label": _words(cause)}
+        style = {"color": CAUSES[cause], "height": 0.7, "label": in_words(cause)}
         absolute.barh(places, part, left=left, **style)
         share.barh(places, 100 * part / cycles, left=100 * left / cycles, **style)
         left += part
     for (name, bound), line in zip(bounds.items(), ("solid", (0, (2, 1))), strict=True):
-        style = {"color": "black", "linewidth": 1.5, "linestyles": line, "label": _words(name)}
+        style = {"color": "black", "linewidth": 1.5, "linestyles": line, "label": in_words(name)}
         absolute.vlines(bound, places - 0.45, places + 0.45, **style)
     for place, cycle, bound in zip(places, cycles, bounds["array_bound"], strict=True):
         label = f"  {cycle:,.0f} = {cycle / bound:.2f} x array bound"
@@ -91,6 +75,4 @@ def draw(layers: Sequence[dict[str, Any]], inferences: int, title: str) -> bytes
     share.set(xlabel="share of the layer's cycles (%)", xlim=(0, 100))
     figure.suptitle(title)
     figure.legend(*absolute.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
-    return file.getvalue()
+    return png(figure, tight=False)

@@ -1,12 +1,12 @@
 """Cycles times LUT4 of each platform, for docs/benchmarks.md: area.json beside software.json and cycles.json."""
 
-import io
 from dataclasses import asdict
 from itertools import cycle
 from typing import Any
 
 from deeplock.pymodel.spec.config import Config
-from deeplock.report.software_report import NAMES, arrays_of, networks_of, pairs_of
+from deeplock.report.palette import GREY, png
+from deeplock.report.software_report import COLOURS, NAMES, arrays_of, networks_of, pairs_of
 from deeplock.report.tables import Table
 
 __all__ = ["DEVICE", "area_figure", "area_table"]
@@ -79,10 +79,10 @@ def area_figure(software: dict, cycles: dict, area: dict) -> bytes:
     marks = dict(zip(networks, cycle("osD^vP*X"), strict=False))
     figure = Figure((8, 5.5))
     axes = figure.subplots()
-    for index, (name, (resources, counts)) in enumerate(platforms.items()):
+    for name, (resources, counts) in platforms.items():
         for network, count in counts.items():
-            axes.plot(resources["lut4"], count, marks[network], color=f"C{index}", markersize=7)
-        axes.plot([], [], "s", color=f"C{index}", label=name)
+            axes.plot(resources["lut4"], count, marks[network], color=COLOURS.get(name, GREY), markersize=7)
+        axes.plot([], [], "s", color=COLOURS.get(name, GREY), label=name)
     for network, mark in marks.items():
         axes.plot([], [], mark, color="none", markeredgecolor="black", label=network)
     axes.set(xscale="log", yscale="log", ylabel="cycles per image, locked")
@@ -94,9 +94,7 @@ def area_figure(software: dict, cycles: dict, area: dict) -> bytes:
     wide, tall = axes.get_xlim(), axes.get_ylim()
     ends = np.array(wide)
     for power in range(int(np.log10(wide[0] * tall[0])), int(np.log10(wide[1] * tall[1])) + 1):
-        axes.plot(ends, 10.0**power / ends, color="#c8c8c8", linewidth=0.8, zorder=0)
+        axes.plot(ends, 10.0**power / ends, color=GREY, linewidth=0.8, zorder=0)
     axes.set(xlim=wide, ylim=tall)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
-    return file.getvalue()
+    return png(figure)

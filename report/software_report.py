@@ -1,15 +1,15 @@
 """Software (software.json) beside the accelerator (cycles.json): tables and a figure for docs/benchmarks.md and README.md."""
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from deeplock.bench.software import cost
 from deeplock.bench.workload import LOCKED
+from deeplock.report.palette import BLUE, GREY, LIGHT_BLUE, ORANGE, PURPLE, RED, SAND, TEAL, png
 from deeplock.report.tables import Table
 
 __all__ = [
-    "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "networks_of", "pairs_of",
+    "COLOURS", "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "networks_of", "pairs_of",
     "software_table", "timings",
 ]  # fmt: skip
 
@@ -23,6 +23,17 @@ NAMES = {
     "pytorch-float32": "host, PyTorch float32",
 }
 """Names of the platforms in tables and figures."""
+
+COLOURS = {
+    "VexRiscv": ORANGE,
+    "VexRiscv + custom instruction": SAND,
+    "PicoRV32": RED,
+    "accelerator 4x4": LIGHT_BLUE,
+    "accelerator 8x8": BLUE,
+    "accelerator 8x16": TEAL,
+    "accelerator 16x16": PURPLE,
+}
+"""Colours of the platforms in figures."""
 
 _SOFTWARE = ("vexriscv", "picorv32")
 """Cores without a custom instruction."""
@@ -172,16 +183,19 @@ def figure(software: dict, cycles: dict) -> bytes:
     left, right = drawn.subplots(1, 2)
     width = 0.8 / len(order)
     for index, name in enumerate(order):
-        for axes, value in ((left, lambda pair: pair[1]), (right, lambda pair: pair[1] / pair[0])):
-            found = [(place, bars[name][net]) for place, net in enumerate(networks) if net in bars[name]]
-            places = [place + width * (index - (len(order) - 1) / 2) for place, _ in found]
-            axes.bar(places, [value(pair) for _, pair in found], width, label=name, color=f"C{index}")
+        found = [(place, *bars[name][net]) for place, net in enumerate(networks) if net in bars[name]]
+        places = [place + width * (index - (len(order) - 1) / 2) for place, *_ in found]
+        style = {"label": name, "color": COLOURS.get(name, GREY)}
+        left.plot(places, [locked for _, _, locked in found], "o", markersize=5, **style)
+        added = right.bar(places, [100 * (locked / plain - 1) for _, plain, locked in found], width, **style)
+        right.bar_label(added, fmt="%.0f", fontsize=7)
     left.set(yscale="log", ylabel="cycles per image, locked")
-    right.set(ylabel="cycles, locked / plain", ylim=(0.9, None))
+    left.grid(axis="y", linewidth=0.4)
+    right.margins(y=0.08)
+    right.set(ylabel="cycles that locking adds (%)", ylim=(0, None))
     for axes in (left, right):
         axes.set_xticks(range(len(networks)), networks, fontsize=8)
+        axes.set_xlim(-0.5, len(networks) - 0.5)
     drawn.legend(*left.get_legend_handles_labels(), loc="lower center", ncols=3, frameon=False, fontsize=8)
     drawn.subplots_adjust(bottom=0.24, wspace=0.25)
-    file = io.BytesIO()
-    drawn.savefig(file, format="png", dpi=130)
-    return file.getvalue()
+    return png(drawn)

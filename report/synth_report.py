@@ -1,16 +1,27 @@
 """Markdown tables and a figure of area.json, for report/results.py."""
 
-import io
 from statistics import median
 from typing import Any
 
-from deeplock.report.synth_tables import component_table, core_table, key_of
+from deeplock.report.palette import BLACK, BLUE, GREY, ORANGE, PURPLE, SERIES, TEAL, png
+from deeplock.report.synth_tables import component_table, core_table, plain_of
 from deeplock.report.tables import Table, markdown
 
 __all__ = ["area_figure", "area_summary", "area_tables", "suites_area"]
 
-_PARTS = ("lock", "array", "accumulator", "post", "feeder", "unfolder", "weight_loader", "registers")
 _REST = "all else"
+
+_PARTS = {
+    "array": ("array",),
+    "accumulators, post-processing": ("accumulator", "post", "ofmap_buffer"),
+    "activations": ("activation_memory", "feeder", "unfolder", "issue"),
+    "weights": ("weight_loader",),
+    "registers": ("registers",),
+    _REST: (),
+}
+"""Parts of the figure, and the modules in them."""
+
+_LOCKS = {"deep-lock": ORANGE, "acorn": BLUE, "ascon": TEAL, "tinyjambu": PURPLE}
 
 Row = dict[str, Any]
 
@@ -21,7 +32,7 @@ def area_tables(result: dict) -> dict[str, str]:
     how = f"\nBy `{result['command']}`. {tools}.\n"
     cores = [row for row in result["rows"] if row["board"] is None]
     boards = [row for row in result["rows"] if row["board"] is not None]
-    figure = "\n![LUT4 by module, plain and locked; clock frequency of each seed](results/area.png)\n"
+    figure = "\n![LUT4 of the plain accelerator by module, what each lock adds, and the clock of each seed](results/area.png)\n"
     return {
         "cores": markdown(core_table(cores), 7) + figure + how,
         "boards": markdown(core_table(boards), 7) if boards else "",
@@ -56,42 +67,58 @@ def suites_area(result: dict) -> str:
     return markdown(Table([head[index] for index in shown], lines), 5)
 
 
-def _label(row: Row) -> str:
-    lock = f"{row['sbox']}, key {key_of(row)}" if row["sbox"] else row["suite"]
-    return f"{row['board'] or row['device']} {row['rows']}x{row['cols']} {lock}"
-
-
 def _luts_of(row: Row, part: str) -> int:
     """LUT4 of a part and all that is in it."""
     places = [(name.split(".")[0], module["lut4"]) for name, module in row["modules"].items()]
-    return sum(luts for name, luts in places if name == part or (part == _REST and name not in _PARTS))
+    named = {name for names in _PARTS.values() for name in names}
+    return sum(luts for name, luts in places if name in _PARTS[part] or (part == _REST and name not in named))
+
+
+def _groups(rows: list[Row]) -> list[tuple[Row, list[Row]]]:
+    """(plain accelerator, the locked ones that are the same but for the lock) of each device and array."""
+    found = [(plain, [row for row in rows if plain_of(row, rows) is plain]) for plain in rows if not plain["key_sizes"]]
+    return [(plain, locked) for plain, locked in found if locked]
 
 
 def area_figure(result: dict) -> bytes:
-    """PNG: LUT4 of every accelerator by module, the clock of every seed beside it."""
-    import matplotlib
+    """PNG: for each device and array the plain accelerator by module; beside it what each lock adds, and the clocks."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in result["rows"] if row["board"] is None]
-    figure = Figure((10, 1.4 + 0.24 * len(rows)))
-    area, clock = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    left = [0] * len(rows)
-    for index, part in enumerate([*_PARTS, _REST]):
-        luts = [_luts_of(row, part) for row in rows]
-        colour = matplotlib.colormaps["tab10"](index)
-        area.barh(range(len(rows)), luts, left=left, label=part.replace("_", " "), color=colour, height=0.75)
-        left = [start + count for start, count in zip(left, luts, strict=True)]
-    for index, row in enumerate(rows):
-        clock.plot(row["fmax_mhz"], [index] * len(row["fmax_mhz"]), "o", color="#2f6fb0", markersize=3, alpha=0.7)
+    groups = _groups([row for row in result["rows"] if row["board"] is None])
+    places, labels, bounds, start = {}, {}, [], 0
+    for number, (plain, locked) in enumerate(groups):
+        for row in (plain, *locked):
+            places[start] = (number, row)
+            labels[start] = f"{row['suite']}, {row['sbox']}" if row["sbox"] else row["suite"]
+            start += 1
+        bounds.append((start - 1 - len(locked), start - 1))
+        start += 1
+    figure = Figure((12, 1.4 + 0.2 * start), layout="constrained")
+    whole, more, clock = figure.subplots(1, 3, width_ratios=(3, 3, 2))
+    middles = [(first + last) / 2 for first, last in bounds]
+    left = [0] * len(groups)
+    for part, colour in zip(_PARTS, SERIES, strict=False):
+        luts = [_luts_of(plain, part) for plain, _ in groups]
+        whole.barh(middles, luts, 1.6, left=left, label=part, color=GREY if part == _REST else colour)
+        left = [edge + count for edge, count in zip(left, luts, strict=True)]
+    for place, (number, row) in places.items():
+        plain = groups[number][0]
+        if row is not plain:
+            added = row["lut4"] - plain["lut4"]
+            more.barh(place, added, 0.75, color=_LOCKS[row["suite"]])
+            more.text(added, place, f" {100 * added / plain['lut4']:+.1f} %", va="center", fontsize=8)
+        clock.plot(row["fmax_mhz"], [place] * len(row["fmax_mhz"]), "o", color=BLUE, markersize=3, alpha=0.7)
         if row["fmax_mhz"]:
-            clock.plot([median(row["fmax_mhz"])], [index], "|", color="black", markersize=11)
-    area.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
-    area.invert_yaxis()
-    area.set_xlabel("LUT4")
-    area.legend(fontsize=7, loc="upper right")
-    clock.set_xlabel("MHz; a dot a seed, a bar their median")
-    clock.set_xlim(left=0)
+            clock.plot([median(row["fmax_mhz"])], [place], "|", color=BLACK, markersize=10)
+    whole.set_yticks(middles, [f"{plain['device']} {plain['rows']}x{plain['cols']}" for plain, _ in groups])
+    whole.set_xlabel("LUT4 of the plain accelerator")
+    more.set_yticks(list(places), [labels[place] for place in places], fontsize=8)
+    more.set(xlabel="LUT4 that the lock adds", xlim=(0, 1.2 * max(bar.get_width() for bar in more.patches)))
+    clock.set_yticks(list(places), [""] * len(places))
+    clock.margins(x=0.08)
+    clock.set(xlabel="MHz of each seed; bar: median", xlim=(0, None))
     clock.grid(axis="x", linewidth=0.4)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
-    return file.getvalue()
+    for axes in (whole, more, clock):
+        axes.set_ylim(start - 1.4, -0.6)
+    figure.legend(*whole.get_legend_handles_labels(), loc="outside lower left", ncols=6, frameon=False, fontsize=8)
+    return png(figure)

@@ -6,7 +6,7 @@ from typing import Any
 
 from deeplock.report.tables import Table
 
-__all__ = ["component_table", "core_table", "key_of", "module_table", "timing_lines"]
+__all__ = ["component_table", "core_table", "key_of", "module_table", "plain_of", "timing_lines"]
 
 _RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
 _RESULTS = ("seeds", "fmax_mhz", "meets", "critical_path", "cells", "modules", "harness", "error", "digest")
@@ -29,7 +29,7 @@ def _megahertz(row: Row) -> str:
     return _clock(row) + ("; other seeds do not fit" if row["error"] else "")
 
 
-def _plain(row: Row, rows: Sequence[Row]) -> Row | None:
+def plain_of(row: Row, rows: Sequence[Row]) -> Row | None:
     """The row that is the same except for having no lock."""
 
     def rest(row: Row) -> list:
@@ -70,7 +70,7 @@ def core_table(rows: Sequence[Row]) -> Table:
         line += [row["bytes_per_beat"], row["lanes"], row["suite"]]
         line += [row["sbox"] or "", key_of(row)]
         line += [row[name] for name in ("lut4", "ff", "bram", "dsp")] + [_megahertz(row)]
-        plain = _plain(row, rows)
+        plain = plain_of(row, rows)
         line.append(f"{100 * (row['lut4'] / plain['lut4'] - 1):+.1f} %" if plain else "")
         timed = plain and plain["fmax_mhz"] and row["fmax_mhz"]
         line.append(f"{median(row['fmax_mhz']) / median(plain['fmax_mhz']):.3f}" if plain and timed else "")
