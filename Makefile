@@ -4,7 +4,7 @@
 # make test-full   the slow tests too
 # make prove       all proofs, into docs/results/assurance.json and docs/assurance.md
 # make lint        ruff and pyright
-# make results     the figures in README.md and docs/results from the last `make demo`
+# make results     the figures in README.md and docs, and those of the last `make demo` in docs/results
 # make clean       removes what the commands above made; DEEP=1 also .venv
 
 SHELL := bash

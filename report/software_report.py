@@ -1,4 +1,4 @@
-"""Software (software.json) beside the accelerator (cycles.json): tables and a figure for docs/benchmarks.md and README.md."""
+"""Software (software.json) beside the accelerator (cycles.json): tables and a figure for pages of docs."""
 
 from collections.abc import Sequence
 from typing import Any

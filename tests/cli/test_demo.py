@@ -62,6 +62,7 @@ def test_demo(deeplock, tmp_path):
     again = deeplock("evaluate", loadable, "--key-file", key)
     assert again.out.splitlines()[1].split()[-2] == f"{100 * accuracy['unlocked']:.2f}"
     assert deeplock("info", loadable, "--json", key).err == f"deeplock: key file {key}: exists already, and is kept\n"
+    assert deeplock("simulate", loadable, "--key-file", key, "--count", 3).code == 0  # README.md goes on so
     page = (tmp_path / "report.html").read_text()
     assert len(re.findall(r'src="data:image/png;base64,', page)) == len(list(tmp_path.glob("*.png"))) == 4
     assert not re.search(r'(src|href)="(?!data:)', page)
