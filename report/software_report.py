@@ -179,8 +179,8 @@ def figure(software: dict, cycles: dict) -> bytes:
                 name = f"accelerator {row['rows']}x{row['cols']}"
                 bars.setdefault(name, {})[network] = (row["cycles_plain"], row["cycles_locked"])
     order = sorted(bars, key=lambda name: -max(pair[1] / bars["VexRiscv"][net][1] for net, pair in bars[name].items()))
-    drawn = Figure((9, 4))
-    left, right = drawn.subplots(1, 2)
+    drawn = Figure((10.5, 4))
+    left, right = drawn.subplots(1, 2, width_ratios=(2, 3))
     width = 0.8 / len(order)
     for index, name in enumerate(order):
         found = [(place, *bars[name][net]) for place, net in enumerate(networks) if net in bars[name]]
@@ -188,7 +188,7 @@ def figure(software: dict, cycles: dict) -> bytes:
         style = {"label": name, "color": COLOURS.get(name, GREY)}
         left.plot(places, [locked for _, _, locked in found], "o", markersize=5, **style)
         added = right.bar(places, [100 * (locked / plain - 1) for _, plain, locked in found], width, **style)
-        right.bar_label(added, fmt="%.0f", fontsize=7)
+        right.bar_label(added, fmt="%.0f", fontsize=6)
     left.set(yscale="log", ylabel="cycles per image, locked")
     left.grid(axis="y", linewidth=0.4)
     right.margins(y=0.08)
