@@ -1,5 +1,6 @@
 """Printing of figures in columns as wide as their contents, text aligned left and numbers aligned right."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ def print_agreement(found: "Agreement") -> None:
     print(f"layers against PyTorch's quantised graph: at most {most} LSB" + f", in {layer}" * (most > 0))
     print(f"int8 against float: {found.output_lsb:.2f} LSB of the output on average, ", end="")
     print(f"the same largest class in {percent(found.agreement)}")
+    for first in found.outliers[:1]:  # later tensors follow from it
+        print(f"warning: {first}", file=sys.stderr)
 
 
 def print_pairs(*pairs: tuple[str, object]) -> None:

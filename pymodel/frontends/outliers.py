@@ -26,6 +26,7 @@ class Outliers:
     """tensor  its name: `input` or a layer's
     low, high    the range of its quantisation, in real numbers
     share        of its values (0..1) that lie from `used_low` to `used_high`
+    codes        of the 256 that these have
     """
 
     tensor: str
@@ -34,12 +35,13 @@ class Outliers:
     share: float
     used_low: float
     used_high: float
+    codes: int
 
     def __str__(self) -> str:
-        used = f"{100 * (self.used_high - self.used_low) / (self.high - self.low):.1f} %"
         return (
             f"calibration: {self.tensor} ranges over {self.low:.4g}..{self.high:.4g}, but {100 * self.share:.2f} % of its "
-            f"values use {used} of that, {self.used_low:.4g}..{self.used_high:.4g}: look for outliers in the calibration data"
+            f"values use {self.codes} of its 256 codes, {self.used_low:.4g}..{self.used_high:.4g}: look for outliers in the "
+            "data"
         )
 
 
@@ -63,8 +65,8 @@ class Codes:
         share = self._counts[low : high + 1].sum() / self._counts.sum()
         if high - low + 1 > _FEW_CODES or share == 1:  # a tensor of equal values has no outlier
             return None
-        edges = self._quantisation.dequantise(np.array([0, 255, low, high]) - 128)
-        return Outliers(tensor, *map(float, (*edges[:2], share, *edges[2:])))
+        edges = self._quantisation.dequantise(np.array([0, 255, low, high]) - 128).tolist()
+        return Outliers(tensor, edges[0], edges[1], float(share), edges[2], edges[3], high - low + 1)
 
     def _of_values(self) -> tuple[int, int]:
         """First and last code of the narrowest band that holds `_VALUES` of the values."""

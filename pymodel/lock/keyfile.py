@@ -31,7 +31,7 @@ def generate_key(size: int) -> bytes:
 def read_key(path: str | os.PathLike[str], role: str = "") -> bytes:
     """The key in a file of 32, 48 or 64 hex digits and at most one line end. DeeplockError if it has another role.
 
-    As with ssh, a file of this user's that others can read or write is refused. So is a key whose bytes are all equal.
+    As with ssh, a file of this user's that others can read or write is refused. So is a key of zeros.
 
     Suites that do not seal take keys without a role only: theirs can be found, and with it all that is derived from it.
     """
@@ -58,10 +58,8 @@ def read_key(path: str | os.PathLike[str], role: str = "") -> bytes:
     if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and rights & 0o077:
         raise DeeplockError(f"key file {path}: is open to others (mode {rights:04o}): run `chmod 600 {path}`")
     key = bytes.fromhex(digits.decode())
-    if len(set(key)) == 1:
-        raise DeeplockError(
-            f"key file {path}: its bytes are all equal, which anyone guesses: make one with `deeplock keygen`"
-        )
+    if not any(key):
+        raise DeeplockError(f"key file {path}: is all zeros, which anyone guesses: make one with `deeplock keygen`")
     return key
 
 

@@ -111,6 +111,27 @@ def test_files_of_other_projects_say_how_to_export(name, make, fault, refused, t
     assert line.startswith(f"{network}: {fault}") and "torch.export.save(torch.export.export(" in line
 
 
+@pytest.mark.parametrize(
+    "line, fault",
+    [
+        ("synth --sweep /dev/zero", "/dev/zero: Invalid statement"),
+        ("synth --sweep PICTURE", "PICTURE: 'utf-8' codec"),
+        ("fuzz --json PICTURE", "PICTURE: not a result of `deeplock fuzz`"),
+        ("info PICTURE", "PICTURE: truncated, or not a file of deeplock"),
+        ("attack known-plaintext LOCKED --known /dev/zero", "/dev/zero: must have 16, 24 or 32 bytes, has more"),
+        ("attack ciphertext-only LOCKED --like LOCKED", "LOCKED: is locked: examples of weights must not be"),
+        ("attack genetic --budget images=-4", "images of a budget must be above 0, not -4"),
+    ],
+)
+def test_files_of_another_kind(line, fault, files, deeplock, refused, tmp_path):
+    names = {"PICTURE": str(tmp_path / "picture.png"), "LOCKED": str(tmp_path / "locked")}
+    Image.fromarray(IMAGES[0, ..., 0].astype(np.uint8)).save(names["PICTURE"])
+    deeplock("lock", files.float_checkpoint, "--key-file", files.key, "-o", names["LOCKED"])
+    for name, path in names.items():
+        fault = fault.replace(name, path)
+    assert refused(*(names.get(word, word) for word in line.split())).startswith(fault)
+
+
 PLACES = {
     "head": "{} | head -1",
     "closed before": "{} | true",

@@ -11,7 +11,7 @@ from deeplock.fpga.flow.jobs import Job, Result
 from deeplock.fpga.flow.nextpnr import Placement
 from deeplock.fpga.flow.sweep import read_sweep
 from deeplock.fpga.flow.synth import Area, source_digest
-from deeplock.report.synth_report import area_figure, area_summary, area_tables
+from deeplock.report.synth_report import area_figure, area_summary, area_tables, suites_area
 from tests.cli.test_main import run as run_process
 
 SWEEP = """
@@ -124,7 +124,8 @@ def test_a_board_that_misses_its_clock_leaves_no_bitstream(deeplock, fake, tmp_p
     monkeypatch.setitem(BOARDS, "ulx3s-85f", replace(BOARDS["ulx3s-85f"], clock_hz=80_000_000))
     output, path = tmp_path / "board.bit", tmp_path / "synth.json"
     output.write_bytes(b"of yesterday")
-    outcome = deeplock("synth", "--board", "ulx3s-85f", "--seeds", 1, "-o", output, "--json", path)
+    slow = ("--board", "ulx3s-85f", "--suite", "deep-lock", "--seeds", 1)
+    outcome = deeplock("synth", *slow, "-o", output, "--json", path)
     assert outcome.code == 1
     assert outcome.err.endswith(": clock sync must reach 80 MHz, not 78.57 MHz (the best of 1 seeds): no bitstream\n")
     assert not output.exists() and "bitstream" not in outcome.out
@@ -174,11 +175,11 @@ def test_a_sweep_compares_locked_with_plain(deeplock, fake, tmp_path):
     ]
     (component,) = found["components"]
     assert (component["component"], component["direction"], component["fmax_mhz"]) == ("sbox", "inverse", [])
-    head, rule, *lines = area_summary(found).splitlines()
-    assert head == "| device | array | suite | S-box | key bytes | LUT4 | LUT4 more | MHz | clock |" and set(
-        rule
-    ) <= set("| -:")
-    assert lines == ["| lfe5u-25f | 4x4 | deep-lock | rom | 16, 24, 32 | 104 | +4.0 % | 80.6 (78.6..82.6) | 0.971 |"]
+    head, rule, *lines = suites_area(found).splitlines()
+    assert head == "| device | array | B | suite | S-box | LUT4 | FF | BRAM | LUT4 more | MHz | clock |"
+    assert set(rule) <= set("| -:")
+    assert [line.split(" | ")[-3:] for line in lines[1:]] == [["+4.0 %", "80.6 (78.6..82.6)", "0.971 |"]]
+    assert len(lines) == 2 and area_summary(found).count("\n") == 2, "README.md shows other devices"
     tables = area_tables(found)
     assert "ulx3s-25f" in tables["boards"] and "ulx3s-25f" not in tables["cores"] and "sbox" in tables["components"]
     assert area_figure(found).startswith(b"\x89PNG")

@@ -27,10 +27,10 @@ def test_one_value_is_told_with_range_and_share(images):
     found = told(images)
     assert (found.tensor, found.low, found.high) == ("conv1", 0, 255 * SCALE)
     assert (found.used_low, found.used_high) == (0, 30 * SCALE)
-    assert found.share == 1 - 1 / images.size
+    assert (found.share, found.codes) == (1 - 1 / images.size, 31)
     assert str(found) == (
-        "calibration: conv1 ranges over 0..127.5, but 99.99 % of its values use 11.8 % of that, 0..15: look for outliers in "
-        "the calibration data"
+        "calibration: conv1 ranges over 0..127.5, but 99.99 % of its values use 31 of its 256 codes, 0..15: look for outliers "
+        "in the data"
     )
 
 

@@ -75,10 +75,9 @@ def test_a_file_that_is_open_to_others_is_refused(tmp_path, mode):
         read_key(path)
 
 
-@pytest.mark.parametrize("byte", [0x00, 0xFF])
-def test_a_key_of_equal_bytes_is_refused(tmp_path, byte):
-    write_key(tmp_path / "key", bytes([byte]) * 24)
-    with pytest.raises(DeeplockError, match="its bytes are all equal, which anyone guesses"):
+def test_a_key_of_zeros_is_refused(tmp_path):
+    write_key(tmp_path / "key", bytes(24))
+    with pytest.raises(DeeplockError, match="is all zeros, which anyone guesses"):
         read_key(tmp_path / "key")
 
 
