@@ -20,17 +20,21 @@ def _range(values: list[float], text: Callable[[float], str]) -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def _alone(rows: Rows) -> tuple[int, str]:
-    """Locked bytes that a ciphertext-only search of all states takes, and its seconds a key."""
+def _alone(rows: Rows) -> tuple[int, str] | None:
+    """Locked bytes that a ciphertext-only search of all states takes, and its seconds a key; None if it was not run."""
     found = [row for row in rows if row["attack"] == "ciphertext-only" and row["budget"]["first"] == _WHOLE]
     seconds = [row["value"] for row in found if row["metric"] == "core seconds a key"]
+    if not seconds:
+        return None
     assert all(row["value"] == 1 for row in found if row["metric"] == "share of keys recovered")
     return max(row["budget"]["bytes"] for row in found), _range(seconds, lambda value: f"{value:.0f}")
 
 
 def recovery_text(rows: Rows) -> str:
     """How the key is found from locked weights alone."""
-    count, seconds = _alone(rows)
+    if (found := _alone(rows)) is None:
+        return ""
+    count, seconds = found
     return (
         f"- {count:,} bytes of locked int8 weights, without any plain byte, and a model of weights from other networks\n"
         f"  give it in {seconds} seconds of a core with AVX-512 VBMI, because trained weights are not uniform (AES-128; one\n"
@@ -64,10 +68,11 @@ def _on_device(rows: Rows, attack: str, who: str, metrics: dict[str, str]) -> li
 
 
 def security_summary(result: dict[str, Any]) -> str:
-    """A line for each attack that says most."""
+    """A line for each attack that says most. The attacks of docs/results/security.json must be there."""
     devices = [row for row in result["rows"] if on_device(row)]
     rows = [row for row in result["rows"] if not on_device(row)]
-    count, seconds = _alone(rows)
+    alone = _alone(rows)
+    assert alone is not None
     whole = {"weights recovered": "all weights", "key recovered": "the key"}
     tried = [row for row in devices if row["attack"] == "tampering" and row["metric"] == "output beats"]
     bits = sum(row["inferences"] for row in tried)
@@ -76,7 +81,7 @@ def security_summary(result: dict[str, Any]) -> str:
     lines = [
         [*_wrong_keys(rows), "refused"],
         [*_known(rows), "-"],
-        [f"{count:,} locked bytes and other networks' weights", f"the key, in {seconds} s of a core", "-"],
+        [f"{alone[0]:,} locked bytes and other networks' weights", f"the key, in {alone[1]} s of a core", "-"],
         _on_device(devices, "chosen-program", "a device with the key inside, a program of one's own", whole),
         _on_device(devices, "malleability", "the same, changed parameters", whole),
         _on_device(devices, "replay", "the same, parameters of an old version", {"output beats": "answers"}),
