@@ -76,9 +76,10 @@ def run(args: argparse.Namespace) -> None:
             commands.append(there.program.format(file=shlex.quote(str(bitstream))))
         if args.loadable is not None:
             loadable = read_loadable(args.loadable)
-            loadable.check_fits(there.for_suite(loadable.suite, args.licence is not None).config)
+            config = there.for_suite(loadable.suite, args.licence is not None).config
+            loadable.check_fits(config)
             if args.licence is not None:
-                loadable = loadable.under(read_licence(args.licence), there.licensed.get("permissions", False))
+                loadable = loadable.under(read_licence(args.licence), config.permissions)
             stream = folder / "loadable.bin"
             stream.write_bytes(loadable.stream)
             commands.append(

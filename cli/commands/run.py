@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     there = board(args.board).for_suite(loadable.suite, args.licence is not None)
     loadable.check_fits(there.config)
     if args.licence is not None:
-        loadable = loadable.under(read_licence(args.licence), there.licensed.get("permissions", False))
+        loadable = loadable.under(read_licence(args.licence), there.config.permissions)
     keyless = args.licence is not None and args.key_file is None
     key = b"" if keyless else read_key_file(args.key_file, loadable.suite, "device" if args.licence else "model")
     loadable.check_key(key)

@@ -1,7 +1,7 @@
 """Description of a board."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from amaranth.build import Platform
 
@@ -43,7 +43,7 @@ class Board:
     program: str
     program_loadable: str
     suite: str
-    licensed: Mapping[str, bool] = field(default_factory=dict)
+    licensed: tuple[tuple[str, bool], ...] = ()
     cache_bytes: int = 0
 
     def for_suite(self, name: str | None = None, licences: bool | None = None) -> "Board":
@@ -51,4 +51,4 @@ class Board:
         to."""
         config = self.config.with_suite(name or self.suite)
         takes = suite(config.suite).seals if licences is None else licences
-        return replace(self, config=replace(config, licences=True, **self.licensed) if takes else config)
+        return replace(self, config=replace(config, licences=True, **dict(self.licensed)) if takes else config)

@@ -37,7 +37,7 @@ BOARDS = [
         divider=1,
         loadable_address=1 << 20,
         suite="tinyjambu",
-        licensed={"counters": False},
+        licensed=(("counters", False),),
         program="iceprog {file}",
         program_loadable="iceprog -o {address} {file}",
     )

@@ -62,7 +62,7 @@ _25F = Board(
     program="openFPGALoader -b ulx3s -f {file}",
     program_loadable="openFPGALoader -b ulx3s -f -o {address} {file}",
     suite="ascon",
-    licensed={"permissions": True},
+    licensed=(("permissions", True),),
 )
 _85F = replace(
     _25F,

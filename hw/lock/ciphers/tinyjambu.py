@@ -93,7 +93,7 @@ class TinyJambu(wiring.Component):
                     frame.eq(Mux(turn != 3, 1, Mux(self.absorb, 3, 5))),
                 ]
                 with m.If(ends):
-                    m.d.comb += self.nonce_at.eq(turn)
+                    m.d.comb += self.nonce_at.eq(Mux(stop, 3, turn))
                     m.d.sync += turn.eq(turn + 1)
                     with m.If(turn == 3):
                         m.d.sync += phase.eq(_Phase.MESSAGE)

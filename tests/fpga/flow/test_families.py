@@ -26,6 +26,9 @@ TOY = Family(
     constraints=("cst", "--vopt=cst"),
     configuration=("cfg", "--write"),
     pack=("toypack", "-o", "{bitstream}", "{configuration}"),
+    unpack=("toyunpack", "{bitstream}", "{configuration}"),
+    fill=("toyfill", "{before}", "{after}"),
+    bram_words=16,
     bitstream=".fs",
     preamble=b"TOY",
 )

@@ -129,7 +129,13 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
             taken = verdicts.now - 1
             await ctx.tick().repeat(2)
             assert verdicts.said[-1][1] == taken + 2
-            assert {r.name for r in state if ctx.get(Value.cast(r))} <= {"nonce", "absorbs", "trusted", "right"}
+            assert {r.name for r in state if ctx.get(Value.cast(r))} <= {
+                "nonce",
+                "answered",
+                "absorbs",
+                "trusted",
+                "right",
+            }
         ctx.set(dut.locked.payload.part, Part.PARAMETERS)
         ctx.set(dut.locked.valid, 1)
         set_ready(ctx, dut, 0)
@@ -164,7 +170,7 @@ def test_clear_in_mid_message_leaves_nothing_but_the_nonce(name, beat, with_rese
             await ctx.tick()
             ctx.set(signal, 0)
             if not with_reset:
-                assert {r.name for r in state if ctx.get(Value.cast(r))} <= {"nonce"}
+                assert {r.name for r in state if ctx.get(Value.cast(r))} <= {"nonce", "answered"}
             verdicts.said.clear()
             stream = Stream(name, beat, rng, 1, 5)
             await set_key(ctx, dut, stream.key)
