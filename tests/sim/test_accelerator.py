@@ -31,7 +31,7 @@ SMALLEST = replace(NARROW, multiplier_cycles=8, single_port=True, sbox="rom", **
 
 
 @pytest.mark.whole_core
-@pytest.mark.parametrize("pauses", [0.0, 0.3])
+@pytest.mark.parametrize("pauses", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_accelerator(simulator, pauses, tmp_path):
     folder = build(tiny.ACCUMULATORS_TOO_FEW, simulator)
     tests = re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)", BENCH.read_text(), re.MULTILINE)
@@ -46,14 +46,17 @@ def test_accelerator(simulator, pauses, tmp_path):
     "config",
     [
         Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sbox="composite"),
-        Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"),
+        pytest.param(Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"), marks=pytest.mark.slow),
         Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, dense=False, sbox="rom"),
-        NARROW,
+        pytest.param(NARROW, marks=pytest.mark.slow),
         SMALLEST,
-        replace(SMALL, padding=False, diagonal=False),
+        pytest.param(replace(SMALL, padding=False, diagonal=False), marks=pytest.mark.slow),
         Config(rows=4, cols=8, bytes_per_beat=4, folding=False, pipeline_registers=False),
-        Config(rows=4, cols=8, bytes_per_beat=8, padding=False, dense=False, pipeline_registers=False),
-        replace(NARROW, folding=False, diagonal=False, dense=False),
+        pytest.param(
+            Config(rows=4, cols=8, bytes_per_beat=8, padding=False, dense=False, pipeline_registers=False),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(replace(NARROW, folding=False, diagonal=False, dense=False), marks=pytest.mark.slow),
         pytest.param(Config(), marks=pytest.mark.slow),
         pytest.param(Config(rows=8, cols=16, bytes_per_beat=16, sbox="composite"), marks=pytest.mark.slow),
         pytest.param(Config(rows=16, cols=16, bytes_per_beat=16, sbox="rom"), marks=pytest.mark.slow),

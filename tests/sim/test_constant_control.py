@@ -14,7 +14,9 @@ THOROUGH = {"DEEPLOCK_TEST_THOROUGH": "1"}
     "simulator, variables", [("icarus", {}), pytest.param("verilator", THOROUGH, marks=pytest.mark.slow)],
     indirect=["simulator"], ids=["few", "many"],
 )  # fmt: skip
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "tinyjambu" else []) for name in names()]
+)
 def test_constant_control(simulator, name, variables, tmp_path):
     variables = {"DEEPLOCK_TEST_SUITE": name, **variables}
     folder = build(mini.config_of(name), simulator)

@@ -31,7 +31,9 @@ def test_sealed(simulator, pauses, suite, tmp_path):
 
 
 @pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
-@pytest.mark.parametrize("suite", ["acorn", "ascon", "tinyjambu"])
+@pytest.mark.parametrize(
+    "suite", ["acorn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ascon", "tinyjambu"))]
+)
 def test_sealed_with_unknown_registers(simulator, suite, tmp_path):
     folder = build(mini.config_of(suite), simulator)
     tests = [name for name in TESTS if re.search(FROM_UNKNOWN, name)]

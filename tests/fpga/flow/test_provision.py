@@ -59,7 +59,8 @@ def rows_of(lines: list[str]) -> list[int]:
     return rows
 
 
-@pytest.mark.parametrize("name", ["up5k", pytest.param("lfe5u-25f", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
 def test_a_bitstream_gets_a_device_key_and_nothing_else_of_it_changes(name, tmp_path):
     """Back again with the contents exchanged, it is the one that it was. One that has a key takes no other."""
     bitstream, family = packed(name, tmp_path), find_device(name).family

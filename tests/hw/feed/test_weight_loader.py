@@ -104,7 +104,13 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
     assert array.full_at[:6] == ends[:6], "full in the cycle after a tile's last beat"
 
 
-@pytest.mark.parametrize(("fold", "kblocks", "tiles"), [(3, 65_535, 8192), (3, 65_529, 8192), (3, 65_528, 8191)])
+@pytest.mark.parametrize(
+    ("fold", "kblocks", "tiles"),
+    [
+        (3, 65_535, 8192),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((3, 65_529, 8192), (3, 65_528, 8191))),
+    ],
+)
 def test_the_largest_number_of_k_blocks(fold, kblocks, tiles):
     """A layer of one group: so many tiles, of one row each, then the next layer's entries."""
     config = CONFIGS[1]

@@ -12,7 +12,7 @@ from tests.hw.register_tools import registers_of
 from tests.hw.sealed_tools import Stream, Verdicts, changed, config_of, give, offer, set_key, set_ready
 from tests.hw.stream_tools import check_stable, receive, simulate
 
-LOCKS = [("ascon", 8), ("acorn", 4), ("acorn", 16), ("tinyjambu", 4)]
+LOCKS = [("ascon", 8), ("acorn", 4), pytest.param("acorn", 16, marks=pytest.mark.slow), ("tinyjambu", 4)]
 every_lock = pytest.mark.parametrize(("name", "beat"), LOCKS)
 
 
