@@ -58,7 +58,8 @@ def _check_refusal(board: Board, loadable: Loadable, key: bytes, ifmaps: list[np
 
 def _row(board: Board, workload: Workload, key: str, run: BoardRun, mismatches: int) -> dict[str, Any]:
     images = len(workload.ifmaps)
-    per_image = {counter: round(cycles / images, 1) for counter, cycles in run.counters.items()}
+    counts = run.counters if board.config.counters else {"CYCLES": run.counters["CYCLES"]}
+    per_image = {counter: round(cycles / images, 1) for counter, cycles in counts.items()}
     return {
         "board": board.name,
         "suite": board.config.suite,
@@ -68,9 +69,9 @@ def _row(board: Board, workload: Workload, key: str, run: BoardRun, mismatches: 
         "mismatches": mismatches,
         "clock_hz": board.clock_hz,
         "cycles": per_image["CYCLES"],
-        "param_starved_cycles": per_image["PARAM_STARVED"],
-        "input_starved_cycles": per_image["INPUT_STARVED"],
-        "key_starved_cycles": per_image["KEY_STARVED"],
+        "param_starved_cycles": per_image.get("PARAM_STARVED"),
+        "input_starved_cycles": per_image.get("INPUT_STARVED"),
+        "key_starved_cycles": per_image.get("KEY_STARVED"),
         "images_per_second": round(board.clock_hz / per_image["CYCLES"], 1),
         "counters": per_image,
         "uart_bytes_per_image": round((run.sent + run.received) / images, 1),

@@ -86,7 +86,8 @@ def run(args: argparse.Namespace) -> None:
     accuracy = images.accuracy(ofmaps)
     best = ofmaps.reshape(len(ofmaps), -1).argmax(axis=1)
     classes = [interface.classes[index] if interface.classes else str(index) for index in best]
-    cycles = result.counters["CYCLES"] / len(ofmaps)
+    counters = result.counters if there.config.counters else {"CYCLES": result.counters["CYCLES"]}
+    cycles = counters["CYCLES"] / len(ofmaps)
     print_table(Table(["image", "class"], list(enumerate(classes))))
     print()
     print_pairs(
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
         ("accuracy", "unknown" if accuracy is None else percent(accuracy)),
         ("cycles per image", f"{cycles:.1f}"),
         ("images per second", f"{there.clock_hz / cycles:.1f}"),
-        *((f"  {name.lower().replace('_', ' ')}", count) for name, count in result.counters.items()),
+        *((f"  {name.lower().replace('_', ' ')}", count) for name, count in counters.items()),
     )
     write_json(
         args.json,
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
             "classes": classes,
             "cycles_per_image": round(cycles, 2),
             "images_per_second": round(there.clock_hz / cycles, 2),
-            "counters": result.counters,
+            "counters": counters,
         },
     )
     if mismatches:
