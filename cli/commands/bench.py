@@ -26,9 +26,10 @@ JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network
   locked}, "simulated_cycles_per_second": locked}]}; `bench board`: rows {"board", "suite", "network", "key": "right" or
   "wrong", "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
   "images_per_second", "counters", "uart_bytes_per_image"}, null for what the board does not count; `bench software`: rows
-  {"network", "platform", "suite", "variant": "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host", "images", "macs", "param_bytes",
-  "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio": to plain, and on cores "cycles_per_mac",
-  "unlock_cycles_per_byte", "layers"}; cycles, instructions and nanoseconds are per image
+  {"network", "platform", "suite", "variant": "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host",
+  "images", "macs", "param_bytes", "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio": to
+  plain, and on cores "cycles_per_mac", "unlock_cycles_per_byte", "layers"}; cycles, instructions and nanoseconds are per
+  image
 """
 
 import argparse
