@@ -25,7 +25,8 @@ async def run_board(dut) -> None:
     """Do the job that DEEPLOCK_JOB describes and leave the result, or the error that the host saw, beside it."""
     folder = Path(os.environ["DEEPLOCK_JOB"])
     job = pickle.loads((folder / "job").read_bytes())
-    loadable, there = job["loadable"], board(job["board"])
+    loadable = job["loadable"]
+    there = board(job["board"]).for_suite(loadable.suite, bool(loadable.licence))
     half_period = round(5e11 / there.clock_hz)
     dut.rst.value = 1
     flash = Flash(bytes(there.loadable_address) + loadable.stream, dead=job["dead_flash"])

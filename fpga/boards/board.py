@@ -29,6 +29,7 @@ class Board:
     suite           that it has unless another is asked for: the smallest that seals, and is as fast as its flash
     licensed        what else is in `config` of a board that takes licences: `permissions`, where there is room for them;
                     fewer `counters`, where room must be made
+    licensed_clock_hz   of the system if it takes licences; 0: clock_hz too
     cache_bytes     bytes of block RAM for the locked loadable: fpga.gateware.loadable_cache
     """
 
@@ -44,6 +45,7 @@ class Board:
     program_loadable: str
     suite: str
     licensed: tuple[tuple[str, bool], ...] = ()
+    licensed_clock_hz: int = 0
     cache_bytes: int = 0
 
     def for_suite(self, name: str | None = None, licences: bool | None = None) -> "Board":
@@ -51,4 +53,7 @@ class Board:
         to."""
         config = self.config.with_suite(name or self.suite)
         takes = suite(config.suite).seals if licences is None else licences
-        return replace(self, config=replace(config, licences=True, **dict(self.licensed)) if takes else config)
+        if not takes:
+            return replace(self, config=config)
+        config = replace(config, licences=True, **dict(self.licensed))
+        return replace(self, config=config, clock_hz=self.licensed_clock_hz or self.clock_hz)

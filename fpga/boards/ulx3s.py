@@ -69,6 +69,7 @@ _85F = replace(
     name="ulx3s-85f",
     device="lfe5u-85f",
     suite="acorn",
+    licensed_clock_hz=50_000_000,
     platform=_Ulx3s85f,
     config=replace(
         _25F.config, cols=16, bytes_per_beat=16, lanes=8, activation_words=8192, ifmap_bytes=4096, ofmap_bytes=0
