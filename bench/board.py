@@ -14,7 +14,7 @@ from deeplock.pymodel.lock.keyfile import generate_key
 from deeplock.pymodel.progress import Progress, within
 from deeplock.pymodel.spec.licence import Licence, allowed
 from deeplock.pymodel.spec.loadable import Loadable
-from deeplock.pymodel.spec.registers import Error
+from deeplock.pymodel.spec.registers import Error, counters_of
 
 __all__ = ["measure"]
 
@@ -58,8 +58,7 @@ def _check_refusal(board: Board, loadable: Loadable, key: bytes, ifmaps: list[np
 
 def _row(board: Board, workload: Workload, key: str, run: BoardRun, mismatches: int) -> dict[str, Any]:
     images = len(workload.ifmaps)
-    counts = run.counters if board.config.counters else {"CYCLES": run.counters["CYCLES"]}
-    per_image = {counter: round(cycles / images, 1) for counter, cycles in counts.items()}
+    per_image = {name: round(run.counters[name] / images, 1) for name in counters_of(board.config)}
     return {
         "board": board.name,
         "suite": board.config.suite,

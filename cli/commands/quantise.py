@@ -13,13 +13,13 @@ examples:
   deeplock quantise mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.int8.safetensors
   deeplock quantise build/digits.float.safetensors -o build/digits.int8.safetensors
 
-JSON: {"network", "parameters", "graph_error", "layer_lsb", "output_lsb", "agreement", "bytes", "file"}
+JSON: {"network", "parameters", "graph_error", "layer_lsb", "output_lsb", "agreement", "outliers", "bytes", "file"}
 """
 
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_calibration, add_data_dir, add_json, add_output
+from deeplock.cli.options import add_calibration, add_data_dir, add_json, add_output, refuse_given
 
 __all__ = ["add_arguments", "run"]
 
@@ -37,28 +37,25 @@ def run(args: argparse.Namespace) -> None:
 
     from deeplock.cli.output import print_agreement
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import write_json
+    from deeplock.pymodel.files import rights_of, write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint
     from deeplock.pymodel.network.artefact import load, save
+    from deeplock.pymodel.network.foreign import is_exported
 
-    if args.network.suffix == ".pt2":
+    if args.network.suffix == ".pt2" or is_exported(args.network):
         if args.calibration is None:
             raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
         from deeplock.pymodel.zoo.pipeline import quantise_program
 
         network, agreement = quantise_program(args.network, args.calibration, args.mean, args.std)
     else:
-        for option in ("mean", "std"):
-            if getattr(args, option) is not None:
-                raise DeeplockError(
-                    f"--{option} is of an exported program: a checkpoint's data set says what pixels mean"
-                )
+        refuse_given(args, f"on {args.network}, which is no exported program", "mean", "std")
         if not isinstance(load(args.network), Checkpoint):
             raise DeeplockError(f"{args.network}: must be an exported program (.pt2) or a float checkpoint")
         from deeplock.pymodel.zoo.pipeline import quantise_checkpoint
 
         network, agreement = quantise_checkpoint(args.network, args.calibration, args.data_dir)
-    _, size = save(args.output, network)
+    _, size = save(args.output, network, at_most=rights_of(args.network))
     parameters = sum(layer.parameters for layer in network.layers)
     print(f"{args.output}: {network.name} in int8, {parameters} parameters, {size} bytes")
     print_agreement(agreement)

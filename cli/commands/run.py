@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.progress import Progress
     from deeplock.pymodel.spec.licence import read_licence
     from deeplock.pymodel.spec.loadable import read_loadable
+    from deeplock.pymodel.spec.registers import counters_of
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import Table, percent
 
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     accuracy = images.accuracy(ofmaps)
     best = ofmaps.reshape(len(ofmaps), -1).argmax(axis=1)
     classes = [interface.classes[index] if interface.classes else str(index) for index in best]
-    counters = result.counters if there.config.counters else {"CYCLES": result.counters["CYCLES"]}
+    counters = {name: result.counters[name] for name in counters_of(there.config)}
     cycles = counters["CYCLES"] / len(ofmaps)
     print_table(Table(["image", "class"], list(enumerate(classes))))
     print()

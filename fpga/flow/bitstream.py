@@ -8,10 +8,11 @@ from deeplock.fpga.flow.families.family import Family
 from deeplock.fpga.flow.toolchain import run_program
 from deeplock.pymodel.cache import made
 
-__all__ = ["bitstream"]
+__all__ = ["bitstream", "pack"]
 
 
-def _pack(routed: Path, family: Family, packed: Path) -> None:
+def pack(routed: Path, family: Family, packed: Path) -> None:
+    """Pack a configuration into the file `packed` beside it; RuntimeError if the packer fails."""
     program, *arguments = (part.format(configuration=routed.name, bitstream=packed.name) for part in family.pack)
     printed = run_program(program, arguments, packed.parent)
     # check the preamble: icepack leaves a file even if it fails
@@ -25,4 +26,4 @@ def bitstream(routed: Path, family: str) -> bytes:
     Raises DeeplockError if the family's packer is missing, RuntimeError if it fails.
     """
     found = find_family(family)
-    return made(routed.with_suffix(found.bitstream), partial(_pack, routed, found)).read_bytes()
+    return made(routed.with_suffix(found.bitstream), partial(pack, routed, found)).read_bytes()

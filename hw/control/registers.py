@@ -20,6 +20,7 @@ from deeplock.pymodel.spec.registers import (
     Register,
     Status,
     address,
+    counters_of,
 )
 
 __all__ = ["ADDRESS_BITS", "ControlRegisters", "CounterRegisters", "RegisterFile", "constants"]
@@ -147,7 +148,7 @@ class RegisterFile(wiring.Component):
         # address bits 7 and 5..2 index the memory of constants and counters, which holds 0 for the other registers
         fixed = {address(name) >> 2: value for name, value in constants(self.config).items()}
         m.submodules.counters = counters = Counters(
-            [fixed.get(index, 0) for index in range(FIRST_COUNTER)], len(COUNTERS) if self.config.counters else 1
+            [fixed.get(index, 0) for index in range(FIRST_COUNTER)], len(counters_of(self.config))
         )
         for index, (name, _) in enumerate(COUNTERS, FIRST_COUNTER):
             assert address(name) == (index & 16) << 3 | (index & 15) << 2, name

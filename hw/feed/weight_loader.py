@@ -82,10 +82,8 @@ class WeightLoader(wiring.Component):
         m = Module()
         fields = Signal(loader_fields)
 
-        layer, group = (
-            Signal(self._config.layer_bits),
-            Signal(8, init=1),
-        )  # layers fetched so far; the current group, from 1
+        layer = Signal(self._config.layer_bits)  # layers fetched so far
+        group = Signal(8, init=1)  # the current one, from 1
         last_group = group == fields.groups
         held_groups = Signal(2)  # groups whose entries are in a bank
         bank = Signal()

@@ -6,7 +6,7 @@ hw/control/registers.py, the drivers and docs/registers.md are made from these t
 from dataclasses import dataclass
 from enum import IntEnum
 
-from deeplock.pymodel.spec.config import EXTRAS, FEATURES
+from deeplock.pymodel.spec.config import EXTRAS, FEATURES, Config
 
 __all__ = [
     "COUNTERS",
@@ -20,6 +20,7 @@ __all__ = [
     "Register",
     "Status",
     "address",
+    "counters_of",
     "key_writes",
     "markdown_table",
 ]  # fmt: skip
@@ -167,6 +168,11 @@ REGISTERS = (
     Register("INTERRUPT", 0x60, Access.READ_WRITE, "what raises irq while STATUS shows it: LOADED, DONE, ERROR"),
     *(Register(name, 0x80 + 4 * i, Access.READ, meaning) for i, (name, meaning) in enumerate(COUNTERS)),
 )
+
+
+def counters_of(config: Config) -> list[str]:
+    """Names of the counters that count; the others read 0."""
+    return [name for name, _ in COUNTERS][: None if config.counters else 1]
 
 
 def key_writes(key: bytes) -> list[tuple[str, int]]:

@@ -71,11 +71,8 @@ def test_what_cannot_be_quantised_is_refused(files, exported, deeplock, refused,
         (files.loadable,): f"{files.loadable}: must be an exported program (.pt2) or a float checkpoint",
         (locked,): f"checkpoint {locked}: is locked by suite deep-lock: unlock it first",
         (tmp_path / "none",): f"{tmp_path / 'none'}: No such file or directory",
-        (
-            files.float_checkpoint,
-            "--mean",
-            "0.5",
-        ): "--mean is of an exported program: a checkpoint's data set says what pixels mean",
+        (files.float_checkpoint, "--mean", "0.5"): f"--mean has no effect on {files.float_checkpoint}, "
+        "which is no exported program: leave it out",
     }.items():
         assert refused("quantise", *given, "-o", out) == line
     line = refused("quantise", files.float_checkpoint, "--calibration", wrong, "-o", out)

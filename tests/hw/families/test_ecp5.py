@@ -51,7 +51,7 @@ endmodule
 
 def test_the_blocks_do_what_the_generic_rtl_does(tmp_path):
     if shutil.which("iverilog") is None:
-        pytest.skip("iverilog is missing: apt-get install iverilog")
+        pytest.fail("iverilog is missing: apt-get install iverilog")
     dut, seed = Multipliers(SimpleNamespace(device="LFE5U-85F")), random.randrange(1 << 31)
     print("seed", seed)
     ports = {name: (getattr(dut, name), None) for name in ("random", "check", "equal")}

@@ -103,7 +103,7 @@ class Memories(Elaboratable):
 )
 def test_hard_blocks_do_what_the_generic_rtl_does(design, tmp_path):
     if shutil.which("iverilog") is None:
-        pytest.skip("iverilog is missing: apt-get install iverilog")
+        pytest.fail("iverilog is missing: apt-get install iverilog")
     dut, seed = design(), random.randrange(1 << 31)
     print("seed", seed)
     ports = {name: (getattr(dut, name), None) for name in ("random", "check", "equal")}
