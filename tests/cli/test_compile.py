@@ -44,19 +44,8 @@ def test_outliers_of_the_calibration_are_told(exported, deeplock, tmp_path):
 def test_figures_and_loadable_agree(files, deeplock, tmp_path):
     path, figures = tmp_path / "an.loadable", tmp_path / "compile.json"
     geometry = ("--rows", 8, "--cols", 16, "--bytes-per-beat", 16)
-    arguments = (
-        "compile",
-        files.network,
-        *geometry,
-        "--suite",
-        "deep-lock",
-        "--key-file",
-        files.key,
-        "-o",
-        path,
-        "--json",
-        figures,
-    )
+    lock = ("--suite", "deep-lock", "--key-file", files.key)
+    arguments = ("compile", files.network, *geometry, *lock, "-o", path, "--json", figures)
     outcome = deeplock(*arguments)
     assert outcome.code == 0
     loadable, found = read_loadable(path), json.loads(figures.read_text())

@@ -14,18 +14,8 @@ LINE = "wrong key: by its key check, the loadable was locked with another one"
 @pytest.fixture
 def checked(files, deeplock, tmp_path):
     path = tmp_path / "checked"
-    outcome = deeplock(
-        "compile",
-        files.network,
-        *ACCELERATOR,
-        "--suite",
-        "deep-lock",
-        "--key-file",
-        files.key,
-        "--key-check",
-        "-o",
-        path,
-    )
+    lock = ("--suite", "deep-lock", "--key-file", files.key, "--key-check")
+    outcome = deeplock("compile", files.network, *ACCELERATOR, *lock, "-o", path)
     assert (outcome.code, outcome.err) == (0, "")
     assert "locked by suite deep-lock, with a key check\n" in outcome.out
     return path
