@@ -86,7 +86,7 @@ def _layer(dice: Random, config: Config, streamed: bool) -> Descriptor:
         groups=groups,
         fold=fold,
         cblocks=cblocks,
-        rows_last=dice.randint(1, rows),
+        rows_last=rows if kind == "depthwise" else dice.randint(1, rows),
         diagonal=diagonal,
         alike=alike,
         streamed=int(kind == "depthwise"),

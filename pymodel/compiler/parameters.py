@@ -2,8 +2,9 @@
 
 Per group of up to `cols` output channels: `cols` entries of `ENTRY.size` bytes, then the weight tiles. A tile is up to `rows`
 rows of `cols` bytes, one byte per column. The last group, if it fills p <= cols/2 columns (p a power of two), is folded:
-cols/p k-blocks lie side by side in a tile, so that padding columns cost no beats. Bytes that the network does not define
-are random: a byte that an attacker can predict gives its key byte away.
+cols/p k-blocks lie side by side in a tile, so that padding columns cost no beats. A depthwise layer has, instead of tiles,
+`cols` bytes for each kernel position. Bytes that the network does not define are random: a byte that an attacker can predict
+gives its key byte away.
 """
 
 import numpy as np
@@ -110,11 +111,11 @@ def _diagonal_group(descriptor: Descriptor, data: np.ndarray, config: Config) ->
         )  # the accelerator implies this bit
         entries = Entries(*(np.full(cols, value) for value in scale))
         values = np.full((descriptor.kernel_h * descriptor.kernel_w, cols), descriptor.diagonal_b, np.int8)
-        values[: len(values) if descriptor.alike else 1] = descriptor.diagonal_a
+        values[0] = descriptor.diagonal_a
     row = np.arange(rows)
     weights = np.zeros((len(values) * cblocks, rows, cols), np.int8)
     for number in range(len(weights)):
-        position, block = divmod(number, cblocks)
+        position, block = divmod(0 if descriptor.alike else number, cblocks)
         columns = block * rows + row
         weights[number, row, columns] = values[position, columns]
     return weights, entries

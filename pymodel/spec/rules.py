@@ -123,8 +123,10 @@ def descriptor_rules(config: Config) -> list[Rule]:
         Rule("alike", "0 in layers that are not diagonal", lambda layer: layer.alike > layer.diagonal),
         Rule(
             "streamed",
-            "0 in layers that are not diagonal, or are alike",
-            lambda layer: (layer.streamed == 1) & ((layer.diagonal == 0) | (layer.alike == 1)),
+            f"0 in layers that are not diagonal, are alike, or have a rows_last other than {config.rows}",
+            lambda layer: (
+                (layer.streamed == 1) & ((layer.diagonal == 0) | (layer.alike == 1) | (layer.rows_last != config.rows))
+            ),
         ),
         Rule(
             "diagonal",
