@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deeplock.pymodel.frontends.agreement import Agreement
+    from deeplock.pymodel.frontends.engine import EngineAgreement
     from deeplock.report.tables import Table
 
 __all__ = ["print_agreement", "print_pairs", "print_table"]
 
 
-def print_agreement(found: "Agreement") -> None:
-    """Print how well an int8 network agrees with the float network that it was made of."""
+def print_agreement(found: "Agreement | EngineAgreement") -> None:
+    """Print how well an int8 network agrees with the float network, or with the engine of the int8 file, that it came from."""
+    from deeplock.pymodel.frontends.engine import EngineAgreement
+
+    if isinstance(found, EngineAgreement):
+        _print_engine_agreement(found)
+    else:
+        _print_float_agreement(found)
+
+
+def _print_float_agreement(found: "Agreement") -> None:
     from deeplock.report.tables import percent
 
     layer, most = max(found.layer_lsb.items(), key=lambda item: item[1])
@@ -22,6 +32,21 @@ def print_agreement(found: "Agreement") -> None:
     print(f"the same largest class in {percent(found.agreement)}")
     for first in found.outliers[:1]:  # later tensors follow from it
         print(f"warning: {first}", file=sys.stderr)
+
+
+def _print_engine_agreement(found: "EngineAgreement") -> None:
+    from deeplock.report.tables import Table, percent
+
+    for note in found.notes:
+        print(f"note: {note}")
+    if found.agreement is None:
+        return
+    rows = [[name, f"{100 * share:.3f} %", found.layer_lsb[name]] for name, share in found.layer_share.items() if share]
+    total = len(found.layer_share)
+    print(f"layers against {found.engine}, on {found.inputs} random ifmaps: {total - len(rows)} of {total} the same")
+    if rows:
+        print_table(Table(["layer", "bytes that differ", "LSB at most"], rows))
+    print(f"from end to end: the same largest class in {percent(found.agreement)}")
 
 
 def print_pairs(*pairs: tuple[str, object]) -> None:

@@ -1,8 +1,8 @@
 """Put measured figures into README.md and docs: python -m deeplock.report.results [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, mlperf-tiny,
-board, area, software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of docs
-and the tables of docs/architecture.md are made each time.
+DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, mlperf-tiny, board,
+area, software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of
+docs and the tables of docs/architecture.md are made each time.
 """
 
 import json

@@ -1,8 +1,9 @@
 """Compile a quantised network to a loadable.
 
-NETWORK is the int8 network file that `deeplock train` writes, or any PyTorch network that torch.export saved (.pt2). The
-latter is quantised with the images of --calibration: see docs/bring-your-own-network.md. Its input is float [n, channels,
-height, width]: (pixel / 255 - mean) / std for raw pixels 0..255.
+NETWORK is the int8 network file that `deeplock train` writes, an int8 network of TensorFlow Lite (.tflite) or ONNX (.onnx),
+or any PyTorch network that torch.export saved (.pt2). The last is quantised with the images of --calibration: see
+docs/bring-your-own-network.md. Its input is float [n, channels, height, width]: (pixel / 255 - mean) / std for raw pixels
+0..255. So is that of an int8 network with --mean or --std; else the pixels 0..255 are the bytes -128..127 of its input.
 
 With --key-file the loadable is sealed by suite acorn, with --board by the board's, or locked by the one that --suite names;
 without a key it is plain, and of no wider rights than NETWORK. A suite that seals wants a key of 16 bytes. The loadable
@@ -26,12 +27,14 @@ examples:
   deeplock compile build/digits.int8.safetensors --suite deep-lock --key-file my.key --key-check -o build/digits.loadable
   deeplock compile build/digits.int8.safetensors --batch 8 --key-file my.key -o build/digits-8.loadable
   deeplock compile pymodel/zoo/trained/mnist.safetensors --board icebreaker --key-file my.key -o build/mnist.loadable
+  deeplock compile mine.tflite --key-file my.key -o build/mine.loadable
   deeplock compile mine.pt2 --calibration my-images --key-file my.key -o build/mine.loadable
   deeplock compile mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.loadable
 
 A network read from an exported program is compared with PyTorch on the calibration images, in float and, layer by layer, in
 integers. It is refused if they differ. The error of int8 against float is printed.
-If outliers among these images eat the range of a tensor, a warning names the first.
+If outliers among these images eat the range of a tensor, a warning names the first. An int8 network is compared with its
+engine, LiteRT or onnxruntime, layer by layer on random ifmaps, and refused if a layer differs by more than rounding explains.
 
 A layer that takes more cycles than its array bound (docs/glossary.md) is printed with the reason.
 
@@ -40,6 +43,7 @@ JSON: {"network", "suite", "key_check", "rows", "cols", "bytes_per_beat", "batch
   "expected": [{"layer", "cycles", "lower_bound", "utilisation": null without weights}],
   "smallest": {sizes, "expected_cycles"}, null with --board, "file"};
   of an exported program also {"graph_error", "layer_lsb", "output_lsb", "agreement", "outliers"}:
+  of an int8 file of another engine {"engine", "inputs", "layer_share", "layer_lsb", "agreement", "notes"}:
   docs/bring-your-own-network.md
 """
 
@@ -64,7 +68,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, or exported program (.pt2)")
+    parser.add_argument("network", type=Path, metavar="NETWORK", help="int8 network file, .tflite, .onnx or .pt2")
     add_output(parser, "-o", "--output", metavar="LOADABLE", required=True, help="the loadable file")
     add_key_file(parser, "lock the loadable with this master key; without it, the loadable is plain")
     add_suite(parser, SEALING_SUITE, of_board=True)
@@ -96,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
-    from deeplock.pymodel.network.foreign import is_exported
+    from deeplock.pymodel.network.foreign import engine_of, is_exported
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.accelerator import array_of
     from deeplock.pymodel.spec.config import FEATURES, Config
@@ -108,7 +112,10 @@ def run(args: argparse.Namespace) -> None:
         refuse_given(args, "with --board, which says what it has", *SIZES, *FEATURES)
     if args.key_file is None:
         refuse_given(args, "without --key-file", "suite")
-    if not is_program:
+    of_engine = not is_program and engine_of(args.network)
+    if of_engine:
+        refuse_given(args, f"on {args.network}, which is int8 already", "calibration")
+    elif not is_program:
         refuse_given(args, f"on {args.network}, which is no exported program", "calibration", "mean", "std")
     features, sizes = ({name: getattr(args, name) for name in names} for names in (FEATURES, SIZES))
     config, chosen = None, args.suite or SEALING_SUITE
@@ -130,6 +137,10 @@ def run(args: argparse.Namespace) -> None:
         from deeplock.pymodel.zoo.pipeline import quantise_program
 
         network, agreement = quantise_program(args.network, args.calibration, args.mean, args.std)
+    elif of_engine:
+        from deeplock.pymodel.frontends.int8_file import read_int8
+
+        network, agreement = read_int8(args.network, args.mean, args.std)
     else:
         network = load(args.network)
     if not isinstance(network, Network):

@@ -1,19 +1,26 @@
-"""Quantise a float network to int8: the network file that `deeplock compile` takes.
+"""Quantise a network to int8: the network file that `deeplock compile` takes.
 
 NETWORK is any PyTorch network that torch.export saved (.pt2), or the float checkpoint of `deeplock train`. Scales are set so
 that the activations of --calibration fit int8. A checkpoint needs none: by default it takes the training images that
 `deeplock train` takes, and gives the same network. Raw pixels of an exported program become (pixel / 255 - mean) / std;
 those of a checkpoint mean what its data set says.
 
-The result is compared with PyTorch on these images, in float and, layer by layer, in integers. It is refused if they
-differ. The error of int8 against float is printed: docs/bring-your-own-network.md
+An int8 network of TensorFlow Lite (.tflite) or ONNX (.onnx) is taken as it is, and needs no images. It is compared with its
+engine, LiteRT or onnxruntime, layer by layer on random ifmaps. Without --mean and --std the pixels 0..255 are the bytes
+-128..127 of its input.
+
+The result of the others is compared with PyTorch on these images, in float and, layer by layer, in integers. It is refused
+if they differ. The error of int8 against float is printed: docs/bring-your-own-network.md
 
 examples:
   deeplock quantise mine.pt2 --calibration my-images -o build/mine.int8.safetensors
   deeplock quantise mine.pt2 --calibration my-images --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 -o build/mine.int8.safetensors
+  deeplock quantise mine.tflite -o build/mine.int8.safetensors
   deeplock quantise build/digits.float.safetensors -o build/digits.int8.safetensors
 
-JSON: {"network", "parameters", "graph_error", "layer_lsb", "output_lsb", "agreement", "outliers", "bytes", "file"}
+JSON: {"network", "parameters", "graph_error", "layer_lsb", "output_lsb", "agreement", "outliers", "bytes", "file"};
+  of a .tflite or .onnx file {"network", "parameters", "engine", "inputs", "layer_share", "layer_lsb", "agreement", "notes",
+  "bytes", "file"}
 """
 
 import argparse
@@ -25,7 +32,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", type=Path, metavar="NETWORK", help="exported program (.pt2) or float checkpoint")
+    parser.add_argument("network", type=Path, metavar="NETWORK", help=".pt2, .tflite, .onnx or float checkpoint")
     add_output(parser, "-o", "--output", metavar="OUT", required=True, help="the network file")
     add_calibration(parser)
     add_data_dir(parser)
@@ -40,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import rights_of, write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint
     from deeplock.pymodel.network.artefact import load, save
-    from deeplock.pymodel.network.foreign import is_exported
+    from deeplock.pymodel.network.foreign import engine_of, is_exported
 
     if args.network.suffix == ".pt2" or is_exported(args.network):
         if args.calibration is None:
@@ -48,10 +55,15 @@ def run(args: argparse.Namespace) -> None:
         from deeplock.pymodel.zoo.pipeline import quantise_program
 
         network, agreement = quantise_program(args.network, args.calibration, args.mean, args.std)
+    elif engine_of(args.network):
+        refuse_given(args, f"on {args.network}, which is int8 already", "calibration", "data_dir")
+        from deeplock.pymodel.frontends.int8_file import read_int8
+
+        network, agreement = read_int8(args.network, args.mean, args.std)
     else:
         refuse_given(args, f"on {args.network}, which is no exported program", "mean", "std")
         if not isinstance(load(args.network), Checkpoint):
-            raise DeeplockError(f"{args.network}: must be an exported program (.pt2) or a float checkpoint")
+            raise DeeplockError(f"{args.network}: must be .pt2, .tflite, .onnx or a float checkpoint")
         from deeplock.pymodel.zoo.pipeline import quantise_checkpoint
 
         network, agreement = quantise_checkpoint(args.network, args.calibration, args.data_dir)

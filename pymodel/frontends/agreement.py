@@ -21,7 +21,7 @@ from deeplock.pymodel.frontends.quantizer import CLAMPS, LAYERS
 from deeplock.pymodel.network import reference
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network, output_shapes
-from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.add import Add, ratio_errors
 from deeplock.pymodel.spec.tensor import Quantisation
 
 __all__ = ["Agreement", "against_float", "batches", "graph_error", "layer_lsb"]
@@ -132,11 +132,10 @@ def _allowed(layer: Layer, tensors: dict[str, _Tensor]) -> torch.Tensor:
     output = tensors[layer.name]
     changed = torch.zeros_like(output.integers)
     if isinstance(layer, Add):
-        inputs = [(tensors[name], weight) for name, weight in zip(layer.sources, layer.weights, strict=True)]
-        _, unit = max((tensor.quantisation.scale, tensor.quantisation.scale / weight) for tensor, weight in inputs)
-        for tensor, weight in inputs:
-            error = (weight * unit - tensor.quantisation.scale) / output.quantisation.scale
-            changed += error * (tensor.integers - tensor.quantisation.zero_point)
+        first, second = (tensors[name] for name in layer.sources)
+        errors = ratio_errors(layer.weights, (first.quantisation.scale, second.quantisation.scale))
+        for tensor, error in zip((first, second), errors, strict=True):
+            changed += error / output.quantisation.scale * (tensor.integers - tensor.quantisation.zero_point)
     return 1 + changed.abs().floor()
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import fx
 
 from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CONVS, MACS, MEANS, POOLS, unsupported
+from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
 from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
-from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = ["READERS", "Activation", "Pending", "arguments", "clamped"]
@@ -25,7 +25,6 @@ __all__ = ["READERS", "Activation", "Pending", "arguments", "clamped"]
 _DEQUANTISE_WEIGHT = torch.ops.quantized_decomposed.dequantize_per_channel.default
 _RELU6 = frozenset({torch.ops.aten.relu6.default, torch.ops.aten.relu6_.default})
 _HARDTANH = frozenset({torch.ops.aten.hardtanh.default, torch.ops.aten.hardtanh_.default})
-_MOST_STRIDE = Descriptor.layout.fields["stride"].range[1]
 _ADAPTIVE = torch.ops.aten.adaptive_avg_pool2d.default
 
 
@@ -130,8 +129,8 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
         if _one(node, "dilation", given["dilation"]) != 1:
             raise unsupported(node, f"dilation must be 1, not {given['dilation']}")
         stride = _one(node, "stride", given["stride"])
-        if stride > _MOST_STRIDE:
-            raise unsupported(node, f"stride must be at most {_MOST_STRIDE}, not {stride}")
+        if stride > MOST_STRIDE:
+            raise unsupported(node, f"stride must be at most {MOST_STRIDE}, not {stride}")
         padding = _padding(given["padding"], weight.shape[2:])
     else:
         if not value.flat:

@@ -13,10 +13,14 @@ from deeplock.pymodel.network.fixed_point import clamp, multiplier_and_shift, ou
 from deeplock.pymodel.network.golden import pixels_read, requantise, windows
 from deeplock.pymodel.network.layer import Weighted
 from deeplock.pymodel.network.lowering import Lowered, Streamed
+from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = ["Convolution"]
+__all__ = ["MOST_STRIDE", "Convolution"]
+
+MOST_STRIDE = Descriptor.layout.fields["stride"].range[1]
+"""That the hardware takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,16 +113,18 @@ class Convolution(Weighted):
 
         weight        int8 [out, kernel height, kernel width, in]
         weight_scale  float64 [out]
-        bias          float64 [out], real numbers
+        bias          float64 [out], real numbers; or int64 [out], in units of the accumulator, which no float changes
         lo, hi        real numbers to which the activation function clamps
         """
         unit = input.scale * weight_scale
         multiplier, shift = multiplier_and_shift(name, unit / output.scale)
+        if bias.dtype != np.int64:
+            bias = np.rint(bias / unit)
         return cls(
             name=name,
             source=source,
             weight=np.ascontiguousarray(weight),
-            bias=_integer_bias(name, weight, bias / unit, input.zero_point),
+            bias=_folded_bias(name, weight, bias, input.zero_point),
             multiplier=multiplier,
             shift=shift,
             stride=stride,
@@ -129,13 +135,13 @@ class Convolution(Weighted):
         )
 
 
-def _integer_bias(layer: str, weight: np.ndarray, real: np.ndarray, zero_point: int) -> np.ndarray:
-    """int32 [out]: the real bias in units of the accumulator, the input's zero point folded in.
+def _folded_bias(layer: str, weight: np.ndarray, bias: np.ndarray, zero_point: int) -> np.ndarray:
+    """int32 [out]: the bias, whole numbers in units of the accumulator, with the input's zero point folded in.
 
     Proves that the accumulator stays in int32 whatever the ifmap: 128 * sum|w| + |bias| < 2**31 for every channel.
     """
     weight = weight.reshape(len(weight), -1).astype(np.int64)
-    bias = np.rint(real) - zero_point * weight.sum(1)
+    bias = bias - zero_point * weight.sum(1)
     reach = 128 * np.abs(weight).sum(1) + np.abs(bias)
     if not (reach < 2**31).all():
         channel = int(np.argmin(reach < 2**31))

@@ -4,12 +4,13 @@ import os
 import zipfile
 from pathlib import Path
 
-__all__ = ["advice", "is_exported"]
+__all__ = ["advice", "engine_of", "is_exported"]
 
 _EXPORT = "torch.export.save(torch.export.export(module.eval(), (example,)), 'net.pt2'): docs/bring-your-own-network.md"
 _PICKLE = b"\x80\x02"
 _TFLITE = b"TFL3"
 """At byte 4."""
+_ENGINES = {"tflite": "TensorFlow Lite", "onnx": "ONNX"}
 
 
 def _members(path: str | os.PathLike[str]) -> set[str]:
@@ -26,15 +27,25 @@ def is_exported(path: str | os.PathLike[str]) -> bool:
     return "archive_format" in _members(path)
 
 
+def engine_of(path: str | os.PathLike[str]) -> str:
+    """The kind of an engine's network file, "tflite" or "onnx", by its name or content; "" if it is none."""
+    suffix = Path(path).suffix.lower()
+    if suffix in (".tflite", ".onnx"):
+        return suffix[1:]
+    try:
+        with open(path, "rb") as file:
+            return "tflite" if file.read(8)[4:] == _TFLITE else ""
+    except OSError:
+        return ""
+
+
 def advice(path: str | os.PathLike[str]) -> str:
     """What to do with a file of another project; "" if it is not known."""
     with open(path, "rb") as file:
-        head = file.read(8)
-    suffix, members = Path(path).suffix.lower(), _members(path)
-    if suffix == ".onnx":
-        return f"ONNX files are not read yet: export the network from PyTorch, {_EXPORT}"
-    if suffix == ".tflite" or head[4:] == _TFLITE:
-        return f"TensorFlow Lite files are not read yet: export the network from PyTorch, {_EXPORT}"
+        head = file.read(2)
+    members = _members(path)
+    if kind := engine_of(path):
+        return f"a network of {_ENGINES[kind]}: `deeplock compile` and `deeplock quantise` take it"
     if "archive_format" in members:
         return "a program that torch.export saved: `deeplock compile` takes it"
     if "data.pkl" in members or head.startswith(_PICKLE):

@@ -1,8 +1,11 @@
 """Shape of a tensor, and the real numbers that its bytes stand for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from deeplock.pymodel.errors import DeeplockError
 
 __all__ = ["Pixels", "Quantisation", "Shape"]
 
@@ -38,3 +41,11 @@ class Pixels:
     def of(fields: "dict[str, list[float]] | None") -> "Pixels | None":
         """From its JSON form; None stays None."""
         return Pixels(**{name: tuple(map(float, values)) for name, values in fields.items()}) if fields else None
+
+    @staticmethod
+    def normalised(mean: Sequence[float] | None, std: Sequence[float] | None) -> "Pixels":
+        """(pixel / 255 - mean) / std, with one number for all channels or one for each. None: 0 and 1."""
+        mean, std = mean or (0.0,), std or (1.0,)
+        if not all(value > 0 for value in std):
+            raise DeeplockError(f"--std must be above 0, not {min(std)}")
+        return Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))

@@ -103,10 +103,7 @@ def quantise_program(
     calibration   images like those that it will see: a path for pymodel.zoo.images.read_images
     mean, std     one number for all channels or one for each; the program takes (pixel / 255 - mean) / std. None: 0 and 1
     """
-    mean, std = mean or (0.0,), std or (1.0,)
-    if not all(value > 0 for value in std):
-        raise DeeplockError(f"--std must be above 0, not {min(std)}")
-    pixels = Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))
+    pixels = Pixels.normalised(mean, std)
     found = read_images(calibration, pixels)
     images = _as_input(found.real)
     if not path.is_file():

@@ -13,7 +13,7 @@ from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.lowering import Diagonal, Lowered
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = ["MAX_RATIO_ERROR", "MAX_WEIGHT", "OPERATOR", "Add", "integer_add", "ratio_weights"]
+__all__ = ["MAX_RATIO_ERROR", "MAX_WEIGHT", "OPERATOR", "Add", "integer_add", "ratio_errors", "ratio_weights"]
 
 MAX_WEIGHT = 127
 MAX_RATIO_ERROR = 0.01
@@ -78,6 +78,12 @@ def ratio_weights(layer: str, scales: tuple[float, float]) -> tuple[int, int]:
         )
     of_small, of_large = int(bottoms[best]), int(tops[best])
     return (of_small, of_large) if scales[0] <= scales[1] else (of_large, of_small)
+
+
+def ratio_errors(weights: tuple[int, int], scales: tuple[float, float]) -> list[float]:
+    """By how much each step of the two inputs is worth more than its scale says, in real numbers: 0 for the larger scale."""
+    _, unit = max((scale, scale / weight) for scale, weight in zip(scales, weights, strict=True))
+    return [weight * unit - scale for scale, weight in zip(scales, weights, strict=True)]
 
 
 def integer_add(

@@ -1,0 +1,179 @@
+"""A network as the readers of int8 files (TFLite, ONNX) make it, layer by layer. Needs neither PyTorch nor their packages."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.convolution import Convolution
+from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.spec.tensor import Quantisation, Shape
+
+__all__ = ["Activation", "Draft", "Imported", "Padding", "Pending", "conv_of_integers"]
+
+_LEAST_FACTOR = 2.0 ** (MULTIPLIER_BITS - 1 - MAX_SHIFT)
+_LONGEST_NAME = 40
+
+Padding = tuple[int, int, int, int]
+"""Pixels (top, left, bottom, right)."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Ofmap of the layer `source`, or the ifmap "input".
+
+    flat     it is [n, features] in the file
+    padding  pixels that a padding operator has put around it
+    """
+
+    source: str
+    shape: Shape
+    quantisation: Quantisation
+    flat: bool = False
+    padding: Padding = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A layer whose output's quantisation is not known yet.
+
+    make    gives the layer for `output`, `lo` and `hi`, the latter real numbers
+    inputs  what it reads
+    before  the file's quantisation of its output between the layer and the clamp, where the file rounds twice
+    """
+
+    name: str
+    make: Callable[..., Layer]
+    inputs: tuple[Activation, ...]
+    flat: bool = False
+    lo: float = -inf
+    hi: float = inf
+    before: Quantisation | None = None
+
+    def clamped(self, lo: float, hi: float) -> "Pending":
+        return replace(self, lo=max(self.lo, lo), hi=min(self.hi, hi))
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A network that was read from an int8 file.
+
+    quantisations  of the input and of every layer's output, by name
+    tensors        what the file calls these
+    slack          LSB more than 1 by which a layer may differ from the file's engine, by name, where not 0
+    notes          what was left out, one line each
+    """
+
+    network: Network
+    quantisations: dict[str, Quantisation]
+    tensors: dict[str, Any]
+    slack: dict[str, float]
+    notes: tuple[str, ...]
+
+
+class Draft:
+    """Collects layers, in execution order, and what the file calls their outputs."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, Layer] = {}
+        self._pending: dict[str, Pending] = {}
+        self._quantisations: dict[str, Quantisation] = {}
+        self._tensors: dict[str, Any] = {}
+        self._slack: dict[str, float] = {}
+        self.notes: list[str] = []
+
+    def name(self, proposed: str, fallback: str) -> str:
+        """A name for a layer that no other one has: of `proposed` what can be read, else the fallback, which is unique."""
+        short = re.sub(r"[^\w./-]+", "_", proposed, flags=re.ASCII).strip("_./-")
+        if short and len(short) <= _LONGEST_NAME and short not in {"input", *self._layers}:
+            return short
+        return next(name for name in (fallback, f"{fallback}_") if name not in self._layers)
+
+    def input(self, activation: Activation, tensor: Any) -> Activation:
+        self._note("input", activation.quantisation, tensor)
+        return activation
+
+    def _note(self, name: str, quantisation: Quantisation, tensor: Any) -> None:
+        self._quantisations[name], self._tensors[name] = quantisation, tensor
+
+    def add(self, layer: Layer, value: Activation, tensor: Any) -> Activation:
+        """A layer that acts on int8 as on real numbers: its output has its input's quantisation."""
+        self._layers[layer.name] = layer
+        self._note(layer.name, value.quantisation, tensor)
+        return replace(value, source=layer.name, shape=layer.output_shape(value.shape))
+
+    def requantise(self, pending: Pending, output: Quantisation, tensor: Any) -> Activation:
+        """The layer is whole: its output is known."""
+        layer = pending.make(output=output, lo=pending.lo, hi=pending.hi)
+        self._layers[layer.name], self._pending[layer.name] = layer, pending
+        self._note(layer.name, output, tensor)
+        if pending.before not in (None, output):
+            self._slack[layer.name] = pending.before.scale / output.scale / 2
+        return Activation(
+            layer.name, layer.output_shape(*(value.shape for value in pending.inputs)), output, pending.flat
+        )
+
+    def reopened(self, value: Activation, lo: float, hi: float) -> Pending | None:
+        """The layer that made this activation, with a clamp behind it, to be requantised once for both; None if it has none.
+
+        The file's engine rounds to the activation's scale and then to the clamp's; here the first rounding falls away.
+        Nothing else may use the activation.
+        """
+        pending = self._pending.get(value.source)
+        return pending and replace(pending.clamped(lo, hi), flat=value.flat, before=value.quantisation)
+
+    def finished(self, name: str, shape: Shape, output: Activation) -> Imported:
+        """shape: of the ifmap."""
+        if not self._layers or output.source != list(self._layers)[-1]:
+            raise DeeplockError(f"the network's output must be its last layer, not {output.source}")
+        if output.flat and output.shape[0] * output.shape[1] > 1:
+            raise DeeplockError("the network's output must not be flattened, unless it has one pixel")
+        layers = tuple(self._layers.values())
+        network = Network(name, shape, self._quantisations["input"], output.quantisation, layers)
+        return Imported(network, self._quantisations, self._tensors, self._slack, tuple(self.notes))
+
+
+def conv_of_integers(
+    name: str,
+    value: Activation,
+    weight: np.ndarray,
+    weight_scale: np.ndarray,
+    bias: np.ndarray,
+    *,
+    operator: type[Convolution] = Conv,
+    output: Quantisation,
+    stride: int = 1,
+    padding: Padding = (0, 0, 0, 0),
+    lo: float = -inf,
+    hi: float = inf,
+) -> Convolution:
+    """Convolution of int8 weights as a file has them. Arguments: see `Convolution.integer`; one scale serves all channels.
+
+    A channel whose factor is below 2**-32 is dead: an int32 sum times that rounds to 0, so it gives the zero point. It gets
+    zero weights, which gives the same.
+    """
+    scale = np.broadcast_to(weight_scale, len(weight)).astype(np.float64)
+    dead = value.quantisation.scale * scale / output.scale < _LEAST_FACTOR
+    weight, bias = weight.copy(), bias.copy()
+    weight[dead], bias[dead] = 0, 0
+    scale[dead] = output.scale / value.quantisation.scale
+    return operator.integer(
+        name,
+        value.source,
+        weight,
+        scale,
+        bias,
+        value.quantisation,
+        output=output,
+        stride=stride,
+        padding=padding,
+        lo=lo,
+        hi=hi,
+    )

@@ -1,0 +1,1 @@
+"""Full-integer TensorFlow Lite files: read into a `Network`, and held against LiteRT."""

@@ -1,0 +1,265 @@
+"""Readers of a TensorFlow Lite file's operators: each makes a layer, all but its output's quantisation.
+
+What operators mean is what LiteRT's reference kernels do (tflite/kernels/internal/reference of its sources).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from math import inf, prod
+
+import numpy as np
+import tflite
+
+from deeplock.pymodel.frontends.draft import Activation, Padding, Pending, conv_of_integers
+from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
+from deeplock.pymodel.network.convolution import MOST_STRIDE, Convolution
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.operators.add import integer_add
+from deeplock.pymodel.network.operators.average_pool import integer_average
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
+from deeplock.pymodel.network.operators.max_pool import MaxPool
+
+__all__ = ["CLAMPS", "READERS", "padded", "reshaped"]
+
+_fused = tflite.ActivationFunctionType
+_FUSED = {_fused.NONE: (-inf, inf), _fused.RELU: (0.0, inf), _fused.RELU6: (0.0, 6.0), _fused.RELU_N1_TO_1: (-1.0, 1.0)}
+CLAMPS = {"RELU": (0.0, inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
+"""Operators that clamp, and to which real numbers."""
+
+
+def options(node: Operator, kind: type, *names: str) -> list[int]:
+    """These fields of the operator's options, which the schema's class reads."""
+    if node.options is None:
+        raise node.unsupported("its options are missing")
+    found = kind()
+    found.Init(node.options.Bytes, node.options.Pos)
+    try:
+        return [int(getattr(found, name)()) for name in names]
+    except FAULTS:
+        raise node.unsupported("its options are not in the file") from None
+
+
+def constant(node: Operator, number: int, what: str, type: int) -> Tensor:
+    """The operator's input of that number, which must be a constant of that type."""
+    tensor = node.inputs[number] if number < len(node.inputs) else None
+    if tensor is None or tensor.data is None or tensor.type != type:
+        found = "missing" if tensor is None else f"{named(tflite.TensorType, tensor.type).lower()} {tensor.name}"
+        raise node.unsupported(
+            f"its {what} must be a constant of {named(tflite.TensorType, type).lower()}, not {found}"
+        )
+    return tensor
+
+
+def _data(tensor: Tensor) -> np.ndarray:
+    assert tensor.data is not None
+    return tensor.data
+
+
+def _clamp(node: Operator, function: int) -> tuple[float, float]:
+    if function not in _FUSED:
+        raise node.unsupported(f"its activation function must be none, ReLU or ReLU6, not {named(_fused, function)}")
+    return _FUSED[function]
+
+
+def _weights(node: Operator, rank: int, axis: int = 0) -> Tensor:
+    """int8 of so many dimensions, symmetric, with one scale or one for each channel along `axis`."""
+    weight = constant(node, 1, "weights", INT8)
+    if len(weight.shape) != rank:
+        raise node.unsupported(f"its weights must have {rank} dimensions, not {list(weight.shape)}")
+    if len(weight.scale) not in (1, weight.shape[axis]) or (len(weight.scale) > 1 and weight.axis != axis):
+        raise node.unsupported(f"its weights must have one scale, or one for each channel along dimension {axis}")
+    if not (np.isfinite(weight.scale) & (weight.scale >= 0)).all() or weight.zero_point.any():
+        raise node.unsupported("its weights must have zero point 0, and scales that are numbers")
+    return weight
+
+
+def _bias(node: Operator, out: int) -> np.ndarray:
+    """int64 [out], in units of the accumulator."""
+    if len(node.inputs) < 3 or node.inputs[2] is None:
+        return np.zeros(out, np.int64)
+    bias = _data(constant(node, 2, "bias", INT32))
+    if bias.shape != (out,):
+        raise node.unsupported(f"its bias must be [{out}], not {list(bias.shape)}")
+    return bias.astype(np.int64)
+
+
+def _stride(node: Operator, tall: int, wide: int) -> int:
+    if tall != wide:
+        raise node.unsupported(f"stride must be the same in both directions, not {[tall, wide]}")
+    return tall
+
+
+def _around(node: Operator, padding: int, shape: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> Padding:
+    """Pixels (top, left, bottom, right) that padding SAME or VALID puts around an input; the odd one at the bottom right."""
+    if padding == tflite.Padding.VALID:
+        return 0, 0, 0, 0
+    if padding != tflite.Padding.SAME:
+        raise node.unsupported(f"padding must be SAME or VALID, not {padding}")
+    tall, wide = (max((-(-s // stride) - 1) * stride + k - s, 0) for s, k in zip(shape[:2], kernel, strict=True))
+    return tall // 2, wide // 2, tall - tall // 2, wide - wide // 2
+
+
+def _sum(around: Padding, more: Padding) -> Padding:
+    """One padding around the other."""
+    return around[0] + more[0], around[1] + more[1], around[2] + more[2], around[3] + more[3]
+
+
+def _spatial(node: Operator, value: Activation) -> None:
+    if value.flat:
+        raise node.unsupported("its input must be [1, height, width, channels]")
+
+
+def _read_conv(node: Operator, name: str, value: Activation) -> Pending:
+    weight = _weights(node, rank=4)
+    if weight.shape[3] != value.shape[2]:
+        raise node.unsupported(f"groups must be 1: its weights are {list(weight.shape)}, its input {list(value.shape)}")
+    return _convolution(node, name, value, tflite.Conv2DOptions, Conv, _data(weight), weight.scale)
+
+
+def _read_depthwise(node: Operator, name: str, value: Activation) -> Pending:
+    weight = _weights(node, rank=4, axis=3)
+    (times,) = options(node, tflite.DepthwiseConv2DOptions, "DepthMultiplier")
+    if weight.shape[0] != 1 or weight.shape[3] != times * value.shape[2]:
+        raise node.unsupported(f"its weights are {list(weight.shape)}, its input {list(value.shape)}")
+    if times != 1:
+        raise node.unsupported(f"its depth multiplier must be 1, not {times}")
+    turned = _data(weight).transpose(3, 1, 2, 0)
+    return _convolution(node, name, value, tflite.DepthwiseConv2DOptions, Depthwise, turned, weight.scale)
+
+
+def _convolution(
+    node: Operator,
+    name: str,
+    value: Activation,
+    kind: type,
+    operator: type[Convolution],
+    weight: np.ndarray,
+    weight_scale: np.ndarray,
+) -> Pending:
+    """kind: of its options. weight: int8 [out, height, width, in]."""
+    padding, function, *dilation = options(
+        node, kind, "Padding", "FusedActivationFunction", "DilationHFactor", "DilationWFactor"
+    )
+    _spatial(node, value)
+    if dilation != [1, 1]:
+        raise node.unsupported(f"dilation must be 1, not {dilation}")
+    stride = _stride(node, *options(node, kind, "StrideH", "StrideW"))
+    if not 1 <= stride <= MOST_STRIDE:
+        raise node.unsupported(f"stride must be 1 to {MOST_STRIDE}, not {stride}")
+    top, left, bottom, right = value.padding
+    padded = value.shape[0] + top + bottom, value.shape[1] + left + right
+    around = _around(node, padding, padded, weight.shape[1:3], stride)
+    make = partial(
+        conv_of_integers,
+        name,
+        value,
+        weight,
+        weight_scale,
+        _bias(node, len(weight)),
+        operator=operator,
+        stride=stride,
+        padding=_sum(around, value.padding),
+    )
+    return Pending(name, make, (value,)).clamped(*_clamp(node, function))
+
+
+def _read_dense(node: Operator, name: str, value: Activation) -> Pending:
+    """Behind a flatten too: the file's weights are in the order height, width, channels, as ours."""
+    function, order = options(node, tflite.FullyConnectedOptions, "FusedActivationFunction", "WeightsFormat")
+    weight = _weights(node, rank=2)
+    if order != 0:
+        raise node.unsupported("its weights must be in the default format")
+    if weight.shape[1] != prod(value.shape):
+        raise node.unsupported(f"its weights are {list(weight.shape)}, its input has {prod(value.shape)} features")
+    kernel = _data(weight).reshape(-1, *value.shape)
+    make = partial(conv_of_integers, name, value, kernel, weight.scale, _bias(node, len(kernel)))
+    return Pending(name, make, (value,), flat=True).clamped(*_clamp(node, function))
+
+
+def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], int, tuple[float, float]]:
+    """Kernel, stride and clamp of a pooling, which has no padding. A direction with one window needs no stride."""
+    _spatial(node, value)
+    kind = tflite.Pool2DOptions
+    tall, wide, *strides = options(node, kind, "FilterHeight", "FilterWidth", "StrideH", "StrideW")
+    padding, function = options(node, kind, "Padding", "FusedActivationFunction")
+    if min(tall, wide, *strides) < 1:
+        raise node.unsupported(f"kernel and stride must be 1 or more, not {[tall, wide]} and {strides}")
+    moving = {s for s, k, size in zip(strides, (tall, wide), value.shape, strict=False) if size - k >= s}
+    if len(moving) > 1:
+        raise node.unsupported(f"stride must be the same in both directions, not {strides}")
+    stride = max(moving or strides)
+    if any(_around(node, padding, value.shape, (tall, wide), stride)):
+        raise node.unsupported("a pooling must need no padding")
+    return (tall, wide), stride, _clamp(node, function)
+
+
+def _read_max_pool(node: Operator, name: str, value: Activation) -> Layer:
+    kernel, stride, clamp = _window(node, value)
+    if kernel[0] != kernel[1]:
+        raise node.unsupported(f"its window must be square, not {list(kernel)}")
+    if clamp != (-inf, inf):
+        raise node.unsupported("a maximum must have no activation function")
+    return MaxPool(name, value.source, kernel[0], stride)
+
+
+def _read_average_pool(node: Operator, name: str, value: Activation) -> Pending:
+    kernel, stride, clamp = _window(node, value)
+    make = partial(integer_average, name, value.source, kernel, stride, value.quantisation)
+    return Pending(name, make, (value,)).clamped(*clamp)
+
+
+def _read_mean(node: Operator, name: str, value: Activation) -> Pending:
+    _spatial(node, value)
+    (keeps,) = options(node, tflite.ReducerOptions, "KeepDims")
+    axes = _data(constant(node, 1, "axes", INT32)).reshape(-1)
+    if sorted({int(axis) % 4 for axis in axes}) != [1, 2]:
+        raise node.unsupported(f"must be over height and width, dimensions 1 and 2, not {axes.tolist()}")
+    size = value.shape[:2]
+    make = partial(integer_average, name, value.source, size, max(size), value.quantisation)
+    return Pending(name, make, (value,), flat=not keeps)
+
+
+def _read_add(node: Operator, name: str, value: Activation, other: Activation | None = None) -> Pending:
+    if other is None:
+        raise node.unsupported("both of its inputs must be activations")
+    if (value.shape, value.flat) != (other.shape, other.flat):
+        raise node.unsupported(f"its inputs must have one shape, not {list(value.shape)} and {list(other.shape)}")
+    make = partial(integer_add, name, (value.source, other.source), (value.quantisation, other.quantisation))
+    (function,) = options(node, tflite.AddOptions, "FusedActivationFunction")
+    return Pending(name, make, (value, other), flat=value.flat).clamped(*_clamp(node, function))
+
+
+READERS: dict[str, Callable[..., Pending | Layer]] = {
+    "CONV_2D": _read_conv,
+    "DEPTHWISE_CONV_2D": _read_depthwise,
+    "FULLY_CONNECTED": _read_dense,
+    "MAX_POOL_2D": _read_max_pool,
+    "AVERAGE_POOL_2D": _read_average_pool,
+    "MEAN": _read_mean,
+    "ADD": _read_add,
+}
+"""The reader of each operator that becomes a layer. It takes the node, the layer's name and the activations that it reads.
+
+A reader that returns a whole layer is of an operator whose output has its input's quantisation.
+"""
+
+
+def padded(node: Operator, value: Activation) -> Padding:
+    """Pixels (top, left, bottom, right) around an activation behind a PAD."""
+    _spatial(node, value)
+    amounts = _data(constant(node, 1, "paddings", INT32))
+    if amounts.shape != (4, 2) or amounts.min() < 0 or amounts[[0, 3]].any():
+        raise node.unsupported("must pad height and width only")
+    (top, bottom), (left, right) = amounts[1:3].tolist()
+    return _sum((top, left, bottom, right), value.padding)
+
+
+def reshaped(node: Operator, value: Activation) -> bool:
+    """Whether an activation is [1, features] behind a RESHAPE: that is all that it may change."""
+    sizes = node.output.shape[1:]
+    if sizes not in ((prod(value.shape),), value.shape):
+        raise node.unsupported(
+            f"must flatten {list(value.shape)} to [{prod(value.shape)}], or undo that, not make it {list(sizes)}"
+        )
+    return len(sizes) == 1
