@@ -194,7 +194,7 @@ def _read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
     kernel, strides = _average_window(node, given, value.shape)
     # in a direction with only one window, the stride does not matter
     counts = [(size - k) // s + 1 for size, k, s in zip((height, width), kernel, strides, strict=True)]
-    needed = {stride for stride, count in zip(strides, counts, strict=True) if count > 1} or {max(strides)}
+    needed = {stride for stride, count in zip(strides, counts, strict=True) if count > 1} or {1}
     stride = max(needed)
     if len(needed) > 1 or counts != [(height - kernel[0]) // stride + 1, (width - kernel[1]) // stride + 1]:
         raise unsupported(node, f"stride must be the same in both directions, not {list(strides)}")

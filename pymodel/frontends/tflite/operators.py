@@ -188,7 +188,7 @@ def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], int, tu
     moving = {s for s, k, size in zip(strides, (tall, wide), value.shape, strict=False) if size - k >= s}
     if len(moving) > 1:
         raise node.unsupported(f"stride must be the same in both directions, not {strides}")
-    stride = max(moving or strides)
+    stride = max(moving, default=1)
     if any(_around(node, padding, value.shape, (tall, wide), stride)):
         raise node.unsupported("a pooling must need no padding")
     return (tall, wide), stride, _clamp(node, function)
@@ -216,7 +216,7 @@ def _read_mean(node: Operator, name: str, value: Activation) -> Pending:
     if sorted({int(axis) % 4 for axis in axes}) != [1, 2]:
         raise node.unsupported(f"must be over height and width, dimensions 1 and 2, not {axes.tolist()}")
     size = value.shape[:2]
-    make = partial(integer_average, name, value.source, size, max(size), value.quantisation)
+    make = partial(integer_average, name, value.source, size, 1, value.quantisation)
     return Pending(name, make, (value,), flat=not keeps)
 
 
