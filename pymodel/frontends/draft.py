@@ -14,15 +14,12 @@ from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.conv import Conv
-from deeplock.pymodel.spec.tensor import Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape
 
-__all__ = ["Activation", "Draft", "Imported", "Padding", "Pending", "conv_of_integers"]
+__all__ = ["Activation", "Draft", "Imported", "Pending", "conv_of_integers"]
 
 _LEAST_FACTOR = 2.0 ** (MULTIPLIER_BITS - 1 - MAX_SHIFT)
 _LONGEST_NAME = 40
-
-Padding = tuple[int, int, int, int]
-"""Pixels (top, left, bottom, right)."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,7 @@ def conv_of_integers(
     *,
     operator: type[Convolution] = Conv,
     output: Quantisation,
-    stride: int = 1,
+    stride: tuple[int, int] = (1, 1),
     padding: Padding = (0, 0, 0, 0),
     lo: float = -inf,
     hi: float = inf,

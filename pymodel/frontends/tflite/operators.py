@@ -10,7 +10,7 @@ from math import inf, prod
 import numpy as np
 import tflite
 
-from deeplock.pymodel.frontends.draft import Activation, Padding, Pending, conv_of_integers
+from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
 from deeplock.pymodel.network.convolution import MOST_STRIDE, Convolution
 from deeplock.pymodel.network.layer import Layer
@@ -19,6 +19,7 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.spec.tensor import Padding, least_stride
 
 __all__ = ["CLAMPS", "READERS", "padded", "reshaped"]
 
@@ -84,19 +85,16 @@ def _bias(node: Operator, out: int) -> np.ndarray:
     return bias.astype(np.int64)
 
 
-def _stride(node: Operator, tall: int, wide: int) -> int:
-    if tall != wide:
-        raise node.unsupported(f"stride must be the same in both directions, not {[tall, wide]}")
-    return tall
-
-
-def _around(node: Operator, padding: int, shape: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> Padding:
+def _around(
+    node: Operator, padding: int, shape: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int]
+) -> Padding:
     """Pixels (top, left, bottom, right) that padding SAME or VALID puts around an input; the odd one at the bottom right."""
     if padding == tflite.Padding.VALID:
         return 0, 0, 0, 0
     if padding != tflite.Padding.SAME:
         raise node.unsupported(f"padding must be SAME or VALID, not {padding}")
-    tall, wide = (max((-(-s // stride) - 1) * stride + k - s, 0) for s, k in zip(shape[:2], kernel, strict=True))
+    sizes = zip(shape[:2], kernel, stride, strict=True)
+    tall, wide = (max((-(-size // step) - 1) * step + each - size, 0) for size, each, step in sizes)
     return tall // 2, wide // 2, tall - tall // 2, wide - wide // 2
 
 
@@ -144,9 +142,10 @@ def _convolution(
     _spatial(node, value)
     if dilation != [1, 1]:
         raise node.unsupported(f"dilation must be 1, not {dilation}")
-    stride = _stride(node, *options(node, kind, "StrideH", "StrideW"))
-    if not 1 <= stride <= MOST_STRIDE:
-        raise node.unsupported(f"stride must be 1 to {MOST_STRIDE}, not {stride}")
+    down, right = options(node, kind, "StrideH", "StrideW")
+    if not 1 <= min(down, right) <= max(down, right) <= MOST_STRIDE:
+        raise node.unsupported(f"strides must be 1 to {MOST_STRIDE}, not {[down, right]}")
+    stride = down, right
     top, left, bottom, right = value.padding
     padded = value.shape[0] + top + bottom, value.shape[1] + left + right
     around = _around(node, padding, padded, weight.shape[1:3], stride)
@@ -177,34 +176,30 @@ def _read_dense(node: Operator, name: str, value: Activation) -> Pending:
     return Pending(name, make, (value,), flat=True).clamped(*_clamp(node, function))
 
 
-def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], int, tuple[float, float]]:
-    """Kernel, stride and clamp of a pooling, which has no padding. A direction with one window needs no stride."""
+def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], tuple[int, int], Padding, tuple[float, float]]:
+    """Kernel, stride, padding and clamp of a pooling."""
     _spatial(node, value)
     kind = tflite.Pool2DOptions
-    tall, wide, *strides = options(node, kind, "FilterHeight", "FilterWidth", "StrideH", "StrideW")
+    tall, wide, down, right = options(node, kind, "FilterHeight", "FilterWidth", "StrideH", "StrideW")
     padding, function = options(node, kind, "Padding", "FusedActivationFunction")
-    if min(tall, wide, *strides) < 1:
-        raise node.unsupported(f"kernel and stride must be 1 or more, not {[tall, wide]} and {strides}")
-    moving = {s for s, k, size in zip(strides, (tall, wide), value.shape, strict=False) if size - k >= s}
-    if len(moving) > 1:
-        raise node.unsupported(f"stride must be the same in both directions, not {strides}")
-    stride = max(moving, default=1)
-    if any(_around(node, padding, value.shape, (tall, wide), stride)):
-        raise node.unsupported("a pooling must need no padding")
-    return (tall, wide), stride, _clamp(node, function)
+    if min(tall, wide, down, right) < 1:
+        raise node.unsupported(f"kernel and stride must be 1 or more, not {[tall, wide]} and {[down, right]}")
+    kernel = tall, wide
+    around = _around(node, padding, value.shape, kernel, (down, right))
+    return kernel, least_stride(value.shape, kernel, (down, right), around), around, _clamp(node, function)
 
 
 def _read_max_pool(node: Operator, name: str, value: Activation) -> Layer:
-    kernel, stride, clamp = _window(node, value)
-    if kernel[0] != kernel[1]:
-        raise node.unsupported(f"its window must be square, not {list(kernel)}")
+    kernel, stride, around, clamp = _window(node, value)
     if clamp != (-inf, inf):
         raise node.unsupported("a maximum must have no activation function")
-    return MaxPool(name, value.source, kernel[0], stride)
+    return MaxPool(name, value.source, kernel, stride, around)
 
 
 def _read_average_pool(node: Operator, name: str, value: Activation) -> Pending:
-    kernel, stride, clamp = _window(node, value)
+    kernel, stride, around, clamp = _window(node, value)
+    if any(around):
+        raise node.unsupported("an average must need no padding: LiteRT divides by the pixels inside")
     make = partial(integer_average, name, value.source, kernel, stride, value.quantisation)
     return Pending(name, make, (value,)).clamped(*clamp)
 
@@ -216,7 +211,7 @@ def _read_mean(node: Operator, name: str, value: Activation) -> Pending:
     if sorted({int(axis) % 4 for axis in axes}) != [1, 2]:
         raise node.unsupported(f"must be over height and width, dimensions 1 and 2, not {axes.tolist()}")
     size = value.shape[:2]
-    make = partial(integer_average, name, value.source, size, 1, value.quantisation)
+    make = partial(integer_average, name, value.source, size, (1, 1), value.quantisation)
     return Pending(name, make, (value,), flat=not keeps)
 
 
