@@ -58,8 +58,9 @@ class Job:
 
 def _layer(dice: Random, config: Config, streamed: bool) -> Descriptor:
     rows, cols, size = config.rows, config.cols, config.activation_words * config.rows
-    kind = dice.choice(("streamed", "folded") if streamed else ("streamed", "folded", "diagonal", "alike", "sliding"))
-    diagonal = int(kind in ("diagonal", "alike", "sliding"))
+    made = () if streamed else ("diagonal", "alike", "sliding")
+    kind = dice.choice(("streamed", "folded", "depthwise", *made))
+    diagonal = int(kind in ("depthwise", *made))
     alike = int(kind == "alike")
     kernel_h, kernel_w = dice.randint(1, 3), dice.randint(1, 3)
     cblocks = cols // rows if diagonal else dice.randint(1, 3)
@@ -85,9 +86,10 @@ def _layer(dice: Random, config: Config, streamed: bool) -> Descriptor:
         groups=groups,
         fold=fold,
         cblocks=cblocks,
-        rows_last=dice.randint(1, rows),
+        rows_last=rows if kind == "depthwise" else dice.randint(1, rows),
         diagonal=diagonal,
         alike=alike,
+        streamed=int(kind == "depthwise"),
         source=dice.randrange(size),
         kernel_w=kernel_w,
         kernel_h=kernel_h,

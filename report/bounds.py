@@ -38,7 +38,10 @@ def _line(strips: _Strips, header: Header) -> str:
     reasons = []
     if layer.diagonal:
         bound = sum(facts.array_bound for _, facts in strips)
-        reasons.append(f"its channels do not fill {cols} columns")
+        if words > bound:
+            reasons.append(f"its channels do not fill {cols} columns")
+        if cycles > max(words, bound):
+            reasons.append("some of its tiles take longer to load than to compute")
     else:
         taps, channels = prod(facts.kernel) * facts.input[2], facts.output[2]
         pixels = sum(layer.pixels for layer, _ in strips)
@@ -67,7 +70,6 @@ def _loading(layer: Descriptor, strips: int, header: Header) -> list[str]:
 def least_cycles(layer: Descriptor, header: Header) -> int:
     """Cycles of a layer whose feeder and stream never pause, without its entries.
 
-    Of each tile the larger number of its words and of its beats of weights, because a tile computes while the next one loads. A
-    diagonal layer has words only.
+    Of each tile the larger number of its words and of its beats of weights, because a tile computes while the next one loads.
     """
     return sum(max(tile) for group in range(layer.groups) for tile in tiles(layer, group, header))

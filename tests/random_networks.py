@@ -1,6 +1,6 @@
 """Random quantised networks and ifmaps for hypothesis and for NumPy generators."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,10 +10,11 @@ from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = ["UNUSED", "adds", "average_pools", "cases", "chains", "convs", "first_layers", "network_of"]
+__all__ = ["UNUSED", "adds", "average_pools", "cases", "chains", "convs", "depthwises", "first_layers", "network_of"]
 
 UNUSED = Quantisation(1.0, 0)
 
@@ -56,6 +57,15 @@ def convs(
     )
 
 
+@st.composite
+def depthwises(
+    draw: st.DrawFn, name: str, source: str, channels: int, kernel: tuple[int, int], garbage: bool
+) -> Depthwise:
+    """As `convs`."""
+    conv = draw(convs(name, source, 1, kernel, garbage, out=channels))
+    return Depthwise(**{field.name: getattr(conv, field.name) for field in fields(conv)})
+
+
 def _scales(draw: st.DrawFn, gain: int) -> dict[str, int]:
     """What an average pool or an addition requantises with; sums that reach 128 * `gain` spread over int8."""
     lo, hi = sorted(draw(st.tuples(*[st.integers(-128, 127)] * 2)))
@@ -93,7 +103,7 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
         shapes = output_shapes(network)
         source = draw(st.sampled_from(list(shapes)))
         height, width, channels = shapes[source]
-        match draw(st.sampled_from(["conv", "conv", "max_pool", "average_pool", "add"])):
+        match draw(st.sampled_from(["conv", "conv", "depthwise", "max_pool", "average_pool", "add"])):
             case "max_pool":
                 size = draw(st.integers(1, min(height, width, 3)))
                 layer = MaxPool(f"l{index}", source, size, draw(st.integers(1, 2)))
@@ -102,6 +112,9 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
             case "add":
                 alike = [name for name, shape in shapes.items() if shape == shapes[source]]
                 layer = draw(adds(f"l{index}", source, alike))
+            case "depthwise":
+                kernel = draw(st.tuples(st.integers(1, height), st.integers(1, width)))
+                layer = draw(depthwises(f"l{index}", source, channels, kernel, garbage))
             case _:
                 kernel = draw(st.tuples(st.integers(1, height), st.integers(1, width)))
                 layer = draw(convs(f"l{index}", source, channels, kernel, garbage))
@@ -125,7 +138,8 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
         shapes = output_shapes(network)
         height, width, channels = shapes[source]
         name = f"l{index}"
-        kind = draw(st.sampled_from(["conv", "conv", "residual", "dense", "max_pool", "average_pool", "add"]))
+        kinds = ["conv", "conv", "depthwise", "residual", "dense", "max_pool", "average_pool", "add"]
+        kind = draw(st.sampled_from(kinds))
         match kind:
             case "max_pool":
                 layer = MaxPool(name, source, draw(st.integers(1, min(height, width, 3))), draw(st.integers(1, 3)))
@@ -136,6 +150,9 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
             case "dense":
                 layer = draw(convs(name, source, channels, (height, width), False, most_channels))
                 layer = replace(layer, stride=1, padding=(0, 0, 0, 0))
+            case "depthwise":
+                tall, wide = draw(st.integers(1, min(height, 5))), draw(st.integers(1, min(width, 5)))
+                layer = draw(depthwises(name, source, channels, (tall, wide), False))
             case "residual":  # a convolution that keeps the shape, then the sum of what comes in and out
                 layer = draw(convs(name, source, channels, (3, 3), False, most_channels, out=channels))
                 layer = replace(layer, stride=1, padding=(1, 1, 1, 1))

@@ -49,8 +49,10 @@ class WeightLoader(wiring.Component):
 
     Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
     that have tiles of a single beat, and always without `config.pipeline_registers`, the next tile's first beat comes a cycle
-    later. Latency: from a beat to its weight write 1 cycle, to its entry write 2, without `config.pipeline_registers` 0. A tile
-    is `full` in the cycle after its last beat. Between layers, reading the next descriptor takes 6 cycles.
+    later. A tile of streamed diagonal weights takes a cycle for each row and each part of `bytes_per_beat` columns, and a group
+    of such tiles one cycle more. Latency: from a beat to its weight write 1 cycle, to its entry write 2, without
+    `config.pipeline_registers` 0. A tile is `full` in the cycle after its last beat. Between layers, reading the next
+    descriptor takes 6 cycles.
 
     Members:
         run, layers  inferences of `layers` layers
@@ -155,12 +157,12 @@ class WeightLoader(wiring.Component):
     def _load_entries(
         self, m: Module, fields, bank: Signal, word: Value, enable: Signal, take: Signal, done: Signal
     ) -> None:
-        """Load a column group's entries: cols entries from the stream, or all alike from a diagonal layer's descriptor."""
+        """Load a column group's entries: cols entries from the stream, or all alike from the layer's descriptor."""
         config = self._config
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
         per_beat = max(1, size // ENTRY.size)
         column = Signal(range(cols), name="entry_column")
-        diagonal = fields.diagonal if config.diagonal else Const(0)
+        given = fields.diagonal & ~fields.streamed if config.diagonal else Const(0)
         whole = size >= ENTRY.size  # a beat holds whole entries
         ends = Signal(init=int(whole))  # this beat completes its entries
         if not whole:
@@ -184,11 +186,11 @@ class WeightLoader(wiring.Component):
             part = data.View(EntryLayout, word.word_select(lane % per_beat, EntryLayout.size))
             entry = entries[lane]
             m.d.comb += [
-                entry.bias.eq(Mux(diagonal, fields.bias, part.bias[: config.sum_bits].as_signed())),
-                entry.multiplier.eq(Mux(diagonal, fields.multiplier, part.multiplier)),
-                entry.shift_1.eq(Mux(diagonal, fields.shift_1, part.shift_1)),
+                entry.bias.eq(Mux(given, fields.bias, part.bias[: config.sum_bits].as_signed())),
+                entry.multiplier.eq(Mux(given, fields.multiplier, part.multiplier)),
+                entry.shift_1.eq(Mux(given, fields.shift_1, part.shift_1)),
             ]
-        with m.If(enable & diagonal):
+        with m.If(enable & given):
             m.d.comb += [biases.eq(-1), scales.eq(-1)]
             m.d.sync += column.eq(column + lanes)
             m.d.comb += done.eq(column + lanes >= cols)
@@ -209,6 +211,7 @@ class WeightLoader(wiring.Component):
         """Load a column group's weight tiles, row by row; `done` with the group's last beat."""
         config = self._config
         diagonal = fields.diagonal if config.diagonal else Const(0)
+        given = diagonal & ~fields.streamed  # nothing comes from the stream
         rows, slices = config.rows, config.cols // config.bytes_per_beat
         # minus the channel blocks to come, minus one; not counted where a tile holds several k-blocks
         block = Signal(12)
@@ -240,14 +243,24 @@ class WeightLoader(wiring.Component):
             settled.eq(enable),
             single.eq((slices == 1) & (fields.rows_last == 1)),
         ]
+        # row r of a diagonal tile of channel block b has its weight in column b * rows + r. A streamed beat has those of its
+        # columns for several rows: it stays until the last of them
+        lane, own_part = Signal(range(config.bytes_per_beat)), Signal(range(slices))
+        from_beat, whole = (
+            Signal(),
+            Signal(),
+        )  # the row's weight in this part comes from the stream, and is the beat's last
         m.d.comb += [
-            free.eq(enable & ~waiting & (settled | ~single)),
-            accept.eq(free & (diagonal | self.parameters.valid)),
+            Cat(lane, own_part).eq(Cat(row, (block + 1)[: (config.cols // rows - 1).bit_length()])),
+            from_beat.eq(~diagonal | (~given & (part == own_part))),
+            whole.eq(~diagonal | lane.all()),
+            free.eq(enable & ~waiting & (settled | ~(single | (diagonal & ~given)))),
+            accept.eq(free & (~from_beat | self.parameters.valid)),
             next_row.eq(row + 1),
             last_beat.eq(accept & last_part & last_row),
             done.eq(last_beat & last_tile),
         ]
-        with m.If(free & ~diagonal):
+        with m.If(free & from_beat & whole):
             m.d.comb += self.parameters.ready.eq(1)
         with m.If(accept):
             m.d.sync += part.eq(part + 1)
@@ -256,18 +269,18 @@ class WeightLoader(wiring.Component):
         with m.If(last_beat):
             m.d.sync += second.eq(~done & (second | last_block))
 
-        # row r of a diagonal tile of channel block b has its weight in column b * rows + r
-        column = Cat(row, (block + 1)[: (config.cols // rows - 1).bit_length()])
         weight = Mux(second, fields.diagonal_b, fields.diagonal_a).as_unsigned()
         beat = Signal.like(written)
-        made: Value = diagonal
-        for lane in range(config.bytes_per_beat):
-            if lane % SPAN == 0 and config.diagonal and config.pipeline_registers:  # a register for each span
-                made = Signal(name=f"diagonal_{lane}", attrs=kept_if_large(config))
-                m.d.sync += made.eq(diagonal)
-            here = made & (Cat(Const(lane, range(config.bytes_per_beat)), part) == column)
-            byte = chosen((here, weight), (~made, self.parameters.payload.data.word_select(lane, 8)))
-            m.d.comb += beat.word_select(lane, 8).eq(byte)
+        made: Value = Cat(diagonal & (given | enable), given)  # entries of the stream pass as they are
+        next_made = Cat(diagonal & (given | (enable & ~done)), given)
+        for at in range(config.bytes_per_beat):
+            if at % SPAN == 0 and config.diagonal and config.pipeline_registers:  # registers for each span
+                made = Signal(2, name=f"diagonal_{at}", attrs=kept_if_large(config))
+                m.d.sync += made.eq(next_made)
+            here = (lane == at) & (part == own_part)
+            from_stream = ~made[0] | (here & ~made[1])
+            byte = chosen((made[1] & here, weight), (from_stream, self.parameters.payload.data.word_select(at, 8)))
+            m.d.comb += beat.word_select(at, 8).eq(byte)
 
         span, load = load_span(config), Signal.like(self.weights.load)
         spans = config.cols // span

@@ -16,7 +16,7 @@ from deeplock.pymodel.compiler.overlap import slack
 from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
 from deeplock.pymodel.compiler.schedule import Step, plan_steps, runs_of, share, words_of
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.lowering import Streamed
+from deeplock.pymodel.network.lowering import Channelwise, Streamed
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
@@ -46,7 +46,7 @@ def _check_features(step: Step, config: Config) -> None:
             f"layer {step.name}: padding must be 0, not {step.lowered.padding}: the accelerator leaves out padding; only the "
             "ifmap of a first layer that it unfolds can be padded"
         )
-    if config.diagonal or isinstance(step.lowered.weights, Streamed):
+    if config.diagonal or step.lowered.mixes:
         return
     if step.lowered.only_pools:
         raise DeeplockError(
@@ -71,6 +71,8 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
         "cblocks": cblocks,
         "rows_last": run - (cblocks - 1) * rows,
     }
+    if isinstance(weights, Channelwise):
+        return fields | {"diagonal": 1, "streamed": 1}
     if isinstance(weights, Streamed):
         return fields | {"fold": fold_of(fields["last_columns"], cols) if config.folding else 0}
     alike = cblocks == 1 and weights.first == weights.others
@@ -170,7 +172,10 @@ def _facts(step: Step, descriptor: Descriptor, config: Config) -> LayerFacts:
     taps, channels, pixels = prod(does.kernel) * depth, step.out[2], descriptor.pixels
     lower, array = 0, -(-pixels * taps // rows)
     if isinstance(does.weights, Streamed):
-        load = -(-taps * channels // beat)
+        load = -(-does.weights.weight.size // beat)
+        array = max(array, load)
+        lower = array
+    if does.mixes:
         lower = max(-(-pixels * taps * channels // (rows * cols)), load)
         array = max(pixels * -(-taps // rows) * -(-channels // cols), load)
     return LayerFacts(

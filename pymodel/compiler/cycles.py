@@ -20,9 +20,10 @@ __all__ = ["expected_cycles", "tiles"]
 
 
 def tiles(layer: Descriptor, group: int, header: Header) -> list[tuple[int, int]]:
-    """Of each tile of a group: its words, and its beats of weights. A diagonal layer's weights are made on chip."""
+    """Of each tile of a group: its words, and the beats in which it is loaded, 0 if its weights are made on chip."""
     if layer.diagonal:
-        return [(layer.pixels, 0)] * layer.kblocks_read
+        beats = header.rows * header.cols // header.bytes_per_beat if layer.streamed else 0
+        return [(layer.pixels, beats)] * layer.kblocks_read
     sides = layer.sides(group)
     return [
         (min(sides, layer.kblocks - tile * sides) * layer.pixels, height * header.cols // header.bytes_per_beat)
@@ -41,7 +42,7 @@ def expected_cycles(loadable: Loadable, config: Config) -> list[int]:
         for group in range(layer.groups):
             words, beats = map(list, zip(*tiles(layer, group, header), strict=True))
             words[-1] += layer.pixels * waits
-            beats[0] += 0 if layer.diagonal else entries
+            beats[0] += entries if layer.group_bytes(group, header.rows, header.cols) else 0
             for word, beat in zip(words, beats, strict=True):
                 total += word + max(0, beat - before)
                 before = word

@@ -92,14 +92,15 @@ def _parts(layer: Descriptor, stream: np.ndarray, config: Config) -> tuple[list[
     if not layer.diagonal:
         weights, entries, taken = _decode(layer, stream, config)
         return [_part(layer, 0, config, weights, entries)], taken
-    parts = []
+    parts, taken = [], 0
     for group in range(layer.groups):
         columns = layer.columns(group, config.cols)
-        weights, entries = decode_group(layer, group, stream, config)
+        weights, entries = decode_group(layer, group, stream[taken:], config)
+        taken += layer.group_bytes(group, config.rows, config.cols)
         weights = weights.reshape(-1, config.cols)[:, :columns]
         entries = Entries(*(values[:columns] for values in entries))
         parts.append(_part(layer, group, config, weights, entries))
-    return parts, 0
+    return parts, taken
 
 
 def _accumulate(activations: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def plan_input(steps: list[Step], config: Config, rng: np.random.Generator) -> t
     words (`_stacked` if pixels are dense, else `_windows`), and the host pads it if the feeder cannot.
     """
     first, does = steps[0], steps[0].lowered
-    own = isinstance(does.weights, Streamed) and not any("input" in step.inputs for step in steps[1:])
+    own = does.mixes and not any("input" in step.inputs for step in steps[1:])
     plans = [_copied(first, config, does.padding if own and not config.padding else (0, 0, 0, 0))]
     if own:
         plans += _stacked(first, rng) if config.dense else [_windows(first)]

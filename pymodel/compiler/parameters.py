@@ -2,8 +2,9 @@
 
 Per group of up to `cols` output channels: `cols` entries of `ENTRY.size` bytes, then the weight tiles. A tile is up to `rows`
 rows of `cols` bytes, one byte per column. The last group, if it fills p <= cols/2 columns (p a power of two), is folded:
-cols/p k-blocks lie side by side in a tile, so that padding columns cost no beats. Bytes that the network does not define
-are random: a byte that an attacker can predict gives its key byte away.
+cols/p k-blocks lie side by side in a tile, so that padding columns cost no beats. A depthwise layer has, instead of tiles,
+`cols` bytes for each kernel position. Bytes that the network does not define are random: a byte that an attacker can predict
+gives its key byte away.
 """
 
 import numpy as np
@@ -24,6 +25,8 @@ def fold_of(columns: int, cols: int) -> int:
 
 def encode_groups(weights: Streamed, descriptor: Descriptor, config: Config, rng: np.random.Generator) -> np.ndarray:
     """All parameters of one layer in stream order, as uint8."""
+    if descriptor.diagonal:
+        return _encode_diagonal(weights, descriptor, config, rng)
     rows, cols = config.rows, config.cols
     out, cblocks = len(weights.weight), descriptor.cblocks
     positions, channels = descriptor.kernel_h * descriptor.kernel_w, descriptor.run_bytes(rows)
@@ -35,11 +38,8 @@ def encode_groups(weights: Streamed, descriptor: Descriptor, config: Config, rng
     valid = valid.reshape(positions * cblocks, rows)
     parts = []
     for group in range(descriptor.groups):
-        first = group * cols
-        count = min(cols, out - first)
-        here = slice(first, first + count)
-        entries = Entries(*(values[here] for values in weights.entries))
-        parts.append(entry.encode(entries, descriptor.sum_bits, cols, rng).ravel())
+        here, count = _channels(weights, group, cols)
+        parts.append(_encode_entries(weights, descriptor, here, cols, rng))
         sides, heights = descriptor.sides(group), descriptor.tile_rows(group, rows)
         tiles = rng.integers(0, 256, (len(heights), rows, cols), dtype=np.uint8)
         width = cols // sides
@@ -51,13 +51,39 @@ def encode_groups(weights: Streamed, descriptor: Descriptor, config: Config, rng
     return np.concatenate(parts)
 
 
+def _channels(weights: Streamed, group: int, cols: int) -> tuple[slice, int]:
+    """A group's output channels among the layer's, and their number."""
+    first = group * cols
+    count = min(cols, len(weights.weight) - first)
+    return slice(first, first + count), count
+
+
+def _encode_entries(
+    weights: Streamed, descriptor: Descriptor, here: slice, cols: int, rng: np.random.Generator
+) -> np.ndarray:
+    entries = Entries(*(values[here] for values in weights.entries))
+    return entry.encode(entries, descriptor.sum_bits, cols, rng).ravel()
+
+
+def _encode_diagonal(weights: Streamed, descriptor: Descriptor, config: Config, rng: np.random.Generator) -> np.ndarray:
+    """As `encode_groups`: behind a group's entries the weights of its channels, kernel position by kernel position."""
+    parts = []
+    for group in range(descriptor.groups):
+        here, count = _channels(weights, group, config.cols)
+        parts.append(_encode_entries(weights, descriptor, here, config.cols, rng))
+        values = rng.integers(0, 256, (weights.weight.shape[1], config.cols), dtype=np.uint8)
+        values[:, :count] = weights.weight[here, :, 0].T.view(np.uint8)
+        parts.append(values.ravel())
+    return np.concatenate(parts)
+
+
 def decode_group(descriptor: Descriptor, group: int, data: np.ndarray, config: Config) -> tuple[np.ndarray, Entries]:
     """Weights int8 [kblocks, rows, cols] and entries [cols] of a group.
 
-    data  uint8, the group's unlocked bytes: any bytes, if the key is wrong; unused by diagonal layers
+    data  uint8, the group's unlocked bytes: any bytes, if the key is wrong; unused by weights that are made on chip
     """
     if descriptor.diagonal:
-        return _diagonal_group(descriptor, config)
+        return _diagonal_group(descriptor, data, config)
     cols, kblocks, sides = config.cols, descriptor.kblocks, descriptor.sides(group)
     weights = np.zeros((kblocks, config.rows, cols), np.int8)
     position, width = cols * ENTRY.size, cols // sides
@@ -70,14 +96,26 @@ def decode_group(descriptor: Descriptor, group: int, data: np.ndarray, config: C
     return weights, entries
 
 
-def _diagonal_group(descriptor: Descriptor, config: Config) -> tuple[np.ndarray, Entries]:
+def _diagonal_group(descriptor: Descriptor, data: np.ndarray, config: Config) -> tuple[np.ndarray, Entries]:
     """Row r of channel block b has its weight in column b * rows + r; if `alike`, every k-block has the first one's weights."""
-    row = np.arange(config.rows)
-    kblocks = descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks
-    weights = np.zeros((kblocks, config.rows, config.cols), np.int8)
-    for number in range(kblocks):
-        block = 0 if descriptor.alike else number
-        value = descriptor.diagonal_a if block < descriptor.cblocks else descriptor.diagonal_b
-        weights[number, row, block % descriptor.cblocks * config.rows + row] = value
-    scale = descriptor.bias, descriptor.multiplier | 1 << 15, descriptor.shift_1 + 1  # the accelerator implies this bit
-    return weights, Entries(*(np.full(config.cols, value) for value in scale))
+    rows, cols, cblocks = config.rows, config.cols, descriptor.cblocks
+    if descriptor.streamed:
+        size = cols * ENTRY.size
+        entries = entry.decode(data[:size].reshape(cols, ENTRY.size))
+        values = data[size : descriptor.group_bytes(0, rows, cols)].view(np.int8).reshape(-1, cols)
+    else:
+        scale = (
+            descriptor.bias,
+            descriptor.multiplier | 1 << 15,
+            descriptor.shift_1 + 1,
+        )  # the accelerator implies this bit
+        entries = Entries(*(np.full(cols, value) for value in scale))
+        values = np.full((descriptor.kernel_h * descriptor.kernel_w, cols), descriptor.diagonal_b, np.int8)
+        values[0] = descriptor.diagonal_a
+    row = np.arange(rows)
+    weights = np.zeros((len(values) * cblocks, rows, cols), np.int8)
+    for number in range(len(weights)):
+        position, block = divmod(0 if descriptor.alike else number, cblocks)
+        columns = block * rows + row
+        weights[number, row, columns] = values[position, columns]
+    return weights, entries

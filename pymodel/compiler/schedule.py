@@ -159,7 +159,7 @@ def _is_dense(step: Step) -> bool:
     """Whether it is a convolution whose kernel is its whole input."""
     does = step.lowered
     pools = does.window != (1, 1) or does.window_stride != (1, 1)
-    conv = isinstance(does.weights, Streamed) and not any(does.padding) and not pools
+    conv = does.mixes and not any(does.padding) and not pools
     return conv and does.kernel == step.shape[:2] and step.shape[0] <= _LARGEST_STRIDE
 
 
@@ -167,7 +167,7 @@ def runs_of(step: Step, config: Config) -> tuple[int, int, int]:
     """How the feeder reads a window: rows and columns of runs, and the bytes of a run, which lie side by side in memory."""
     does, (_, width, channels) = step.lowered, step.shape
     tall, wide = does.kernel
-    if not isinstance(does.weights, Streamed):
+    if not does.mixes:
         return tall, wide, config.cols
     if not config.dense:
         return tall, wide, channels

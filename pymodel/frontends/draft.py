@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.convolution import Convolution
 from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
-from deeplock.pymodel.network.operators.conv import Conv, integer_conv
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = ["Activation", "Draft", "Imported", "Padding", "Pending", "conv_of_integers"]
@@ -140,6 +140,7 @@ class Draft:
 
 
 def conv_of_integers(
+    operator: type[Convolution],
     name: str,
     value: Activation,
     weight: np.ndarray,
@@ -151,8 +152,8 @@ def conv_of_integers(
     padding: Padding = (0, 0, 0, 0),
     lo: float = -inf,
     hi: float = inf,
-) -> Conv:
-    """Convolution of int8 weights as a file has them. Arguments: see `integer_conv`; one scale serves all channels.
+) -> Convolution:
+    """Convolution of int8 weights as a file has them. Arguments: see `Convolution.integer`; one scale serves all channels.
 
     A channel whose factor is below 2**-32 is dead: an int32 sum times that rounds to 0, so it gives the zero point. It gets
     zero weights, which gives the same.
@@ -162,7 +163,7 @@ def conv_of_integers(
     weight, bias = weight.copy(), bias.copy()
     weight[dead], bias[dead] = 0, 0
     scale[dead] = output.scale / value.quantisation.scale
-    return integer_conv(
+    return operator.integer(
         name,
         value.source,
         weight,

@@ -11,10 +11,12 @@ import torch
 from torch import fx
 
 from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CONVS, MACS, MEANS, POOLS, unsupported
+from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
 from deeplock.pymodel.network.operators.average_pool import integer_average
-from deeplock.pymodel.network.operators.conv import integer_conv
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
@@ -114,16 +116,21 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
     weight = _constant(node, dequantise.args[0])
     scale = _constant(node, dequantise.args[1]).astype(np.float64)
     bias = np.zeros(len(weight)) if given["bias"] is None else _constant(node, given["bias"]).astype(np.float64)
-    stride, padding = 1, (0, 0, 0, 0)
+    operator, stride, padding = Conv, 1, (0, 0, 0, 0)
     if node.target in CONVS:
         _spatial(node, value)
         if given["groups"] != 1:
-            raise unsupported(node, f"groups must be 1, not {given['groups']}")
+            if not given["groups"] == len(weight) == value.shape[2]:
+                sizes = f"{value.shape[2]} input and {len(weight)} output channels"
+                raise unsupported(
+                    node, f"groups must be 1, or each group one channel in and out, not {given['groups']} of {sizes}"
+                )
+            operator = Depthwise
         if _one(node, "dilation", given["dilation"]) != 1:
             raise unsupported(node, f"dilation must be 1, not {given['dilation']}")
         stride = _one(node, "stride", given["stride"])
-        if stride not in (1, 2):
-            raise unsupported(node, f"stride must be 1 or 2, not {stride}")
+        if stride > MOST_STRIDE:
+            raise unsupported(node, f"stride must be at most {MOST_STRIDE}, not {stride}")
         padding = _padding(given["padding"], weight.shape[2:])
     else:
         if not value.flat:
@@ -131,7 +138,7 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
         height, width, channels = value.shape
         weight = weight.reshape(-1, channels, height, width)
     make = partial(
-        integer_conv,
+        operator.integer,
         name,
         value.source,
         weight.transpose(0, 2, 3, 1),

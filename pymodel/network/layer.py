@@ -25,12 +25,14 @@ class Layer(ABC):
     Its fields are stored in the network file: strings, integers, tuples of integers, and arrays, whose fields have INT8 or
     INT32 as metadata. Methods that take shapes or ifmaps take one for each of `sources`.
 
-    kind    the operator's name in network files and messages, and the name of its Python file
-    name    of the layer, and of the tensor that it writes
-    source  name of the tensor that it reads: "input" or the name of an earlier layer
+    kind        the operator's name in network files and messages, and the name of its Python file
+    depthwise   it has weights, and an output channel reads only its own input channel
+    name        of the layer, and of the tensor that it writes
+    source      name of the tensor that it reads: "input" or the name of an earlier layer
     """
 
     kind: ClassVar[str]
+    depthwise: ClassVar[bool] = False
     name: str
     source: str
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from deeplock.pymodel.spec.entry import Entries
 
-__all__ = ["IDENTITY", "Diagonal", "Lowered", "Streamed"]
+__all__ = ["IDENTITY", "Channelwise", "Diagonal", "Lowered", "Streamed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,11 @@ class Streamed:
         """
         weights = np.abs(self.weight.astype(np.int64)).reshape(len(self.weight), -1).sum(axis=1)
         return int((128 * weights + np.abs(self.entries.bias.astype(np.int64))).max())
+
+
+@dataclass(frozen=True, eq=False)
+class Channelwise(Streamed):
+    """Weights int8 [channels, kernel positions, 1]: each output channel reads only its own input channel."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class Lowered:
     hi: int = 127
     window: tuple[int, int] = (1, 1)
     window_stride: tuple[int, int] = (1, 1)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether an output channel reads all input channels; else only its own."""
+        return type(self.weights) is Streamed
 
     @property
     def only_pools(self) -> bool:

@@ -70,15 +70,16 @@ def lower_bound(
 ) -> int:
     """Least cycles per ifmap of a rows x cols array that receives `bytes_per_beat` parameter bytes a cycle.
 
-    Sum over layers of max(MACs / (rows * cols), weight bytes / bytes_per_beat), each layer rounded up. MACs of pixels that the
-    output does not depend on, such as those that no pooling window uses, do not count. The layers named in `shared` take their
-    weights once for `batch` ifmaps.
+    Sum over layers of max(MACs / (rows * cols), weight bytes / bytes_per_beat), each layer rounded up; of a depthwise layer
+    MACs / rows. MACs of pixels that the output does not depend on, such as those that no pooling window uses, do not count. The
+    layers named in `shared` take their weights once for `batch` ifmaps.
     """
     shapes, needed = output_shapes(network), needed_pixels(network)
 
     def least(layer: Layer) -> int:
         work = layer.macs((int(needed[layer.name].sum()), 1, shapes[layer.name][2]))
         shares = batch if layer.name in shared else 1
-        return max(-(-work // (rows * cols)), -(-layer.weight_bytes // (bytes_per_beat * shares)))
+        products = rows if layer.depthwise else rows * cols
+        return max(-(-work // products), -(-layer.weight_bytes // (bytes_per_beat * shares)))
 
     return sum(map(least, network.layers))

@@ -11,11 +11,13 @@ import torch
 from torch.nn import functional
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.convolution import Convolution
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 
 __all__ = ["ofmaps", "run"]
@@ -39,10 +41,19 @@ def _scale(sums: torch.Tensor, multiplier: torch.Tensor | int, shift: torch.Tens
 
 @ofmaps.register
 def _conv(layer: Conv, ifmaps: torch.Tensor) -> torch.Tensor:
+    return _convolved(layer, ifmaps, groups=1)
+
+
+@ofmaps.register
+def _depthwise(layer: Depthwise, ifmaps: torch.Tensor) -> torch.Tensor:
+    return _convolved(layer, ifmaps, groups=ifmaps.shape[1])
+
+
+def _convolved(layer: Convolution, ifmaps: torch.Tensor, groups: int) -> torch.Tensor:
     top, left, bottom, right = layer.padding
     padded = functional.pad(ifmaps, (left, right, top, bottom), value=layer.input_zero_point)
     weight = torch.from_numpy(layer.weight).permute(0, 3, 1, 2).double()
-    sums = functional.conv2d(padded, weight, stride=layer.stride).long() + _per_channel(layer.bias)
+    sums = functional.conv2d(padded, weight, stride=layer.stride, groups=groups).long() + _per_channel(layer.bias)
     half = 2 ** (layer.accumulator_bits - 1)
     wrapped = torch.remainder(sums + half, 2 * half) - half  # only with a wrong key, whose bias is any number
     scaled = _scale(wrapped, _per_channel(layer.multiplier), _per_channel(layer.shift))

@@ -47,9 +47,12 @@ class Descriptor(Record):
 
     cblocks: Annotated[int, Field(3, 11, 0, "words of a run")]
     rows_last: Annotated[int, Field(3, 19, 12, "bytes in the last word of a run")]
-    diagonal: Annotated[int, Field(3, 20, 20, "weights are diagonal, made on chip; nothing comes from the stream")] = 0
+    diagonal: Annotated[int, Field(3, 20, 20, "weights are diagonal; made on chip, unless `streamed`")] = 0
 
     alike: Annotated[int, Field(3, 21, 21, "one weight tile serves all k-blocks of a group; `kblocks` is 1")] = 0
+    streamed: Annotated[
+        int, Field(3, 22, 22, "diagonal weights, `cols` of each kernel position, and entries come from the stream")
+    ] = 0
 
     # window feeder; addresses and steps are bytes of the activation memory
     source: Annotated[int, Field(4, 19, 0, "first byte that it reads")]
@@ -167,7 +170,9 @@ class Descriptor(Record):
 
     def group_bytes(self, group: int, rows: int, cols: int) -> int:
         """Bytes of the parameter stream that a group takes."""
-        return 0 if self.diagonal else cols * (ENTRY.size + sum(self.tile_rows(group, rows)))
+        if self.diagonal:
+            return cols * (ENTRY.size + self.kernel_h * self.kernel_w) if self.streamed else 0
+        return cols * (ENTRY.size + sum(self.tile_rows(group, rows)))
 
     def _pixels(self, step_x: int, step_y: int, step_window: int, step_row: int) -> np.ndarray:
         """Sum of the steps before every pixel of a k-block, int64 [pixels], in the order of issue."""

@@ -122,6 +122,13 @@ def descriptor_rules(config: Config) -> list[Rule]:
         *([_is("narrow", 1)] if config.sum_bits == 24 else []),
         Rule("alike", "0 in layers that are not diagonal", lambda layer: layer.alike > layer.diagonal),
         Rule(
+            "streamed",
+            f"0 in layers that are not diagonal, are alike, or have a rows_last other than {config.rows}",
+            lambda layer: (
+                (layer.streamed == 1) & ((layer.diagonal == 0) | (layer.alike == 1) | (layer.rows_last != config.rows))
+            ),
+        ),
+        Rule(
             "diagonal",
             f"0 with a fold or without {cols // config.rows} cblocks",
             lambda layer: (layer.diagonal == 1) & ((layer.fold != 0) | (layer.cblocks != cols // config.rows)),

@@ -121,8 +121,8 @@ def test_secrets_influence_no_register_and_no_handshake(name, record_proof):
             "parameters",
             "s_axil__rdata",
             weight_loader,
-            "free & (diagonal |",
-            "free & ~self.parameters.payload.data[0] & (diagonal |",
+            "free & (~from_beat |",
+            "free & ~self.parameters.payload.data[0] & (~from_beat |",
         ),
     ],
 )

@@ -1,6 +1,6 @@
 """Programs for tests of the weight loader, and an array that checks what arrives in it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import numpy as np
@@ -12,7 +12,10 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from tests.hw.layer_tools import descriptor, layer_of, to_word
 
-__all__ = ["ANY", "Array", "Group", "Program", "diagonal_layer", "groups_of", "program_of", "random_program"]
+__all__ = [
+    "ANY", "DEPTHWISE", "DIAGONAL", "Array", "Group", "Program", "depthwise_layer", "diagonal_layer", "groups_of",
+    "program_of", "random_program",
+]  # fmt: skip
 
 
 @dataclass
@@ -27,6 +30,8 @@ class Group:
 
 
 ANY = -1000
+DIAGONAL, DEPTHWISE = "diagonal", "depthwise"
+"""Layers whose weights are made on chip, and come from the stream."""
 
 
 def groups_of(layer, fields: Descriptor, config: Config) -> list[Group]:
@@ -73,6 +78,38 @@ def diagonal_layer(rng, config: Config) -> tuple[Descriptor, list[Group]]:
     return fields, [Group([entry] * config.cols, [tile.astype(int) for tile in weights])] * fields.groups
 
 
+def depthwise_layer(rng, config: Config) -> tuple[Descriptor, list[Group], np.ndarray]:
+    """Any number of channels and kernel positions; also its bytes of the stream."""
+    rows, cols = config.rows, config.cols
+    channels, positions = int(rng.integers(1, 3 * cols + 1)), int(rng.integers(1, 5))
+    groups = -(-channels // cols)
+    layer, fields = layer_of(rng, config, channels, positions, 1, bits=int(rng.choice([24, config.sum_bits])))
+    fields = replace(
+        fields,
+        kblocks=positions * (cols // rows),
+        fold=0,
+        cblocks=cols // rows,
+        rows_last=rows,
+        diagonal=1,
+        streamed=1,
+        last_columns=channels - (groups - 1) * cols,
+    )
+    found = []
+    for first in range(0, channels, cols):
+        here = range(first, min(first + cols, channels))
+        tiles = [np.full((rows, cols), ANY) for _ in range(fields.kblocks)]
+        for channel in here:
+            block, row = divmod(channel - first, rows)
+            for position in range(positions):
+                values = np.zeros(cols, int)
+                values[channel - first] = layer.weight[channel, position, 0]
+                tiles[position * fields.cblocks + block][row] = values
+        scales = (tuple(int(values[channel]) for values in layer.entries) for channel in here)
+        entries = [(bias, multiplier - (1 << 15), shift - 1, fields.sum_bits) for bias, multiplier, shift in scales]
+        found.append(Group(entries, tiles))
+    return fields, found, encode_groups(layer, fields, config, rng)
+
+
 @dataclass
 class Program:
     """Layers with their descriptors, and the parameter section that feeds them."""
@@ -90,14 +127,17 @@ class Program:
         return [{"data": to_word(row), "last": int(number == len(rows) - 1)} for number, row in enumerate(rows)]
 
 
-def program_of(rng, config: Config, *layers: tuple[int, int, int] | None) -> Program:
-    """Each layer (output channels, kernel positions, channels); None is a diagonal one, if the accelerator has those."""
+def program_of(rng, config: Config, *layers: tuple[int, int, int] | str) -> Program:
+    """Each layer (output channels, kernel positions, channels), or DIAGONAL or DEPTHWISE, if the accelerator has those."""
     program = Program()
     for shape in layers:
-        if shape is None and not config.diagonal:
+        if isinstance(shape, str) and not config.diagonal:
             continue
-        if shape is None:
+        if shape == DIAGONAL:
             fields, groups = diagonal_layer(rng, config)
+        elif shape == DEPTHWISE:
+            fields, groups, stream = depthwise_layer(rng, config)
+            program.stream.append(stream)
         else:
             layer, fields = layer_of(rng, config, *shape, bits=int(rng.choice([24, config.sum_bits])))
             groups = groups_of(layer, fields, config)
@@ -109,13 +149,10 @@ def program_of(rng, config: Config, *layers: tuple[int, int, int] | None) -> Pro
 
 def random_program(rng, config: Config) -> Program:
     shapes: list = [
-        None
-        if rng.random() < 0.3
-        else tuple(int(n) for n in rng.integers(1, (2 * config.cols + 2, 6, 2 * config.rows + 2)))
-        for _ in range(3)
+        tuple(int(n) for n in rng.integers(1, (2 * config.cols + 2, 6, 2 * config.rows + 2))) for _ in range(2)
     ]
-    if None not in shapes[1:]:
-        shapes.insert(1, None)
+    for kind in (DIAGONAL, DEPTHWISE, DEPTHWISE):
+        shapes.insert(int(rng.integers(0, len(shapes) + 1)), kind)
     shapes.append((int(rng.choice([1, 2, config.cols // 2])), 5, config.rows + 1))  # folded
     return program_of(rng, config, *shapes)
 

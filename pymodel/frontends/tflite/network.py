@@ -125,7 +125,7 @@ def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) 
     if node.kind == "PAD":
         _same_quantisation(node, value)
         return replace(value, padding=padded(node, value))
-    if any(each.padding != (0, 0, 0, 0) for each in values) and node.kind != "CONV_2D":
+    if any(each.padding != (0, 0, 0, 0) for each in values) and node.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         raise node.unsupported("a PAD must be followed by convolutions")
     if node.kind == "RESHAPE":
         _same_quantisation(node, value)

@@ -12,9 +12,12 @@ import tflite
 
 from deeplock.pymodel.frontends.draft import Activation, Padding, Pending, conv_of_integers
 from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
+from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
 from deeplock.pymodel.network.operators.average_pool import integer_average
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 
 __all__ = ["CLAMPS", "READERS", "padded", "reshaped"]
@@ -81,12 +84,6 @@ def _bias(node: Operator, out: int) -> np.ndarray:
     return bias.astype(np.int64)
 
 
-def _stride(node: Operator, tall: int, wide: int) -> int:
-    if tall != wide:
-        raise node.unsupported(f"stride must be the same in both directions, not {[tall, wide]}")
-    return tall
-
-
 def _around(node: Operator, padding: int, shape: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> Padding:
     """Pixels (top, left, bottom, right) that padding SAME or VALID puts around an input; the odd one at the bottom right."""
     if padding == tflite.Padding.VALID:
@@ -107,33 +104,34 @@ def _spatial(node: Operator, value: Activation) -> None:
         raise node.unsupported("its input must be [1, height, width, channels]")
 
 
+def _input(value: Activation) -> str:
+    return f"its input {list(value.shape)}"
+
+
 def _read_conv(node: Operator, name: str, value: Activation) -> Pending:
-    kind = tflite.Conv2DOptions
-    padding, function, *dilation = options(
-        node, kind, "Padding", "FusedActivationFunction", "DilationHFactor", "DilationWFactor"
-    )
+    """Convolution, depthwise or not. Depthwise weights are [1, height, width, channels] in the file."""
     _spatial(node, value)
-    weight = _weights(node, rank=4)
+    depthwise = node.kind == "DEPTHWISE_CONV_2D"
+    operator, kind = (Depthwise, tflite.DepthwiseConv2DOptions) if depthwise else (Conv, tflite.Conv2DOptions)
+    padding, function, *strides = options(node, kind, "Padding", "FusedActivationFunction", "StrideH", "StrideW")
+    dilation = options(node, kind, "DilationHFactor", "DilationWFactor")
     if dilation != [1, 1]:
         raise node.unsupported(f"dilation must be 1, not {dilation}")
-    stride = _stride(node, *options(node, kind, "StrideH", "StrideW"))
-    if stride not in (1, 2):
-        raise node.unsupported(f"stride must be 1 or 2, not {stride}")
-    if weight.shape[3] != value.shape[2]:
-        raise node.unsupported(f"groups must be 1: its weights are {list(weight.shape)}, its input {list(value.shape)}")
+    if strides[0] != strides[1] or not 1 <= strides[0] <= MOST_STRIDE:
+        raise node.unsupported(f"stride must be the same in both directions, 1 to {MOST_STRIDE}, not {strides}")
+    tensor = _weights(node, rank=4, axis=3 if depthwise else 0)
+    weight = _data(tensor).transpose(3, 1, 2, 0) if depthwise else _data(tensor)
+    if depthwise and weight.shape[::3] != (value.shape[2], 1):
+        raise node.unsupported(
+            f"its channel multiplier must be 1: its weights are {list(tensor.shape)}, {_input(value)}"
+        )
+    if not depthwise and weight.shape[3] != value.shape[2]:
+        raise node.unsupported(f"groups must be 1: its weights are {list(tensor.shape)}, {_input(value)}")
     top, left, bottom, right = value.padding
-    padded = value.shape[0] + top + bottom, value.shape[1] + left + right
-    around = _around(node, padding, padded, weight.shape[1:3], stride)
-    make = partial(
-        conv_of_integers,
-        name,
-        value,
-        _data(weight),
-        weight.scale,
-        _bias(node, weight.shape[0]),
-        stride=stride,
-        padding=_sum(around, value.padding),
-    )
+    size = value.shape[0] + top + bottom, value.shape[1] + left + right
+    around = _sum(_around(node, padding, size, weight.shape[1:3], strides[0]), value.padding)
+    parameters = weight, tensor.scale, _bias(node, len(weight))
+    make = partial(conv_of_integers, operator, name, value, *parameters, stride=strides[0], padding=around)
     return Pending(name, make, (value,)).clamped(*_clamp(node, function))
 
 
@@ -146,7 +144,7 @@ def _read_dense(node: Operator, name: str, value: Activation) -> Pending:
     if weight.shape[1] != prod(value.shape):
         raise node.unsupported(f"its weights are {list(weight.shape)}, its input has {prod(value.shape)} features")
     kernel = _data(weight).reshape(-1, *value.shape)
-    make = partial(conv_of_integers, name, value, kernel, weight.scale, _bias(node, len(kernel)))
+    make = partial(conv_of_integers, Conv, name, value, kernel, weight.scale, _bias(node, len(kernel)))
     return Pending(name, make, (value,), flat=True).clamped(*_clamp(node, function))
 
 
@@ -205,6 +203,7 @@ def _read_add(node: Operator, name: str, value: Activation, other: Activation | 
 
 READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONV_2D": _read_conv,
+    "DEPTHWISE_CONV_2D": _read_conv,
     "FULLY_CONNECTED": _read_dense,
     "MAX_POOL_2D": _read_max_pool,
     "AVERAGE_POOL_2D": _read_average_pool,

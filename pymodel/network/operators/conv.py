@@ -1,141 +1,37 @@
 """Convolution; a dense layer is one whose kernel is its whole input."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, prod
+from math import prod
 
 import numpy as np
 
-from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.fixed_point import clamp, multiplier_and_shift, output_rules
-from deeplock.pymodel.network.golden import accumulate, pixels_read, requantise, windows
-from deeplock.pymodel.network.layer import Weighted
-from deeplock.pymodel.network.lowering import Lowered, Streamed
+from deeplock.pymodel.network.convolution import Convolution
+from deeplock.pymodel.network.golden import accumulate
+from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.spec.entry import Entries
-from deeplock.pymodel.spec.tensor import Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["OPERATOR", "Conv", "integer_conv"]
+__all__ = ["OPERATOR", "Conv"]
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(Weighted):
-    """Convolution or dense layer: accumulate in int32, add the bias, requantise, clamp (ReLU is in `lo` and `hi`).
-
-    padding     zero padding in pixels: (top, left, bottom, right); padded pixels read as `input_zero_point`
-    accumulator_bits  accumulator + bias wraps to this many bits, 24 or 32; only a wrong key makes it wrap, because with the
-                right one the sum is proved to fit
-    """
+class Conv(Convolution):
+    """Convolution or dense layer: each output channel reads all input channels. weight: int8 [out, height, width, in]."""
 
     kind = "conv"
-    stride: int
-    padding: tuple[int, int, int, int]
-    input_zero_point: int
-    zero_point: int
-    lo: int
-    hi: int
-    accumulator_bits: int = 32
-
-    def rules(self) -> Iterator[tuple[str, bool]]:
-        yield from super().rules()
-        yield "stride or padding", self.stride >= 1 and len(self.padding) == 4 and min(self.padding) >= 0
-        yield "zero point", -128 <= self.input_zero_point <= 127
-        yield from output_rules(self.zero_point, self.lo, self.hi)
-        yield "accumulator_bits", self.accumulator_bits in (24, 32)
 
     def fits(self, shape: Shape) -> bool:
         return shape[2] == self.weight.shape[3]
 
-    def output_shape(self, shape: Shape) -> Shape:
-        out, tall, wide, _ = self.weight.shape
-        top, left, bottom, right = self.padding
-        height = (shape[0] + top + bottom - tall) // self.stride + 1
-        return height, (shape[1] + left + right - wide) // self.stride + 1, out
-
-    def reads(self, wanted: np.ndarray, shape: Shape) -> tuple[np.ndarray]:
-        return (pixels_read(wanted, shape, self.weight.shape[1:3], self.stride, self.padding),)
-
-    def run(self, ifmaps: np.ndarray) -> np.ndarray:
-        top, left, bottom, right = self.padding
-        around = ((0, 0), (top, bottom), (left, right), (0, 0))
-        padded = np.pad(ifmaps, around, constant_values=np.int8(self.input_zero_point))
-        out, tall, wide, _ = self.weight.shape
-        columns = windows(padded, (tall, wide), self.stride)
-        sums = accumulate(columns.reshape(*columns.shape[:3], -1), self.weight.reshape(out, -1).T)
-        scale = self.bias, self.multiplier, self.shift
-        return requantise(sums, *scale, self.zero_point, self.lo, self.hi, self.accumulator_bits)
+    def sums(self, columns: np.ndarray) -> np.ndarray:
+        return accumulate(columns.reshape(*columns.shape[:3], -1), self.weight.reshape(len(self.weight), -1).T)
 
     def macs(self, out: Shape) -> int:
         return prod(out) * prod(self.weight.shape[1:])
 
-    def lower(self) -> Lowered:
+    def streamed(self, entries: Entries) -> Streamed:
         out, tall, wide, channels = self.weight.shape
-        entries = Entries(self.bias, self.multiplier, self.shift)
-        return Lowered(
-            Streamed(self.weight.reshape(out, tall * wide, channels), entries),
-            kernel=(tall, wide),
-            stride=self.stride,
-            padding=self.padding,
-            pad_value=self.input_zero_point,
-            zero_point=self.zero_point,
-            lo=self.lo,
-            hi=self.hi,
-        )
+        return Streamed(self.weight.reshape(out, tall * wide, channels), entries)
 
 
 OPERATOR = Conv
-
-
-def _folded_bias(layer: str, weight: np.ndarray, bias: np.ndarray, zero_point: int) -> np.ndarray:
-    """int32 [out]: the bias, whole numbers in units of the accumulator, with the input's zero point folded in.
-
-    Proves that the accumulator stays in int32 whatever the ifmap: 128 * sum|w| + |bias| < 2**31 for every channel.
-    """
-    weight = weight.reshape(len(weight), -1).astype(np.int64)
-    bias = bias - zero_point * weight.sum(1)
-    reach = 128 * np.abs(weight).sum(1) + np.abs(bias)
-    if not (reach < 2**31).all():
-        channel = int(np.argmin(reach < 2**31))
-        raise DeeplockError(
-            f"layer {layer}, channel {channel}: the accumulator may reach {reach[channel]:.0f}, must stay below 2**31"
-        )
-    return bias.astype(np.int32)
-
-
-def integer_conv(
-    name: str,
-    source: str,
-    weight: np.ndarray,
-    weight_scale: np.ndarray,
-    bias: np.ndarray,
-    input: Quantisation,
-    *,
-    output: Quantisation,
-    stride: int = 1,
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-    lo: float = -inf,
-    hi: float = inf,
-) -> Conv:
-    """The layer in integers.
-
-    weight        int8 [out, kernel height, kernel width, in]
-    weight_scale  float64 [out]
-    bias          float64 [out], real numbers; or int64 [out], in units of the accumulator, which no float changes
-    lo, hi        real numbers to which the activation function clamps
-    """
-    unit = input.scale * weight_scale
-    multiplier, shift = multiplier_and_shift(name, unit / output.scale)
-    if bias.dtype != np.int64:
-        bias = np.rint(bias / unit)
-    return Conv(
-        name=name,
-        source=source,
-        weight=np.ascontiguousarray(weight),
-        bias=_folded_bias(name, weight, bias, input.zero_point),
-        multiplier=multiplier,
-        shift=shift,
-        stride=stride,
-        padding=padding,
-        input_zero_point=input.zero_point,
-        zero_point=output.zero_point,
-        **clamp(output, lo, hi),
-    )

@@ -10,7 +10,7 @@ from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.pymodel.spec.config import Config
 from tests.features import LEAN, left_out
 from tests.hw.layer_tools import ProgramMemory, descriptor
-from tests.hw.loader_tools import Array, program_of, random_program
+from tests.hw.loader_tools import DEPTHWISE, DIAGONAL, Array, program_of, random_program
 from tests.hw.stream_tools import send, simulate
 
 CONFIGS = [
@@ -42,7 +42,7 @@ async def begin(ctx, dut: WeightLoader, layers: int, count: int) -> None:
 @pytest.mark.parametrize(("in_pauses", "swap_pauses"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7), (0.3, 0.3)])
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, swap_pauses, rng, dice):
-    """Two inferences of partial, folded and diagonal layers."""
+    """Two inferences of partial, folded, diagonal and depthwise layers."""
     dut = WeightLoader(config)
     program = random_program(rng, config)
     array = Array(dut, config)
@@ -198,7 +198,7 @@ def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, 
 @pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[-1]], ids=name)
 def test_reset_at_any_time_clears_the_shadow_registers_and_is_followed_by_a_right_run(config, rng, dice):
     dut = WeightLoader(config)
-    program = program_of(rng, config, (9, 2, 5), None, (3, 3, 4))
+    program = program_of(rng, config, (9, 2, 5), DIAGONAL, (3, 3, 4), DEPTHWISE)
     reset = Signal()
     array = Array(dut, config)
 

@@ -11,6 +11,7 @@ from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
@@ -27,7 +28,7 @@ CONFIGS = [
 
 def kernel_and_stride(layer) -> tuple[tuple[int, int], int]:
     match layer:
-        case Conv():
+        case Conv() | Depthwise():
             return layer.weight.shape[1:3], layer.stride
         case AveragePool():
             return layer.kernel, layer.stride
@@ -54,6 +55,9 @@ def check(fact: LayerFacts, layer: Descriptor, network: Network, config: Config)
         assert fact.array_bound == max(pixels * words, load)
         assert fact.lower_bound == max(-(-pixels * taps * channels // (config.rows * config.cols)), load)
         assert fact.words >= pixels * words, "a bound that is beaten is no bound"
+    elif isinstance(does, Depthwise):
+        load = -(-tall * wide * channels // config.bytes_per_beat)
+        assert fact.array_bound == fact.lower_bound == max(-(-pixels * tall * wide * channels // config.rows), load)
     else:
         assert (fact.lower_bound, fact.parameter_bytes) == (0, 0)
         assert fact.array_bound == -(-pixels * tall * wide * channels // config.rows)

@@ -65,6 +65,17 @@ def residual() -> nn.Module:
     )
 
 
+def separable() -> nn.Module:
+    """As MobileNet: depthwise convolutions with stride, unequal kernel and padding, each with a pointwise one behind it."""
+    norm, relu = nn.BatchNorm2d, nn.ReLU6()
+    return nn.Sequential(
+        *(nn.Conv2d(3, 10, 3, 2, 1, bias=False), norm(10), relu),
+        *(nn.Conv2d(10, 10, (3, 2), padding="same", groups=10, bias=False), norm(10), relu, nn.Conv2d(10, 21, 1), relu),
+        *(nn.Conv2d(21, 21, 5, 3, 2, groups=21), nn.MaxPool2d(2), relu, nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        nn.Linear(21, 5),
+    )
+
+
 class Averages(nn.Module):
     """Average pools in every way in which torch.export writes them, ReLU6 after one, sums of a tensor and itself."""
 

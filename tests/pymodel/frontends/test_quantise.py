@@ -17,6 +17,7 @@ from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.zoo import preprocess, train
 from tests.pymodel.frontends.networks import (
@@ -25,6 +26,7 @@ from tests.pymodel.frontends.networks import (
     inputs_of,
     relu_through_a_view,
     residual,
+    separable,
     strided,
     trained_norms,
 )
@@ -87,6 +89,7 @@ def _agree(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) ->
             (2, 9, 11),
             [AveragePool, Conv, AveragePool, Add, AveragePool, Add, Add, MaxPool, *[AveragePool] * 2, *[Conv] * 2, Add],
         ),
+        (separable, (3, 21, 24), [Conv, Depthwise, Conv, Depthwise, MaxPool, AveragePool, Conv]),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 7), nn.ReLU(), nn.Linear(7, 3)), (2, 3, 4), [Conv, Conv]),
     ],
 )
@@ -245,9 +248,9 @@ class _Applied(nn.Module):
         (_Applied(nn.AdaptiveAvgPool2d(4)), r"its input \[6, 6\] must be a multiple of its output \[4, 4\]"),
         (_Applied(lambda x: x.mean(1, keepdim=True)), r"node mean: must be over both image dimensions.*, not \[1\]"),
         (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3)), "operator aten.batch_norm.default at node batch_norm: "),
-        (nn.Conv2d(2, 4, 3, groups=2), "operator aten.conv2d.default at node conv2d: groups must be 1, not 2"),
+        (nn.Conv2d(2, 4, 3, groups=2), "operator aten.conv2d.default at node conv2d: groups must be 1, or each group one "),
         (nn.Conv2d(2, 4, 3, dilation=2), r"node conv2d: dilation must be 1, not \[2, 2\]"),
-        (nn.Conv2d(2, 4, 3, stride=3), "node conv2d: stride must be 1 or 2, not 3"),
+        (nn.Conv2d(2, 4, 1, stride=16), "node conv2d: stride must be at most 15, not 16"),
         (nn.Conv2d(2, 4, 3, stride=(1, 2)), r"node conv2d: stride must be the same in both directions, not \[1, 2\]"),
         (nn.ConvTranspose2d(2, 4, 3), "unsupported operator aten.conv_transpose2d.input at node conv_transpose2d: "),
         (_Applied(lambda x: F.max_pool2d(x, (1, 2))), "node max_pool2d: kernel must be the same in both directions"),

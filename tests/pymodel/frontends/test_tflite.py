@@ -12,6 +12,7 @@ from deeplock.pymodel.network import golden, reference
 from deeplock.pymodel.network.network import output_shapes
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from tests.pymodel.frontends.tflite_files import SAME, VALID, File, schema
 
 NONE, RELU, RELU6, RELU_N1_TO_1, TANH = (
@@ -25,7 +26,7 @@ def agreement(path, count=24):
 
 
 @pytest.mark.parametrize("padding", [SAME, VALID], ids=["same", "valid"])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 2)], ids=str)
 @pytest.mark.parametrize("activation", [NONE, RELU, RELU6, RELU_N1_TO_1])
 def test_convolutions_round_as_litert_but_for_ties(kernel, stride, padding, activation, rng, tmp_path):
@@ -35,6 +36,17 @@ def test_convolutions_round_as_litert_but_for_ties(kernel, stride, padding, acti
     (layer,) = read.network.layers
     assert isinstance(layer, Conv) and found.layer_lsb[layer.name] <= 1
     assert found.layer_share[layer.name] <= 0.002  # of few bytes; the whole networks' bars are lower
+
+
+@pytest.mark.parametrize("padding", [SAME, VALID], ids=["same", "valid"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_depthwise_convolutions_round_as_litert_but_for_ties(stride, padding, rng, tmp_path):
+    file, shape = File(rng), (9, 10, 7)
+    file.depthwise(file.activation(*shape), shape, (3, 5), stride, padding, RELU6)
+    read, found = agreement(file.write(tmp_path / "net.tflite"))
+    (layer,) = read.network.layers
+    assert isinstance(layer, Depthwise) and layer.weight.shape == (7, 3, 5, 1)
+    assert found.layer_lsb[layer.name] <= 1 and found.layer_share[layer.name] <= 0.002
 
 
 def test_same_with_stride_two_pads_at_the_bottom_right(rng, tmp_path):
@@ -301,6 +313,12 @@ def grouped(rng):
     return file
 
 
+def multiplied(rng):
+    file, shape = File(rng), (4, 4, 2)
+    file.depthwise(file.activation(*shape), (4, 4, 4))
+    return file
+
+
 def clamp_of_two_users(rng):
     file, x = clamped(rng)
     file.add(x, file.operators[-1].outputs[0], (6, 6, 5))
@@ -361,9 +379,9 @@ def wrong_shape(rng):
 @pytest.mark.parametrize(
     "build, fault",
     [
-        (other("LOGISTIC"), r"unsupported operator LOGISTIC at node 1 \(tensor_4\): supported: CONV_2D, FULLY_CONNECTED, "),
+        (other("LOGISTIC"), r"unsupported operator LOGISTIC at node 1 \(tensor_4\): supported: CONV_2D, DEPTHWISE_CONV_2D, "),
         (other("CUSTOM", custom="MyOp"), r"unsupported operator CUSTOM MyOp at node 1 \(tensor_4\): supported"),
-        (other("DEPTHWISE_CONV_2D"), "unsupported operator DEPTHWISE_CONV_2D at node 1 "),
+        (multiplied, r"DEPTHWISE_CONV_2D at node 0 .*its channel multiplier must be 1: its weights are \[1, 3, 3, 4\], "),
         (other("MAX_POOL_2D"), r"MAX_POOL_2D at node 1 \(tensor_4\): its options are missing"),
         (in_float, r"CONV_2D at node 0 .*its input must be an int8 activation, not float32: convert with full integer"),
         (dynamic, "FULLY_CONNECTED at node 0 .*its input must be an int8 activation, not float32"),
@@ -381,8 +399,8 @@ def wrong_shape(rng):
         (batch_of_two, r"input must be \[1, height, width, channels\] or \[1, features\], not \[2, 4, 4, 2\]"),
         (wrong_shape, r"CONV_2D at node 0 .*was misread: its output is \[4, 4, 4\], that of the file \[2, 8, 4\]"),
         (edited("CONV_2D", dilationWFactor=2), r"dilation must be 1, not \[1, 2\]"),
-        (edited("CONV_2D", strideW=2), r"must be the same in both directions, not \[1, 2\]"),
-        (edited("CONV_2D", strideW=3, strideH=3), "stride must be 1 or 2, not 3"),
+        (edited("CONV_2D", strideW=2), r"the same in both directions, 1 to 15, not \[1, 2\]"),
+        (edited("CONV_2D", strideW=16, strideH=16), r"1 to 15, not \[16, 16\]"),
         (edited("CONV_2D", padding=5), "padding must be SAME or VALID, not 5"),
         (
             edited("CONV_2D", fusedActivationFunction=TANH),

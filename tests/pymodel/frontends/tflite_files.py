@@ -97,21 +97,29 @@ class File:
             )
         return found, self.scale_of(source) * float(scale.max()) * spread / 45
 
-    def conv(
-        self, source: int, shape, kernel=(3, 3), stride=1, padding=SAME, out=4, activation=_NONE, bias=True, **more
-    ) -> int:
+    def conv(self, source: int, shape, kernel=(3, 3), stride=1, padding=SAME, out=4, activation=_NONE) -> int:
         """shape: of the source, [height, width, channels]."""
         parameters, scale = self.weights(source, (out, *kernel, shape[2]), 0)
         options = schema.Conv2DOptionsT()
+        output = self._convolved(options, shape, kernel, stride, padding, out, activation, scale)
+        return self.operator("CONV_2D", [source, *parameters], output, options)
+
+    def depthwise(self, source: int, shape, kernel=(3, 3), stride=1, padding=SAME, activation=_NONE) -> int:
+        parameters, scale = self.weights(source, (1, *kernel, shape[2]), 3)
+        options = schema.DepthwiseConv2DOptionsT()
+        options.depthMultiplier = 1
+        output = self._convolved(options, shape, kernel, stride, padding, shape[2], activation, scale)
+        return self.operator("DEPTHWISE_CONV_2D", [source, *parameters], output, options)
+
+    def _convolved(self, options, shape, kernel, stride, padding, out, activation, scale) -> int:
+        """Set the options; the output."""
         options.padding, options.strideH, options.strideW = padding, stride, stride
         options.fusedActivationFunction, options.dilationHFactor, options.dilationWFactor = activation, 1, 1
         sizes = [
             -(-size // stride) if padding == SAME else (size - k) // stride + 1
             for size, k in zip(shape[:2], kernel, strict=True)
         ]
-        zero_point = -5 if activation == _NONE else -128
-        output = self.activation(*sizes, out, scale=scale, zero_point=zero_point)
-        return self.operator("CONV_2D", [source, *parameters], output, options)
+        return self.activation(*sizes, out, scale=scale, zero_point=-5 if activation == _NONE else -128)
 
     def dense(self, source: int, features: int, out=6, activation=_NONE, axis=None, bias=True) -> int:
         parameters, scale = self.weights(source, (out, features), axis, bias)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.operators.conv import Conv, integer_conv
+from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.spec.tensor import Quantisation
 
 REAL = Quantisation(1.0, 0)
@@ -12,7 +12,7 @@ REAL = Quantisation(1.0, 0)
 
 def _dense(weight: list[int], bias: float, input=REAL, output=REAL, lo: float = -np.inf, hi: float = np.inf) -> Conv:
     array = np.array(weight, np.int8).reshape(1, 1, 1, -1)
-    return integer_conv("fc", "input", array, np.ones(1), np.array([bias]), input, output=output, lo=lo, hi=hi)
+    return Conv.integer("fc", "input", array, np.ones(1), np.array([bias]), input, output=output, lo=lo, hi=hi)
 
 
 def test_bias_is_in_accumulator_units_and_holds_the_zero_point():

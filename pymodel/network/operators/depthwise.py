@@ -1,0 +1,41 @@
+"""Depthwise convolution."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from deeplock.pymodel.network.convolution import Convolution
+from deeplock.pymodel.network.lowering import Channelwise
+from deeplock.pymodel.spec.entry import Entries
+from deeplock.pymodel.spec.tensor import Shape
+
+__all__ = ["OPERATOR", "Depthwise"]
+
+
+@dataclass(frozen=True, eq=False)
+class Depthwise(Convolution):
+    """Each output channel reads only its own input channel. weight: int8 [channels, height, width, 1]."""
+
+    kind = "depthwise"
+    depthwise = True
+
+    def rules(self) -> Iterator[tuple[str, bool]]:
+        yield from super().rules()
+        yield "weight shape", self.weight.shape[3:] == (1,)
+
+    def fits(self, shape: Shape) -> bool:
+        return shape[2] == len(self.weight)
+
+    def sums(self, columns: np.ndarray) -> np.ndarray:
+        return np.einsum("nyxijc,cij->nyxc", columns, self.weight[..., 0], dtype=np.int64)
+
+    def macs(self, out: Shape) -> int:
+        return prod(out) * prod(self.kernel)
+
+    def streamed(self, entries: Entries) -> Channelwise:
+        return Channelwise(self.weight.reshape(len(self.weight), -1, 1), entries)
+
+
+OPERATOR = Depthwise
