@@ -13,7 +13,6 @@ from deeplock.pymodel.network.convolution import Convolution
 from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
-from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape
 
 __all__ = ["Activation", "Draft", "Imported", "Pending", "conv_of_integers"]
@@ -138,13 +137,13 @@ class Draft:
 
 
 def conv_of_integers(
+    operator: type[Convolution],
     name: str,
     value: Activation,
     weight: np.ndarray,
     weight_scale: np.ndarray,
     bias: np.ndarray,
     *,
-    operator: type[Convolution] = Conv,
     output: Quantisation,
     stride: tuple[int, int] = (1, 1),
     padding: Padding = (0, 0, 0, 0),

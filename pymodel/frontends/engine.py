@@ -21,6 +21,9 @@ __all__ = ["EngineAgreement", "against_engine", "random_ifmaps"]
 INPUTS = 32
 """Ifmaps that a network is compared on."""
 
+MOST_DIFFER = 0.3
+"""Largest share of a layer's bytes that another rounding may change: an eighth where pools of 2 x 2 tie, else far less."""
+
 Tensors = Mapping[str, np.ndarray]
 """The engine's int8 tensors [height, width, channels] for one ifmap: the ifmap and every layer's output, by name."""
 
@@ -103,4 +106,9 @@ def against_engine(
         same += int(ofmap.argmax() == tensors[last].argmax())
     names = [layer.name for layer in network.layers]
     shares = {name: differ[name] / size[name] for name in names}
+    for name in (name for name in names if shares[name] > MOST_DIFFER and name not in read.slack):
+        raise DeeplockError(
+            f"layer {name} was misread: {100 * shares[name]:.1f} % of its bytes differ from {engine}, must be at most "
+            f"{100 * MOST_DIFFER:.0f} %"
+        )
     return EngineAgreement(engine, count, shares, {name: most[name] for name in names}, same / count, read.notes)

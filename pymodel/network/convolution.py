@@ -20,7 +20,6 @@ from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, windows_o
 __all__ = ["MOST_STRIDE", "Convolution"]
 
 MOST_STRIDE = Descriptor.layout.fields["stride"].range[1]
-"""That the hardware takes."""
 
 
 @dataclass(frozen=True, eq=False)

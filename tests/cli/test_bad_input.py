@@ -83,14 +83,6 @@ class Foreign:
     def module(path):
         torch.save(torch.nn.Linear(2, 2), path, _use_new_zipfile_serialization=False)
 
-    @staticmethod
-    def onnx(path):
-        path.write_bytes(b"\x08\x08\x12\x07pytorch")
-
-    @staticmethod
-    def tflite(path):
-        path.write_bytes(b"\x1c\0\0\0TFL3\0\0\0\0")
-
 
 @pytest.mark.parametrize(
     "name, make, fault",
@@ -98,8 +90,6 @@ class Foreign:
         ("net.pt", Foreign.state, "was written by torch.save or torch.jit.save"),
         ("net.pt2", Foreign.state, "was written by torch.save or torch.jit.save"),
         ("net.pth", Foreign.module, "was written by torch.save or torch.jit.save"),
-        ("net.onnx", Foreign.onnx, "ONNX files are not read yet"),
-        ("net.tflite", Foreign.tflite, "TensorFlow Lite files are not read yet"),
     ],
 )
 def test_files_of_other_projects_say_how_to_export(name, make, fault, refused, tmp_path):

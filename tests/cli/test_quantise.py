@@ -67,8 +67,8 @@ def test_what_cannot_be_quantised_is_refused(files, exported, deeplock, refused,
     np.save(wrong, np.zeros((4, 9, 9, 1), np.uint8))
     for given, line in {
         (program,): f"{program}: an exported program is quantised with images: give --calibration",
-        (files.network,): f"{files.network}: must be an exported program (.pt2) or a float checkpoint",
-        (files.loadable,): f"{files.loadable}: must be an exported program (.pt2) or a float checkpoint",
+        (files.network,): f"{files.network}: must be .pt2, .tflite, .onnx or a float checkpoint",
+        (files.loadable,): f"{files.loadable}: must be .pt2, .tflite, .onnx or a float checkpoint",
         (locked,): f"checkpoint {locked}: is locked by suite deep-lock: unlock it first",
         (tmp_path / "none",): f"{tmp_path / 'none'}: No such file or directory",
         (files.float_checkpoint, "--mean", "0.5"): f"--mean has no effect on {files.float_checkpoint}, "

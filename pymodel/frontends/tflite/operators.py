@@ -12,7 +12,7 @@ import tflite
 
 from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
-from deeplock.pymodel.network.convolution import MOST_STRIDE, Convolution
+from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
 from deeplock.pymodel.network.operators.average_pool import integer_average
@@ -108,58 +108,33 @@ def _spatial(node: Operator, value: Activation) -> None:
         raise node.unsupported("its input must be [1, height, width, channels]")
 
 
+def _input(value: Activation) -> str:
+    return f"its input {list(value.shape)}"
+
+
 def _read_conv(node: Operator, name: str, value: Activation) -> Pending:
-    weight = _weights(node, rank=4)
-    if weight.shape[3] != value.shape[2]:
-        raise node.unsupported(f"groups must be 1: its weights are {list(weight.shape)}, its input {list(value.shape)}")
-    return _convolution(node, name, value, tflite.Conv2DOptions, Conv, _data(weight), weight.scale)
-
-
-def _read_depthwise(node: Operator, name: str, value: Activation) -> Pending:
-    weight = _weights(node, rank=4, axis=3)
-    (times,) = options(node, tflite.DepthwiseConv2DOptions, "DepthMultiplier")
-    if weight.shape[0] != 1 or weight.shape[3] != times * value.shape[2]:
-        raise node.unsupported(f"its weights are {list(weight.shape)}, its input {list(value.shape)}")
-    if times != 1:
-        raise node.unsupported(f"its depth multiplier must be 1, not {times}")
-    turned = _data(weight).transpose(3, 1, 2, 0)
-    return _convolution(node, name, value, tflite.DepthwiseConv2DOptions, Depthwise, turned, weight.scale)
-
-
-def _convolution(
-    node: Operator,
-    name: str,
-    value: Activation,
-    kind: type,
-    operator: type[Convolution],
-    weight: np.ndarray,
-    weight_scale: np.ndarray,
-) -> Pending:
-    """kind: of its options. weight: int8 [out, height, width, in]."""
-    padding, function, *dilation = options(
-        node, kind, "Padding", "FusedActivationFunction", "DilationHFactor", "DilationWFactor"
-    )
+    """Convolution, depthwise or not. Depthwise weights are [1, height, width, channels] in the file."""
     _spatial(node, value)
+    depthwise = node.kind == "DEPTHWISE_CONV_2D"
+    operator, kind = (Depthwise, tflite.DepthwiseConv2DOptions) if depthwise else (Conv, tflite.Conv2DOptions)
+    padding, function, down, right = options(node, kind, "Padding", "FusedActivationFunction", "StrideH", "StrideW")
+    dilation = options(node, kind, "DilationHFactor", "DilationWFactor")
     if dilation != [1, 1]:
         raise node.unsupported(f"dilation must be 1, not {dilation}")
-    down, right = options(node, kind, "StrideH", "StrideW")
     if not 1 <= min(down, right) <= max(down, right) <= MOST_STRIDE:
         raise node.unsupported(f"strides must be 1 to {MOST_STRIDE}, not {[down, right]}")
-    stride = down, right
-    top, left, bottom, right = value.padding
-    padded = value.shape[0] + top + bottom, value.shape[1] + left + right
-    around = _around(node, padding, padded, weight.shape[1:3], stride)
-    make = partial(
-        conv_of_integers,
-        name,
-        value,
-        weight,
-        weight_scale,
-        _bias(node, len(weight)),
-        operator=operator,
-        stride=stride,
-        padding=_sum(around, value.padding),
-    )
+    tensor = _weights(node, rank=4, axis=3 if depthwise else 0)
+    weight = _data(tensor).transpose(3, 1, 2, 0) if depthwise else _data(tensor)
+    if depthwise and weight.shape[::3] != (value.shape[2], 1):
+        raise node.unsupported(
+            f"its channel multiplier must be 1: its weights are {list(tensor.shape)}, {_input(value)}"
+        )
+    if not depthwise and weight.shape[3] != value.shape[2]:
+        raise node.unsupported(f"groups must be 1: its weights are {list(tensor.shape)}, {_input(value)}")
+    size = value.shape[0] + value.padding[0] + value.padding[2], value.shape[1] + value.padding[1] + value.padding[3]
+    around = _sum(_around(node, padding, size, weight.shape[1:3], (down, right)), value.padding)
+    parameters = weight, tensor.scale, _bias(node, len(weight))
+    make = partial(conv_of_integers, operator, name, value, *parameters, stride=(down, right), padding=around)
     return Pending(name, make, (value,)).clamped(*_clamp(node, function))
 
 
@@ -172,7 +147,7 @@ def _read_dense(node: Operator, name: str, value: Activation) -> Pending:
     if weight.shape[1] != prod(value.shape):
         raise node.unsupported(f"its weights are {list(weight.shape)}, its input has {prod(value.shape)} features")
     kernel = _data(weight).reshape(-1, *value.shape)
-    make = partial(conv_of_integers, name, value, kernel, weight.scale, _bias(node, len(kernel)))
+    make = partial(conv_of_integers, Conv, name, value, kernel, weight.scale, _bias(node, len(kernel)))
     return Pending(name, make, (value,), flat=True).clamped(*_clamp(node, function))
 
 
@@ -227,7 +202,7 @@ def _read_add(node: Operator, name: str, value: Activation, other: Activation | 
 
 READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONV_2D": _read_conv,
-    "DEPTHWISE_CONV_2D": _read_depthwise,
+    "DEPTHWISE_CONV_2D": _read_conv,
     "FULLY_CONNECTED": _read_dense,
     "MAX_POOL_2D": _read_max_pool,
     "AVERAGE_POOL_2D": _read_average_pool,

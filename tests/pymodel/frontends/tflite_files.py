@@ -101,29 +101,25 @@ class File:
         """shape: of the source, [height, width, channels]."""
         parameters, scale = self.weights(source, (out, *kernel, shape[2]), 0)
         options = schema.Conv2DOptionsT()
-        return self._conv(
-            "CONV_2D", source, shape, kernel, stride, padding, out, activation, parameters, scale, options
-        )
+        output = self._convolved(options, shape, kernel, stride, padding, out, activation, scale)
+        return self.operator("CONV_2D", [source, *parameters], output, options)
 
-    def depthwise(self, source: int, shape, kernel=(3, 3), stride=1, padding=SAME, activation=_NONE, times=1) -> int:
-        """shape: of the source. times: output channels for each input channel."""
-        out = times * shape[2]
-        parameters, scale = self.weights(source, (1, *kernel, out), 3)
+    def depthwise(self, source: int, shape, kernel=(3, 3), stride=1, padding=SAME, activation=_NONE) -> int:
+        parameters, scale = self.weights(source, (1, *kernel, shape[2]), 3)
         options = schema.DepthwiseConv2DOptionsT()
-        options.depthMultiplier = times
-        kind = "DEPTHWISE_CONV_2D"
-        return self._conv(kind, source, shape, kernel, stride, padding, out, activation, parameters, scale, options)
+        options.depthMultiplier = 1
+        output = self._convolved(options, shape, kernel, stride, padding, shape[2], activation, scale)
+        return self.operator("DEPTHWISE_CONV_2D", [source, *parameters], output, options)
 
-    def _conv(self, kind, source, shape, kernel, stride, padding, out, activation, parameters, scale, options) -> int:
+    def _convolved(self, options, shape, kernel, stride, padding, out, activation, scale) -> int:
+        """Set the options; the output."""
         options.padding, options.strideH, options.strideW = padding, stride, stride
         options.fusedActivationFunction, options.dilationHFactor, options.dilationWFactor = activation, 1, 1
         sizes = [
             -(-size // stride) if padding == SAME else (size - k) // stride + 1
             for size, k in zip(shape[:2], kernel, strict=True)
         ]
-        zero_point = -5 if activation == _NONE else -128
-        output = self.activation(*sizes, out, scale=scale, zero_point=zero_point)
-        return self.operator(kind, [source, *parameters], output, options)
+        return self.activation(*sizes, out, scale=scale, zero_point=-5 if activation == _NONE else -128)
 
     def dense(self, source: int, features: int, out=6, activation=_NONE, axis=None, bias=True) -> int:
         parameters, scale = self.weights(source, (out, features), axis, bias)

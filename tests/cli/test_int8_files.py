@@ -1,0 +1,137 @@
+"""`compile` and `quantise` of int8 files of other engines: what they print, write, and refuse."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network_file import load_network
+from deeplock.pymodel.spec.loadable import read_loadable
+from deeplock.pymodel.spec.tensor import Pixels
+from tests.pymodel.frontends.tflite_files import File
+
+
+def small(rng) -> File:
+    file, shape = File(rng), (6, 6, 3)
+    x = file.conv(file.activation(*shape, scale=1.0, zero_point=-128), shape, out=5)
+    x = file.pool("AVERAGE_POOL_2D", x, (6, 6, 5), (6, 6), (6, 6))
+    file.softmax(file.dense(file.reshape(x, 5), 5, 4), 4)
+    return file
+
+
+@pytest.fixture
+def tflite(tmp_path):
+    return small(np.random.default_rng(3)).write(tmp_path / "mine.tflite")
+
+
+def test_a_file_is_compared_compiled_and_predicts(tflite, files, deeplock, tmp_path):
+    loadable, network, figures, pictures = (tmp_path / name for name in ("loadable", "network", "json", "pictures.npy"))
+    assert deeplock("quantise", tflite, "-o", network).code == 0
+    outcome = deeplock("compile", tflite, "--key-file", files.key, "-o", loadable, "--json", figures)
+    assert (outcome.code, outcome.err) == (0, "")
+    found = json.loads(figures.read_text())
+    assert (
+        set(found["layer_share"]) == set(found["layer_lsb"]) == {"conv_2d_0", "average_pool_2d_1", "fully_connected_3"}
+    )
+    assert max(found["layer_share"].values()) < 0.3 and set(found["layer_lsb"].values()) <= {0, 1}
+    assert found["engine"].startswith("LiteRT ") and found["inputs"] == 32 and 0.9 <= found["agreement"] <= 1
+    assert found["notes"] == ["SOFTMAX at node 4 is left out: the largest output stays the same"]
+    same = sum(share == 0 for share in found["layer_share"].values())
+    assert f"layers against {found['engine']}, on 32 random ifmaps: {same} of 3 the same\n" in outcome.out
+    assert f"from end to end: the same largest class in {100 * found['agreement']:.2f} %\n" in outcome.out
+    assert "note: SOFTMAX at node 4" in outcome.out
+
+    images = np.random.default_rng(4).integers(0, 256, (5, 6, 6, 3), np.uint8)
+    np.save(pictures, images)
+    assert deeplock("predict", loadable, pictures, "--key-file", files.key, "--json", figures).code == 0
+    read = load_network(network)
+    expected = golden.run(read, (images.astype(int) - 128).astype(np.int8))["fully_connected_3"].reshape(5, 4)
+    predicted = json.loads(figures.read_text())["pictures"]
+    assert [int(picture["class"]) for picture in predicted] == expected.argmax(1).tolist()
+    assert read_loadable(loadable).interface.pixels == read.pixels == Pixels((0.0,), (1.0,))
+
+
+def test_quantise_writes_what_compile_takes(tflite, deeplock, tmp_path):
+    network, direct, whole, figures = (tmp_path / name for name in ("network", "direct", "whole", "json"))
+    outcome = deeplock("quantise", tflite, "-o", network, "--json", figures)
+    assert (outcome.code, outcome.err) == (0, "")
+    found = json.loads(figures.read_text())
+    keys = {
+        "network",
+        "parameters",
+        "engine",
+        "inputs",
+        "layer_share",
+        "layer_lsb",
+        "agreement",
+        "notes",
+        "bytes",
+        "file",
+    }
+    assert set(found) == keys and (found["network"], found["parameters"]) == ("mine", 5 * 28 + 4 * 6)
+    assert deeplock("compile", network, "-o", whole).code == 0
+    assert deeplock("compile", tflite, "-o", direct).code == 0
+    assert read_loadable(whole).program == read_loadable(direct).program
+    assert read_loadable(whole).interface == read_loadable(direct).interface
+
+
+def test_pixels_mean_what_the_user_says(tflite, deeplock, refused, tmp_path):
+    out = tmp_path / "network"
+    assert deeplock("quantise", tflite, "--mean", "0.2,0.3,0.4", "--std", "0.5", "-o", out).code == 0
+    assert load_network(out).pixels == Pixels((0.2 * 255, 0.3 * 255, 0.4 * 255), (0.5 * 255,))
+    assert refused("quantise", tflite, "--std", "0", "-o", out) == "--std must be above 0, not 0.0"
+
+
+def test_features_are_predicted_from_rows(deeplock, tmp_path):
+    file = File(np.random.default_rng(5))
+    file.dense(file.activation(12), 12, 3)
+    path, loadable, rows = file.write(tmp_path / "rows.tflite"), tmp_path / "loadable", tmp_path / "rows.npy"
+    np.save(rows, np.random.default_rng(6).normal(size=(4, 12)))
+    assert deeplock("compile", path, "-o", loadable).code == 0
+    assert deeplock("predict", loadable, rows).code == 0
+
+
+def test_without_the_engine_one_line_says_so(tflite, deeplock, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.delitem(sys.modules, "deeplock.pymodel.frontends.tflite.engine", raising=False)
+    figures = tmp_path / "json"
+    outcome = deeplock("compile", tflite, "-o", tmp_path / "loadable", "--json", figures)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "note: not compared with the file's engine: ai_edge_litert is not installed\n" in outcome.out
+    found = json.loads(figures.read_text())
+    assert (found["engine"], found["layer_lsb"], found["agreement"]) == ("", {}, None)
+
+
+def in_float(path):
+    file = File(np.random.default_rng(1))
+    x = file.activation(4, dtype="float32")
+    file.operator("RELU", [x], file.activation(4, dtype="float32"))
+    file.write(path)
+
+
+def test_faults_are_one_line(tflite, refused, tmp_path):
+    out, bad = ("-o", tmp_path / "out"), tmp_path / "bad.tflite"
+    useless = f"has no effect on {tflite}, which is int8 already: leave it out"
+    assert refused("compile", tflite, "--calibration", tflite, *out) == f"--calibration {useless}"
+    assert refused("quantise", tflite, "--calibration", tflite, *out) == f"--calibration {useless}"
+    assert refused("quantise", tflite, "--data", tmp_path, *out) == f"--data {useless}"
+    for command in ("compile", "quantise"):
+        assert refused(command, tmp_path / "none.tflite", *out) == f"{tmp_path / 'none.tflite'}: no such file"
+        bad.write_bytes(tflite.read_bytes()[:900])
+        assert refused(command, bad, *out).startswith(f"{bad}: truncated, or not a TensorFlow Lite file (")
+        bad.write_bytes(b"hello")
+        assert refused(command, bad, *out) == f"{bad}: not a TensorFlow Lite file"
+        in_float(bad)
+        assert refused(command, bad, *out).startswith(
+            f"{bad}: unsupported operator RELU at node 0 (tensor_1): its input must be"
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_kind_of_a_file_is_known_by_its_content(tflite, deeplock, refused, tmp_path):
+    renamed = tflite.rename(tmp_path / "network")
+    assert deeplock("quantise", renamed, "-o", tmp_path / "out").code == 0
+    line = refused("info", renamed)
+    assert line == f"{renamed}: a network of TensorFlow Lite: `deeplock compile` and `deeplock quantise` take it"
