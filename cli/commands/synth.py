@@ -123,15 +123,16 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.fpga.flow.resume import kept_rows
     from deeplock.fpga.flow.toolchain import versions
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import make_folder_of, replace_file, write_json
+    from deeplock.pymodel.files import make_folder_of, replace_file, rights_of, write_json
     from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
     tools = versions(set().union(*(job.programs for job in jobs)))
     command = shlex.join(["deeplock", *sys.argv[1:]])
     outputs = [make_folder_of(output) for output in _bitstreams(args)]
-    for output in outputs:
-        output.resolve().unlink(missing_ok=True)  # so that an old bitstream is not mistaken for one that failed
+    modes = {output: rights_of(output) for output in outputs if output.exists()}
+    for output in modes:
+        output.resolve().unlink()  # so that an old bitstream is not mistaken for one that failed
     rows: dict[Job, Row] = {}
     best = None
 
@@ -158,4 +159,5 @@ def run(args: argparse.Namespace) -> None:
     for output in outputs:
         if best:
             replace_file(output, best.bitstream)
+            output.chmod(modes.get(output, rights_of(output)))
             print(f"bitstream: {output}, of seed {best.seed}")
