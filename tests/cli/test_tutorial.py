@@ -8,6 +8,7 @@ import io
 import re
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from difflib import unified_diff
 
 import pytest
 
@@ -66,7 +67,9 @@ def free(text: str) -> str:
 
 def check_printed(shown: str, printed: str) -> None:
     lines = ["(?:.*\n)*?" if line == "..." else re.escape(line) + "\n" for line in free(shown).splitlines()]
-    assert re.fullmatch("".join(lines), free(printed)), f"the page shows\n{shown}\nprinted is\n{printed}"
+    if not re.fullmatch("".join(lines), free(printed)):
+        page, found = shown.splitlines(), printed.splitlines()
+        pytest.fail("\n".join(unified_diff(page, found, "the page", "printed", lineterm="")), pytrace=False)
 
 
 def run_deeplock(words: list[str]) -> str:
@@ -130,5 +133,5 @@ def test_a_page_that_shows_something_else_is_found(shown, printed, right):
     if right:
         check_printed(shown, printed)
     else:
-        with pytest.raises(AssertionError, match=r"^the page shows\n"):
+        with pytest.raises(pytest.fail.Exception, match=r"^--- the page\n\+\+\+ printed\n"):
             check_printed(shown, printed)
