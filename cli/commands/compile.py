@@ -123,6 +123,7 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError("--key-check has no effect on a plain loadable: give --key-file, and a suite that locks")
     if args.key_check and suite(chosen).seals:
         raise DeeplockError(f"--key-check has no effect with suite {chosen}, whose tags tell a wrong key already")
+    key = suite_key(key, chosen, "model") if key is not None else None
     agreement = None
     if is_program:
         if args.calibration is None:
@@ -139,7 +140,6 @@ def run(args: argparse.Namespace) -> None:
     assert config is not None
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
-        key = suite_key(key, chosen, "model")
         loadable = replace(loadable.locked(chosen, key), key_check=key_check(key) if args.key_check else b"")
     save(args.output, loadable, at_most=ANYONE if key is not None else rights_of(args.network))
     does = "sealed" if suite(loadable.suite).seals else "locked"

@@ -186,6 +186,13 @@ def test_raw_images_calibrate_and_keep_their_meaning(exported, deeplock, refused
     assert refused(*arguments, "--mean", "1,2,3") == "the network's pixels have 3 channels, the images have 2"
 
 
+def test_a_key_that_the_suite_does_not_take_is_refused_before_the_work(files, refused, tmp_path):
+    line = refused(
+        "compile", "none.pt2", "--calibration", "none", "--key-file", files.wrong_key, "-o", tmp_path / "out"
+    )
+    assert line == "key must be 16 bytes, not 32"
+
+
 def test_an_unsupported_operator_is_named(exported, refused, tmp_path):
     program, inputs = exported(nn.Conv2d(2, 4, 3), nn.Softplus())
     line = refused("compile", program, "--calibration", inputs, "-o", tmp_path / "x")
