@@ -58,5 +58,7 @@ def test_every_byte_on_the_rtl_is_that_of_the_golden_model(data):
 def test_a_missing_file_or_folder_is_named(tmp_path):
     with pytest.raises(DeeplockError, match="give --data DIR or set DEEPLOCK_DATA"):
         measured(["ic"], [(4, 4)], 1, None, 0, None, quiet)
-    with pytest.raises(DeeplockError, match=r"ic-resnet8-int8.tflite: no such file: it is a reference network of MLPerf"):
+    with pytest.raises(
+        DeeplockError, match=r"ic-resnet8-int8.tflite: no such file: it is a reference network of MLPerf"
+    ):
         measured(["ic"], [(4, 4)], 1, tmp_path, 0, None, quiet)
