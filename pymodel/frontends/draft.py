@@ -1,7 +1,7 @@
 """A network as the readers of int8 files (TFLite, ONNX) make it, layer by layer. Needs neither PyTorch nor their packages."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -15,7 +15,7 @@ from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = ["Activation", "Draft", "Imported", "Padding", "Pending", "conv_of_integers"]
+__all__ = ["Activation", "Draft", "Imported", "Padding", "Pending", "common_stride", "conv_of_integers"]
 
 _LEAST_FACTOR = 2.0 ** (MULTIPLIER_BITS - 1 - MAX_SHIFT)
 _LONGEST_NAME = 40
@@ -96,6 +96,9 @@ class Draft:
         return next(name for name in (fallback, f"{fallback}_") if name not in self._layers)
 
     def input(self, activation: Activation, tensor: Any) -> Activation:
+        """The ifmap, whose quantisation is known."""
+        if self._quantisations.get("input", activation.quantisation) != activation.quantisation:
+            raise DeeplockError("the network's input must be quantised once, not with several scales")
         self._note("input", activation.quantisation, tensor)
         return activation
 
@@ -137,6 +140,17 @@ class Draft:
         layers = tuple(self._layers.values())
         network = Network(name, shape, self._quantisations["input"], output.quantisation, layers)
         return Imported(network, self._quantisations, self._tensors, self._slack, tuple(self.notes))
+
+
+def common_stride(shape: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> int:
+    """The stride of both directions; 0 if they differ. In a direction with only one window, it does not matter.
+
+    shape, kernel, strides  height and width of each; shape with padding
+    """
+    moving = {
+        stride for size, k, stride in zip(shape, kernel, strides, strict=False) if stride < 1 or size - k >= stride
+    }
+    return 0 if len(moving) > 1 else max(moving or strides)
 
 
 def conv_of_integers(

@@ -10,7 +10,7 @@ from math import inf, prod
 import numpy as np
 import tflite
 
-from deeplock.pymodel.frontends.draft import Activation, Padding, Pending, conv_of_integers
+from deeplock.pymodel.frontends.draft import Activation, Padding, Pending, common_stride, conv_of_integers
 from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
@@ -156,10 +156,9 @@ def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], int, tu
     padding, function = options(node, kind, "Padding", "FusedActivationFunction")
     if min(tall, wide, *strides) < 1:
         raise node.unsupported(f"kernel and stride must be 1 or more, not {[tall, wide]} and {strides}")
-    moving = {s for s, k, size in zip(strides, (tall, wide), value.shape, strict=False) if size - k >= s}
-    if len(moving) > 1:
+    stride = common_stride(value.shape, (tall, wide), strides)
+    if not stride:
         raise node.unsupported(f"stride must be the same in both directions, not {strides}")
-    stride = max(moving or strides)
     if any(_around(node, padding, value.shape, (tall, wide), stride)):
         raise node.unsupported("a pooling must need no padding")
     return (tall, wide), stride, _clamp(node, function)
