@@ -4,18 +4,19 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from math import prod
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
 from deeplock.bench.workload import Workload
-from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.compiler.compiler import compile_network, outline
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import generate_key
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.progress import Progress
-from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.config import MOST, Config
 from deeplock.pymodel.spec.registers import COUNTERS
 from deeplock.sim.build import build
 from deeplock.sim.rtl import RtlRun, run_on_rtl
@@ -31,21 +32,29 @@ def usual_images(network: str) -> int:
 
 
 def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1) -> Config:
-    """An accelerator with default memories, but with an activation memory that all these networks fit.
-
-    For batches, the program memory has the largest size.
-    """
-    words = Config.program_words if batch == 1 else 1 << 12
-    config = Config(rows=rows, cols=cols, bytes_per_beat=min(cols, 16), program_words=words)
+    """An accelerator with default memories, but with an activation memory that all these networks fit, and if they need it a
+    larger ifmap buffer and the largest program memory, which batches always have."""
+    ifmap = max(prod(network.input_shape) for network in networks)
+    config = Config(
+        rows=rows,
+        cols=cols,
+        bytes_per_beat=min(cols, 16),
+        program_words=Config.program_words if batch == 1 else MOST["program_words"],
+        ifmap_bytes=max(Config.ifmap_bytes, 1 << (ifmap - 1).bit_length()),
+    )
     while True:
         try:
             for network in networks:
-                compile_network(network, config, np.random.default_rng(0), batch)
+                outline(network, config, batch)
             return config
         except DeeplockError:
-            if config.activation_words >= 1 << 16:
+            if config.activation_words < MOST["activation_words"]:
+                config = replace(config, activation_words=2 * config.activation_words)
+            elif config.program_words < MOST["program_words"]:
+                larger = MOST["program_words"]
+                config = replace(config, activation_words=Config.activation_words, program_words=larger)
+            else:
                 raise
-            config = replace(config, activation_words=2 * config.activation_words)
 
 
 def _run(workload: Workload, config: Config, batch: int, seed: int) -> tuple[RtlRun, int]:

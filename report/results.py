@@ -1,8 +1,8 @@
 """Put measured figures into README.md and docs: python -m deeplock.report.results [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, board, area,
-software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of docs
-and the tables of docs/architecture.md are made each time.
+DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, mlperf-tiny, board,
+area, software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of
+docs and the tables of docs/architecture.md are made each time.
 """
 
 import json
@@ -18,6 +18,7 @@ from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
 from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_summary, cycles_table, suites_table
 from deeplock.report.demo_report import report_rows
+from deeplock.report.mlperf_report import mlperf_figure, mlperf_section
 from deeplock.report.packing import packing_section
 from deeplock.report.security_summary import security_summary
 from deeplock.report.synth_report import area_figure, area_summary, area_tables, suites_area
@@ -129,6 +130,12 @@ def take_software(file: Path) -> None:
     put_into(MEASURED, "software", markdown(software_report.headline(software, cycles), 1))
 
 
+def take_mlperf_tiny(file: Path) -> None:
+    result = json.loads(file.read_text())
+    put_into(BENCHMARKS, "mlperf-tiny", mlperf_section(result))
+    (RESULTS / "mlperf-tiny.png").write_bytes(mlperf_figure(result))
+
+
 def take_security(file: Path) -> None:
     result = json.loads(file.read_text())
     for name, content in security_tables(result).items():
@@ -150,6 +157,7 @@ TAKE: dict[str, Callable[[Path], None]] = {
     "accuracy.json": take_accuracy,
     "cycles.json": take_cycles,
     "cycles-batch.json": take_cycles,
+    "mlperf-tiny.json": take_mlperf_tiny,
     "board.json": take_board,
     "software.json": take_software,
     "area.json": take_area,

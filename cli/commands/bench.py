@@ -13,17 +13,23 @@ core unlocks with a custom instruction) and on this machine, and PyTorch. Each r
 as a whole beforehand and unlocked piece by piece. One core and this machine also open sealed suites, ascon and acorn, and check
 their tags. Every output is compared with the golden model; the exit code is 1 if one differs.
 
+`bench mlperf-tiny` runs the four reference networks of MLPerf Tiny, int8 TFLite files in DIR/mlperf-tiny, as `bench rtl` does:
+image classification on test pictures of CIFAR-10, the others on random ifmaps. Then it compares the golden model's accuracy
+with LiteRT's, on all of CIFAR-10's test pictures.
+
 examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
   deeplock bench rtl --data DIR --json docs/results/cycles.json && python -m deeplock.report.results docs/results/cycles.json
   deeplock bench software --networks digits
+  deeplock bench mlperf-tiny --data DIR --json docs/results/mlperf-tiny.json
   deeplock bench board --runs icebreaker:digits:tinyjambu
   deeplock bench board --runs icebreaker:mnist,ulx3s-85f:fashion-mnist --data DIR --json docs/results/board.json
 
 JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network", "suite", "rows", "cols", "bytes_per_beat",
   "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
-  locked}, "simulated_cycles_per_second": locked}]}; `bench board`: rows {"board", "suite", "network", "key": "right" or
+  locked}, "simulated_cycles_per_second": locked}]}; `bench mlperf-tiny`: the same, and "macs", "accuracy": {"ic": {"engine",
+  "pictures", "tflite", "golden", "agreement"}}; `bench board`: rows {"board", "suite", "network", "key": "right" or
   "wrong", "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
   "images_per_second", "counters", "uart_bytes_per_image"}, null for what the board does not count; `bench software`: rows
   {"network", "platform", "suite", "variant": "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host",
@@ -43,8 +49,8 @@ from deeplock.pymodel.lock.suites import names
 if TYPE_CHECKING:
     from deeplock.report.tables import Table
 
-    Measured = tuple[list[dict[str, Any]], Table, str]
-    """Rows, the table to print, and the simulator."""
+    Measured = tuple[list[dict[str, Any]], Table, str] | tuple[list[dict[str, Any]], Table, str, dict[str, Any]]
+    """Rows, the table to print, the simulator, and what else belongs into the file."""
 
 __all__ = ["add_arguments", "run"]
 
@@ -80,6 +86,7 @@ def _runs(text: str) -> list[tuple[str, Path, str]]:
 
 _PLATFORMS = ("vexriscv", "vexriscv-cfu", "picorv32", "host", "pytorch")
 _MEMORIES = ("ideal", "slow")
+_TINY = ("ic", "kws", "vww", "ad")
 
 
 def _some_of(choices: Sequence[str]) -> Callable[[str], list[str]]:
@@ -114,6 +121,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rtl.add_argument("--batch", metavar="N", type=positive, default=1, help="images that share dense weights (1)")
     rtl.add_argument("--images", metavar="N", type=positive, help="test images of each network (20; digits 100)")
     rtl.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
+    tiny = kinds.add_parser("mlperf-tiny", help="MLPerf Tiny's four networks on the RTL, and their accuracy")
+    tiny.add_argument(
+        "--networks",
+        metavar="NAME,...",
+        type=_some_of(_TINY),
+        default=list(_TINY),
+        help=f"some of {', '.join(_TINY)} (all)",
+    )
+    tiny.add_argument(
+        "--arrays", metavar="RxC,...", type=_arrays, default=_arrays("4x4,8x8,8x16,16x16"), help="(4x4,8x8,8x16,16x16)"
+    )
+    tiny.add_argument(
+        "--images", metavar="N", type=positive, default=200, help="pictures of ic; an eighth of it of the others (200)"
+    )
+    tiny.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
     board = kinds.add_parser("board", help="a network on a simulated board")
     board.add_argument(
         "--runs",
@@ -144,7 +166,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     software.add_argument(
         "--flip", metavar="N", type=int, help="invert byte N of the parameters, to test that the comparison notices"
     )
-    for kind, measure in ((rtl, _rtl), (board, _board), (software, _software)):
+    for kind, measure in ((rtl, _rtl), (tiny, _mlperf_tiny), (board, _board), (software, _software)):
         add_seed(kind, "seed of the bytes that a network does not define")
         add_data_dir(kind)
         add_json(kind)
@@ -165,6 +187,19 @@ def _rtl(args: argparse.Namespace) -> "Measured":
     with progress_shown() as progress:
         rows = measure(workloads, args.arrays, args.suites, args.batch, args.seed, args.jobs, progress)
     return rows, cycles_table(rows), "native"
+
+
+def _mlperf_tiny(args: argparse.Namespace) -> "Measured":
+    from deeplock.bench.mlperf_tiny import accuracy, measured
+    from deeplock.cli.progress import progress_shown
+    from deeplock.report.mlperf_report import mlperf_table
+    from deeplock.sim.toolchain import check_simulator
+
+    check_simulator("native")
+    with progress_shown() as progress:
+        rows = measured(args.networks, args.arrays, args.images, args.data_dir, args.seed, args.jobs, progress)
+        found = {"accuracy": {"ic": accuracy(args.data_dir, progress)}} if "ic" in args.networks else {}
+    return rows, mlperf_table(rows), "native", found
 
 
 def _board(args: argparse.Namespace) -> "Measured":
@@ -217,7 +252,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
 
-    rows, table, simulator = args.measure(args)
+    rows, table, simulator, *others = args.measure(args)
     print_table(table)
     write_json(
         args.json,
@@ -228,6 +263,7 @@ def run(args: argparse.Namespace) -> None:
             "machine": machine(),
             "simulator": simulator,
             "rows": rows,
+            **dict(*others),
         },
     )
     if wrong := [row for row in rows if not row.get("outputs_equal_golden", True)]:

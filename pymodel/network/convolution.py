@@ -20,6 +20,7 @@ from deeplock.pymodel.spec.tensor import Quantisation, Shape
 __all__ = ["MOST_STRIDE", "Convolution"]
 
 MOST_STRIDE = Descriptor.layout.fields["stride"].range[1]
+"""That the hardware takes."""
 
 
 @dataclass(frozen=True, eq=False)
