@@ -2,6 +2,8 @@
 
 A process that is killed cannot clean up, so another one watches it. It knows the descendants by a variable of their
 environment, which Linux shows in /proc. Run as a program, this file is the watching process.
+
+Compilers that are ended so leave temporary files. They lie in a folder of the command's, which goes with it.
 """
 
 import os
@@ -22,17 +24,38 @@ _SECONDS = 0.05
 
 
 @contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+@contextmanager
 def descendants_ended() -> Iterator[Callable[[], None]]:
-    """When the body ends, even if this process is killed, so do all programs that it began. Does nothing without /proc.
+    """When the body ends, even if this process is killed, so do all programs that it began. Without /proc they run on.
 
     Gives a function that ends them from now on, so that whoever waits for them, or would begin more, does not wait long.
     """
-    if not (_PROC / "self" / "environ").exists():
-        yield lambda: None
-        return
+    from deeplock.pymodel.scratch import scratch  # here, because the watching process finds no packages
+
+    with scratch() as folder, _environment("TMPDIR", str(folder)):
+        if (_PROC / "self" / "environ").exists():
+            with _watched() as end_them:
+                yield end_them
+        else:
+            yield lambda: None
+
+
+@contextmanager
+def _watched() -> Iterator[Callable[[], None]]:
     mark = secrets.token_hex(8)
     command = [sys.executable, "-I", "-S", __file__, f"{_VARIABLE}={mark}"]
-    null, before = subprocess.DEVNULL, os.environ.get(_VARIABLE)
+    null = subprocess.DEVNULL
     # a session of its own, so that Ctrl-C on the terminal does not reach it
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=null, stderr=null, start_new_session=True) as watcher:
         assert watcher.stdin
@@ -42,13 +65,8 @@ def descendants_ended() -> Iterator[Callable[[], None]]:
             with suppress(OSError):
                 os.write(pipe, b"\0")
 
-        os.environ[_VARIABLE] = mark
-        try:
+        with _environment(_VARIABLE, mark):
             yield end_them
-        finally:
-            os.environ.pop(_VARIABLE)
-            if before is not None:
-                os.environ[_VARIABLE] = before
 
 
 def _kill_marked(mark: bytes) -> bool:

@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,14 +113,22 @@ def _paths(value: object) -> Iterator[Path]:
             yield from _paths(item)
 
 
+_STREAMED = ("key_file", "model_key", "device_key", "known", "sweep")
+"""Inputs that may come through a pipe. All others are read by their size, which a pipe lacks and /dev/zero has no end of."""
+
+
 def check_paths(args: argparse.Namespace) -> None:
-    """Raise DeeplockError if the command may not write its outputs (pymodel/files.py); called before it runs."""
+    """Raise DeeplockError if the command may not write its outputs (pymodel/files.py), or if an input is neither a regular file
+    nor a folder; called before it runs."""
     from deeplock.pymodel.files import check_outputs
     from deeplock.pymodel.zoo.datasets import IN_FOLDERS
 
     outputs = vars(args).get("outputs", {})
     given = {name: list(_paths(value)) for name, value in vars(args).items() if name not in outputs}
     data = [file for folder in given.pop("data_dir", []) for name in IN_FOLDERS for file in (folder / name).rglob("*")]
+    for path in (path for name, paths in given.items() if name not in _STREAMED for path in paths):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise DeeplockError(f"{path}: is not a regular file")
     inputs = [path for paths in given.values() for path in paths]
     images = [
         file for path in inputs for pattern in ("*.[pP][nN][gG]", "*/*.[pP][nN][gG]") for file in path.glob(pattern)
@@ -174,7 +183,13 @@ def add_images(parser: argparse.ArgumentParser) -> None:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(number) for number in text.split(","))
+    try:
+        numbers = tuple(float(number) for number in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(map(isfinite, numbers)):
+        raise argparse.ArgumentTypeError(f"must be numbers with commas between them, not {text}")
+    return numbers
 
 
 def add_calibration(parser: argparse.ArgumentParser) -> None:

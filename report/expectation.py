@@ -9,7 +9,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.report.tables import Table, percent
 
-__all__ = ["expectation", "expectation_table", "expectation_text", "needs_text"]
+__all__ = ["expectation", "expectation_table", "expectation_text", "needs_text", "sizes_text"]
 
 _UNITS = {
     "activation_words": "activation words",
@@ -21,9 +21,15 @@ _UNITS = {
 }
 
 
-def needs_text(rows: int, cols: int, bytes_per_beat: int, sizes: dict[str, int]) -> str:
+def needs_text(loadable: Loadable) -> str:
+    """What a loadable needs of an accelerator: its places in the activation memory are for the depth it was compiled for."""
+    header, units = loadable.header, _UNITS | {"activation_words": "activation words (those it was compiled for)"}
+    return sizes_text(header.rows, header.cols, header.bytes_per_beat, loadable.memory_needs, units)
+
+
+def sizes_text(rows: int, cols: int, bytes_per_beat: int, sizes: dict[str, int], units: dict[str, str] = _UNITS) -> str:
     """An array and memories in words. What is 0 is left out."""
-    parts = [f"{sizes[name]} {unit}" for name, unit in _UNITS.items() if sizes.get(name)]
+    parts = [f"{sizes[name]} {unit}" for name, unit in units.items() if sizes.get(name)]
     return ", ".join([f"{rows}x{cols} array", f"{bytes_per_beat} bytes a beat", *parts])
 
 

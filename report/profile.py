@@ -36,7 +36,8 @@ def table(layers: Sequence[dict[str, Any]], inferences: int) -> Table:
         return [name, *what, *figures, *(round(layer["counters"][cause] / inferences, 1) for cause in causes)]
 
     rows = [
-        cells(number, [readable(layer[shape]) for shape in shapes], layer) for number, layer in enumerate(layers, 1)
+        cells(f"{number} {layer['name']}", [readable(layer[shape]) for shape in shapes], layer)
+        for number, layer in enumerate(layers, 1)
     ]
     sums = {name: sum(layer["counters"][name] for layer in layers) for name, _ in COUNTERS}
     total = {"counters": sums} | {bound: sum(layer[bound] for layer in layers) for bound in _BOUNDS}

@@ -14,13 +14,30 @@ from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = ["UNUSED", "adds", "average_pools", "cases", "chains", "convs", "depthwises", "first_layers", "network_of"]
+__all__ = [
+    "UNUSED",
+    "adds",
+    "average_pools",
+    "cases",
+    "chains",
+    "convs",
+    "depthwises",
+    "first_layers",
+    "max_pools",
+    "network_of",
+]
 
 UNUSED = Quantisation(1.0, 0)
 
 
 def network_of(shape: tuple[int, int, int], *layers: Layer) -> Network:
     return Network("test", shape, UNUSED, UNUSED, layers)
+
+
+def strides(draw: st.DrawFn, most: int = 3) -> tuple[int, int]:
+    """Mostly equal ones."""
+    down = draw(st.integers(1, most))
+    return down, draw(st.sampled_from([down, down, 1, 2]))
 
 
 @st.composite
@@ -47,7 +64,7 @@ def convs(
         bias=bias.astype(np.int32),
         multiplier=rng.integers(2**15, 2**16, out).astype(np.int32),
         shift=shift.astype(np.int32),
-        stride=draw(st.integers(1, 2)),
+        stride=strides(draw),
         padding=draw(st.tuples(*[st.integers(0, 2)] * 4)),
         input_zero_point=draw(st.integers(-128, 127)),
         zero_point=draw(st.integers(-128, 127)),
@@ -84,7 +101,20 @@ def average_pools(draw: st.DrawFn, name: str, source: str, shape: Shape) -> Aver
     """Windows of any shape, the whole input among them; strides 1..3 may overlap."""
     whole = draw(st.booleans())
     tall, wide = shape[:2] if whole else (draw(st.integers(1, min(size, 4))) for size in shape[:2])
-    return AveragePool(name, source, (tall, wide), draw(st.integers(1, 3)), **_scales(draw, tall * wide))
+    around = draw(st.tuples(*[st.integers(0, 1)] * 4))
+    pads = {"padding": around, "input_zero_point": draw(st.integers(-128, 127))}
+    return AveragePool(name, source, (tall, wide), strides(draw), **_scales(draw, tall * wide), **pads)
+
+
+@st.composite
+def max_pools(draw: st.DrawFn, name: str, source: str, shape: Shape) -> MaxPool:
+    """Mostly square windows without padding, as those that are fused into convolutions; strides 1..3 may overlap."""
+    tall = draw(st.integers(1, min(shape[0], 3)))
+    wide = min(tall, shape[1]) if draw(st.booleans()) else draw(st.integers(1, min(shape[1], 3)))
+    padding = (0, 0, 0, 0)
+    if draw(st.booleans()):
+        padding = draw(st.tuples(*(st.integers(0, size - 1) for size in (tall, wide) * 2)))
+    return MaxPool(name, source, (tall, wide), strides(draw), padding)
 
 
 @st.composite
@@ -105,8 +135,7 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
         height, width, channels = shapes[source]
         match draw(st.sampled_from(["conv", "conv", "depthwise", "max_pool", "average_pool", "add"])):
             case "max_pool":
-                size = draw(st.integers(1, min(height, width, 3)))
-                layer = MaxPool(f"l{index}", source, size, draw(st.integers(1, 2)))
+                layer = draw(max_pools(f"l{index}", source, shapes[source]))
             case "average_pool":
                 layer = draw(average_pools(f"l{index}", source, shapes[source]))
             case "add":
@@ -142,20 +171,20 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
         kind = draw(st.sampled_from(kinds))
         match kind:
             case "max_pool":
-                layer = MaxPool(name, source, draw(st.integers(1, min(height, width, 3))), draw(st.integers(1, 3)))
+                layer = draw(max_pools(name, source, shapes[source]))
             case "average_pool":
                 layer = draw(average_pools(name, source, shapes[source]))
             case "add":
                 layer = draw(adds(name, source, [other for other, shape in shapes.items() if shape == shapes[source]]))
             case "dense":
                 layer = draw(convs(name, source, channels, (height, width), False, most_channels))
-                layer = replace(layer, stride=1, padding=(0, 0, 0, 0))
+                layer = replace(layer, stride=(1, 1), padding=(0, 0, 0, 0))
             case "depthwise":
                 tall, wide = draw(st.integers(1, min(height, 5))), draw(st.integers(1, min(width, 5)))
                 layer = draw(depthwises(name, source, channels, (tall, wide), False))
             case "residual":  # a convolution that keeps the shape, then the sum of what comes in and out
                 layer = draw(convs(name, source, channels, (3, 3), False, most_channels, out=channels))
-                layer = replace(layer, stride=1, padding=(1, 1, 1, 1))
+                layer = replace(layer, stride=(1, 1), padding=(1, 1, 1, 1))
                 network = replace(network, layers=(*network.layers, layer))
                 layer = draw(adds(f"{name}_sum", name, [source]))
             case _:
@@ -176,6 +205,6 @@ def first_layers(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
     """One convolution of few channels with a kernel of up to 7 rows, whose ifmap may be rearranged, and 2 ifmaps."""
     kernel, depth = (draw(st.integers(1, 7)), draw(st.integers(1, 6))), draw(st.integers(1, 4))
     shape = (*(size + draw(st.integers(0, 6)) for size in kernel), depth)
-    layer = replace(draw(convs("first", "input", depth, kernel, False)), stride=draw(st.integers(1, 4)))
+    layer = replace(draw(convs("first", "input", depth, kernel, False)), stride=strides(draw, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return network_of(shape, layer), rng.integers(-128, 128, (2, *shape), np.int8)

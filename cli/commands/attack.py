@@ -14,7 +14,8 @@ attacks: known-plaintext, ciphertext-only, wrong-key, pruning, weak-sbox, geneti
 NAME `device` runs the attacks of someone who holds a device with the key inside, knows no key, and writes the memory outside:
 on the golden device, or on the RTL in simulation. --attack chooses some of them.
 
-on devices: chosen-program, desync, malleability, replay, remanence, failed-check, provisioning, endless
+on devices: chosen-program, desync, malleability, replay, remanence, failed-check, provisioning, endless,
+tampering
 
 examples:
   deeplock attack genetic --network digits --scheme hpnn
@@ -165,13 +166,16 @@ def _on_file(args: argparse.Namespace, attack: str) -> None:
     from deeplock.pymodel.attacks import on_file
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import make_folder_of, write_json
-    from deeplock.pymodel.lock.checkpoint import load, unlock_checkpoint
+    from deeplock.pymodel.lock.checkpoint import Checkpoint, unlock_checkpoint
     from deeplock.pymodel.lock.keyfile import write_key
+    from deeplock.pymodel.network.artefact import load
 
     refuse_given(args, "with FILE", "data_dir", "network", "seeds", "fresh", *_LABORATORY)
     others = {"known-plaintext": ("bytes", "like"), "ciphertext-only": ("known", "at")}
     refuse_given(args, f"with {attack}", *others.get(attack, ()))
     checkpoint = load(args.file)
+    if not isinstance(checkpoint, Checkpoint):
+        raise DeeplockError(f"{args.file}: must be a locked checkpoint (`deeplock lock` makes one)")
     if checkpoint.locked_by is None:
         raise DeeplockError(f"{args.file}: is not locked")
     if args.output and os.path.lexists(args.output):

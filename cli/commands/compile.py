@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.spec.accelerator import array_of
     from deeplock.pymodel.spec.config import FEATURES, Config
     from deeplock.report.bounds import above_bounds
-    from deeplock.report.expectation import expectation, expectation_table, expectation_text, needs_text
+    from deeplock.report.expectation import expectation, expectation_table, expectation_text, needs_text, sizes_text
 
     is_program = args.network.suffix == ".pt2" or is_exported(args.network)
     if args.board is not None:
@@ -130,6 +130,7 @@ def run(args: argparse.Namespace) -> None:
         raise DeeplockError("--key-check has no effect on a plain loadable: give --key-file, and a suite that locks")
     if args.key_check and suite(chosen).seals:
         raise DeeplockError(f"--key-check has no effect with suite {chosen}, whose tags tell a wrong key already")
+    key = suite_key(key, chosen, "model") if key is not None else None
     agreement = None
     if is_program:
         if args.calibration is None:
@@ -150,7 +151,6 @@ def run(args: argparse.Namespace) -> None:
     assert config is not None
     loadable = compile_network(network, config, batch=args.batch)
     if key is not None:
-        key = suite_key(key, chosen, "model")
         loadable = replace(loadable.locked(chosen, key), key_check=key_check(key) if args.key_check else b"")
     save(args.output, loadable, at_most=ANYONE if key is not None else rights_of(args.network))
     does = "sealed" if suite(loadable.suite).seals else "locked"
@@ -158,8 +158,7 @@ def run(args: argparse.Namespace) -> None:
     locked += ", with a key check" * args.key_check
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
     print(f"{len(loadable.program)} layers, {len(loadable.parameters)} parameter bytes")
-    needs = needs_text(config.rows, config.cols, config.bytes_per_beat, loadable.memory_needs)
-    print(f"needs: {needs}" + "".join(f", {name}" for name in loadable.features))
+    print(f"needs: {needs_text(loadable)}" + "".join(f", {name}" for name in loadable.features))
     expected = expectation(loadable, config)
     print(
         expectation_text(expected, loadable)
@@ -172,7 +171,7 @@ def run(args: argparse.Namespace) -> None:
     if least is not None:
         on_least = expectation(outline(network, least, args.batch), least)
         smaller = {name: getattr(least, name) for name in SIZES} | {"expected_cycles": on_least["expected_cycles"]}
-        text = needs_text(least.rows, least.cols, least.bytes_per_beat, smaller)
+        text = sizes_text(least.rows, least.cols, least.bytes_per_beat, smaller)
         print(f"smallest that takes it (--auto): {text}; {smaller['expected_cycles']:,.0f} cycles an image expected")
     if agreement is not None:
         print_agreement(agreement)

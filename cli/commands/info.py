@@ -131,6 +131,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.licence import Licence
     from deeplock.pymodel.spec.loadable import Loadable
+    from deeplock.report.expectation import needs_text
     from deeplock.report.licence import facts
     from deeplock.report.tables import Table, readable
 
@@ -143,7 +144,10 @@ def run(args: argparse.Namespace) -> None:
         figures, table = _network(artefact), "layers"
     else:
         figures, table = _checkpoint(artefact), "tensors"
-    print_pairs(*((name.replace("_", " "), readable(value)) for name, value in figures.items() if name != table))
+    pairs = {name: readable(value) for name, value in figures.items() if name != table}
+    if isinstance(artefact, Loadable):
+        pairs |= {"needs": needs_text(artefact), "public": "; ".join(figures["public"])}
+    print_pairs(*((name.replace("_", " "), value) for name, value in pairs.items()))
     if table and figures[table]:
         print()
         head = [name.replace("_", " ") for name in figures[table][0]]

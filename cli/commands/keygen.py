@@ -14,7 +14,7 @@ examples:
 import argparse
 from pathlib import Path
 
-from deeplock.cli.options import add_output
+from deeplock.cli.options import add_output, refuse_given
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,5 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import make_folder_of
     from deeplock.pymodel.lock.keyfile import generate_key, write_key
 
+    if args.role:
+        refuse_given(args, f"with --{args.role}: the suites that seal take keys of 128 bits", "bits")
     write_key(make_folder_of(args.output), generate_key(args.bits // 8), args.role)
     print(f"{args.output}: a {args.role} key of {args.bits} bits".replace("  ", " "))

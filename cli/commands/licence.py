@@ -54,9 +54,16 @@ def run(args: argparse.Namespace) -> None:
     device_key = suite_key(read_key(args.device_key, "device"), loadable.suite, "device")
     loadable.unlocked(model_key)  # the right one, else a licence would open nothing
     terms = allowed(args.allow, loadable.header, args.device)
-    height, width, _ = loadable.interface.output_shape
-    if terms.classes != ALL_CLASSES and (height, width, loadable.batch) != (1, 1, 1):
-        raise DeeplockError("classes can be chosen for networks that give one result for each ifmap, not in batches")
+    height, width, outputs = loadable.interface.output_shape
+    if terms.classes != ALL_CLASSES:
+        if (height, width, loadable.batch) != (1, 1, 1):
+            raise DeeplockError(
+                "classes can be chosen for networks that give one result for each ifmap, not in batches"
+            )
+        if terms.classes >> outputs:
+            raise DeeplockError(
+                f"classes must be 0..{outputs - 1}, the network's, not {terms.classes.bit_length() - 1}"
+            )
     licence = Licence.issued(terms, model_key, device_key)
     write_licence(make_folder_of(args.output), licence)
     print(f"{args.output}: device {terms.device}, model {terms.model}, {len(licence.stream)} bytes")

@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> None:
         for number, name in enumerate(names)
     ]
     shows = ("picture", "class", "score", *(() if labels is None else ("label",)))
-    print_table(Table(list(shows), [[picture[name] for name in shows] for picture in pictures]))
+    rounded = [picture | {"score": float(f"{picture['score']:.4g}")} for picture in pictures]
+    print_table(Table(list(shows), [[picture[name] for name in shows] for picture in rounded]))
     right = None if labels is None else accuracy(ofmaps, labels)
     if right is not None:
         print()

@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.network.artefact import load, save
     from deeplock.pymodel.network.foreign import engine_of, is_exported
 
+    if args.calibration is not None:
+        refuse_given(args, "with --calibration", "data_dir")
     if args.network.suffix == ".pt2" or is_exported(args.network):
         if args.calibration is None:
             raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")

@@ -31,8 +31,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deeplock.cli.options import add_json, add_output, positive
-from deeplock.pymodel.lock.suites import names
+from deeplock.cli.options import add_json, add_output, positive, refuse_given
+from deeplock.pymodel.lock.suites import names, suite
 from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
 
 if TYPE_CHECKING:
@@ -84,6 +84,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             group.add_argument(option, choices=choices, default=argparse.SUPPRESS, help=f"({default})")
 
 
+def _refuse_useless(args: argparse.Namespace, name: str) -> None:
+    """Options that only some suites have."""
+    if suite(name).sbox is None:
+        refuse_given(args, f"with suite {name}, which has no S-box", "sbox")
+    if not suite(name).locks:
+        refuse_given(args, f"with suite {name}, which takes no key", "key_sizes")
+
+
 def _jobs(args: argparse.Namespace) -> "list[Job]":
     """The jobs that the options ask for."""
     from dataclasses import replace
@@ -103,8 +111,10 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:
         there = board(args.board).for_suite(given.pop("suite", None), given.pop("licences", None))
+        _refuse_useless(args, there.config.suite)
         return [Job(*on_board(replace(there, config=replace(there.config, **given))), seeds)]
     if args.device is not None:
+        _refuse_useless(args, given.get("suite", Config.suite))
         return [Job(core(Config(**given)), find_device(args.device), seeds)]
     if given:
         option = min(given).replace("_", "-")
@@ -123,15 +133,16 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.fpga.flow.resume import kept_rows
     from deeplock.fpga.flow.toolchain import versions
     from deeplock.pymodel.errors import DeeplockError
-    from deeplock.pymodel.files import make_folder_of, replace_file, write_json
+    from deeplock.pymodel.files import make_folder_of, replace_file, rights_of, write_json
     from deeplock.report.synth_tables import component_table, core_table, module_table, timing_lines
 
     jobs = _jobs(args)
     tools = versions(set().union(*(job.programs for job in jobs)))
     command = shlex.join(["deeplock", *sys.argv[1:]])
     outputs = [make_folder_of(output) for output in _bitstreams(args)]
-    for output in outputs:
-        output.resolve().unlink(missing_ok=True)  # so that an old bitstream is not mistaken for one that failed
+    modes = {output: rights_of(output) for output in outputs if output.exists()}
+    for output in modes:
+        output.resolve().unlink()  # so that an old bitstream is not mistaken for one that failed
     rows: dict[Job, Row] = {}
     best = None
 
@@ -158,4 +169,5 @@ def run(args: argparse.Namespace) -> None:
     for output in outputs:
         if best:
             replace_file(output, best.bitstream)
+            output.chmod(modes.get(output, rights_of(output)))
             print(f"bitstream: {output}, of seed {best.seed}")

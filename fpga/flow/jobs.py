@@ -4,11 +4,9 @@ import os
 import signal
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.queues import SimpleQueue
-from threading import Thread
+from multiprocessing import active_children, get_context
 from typing import Any
 
 from deeplock.fpga.flow.designs import Design
@@ -57,39 +55,20 @@ class Result:
         return max(self.placements, key=lambda placement: placement.fmax_mhz, default=None)
 
 
-def _begin_worker(groups: SimpleQueue) -> None:
-    """Make this process and all programs that it runs a group of their own, and tell its number to the parent.
-
-    A parent that is killed cannot end the group, and the programs would run on for hours. So it ends itself.
-    """
-    os.setpgid(0, 0)
-    groups.put(os.getpid())
-
-    def watch() -> None:
-        if parent := parent_process():
-            parent.join()
-            os.killpg(0, signal.SIGKILL)
-
-    Thread(target=watch, daemon=True).start()
-
-
 @contextmanager
 def processes(count: int | None = None) -> Iterator[Executor]:
     """An executor with `count` processes on this machine, by default one per core.
 
-    After an error or Ctrl-C, or if this process is killed, they end at once, and with them the programs that they run.
+    After an error they end at once. The programs that they run end with the command (cli/descendants.py).
     """
-    count, context = count or len(os.sched_getaffinity(0)), get_context("spawn")
-    groups = context.SimpleQueue()
-    with ProcessPoolExecutor(count, context, _begin_worker, (groups,)) as executor:
+    workers = count or len(os.sched_getaffinity(0))
+    # Ctrl-C on a terminal reaches them too, but what ends them is this process
+    with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as executor:
         try:
             yield executor
         except BaseException:
-            for worker in active_children():  # those that have no group yet too
+            for worker in active_children():
                 worker.terminate()
-            while not groups.empty():
-                with suppress(ProcessLookupError):
-                    os.killpg(groups.get(), signal.SIGKILL)
             raise
 
 

@@ -103,8 +103,8 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
     row = width * pixel
     to_last = (-(-run // config.rows) - 1) * config.rows  # from a run's first word to its last
     (window_h, window_w), (down, right) = does.window, does.window_stride
-    stride = does.stride // step.pitch  # rows
-    step_x, step_y = does.stride * pixel, stride * row
+    stride = does.stride[0] // step.pitch  # rows
+    step_x, step_y = does.stride[1] * pixel, stride * row
     corner = (window_h - 1) * step_y + (window_w - 1) * step_x
     y0, x0 = first * down * stride - does.padding[0], -does.padding[1] * pixel
     source, *other = (places[name] for name in step.inputs)

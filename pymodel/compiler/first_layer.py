@@ -86,10 +86,10 @@ def _windows(step: Step) -> tuple[Step, Unfold]:
         run_bytes=wide * depth,
         runs=tall,
         run_pitch=pitch,
-        x_pitch=does.stride * depth,
-        y_pitch=does.stride * pitch,
-        windows_x=(width - wide) // does.stride + 1,
-        windows_y=(height - tall) // does.stride + 1,
+        x_pitch=does.stride[1] * depth,
+        y_pitch=does.stride[0] * pitch,
+        windows_x=(width - wide) // does.stride[1] + 1,
+        windows_y=(height - tall) // does.stride[0] + 1,
         ifmap_bytes=height * pitch,
         padding=does.padding,
         pad_value=does.pad_value,
@@ -99,7 +99,7 @@ def _windows(step: Step) -> tuple[Step, Unfold]:
         step,
         shape=(unfold.windows_y, unfold.windows_x, weights.shape[2]),
         lowered=replace(
-            does, weights=replace(does.weights, weight=weights), kernel=(1, 1), stride=1, padding=(0, 0, 0, 0)
+            does, weights=replace(does.weights, weight=weights), kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0)
         ),
     )
     return step, unfold
@@ -120,7 +120,7 @@ def _stacked(step: Step, rng: np.random.Generator) -> Iterator[tuple[Step, Unfol
         shift, rest = divmod(tall - deep, rows - 1) if rows > 1 else (0, 0)  # ifmap rows from one to the next
         if rest:
             continue
-        pitch = gcd(does.stride, shift)  # ifmap rows from one row of the new ifmap to the next
+        pitch = gcd(does.stride[0], shift)  # ifmap rows from one row of the new ifmap to the next
         unfold = Unfold(
             run_bytes=depth,
             runs=deep,

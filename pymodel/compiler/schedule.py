@@ -150,7 +150,7 @@ def share(steps: list[Step], batch: int) -> tuple[list[Step], list[Step]]:
     stacked = []
     for step in steps[first:]:
         (height, width, depth), (_, _, channels) = step.shape, step.out
-        below = replace(step.lowered, stride=height)
+        below = replace(step.lowered, stride=(height, 1))
         stacked.append(replace(step, shape=(batch * height, width, depth), out=(batch, 1, channels), lowered=below))
     return steps[:first], stacked
 

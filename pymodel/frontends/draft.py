@@ -1,7 +1,7 @@
 """A network as the readers of int8 files (TFLite, ONNX) make it, layer by layer. Needs neither PyTorch nor their packages."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -13,15 +13,12 @@ from deeplock.pymodel.network.convolution import Convolution
 from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
-from deeplock.pymodel.spec.tensor import Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape
 
-__all__ = ["Activation", "Draft", "Imported", "Padding", "Pending", "common_stride", "conv_of_integers"]
+__all__ = ["Activation", "Draft", "Imported", "Pending", "conv_of_integers"]
 
 _LEAST_FACTOR = 2.0 ** (MULTIPLIER_BITS - 1 - MAX_SHIFT)
 _LONGEST_NAME = 40
-
-Padding = tuple[int, int, int, int]
-"""Pixels (top, left, bottom, right)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,13 @@ class Imported:
     notes: tuple[str, ...]
 
 
+def _output_shape(layer: Layer, *inputs: Activation) -> Shape:
+    shape = layer.output_shape(*(value.shape for value in inputs))
+    if min(shape) < 1:
+        raise DeeplockError(f"layer {layer.name}: its window is larger than its input {list(inputs[0].shape)}")
+    return shape
+
+
 class Draft:
     """Collects layers, in execution order, and what the file calls their outputs."""
 
@@ -96,9 +100,6 @@ class Draft:
         return next(name for name in (fallback, f"{fallback}_") if name not in self._layers)
 
     def input(self, activation: Activation, tensor: Any) -> Activation:
-        """The ifmap, whose quantisation is known."""
-        if self._quantisations.get("input", activation.quantisation) != activation.quantisation:
-            raise DeeplockError("the network's input must be quantised once, not with several scales")
         self._note("input", activation.quantisation, tensor)
         return activation
 
@@ -109,7 +110,7 @@ class Draft:
         """A layer that acts on int8 as on real numbers: its output has its input's quantisation."""
         self._layers[layer.name] = layer
         self._note(layer.name, value.quantisation, tensor)
-        return replace(value, source=layer.name, shape=layer.output_shape(value.shape))
+        return replace(value, source=layer.name, shape=_output_shape(layer, value))
 
     def requantise(self, pending: Pending, output: Quantisation, tensor: Any) -> Activation:
         """The layer is whole: its output is known."""
@@ -118,9 +119,7 @@ class Draft:
         self._note(layer.name, output, tensor)
         if pending.before not in (None, output):
             self._slack[layer.name] = pending.before.scale / output.scale / 2
-        return Activation(
-            layer.name, layer.output_shape(*(value.shape for value in pending.inputs)), output, pending.flat
-        )
+        return Activation(layer.name, _output_shape(layer, *pending.inputs), output, pending.flat)
 
     def reopened(self, value: Activation, lo: float, hi: float) -> Pending | None:
         """The layer that made this activation, with a clamp behind it, to be requantised once for both; None if it has none.
@@ -142,17 +141,6 @@ class Draft:
         return Imported(network, self._quantisations, self._tensors, self._slack, tuple(self.notes))
 
 
-def common_stride(shape: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> int:
-    """The stride of both directions; 0 if they differ. In a direction with only one window, it does not matter.
-
-    shape, kernel, strides  height and width of each; shape with padding
-    """
-    moving = {
-        stride for size, k, stride in zip(shape, kernel, strides, strict=False) if stride < 1 or size - k >= stride
-    }
-    return 0 if len(moving) > 1 else max(moving or strides)
-
-
 def conv_of_integers(
     operator: type[Convolution],
     name: str,
@@ -162,7 +150,7 @@ def conv_of_integers(
     bias: np.ndarray,
     *,
     output: Quantisation,
-    stride: int = 1,
+    stride: tuple[int, int] = (1, 1),
     padding: Padding = (0, 0, 0, 0),
     lo: float = -inf,
     hi: float = inf,

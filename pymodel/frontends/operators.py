@@ -18,7 +18,7 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
-from deeplock.pymodel.spec.tensor import Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, least_stride
 
 __all__ = ["READERS", "Activation", "Pending", "arguments", "clamped"]
 
@@ -69,14 +69,6 @@ def _pair(values: int | list[int]) -> tuple[int, int]:
     return values[0], values[-1]
 
 
-def _one(node: fx.Node, what: str, values: int | list[int]) -> int:
-    """The one number for height and width; DeeplockError if they differ."""
-    tall, wide = _pair(values)
-    if tall != wide:
-        raise unsupported(node, f"{what} must be the same in both directions, not {[tall, wide]}")
-    return tall
-
-
 def _spatial(node: fx.Node, value: Activation) -> None:
     if value.flat:
         raise unsupported(node, "its input must not be flattened")
@@ -98,7 +90,7 @@ def _constant(node: fx.Node, attribute: object) -> np.ndarray:
     return tensor.detach().cpu().numpy()  # pyright: ignore
 
 
-def _padding(padding: Any, kernel: tuple[int, int]) -> tuple[int, int, int, int]:
+def _padding(padding: Any, kernel: tuple[int, int]) -> Padding:
     """(top, left, bottom, right). "same" puts the odd pixel at the bottom right, as PyTorch does."""
     if padding == "same":
         top, left = (kernel[0] - 1) // 2, (kernel[1] - 1) // 2
@@ -116,7 +108,7 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
     weight = _constant(node, dequantise.args[0])
     scale = _constant(node, dequantise.args[1]).astype(np.float64)
     bias = np.zeros(len(weight)) if given["bias"] is None else _constant(node, given["bias"]).astype(np.float64)
-    operator, stride, padding = Conv, 1, (0, 0, 0, 0)
+    operator, stride, padding = Conv, (1, 1), (0, 0, 0, 0)
     if node.target in CONVS:
         _spatial(node, value)
         if given["groups"] != 1:
@@ -126,11 +118,10 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
                     node, f"groups must be 1, or each group one channel in and out, not {given['groups']} of {sizes}"
                 )
             operator = Depthwise
-        if _one(node, "dilation", given["dilation"]) != 1:
-            raise unsupported(node, f"dilation must be 1, not {given['dilation']}")
-        stride = _one(node, "stride", given["stride"])
-        if stride > MOST_STRIDE:
-            raise unsupported(node, f"stride must be at most {MOST_STRIDE}, not {stride}")
+        _undilated(node, given)
+        stride = _pair(given["stride"])
+        if max(stride) > MOST_STRIDE:
+            raise unsupported(node, f"stride must be at most {MOST_STRIDE}, not {max(stride)}")
         padding = _padding(given["padding"], weight.shape[2:])
     else:
         if not value.flat:
@@ -151,54 +142,66 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
     return Pending(make, (value.shape,), value.flat)
 
 
-def _check_window(node: fx.Node, given: dict[str, Any], **only: int | None) -> None:
-    for argument, value in only.items():
-        found = given[argument]
-        if (found if value is None else _one(node, argument, found)) != value:
-            raise unsupported(node, f"{argument} must be {value}, not {found}")
-    if given["ceil_mode"]:
-        raise unsupported(node, "ceil_mode must be False")
+def _undilated(node: fx.Node, given: dict[str, Any]) -> None:
+    if _pair(given["dilation"]) != (1, 1):
+        raise unsupported(node, f"dilation must be 1, not {given['dilation']}")
+
+
+def _window(given: dict[str, Any], shape: Shape) -> tuple[tuple[int, int], tuple[int, int], Padding]:
+    """Kernel and stride of a pooling, both (height, width), and its padding.
+
+    With `ceil_mode` a last window may reach beyond the input and its padding, but must begin before them.
+    """
+    kernel = _pair(given["kernel_size"])
+    stride = _pair(given["stride"]) if given["stride"] else kernel
+    around, beyond = _pair(given["padding"]), [0, 0]
+    for axis in (0, 1) if given["ceil_mode"] else ():
+        size = shape[axis] + 2 * around[axis]
+        more = -(size - kernel[axis]) % stride[axis]
+        if more and size - kernel[axis] + more < shape[axis] + around[axis]:
+            beyond[axis] = more
+    padding = *around, around[0] + beyond[0], around[1] + beyond[1]
+    return kernel, least_stride(shape, kernel, stride, padding), padding
 
 
 def _read_max_pool(node: fx.Node, name: str, value: Activation) -> MaxPool:
     given = arguments(node)
-    _check_window(node, given, padding=0, dilation=1)
-    kernel = _one(node, "kernel", given["kernel_size"])
-    return MaxPool(name, value.source, kernel, _one(node, "stride", given["stride"]) if given["stride"] else kernel)
+    _undilated(node, given)
+    return MaxPool(name, value.source, *_window(given, value.shape))
 
 
-def _average_window(node: fx.Node, given: dict[str, Any], shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Kernel and strides, both (height, width)."""
+def _average_window(
+    node: fx.Node, given: dict[str, Any], shape: Shape
+) -> tuple[tuple[int, int], tuple[int, int], Padding]:
+    """As `_window`, of any average."""
     size = shape[:2]
     if node.target in MEANS:
         dims = {dim % 4 for dim in given["dim"] or ()}
         if dims != {2, 3} or given["dtype"] is not None:
             raise unsupported(node, f"must be over both image dimensions, 2 and 3, not {given['dim']}")
-        return size, size
+        return size, (1, 1), (0, 0, 0, 0)
     if node.target is _ADAPTIVE:
         out = _pair(given["output_size"])
         if size[0] % out[0] or size[1] % out[1]:
             raise unsupported(node, f"its input {list(size)} must be a multiple of its output {list(out)}")
         kernel = size[0] // out[0], size[1] // out[1]
-        return kernel, kernel
-    _check_window(node, given, padding=0, divisor_override=None)
-    kernel = _pair(given["kernel_size"])
-    return kernel, _pair(given["stride"]) if given["stride"] else kernel
+        return _window({"kernel_size": kernel, "stride": kernel, "padding": 0, "ceil_mode": False}, shape)
+    if given["divisor_override"] is not None:
+        raise unsupported(node, f"divisor_override must be None, not {given['divisor_override']}")
+    kernel, stride, padding = _window(given, shape)
+    if any(padding) and not given["count_include_pad"]:
+        raise unsupported(node, "padding must count: count_include_pad must be True")
+    if padding[:2] != padding[2:]:
+        raise unsupported(node, "ceil_mode must be False where a window then reaches beyond the input")
+    return kernel, stride, padding
 
 
 def _read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
     """Average pool, adaptive or not, or mean over both directions."""
     given = arguments(node)
     _spatial(node, value)
-    height, width, _ = value.shape
-    kernel, strides = _average_window(node, given, value.shape)
-    # in a direction with only one window, the stride does not matter
-    counts = [(size - k) // s + 1 for size, k, s in zip((height, width), kernel, strides, strict=True)]
-    needed = {stride for stride, count in zip(strides, counts, strict=True) if count > 1} or {max(strides)}
-    stride = max(needed)
-    if len(needed) > 1 or counts != [(height - kernel[0]) // stride + 1, (width - kernel[1]) // stride + 1]:
-        raise unsupported(node, f"stride must be the same in both directions, not {list(strides)}")
-    make = partial(integer_average, name, value.source, kernel, stride, _quantised(node, value))
+    kernel, stride, padding = _average_window(node, given, value.shape)
+    make = partial(integer_average, name, value.source, kernel, stride, _quantised(node, value), padding=padding)
     return Pending(make, (value.shape,), node.target in MEANS and not given["keepdim"])
 
 

@@ -10,30 +10,30 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.fixed_point import clamp, multiplier_and_shift, output_rules
-from deeplock.pymodel.network.golden import pixels_read, requantise, windows
+from deeplock.pymodel.network.golden import padded_with, pixels_read, requantise, windows
 from deeplock.pymodel.network.layer import Weighted
 from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.entry import Entries
-from deeplock.pymodel.spec.tensor import Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, windows_of
 
 __all__ = ["MOST_STRIDE", "Convolution"]
 
 MOST_STRIDE = Descriptor.layout.fields["stride"].range[1]
-"""That the hardware takes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Weighted):
     """Accumulate in int32, add the bias, requantise, clamp (ReLU is in `lo` and `hi`).
 
+    stride      in pixels: (down, right)
     padding     zero padding in pixels: (top, left, bottom, right); padded pixels read as `input_zero_point`
     accumulator_bits  accumulator + bias wraps to this many bits, 24 or 32; only a wrong key makes it wrap, because with the
                 right one the sum is proved to fit
     """
 
-    stride: int
-    padding: tuple[int, int, int, int]
+    stride: tuple[int, int]
+    padding: Padding
     input_zero_point: int
     zero_point: int
     lo: int
@@ -42,7 +42,8 @@ class Convolution(Weighted):
 
     def rules(self) -> Iterator[tuple[str, bool]]:
         yield from super().rules()
-        yield "stride or padding", self.stride >= 1 and len(self.padding) == 4 and min(self.padding) >= 0
+        whole = len(self.stride) == 2 and len(self.padding) == 4
+        yield "stride or padding", whole and min(self.stride) >= 1 and min(self.padding) >= 0
         yield "zero point", -128 <= self.input_zero_point <= 127
         yield from output_rules(self.zero_point, self.lo, self.hi)
         yield "accumulator_bits", self.accumulator_bits in (24, 32)
@@ -54,18 +55,13 @@ class Convolution(Weighted):
         return tall, wide
 
     def output_shape(self, shape: Shape) -> Shape:
-        top, left, bottom, right = self.padding
-        tall, wide = self.kernel
-        height = (shape[0] + top + bottom - tall) // self.stride + 1
-        return height, (shape[1] + left + right - wide) // self.stride + 1, len(self.weight)
+        return *windows_of(shape, self.kernel, self.stride, self.padding), len(self.weight)
 
     def reads(self, wanted: np.ndarray, shape: Shape) -> tuple[np.ndarray]:
         return (pixels_read(wanted, shape, self.kernel, self.stride, self.padding),)
 
     def run(self, ifmaps: np.ndarray) -> np.ndarray:
-        top, left, bottom, right = self.padding
-        around = ((0, 0), (top, bottom), (left, right), (0, 0))
-        padded = np.pad(ifmaps, around, constant_values=np.int8(self.input_zero_point))
+        padded = padded_with(ifmaps, self.padding, self.input_zero_point)
         sums = self.sums(windows(padded, self.kernel, self.stride))
         scale = self.bias, self.multiplier, self.shift
         return requantise(sums, *scale, self.zero_point, self.lo, self.hi, self.accumulator_bits)
@@ -104,8 +100,8 @@ class Convolution(Weighted):
         input: Quantisation,
         *,
         output: Quantisation,
-        stride: int = 1,
-        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        stride: tuple[int, int] = (1, 1),
+        padding: Padding = (0, 0, 0, 0),
         lo: float = -inf,
         hi: float = inf,
     ) -> Self:

@@ -7,9 +7,9 @@ docs/architecture.md, "Arithmetic contract".
 import numpy as np
 
 from deeplock.pymodel.network.network import Network
-from deeplock.pymodel.spec.tensor import Shape
+from deeplock.pymodel.spec.tensor import Padding, Shape
 
-__all__ = ["accumulate", "pixels_read", "requantise", "run", "windows"]
+__all__ = ["accumulate", "padded_with", "pixels_read", "requantise", "run", "windows"]
 
 
 def accumulate(activations: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -41,25 +41,31 @@ def requantise(
     return np.clip(scaled + zero_point, lo, hi).astype(np.int8)
 
 
-def windows(ifmaps: np.ndarray, kernel: tuple[int, int], stride: int) -> np.ndarray:
+def padded_with(ifmaps: np.ndarray, padding: Padding, value: int) -> np.ndarray:
+    """NHWC ifmaps with pixels of this value around them."""
+    top, left, bottom, right = padding
+    return np.pad(ifmaps, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=np.int8(value))
+
+
+def windows(ifmaps: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
     """Every window of NHWC ifmaps: [n, out height, out width, kernel height, kernel width, channels]."""
     view = np.lib.stride_tricks.sliding_window_view(ifmaps, kernel, axis=(1, 2))
-    return view[:, ::stride, ::stride].transpose(0, 1, 2, 4, 5, 3)
+    return view[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
 
 
 def pixels_read(
     wanted: np.ndarray,
     shape: Shape,
     kernel: tuple[int, int],
-    stride: int,
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    stride: tuple[int, int],
+    padding: Padding = (0, 0, 0, 0),
 ) -> np.ndarray:
     """Which pixels of a tensor of `shape` the wanted windows read: bool [height, width] from bool [out height, out width]."""
     top, left, bottom, right = padding
     read = np.zeros((shape[0] + top + bottom, shape[1] + left + right), bool)
-    down, across = (stride * (size - 1) + 1 for size in wanted.shape)
+    down, across = (step * (size - 1) + 1 for step, size in zip(stride, wanted.shape, strict=True))
     for y, x in np.ndindex(kernel):
-        read[y : y + down : stride, x : x + across : stride] |= wanted
+        read[y : y + down : stride[0], x : x + across : stride[1]] |= wanted
     return read[top : top + shape[0], left : left + shape[1]]
 
 

@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from deeplock.pymodel.spec.entry import Entries
+from deeplock.pymodel.spec.tensor import Padding
 
 __all__ = ["IDENTITY", "Channelwise", "Diagonal", "Lowered", "Streamed"]
 
@@ -58,16 +59,16 @@ class Lowered:
     """Sums of products over a kernel, requantised, then the maximum over a window. Each default does nothing.
 
     kernel   height and width. With two sources it is (2, 1): row 0 reads one tensor, row 1 the other
-    stride   stride of the kernel in pixels
-    padding  pixels (top, left, bottom, right) around the input, which read as `pad_value`
+    stride   of the kernel in pixels, vertical and horizontal
+    padding  around the input; it reads as `pad_value`
     window   height and width of the pooling window, in pixels of the kernel's output
     window_stride   its vertical and horizontal stride
     """
 
     weights: Streamed | Diagonal = IDENTITY
     kernel: tuple[int, int] = (1, 1)
-    stride: int = 1
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    stride: tuple[int, int] = (1, 1)
+    padding: Padding = (0, 0, 0, 0)
     pad_value: int = 0
     zero_point: int = 0
     lo: int = -128

@@ -64,8 +64,10 @@ def _convolved(layer: Convolution, ifmaps: torch.Tensor, groups: int) -> torch.T
 def _average_pool(layer: AveragePool, ifmaps: torch.Tensor) -> torch.Tensor:
     """A depthwise convolution with ones, since a mean would round."""
     channels = ifmaps.shape[1]
+    top, left, bottom, right = layer.padding
+    padded = functional.pad(ifmaps, (left, right, top, bottom), value=layer.input_zero_point)
     ones = torch.ones(channels, 1, *layer.kernel, dtype=torch.float64)
-    sums = functional.conv2d(ifmaps, ones, stride=layer.stride, groups=channels).long() + layer.bias
+    sums = functional.conv2d(padded, ones, stride=layer.stride, groups=channels).long() + layer.bias
     return (_scale(sums, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
 
 
@@ -77,7 +79,9 @@ def _add(layer: Add, ifmaps: torch.Tensor, others: torch.Tensor) -> torch.Tensor
 
 @ofmaps.register
 def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
-    return functional.max_pool2d(ifmaps, layer.kernel, layer.stride)
+    top, left, bottom, right = layer.padding
+    padded = functional.pad(ifmaps, (left, right, top, bottom), value=float("-inf"))
+    return functional.max_pool2d(padded, layer.kernel, layer.stride)
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ class LayerFacts:
     input: tuple[int, ...]
     output: tuple[int, ...]
     kernel: tuple[int, ...]
-    stride: int
+    stride: tuple[int, ...]
     pool: tuple[int, ...]
     parameter_bytes: int
     words: int
@@ -41,6 +41,6 @@ class LayerFacts:
     def of(cls, values: Mapping[str, Any]) -> Self:
         """From JSON, where tuples are lists."""
         given: dict[str, Any] = dict(values)
-        for name in ("input", "output", "kernel", "pool"):
+        for name in ("input", "output", "kernel", "stride", "pool"):
             given[name] = tuple(given[name])
         return cls(**given)

@@ -270,7 +270,7 @@ def read_loadable(path: Path | str) -> Loadable:
         DeeplockError: the file is missing, truncated, changed, or not a loadable.
     """
     if not Path(path).is_file():
-        raise DeeplockError(f"{path}: no such file")
+        raise DeeplockError(f"{path}: {'is a folder, no loadable' if Path(path).is_dir() else 'no such file'}")
     try:
         with safetensors.safe_open(path, "np") as file:
             metadata = file.metadata() or {}

@@ -7,10 +7,35 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 
-__all__ = ["Pixels", "Quantisation", "Shape"]
+__all__ = ["Padding", "Pixels", "Quantisation", "Shape", "least_stride", "windows_of"]
+
+Padding = tuple[int, int, int, int]
+"""Pixels (top, left, bottom, right) around a tensor."""
 
 Shape = tuple[int, int, int]
 """(height, width, channels)"""
+
+
+def windows_of(
+    shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding = (0, 0, 0, 0)
+) -> tuple[int, int]:
+    """Windows (down, across) of a padded tensor; all pairs are (height, width)."""
+    tall, wide = _spans(shape, kernel, padding)
+    return tall // stride[0] + 1, wide // stride[1] + 1
+
+
+def least_stride(
+    shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding = (0, 0, 0, 0)
+) -> tuple[int, int]:
+    """The stride, or the least one that gives the same windows: where there is only one, it need not be large."""
+    tall, wide = _spans(shape, kernel, padding)
+    return min(stride[0], max(tall, 0) + 1), min(stride[1], max(wide, 0) + 1)
+
+
+def _spans(shape: Shape, kernel: tuple[int, int], padding: Padding) -> tuple[int, int]:
+    """Pixels from the first window's corner to the last possible one's."""
+    top, left, bottom, right = padding
+    return shape[0] + top + bottom - kernel[0], shape[1] + left + right - kernel[1]
 
 
 @dataclass(frozen=True)

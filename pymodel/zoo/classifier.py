@@ -73,7 +73,10 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Classifier:
 
     name = checkpoint.metadata.get("network", "")
     if name not in networks.NAMES:
-        raise DeeplockError(f"the checkpoint's metadata must name a network ({', '.join(networks.NAMES)})")
+        raise DeeplockError(
+            f"the checkpoint's metadata must name a network ({', '.join(networks.NAMES)}): "
+            "export a network of your own from PyTorch (docs/bring-your-own-network.md)"
+        )
 
     def outputs(key: bytes, real: np.ndarray) -> np.ndarray:
         opened = unlock_checkpoint(checkpoint, key) if checkpoint.locked_by else checkpoint

@@ -87,7 +87,7 @@ def read_folder(folder: str | os.PathLike[str], classes: tuple[str, ...] = ()) -
     if loose:
         return ImageFolder(*_read_alike(loose), None, ())
     if not found:
-        raise DeeplockError(f"{folder}: must have a folder of PNG files for each class")
+        raise DeeplockError(f"{folder}: has neither a PNG file nor a folder")
     classes = classes or tuple(found)
     if foreign := [name for name in found if name not in classes]:
         raise DeeplockError(f"{folder / foreign[0]}: must be named after a class ({', '.join(classes)})")

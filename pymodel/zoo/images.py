@@ -51,14 +51,22 @@ def _check_labels(labels: np.ndarray, classes: int | None, where: str = "") -> N
         raise DeeplockError(f"{where}labels must be {most}, not {outside[0]}")
 
 
+_ARRAYS = (b"\x93NUMPY", b"PK")
+"""First bytes of .npy and .npz files."""
+
+
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Images and labels of an .npz file, or the images of an .npy file."""
     try:
         with open(path, "rb") as file:
+            if not file.peek().startswith(_ARRAYS):
+                raise DeeplockError(f"{path}: must be a PNG, .npy or .npz file")
             found = np.load(file, allow_pickle=False)
             if isinstance(found, np.ndarray):
                 return found, None
             return found["images"], found.get("labels")
+    except DeeplockError:
+        raise
     except OSError as error:
         raise DeeplockError(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:

@@ -175,7 +175,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[nn.Module, str]:
         raise DeeplockError(f"checkpoint {path}: is locked by suite {loaded.locked_by}: unlock it first")
     name = loaded.metadata.get("network", "")
     if name not in networks.NAMES:
-        raise DeeplockError(f"checkpoint {path}: its metadata must name a network ({', '.join(networks.NAMES)})")
+        raise DeeplockError(
+            f"checkpoint {path}: its metadata must name a network ({', '.join(networks.NAMES)}): "
+            "export a network of your own from PyTorch (docs/bring-your-own-network.md)"
+        )
     module = networks.build(name)
     expected = {key: tuple(value.shape) for key, value in _parameters(module).items()}
     found = {key: value.shape for key, value in loaded.tensors.items()}

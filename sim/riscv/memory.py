@@ -196,7 +196,7 @@ def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, i
         source, pool = place[layer.source], False
         if isinstance(layer, Conv):
             after = layers[0] if layers else None
-            pool = isinstance(after, MaxPool) and (after.source, after.kernel, after.stride) == (name, 2, 2)
+            pool = isinstance(after, MaxPool) and after == MaxPool(after.name, name, (2, 2), (2, 2))
             if pool and readers.count(name) == 1:  # the pooling is fused into the convolution
                 after_name = layers.pop(0).name
                 shapes[name] = shapes[after_name]
@@ -254,18 +254,23 @@ def _conv(layer: Conv, shape: Shape, out: Shape) -> dict[str, int]:
 
 @_row.register
 def _max_pool(layer: MaxPool, shape: Shape, out: Shape) -> dict[str, int]:
-    return {"kind": _KINDS.index("MAX_POOL"), **_windows((layer.kernel, layer.kernel), layer.stride, shape, out)}
+    if any(layer.padding):
+        raise DeeplockError(f"layer {layer.name}: the software has no padding of a maximum")
+    return {"kind": _KINDS.index("MAX_POOL"), **_windows(layer.kernel, layer.stride, shape, out)}
 
 
 @_row.register
 def _average_pool(layer: AveragePool, shape: Shape, out: Shape) -> dict[str, int]:
+    if any(layer.padding):
+        raise DeeplockError(f"layer {layer.name}: the software has no padding of an average")
     row = {"kind": _KINDS.index("AVERAGE_POOL"), **_scaled(layer)}
     return row | _windows(layer.kernel, layer.stride, shape, out)
 
 
-def _windows(kernel: tuple[int, int], stride: int, shape: Shape, out: Shape) -> dict[str, int]:
+def _windows(kernel: tuple[int, int], stride: tuple[int, int], shape: Shape, out: Shape) -> dict[str, int]:
     _, width, channels = shape
-    steps = {"pixel_step": stride * channels, "row_step": stride * width * channels, "row_pitch": width * channels}
+    steps = {"pixel_step": stride[1] * channels, "row_step": stride[0] * width * channels}
+    steps["row_pitch"] = width * channels
     sizes = {"out_h": out[0], "out_w": out[1], "channels": out[2]}
     return {**steps, **sizes, "kernel_h": kernel[0], "run": kernel[1] * channels}
 

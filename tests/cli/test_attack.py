@@ -167,6 +167,8 @@ def test_faults_are_named(files, locked, known, refused, tmp_path):
     assert "not a result of `deeplock attack`" in refused("attack", "pruning", "--json", foreign)
     assert "--known has no effect without FILE" in refused("attack", "known-plaintext", "--known", known)
     assert "is not locked" in refused("attack", "known-plaintext", files.float_checkpoint, "--known", known)
+    line = refused("attack", "known-plaintext", files.loadable, "--known", known)
+    assert line == f"{files.loadable}: must be a locked checkpoint (`deeplock lock` makes one)"
     assert "takes no FILE" in refused("attack", "genetic", locked)
     assert "needs --known" in refused("attack", "known-plaintext", locked)
     assert "--at must be 0.." in refused("attack", "known-plaintext", locked, "--known", known, "--at", 10**9)

@@ -72,6 +72,23 @@ def test_seeds_that_no_generator_takes(line, seed, capsys):
     assert f"must be a whole number from 0 to 2^32 - 1, not {seed}" in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "line, fault",
+    [
+        ("simulate x --pauses often", "argument --pauses: must be from 0 to below 1, not often"),
+        ("simulate x --pauses nan", "argument --pauses: must be from 0 to below 1, not nan"),
+        ("compile x -o y --mean half", "argument --mean: must be numbers with commas between them, not half"),
+        ("quantise x -o y --mean 0.5,nan", "argument --mean: must be numbers with commas between them, not 0.5,nan"),
+        ("quantise x -o y --std inf", "argument --std: must be numbers with commas between them, not inf"),
+    ],
+)
+def test_numbers_that_are_none(line, fault, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(line.split())
+    err = capsys.readouterr().err
+    assert caught.value.code == 2 and f": {fault}: see deeplock " in err and err.count("\n") == 1
+
+
 class Foreign:
     """Files of other projects."""
 
@@ -99,6 +116,31 @@ def test_files_of_other_projects_say_how_to_export(name, make, fault, refused, t
     calibration = ["--calibration", images] if name == "net.pt2" else []
     line = refused("compile", network, *calibration, "-o", tmp_path / "out")
     assert line.startswith(f"{network}: {fault}") and "torch.export.save(torch.export.export(" in line
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "fifo"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "info IN", "quantise IN -o out", "quantise net.pt2 --calibration IN -o out", "compile IN -o out", "evaluate IN",
+        "lock IN --key-file key -o out", "predict IN picture.png", "predict loadable one.png IN", "simulate IN",
+        "simulate loadable --images IN", "simulate loadable --licence IN", "run IN --board icebreaker --port none",
+        "licence IN --model-key key --device-key key --device 1 -o out", "program --board icebreaker --bitstream IN",
+        "attack known-plaintext IN --known known", "attack ciphertext-only locked --like IN",
+    ],
+)  # fmt: skip
+def test_inputs_without_an_end_are_refused(line, name, refused, tmp_path, monkeypatch):
+    """They would be read until the memory is full, or wait for ever."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+    assert refused(*line.replace("IN", name).split()) == f"{name}: is not a regular file"
+
+
+@pytest.mark.parametrize("name, content", [("photo.jpg", b"\xff\xd8\xff"), ("empty.npy", b""), ("text.txt", b"a text")])
+def test_pictures_of_another_kind(name, content, files, refused, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    line = refused("predict", files.plain_loadable, tmp_path / name)
+    assert line == f"{tmp_path / name}: must be a PNG, .npy or .npz file"
 
 
 @pytest.mark.parametrize(

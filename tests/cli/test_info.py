@@ -31,6 +31,7 @@ def test_a_loadable(files, info):
         found["lower_bound"] == loadable.interface.lower_bound == sum(layer["lower_bound"] for layer in found["layers"])
     )
     assert found["needs"]["activation_words"] == 512
+    assert "  4x4 array, 4 bytes a beat, 512 activation words (those it was compiled for), " in text
     assert found["sbox"] == {"nonlinearity": 112, "differential_uniformity": 4, "algebraic_degree": 7}
     assert "0 1 2 3 4 5 6 7 8 9" in text
     head, _, *rows = (line.split() for line in text[text.index("name ") :].splitlines())

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from deeplock.cli import main as command
 from deeplock.pymodel.scratch import scratch
 
-PROGRAM = ["sh", "-c", f"touch {sys.argv[1]}/$$; sleep 600; true"]  # begins a program of its own
+PROGRAM = ["sh", "-c", f"touch {sys.argv[1]}/$$ $TMPDIR/cc; sleep 600; true"]  # begins a program of its own
 
 def run(args):
     with scratch() as folder, ThreadPoolExecutor(1) as pool:  # waits for all that it was given
@@ -46,7 +46,7 @@ def running(started: Path) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if f"TMPDIR={started.parent}".encode() in (path / "environ").read_bytes().split(b"\0"):
+            if f"STARTED={started}".encode() in (path / "environ").read_bytes().split(b"\0"):
                 found.append((path / "cmdline").read_text().replace("\0", " "))
         except OSError:  # another user's, or it has ended
             pass
@@ -58,7 +58,7 @@ def running(started: Path) -> list[str]:
 def test_nothing_runs_on_and_no_folder_stays(number, code, tmp_path, monkeypatch):
     started = tmp_path / "started"
     started.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "STARTED": str(started)}
     with subprocess.Popen([sys.executable, "-c", COMMAND, started], cwd=ROOT, env=environment) as process:
         wait_until(lambda: any(line.strip() == "sleep 600" for line in running(started)))
         process.send_signal(number)

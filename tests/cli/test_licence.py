@@ -2,16 +2,15 @@
 
 import json
 import re
-import shlex
 
 import pytest
 
 from deeplock.pymodel.spec.licence import read_licence
+from tests.cli.pages import commands_of
 from tests.cli.test_main import ROOT
 from tests.fpga.flow.test_provision import packed
 
-PAGE = (ROOT / "docs" / "licensing.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+COMMANDS = commands_of(ROOT / "docs" / "licensing.md")
 
 
 @pytest.fixture
@@ -49,21 +48,21 @@ def test_the_walk_through_runs(deeplock, tmp_path, monkeypatch):
     """In place of what takes minutes a bitstream of a key memory alone; what needs the board says what it would write."""
     monkeypatch.chdir(tmp_path)
     assert len(COMMANDS) >= 18
-    for line in COMMANDS:
-        name, *words = shlex.split(line, comments=True)
+    for command in COMMANDS:
+        name, *words = command.words
         assert name == "deeplock"
-        _, _, error = line.partition("# ")
+        error = command.comment
         if error == "takes minutes":
             (tmp_path / words[-1]).write_bytes(packed("up5k", tmp_path))
             continue
         if error == "needs the board":
             outcome = deeplock(*words, *(["--dry-run"] if words[0] == "program" else []))
-            assert outcome.code == (words[0] == "run"), (line, outcome.err)
+            assert outcome.code == (words[0] == "run"), (words, outcome.err)
             assert ("ttyUSB" in outcome.err) if words[0] == "run" else outcome.out.startswith("iceprog ")
             assert ("in clear" in outcome.out) == ("--device-key" in words)
             continue
         outcome = deeplock(*words)
-        assert outcome.code == bool(error), (line, outcome.err)
+        assert outcome.code == bool(error), (words, outcome.err)
         assert f"stopped with {error}:" in outcome.err if error else "stopped" not in outcome.err
         assert not re.search(r"\b[0-9a-f]{32}\b", outcome.out + outcome.err)
 
@@ -106,6 +105,7 @@ def test_faults_are_named(sealed, keys, issue, files, refused, tmp_path):
     assert refused(*issue, "--allow", "speed=3").startswith(
         "a licence allows versions=2-5, inferences=9 or classes=0-3,7"
     )
+    assert refused(*issue, "--allow", "classes=3,9-10") == "classes must be 0..9, the network's, not 10"
     line = refused("seal", files.plain_loadable, "--key-file", keys["device"], "-o", tmp_path / "new")
     assert line == f"key file {keys['device']}: holds a device key, this needs a model key"
     assert refused("simulate", sealed, "--licence", sealed, "--key-file", keys["device"]).endswith(

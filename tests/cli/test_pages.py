@@ -7,18 +7,18 @@ import argparse
 import importlib.util
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from deeplock.cli.main import _parser, main
 from deeplock.report.results import TAKE
+from tests.cli.pages import PAGES, commands_of
 from tests.cli.test_main import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_ELSEWHERE = {
     "licensing.md": "cli/test_licence.py",
+    "tutorial.md": "cli/test_tutorial.py",
     "bring-your-own-network.md": "pymodel/frontends/test_bring_your_own.py",
 }
 """Pages whose own tests run them as they stand."""
@@ -26,7 +26,6 @@ RUN_ELSEWHERE = {
 SLOW = "takes a minute"
 """What the slow test runs too."""
 
-NOT_RUN = ("needs ", "takes minutes", "takes an hour", "takes hours")
 WALK = ("README.md", "commands.md", "fpga.md", "security.md", "measured.md", "registers.md", "link.md")
 """The pages that this test runs, one after the other in one folder: later ones use the keys and files of earlier ones."""
 
@@ -34,28 +33,6 @@ RENDER = ["-m", "deeplock.report.results"]
 """Writes the pages; tests/report/test_results.py compares what it writes."""
 
 PROGRAMS = ("deeplock", "make", "python", "pip", "source", "pytest", "git")
-
-
-@dataclass(frozen=True)
-class Command:
-    page: str
-    words: list[str]
-    comment: str
-
-    @property
-    def runs(self) -> bool:
-        return not self.comment.startswith(NOT_RUN)
-
-
-def commands_of(page: Path) -> list[Command]:
-    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    found = []
-    for line in "".join(blocks).replace("\\\n", " ").splitlines():
-        if line.strip():
-            _, _, comment = line.partition("# ")
-            found.append(Command(page.name, shlex.split(line, comments=True), comment))
-    return found
-
 
 COMMANDS = [command for page in PAGES for command in commands_of(page)]
 
@@ -96,7 +73,7 @@ def test_commands_stand_in_blocks_that_are_tested(page):
     outside = re.sub(r"^```sh\n.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     assert re.findall(rf"^(?: {{4}}|\t)(?:\$ )?(?:{'|'.join(PROGRAMS)}) .*$", outside, re.MULTILINE) == []
     fences = set(re.findall(r"^```(\w*)$", outside, re.MULTILINE)) - {""}
-    assert fences <= {"python"}
+    assert fences <= {"python", "text"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -69,10 +69,11 @@ def test_a_profile_is_printed_and_drawn_and_adds_up(deeplock, files, tmp_path):
         assert sum(layer["counters"][name] for layer in layers) == cycles
     assert all(layer["counters"]["CYCLES"] > 3 * layer["lower_bound"] > 0 for layer in layers)
     table = outcome.out[outcome.out.index("cycles per inference by layer") :].splitlines()
-    assert table[1].startswith("layer  input")
+    assert table[1].split()[:2] == ["layer", "input"]
     assert " ".join(table[1].split()[3:12]) == "kernel pool cycles lower bound ratio array bound ratio"
     assert "key starved" not in table[1] and "load bound" in table[1]
     assert [line.split()[0] for line in table[3:]] == [*(str(number + 1) for number in range(len(layers))), "all"]
+    assert [line.split()[1] for line in table[3:-1]] == [layer["name"] for layer in layers]
     assert table[-1].split()[1] == f"{found['cycles_per_image']:.1f}"
 
 

@@ -119,6 +119,16 @@ def test_the_bitstream_of_a_boards_best_seed_is_written(deeplock, fake, tmp_path
     assert fake[-1].design.fields["single_port"] is False
 
 
+def test_a_bitstream_that_is_replaced_keeps_link_and_mode(deeplock, fake, tmp_path):
+    output, link = tmp_path / "board.bit", tmp_path / "link"
+    output.write_bytes(b"of yesterday")
+    output.chmod(0o660)
+    link.symlink_to(output)
+    assert deeplock("synth", "--board", "ulx3s-25f", "--suite", "plain", "-o", link).code == 0
+    assert link.is_symlink() and output.read_bytes() == b"bits of seed 5"
+    assert output.stat().st_mode & 0o777 == 0o660
+
+
 def test_a_board_that_misses_its_clock_leaves_no_bitstream(deeplock, fake, tmp_path, monkeypatch):
     """Not even the one that was there."""
     monkeypatch.setitem(BOARDS, "ulx3s-85f", replace(BOARDS["ulx3s-85f"], clock_hz=80_000_000))

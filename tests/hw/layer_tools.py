@@ -46,7 +46,7 @@ def conv(rng, shape, out: int, kernel=(3, 3), stride: int = 1, padding=(0, 0, 0,
         bias=rng.integers(-(1 << 16), 1 << 16, out, dtype=np.int32),
         multiplier=rng.integers(1 << 15, 1 << 16, out),
         shift=rng.integers(18, 28, out),
-        stride=stride,
+        stride=(stride, stride),
         padding=padding,
         input_zero_point=int(rng.integers(-128, 128)),
         zero_point=int(rng.integers(-128, 128)),
@@ -59,11 +59,15 @@ def dense(rng, shape, out: int) -> Conv:
     return conv(rng, shape, out, shape[:2])
 
 
+def pool(kernel: int, stride: int) -> MaxPool:
+    return MaxPool("", "", (kernel, kernel), (stride, stride))
+
+
 def chain(rng, shape, *makers) -> Network:
     """A network of layers in a row; each maker, e.g. `(conv, 5, (3, 3), 2)` or `(3, 2)` for a pooling, makes one."""
     layers, source, inside = [], "input", shape
     for number, maker in enumerate(makers):
-        layer = maker[0](rng, inside, *maker[1:]) if callable(maker[0]) else MaxPool("", "", *maker)
+        layer = maker[0](rng, inside, *maker[1:]) if callable(maker[0]) else pool(*maker)
         layer = type(layer)(**{**vars(layer), "name": f"layer{number}", "source": source})
         source, inside = layer.name, layer.output_shape(inside)
         layers.append(layer)
@@ -79,7 +83,7 @@ def random_chain(rng, config: Config, count: int) -> Network:
         if number and smallest >= 2 and rng.random() < 0.4:
             kernel = int(rng.integers(2, min(smallest, 3) + 1))
             maker = (kernel, int(rng.integers(1, kernel + 2)))
-            layer = MaxPool("", "", *maker)
+            layer = pool(*maker)
         else:
             padding = tuple(int(size) for size in rng.integers(0, 2, 4))
             kernel = tuple(int(rng.integers(1, min(size, 3) + 1)) for size in inside[:2])

@@ -21,7 +21,7 @@ SQUARE = Config(rows=8, cols=8, bytes_per_beat=8)
 def conv(name: str, source: str, shape: tuple[int, int, int, int]) -> Conv:
     """shape: output channels, height and width of the kernel, input channels."""
     scales = np.zeros(shape[0], np.int32), np.full(shape[0], 1 << 15), np.full(shape[0], 15)
-    return Conv(name, source, np.ones(shape, np.int8), *scales, 1, (0, 0, 0, 0), 0, 0, -128, 127)
+    return Conv(name, source, np.ones(shape, np.int8), *scales, (1, 1), (0, 0, 0, 0), 0, 0, -128, 127)
 
 
 def lines(config: Config, shape, *layers, batch: int = 1) -> list[str]:
@@ -52,7 +52,7 @@ def test_channels_that_do_not_fill_columns():
     assert lines(wide, (1, 1, 40), conv("a", "input", (10, 1, 1, 40))) == [
         "a: 40 cycles, 1.60 x its array bound of 25: its channels do not fill 16 columns"
     ]
-    layers = conv("a", "input", (12, 1, 1, 8)), AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127)
+    layers = conv("a", "input", (12, 1, 1, 8)), AveragePool("b", "a", (2, 2), (2, 2), 0, 1 << 15, 17, 0, -128, 127)
     assert lines(SQUARE, (4, 4, 8), *layers) == [
         "b: 32 cycles, 1.33 x its array bound of 24: its channels do not fill 8 columns"
     ]

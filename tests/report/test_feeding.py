@@ -40,7 +40,7 @@ def test_the_drawing_is_well_formed_inside_its_frame_and_large_enough():
 def conv(name: str, source: str, kernel: int, channels: int, pad: int = 0) -> Conv:
     weight = np.ones((1, kernel, kernel, channels), np.int8)
     scales = np.zeros(1, np.int32), np.full(1, 1 << 15), np.full(1, 15)
-    return Conv(name, source, weight, *scales, 1, (pad, pad, pad, pad), 0, 0, -128, 127)
+    return Conv(name, source, weight, *scales, (1, 1), (pad, pad, pad, pad), 0, 0, -128, 127)
 
 
 def words_read(layer: Descriptor, pixel: int, names: list[str], base: int) -> list[list[str]]:

@@ -29,7 +29,7 @@ def _conv(rng: np.random.Generator, name: str, source: str, shape: tuple[int, in
     out = shape[0]
     return Conv(
         name, source, rng.integers(-127, 128, shape).astype(np.int8), rng.integers(-3000, 3000, out).astype(np.int32),
-        rng.integers(1 << 15, 1 << 16, out), 21 + rng.integers(0, 2, out), 1, (0,) * 4, -5, -5, -128, 127,
+        rng.integers(1 << 15, 1 << 16, out), 21 + rng.integers(0, 2, out), (1, 1), (0,) * 4, -5, -5, -128, 127,
     )  # fmt: skip
 
 

@@ -23,14 +23,14 @@ def layer(name: str, source: str, shape: tuple[int, int, int, int], padding: int
     return Conv(
         name, source, RNG.integers(-128, 128, shape, np.int8), RNG.integers(-9999, 9999, out).astype(np.int32),
         RNG.integers(1 << 15, 1 << 16, out).astype(np.int32), RNG.integers(20, 26, out).astype(np.int32),
-        1, (padding,) * 4, 3, -5, -128, 127,
+        (1, 1), (padding,) * 4, 3, -5, -128, 127,
     )  # fmt: skip
 
 
 SMALL = network_of(
     (7, 6, 3),
     layer("a", "input", (6, 3, 3, 3), 1),
-    MaxPool("b", "a", 2, 2),
+    MaxPool("b", "a", (2, 2), (2, 2)),
     layer("c", "b", (5, 2, 2, 6)),
     layer("d", "c", (3, 2, 2, 5)),
 )

@@ -55,7 +55,7 @@ def test_deep_networks_give_golden_bytes(case):
 def test_a_bias_beyond_the_accumulator_gives_golden_bytes():
     one = np.ones((1, 1, 1, 1), np.int8)
     numbers = (np.array([value], np.int32) for value in (3 * 2**24 - 5, 1 << 15, 15))
-    layer = Conv("narrow", "input", one, *numbers, 1, (0, 0, 0, 0), 0, 0, -128, 127, accumulator_bits=24)
+    layer = Conv("narrow", "input", one, *numbers, (1, 1), (0, 0, 0, 0), 0, 0, -128, 127, accumulator_bits=24)
     ifmaps = np.array([-100, 0, 100], np.int8).reshape(3, 1, 1, 1)
     assert expected(network_of((1, 1, 1), layer), ifmaps).ravel().tolist() == [-105, -5, 95]
     check(network_of((1, 1, 1), layer), ifmaps)

@@ -31,17 +31,17 @@ def tiny_network(seed: int = 0, padding: bool = True, diagonal: bool = True) -> 
         shift = 20 + int(np.log2(np.prod(shape[1:])) / 2) + rng.integers(0, 2, out)
         return Conv(
             name, source, rng.integers(-127, 128, shape).astype(np.int8), rng.integers(-3000, 3000, out).astype(np.int32),
-            rng.integers(1 << 15, 1 << 16, out), shift, stride, (pad,) * 4, -5, -5, lo, 127,
+            rng.integers(1 << 15, 1 << 16, out), shift, (stride, stride), (pad,) * 4, -5, -5, lo, 127,
         )  # fmt: skip
 
     layers = [
         conv("conv1", "input", (6, 3, 3, 1), pad=1, lo=-5),
-        MaxPool("pool1", "conv1", 2, 2),
+        MaxPool("pool1", "conv1", (2, 2), (2, 2)),
         conv("conv2", "pool1", (9, 3, 3, 6), pad=int(padding), lo=-5),
     ]
     side = 4 if padding else 2
     if diagonal:
-        layers.append(MaxPool("pool2", "conv2", 2, 1))
+        layers.append(MaxPool("pool2", "conv2", (2, 2), (1, 1)))
         side -= 1
     layers.append(conv("dense", layers[-1].name, (10, side, side, 9)))
     return Network("tiny", (9, 9, 1), Quantisation(1 / 16, -5), Quantisation(1 / 8, -5), tuple(layers))

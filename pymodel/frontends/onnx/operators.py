@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplock.pymodel.frontends.draft import Activation, Padding, Pending, common_stride, conv_of_integers
+from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.onnx.graph import Node
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
@@ -17,6 +17,7 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.spec.tensor import Padding, least_stride
 
 __all__ = ["READERS", "Constant", "clamp", "reshaped"]
 
@@ -64,26 +65,25 @@ def _spatial(node: Node, value: Activation) -> None:
         raise node.unsupported("its input must be [n, channels, height, width]")
 
 
-def _window(node: Node, value: Activation, kernel: tuple[int, int]) -> tuple[int, Padding]:
+def _window(node: Node, value: Activation, kernel: tuple[int, int]) -> tuple[tuple[int, int], Padding]:
     """Stride and padding of a convolution or pooling."""
     given: dict[str, Any] = node.attributes
     if set(given.get("dilations", [1])) != {1}:
         raise node.unsupported(f"dilations must be 1, not {given['dilations']}")
     if given.get("ceil_mode", 0):
         raise node.unsupported("ceil_mode must be 0")
-    strides = tuple(given.get("strides", (1, 1)))
-    top, left, bottom, right = given.get("pads", (0, 0, 0, 0))
-    size = value.shape[0] + top + bottom, value.shape[1] + left + right
-    stride = common_stride(size, kernel, strides)
-    if not 1 <= stride <= MOST_STRIDE:
-        raise node.unsupported(f"stride must be the same in both directions, 1 to {MOST_STRIDE}, not {list(strides)}")
+    down, right = given.get("strides", (1, 1))
+    if not 1 <= min(down, right) <= max(down, right) <= MOST_STRIDE:
+        raise node.unsupported(f"strides must be 1 to {MOST_STRIDE}, not {[down, right]}")
     auto = given.get("auto_pad", b"NOTSET").decode()
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        totals = [max((-(-s // stride) - 1) * stride + k - s, 0) for s, k in zip(value.shape, kernel, strict=False)]
+        sizes = zip(value.shape[:2], kernel, (down, right), strict=True)
+        totals = [max((-(-size // step) - 1) * step + each - size, 0) for size, each, step in sizes]
         small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
         first, last = (small, large) if auto == "SAME_UPPER" else (large, small)
-        return stride, (first[0], first[1], last[0], last[1])
-    return stride, (0, 0, 0, 0) if auto == "VALID" else (top, left, bottom, right)
+        return (down, right), (first[0], first[1], last[0], last[1])
+    top, left, bottom, after = given.get("pads", (0, 0, 0, 0))
+    return (down, right), (0, 0, 0, 0) if auto == "VALID" else (top, left, bottom, after)
 
 
 def _read_conv(node: Node, name: str, value: Activation, weights: Operand = None, bias: Operand = None) -> Pending:
@@ -119,26 +119,24 @@ def _read_dense(node: Node, name: str, value: Activation, weights: Operand = Non
     return Pending(name, partial(conv_of_integers, Conv, name, value, weight, scale, found), (value,), flat=True)
 
 
-def _pool(node: Node, value: Activation) -> tuple[tuple[int, int], int]:
-    """Kernel and stride of a pooling, which has no padding."""
+def _pool(node: Node, value: Activation) -> tuple[tuple[int, int], tuple[int, int], Padding]:
+    """Kernel, stride and padding of a pooling."""
     _spatial(node, value)
     tall, wide = node.attributes["kernel_shape"]
     stride, padding = _window(node, value, (tall, wide))
-    if any(padding):
-        raise node.unsupported("a pooling must need no padding")
-    return (tall, wide), stride
+    return (tall, wide), least_stride(value.shape, (tall, wide), stride, padding), padding
 
 
 def _read_max_pool(node: Node, name: str, value: Activation) -> Layer:
-    kernel, stride = _pool(node, value)
-    if kernel[0] != kernel[1]:
-        raise node.unsupported(f"its window must be square, not {list(kernel)}")
-    return MaxPool(name, value.source, kernel[0], stride)
+    return MaxPool(name, value.source, *_pool(node, value))
 
 
 def _read_average_pool(node: Node, name: str, value: Activation) -> Pending:
-    kernel, stride = _pool(node, value)
-    return Pending(name, partial(integer_average, name, value.source, kernel, stride, value.quantisation), (value,))
+    kernel, stride, padding = _pool(node, value)
+    if any(padding) and not node.attributes.get("count_include_pad", 0):
+        raise node.unsupported("padding must count: count_include_pad must be 1")
+    make = partial(integer_average, name, value.source, kernel, stride, value.quantisation, padding=padding)
+    return Pending(name, make, (value,))
 
 
 def _read_mean(node: Node, name: str, value: Activation, axes: Operand = None) -> Pending:
@@ -151,7 +149,7 @@ def _read_mean(node: Node, name: str, value: Activation, axes: Operand = None) -
             raise node.unsupported(f"must be over height and width, dimensions 2 and 3, not {given}")
         keeps = bool(node.attributes.get("keepdims", 1))
     size = value.shape[:2]
-    make = partial(integer_average, name, value.source, size, max(size), value.quantisation)
+    make = partial(integer_average, name, value.source, size, (1, 1), value.quantisation)
     return Pending(name, make, (value,), flat=not keeps)
 
 

@@ -10,7 +10,7 @@ from math import inf, prod
 import numpy as np
 import tflite
 
-from deeplock.pymodel.frontends.draft import Activation, Padding, Pending, common_stride, conv_of_integers
+from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
@@ -19,6 +19,7 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.spec.tensor import Padding, least_stride
 
 __all__ = ["CLAMPS", "READERS", "padded", "reshaped"]
 
@@ -84,13 +85,16 @@ def _bias(node: Operator, out: int) -> np.ndarray:
     return bias.astype(np.int64)
 
 
-def _around(node: Operator, padding: int, shape: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> Padding:
+def _around(
+    node: Operator, padding: int, shape: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int]
+) -> Padding:
     """Pixels (top, left, bottom, right) that padding SAME or VALID puts around an input; the odd one at the bottom right."""
     if padding == tflite.Padding.VALID:
         return 0, 0, 0, 0
     if padding != tflite.Padding.SAME:
         raise node.unsupported(f"padding must be SAME or VALID, not {padding}")
-    tall, wide = (max((-(-s // stride) - 1) * stride + k - s, 0) for s, k in zip(shape[:2], kernel, strict=True))
+    sizes = zip(shape[:2], kernel, stride, strict=True)
+    tall, wide = (max((-(-size // step) - 1) * step + each - size, 0) for size, each, step in sizes)
     return tall // 2, wide // 2, tall - tall // 2, wide - wide // 2
 
 
@@ -113,12 +117,12 @@ def _read_conv(node: Operator, name: str, value: Activation) -> Pending:
     _spatial(node, value)
     depthwise = node.kind == "DEPTHWISE_CONV_2D"
     operator, kind = (Depthwise, tflite.DepthwiseConv2DOptions) if depthwise else (Conv, tflite.Conv2DOptions)
-    padding, function, *strides = options(node, kind, "Padding", "FusedActivationFunction", "StrideH", "StrideW")
+    padding, function, down, right = options(node, kind, "Padding", "FusedActivationFunction", "StrideH", "StrideW")
     dilation = options(node, kind, "DilationHFactor", "DilationWFactor")
     if dilation != [1, 1]:
         raise node.unsupported(f"dilation must be 1, not {dilation}")
-    if strides[0] != strides[1] or not 1 <= strides[0] <= MOST_STRIDE:
-        raise node.unsupported(f"stride must be the same in both directions, 1 to {MOST_STRIDE}, not {strides}")
+    if not 1 <= min(down, right) <= max(down, right) <= MOST_STRIDE:
+        raise node.unsupported(f"strides must be 1 to {MOST_STRIDE}, not {[down, right]}")
     tensor = _weights(node, rank=4, axis=3 if depthwise else 0)
     weight = _data(tensor).transpose(3, 1, 2, 0) if depthwise else _data(tensor)
     if depthwise and weight.shape[::3] != (value.shape[2], 1):
@@ -127,11 +131,10 @@ def _read_conv(node: Operator, name: str, value: Activation) -> Pending:
         )
     if not depthwise and weight.shape[3] != value.shape[2]:
         raise node.unsupported(f"groups must be 1: its weights are {list(tensor.shape)}, {_input(value)}")
-    top, left, bottom, right = value.padding
-    size = value.shape[0] + top + bottom, value.shape[1] + left + right
-    around = _sum(_around(node, padding, size, weight.shape[1:3], strides[0]), value.padding)
+    size = value.shape[0] + value.padding[0] + value.padding[2], value.shape[1] + value.padding[1] + value.padding[3]
+    around = _sum(_around(node, padding, size, weight.shape[1:3], (down, right)), value.padding)
     parameters = weight, tensor.scale, _bias(node, len(weight))
-    make = partial(conv_of_integers, operator, name, value, *parameters, stride=strides[0], padding=around)
+    make = partial(conv_of_integers, operator, name, value, *parameters, stride=(down, right), padding=around)
     return Pending(name, make, (value,)).clamped(*_clamp(node, function))
 
 
@@ -148,33 +151,30 @@ def _read_dense(node: Operator, name: str, value: Activation) -> Pending:
     return Pending(name, make, (value,), flat=True).clamped(*_clamp(node, function))
 
 
-def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], int, tuple[float, float]]:
-    """Kernel, stride and clamp of a pooling, which has no padding. A direction with one window needs no stride."""
+def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], tuple[int, int], Padding, tuple[float, float]]:
+    """Kernel, stride, padding and clamp of a pooling."""
     _spatial(node, value)
     kind = tflite.Pool2DOptions
-    tall, wide, *strides = options(node, kind, "FilterHeight", "FilterWidth", "StrideH", "StrideW")
+    tall, wide, down, right = options(node, kind, "FilterHeight", "FilterWidth", "StrideH", "StrideW")
     padding, function = options(node, kind, "Padding", "FusedActivationFunction")
-    if min(tall, wide, *strides) < 1:
-        raise node.unsupported(f"kernel and stride must be 1 or more, not {[tall, wide]} and {strides}")
-    stride = common_stride(value.shape, (tall, wide), strides)
-    if not stride:
-        raise node.unsupported(f"stride must be the same in both directions, not {strides}")
-    if any(_around(node, padding, value.shape, (tall, wide), stride)):
-        raise node.unsupported("a pooling must need no padding")
-    return (tall, wide), stride, _clamp(node, function)
+    if min(tall, wide, down, right) < 1:
+        raise node.unsupported(f"kernel and stride must be 1 or more, not {[tall, wide]} and {[down, right]}")
+    kernel = tall, wide
+    around = _around(node, padding, value.shape, kernel, (down, right))
+    return kernel, least_stride(value.shape, kernel, (down, right), around), around, _clamp(node, function)
 
 
 def _read_max_pool(node: Operator, name: str, value: Activation) -> Layer:
-    kernel, stride, clamp = _window(node, value)
-    if kernel[0] != kernel[1]:
-        raise node.unsupported(f"its window must be square, not {list(kernel)}")
+    kernel, stride, around, clamp = _window(node, value)
     if clamp != (-inf, inf):
         raise node.unsupported("a maximum must have no activation function")
-    return MaxPool(name, value.source, kernel[0], stride)
+    return MaxPool(name, value.source, kernel, stride, around)
 
 
 def _read_average_pool(node: Operator, name: str, value: Activation) -> Pending:
-    kernel, stride, clamp = _window(node, value)
+    kernel, stride, around, clamp = _window(node, value)
+    if any(around):
+        raise node.unsupported("an average must need no padding: LiteRT divides by the pixels inside")
     make = partial(integer_average, name, value.source, kernel, stride, value.quantisation)
     return Pending(name, make, (value,)).clamped(*clamp)
 
@@ -186,7 +186,7 @@ def _read_mean(node: Operator, name: str, value: Activation) -> Pending:
     if sorted({int(axis) % 4 for axis in axes}) != [1, 2]:
         raise node.unsupported(f"must be over height and width, dimensions 1 and 2, not {axes.tolist()}")
     size = value.shape[:2]
-    make = partial(integer_average, name, value.source, size, max(size), value.quantisation)
+    make = partial(integer_average, name, value.source, size, (1, 1), value.quantisation)
     return Pending(name, make, (value,), flat=not keeps)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.fixed_point import scalar_rules, scalars
-from deeplock.pymodel.network.golden import pixels_read, requantise, windows
+from deeplock.pymodel.network.golden import padded_with, pixels_read, requantise, windows
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.lowering import Diagonal, Lowered
-from deeplock.pymodel.spec.tensor import Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, windows_of
 
 __all__ = ["MAX_WINDOW", "OPERATOR", "AveragePool", "integer_average"]
 
@@ -21,37 +21,46 @@ MAX_WINDOW = 2**16 - 1
 
 @dataclass(frozen=True)
 class AveragePool(Layer):
-    """Mean over windows of (height, width) pixels; no padding: the sum, requantised with one multiplier for all channels."""
+    """Mean over windows: the sum, requantised with one multiplier for all channels.
+
+    kernel, stride  (height, width) and (down, right)
+    padding         padded pixels count, and read as `input_zero_point`
+    """
 
     kind = "average_pool"
     kernel: tuple[int, int]
-    stride: int
+    stride: tuple[int, int]
     bias: int
     multiplier: int
     shift: int
     zero_point: int
     lo: int
     hi: int
+    padding: Padding = (0, 0, 0, 0)
+    input_zero_point: int = 0
 
     def rules(self) -> Iterator[tuple[str, bool]]:
-        pair = len(self.kernel) == 2 and min(self.kernel) >= 1
-        yield "kernel or stride", pair and prod(self.kernel) <= MAX_WINDOW and self.stride >= 1
+        pairs = len(self.kernel) == len(self.stride) == 2 and min(*self.kernel, *self.stride) >= 1
+        yield "kernel or stride", pairs and prod(self.kernel) <= MAX_WINDOW
+        yield "padding", len(self.padding) == 4 and min(self.padding) >= 0 and -128 <= self.input_zero_point <= 127
         yield from scalar_rules(self.bias, self.multiplier, self.shift, self.zero_point, self.lo, self.hi)
 
     def output_shape(self, shape: Shape) -> Shape:
-        height, width, channels = shape
-        return (height - self.kernel[0]) // self.stride + 1, (width - self.kernel[1]) // self.stride + 1, channels
+        return *windows_of(shape, self.kernel, self.stride, self.padding), shape[2]
 
     def reads(self, wanted: np.ndarray, shape: Shape) -> tuple[np.ndarray]:
-        return (pixels_read(wanted, shape, self.kernel, self.stride),)
+        return (pixels_read(wanted, shape, self.kernel, self.stride, self.padding),)
 
     def run(self, ifmaps: np.ndarray) -> np.ndarray:
-        sums = windows(ifmaps, self.kernel, self.stride).sum(axis=(3, 4), dtype=np.int64)
+        padded = padded_with(ifmaps, self.padding, self.input_zero_point)
+        sums = windows(padded, self.kernel, self.stride).sum(axis=(3, 4), dtype=np.int64)
         return requantise(sums, self.bias, self.multiplier, self.shift, self.zero_point, self.lo, self.hi)
 
     def lower(self) -> Lowered:
         ones = Diagonal(1, 1, self.bias, self.multiplier, self.shift)
-        return Lowered(ones, kernel=self.kernel, stride=self.stride, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
+        pads = {"padding": self.padding, "pad_value": self.input_zero_point}
+        window = {"kernel": self.kernel, "stride": self.stride, **pads}
+        return Lowered(ones, **window, zero_point=self.zero_point, lo=self.lo, hi=self.hi)
 
 
 OPERATOR = AveragePool
@@ -61,9 +70,10 @@ def integer_average(
     name: str,
     source: str,
     kernel: tuple[int, int],
-    stride: int,
+    stride: tuple[int, int],
     input: Quantisation,
     *,
+    padding: Padding = (0, 0, 0, 0),
     output: Quantisation,
     lo: float = -inf,
     hi: float = inf,
@@ -73,4 +83,5 @@ def integer_average(
     if pixels > MAX_WINDOW:
         raise DeeplockError(f"layer {name}: a window must have at most {MAX_WINDOW} pixels, not {pixels}")
     rest = scalars(name, input.scale / (pixels * output.scale), output, lo, hi)
-    return AveragePool(name, source, kernel, stride, bias=-pixels * input.zero_point, **rest)
+    pads = {"padding": padding, "input_zero_point": input.zero_point if any(padding) else 0}
+    return AveragePool(name, source, kernel, stride, bias=-pixels * input.zero_point, **rest, **pads)

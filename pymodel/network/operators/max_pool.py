@@ -5,37 +5,48 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplock.pymodel.network.golden import pixels_read, windows
+from deeplock.pymodel.network.golden import padded_with, pixels_read, windows
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.lowering import Lowered
-from deeplock.pymodel.spec.tensor import Shape
+from deeplock.pymodel.spec.tensor import Padding, Shape, windows_of
 
-__all__ = ["OPERATOR", "MaxPool"]
+__all__ = ["LEAST", "OPERATOR", "MaxPool"]
+
+LEAST = -128
+"""What padding reads as: it is never more than a pixel."""
 
 
 @dataclass(frozen=True)
 class MaxPool(Layer):
-    """Maximum over square windows, on int8; no padding; rows and columns that fill no window are dropped."""
+    """Maximum over windows, on int8; rows and columns that fill no window are dropped.
+
+    kernel, stride  (height, width) and (down, right)
+    padding         less than the kernel on each side, so that each window has a pixel
+    """
 
     kind = "max_pool"
-    kernel: int
-    stride: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: Padding = (0, 0, 0, 0)
 
     def rules(self) -> Iterator[tuple[str, bool]]:
-        yield "kernel or stride", self.kernel >= 1 and self.stride >= 1
+        whole = len(self.kernel) == len(self.stride) == 2 and len(self.padding) == 4
+        yield "kernel or stride", whole and min(*self.kernel, *self.stride) >= 1
+        inside = all(0 <= each < size for each, size in zip(self.padding, self.kernel * 2, strict=True))
+        yield "padding", whole and inside
 
     def output_shape(self, shape: Shape) -> Shape:
-        height, width, channels = shape
-        return (height - self.kernel) // self.stride + 1, (width - self.kernel) // self.stride + 1, channels
+        return *windows_of(shape, self.kernel, self.stride, self.padding), shape[2]
 
     def reads(self, wanted: np.ndarray, shape: Shape) -> tuple[np.ndarray]:
-        return (pixels_read(wanted, shape, (self.kernel, self.kernel), self.stride),)
+        return (pixels_read(wanted, shape, self.kernel, self.stride, self.padding),)
 
     def run(self, ifmaps: np.ndarray) -> np.ndarray:
-        return windows(ifmaps, (self.kernel, self.kernel), self.stride).max(axis=(3, 4))
+        return windows(padded_with(ifmaps, self.padding, LEAST), self.kernel, self.stride).max(axis=(3, 4))
 
     def lower(self) -> Lowered:
-        return Lowered(window=(self.kernel, self.kernel), window_stride=(self.stride, self.stride))
+        pads = {"padding": self.padding, "pad_value": LEAST} if any(self.padding) else {}
+        return Lowered(window=self.kernel, window_stride=self.stride, **pads)
 
 
 OPERATOR = MaxPool

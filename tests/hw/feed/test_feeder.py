@@ -25,7 +25,7 @@ PACKINGS = pytest.mark.parametrize("config", [CONFIG, WORDS], ids=["dense", "wor
 
 
 def mean(rng, shape, *kernel: int) -> AveragePool:
-    return AveragePool("", "", kernel, 1, 0, 1 << 15, 17, 0, -128, 127)
+    return AveragePool("", "", kernel, (1, 1), 0, 1 << 15, 17, 0, -128, 127)
 
 
 LAYERS = {

@@ -41,7 +41,7 @@ LIMITS = ("one row of output takes", "program_words", "sum_bits", "leaves out")
 
 def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) -> Conv:
     out = shape[0]
-    fixed = {"stride": 1, "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
+    fixed = {"stride": (1, 1), "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
     return Conv(
         name, source, np.ones(shape, np.int8), np.zeros(out, np.int32), np.full(out, 1 << 15), np.full(out, 15),
         **(fixed | options),
@@ -77,7 +77,7 @@ def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, d
         source = network.layers[-1].name
         height, width, channels = output_shapes(network)[source]
         layer = data.draw(convs(f"dense{index}", source, channels, (height, width), False, 20))
-        layer = replace(layer, stride=1, padding=(0, 0, 0, 0))
+        layer = replace(layer, stride=(1, 1), padding=(0, 0, 0, 0))
         network = replace(network, layers=(*network.layers, layer))
     config = replace(config, program_words=4096, activation_words=1 << 14, accumulators=max(config.accumulators, 64))
     ifmaps = ifmaps.repeat(data.draw(st.integers(1, 3)), axis=0)
@@ -99,7 +99,7 @@ def test_a_batch_behind_a_pooling_of_single_pixels_is_right():
     first = replace(conv("a", "input", (5, 1, 1, 1)), weight=rng.integers(-128, 128, (5, 1, 1, 1), np.int8))
     last = replace(conv("c", "b", (3, 1, 1, 5)), weight=rng.integers(-128, 128, (3, 1, 1, 5), np.int8))
     network = network_of(
-        (1, 1, 1), conv("0", "input", (1, 1, 1, 1)), replace(first, source="0"), MaxPool("b", "a", 1, 2), last
+        (1, 1, 1), conv("0", "input", (1, 1, 1, 1)), replace(first, source="0"), MaxPool("b", "a", (1, 1), (2, 2)), last
     )
     ifmaps, config = rng.integers(-128, 128, (4, 1, 1, 1), np.int8), Config()
     loadable = compile_network(network, config, rng, batch=2)
@@ -112,7 +112,7 @@ def test_a_sum_of_which_only_some_pixels_are_needed_is_right(stride):
     rng, config = np.random.default_rng(0), Config()
     first = replace(conv("a", "input", (8, 1, 1, 8)), weight=rng.integers(-128, 128, (8, 1, 1, 8), np.int8))
     scales = {"bias": 0, "multiplier": 1 << 15, "shift": 17, "zero_point": 0, "lo": -128, "hi": 127}
-    layers = first, Add("b", "a", "input", (1, 1), **scales), AveragePool("c", "b", (1, 1), stride, **scales)
+    layers = first, Add("b", "a", "input", (1, 1), **scales), AveragePool("c", "b", (1, 1), (stride, stride), **scales)
     network = network_of((4, 6, 8), *layers)
     ifmaps = rng.integers(-128, 128, (2, 4, 6, 8), np.int8)
     loadable = compile_network(network, config, rng)
@@ -142,7 +142,10 @@ def test_a_batch_takes_dense_weights_once():
 def test_the_ifmaps_of_a_batch_have_two_places_where_there_is_room(side, batch, dense, places):
     """At the end of a bank of 256 words. 12 x 12 bytes are 36 words; so are the 36 pixels that are read where pixels begin
     words."""
-    first, second = replace(conv("a", "input", (1, 1, 1, 1)), stride=2), conv("b", "a", (4, side // 2, side // 2, 1))
+    first, second = (
+        replace(conv("a", "input", (1, 1, 1, 1)), stride=(2, 2)),
+        conv("b", "a", (4, side // 2, side // 2, 1)),
+    )
     config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=512, dense=dense)
     header = compile_network(network_of((side, side, 1), first, second), config, batch=batch).header
     assert [header.first_word(number) for number in range(batch)] == places
@@ -218,7 +221,7 @@ def refusals():
     wide = replace(heavy, bias=np.array([128 - 2**23], np.int32))
     yield network_of((1, 1, 1), wide), short, "layer a: an accumulator can reach 8388608, sum_bits 24 holds 8388607"
     one = conv("a", "input", (1, 1, 1, 1))
-    mean = AveragePool("mean", "a", (2, 2), 2, 2**23 - 512, 1 << 15, 17, 0, -128, 127)
+    mean = AveragePool("mean", "a", (2, 2), (2, 2), 2**23 - 512, 1 << 15, 17, 0, -128, 127)
     yield (
         network_of((2, 2, 1), one, mean),
         short,
@@ -228,11 +231,11 @@ def refusals():
     for layer, what in (
         (conv("b", "a", (1, 3, 3, 1), padding=(0, 0, 1, 0)), r"padding must be 0, not \(0, 0, 1, 0\)"),
         (
-            MaxPool("b", "a", 2, 1),
+            MaxPool("b", "a", (2, 2), (1, 1)),
             "the accelerator leaves out diagonal, and pools only right behind a convolution",
         ),
         (
-            AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127),
+            AveragePool("b", "a", (2, 2), (2, 2), 0, 1 << 15, 17, 0, -128, 127),
             "the accelerator leaves out diagonal, and has no operator average_pool",
         ),
         (
@@ -241,7 +244,7 @@ def refusals():
         ),
     ):
         yield network_of((4, 4, 1), conv("a", "input", (1, 1, 1, 1)), layer), lean, f"layer b: {what}"
-    far = replace(conv("b", "a", (1, 1, 1, 1)), stride=16)
+    far = replace(conv("b", "a", (1, 1, 1, 1)), stride=(16, 1))
     yield (
         network_of((17, 17, 1), one, far),
         Config(),
@@ -254,7 +257,7 @@ def refusals():
         "network test takes 256 descriptors, an accelerator counts at most 255",
     )
     yield network_of((4, 4, 1)), Config(), "network test has no layers"
-    yield network_of((4, 4, 1), MaxPool("p", "input", 2, 2)), Config(), "network test has no parameters"
+    yield network_of((4, 4, 1), MaxPool("p", "input", (2, 2), (2, 2))), Config(), "network test has no parameters"
 
 
 @pytest.mark.parametrize(("network", "config", "message"), list(refusals()))
@@ -266,10 +269,10 @@ def test_what_does_not_fit_is_refused_by_layer_and_limit(network, config, messag
 def diagonal_networks():
     """Layers, and whether they are narrow."""
     scales = {"multiplier": 1 << 15, "shift": 30, "zero_point": 0, "lo": -128, "hi": 127}
-    yield MaxPool("l", "a", 2, 1), True
+    yield MaxPool("l", "a", (2, 2), (1, 1)), True
     yield Add("l", "a", "a", (127, 1), bias=2 * 127 * 128, **scales), True
     for bias, narrow in ((-(2**23), False), (512 - 2**23, False), (513 - 2**23, True), (2**23 - 513, True)):
-        yield AveragePool("l", "a", (2, 2), 2, bias=bias, **scales), narrow
+        yield AveragePool("l", "a", (2, 2), (2, 2), bias=bias, **scales), narrow
 
 
 @pytest.mark.parametrize(("layer", "narrow"), list(diagonal_networks()))

@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parents[3] / "docs" / "results"
 def conv(name: str, source: str, shape: tuple[int, int, int, int]) -> Conv:
     """shape: output channels, height and width of the kernel, input channels."""
     scales = np.zeros(shape[0], np.int32), np.full(shape[0], 1 << 15), np.full(shape[0], 15)
-    return Conv(name, source, np.ones(shape, np.int8), *scales, 1, (0, 0, 0, 0), 0, 0, -128, 127)
+    return Conv(name, source, np.ones(shape, np.int8), *scales, (1, 1), (0, 0, 0, 0), 0, 0, -128, 127)
 
 
 def cycles(config: Config, shape, *layers) -> list[int]:
@@ -59,7 +59,7 @@ def test_lanes_that_take_longer_than_the_last_word_of_a_pixel():
 def test_layers_without_weights_take_their_words():
     """12 channels, two groups, of 2x2 pixels each in two words of a row of the kernel: 4 pixels x 4 x 2."""
     config = Config(rows=8, cols=8, bytes_per_beat=8)
-    layers = conv("a", "input", (12, 1, 1, 8)), AveragePool("b", "a", (2, 2), 2, 0, 1 << 15, 17, 0, -128, 127)
+    layers = conv("a", "input", (12, 1, 1, 8)), AveragePool("b", "a", (2, 2), (2, 2), 0, 1 << 15, 17, 0, -128, 127)
     assert cycles(config, (4, 4, 8), *layers)[1] == 32
 
 

@@ -33,9 +33,9 @@ def kernel_and_stride(layer) -> tuple[tuple[int, int], int]:
         case AveragePool():
             return layer.kernel, layer.stride
         case MaxPool():
-            return (1, 1), 1
+            return (1, 1), (1, 1)
         case Add():
-            return (2, 1), 1
+            return (2, 1), (1, 1)
     raise AssertionError(layer)
 
 
@@ -86,7 +86,7 @@ def test_facts_are_those_of_the_networks_layers_and_of_the_descriptors(case, con
 def conv(name: str, source: str, shape: tuple[int, int, int, int], pad: int = 0) -> Conv:
     out = shape[0]
     scales = np.zeros(out, np.int32), np.full(out, 1 << 15), np.full(out, 15)
-    return Conv(name, source, np.ones(shape, np.int8), *scales, 1, (pad,) * 4, 0, 0, -128, 127)
+    return Conv(name, source, np.ones(shape, np.int8), *scales, (1, 1), (pad,) * 4, 0, 0, -128, 127)
 
 
 def test_in_a_batch_each_layer_tells_of_itself():
@@ -107,7 +107,7 @@ def test_in_a_batch_each_layer_tells_of_itself():
 def test_a_pooling_whose_windows_overlap_is_two_layers():
     """Its rows are pooled behind the convolution, which takes each of its pixels once; its columns as pixels of whole rows."""
     first = conv("a", "input", (6, 1, 1, 3))
-    for pool, size in ((MaxPool("b", "a", 2, 1), 2), (MaxPool("b", "a", 3, 2), 3)):
+    for pool, size in ((MaxPool("b", "a", (2, 2), (1, 1)), 2), (MaxPool("b", "a", (3, 3), (2, 2)), 3)):
         loadable = compile_network(network_of((9, 9, 3), first, pool), Config(rows=4, cols=4, bytes_per_beat=4))
         width = pool.output_shape((9, 9, 6))[0]
         rows, columns = loadable.interface.layers
@@ -144,7 +144,7 @@ def test_words_are_at_most_a_tenth_more_than_the_array_bound(name, rows):
     for index, kind in enumerate(kinds):
         here, source = f"l{index}", f"l{index - 1}" if index else "input"
         if kind == "pool":
-            layers.append(MaxPool(here, source, 2, 2))
+            layers.append(MaxPool(here, source, (2, 2), (2, 2)))
         else:
             out, kernel, pad = kind
             layers.append(conv(here, source, (out, kernel, kernel, inside[2]), pad))

@@ -56,7 +56,7 @@ def dense(depth: int, channels: int, rng: np.random.Generator, **options) -> Con
         "multiplier": rng.integers(2**15, 2**16, channels).astype(np.int32),
         "shift": rng.integers(24, 30, channels).astype(np.int32),
     }
-    scalars = {"stride": 1, "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 3, "lo": -100, "hi": 120}
+    scalars = {"stride": (1, 1), "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 3, "lo": -100, "hi": 120}
     return Conv("dense", "input", **fixed | scalars | options)
 
 

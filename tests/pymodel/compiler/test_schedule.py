@@ -25,7 +25,7 @@ def config_of(rows: int, **fields) -> Config:
 
 def conv(name: str, source: str, weight: np.ndarray, **options) -> Conv:
     out = len(weight)
-    fixed = {"stride": 1, "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
+    fixed = {"stride": (1, 1), "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
     scales = {"bias": np.zeros(out, np.int32), "multiplier": np.full(out, 1 << 15), "shift": np.full(out, 24)}
     return Conv(name, source, weight, **scales | fixed | options)
 
@@ -77,7 +77,7 @@ STACKED = [
 @pytest.mark.parametrize(("rows", "kernel", "depth", "stride", "chosen", "words"), STACKED, ids=str)
 def test_rows_are_stacked_where_that_makes_fewer_words(rows, kernel, depth, stride, chosen, words):
     config, rng = config_of(rows), np.random.default_rng(rows)
-    network = random_conv((17, 19, depth), 3, kernel, rng, stride=stride)
+    network = random_conv((17, 19, depth), 3, kernel, rng, stride=(stride, stride))
     step, unfold = planned(network, config)
     kernel_rows, deep, shift, pitch = chosen
     assert words_of(step, config) == words < words_of(plan_steps(network, config)[0], config)
@@ -154,7 +154,7 @@ def test_a_first_layer_takes_the_fewest_words_and_computes_what_the_network_comp
         for deep in range(2, tall + 1):
             kernel_rows = -(-tall // deep)
             shift, rest = divmod(tall - deep, max(1, kernel_rows - 1))
-            if rest == 0 and whole and kernel_rows > 1 and layer.stride % shift == 0:
+            if rest == 0 and whole and kernel_rows > 1 and layer.stride[0] % shift == 0:
                 options.append(-(-kernel_rows * wide * deep * depth // rows))
             elif rest == 0 or kernel_rows == 1:
                 options.append(kernel_rows * -(-wide * deep * depth // rows))
@@ -223,7 +223,7 @@ def test_a_run_has_at_most_as_many_words_as_a_descriptor_can_say(shape, runs):
 def test_a_pooling_slides_where_windows_share_a_column_and_a_row_of_it_fits(shape, channels, pool, fields, sliding):
     rng, config = np.random.default_rng(0), config_of(4, **fields)
     first = conv("a", "input", rng.integers(-128, 128, (channels, 1, 1, 1), np.int8), shift=np.full(channels, 20))
-    network = network_of(shape, first, MaxPool("b", "a", *pool))
+    network = network_of(shape, first, MaxPool("b", "a", *((size, size) for size in pool)))
     assert [step.sliding for step in plan_steps(network, config)] == [sliding, 0]
     loadable = compile_network(network, config, rng)
     ifmaps = rng.integers(-128, 128, (2, *shape), np.int8)

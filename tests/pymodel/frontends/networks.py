@@ -93,6 +93,22 @@ class Averages(nn.Module):
         return self.fc(x) + self.fc(x)
 
 
+class Windows(nn.Module):
+    """Windows and strides that differ in height and width, padded poolings, and last windows that are not whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 7, (3, 5), stride=(1, 2), padding=(2, 1))
+        self.second = nn.Conv2d(7, 9, 3, stride=(3, 1), padding=1)
+        self.fc = nn.Linear(9, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(self.first(x), (3, 2), stride=(1, 2), padding=1)
+        x = F.avg_pool2d(self.second(x), (3, 2), stride=(2, 1), padding=1)
+        x = F.max_pool2d(x, 2, stride=2, ceil_mode=True)
+        return self.fc(F.avg_pool2d(x, (x.shape[2], x.shape[3])).flatten(1))
+
+
 def trained_norms(module: nn.Module) -> nn.Module:
     """Batch norms whose folding shows: statistics and factors far from the initial ones."""
     for norm in module.modules():

@@ -97,7 +97,7 @@ def read_right() -> nn.Module:
         (MACS, {"input_zero_point": 99}, "layer conv1 was misread: it differs"),
         (
             POOLS,
-            {"stride": 1},
+            {"stride": (1, 1)},
             r"layer max_pool2d was misread: its output is \[6, 7, 7\], that of .* \[6, 4, 4\]",
         ),
         (AVERAGES, {"bias": 0}, "layer avg_pool2d was misread: it differs"),

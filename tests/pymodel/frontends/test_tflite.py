@@ -15,6 +15,7 @@ from deeplock.pymodel.network.network import output_shapes
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
+from deeplock.pymodel.network.operators.max_pool import MaxPool
 from tests.pymodel.frontends.tflite_files import SAME, VALID, File, schema
 
 NONE, RELU, RELU6, RELU_N1_TO_1, TANH = (
@@ -53,6 +54,15 @@ def test_depthwise_convolutions_round_as_litert_but_for_ties(stride, padding, rn
     (layer,) = read.network.layers
     assert isinstance(layer, Depthwise) and layer.weight.shape == (7, 3, 5, 1)
     assert found.layer_lsb[layer.name] <= 1 and found.layer_share[layer.name] <= FEW_BYTES
+
+
+@pytest.mark.parametrize("kernel, stride", [((3, 2), (2, 1)), ((2, 2), (2, 2)), ((3, 3), (1, 2))])
+def test_a_maximum_may_have_any_window_and_padding(kernel, stride, rng, tmp_path):
+    file, shape = File(rng), (7, 9, 3)
+    file.pool("MAX_POOL_2D", file.activation(*shape), shape, kernel, stride, SAME)
+    read, found = agreement(file.write(tmp_path / "net.tflite"))
+    (layer,) = read.network.layers
+    assert isinstance(layer, MaxPool) and any(layer.padding) and found.layer_share == {layer.name: 0}
 
 
 def test_same_with_stride_two_pads_at_the_bottom_right(rng, tmp_path):
@@ -368,6 +378,18 @@ def pool_that_requantises(rng):
     return file
 
 
+def padded_average(rng):
+    file = File(rng)
+    file.pool("AVERAGE_POOL_2D", file.activation(5, 4, 2), (5, 4, 2), padding=SAME)
+    return file
+
+
+def window_beyond_the_input(rng):
+    file = File(rng)
+    file.conv(file.activation(2, 6, 2), (2, 6, 2), (3, 3), padding=VALID)
+    return file
+
+
 def batch_of_two(rng):
     file = File(rng)
     file.conv(file.activation(4, 4, 2), (4, 4, 2))
@@ -402,11 +424,11 @@ def wrong_shape(rng):
         (transposing_reshape, r"RESHAPE at node 1 .*must flatten \[4, 6, 4\] to \[96\], or undo that, not make it \[6, 4, 4\]"),
         (flattened_output, "the network's output must not be flattened, unless it has one pixel"),
         (pool_that_requantises, "MAX_POOL_2D at node 0 .*its output must have its input's scale and zero point"),
+        (window_beyond_the_input, r"layer conv_2d_0: its window is larger than its input \[2, 6, 2\]"),
         (batch_of_two, r"input must be \[1, height, width, channels\] or \[1, features\], not \[2, 4, 4, 2\]"),
         (wrong_shape, r"CONV_2D at node 0 .*was misread: its output is \[4, 4, 4\], that of the file \[2, 8, 4\]"),
         (edited("CONV_2D", dilationWFactor=2), r"dilation must be 1, not \[1, 2\]"),
-        (edited("CONV_2D", strideW=2), r"the same in both directions, 1 to 15, not \[1, 2\]"),
-        (edited("CONV_2D", strideW=16, strideH=16), r"1 to 15, not \[16, 16\]"),
+        (edited("CONV_2D", strideW=16, strideH=16), r"strides must be 1 to 15, not \[16, 16\]"),
         (edited("CONV_2D", padding=5), "padding must be SAME or VALID, not 5"),
         (
             edited("CONV_2D", fusedActivationFunction=TANH),
@@ -416,8 +438,7 @@ def wrong_shape(rng):
             edited("MAX_POOL_2D", fusedActivationFunction=RELU),
             "a maximum must have no activation function",
         ),
-        (edited("MAX_POOL_2D", padding=SAME), "a pooling must need no padding"),
-        (edited("MAX_POOL_2D", filterWidth=3), r"its window must be square, not \[2, 3\]"),
+        (padded_average, "AVERAGE_POOL_2D at node 0 .*an average must need no padding: LiteRT divides by the pixels inside"),
         (edited("AVERAGE_POOL_2D", strideH=0), "kernel and stride must be 1 or more"),
         (edited_weights(scale=[0.1, 0.2], zeroPoint=[0, 0]), "must have one scale, or one for each channel"),
         (edited_weights(zeroPoint=[1] * 6), "its weights must have zero point 0"),

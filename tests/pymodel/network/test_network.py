@@ -15,16 +15,18 @@ from tests.random_networks import cases, network_of
 
 def _conv(name: str, source: str, shape: tuple[int, int, int, int], stride: int = 1, pad: int = 0) -> Conv:
     numbers = np.zeros(shape[0], np.int32)
-    return Conv(name, source, np.zeros(shape, np.int8), numbers, numbers, numbers, stride, (pad,) * 4, 0, 0, -128, 127)
+    return Conv(
+        name, source, np.zeros(shape, np.int8), numbers, numbers, numbers, (stride, stride), (pad,) * 4, 0, 0, -128, 127
+    )
 
 
 def _mnist():
     return network_of(
         (28, 28, 1),
         _conv("conv1", "input", (16, 5, 5, 1)),
-        MaxPool("pool1", "conv1", 2, 2),
+        MaxPool("pool1", "conv1", (2, 2), (2, 2)),
         _conv("conv2", "pool1", (32, 3, 3, 16)),
-        MaxPool("pool2", "conv2", 2, 2),
+        MaxPool("pool2", "conv2", (2, 2), (2, 2)),
         _conv("dense1", "pool2", (100, 5, 5, 32)),
         _conv("dense2", "dense1", (10, 1, 1, 100)),
     )
@@ -44,7 +46,7 @@ def test_shapes():
         (9, 7, 3),
         _conv("strided", "input", (4, 3, 3, 3), 2, 1),
         Add("add", "strided", "strided", (1, 1), 0, 1 << 15, 1, 0, -128, 127),
-        AveragePool("mean", "add", (5, 4), 1, 0, 1 << 15, 1, 0, -128, 127),
+        AveragePool("mean", "add", (5, 4), (1, 1), 0, 1 << 15, 1, 0, -128, 127),
     )
     assert list(output_shapes(network).values()) == [(9, 7, 3), (5, 4, 4), (5, 4, 4), (1, 1, 4)]
 
@@ -54,7 +56,7 @@ def test_work():
 
 
 def test_pixels_that_no_pooling_window_uses_are_not_needed():
-    pool = MaxPool("pool", "last", 2, 2)
+    pool = MaxPool("pool", "last", (2, 2), (2, 2))
     network = network_of((7, 7, 1), _conv("first", "input", (3, 1, 1, 1)), _conv("last", "first", (5, 3, 3, 3)), pool)
     needed = {name: int(pixels.sum()) for name, pixels in needed_pixels(network).items()}
     assert needed == {"input": 36, "first": 36, "last": 16, "pool": 4}  # 4x4 of 5x5, which read 6x6 of 7x7

@@ -22,7 +22,7 @@ CONV = Conv(
     bias=np.array([-(2**30), 5], np.int32),
     multiplier=np.array([2**15, 2**16 - 1], np.int32),
     shift=np.array([1, 47], np.int32),
-    stride=1,
+    stride=(1, 1),
     padding=(0, 0, 1, 1),
     input_zero_point=-128,
     zero_point=3,
@@ -30,14 +30,14 @@ CONV = Conv(
     hi=127,
 )
 SCALARS = {"bias": -(2**23), "multiplier": 2**15, "shift": 47, "zero_point": -128, "lo": -128, "hi": 127}
-AVERAGE = AveragePool("average", "pool", (4, 1), 2, **SCALARS)
+AVERAGE = AveragePool("average", "pool", (4, 1), (2, 2), **SCALARS)
 ADD = Add("sum", "average", "average", (1, 127), **SCALARS)
 NETWORK = Network(
     name="small",
     input_shape=(7, 6, 1),
     input=Quantisation(1 / 255, -128),
     output=Quantisation(0.1, 3),
-    layers=(CONV, MaxPool("pool", "features.conv", 2, 1), AVERAGE, ADD),
+    layers=(CONV, MaxPool("pool", "features.conv", (2, 2), (1, 1)), AVERAGE, ADD),
     classes=("no", "yes"),
     dataset="digits",
 )
@@ -111,8 +111,8 @@ def test_missing_and_foreign_files_are_told(tmp_path):
         ({"bias": np.zeros(3)}, "wrong tensor shapes"),
         ({"weight": np.zeros((2, 3, 3, 2))}, "does not fit its source"),
         ({"weight": np.zeros((2, 9, 9, 1))}, "does not fit its source"),
-        ({"stride": 0}, "wrong stride or padding"),
-        ({"stride": 1.5}, "stride must be a whole number"),
+        ({"stride": (0, 1)}, "wrong stride or padding"),
+        ({"stride": (1.5, 1)}, "stride must be a whole number"),
         ({"lo": 5, "hi": 4}, "wrong clamp"),
         ({"zero_point": 200}, "wrong zero point"),
         ({"accumulator_bits": 16}, "wrong accumulator_bits"),
@@ -132,7 +132,7 @@ def test_inconsistent_layer_is_told_by_name(tmp_path, change, message):
         (AVERAGE, {"kernel": (256, 256)}, "wrong kernel or stride"),
         (AVERAGE, {"kernel": (1.5, 1)}, "kernel must be a whole number"),
         (AVERAGE, {"kernel": (9, 1)}, "does not fit its source"),
-        (AVERAGE, {"stride": 0}, "wrong kernel or stride"),
+        (AVERAGE, {"stride": (1, 0)}, "wrong kernel or stride"),
         (AVERAGE, {"bias": 2**23}, "wrong bias"),
         (AVERAGE, {"multiplier": 2**16}, "wrong multiplier"),
         (ADD, {"shift": 0}, "wrong shift"),

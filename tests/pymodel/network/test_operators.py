@@ -75,7 +75,7 @@ def _network(rng, *layers: Layer) -> Network:
     """`layers` behind a convolution "conv" of 5 channels."""
     scales = np.full(5, 1 << 15, np.int32), np.full(5, 23, np.int32)
     weight = rng.integers(-128, 128, (5, 3, 3, 2), np.int8)
-    conv = Conv("conv", "input", weight, np.arange(5, dtype=np.int32), *scales, 1, (0, 0, 0, 0), 0, 0, -128, 127)
+    conv = Conv("conv", "input", weight, np.arange(5, dtype=np.int32), *scales, (1, 1), (0, 0, 0, 0), 0, 0, -128, 127)
     return network_of((6, 7, 2), conv, *layers)
 
 

@@ -15,7 +15,7 @@ def _scalar(bias: int, multiplier: int, shift: int, **options) -> Conv:
     """1 x 1 convolution with weight 1, so that its accumulator is the ifmap + bias."""
     numbers = {"bias": bias, "multiplier": multiplier, "shift": shift}
     arrays = {name: np.array([value], np.int32) for name, value in numbers.items()}
-    fixed = {"stride": 1, "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
+    fixed = {"stride": (1, 1), "padding": (0, 0, 0, 0), "input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
     return Conv("conv", "input", np.ones((1, 1, 1, 1), np.int8), **arrays, **(fixed | options))
 
 
@@ -58,7 +58,7 @@ def test_padding_reads_as_the_zero_point():
 
 def test_max_pool_drops_what_fills_no_window():
     ifmaps = np.arange(-10, 15, dtype=np.int8).reshape(1, 5, 5, 1)
-    ofmap = reference.run(network_of((5, 5, 1), MaxPool("pool", "input", 2, 2)), ifmaps)["pool"]
+    ofmap = reference.run(network_of((5, 5, 1), MaxPool("pool", "input", (2, 2), (2, 2))), ifmaps)["pool"]
     assert ofmap.flatten().tolist() == [-4, -2, 6, 8]
 
 
@@ -67,8 +67,8 @@ def _conv_in_integers(layer: Conv, ifmap: np.ndarray) -> np.ndarray:
     top, left, bottom, right = layer.padding
     padded = np.pad(ifmap, ((top, bottom), (left, right), (0, 0)), constant_values=layer.input_zero_point)
     out, height, width, channels = layer.weight.shape
-    rows = range(0, padded.shape[0] - height + 1, layer.stride)
-    columns = range(0, padded.shape[1] - width + 1, layer.stride)
+    rows = range(0, padded.shape[0] - height + 1, layer.stride[0])
+    columns = range(0, padded.shape[1] - width + 1, layer.stride[1])
     ofmap = np.empty((len(rows), len(columns), out), np.int8)
     for i, y in enumerate(rows):
         for j, x in enumerate(columns):

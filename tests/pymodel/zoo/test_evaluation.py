@@ -26,7 +26,7 @@ def conv(rng: np.random.Generator, name: str, source: str, *shape: int) -> Conv:
         bias=rng.integers(-(2**12), 2**12, out).astype(np.int32),
         multiplier=rng.integers(2**15, 2**16, out).astype(np.int32),
         shift=np.full(out, 24, np.int32),
-        stride=1,
+        stride=(1, 1),
         padding=(1, 1, 1, 1) if shape[1] == 3 else (0, 0, 0, 0),
         input_zero_point=-128,
         zero_point=-128,
@@ -39,7 +39,11 @@ def conv(rng: np.random.Generator, name: str, source: str, *shape: int) -> Conv:
 def case() -> tuple[Network, np.ndarray]:
     """A network and more ifmaps than one piece of work."""
     rng = np.random.default_rng(5)
-    layers = conv(rng, "a", "input", 6, 3, 3, 2), MaxPool("pool", "a", 2, 2), conv(rng, "b", "pool", 10, 2, 2, 6)
+    layers = (
+        conv(rng, "a", "input", 6, 3, 3, 2),
+        MaxPool("pool", "a", (2, 2), (2, 2)),
+        conv(rng, "b", "pool", 10, 2, 2, 6),
+    )
     return network_of((4, 4, 2), *layers), rng.integers(-128, 128, (1100, 4, 4, 2), np.int8)
 
 

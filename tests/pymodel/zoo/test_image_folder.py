@@ -73,7 +73,7 @@ def test_files_that_are_no_png_are_told(tmp_path):
 def test_a_folder_without_images_is_told(tmp_path):
     with pytest.raises(DeeplockError, match="nothing: no such folder$"):
         read_folder(tmp_path / "nothing")
-    with pytest.raises(DeeplockError, match="must have a folder of PNG files for each class$"):
+    with pytest.raises(DeeplockError, match="has neither a PNG file nor a folder$"):
         read_folder(tmp_path)
     (tmp_path / "dog").mkdir()
     with pytest.raises(DeeplockError, match="no PNG file in dog$"):
