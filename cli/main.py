@@ -40,6 +40,7 @@ COMMANDS = (
     "bench",
     "attack",
     "fuzz",
+    "verilog",
     "synth",
     "program",
     "run",

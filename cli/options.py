@@ -2,10 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from deeplock.pymodel.errors import DeeplockError
@@ -22,6 +23,7 @@ __all__ = [
     "accelerator_given",
     "add_accelerator",
     "add_calibration",
+    "add_config",
     "add_data_dir",
     "add_images",
     "add_json",
@@ -31,6 +33,7 @@ __all__ = [
     "add_seed",
     "add_suite",
     "check_paths",
+    "config_given",
     "number_below",
     "positive",
     "refuse_given",
@@ -242,6 +245,35 @@ def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> Non
 def accelerator_given(args: argparse.Namespace) -> dict[str, Any]:
     """The values of the options of `add_accelerator`, for pymodel.spec.accelerator."""
     return {name: getattr(args, name) for name in (*SIZES, *FEATURES, "lanes", "sbox")}
+
+
+_CHOICES = {"suite": names(), "sbox": SBOX_STYLES}
+
+
+def add_config(group: argparse._ArgumentGroup, defaults: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Add an option for every field of Config. `defaults`: what help says of those whose default is not Config's."""
+    for field in fields(Config):
+        option, default = f"--{field.name.replace('_', '-')}", defaults.get(field.name, field.default)
+        if field.type is bool:
+            group.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=FEATURES.get(field.name)
+            )
+        elif field.type is int:
+            group.add_argument(option, type=int, metavar="N", default=argparse.SUPPRESS, help=f"({default})")
+        elif field.name == "key_sizes":
+            text = "sizes of its master keys in bytes (all of the suite's)"
+            group.add_argument(option, type=int, nargs="+", metavar="N", default=argparse.SUPPRESS, help=text)
+        else:
+            choices = _CHOICES[field.name]
+            group.add_argument(option, choices=choices, default=argparse.SUPPRESS, help=f"({default})")
+
+
+def config_given(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of Config that the user gave by options of `add_config`."""
+    given = {field.name: getattr(args, field.name) for field in fields(Config) if hasattr(args, field.name)}
+    if "key_sizes" in given:
+        given["key_sizes"] = tuple(given["key_sizes"])
+    return given
 
 
 def read_key_file(path: Path | None, locked_by: str, role: "Purpose" = "model") -> bytes:

@@ -2,25 +2,24 @@
 
 import inspect
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 from cocotb_tools.runner import get_runner
 
 from deeplock.hw.accelerator import Accelerator
-from deeplock.hw.basics.axi import flat_ports
 from deeplock.pymodel.cache import cache_root, digest, made
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.scratch import scratch
+from deeplock.pymodel.spec.register_files import c_header
 from deeplock.sim.native import HOST, RegisteredPorts, constants_header
 from deeplock.sim.sources import source_files
 from deeplock.sim.toolchain import check_simulator, environment, tool_versions, writes_fst
+from deeplock.sim.verilog import to_verilog
 
 __all__ = ["TIMESCALE", "TOP", "build"]
 
@@ -42,8 +41,9 @@ _MAKE_FLAGS = f"OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-inc
 
 def _digest(config: Any, simulator: str, waves: bool, module: Path) -> str:
     host = [HOST, HOST.with_suffix(".py")] if simulator == "native" else []
-    facts = (config, simulator, waves, _VERILATOR_ARGS, _MAKE_FLAGS, tool_versions(simulator))
-    return digest(*facts, files=[*source_files(module), Path(__file__), *host])
+    here = [Path(__file__), Path(__file__).with_name("verilog.py"), *host]
+    facts = (config, simulator, waves, _VERILATOR_ARGS, _MAKE_FLAGS, tool_versions(simulator), c_header())
+    return digest(*facts, files=[*source_files(module), *here])
 
 
 def _tail(path: Path, lines: int = 15) -> str:
@@ -79,17 +79,6 @@ def build(
     return made(cache_root() / "sim" / name, build_in)
 
 
-def _awake(text: str) -> str:
-    """Verilog in which every `always @*` runs at time 0. In Icarus it sleeps, with outputs X, until an input changes.
-
-    Yosys makes each read an extra register for this, but initialises that before the blocks wait for it. (always_comb would do
-    too, but Icarus 11 then evaluates blocks too often and takes three times as long.)
-    """
-    return re.sub(
-        r"^( *)reg (\\\$auto\$verilog_backend\S+ ) = 0;$", r"\1reg \2;\n\1initial \2 <= 0;", text, flags=re.MULTILINE
-    )
-
-
 def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
     source, log = folder / f"{TOP}.v", folder / "build.log"
     library = "" if simulator == "icarus" else f" VM_GLOBAL_FAST= LOADLIBES=../{_run_time_library().name}"
@@ -97,8 +86,7 @@ def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
         if simulator == "native":
             (folder / "constants.h").write_text(constants_header(top.signature))
             top = RegisteredPorts(top)
-        text = verilog.convert(top, name=TOP, ports=flat_ports(top), emit_src=False, strip_internal_attrs=True)
-        source.write_text(_awake(text))
+        source.write_text(to_verilog(top, TOP))
         if simulator == "native":
             _build_native(folder, source, log)
         else:

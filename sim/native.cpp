@@ -113,9 +113,9 @@ class Host {
    public:
     Host(double pauses, uint64_t seed)
         : loadable(top.s_axis_loadable_tdata, top.s_axis_loadable_tvalid, top.s_axis_loadable_tlast, top.s_axis_loadable_tready,
-                constants::LOADABLE_BEAT, Pauses(pauses, seed, 0)),
+                LOADABLE_BEAT, Pauses(pauses, seed, 0)),
           ifmap(top.s_axis_ifmap_tdata, top.s_axis_ifmap_tvalid, top.s_axis_ifmap_tlast, top.s_axis_ifmap_tready,
-                constants::IFMAP_BEAT, Pauses(pauses, seed, 1)),
+                IFMAP_BEAT, Pauses(pauses, seed, 1)),
           pause_ofmap(pauses, seed, 2) {
         top.s_axil_wstrb = 0xF;
         top.s_axil_bready = top.s_axil_rready = 1;
@@ -145,7 +145,7 @@ void Host::tick() {
     ifmap.step();
     if (top.m_axis_ofmap_tvalid && top.m_axis_ofmap_tready) {
         ++beats;
-        uint8_t data[constants::OFMAP_BEAT];
+        uint8_t data[OFMAP_BEAT];
         std::memcpy(data, &top.m_axis_ofmap_tdata, sizeof data);
         for (size_t i = 0; i < sizeof data; ++i)
             if (top.m_axis_ofmap_tkeep >> i & 1) ofmaps.back().push_back(data[i]);
@@ -205,9 +205,9 @@ void Host::report() {
 void Host::poll(uint32_t mask, uint32_t value, bool stop_at_error, uint64_t watchdog) {
     uint64_t pause = 32, seen = ~0ull, since = cycle;
     while (true) {
-        const uint32_t status = read(constants::STATUS).second;
+        const uint32_t status = read(DEEPLOCK_REG_STATUS).second;
         report();
-        if ((stop_at_error && status >> constants::ERROR_SHIFT) || (status & mask) == value) {
+        if ((stop_at_error && status >> DEEPLOCK_STATUS_ERROR_CODE_SHIFT) || (status & mask) == value) {
             put('s');
             put(status);
             return;

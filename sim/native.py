@@ -13,7 +13,8 @@ from amaranth import ClockDomain, Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Component, In
 
-from deeplock.pymodel.spec.registers import COUNTERS, REGISTERS, Command, Interrupt, Status, address, key_writes
+from deeplock.pymodel.spec.register_files import c_header
+from deeplock.pymodel.spec.registers import COUNTERS, Command, Interrupt, Status, address, key_writes
 from deeplock.sim.results import SimulationError, WatchdogError
 
 __all__ = ["HOST", "WATCHDOG", "Native", "RegisteredPorts", "constants_header", "run_native"]
@@ -23,8 +24,6 @@ HOST = Path(__file__).with_suffix(".cpp")
 
 WATCHDOG = 200_000
 """Cycles without a beat on any stream after which a device counts as hung."""
-
-_ERROR_SHIFT = 8
 
 
 class RegisteredPorts(wiring.Component):
@@ -58,29 +57,11 @@ class RegisteredPorts(wiring.Component):
 
 
 def constants_header(ports: wiring.Signature) -> str:
-    """constants.h: register addresses, command and status bits, and bytes per beat of a device's streams."""
+    """constants.h: the register map, and bytes per beat of a device's streams."""
     streams = {"LOADABLE": "s_axis_loadable", "IFMAP": "s_axis_ifmap", "OFMAP": "m_axis_ofmap"}
     beats = {name: ports.members[port].signature.members["tdata"].shape for name, port in streams.items()}
-    pairs = [(register.name, register.address) for register in REGISTERS]
-    pairs += [(bit.name, bit.value) for bit in (*Command, *Status)]
-    pairs += [("ERROR_SHIFT", _ERROR_SHIFT)]
-    pairs += [(f"{name}_BEAT", Shape.cast(shape).width // 8) for name, shape in beats.items()]
-    values = dict(pairs)
-    assert len(values) == len(pairs), "names must differ"
-    lines = [f"constexpr uint32_t {name} = {value};" for name, value in values.items()]
-    counters = ", ".join(str(address(name)) for name, _ in COUNTERS)
-    return "\n".join(
-        [
-            "// made by sim/native.py from pymodel/spec/registers.py and the device's ports",
-            "#pragma once",
-            "#include <cstdint>",
-            "namespace constants {",
-            *lines,
-            f"constexpr uint32_t COUNTERS[] = {{{counters}}};",
-            "}",
-            "",
-        ]
-    )
+    lines = [f"#define {name}_BEAT {Shape.cast(shape).width // 8}" for name, shape in beats.items()]
+    return "\n".join(["#pragma once", *lines, "", c_header()])
 
 
 class Native:

@@ -41,6 +41,7 @@ ALLOWED = {
     "hw": [*HARDWARE, "hw.array", "hw.control", "hw.feed", "hw.lock", "hw.post"],
     "sim": SIMULATION,
     "sim.riscv": SIMULATION,
+    "sim.export": SIMULATION,
     "fpga": MODEL,
     "fpga.boards": [*SIMULATION, "fpga"],
     "fpga.gateware": BOARDS,
@@ -48,7 +49,7 @@ ALLOWED = {
     "fpga.flow": [*BOARDS, "fpga.gateware"],
     "bench": MEASURED,
     "report": [*MEASURED, "bench"],
-    "cli": [*MEASURED, "bench", "report"],
+    "cli": [*MEASURED, "bench", "report", "sim.export"],
 }
 
 

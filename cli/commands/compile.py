@@ -149,7 +149,12 @@ def run(args: argparse.Namespace) -> None:
     least = None if args.board else smallest(network, features | (sizes if args.auto else {}), args.batch)
     config = config or least
     assert config is not None
-    loadable = compile_network(network, config, batch=args.batch)
+    try:
+        loadable = compile_network(network, config, batch=args.batch)
+    except DeeplockError as error:
+        if least is None or args.auto:
+            raise
+        raise DeeplockError(f"{error}; --auto takes the smallest accelerator that the network fits") from None
     if key is not None:
         loadable = replace(loadable.locked(chosen, key), key_check=key_check(key) if args.key_check else b"")
     save(args.output, loadable, at_most=ANYONE if key is not None else rights_of(args.network))

@@ -27,20 +27,16 @@ JSON: {"command", "rows": [{"device", "board": its name or null, the fields of t
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deeplock.cli.options import add_json, add_output, positive, refuse_given
-from deeplock.pymodel.lock.suites import names, suite
-from deeplock.pymodel.spec.config import FEATURES, SBOX_STYLES, Config
+from deeplock.cli.options import add_config, add_json, add_output, config_given, positive, refuse_given
+from deeplock.pymodel.lock.suites import suite
 
 if TYPE_CHECKING:
     from deeplock.fpga.flow.jobs import Job
 
 __all__ = ["add_arguments", "run"]
-
-_CHOICES = {"suite": names(), "sbox": SBOX_STYLES}
 
 
 def _bitstreams(args: argparse.Namespace) -> list[Path]:
@@ -68,20 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "-o", "--output", metavar="BITSTREAM", files=_bitstreams, help=text)
     add_json(parser)
     group = parser.add_argument_group("accelerator", "for --device (defaults in brackets), or to replace the board's")
-    for field in fields(Config):
-        option, default = f"--{field.name.replace('_', '-')}", field.default
-        if field.type is bool:
-            group.add_argument(
-                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=FEATURES.get(field.name)
-            )
-        elif field.type is int:
-            group.add_argument(option, type=int, metavar="N", default=argparse.SUPPRESS, help=f"({default})")
-        elif field.name == "key_sizes":
-            text = "sizes of its master keys in bytes (all of the suite's)"
-            group.add_argument(option, type=int, nargs="+", metavar="N", default=argparse.SUPPRESS, help=text)
-        else:
-            choices = _CHOICES[field.name]
-            group.add_argument(option, choices=choices, default=argparse.SUPPRESS, help=f"({default})")
+    add_config(group)
 
 
 def _refuse_useless(args: argparse.Namespace, name: str) -> None:
@@ -102,11 +85,10 @@ def _jobs(args: argparse.Namespace) -> "list[Job]":
     from deeplock.fpga.flow.jobs import Job
     from deeplock.fpga.flow.sweep import read_sweep
     from deeplock.pymodel.errors import DeeplockError
+    from deeplock.pymodel.spec.config import Config
 
     seeds = range(1, args.seeds + 1)
-    given = {field.name: getattr(args, field.name) for field in fields(Config) if hasattr(args, field.name)}
-    if "key_sizes" in given:
-        given["key_sizes"] = tuple(given["key_sizes"])
+    given = config_given(args)
     if args.output is not None and args.board is None:
         raise DeeplockError("-o goes with --board: only boards have bitstreams")
     if args.board is not None:

@@ -219,7 +219,8 @@ def test_what_cannot_be_compiled_is_refused(files, exported, refused, tmp_path):
     out = ("-o", tmp_path / "x")
     assert "not a quantised network" in refused("compile", files.loadable, *out)
     assert refused("compile", files.network, "--rows", 5, *out) == "rows must be 4, 8 or 16, not 5"
-    assert "activation words, a bank has 8" in refused("compile", files.network, "--activation-words", 16, *out)
+    line = refused("compile", files.network, "--activation-words", 16, *out)
+    assert "activation words, a bank has 8; --auto takes the smallest accelerator that the network fits" in line
     program, inputs = exported(nn.Conv2d(2, 4, 3))
     assert "give --calibration" in refused("compile", program, *out)
     foreign = tmp_path / "foreign.pt2"

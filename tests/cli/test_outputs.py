@@ -40,6 +40,7 @@ OUTPUTS = {
         "genetic --json OUT",
     ),
     "fuzz": ("--rounds 1 --json OUT",),
+    "verilog": ("-o DIR",),
     "synth": ("--board icebreaker -o OUT", "--board icebreaker", "--sweep IN --json OUT"),
     "run": ("IN --board icebreaker --port none --json OUT",),
     "info": ("IN --json OUT",),
@@ -51,6 +52,7 @@ OUTPUTS = {
 """By command: options that name OUT directly, as PREFIX of it, as the DIR it lies in, or by default; IN is an input."""
 
 NAMES = {"train digits -o PREFIX": "out.int8.safetensors", "demo -o DIR": "report.json"}
+NAMES |= {"verilog -o DIR": "deeplock.v"}
 NAMES |= {"synth --board icebreaker": "build/icebreaker.bin"}
 """Of OUT, where the option alone does not say it."""
 

@@ -14,6 +14,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.sim.build import build
 from deeplock.sim.sources import ROOT, source_files
 from deeplock.sim.toolchain import check_simulator, environment
+from deeplock.sim.verilog import to_verilog
 from tests.sim.small import Small
 
 
@@ -128,10 +129,7 @@ def test_a_build_that_was_cut_short_is_made_anew():
 
 
 def test_a_design_that_the_simulator_refuses_shows_the_end_of_the_log(monkeypatch):
-    convert = deeplock.sim.build.verilog.convert
-    monkeypatch.setattr(
-        deeplock.sim.build.verilog, "convert", lambda *args, **kwargs: convert(*args, **kwargs) + "module x(;"
-    )
+    monkeypatch.setattr(deeplock.sim.build, "to_verilog", lambda *args: to_verilog(*args) + "module x(;")
     with pytest.raises(RuntimeError, match=r"(?s)icarus cannot build .*accelerator\.v.*syntax error"):
         build(Config(), "icarus", component=Small)
 

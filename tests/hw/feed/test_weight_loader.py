@@ -104,6 +104,35 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
     assert array.full_at[:6] == ends[:6], "full in the cycle after a tile's last beat"
 
 
+@pytest.mark.parametrize("config", [config for config in CONFIGS if config.diagonal], ids=name)
+def test_a_depthwise_tile_takes_a_cycle_for_each_row_and_part(config, rng, dice):
+    """And a group one cycle more; its beats are no more than its channels need."""
+    dut = WeightLoader(config)
+    program = program_of(rng, config, DEPTHWISE)
+    array = Array(dut, config)
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 1, 1)
+        await array.take(ctx, program.groups, 0.0, dice)
+
+    simulate(
+        dut,
+        testbench,
+        partial(send, stream=dut.parameters, items=program.beats(config)),
+        background=[array.watch, ProgramMemory(dut, program.data).serve],
+    )
+    slices, entries = config.cols // config.bytes_per_beat, 8 * config.cols // config.bytes_per_beat
+    at, expected = array.beats[0], []
+    for group in program.groups[:2]:  # entries of a third one wait for the first
+        at += entries + 1
+        for number in range(len(group.tiles)):
+            at += config.rows * slices + (not config.pipeline_registers and number > 0)
+            expected.append(at)
+    assert array.full_at[: len(expected)] == expected
+    positions = len(program.groups[0].tiles) // (config.cols // config.rows)
+    assert len(array.beats) == len(program.groups) * (entries + positions * slices)
+
+
 @pytest.mark.parametrize(
     ("fold", "kblocks", "tiles"),
     [

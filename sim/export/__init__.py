@@ -1,0 +1,1 @@
+"""The accelerator for designs of others: the folder that `deeplock verilog` writes."""

@@ -1,0 +1,226 @@
+"""`deeplock verilog`: the folder, and the commands of docs/into-your-design.md in it, which need no Python package."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from deeplock.cli.main import main
+from deeplock.pymodel.spec.config import Config
+from deeplock.sim.toolchain import environment
+from tests.cli.test_main import ROOT
+from tests.cli.test_pages import commands_of
+
+SMALL = ("--rows", "4", "--activation-words", "1024", "--accumulators", "64")
+"""Quick to make; the testbench need not wait for a large memory to be erased."""
+
+LINT = "verilator --lint-only -Wall --top-module deeplock deeplock.vlt deeplock.v"
+COMPILE = "iverilog -g2005 -Wall -o tb.vvp deeplock.v tb/deeplock_tb.v"
+RUN = "vvp -n tb.vvp"
+
+
+SCRIPTS = sysconfig.get_path("scripts")
+"""Where this environment's Python is, and FuseSoC."""
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+
+
+def shell(line: str, folder: Path, **variables: str) -> Done:
+    """A command in a folder, as by a user without this package."""
+    with environment():
+        path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if part != SCRIPTS)
+    env = {"PATH": path, "HOME": str(folder), **variables}
+    done = subprocess.run(shlex.split(line), cwd=folder, env=env, text=True, capture_output=True, check=False)
+    return Done(done.returncode, done.stdout + done.stderr)
+
+
+def written(folder: Path, *options: str) -> Path:
+    assert main(["verilog", *SMALL, *options, "-o", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Path:
+    """The folder for a small accelerator of the default suite; not to be changed."""
+    return written(tmp_path_factory.mktemp("verilog") / "deeplock")
+
+
+@pytest.fixture(scope="session")
+def npu(tmp_path_factory) -> Path:
+    """The same for suite plain, under another name."""
+    return written(tmp_path_factory.mktemp("verilog") / "npu", "--module", "npu", "--suite", "plain")
+
+
+@pytest.fixture(scope="session")
+def compiled(made) -> Path:
+    """The same, with the testbench compiled for Icarus."""
+    done = shell(COMPILE, made)
+    assert done == Done(0, ""), "no warning"
+    return made
+
+
+@pytest.fixture
+def copy(compiled, tmp_path) -> Path:
+    """The same, to be changed."""
+    shutil.copytree(compiled, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_the_head_says_how_it_was_made_and_what_it_is(made):
+    text = (made / "deeplock.v").read_text()
+    head = text[: text.index("`timescale")]
+    assert all(line.startswith("//") or not line for line in head.splitlines())
+    assert all(re.search(rf"^//     {field.name} +\S", head, re.MULTILINE) for field in fields(Config))
+    assert re.search(r"^// Made by deeplock \d+\.\d+\.\d+:\n//     \$ deeplock ", head, re.MULTILINE)
+    assert "1 of 512 x 32 bits, deeplock_core: program" in head
+
+
+def test_every_module_begins_with_the_name(made, npu):
+    for folder, name in ((made, "deeplock"), (npu, "npu")):
+        modules = re.findall(r"^module \\?(\S+) ?\(", (folder / "deeplock.v").read_text(), re.MULTILINE)
+        assert modules[:2] == [name, f"{name}_core"] and all(each.startswith(f"{name}_core.") for each in modules[2:])
+
+
+def test_ports_have_the_names_of_amba(made):
+    text = (made / "deeplock.v").read_text()
+    ports = re.findall(r"^    (?:input |output) wire .* (\w+),?$", text[: text.index(");")], re.MULTILINE)
+    lite = "awaddr awprot awvalid awready wdata wstrb wvalid wready bresp bvalid bready " \
+           "araddr arprot arvalid arready rdata rresp rvalid rready"  # fmt: skip
+    expected = ["aclk", "aresetn", *(f"s_axil_{name}" for name in lite.split())]
+    for port, names in (
+        ("s_axis_loadable", "tdata tlast tvalid tready"),
+        ("s_axis_ifmap", "tdata tlast tvalid tready"),
+        ("m_axis_ofmap", "tdata tkeep tlast tvalid tready"),
+    ):
+        expected += [f"{port}_{name}" for name in names.split()]
+    assert ports == [*expected, "irq"]
+
+
+def test_the_testbench_passes_on_icarus(compiled):
+    done = shell(RUN, compiled)
+    assert done.code == 0 and re.search(
+        r"^PASS: 10 bytes of ofmap are right, after \d+ cycles$", done.out, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize(
+    "file, change, reason",
+    [
+        ("ofmap.hex", lambda lines: [*lines[:-1], f"{int(lines[-1], 16) ^ 1:02x}"], "byte 9 of the ofmap is"),
+        ("key.hex", lambda lines: [*lines[:-1], f"{int(lines[-1], 16) ^ 1:08x}"], "error code 12, see deeplock_regs.h"),
+        ("loadable.hex", lambda lines: [lines[0], "0" * len(lines[1]), *lines[2:]], "error code 12"),
+    ],
+)
+def test_what_was_changed_fails_with_a_reason_and_an_error(file, change, reason, copy):
+    path = copy / "tb" / file
+    path.write_text("\n".join([*change(path.read_text().splitlines()), ""]))
+    done = shell(RUN, copy)
+    assert done.code != 0 and "PASS" not in done.out
+    assert re.search(rf"^FAIL: .*{reason}", done.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("suite", ["plain", "deep-lock", "acorn"])
+def test_no_warning_is_left(suite, request, tmp_path):
+    known = {"plain": "npu", "acorn": "made"}
+    folder = request.getfixturevalue(known[suite]) if suite in known else written(tmp_path / "out", "--suite", suite)
+    done = shell(LINT.replace("--top-module deeplock", "--top-module npu") if suite == "plain" else LINT, folder)
+    assert done.code == 0 and "%Warning" not in done.out
+    assert shell(COMPILE, folder) == Done(0, "")
+
+
+def test_each_kind_is_waived_once_and_for_a_reason(made):
+    lines = (made / "deeplock.vlt").read_text().splitlines()
+    waivers = [(before, line) for before, line in pairwise(lines) if line.startswith("lint_off")]
+    assert all(re.fullmatch(r'lint_off -rule [A-Z]+ -file "\*deeplock.v"', line) for _, line in waivers)
+    assert len({line for _, line in waivers}) == len(waivers) > 5
+    assert all(before.startswith("// ") for before, _ in waivers)
+
+
+def test_only_files_of_ones_own_are_there(made):
+    names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*.*") if path.suffix != ".vvp")
+    assert names == [
+        "deeplock.c", "deeplock.core", "deeplock.h", "deeplock.rdl", "deeplock.v", "deeplock.vlt", "deeplock_regs.h",
+        "tb/deeplock_tb.v", "tb/ifmap.hex", "tb/key.hex", "tb/loadable.hex", "tb/ofmap.hex",
+    ]  # fmt: skip
+
+
+def test_a_folder_that_is_not_empty_is_kept(refused, tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    assert (
+        refused("verilog", *SMALL, "-o", tmp_path)
+        == f"{tmp_path}: is not empty, and is kept as it is: give a new folder"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+def test_places_that_cannot_be_are_one_line(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert refused("verilog", *SMALL, "-o", tmp_path / "file") == f"{tmp_path}/file/deeplock.v: Not a directory"
+    assert refused("verilog", *SMALL, "-o", "/proc/new") == "/proc/new/deeplock.v: No such file or directory"
+
+
+def test_an_accelerator_too_small_for_the_testbench_says_so(refused, deeplock, tmp_path):
+    small = ("verilog", *SMALL, "--program-words", 32, "-o", tmp_path / "out")
+    line = refused(*small)
+    assert line.startswith("the testbench's network does not fit: ") and line.endswith("; or give --no-testbench")
+    assert deeplock(*small, "--no-testbench").code == 0
+    assert not (tmp_path / "out" / "tb").exists() and "sim:" not in (tmp_path / "out" / "deeplock.core").read_text()
+
+
+@pytest.mark.parametrize("name", ["9lives", "a b", "a\\nb", ""])
+def test_a_name_that_is_none_is_refused(name, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["verilog", "--module", name, "-o", str(tmp_path / "out")])
+    assert "must be a Verilog identifier" in capsys.readouterr().err
+
+
+def test_licences_too(tmp_path):
+    folder = written(tmp_path / "out", "--licences", "--permissions", "--suite", "tinyjambu")
+    assert shell(COMPILE, folder).code == 0
+    assert "PASS" in shell(RUN, folder).out
+
+
+def fusesoc(target: str, folder: Path) -> Done:
+    return shell(f"{SCRIPTS}/fusesoc --cores-root . run --target {target} deeplock", folder)
+
+
+def test_fusesoc_lints_and_simulates(copy):
+    assert fusesoc("lint", copy).code == 0
+    done = fusesoc("sim", copy)
+    assert done.code == 0 and "\nPASS: " in done.out
+    waivers = copy / "deeplock.vlt"
+    waivers.write_text(waivers.read_text().replace("lint_off -rule DECLFILENAME", "lint_off -rule LATCH"))
+    done = fusesoc("lint", copy)
+    assert done.code != 0 and "%Warning-DECLFILENAME" in done.out, "it does lint"
+
+
+@pytest.mark.slow
+def test_the_pages_commands_work_without_this_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, variables = tmp_path, {}
+    for command in commands_of(ROOT / "docs" / "into-your-design.md"):
+        program, *words = command.words
+        if not command.runs:
+            continue
+        if program == "deeplock":
+            assert main(words) == 0
+        elif program == "cd":
+            folder = folder / words[0]
+        elif program == "export":
+            variables |= [words[0].split("=", 1)]
+        else:
+            program = f"{SCRIPTS}/fusesoc" if program == "fusesoc" else program
+            done = shell(shlex.join([program, *words]), folder, **variables)
+            assert done.code == 0, done.out
+            assert "PASS: " in done.out or program in ("iverilog", "verilator") or "lint" in words
