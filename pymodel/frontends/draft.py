@@ -74,6 +74,13 @@ class Imported:
     notes: tuple[str, ...]
 
 
+def _output_shape(layer: Layer, *inputs: Activation) -> Shape:
+    shape = layer.output_shape(*(value.shape for value in inputs))
+    if min(shape) < 1:
+        raise DeeplockError(f"layer {layer.name}: its window is larger than its input {list(inputs[0].shape)}")
+    return shape
+
+
 class Draft:
     """Collects layers, in execution order, and what the file calls their outputs."""
 
@@ -103,7 +110,7 @@ class Draft:
         """A layer that acts on int8 as on real numbers: its output has its input's quantisation."""
         self._layers[layer.name] = layer
         self._note(layer.name, value.quantisation, tensor)
-        return replace(value, source=layer.name, shape=layer.output_shape(value.shape))
+        return replace(value, source=layer.name, shape=_output_shape(layer, value))
 
     def requantise(self, pending: Pending, output: Quantisation, tensor: Any) -> Activation:
         """The layer is whole: its output is known."""
@@ -112,9 +119,7 @@ class Draft:
         self._note(layer.name, output, tensor)
         if pending.before not in (None, output):
             self._slack[layer.name] = pending.before.scale / output.scale / 2
-        return Activation(
-            layer.name, layer.output_shape(*(value.shape for value in pending.inputs)), output, pending.flat
-        )
+        return Activation(layer.name, _output_shape(layer, *pending.inputs), output, pending.flat)
 
     def reopened(self, value: Activation, lo: float, hi: float) -> Pending | None:
         """The layer that made this activation, with a clamp behind it, to be requantised once for both; None if it has none.

@@ -10,20 +10,13 @@ from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network_file import load_network
 from deeplock.pymodel.spec.loadable import read_loadable
 from deeplock.pymodel.spec.tensor import Pixels
-from tests.pymodel.frontends.tflite_files import File
-
-
-def small(rng) -> File:
-    file, shape = File(rng), (6, 6, 3)
-    x = file.conv(file.activation(*shape, scale=1.0, zero_point=-128), shape, out=5)
-    x = file.pool("AVERAGE_POOL_2D", x, (6, 6, 5), (6, 6), (6, 6))
-    file.softmax(file.dense(file.reshape(x, 5), 5, 4), 4)
-    return file
+from tests.pymodel.frontends.onnx_files import Float, quantised
+from tests.pymodel.frontends.tflite_files import File, small_tflite
 
 
 @pytest.fixture
 def tflite(tmp_path):
-    return small(np.random.default_rng(3)).write(tmp_path / "mine.tflite")
+    return small_tflite(np.random.default_rng(3)).write(tmp_path / "mine.tflite")
 
 
 def test_a_file_is_compared_compiled_and_predicts(tflite, files, deeplock, tmp_path):
@@ -102,6 +95,28 @@ def test_without_the_engine_one_line_says_so(tflite, deeplock, monkeypatch, tmp_
     assert "note: not compared with the file's engine: ai_edge_litert is not installed\n" in outcome.out
     found = json.loads(figures.read_text())
     assert (found["engine"], found["layer_lsb"], found["agreement"]) == ("", {}, None)
+
+
+def test_an_onnx_file_is_compared_and_compiled(deeplock, refused, tmp_path):
+    net = Float(np.random.default_rng(2), 3, 6, 6)
+    net.conv("x", 3, 4)
+    path, loadable, figures = quantised(net, tmp_path / "mine.onnx"), tmp_path / "loadable", tmp_path / "json"
+    outcome = deeplock("compile", path, "-o", loadable, "--json", figures)
+    assert (outcome.code, outcome.err) == (0, "")
+    found = json.loads(figures.read_text())
+    assert set(found["layer_lsb"]) == {"conv_0"} and found["engine"].startswith("onnxruntime ")
+    assert f"layers against {found['engine']}, on 32 random ifmaps: " in outcome.out
+    assert deeplock("quantise", path, "-o", tmp_path / "network").code == 0
+    assert read_loadable(loadable).interface.input == load_network(tmp_path / "network").input
+    out = ("-o", tmp_path / "out")
+    assert refused("compile", path, "--calibration", path, *out).startswith(
+        f"--calibration has no effect on {path}, which"
+    )
+    line = refused("compile", net.write(path), *out)
+    assert line.startswith(f"{path}: is in float: quantise it first, by onnxruntime's quantize_static in QDQ form")
+    path.write_bytes(b"hello")
+    assert refused("quantise", path, *out).startswith(f"{path}: truncated, or not an ONNX file (")
+    assert refused("info", path) == f"{path}: a network of ONNX: `deeplock compile` and `deeplock quantise` take it"
 
 
 def in_float(path):

@@ -27,6 +27,8 @@ from deeplock.pymodel.spec.tensor import Pixels
 from deeplock.pymodel.zoo import preprocess
 from deeplock.pymodel.zoo.image_folder import read_folder
 from deeplock.sim.run import simulate
+from tests.pymodel.frontends.onnx_files import Float, quantised
+from tests.pymodel.frontends.tflite_files import small_tflite
 
 PAGE = Path(__file__).parents[3] / "docs" / "bring-your-own-network.md"
 SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
@@ -41,8 +43,12 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Where the page's Python was run: exported networks and images."""
+    """Where the page's Python was run: exported networks and images. Beside them int8 files, which a user brings along."""
     path, (code,) = tmp_path_factory.mktemp("own"), re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    small_tflite(np.random.default_rng(1)).write(path / "mine.tflite")
+    net = Float(np.random.default_rng(1), 3, 6, 6)
+    net.conv("x", 3, 4)
+    quantised(net, path / "mine.onnx")
     before = Path.cwd()
     os.chdir(path)
     try:

@@ -384,6 +384,12 @@ def padded_average(rng):
     return file
 
 
+def window_beyond_the_input(rng):
+    file = File(rng)
+    file.conv(file.activation(2, 6, 2), (2, 6, 2), (3, 3), padding=VALID)
+    return file
+
+
 def batch_of_two(rng):
     file = File(rng)
     file.conv(file.activation(4, 4, 2), (4, 4, 2))
@@ -418,6 +424,7 @@ def wrong_shape(rng):
         (transposing_reshape, r"RESHAPE at node 1 .*must flatten \[4, 6, 4\] to \[96\], or undo that, not make it \[6, 4, 4\]"),
         (flattened_output, "the network's output must not be flattened, unless it has one pixel"),
         (pool_that_requantises, "MAX_POOL_2D at node 0 .*its output must have its input's scale and zero point"),
+        (window_beyond_the_input, r"layer conv_2d_0: its window is larger than its input \[2, 6, 2\]"),
         (batch_of_two, r"input must be \[1, height, width, channels\] or \[1, features\], not \[2, 4, 4, 2\]"),
         (wrong_shape, r"CONV_2D at node 0 .*was misread: its output is \[4, 4, 4\], that of the file \[2, 8, 4\]"),
         (edited("CONV_2D", dilationWFactor=2), r"dilation must be 1, not \[1, 2\]"),

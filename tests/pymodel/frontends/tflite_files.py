@@ -7,7 +7,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["File", "SAME", "VALID", "schema"]
+__all__ = ["File", "SAME", "VALID", "schema", "small_tflite"]
 
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 _TYPES = {
@@ -176,3 +176,12 @@ class File:
         builder.Finish(model.Pack(builder), b"TFL3")
         path.write_bytes(builder.Output())
         return path
+
+
+def small_tflite(rng: np.random.Generator) -> File:
+    """Raw images of 6x6x3 to four classes."""
+    file, shape = File(rng), (6, 6, 3)
+    x = file.conv(file.activation(*shape, scale=1.0, zero_point=-128), shape, out=5)
+    x = file.pool("AVERAGE_POOL_2D", x, (6, 6, 5), (6, 6), (6, 6))
+    file.softmax(file.dense(file.reshape(x, 5), 5, 4), 4)
+    return file

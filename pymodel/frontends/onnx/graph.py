@@ -1,0 +1,90 @@
+"""What an ONNX file says, as plain data. Source: the ONNX operator specification (onnx.ai/onnx/operators), opsets 10 and up."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+
+from deeplock.pymodel.errors import DeeplockError
+
+__all__ = ["Graph", "Node", "read_graph"]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An operator of one output. An input that is left out is ""."""
+
+    kind: str
+    index: int
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: dict[str, Any]
+
+    def unsupported(self, why: str) -> DeeplockError:
+        """The error that names it."""
+        return DeeplockError(f"unsupported operator {self.kind} at node {self.index} ({self.name}): {why}")
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """constants  arrays that the file holds, by name
+    shape         of the input, without the batch: [channels, height, width] or [features]
+    batch         of the input, 1 if it is dynamic
+    """
+
+    nodes: tuple[Node, ...]
+    constants: dict[str, np.ndarray]
+    input: str
+    shape: tuple[int, ...]
+    batch: int
+    output: str
+
+
+def _node(raw: onnx.NodeProto, index: int) -> Node:
+    kind = f"{raw.domain}.{raw.op_type}" if raw.domain not in ("", "ai.onnx") else raw.op_type
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in raw.attribute}
+    node = Node(kind, index, raw.name or raw.output[0], tuple(raw.input), raw.output[0], attributes)
+    if len([name for name in raw.output if name]) != 1:
+        raise node.unsupported("must have one output")
+    return node
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
+    """Batch and the other sizes."""
+    tensor = value.type.tensor_type
+    batch, *sizes = [each.dim_value for each in tensor.shape.dim] or [0]
+    if tensor.elem_type != onnx.TensorProto.FLOAT or len(sizes) not in (1, 3) or min(sizes) < 1:
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+        raise DeeplockError(
+            f"the network's input must be float [n, channels, height, width] or [n, features], not {kind} {[batch, *sizes]}"
+        )
+    return batch or 1, tuple(sizes)
+
+
+def read_graph(path: Path) -> Graph:
+    """Read a file; `DeeplockError` if it is none, or truncated."""
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DeeplockError(f"{path}: truncated, or not an ONNX file ({reason})") from None
+    constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    nodes = []
+    for index, raw in enumerate(model.graph.node):
+        node = _node(raw, index)
+        if node.kind == "Constant" and "value" in node.attributes:
+            constants[node.output] = numpy_helper.to_array(node.attributes["value"])
+        else:
+            nodes.append(node)
+    inputs = [each for each in model.graph.input if each.name not in constants]
+    for what, found in (("input", inputs), ("output", model.graph.output)):
+        if len(found) != 1:
+            raise DeeplockError(f"the network must have one {what}, not {len(found)}")
+    batch, shape = _shape(inputs[0])
+    return Graph(tuple(nodes), constants, inputs[0].name, shape, batch, model.graph.output[0].name)
