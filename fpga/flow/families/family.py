@@ -25,6 +25,7 @@ class Device:
     infers_dsp    `synthesis` maps multipliers to DSP blocks
     capacity      number of "lut4" (and as many flip-flops), "bram" of 4 kbit (iCE40) or 18 kbit (ECP5), "dsp", and "spram"
                   of 256 kbit
+    options       nextpnr's options for every design, in place of the family's
     """
 
     name: str
@@ -35,6 +36,7 @@ class Device:
     mhz: float
     infers_dsp: bool
     capacity: dict[str, int]
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
