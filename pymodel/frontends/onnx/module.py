@@ -106,7 +106,7 @@ class _Step(nn.Module):
     def __init__(self, node: Node, graph: Graph) -> None:
         super().__init__()
         self.function = _BUILD[node.kind](node)
-        self.sources: list[str | np.ndarray | None] = []  # of another node, a number, or left out
+        self.sources: list[str | int | np.ndarray | None] = []  # a tensor, a parameter, an argument, or left out
         for number, name in enumerate(node.inputs):
             constant = graph.constants.get(name)
             if number in _ARGUMENTS.get(node.kind, ()):
@@ -119,13 +119,14 @@ class _Step(nn.Module):
                 turned = number == 1 and node.kind in ("Gemm", "MatMul") and not node.attributes.get("transB", 0)
                 weight = torch.from_numpy(np.array(constant.T if turned else constant))
                 self.register_parameter(f"input_{number}", nn.Parameter(weight, False))
-                self.sources.append(f"input_{number}")
+                self.sources.append(number)
 
     def forward(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
-        own = dict(self.named_parameters())
-        return self.function(
-            *(own.get(each, values.get(each)) if isinstance(each, str) else each for each in self.sources)
-        )
+        found = []
+        for source in self.sources:
+            own = getattr(self, f"input_{source}") if isinstance(source, int) else source
+            found.append(values[own] if isinstance(own, str) else own)
+        return self.function(*found)
 
 
 class _Module(nn.Module):

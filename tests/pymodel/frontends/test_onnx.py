@@ -392,6 +392,16 @@ def test_a_network_in_float_is_quantised_as_pytorchs(rng, tmp_path):
     assert np.abs(error).mean() < 2 * network.output.scale
 
 
+def test_a_tensor_may_have_the_name_of_a_parameter(rng, tmp_path):
+    net = Float(rng, 3, 6, 6)
+    net.conv("x", 3, 4)
+    path = net.write(tmp_path / "net.onnx")
+    model = onnx.load(path)
+    model.graph.input[0].name = model.graph.node[0].input[0] = "input_1"
+    onnx.save(model, path)
+    read_module(path, torch.ones(2, 3, 6, 6))
+
+
 def padded_on_one_side(net):
     net.conv("x", 3, 4, pads=[0, 0, 1, 1])
 
