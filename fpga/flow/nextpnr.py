@@ -37,7 +37,8 @@ def options(device: Device, seed: int, on_pins: bool) -> list[str]:
     """nextpnr's options, without the files; `on_pins`: constraints place every pin."""
     family = find_family(device.family)
     common = ["-q", "--seed", str(seed), "--freq", str(device.mhz), "--timing-allow-fail"]
-    return [*device.part, *common, *(() if on_pins else family.anywhere), *family.options]
+    chosen = family.options_of.get(device.name, family.options)
+    return [*device.part, *common, *(() if on_pins else family.anywhere), *chosen]
 
 
 _FINISHED = "Program finished normally."

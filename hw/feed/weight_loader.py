@@ -104,7 +104,7 @@ class WeightLoader(wiring.Component):
         written = Signal.like(beat.payload.data)  # the beat that entries and tiles are written from
         self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
         fold = Mux(last_group, fields.fold, 0) if self._config.folding else Const(0)
-        self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
+        wants = self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
 
         read = Signal(range(len(LOADER_WORDS) + 2))
         m.d.comb += self.program.addr.eq(Cat(read[:2], Const(0, 2), layer))
@@ -114,7 +114,7 @@ class WeightLoader(wiring.Component):
         m.d.sync += ending.eq(inferences == 0xFFFE)
         with m.If(begins | ends):
             m.d.sync += inferences.eq(counted(inferences, begins, ~self.run.count))
-        m.d.sync += [self.report.short.eq(beat.ready & ended), self.report.long.eq(0)]
+        m.d.sync += [self.report.short.eq(wants & ended), self.report.long.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += begins.eq(first)
@@ -207,8 +207,8 @@ class WeightLoader(wiring.Component):
 
     def _load_tiles(
         self, m: Module, fields, fold, written: Signal, enable: Signal, last_beat: Signal, done: Signal
-    ) -> None:
-        """Load a column group's weight tiles, row by row; `done` with the group's last beat."""
+    ) -> Value:
+        """Load a column group's weight tiles, row by row; `done` with the group's last beat. Gives whether a beat is needed."""
         config = self._config
         diagonal = fields.diagonal if config.diagonal else Const(0)
         given = diagonal & ~fields.streamed  # nothing comes from the stream
@@ -307,6 +307,8 @@ class WeightLoader(wiring.Component):
         ]
         if not config.pipeline_registers:
             m.d.comb += waiting.eq(self.tiles.full)
+        # a streamed diagonal row needs its beat before the row that takes it
+        return self.parameters.ready | (free & from_beat) if config.diagonal else self.parameters.ready
 
     def _hold(self, m: Module, single: Signal, accept: Signal, last_beat: Signal, waiting: Signal) -> Value:
         """Whether the register's beat enters the array. Drives `waiting`: the register must not take the next one."""

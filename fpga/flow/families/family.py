@@ -1,7 +1,7 @@
 """What the flow must know about a device and its family."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deeplock.pymodel.errors import DeeplockError
@@ -47,6 +47,7 @@ class Family:
     dsp            type of the DSP cell
     nextpnr        program
     options        nextpnr's options for every design
+    options_of     those in their place, by the device's name
     anywhere       nextpnr's options for a design without pin constraints
     anywhere_pins  the constraints that even such a design needs
     constraints    suffix of the file of pin constraints, and nextpnr's option for it
@@ -77,4 +78,5 @@ class Family:
     preamble: bytes
     anywhere: tuple[str, ...] = ()
     anywhere_pins: str = ""
+    options_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     check_pins: Callable[[dict[str, Any], float], None] | None = None

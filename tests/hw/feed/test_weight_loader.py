@@ -224,6 +224,28 @@ def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, 
     assert (array.short[:1], array.long) == (short, long)
 
 
+@pytest.mark.parametrize("config", [CONFIGS[0], CONFIGS[3], CONFIGS[4], CONFIGS[-2]], ids=name)
+def test_a_depthwise_layer_that_ends_early_is_told_wherever_it_ends(config, rng, dice):
+    """Also between two rows of a tile, where the loader needs a beat long before it takes it."""
+    for _ in range(5):
+        dut = WeightLoader(config)
+        program = program_of(rng, config, DEPTHWISE)
+        array = Array(dut, config)
+        beats = program.beats(config)
+        cut = dice.randrange(1, len(beats))
+        beats = [beat | {"last": int(number == cut - 1)} for number, beat in enumerate(beats[:cut])]
+
+        async def testbench(ctx, dut=dut, beats=beats):
+            await begin(ctx, dut, 1, 1)
+            ctx.set(dut.tiles.swap, 1)
+            ctx.set(dut.entries.done, 1)
+            await send(ctx, dut.parameters, beats)
+            await ctx.tick().repeat(4 * config.rows * config.cols // config.bytes_per_beat)
+
+        simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
+        assert array.short and array.long == [], cut
+
+
 @pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[-1]], ids=name)
 def test_reset_at_any_time_clears_the_shadow_registers_and_is_followed_by_a_right_run(config, rng, dice):
     dut = WeightLoader(config)
