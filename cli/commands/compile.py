@@ -1,9 +1,10 @@
 """Compile a quantised network to a loadable.
 
 NETWORK is the int8 network file that `deeplock train` writes, an int8 network of TensorFlow Lite (.tflite) or ONNX (.onnx),
-or any PyTorch network that torch.export saved (.pt2). The last is quantised with the images of --calibration: see
-docs/bring-your-own-network.md. Its input is float [n, channels, height, width]: (pixel / 255 - mean) / std for raw pixels
-0..255. So is that of an int8 network with --mean or --std; else the pixels 0..255 are the bytes -128..127 of its input.
+or any PyTorch network that torch.export saved (.pt2). The last, and ONNX files in float, are quantised with the images of
+--calibration: see docs/bring-your-own-network.md. Their input is float [n, channels, height, width]: (pixel / 255 - mean) /
+std for raw pixels 0..255. So is that of an int8 network with --mean or --std; else the pixels 0..255 are the bytes -128..127
+of its input.
 
 With --key-file the loadable is sealed by suite acorn, with --board by the board's, or locked by the one that --suite names;
 without a key it is plain, and of no wider rights than NETWORK. A suite that seals wants a key of 16 bytes. The loadable
@@ -95,19 +96,20 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.compiler.smallest import smallest
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import ANYONE, rights_of, write_json
+    from deeplock.pymodel.frontends.int8_file import is_float_program, read_int8
     from deeplock.pymodel.lock.key_check import key_check
     from deeplock.pymodel.lock.keyfile import read_key
     from deeplock.pymodel.lock.keys import suite_key
     from deeplock.pymodel.lock.suites import suite
     from deeplock.pymodel.network.artefact import load, save
-    from deeplock.pymodel.network.foreign import engine_of, is_exported
+    from deeplock.pymodel.network.foreign import engine_of
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.accelerator import array_of
     from deeplock.pymodel.spec.config import FEATURES, Config
     from deeplock.report.bounds import above_bounds
     from deeplock.report.expectation import expectation, expectation_table, expectation_text, needs_text, sizes_text
 
-    is_program = args.network.suffix == ".pt2" or is_exported(args.network)
+    is_program = is_float_program(args.network)
     if args.board is not None:
         refuse_given(args, "with --board, which says what it has", *SIZES, *FEATURES)
     if args.key_file is None:
@@ -134,13 +136,11 @@ def run(args: argparse.Namespace) -> None:
     agreement = None
     if is_program:
         if args.calibration is None:
-            raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
+            raise DeeplockError(f"{args.network}: a network in float is quantised with images: give --calibration")
         from deeplock.pymodel.zoo.pipeline import quantise_program
 
         network, agreement = quantise_program(args.network, args.calibration, args.mean, args.std)
     elif of_engine:
-        from deeplock.pymodel.frontends.int8_file import read_int8
-
         network, agreement = read_int8(args.network, args.mean, args.std)
     else:
         network = load(args.network)

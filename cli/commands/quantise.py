@@ -1,9 +1,9 @@
 """Quantise a network to int8: the network file that `deeplock compile` takes.
 
-NETWORK is any PyTorch network that torch.export saved (.pt2), or the float checkpoint of `deeplock train`. Scales are set so
-that the activations of --calibration fit int8. A checkpoint needs none: by default it takes the training images that
-`deeplock train` takes, and gives the same network. Raw pixels of an exported program become (pixel / 255 - mean) / std;
-those of a checkpoint mean what its data set says.
+NETWORK is any PyTorch network that torch.export saved (.pt2), an ONNX file in float, or the float checkpoint of `deeplock
+train`. Scales are set so that the activations of --calibration fit int8. A checkpoint needs none: by default it takes the
+training images that `deeplock train` takes, and gives the same network. Raw pixels of an exported program or ONNX file become
+(pixel / 255 - mean) / std; those of a checkpoint mean what its data set says.
 
 An int8 network of TensorFlow Lite (.tflite) or ONNX (.onnx) is taken as it is, and needs no images. It is compared with its
 engine, LiteRT or onnxruntime, layer by layer on random ifmaps. Without --mean and --std the pixels 0..255 are the bytes
@@ -45,22 +45,21 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.cli.output import print_agreement
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import rights_of, write_json
+    from deeplock.pymodel.frontends.int8_file import is_float_program, read_int8
     from deeplock.pymodel.lock.checkpoint import Checkpoint
     from deeplock.pymodel.network.artefact import load, save
-    from deeplock.pymodel.network.foreign import engine_of, is_exported
+    from deeplock.pymodel.network.foreign import engine_of
 
     if args.calibration is not None:
         refuse_given(args, "with --calibration", "data_dir")
-    if args.network.suffix == ".pt2" or is_exported(args.network):
+    if is_float_program(args.network):
         if args.calibration is None:
-            raise DeeplockError(f"{args.network}: an exported program is quantised with images: give --calibration")
+            raise DeeplockError(f"{args.network}: a network in float is quantised with images: give --calibration")
         from deeplock.pymodel.zoo.pipeline import quantise_program
 
         network, agreement = quantise_program(args.network, args.calibration, args.mean, args.std)
     elif engine_of(args.network):
         refuse_given(args, f"on {args.network}, which is int8 already", "calibration", "data_dir")
-        from deeplock.pymodel.frontends.int8_file import read_int8
-
         network, agreement = read_int8(args.network, args.mean, args.std)
     else:
         refuse_given(args, f"on {args.network}, which is no exported program", "mean", "std")

@@ -7,11 +7,23 @@ from pathlib import Path
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.engine import EngineAgreement, against_engine
-from deeplock.pymodel.network.foreign import engine_of
+from deeplock.pymodel.network.foreign import engine_of, is_exported
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 
-__all__ = ["read_int8"]
+__all__ = ["is_float_program", "read_int8"]
+
+
+def is_float_program(path: Path) -> bool:
+    """Whether a file is to be quantised with images: an exported program, by its name or content, or an ONNX file in float."""
+    if engine_of(path) == "onnx" and path.is_file():
+        try:
+            from deeplock.pymodel.frontends.onnx.graph import read_graph
+
+            return read_graph(path).in_float
+        except (DeeplockError, ModuleNotFoundError):  # read_int8 tells
+            return False
+    return path.suffix == ".pt2" or is_exported(path)
 
 
 def _pixels(input: Quantisation, mean: Sequence[float] | None, std: Sequence[float] | None) -> Pixels:
@@ -38,6 +50,8 @@ def read_int8(
         except ModuleNotFoundError as error:
             missing = f"not compared with the file's engine: {error.name} is not installed"
             agreement = EngineAgreement(notes=(*read.notes, missing))
+    except ModuleNotFoundError as error:
+        raise DeeplockError(f"{path}: to read it, {error.name} must be installed") from None
     except DeeplockError as error:
         raise DeeplockError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     return replace(read.network, pixels=_pixels(read.network.input, mean, std)), agreement

@@ -13,7 +13,7 @@ from torch import nn
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.agreement import Agreement
 from deeplock.pymodel.frontends.quantise import quantise
-from deeplock.pymodel.network.foreign import advice, is_exported
+from deeplock.pymodel.network.foreign import advice, engine_of, is_exported
 from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.tensor import Pixels
@@ -93,10 +93,23 @@ def _as_input(real: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(real).float().permute(0, 3, 1, 2).contiguous()
 
 
+def _program(path: Path, images: torch.Tensor) -> nn.Module | torch.export.ExportedProgram:
+    if engine_of(path) == "onnx":
+        from deeplock.pymodel.frontends.onnx.module import read_module  # takes a second, and not everybody needs it
+
+        return read_module(path, images)
+    if not is_exported(path):
+        raise DeeplockError(f"{path}: {advice(path) or 'not a program that torch.export saved'}")
+    try:
+        return torch.export.load(path)
+    except Exception as error:  # torch may raise anything on a file of another kind
+        raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
+
+
 def quantise_program(
     path: Path, calibration: Path, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
 ) -> tuple[Network, Agreement]:
-    """The int8 network of an exported program (.pt2), and how well it agrees with the program.
+    """The int8 network of an exported program (.pt2) or of an ONNX file in float, and how well it agrees with the program.
 
     The program takes float [n, channels, height, width].
 
@@ -108,13 +121,7 @@ def quantise_program(
     images = _as_input(found.real)
     if not path.is_file():
         raise DeeplockError(f"{path}: no such file")
-    if not is_exported(path):
-        raise DeeplockError(f"{path}: {advice(path) or 'not a program that torch.export saved'}")
-    try:
-        program = torch.export.load(path)
-    except Exception as error:  # torch may raise anything on a file of another kind
-        raise DeeplockError(f"{path}: not a program that torch.export saved ({error})") from None
-    network, agreement = quantise(program, images, path.stem)
+    network, agreement = quantise(_program(path, images), images, path.stem)
     outputs = output_shapes(network)[network.layers[-1].name][2]
     classes = found.classes if len(found.classes) == outputs else ()
     return replace(network, pixels=pixels, classes=classes), agreement

@@ -97,6 +97,13 @@ def test_without_the_engine_one_line_says_so(tflite, deeplock, monkeypatch, tmp_
     assert (found["engine"], found["layer_lsb"], found["agreement"]) == ("", {}, None)
 
 
+def test_without_the_schema_a_file_is_refused(tflite, refused, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tflite", None)
+    for name in ("graph", "operators", "network"):
+        monkeypatch.delitem(sys.modules, f"deeplock.pymodel.frontends.tflite.{name}", raising=False)
+    assert refused("compile", tflite, "-o", tmp_path / "out") == f"{tflite}: to read it, tflite must be installed"
+
+
 def test_an_onnx_file_is_compared_and_compiled(deeplock, refused, tmp_path):
     net = Float(np.random.default_rng(2), 3, 6, 6)
     net.conv("x", 3, 4)
@@ -113,10 +120,21 @@ def test_an_onnx_file_is_compared_and_compiled(deeplock, refused, tmp_path):
         f"--calibration has no effect on {path}, which"
     )
     line = refused("compile", net.write(path), *out)
-    assert line.startswith(f"{path}: is in float: quantise it first, by onnxruntime's quantize_static in QDQ form")
+    assert line == f"{path}: a network in float is quantised with images: give --calibration"
     path.write_bytes(b"hello")
     assert refused("quantise", path, *out).startswith(f"{path}: truncated, or not an ONNX file (")
     assert refused("info", path) == f"{path}: a network of ONNX: `deeplock compile` and `deeplock quantise` take it"
+
+
+def test_an_onnx_file_in_float_is_quantised_with_images(deeplock, tmp_path):
+    net = Float(np.random.default_rng(2), 3, 6, 6)
+    net.node("Relu", net.conv("x", 3, 4))
+    path, loadable, images = net.write(tmp_path / "mine.onnx"), tmp_path / "loadable", tmp_path / "images.npy"
+    np.save(images, np.random.default_rng(3).integers(0, 256, (32, 6, 6, 3), np.uint8))
+    arguments = ("compile", path, "--calibration", images, "--mean", "0.5", "--std", "0.25", "-o", loadable)
+    outcome = deeplock(*arguments)
+    assert outcome.code == 0 and "layers against PyTorch's quantised graph: at most" in outcome.out
+    assert read_loadable(loadable).interface.pixels == Pixels((0.5 * 255,), (0.25 * 255,))
 
 
 def in_float(path):

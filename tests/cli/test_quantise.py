@@ -66,7 +66,7 @@ def test_what_cannot_be_quantised_is_refused(files, exported, deeplock, refused,
     assert deeplock("lock", files.float_checkpoint, "--key-file", files.key, "-o", locked).code == 0
     np.save(wrong, np.zeros((4, 9, 9, 1), np.uint8))
     for given, line in {
-        (program,): f"{program}: an exported program is quantised with images: give --calibration",
+        (program,): f"{program}: a network in float is quantised with images: give --calibration",
         (files.network,): f"{files.network}: must be .pt2, .tflite, .onnx or a float checkpoint",
         (files.loadable,): f"{files.loadable}: must be .pt2, .tflite, .onnx or a float checkpoint",
         (locked,): f"checkpoint {locked}: is locked by suite deep-lock: unlock it first",

@@ -44,6 +44,11 @@ class Graph:
     batch: int
     output: str
 
+    @property
+    def in_float(self) -> bool:
+        """Whether nothing in it is quantised."""
+        return not any(node.kind == "QuantizeLinear" for node in self.nodes)
+
 
 def _node(raw: onnx.NodeProto, index: int) -> Node:
     kind = f"{raw.domain}.{raw.op_type}" if raw.domain not in ("", "ai.onnx") else raw.op_type

@@ -170,10 +170,8 @@ def read_network(path: Path) -> Imported:
     Layers are named after their nodes, where these names are short, else by operator and node.
     """
     graph = read_graph(path)
-    if not any(node.kind == "QuantizeLinear" for node in graph.nodes):
-        raise DeeplockError(
-            "is in float: quantise it first, by onnxruntime's quantize_static in QDQ form; or export the network from PyTorch"
-        )
+    if graph.in_float:
+        raise DeeplockError("is in float: it is quantised with images")
     draft = Draft()
     values: dict[str, _Value] = {name: Constant(data) for name, data in graph.constants.items()}
     values[graph.input] = _Given(Activation("input", _shape(graph), _NONE_YET, len(graph.shape) == 1))

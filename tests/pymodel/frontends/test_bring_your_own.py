@@ -49,6 +49,9 @@ def folder(tmp_path_factory) -> Path:
     net = Float(np.random.default_rng(1), 3, 6, 6)
     net.conv("x", 3, 4)
     quantised(net, path / "mine.onnx")
+    net = Float(np.random.default_rng(1), 1, 8, 8)
+    net.dense(net.node("Flatten", net.node("Relu", net.conv("x", 1, 4))), 144, 10)
+    net.write(path / "in-float.onnx")
     before = Path.cwd()
     os.chdir(path)
     try:

@@ -7,14 +7,18 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import numpy_helper
 from onnxruntime.quantization import QuantType
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.engine import against_engine
 from deeplock.pymodel.frontends.int8_file import read_int8
+from deeplock.pymodel.frontends.onnx import module
 from deeplock.pymodel.frontends.onnx.engine import engine
+from deeplock.pymodel.frontends.onnx.module import read_module
 from deeplock.pymodel.frontends.onnx.network import read_network
+from deeplock.pymodel.frontends.quantise import quantise
 from deeplock.pymodel.network import golden, reference
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from tests.pymodel.frontends.onnx_files import Float, quantised
@@ -319,9 +323,7 @@ def test_what_is_not_understood_is_refused_by_operator_and_node(build, fault, rn
 def test_files_that_are_none_are_refused(rng, tmp_path):
     path, net = tmp_path / "net.onnx", Float(rng, 4, 6, 6)
     net.conv("x", 4, 4)
-    with pytest.raises(
-        DeeplockError, match="is in float: quantise it first, by onnxruntime's quantize_static in QDQ form"
-    ):
+    with pytest.raises(DeeplockError, match="is in float: it is quantised with images"):
         read_network(net.write(path))
     content = quantised(net, path).read_bytes()
     for length in (0, 1, 100, len(content) // 2, len(content) - 1):
@@ -358,3 +360,79 @@ def test_a_reader_that_is_broken_is_caught(name, broken, rng, monkeypatch, tmp_p
     net.conv("x", 3, 5, pads=[0, 0, 1, 1])
     with pytest.raises(DeeplockError, match="net.onnx: layer conv_0 was misread: .* onnxruntime 1.*, must be at most"):
         read_int8(quantised(net, tmp_path / "net.onnx"))
+
+
+def in_float(rng) -> Float:
+    """A network in float of every operator."""
+    net = Float(rng, 3, 12, 8)
+    x = net.conv("x", 3, 6, pads=[1, 1, 1, 1])
+    x = net.node("BatchNormalization", x, *(net.constant(rng.uniform(0.5, 2, 6).astype(np.float32)) for _ in range(4)))
+    x = net.node("Relu", x)
+    x = net.node("Relu", net.node("Add", x, net.conv(x, 6, 6, group=6, pads=[1, 1, 1, 1])))
+    x = net.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    x = net.node("AveragePool", net.node("Identity", x), kernel_shape=[2, 2], strides=[2, 2])
+    x = net.node("Clip", net.conv(x, 6, 8, (1, 1)), net.constant(np.float32(0)), net.constant(np.float32(6)))
+    x = net.node("Reshape", net.node("GlobalAveragePool", x), net.constant(np.array([0, -1])))
+    net.node("MatMul", net.node("Dropout", net.node("Relu", net.dense(x, 8, 7))), net.random(7, 5, scale=0.4))
+    return net
+
+
+def test_a_network_in_float_is_quantised_as_pytorchs(rng, tmp_path):
+    path, images = (
+        in_float(rng).write(tmp_path / "net.onnx"),
+        torch.from_numpy(rng.normal(0, 1, (64, 3, 12, 8))).float(),
+    )
+    network, found = quantise(read_module(path, images), images, "net")
+    kinds = ["conv", "depthwise", "add", "max_pool", "average_pool", "conv", "average_pool", "conv", "conv"]
+    assert [layer.kind for layer in network.layers] == kinds
+    assert network.layers[0].name == "conv_0" and set(found.layer_lsb.values()) <= {0, 1} and found.agreement >= 0.8
+    (expected,) = onnxruntime.InferenceSession(path).run(None, {"x": images.numpy()})
+    ofmaps = golden.run(network, network.input.quantise(images.permute(0, 2, 3, 1).numpy()))[network.layers[-1].name]
+    error = network.output.dequantise(ofmaps).reshape(64, 5) - expected
+    assert np.abs(error).mean() < 2 * network.output.scale
+
+
+def test_a_tensor_may_have_the_name_of_a_parameter(rng, tmp_path):
+    net = Float(rng, 3, 6, 6)
+    net.conv("x", 3, 4)
+    path = net.write(tmp_path / "net.onnx")
+    model = onnx.load(path)
+    model.graph.input[0].name = model.graph.node[0].input[0] = "input_1"
+    onnx.save(model, path)
+    read_module(path, torch.ones(2, 3, 6, 6))
+
+
+def padded_on_one_side(net):
+    net.conv("x", 3, 4, pads=[0, 0, 1, 1])
+
+
+def sigmoid(net):
+    net.node("Sigmoid", net.conv("x", 3, 4))
+
+
+@pytest.mark.parametrize(
+    "build, fault",
+    [
+        (padded_on_one_side, r"Conv at node 0 \(conv_0\): pads must be the same on both sides, not \[0, 0, 1, 1\]"),
+        (sigmoid, r"Sigmoid at node 1 \(sigmoid_1\): supported in float: Conv, Gemm"),
+    ],
+)
+def test_what_is_not_understood_in_float_is_refused(build, fault, rng, tmp_path):
+    net = Float(rng, 3, 6, 6)
+    build(net)
+    with pytest.raises(DeeplockError, match=fault):
+        read_module(net.write(tmp_path / "net.onnx"), torch.zeros(2, 3, 6, 6))
+
+
+def test_a_misread_network_in_float_and_images_of_another_size_are_told(rng, monkeypatch, tmp_path):
+    path = in_float(rng).write(tmp_path / "net.onnx")
+    with pytest.raises(DeeplockError, match=r"the network takes \[1, 3, 12, 8\], the images are \[2, 3, 6, 6\]"):
+        read_module(path, torch.zeros(2, 3, 6, 6))
+    monkeypatch.setitem(module._BUILD, "Relu", lambda node: torch.abs)
+    with pytest.raises(
+        DeeplockError, match="misread: its outputs in float differ from onnxruntime's by .* of the largest"
+    ):
+        read_module(path, torch.ones(2, 3, 12, 8))
+    monkeypatch.setitem(module._BUILD, "Relu", lambda node: torch.t)
+    with pytest.raises(DeeplockError, match="misread: t\\(\\) expects a tensor with <= 2 dimensions"):
+        read_module(path, torch.ones(2, 3, 12, 8))
