@@ -161,7 +161,7 @@ def _window(given: dict[str, Any], shape: Shape) -> tuple[tuple[int, int], tuple
         if more and size - kernel[axis] + more < shape[axis] + around[axis]:
             beyond[axis] = more
     padding = *around, around[0] + beyond[0], around[1] + beyond[1]
-    return kernel, least_stride(shape, kernel, stride, padding), padding
+    return kernel, stride, padding
 
 
 def _read_max_pool(node: fx.Node, name: str, value: Activation) -> MaxPool:
@@ -185,7 +185,7 @@ def _average_window(
         if size[0] % out[0] or size[1] % out[1]:
             raise unsupported(node, f"its input {list(size)} must be a multiple of its output {list(out)}")
         kernel = size[0] // out[0], size[1] // out[1]
-        return _window({"kernel_size": kernel, "stride": kernel, "padding": 0, "ceil_mode": False}, shape)
+        return kernel, kernel, (0, 0, 0, 0)
     if given["divisor_override"] is not None:
         raise unsupported(node, f"divisor_override must be None, not {given['divisor_override']}")
     kernel, stride, padding = _window(given, shape)
@@ -201,6 +201,7 @@ def _read_average_pool(node: fx.Node, name: str, value: Activation) -> Pending:
     given = arguments(node)
     _spatial(node, value)
     kernel, stride, padding = _average_window(node, given, value.shape)
+    stride = least_stride(value.shape, kernel, stride, padding)
     make = partial(integer_average, name, value.source, kernel, stride, _quantised(node, value), padding=padding)
     return Pending(make, (value.shape,), node.target in MEANS and not given["keepdim"])
 

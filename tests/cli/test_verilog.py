@@ -83,7 +83,7 @@ def test_the_head_says_how_it_was_made_and_what_it_is(made):
     head = text[: text.index("`timescale")]
     assert all(line.startswith("//") or not line for line in head.splitlines())
     assert all(re.search(rf"^//     {field.name} +\S", head, re.MULTILINE) for field in fields(Config))
-    assert re.search(r"^// Made by deeplock \d+\.\d+\.\d+:\n//     \$ deeplock ", head, re.MULTILINE)
+    assert re.search(r"^// Made by deeplock \d+\.\d+\.\d+:\n//     \$ deeplock\b", head, re.MULTILINE)
     assert "1 of 512 x 32 bits, deeplock_core: program" in head
 
 

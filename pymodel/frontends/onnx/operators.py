@@ -124,7 +124,7 @@ def _pool(node: Node, value: Activation) -> tuple[tuple[int, int], tuple[int, in
     _spatial(node, value)
     tall, wide = node.attributes["kernel_shape"]
     stride, padding = _window(node, value, (tall, wide))
-    return (tall, wide), least_stride(value.shape, (tall, wide), stride, padding), padding
+    return (tall, wide), stride, padding
 
 
 def _read_max_pool(node: Node, name: str, value: Activation) -> Layer:
@@ -135,6 +135,7 @@ def _read_average_pool(node: Node, name: str, value: Activation) -> Pending:
     kernel, stride, padding = _pool(node, value)
     if any(padding) and not node.attributes.get("count_include_pad", 0):
         raise node.unsupported("padding must count: count_include_pad must be 1")
+    stride = least_stride(value.shape, kernel, stride, padding)
     make = partial(integer_average, name, value.source, kernel, stride, value.quantisation, padding=padding)
     return Pending(name, make, (value,))
 

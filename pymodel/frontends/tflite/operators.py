@@ -161,7 +161,7 @@ def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], tuple[i
         raise node.unsupported(f"kernel and stride must be 1 or more, not {[tall, wide]} and {[down, right]}")
     kernel = tall, wide
     around = _around(node, padding, value.shape, kernel, (down, right))
-    return kernel, least_stride(value.shape, kernel, (down, right), around), around, _clamp(node, function)
+    return kernel, (down, right), around, _clamp(node, function)
 
 
 def _read_max_pool(node: Operator, name: str, value: Activation) -> Layer:
@@ -175,6 +175,7 @@ def _read_average_pool(node: Operator, name: str, value: Activation) -> Pending:
     kernel, stride, around, clamp = _window(node, value)
     if any(around):
         raise node.unsupported("an average must need no padding: LiteRT divides by the pixels inside")
+    stride = least_stride(value.shape, kernel, stride)
     make = partial(integer_average, name, value.source, kernel, stride, value.quantisation)
     return Pending(name, make, (value,)).clamped(*clamp)
 

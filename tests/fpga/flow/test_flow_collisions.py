@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-import deeplock.sim.build
+import deeplock.sim.verilog
 from deeplock.fpga.flow.toolchain import run_program
 from deeplock.fpga.flow.yosys import ANY_ON_COLLISION
 from deeplock.pymodel.spec.config import Config
@@ -32,7 +32,7 @@ def test_an_accelerator_whose_collisions_read_x_is_right(config, tmp_path, monke
         return texts[-1]
 
     monkeypatch.setenv("DEEPLOCK_BUILD", str(tmp_path / "build"))
-    monkeypatch.setattr(deeplock.sim.build.verilog, "convert", convert)
+    monkeypatch.setattr(deeplock.sim.verilog.verilog, "convert", convert)
     loadable, ifmaps = tiny.tiny_loadable(config), tiny.ifmaps(3)
     key = tiny.KEY if config.suite != "plain" else b""
     found = simulate(loadable, config, key, list(ifmaps), "icarus", pauses=0.2, seed=7).ofmaps

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deeplock.fpga.boards import BOARDS
+from deeplock.fpga.boards import BOARDS, board
 from deeplock.fpga.flow.designs import Design
 from deeplock.fpga.flow.families.family import Device
 from deeplock.fpga.flow.sweep import read_sweep
@@ -90,10 +90,11 @@ def test_a_table_may_say_how_many_seeds_its_rows_get(tmp_path):
     assert [list(job.seeds) for job in read_sweep(path, 3)] == [[1, 2, 3], [], [1, 2]]
 
 
-def test_the_sweep_of_the_project_has_every_board_plain_and_with_every_style_of_s_box():
+def test_the_sweep_of_the_project_has_every_board_sealed_plain_and_with_every_style_of_s_box():
     rows = [design.fields for design, _ in _rows_of(AREA)]
     boards = [(row["board"], row["sbox"] or row["suite"]) for row in rows if "board" in row]
-    assert sorted(boards) == sorted(product(BOARDS, ("plain", *STYLES)))
+    sealed = [(name, board(name).suite) for name in BOARDS]
+    assert sorted(boards) == sorted([*product(BOARDS, ("plain", *STYLES)), *sealed])
 
 
 @pytest.mark.parametrize(
