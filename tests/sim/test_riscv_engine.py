@@ -36,10 +36,13 @@ def job(network: Network, ifmaps: np.ndarray, variant: str, **arguments):
     return arena_of(network, ifmaps, variant, b"" if variant == "plain" else KEY, **arguments)
 
 
-def check(network: Network, ifmaps: np.ndarray) -> None:
-    """Of networks that the software takes: it has no depthwise convolutions, and no padding of pools."""
+def taken(network: Network) -> bool:
+    """The software has no depthwise convolutions, and no padding of pools."""
     pools = (layer for layer in network.layers if isinstance(layer, MaxPool | AveragePool))
-    assume(not any(layer.depthwise for layer in network.layers) and not any(any(layer.padding) for layer in pools))
+    return not any(layer.depthwise for layer in network.layers) and not any(any(layer.padding) for layer in pools)
+
+
+def check(network: Network, ifmaps: np.ndarray) -> None:
     for variant in VARIANTS:
         found = run_on_host(job(network, ifmaps, variant)).results.ofmaps
         assert np.array_equal(found, expected(network, ifmaps)), variant
@@ -48,12 +51,14 @@ def check(network: Network, ifmaps: np.ndarray) -> None:
 @MANY
 @given(cases())
 def test_any_layers_and_parameters_give_golden_bytes(case):
+    assume(taken(case[0]))
     check(*case)
 
 
 @MANY
 @given(chains())
 def test_deep_networks_give_golden_bytes(case):
+    assume(taken(case[0]))
     check(*case)
 
 
@@ -84,7 +89,7 @@ def test_an_operator_that_the_software_lacks_is_refused_by_name():
 @settings(MANY, max_examples=10)
 @given(convs("dense", "input", 300, (1, 1), False, most_channels=9))
 def test_dense_layers_longer_than_a_piece_give_golden_bytes(layer):
-    layer = replace(layer, stride=1, padding=(0, 0, 0, 0))
+    layer = replace(layer, stride=(1, 1), padding=(0, 0, 0, 0))
     ifmaps = np.random.default_rng(len(layer.weight)).integers(-128, 128, (2, 1, 1, 300), np.int8)
     check(network_of((1, 1, 300), layer), ifmaps)
 
