@@ -194,8 +194,7 @@ class ProgramCheck(wiring.Component):
     def _keep(self, kept: dict[str, Signal], name: str) -> Value:
         """A field of the descriptor whose word has been."""
         folding, diagonal = self._config.folding, self._config.diagonal
-        there = {"fold": folding, "diagonal": diagonal, "alike": diagonal, "streamed": diagonal}
-        there["sliding"] = diagonal
+        there = {"fold": folding} | dict.fromkeys(("diagonal", "alike", "streamed", "sliding"), diagonal)
         if not there.get(name, True):  # any other value has already broken a rule
             return Const(0, DescriptorLayout[name].shape)
         if name not in kept:

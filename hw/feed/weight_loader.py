@@ -246,10 +246,8 @@ class WeightLoader(wiring.Component):
         # row r of a diagonal tile of channel block b has its weight in column b * rows + r. A streamed beat has those of its
         # columns for several rows: it stays until the last of them
         lane, own_part = Signal(range(config.bytes_per_beat)), Signal(range(slices))
-        from_beat, whole = (
-            Signal(),
-            Signal(),
-        )  # the row's weight in this part comes from the stream, and is the beat's last
+        # the row's weight in this part comes from the stream, and is the beat's last
+        from_beat, whole = Signal(), Signal()
         m.d.comb += [
             Cat(lane, own_part).eq(Cat(row, (block + 1)[: (config.cols // rows - 1).bit_length()])),
             from_beat.eq(~diagonal | (~given & (part == own_part))),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.network.network import Network, needed_pixels, output_shapes
@@ -14,7 +15,6 @@ from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["Step", "plan_steps", "runs_of", "share", "words_of"]
 
-_LARGEST_STRIDE = 15
 _SLIDING = (1, 2)
 _LONGEST_RUN = Descriptor.layout.fields["cblocks"].range[1]  # words
 _LONGEST_ROW = Descriptor.layout.fields["row_bytes"].range[1]
@@ -160,7 +160,7 @@ def _is_dense(step: Step) -> bool:
     does = step.lowered
     pools = does.window != (1, 1) or does.window_stride != (1, 1)
     conv = does.mixes and not any(does.padding) and not pools
-    return conv and does.kernel == step.shape[:2] and step.shape[0] <= _LARGEST_STRIDE
+    return conv and does.kernel == step.shape[:2] and step.shape[0] <= MOST_STRIDE
 
 
 def runs_of(step: Step, config: Config) -> tuple[int, int, int]:

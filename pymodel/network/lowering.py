@@ -79,7 +79,7 @@ class Lowered:
     @property
     def mixes(self) -> bool:
         """Whether an output channel reads all input channels; else only its own."""
-        return type(self.weights) is Streamed
+        return isinstance(self.weights, Streamed) and not isinstance(self.weights, Channelwise)
 
     @property
     def only_pools(self) -> bool:

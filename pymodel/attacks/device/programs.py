@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
 from deeplock.pymodel.spec.entry import ENTRY
@@ -174,5 +175,7 @@ def head_of(header: Header, program: Sequence[Descriptor]) -> bytes:
 
 
 def streamed(loadable: Loadable) -> list[Descriptor]:
-    """The layers of a loadable that take parameters."""
+    """The layers of a loadable that take parameters; `DeeplockError` if one is depthwise, which the attacks do not read."""
+    if any(layer.streamed for layer in loadable.program):
+        raise DeeplockError("attacks on devices take networks without depthwise convolutions")
     return [layer for layer in loadable.program if not layer.diagonal]

@@ -120,6 +120,8 @@ def _check_shape(node: Operator, value: Activation) -> None:
 def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) -> Activation:
     """The node's output, given the activations that it reads, the first one its first input."""
     value, *others = values
+    if others and node.kind != "ADD":
+        raise node.unsupported("only its first input may be an activation")
     if node.kind in _LAST:
         return _last(graph, draft, node, value)
     if node.kind == "PAD":

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from deeplock.pymodel.attacks.device import chosen_program, desync, malleability, replay, tampering
 from deeplock.pymodel.attacks.device.catalogue import ATTACKS
 from deeplock.pymodel.attacks.device.endless import ENDLESS
-from deeplock.pymodel.attacks.device.programs import parts_of, places
+from deeplock.pymodel.attacks.device.programs import parts_of, places, streamed
 from deeplock.pymodel.attacks.device.remanence import Unerased
 from deeplock.pymodel.attacks.device.target import BEATS, KEY, WEIGHTS, DeviceTarget, make_target
 from deeplock.pymodel.compiler.compiler import compile_network
@@ -17,10 +17,11 @@ from deeplock.pymodel.compiler.golden_device import GoldenDevice
 from deeplock.pymodel.compiler.parameters import decode_group
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock import sealing
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.registers import Error
 from deeplock.pymodel.zoo import trained
-from tests.random_networks import chains
+from tests.random_networks import chains, network_of
 
 CONFIG = Config()
 SEALED = ["ascon", "acorn", "tinyjambu"]
@@ -202,3 +203,12 @@ def test_attacks_recover_nothing_from_a_device_without_the_key(digits):
     keyless = GoldenDevice(CONFIG)
     assert desync.run(keyless, digits, desync.BUDGET, 0)[0].value == 0
     assert replay.run(keyless, replace(digits, key=bytes(16)), replay.BUDGET, 0)[1].value < 0.05
+
+
+def test_depthwise_layers_are_refused():
+    """Their weights lie otherwise in the stream: an attack that overlooked them would seem to fail."""
+    shape = (6, 6, 4)
+    scales = np.zeros(4, np.int32), np.full(4, 1 << 15), np.full(4, 15)
+    layer = Depthwise("a", "input", np.ones((4, 3, 3, 1), np.int8), *scales, (1, 1), (0,) * 4, 0, 0, -128, 127)
+    with pytest.raises(DeeplockError, match="attacks on devices take networks without depthwise convolutions"):
+        streamed(compile_network(network_of(shape, layer), CONFIG, np.random.default_rng(0)))

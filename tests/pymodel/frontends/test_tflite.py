@@ -323,6 +323,14 @@ def broadcast(rng):
     return file
 
 
+def weights_that_are_an_activation(rng):
+    file, shape = File(rng), (4, 4, 4)
+    x = file.conv(file.activation(*shape), shape)
+    file.conv(x, shape)
+    file.operators[1].inputs[1] = x
+    return file
+
+
 def grouped(rng):
     file, shape = File(rng), (4, 4, 4)
     file.conv(file.activation(*shape), (4, 4, 2))
@@ -409,6 +417,7 @@ def wrong_shape(rng):
     [
         (other("LOGISTIC"), r"unsupported operator LOGISTIC at node 1 \(tensor_4\): supported: CONV_2D, DEPTHWISE_CONV_2D, "),
         (other("CUSTOM", custom="MyOp"), r"unsupported operator CUSTOM MyOp at node 1 \(tensor_4\): supported"),
+        (weights_that_are_an_activation, "CONV_2D at node 1 .*only its first input may be an activation"),
         (multiplied, r"DEPTHWISE_CONV_2D at node 0 .*its channel multiplier must be 1: its weights are \[1, 3, 3, 4\], "),
         (other("MAX_POOL_2D"), r"MAX_POOL_2D at node 1 \(tensor_4\): its options are missing"),
         (in_float, r"CONV_2D at node 0 .*its input must be an int8 activation, not float32: convert with full integer"),
