@@ -94,7 +94,8 @@ def _text(content: bytes | None) -> str:
 
 def _numbers(values: object, dtype: type) -> np.ndarray:
     """A vector of the file; the package gives 0 for a missing one."""
-    return np.array(values if isinstance(values, np.ndarray) else [], dtype)
+    with np.errstate(invalid="ignore"):  # a NaN that signals: whoever needs the number refuses it
+        return np.array(values if isinstance(values, np.ndarray) else [], dtype)
 
 
 def _tensor(model: tflite.Model, raw: tflite.Tensor, index: int) -> Tensor:

@@ -106,8 +106,9 @@ def test_a_network_of_every_operator_agrees_layer_by_layer(rng, tmp_path):
     assert found.notes == ("SOFTMAX at node 11 is left out: the largest output stays the same",)
     assert set(found.layer_lsb.values()) <= {0, 1} and found.inputs == 32 and found.engine.startswith("LiteRT 2.")
     for layer in network.layers:
-        size = found.inputs * np.prod(output_shapes(network)[layer.name])
-        assert layer.kind in ("average_pool", "add") or found.layer_share[layer.name] * size <= 2 + FEW_BYTES * size
+        # an output or two may tie, and does so for every ifmap where a ReLU made a layer's inputs all alike
+        share = 2 / np.prod(output_shapes(network)[layer.name]) + FEW_BYTES
+        assert layer.kind in ("average_pool", "add") or found.layer_share[layer.name] <= share
     ifmaps = rng.integers(-128, 128, (4, 12, 8, 3), np.int8)
     expected = golden.run(network, ifmaps)
     assert all(np.array_equal(expected[name], tensor) for name, tensor in reference.run(network, ifmaps).items())
