@@ -139,16 +139,22 @@ def _read_conv(node: Operator, name: str, value: Activation) -> Pending:
 
 
 def _read_dense(node: Operator, name: str, value: Activation) -> Pending:
-    """Behind a flatten too: the file's weights are in the order height, width, channels, as ours."""
-    function, order = options(node, tflite.FullyConnectedOptions, "FusedActivationFunction", "WeightsFormat")
+    """Behind a flatten too: the file's weights are in the order height, width, channels, as ours.
+
+    One that keeps its input's dimensions takes the channels of each pixel on its own.
+    """
+    kind = tflite.FullyConnectedOptions
+    function, order, keeps = options(node, kind, "FusedActivationFunction", "WeightsFormat", "KeepNumDims")
     weight = _weights(node, rank=2)
     if order != 0:
         raise node.unsupported("its weights must be in the default format")
-    if weight.shape[1] != prod(value.shape):
-        raise node.unsupported(f"its weights are {list(weight.shape)}, its input has {prod(value.shape)} features")
-    kernel = _data(weight).reshape(-1, *value.shape)
+    each = keeps and not value.flat
+    window = (1, 1, value.shape[2]) if each else value.shape
+    if weight.shape[1] != prod(window):
+        raise node.unsupported(f"its weights are {list(weight.shape)}, its input has {prod(window)} features")
+    kernel = _data(weight).reshape(-1, *window)
     make = partial(conv_of_integers, Conv, name, value, kernel, weight.scale, _bias(node, len(kernel)))
-    return Pending(name, make, (value,), flat=True).clamped(*_clamp(node, function))
+    return Pending(name, make, (value,), flat=not each).clamped(*_clamp(node, function))
 
 
 def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], tuple[int, int], Padding, tuple[float, float]]:
