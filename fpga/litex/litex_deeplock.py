@@ -135,6 +135,7 @@ class PacketWriter(LiteXModule):
             If(
                 self._length.re,
                 armed.eq(1),
+                bus.sel.eq(0),  # which a reset leaves as it is
                 address.eq(self._base.storage),
                 end.eq(self._base.storage + self._length.storage),
             ),

@@ -1,10 +1,11 @@
-/* Digits on the SoC of simulate.py: a wrong key, then two inferences, one polled and one with the interrupt. Prints PASS or FAIL.
+/* Digits on a LiteX SoC: a wrong key, then two inferences, one polled and one with the interrupt. Prints PASS or FAIL.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 
 #include <generated/csr.h>
 #include <generated/mem.h>
+#include <generated/sdram_phy.h>
 #include <generated/soc.h>
 #include <irq.h>
 
@@ -60,6 +61,13 @@ static void check(const uint8_t *ofmap, size_t room) {
     }
 }
 
+/* What the BIOS does for an SDRAM without a data rate to find. */
+static void start_sdram(void) {
+    sdram_dfii_control_write(DFII_CONTROL_CKE | DFII_CONTROL_ODT | DFII_CONTROL_RESET_N);
+    init_sequence();
+    sdram_dfii_control_write(DFII_CONTROL_SEL);
+}
+
 int main(void) {
     /* in main memory, where the DMA reads and writes; the ofmap at an address that is no word's */
     uint8_t *loadable = (uint8_t *)MAIN_RAM_BASE;
@@ -69,6 +77,7 @@ int main(void) {
     deeplock device = deeplock_litex();
     int error;
 
+    start_sdram();
     memcpy(loadable, LOADABLE, sizeof LOADABLE);
     memcpy(ifmap, IFMAP, sizeof IFMAP);
     const deeplock_loadable digits = {

@@ -1,5 +1,5 @@
 // A clock, and the SoC's console. The character 4 ends the simulation.
-module sim;
+module simulate;
     reg clk = 0;
     wire valid;
     wire [7:0] data;
