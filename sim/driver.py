@@ -13,6 +13,7 @@ from cocotb.triggers import First, RisingEdge, Timer
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp, AxiStreamBus, AxiStreamSink
 
+from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec import driver
 from deeplock.pymodel.spec.driver import AcceleratorError, RunResult
 from deeplock.pymodel.spec.registers import Command, Interrupt, Status, address
@@ -22,12 +23,14 @@ from deeplock.sim.streams import FastSource, random_pauses
 __all__ = ["PERIOD_NS", "Driver"]
 
 PERIOD_NS = 2
+_PORTS = ("s_axil_awaddr", "s_axis_loadable_tdata", "s_axis_ifmap_tdata", "m_axis_ofmap_tdata", "irq")
 _POLL, _LOOK = 32, 1024
 _QUEUED_PACKETS = 2
 
 
 class Driver(driver.Driver):
-    """One accelerator with the ports clk, rst, s_axil_*, s_axis_loadable_*, s_axis_ifmap_*, m_axis_ofmap_*, irq.
+    """One accelerator with the ports s_axil_*, s_axis_loadable_*, s_axis_ifmap_*, m_axis_ofmap_*, irq, and aclk and aresetn, as
+    `deeplock verilog` writes it, or clk and rst. It drives all inputs, the clock too; `reset` starts that.
 
     pauses     probability of a pause in each cycle of each stream, at least 0, below 1
     seed       of the pauses
@@ -39,15 +42,24 @@ class Driver(driver.Driver):
 
     def __init__(self, dut, pauses: float = 0.0, seed: int = 0, watchdog: int = 200_000) -> None:
         self.dut, self.watchdog = dut, watchdog
+        amba = hasattr(dut, "aclk")
+        for port in (*_PORTS, *(("aresetn",) if amba else ("clk", "rst"))):
+            if not hasattr(dut, port):
+                raise DeeplockError(
+                    f"{dut._name}: has no port {port}: the driver needs those that `deeplock verilog` gives"
+                )
         for port in ("s_axil", "s_axis_loadable", "s_axis_ifmap", "m_axis_ofmap"):
             # cocotbext-axi logs every byte that it moves, including the key's
             logging.getLogger(f"cocotb.{dut._name}.{port}").setLevel(logging.CRITICAL)
-        self._clock = Clock(dut.clk, PERIOD_NS, unit="ns", impl="gpi")
-        dut.rst.value = 1
-        self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
-        self.loadable = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_loadable"), dut.clk, dut.rst)
-        self.ifmap = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_ifmap"), dut.clk, dut.rst)
-        self.ofmap = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_ofmap"), dut.clk, dut.rst)
+        self._clock_port = dut.aclk if amba else dut.clk
+        self._reset_port, self._in_reset = (dut.aresetn, 0) if amba else (dut.rst, 1)
+        self._clock = Clock(self._clock_port, PERIOD_NS, unit="ns", impl="gpi")
+        self._reset_port.value = self._in_reset
+        common = (self._clock_port, self._reset_port, bool(self._in_reset))
+        self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *common)
+        self.loadable = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_loadable"), *common)
+        self.ifmap = FastSource(AxiStreamBus.from_prefix(dut, "s_axis_ifmap"), *common)
+        self.ofmap = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_ofmap"), *common)
         self._feeders: list[Task] = []
         self._running = False
         self._offered = False  # the parameters of the next inference follow the program in its packet
@@ -66,7 +78,7 @@ class Driver(driver.Driver):
 
     async def reset(self, cycles: int = 4) -> None:
         """Reset the device and forget what was sent."""
-        self.dut.rst.value = 1
+        self._reset_port.value = self._in_reset
         self._stop_feeding()
         for stream in (self.loadable, self.ifmap, self.ofmap):
             stream.clear()
@@ -75,8 +87,8 @@ class Driver(driver.Driver):
             self._clock.start()
             self._running = True
         await self.wait(cycles)
-        await RisingEdge(self.dut.clk)
-        self.dut.rst.value = 0
+        await RisingEdge(self._clock_port)
+        self._reset_port.value = 1 - self._in_reset
         await self.wait(2)
         self._loaded, self._offered = None, False
 

@@ -57,6 +57,8 @@ def check_by_parser(words: list[str]) -> None:
         assert all(re.search(rf"^{re.escape(word)}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for word in rest)
     elif program in FOREIGN:
         pass
+    elif rest[0].endswith(".py"):
+        assert program == "python" and (ROOT / rest[0].removeprefix("../../")).is_file()
     elif rest[0] == "-m":
         assert program == "python" and importlib.util.find_spec(rest[1])
         assert rest[:2] != RENDER or {Path(name).name for name in rest[2:]} <= set(TAKE)

@@ -13,10 +13,14 @@ from pathlib import Path
 import pytest
 
 from deeplock.cli.main import main
+from deeplock.pymodel.lock.keyfile import write_key
+from deeplock.pymodel.lock.keys import suite_key
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import write_loadable
 from deeplock.sim.toolchain import environment
+from tests.cli.pages import blocks_of, commands_of
 from tests.cli.test_main import ROOT
-from tests.cli.test_pages import commands_of
+from tests.sim.mini import mini_loadable
 
 SMALL = ("--rows", "4", "--activation-words", "1024", "--accumulators", "64")
 """Quick to make; the testbench need not wait for a large memory to be erased."""
@@ -25,6 +29,10 @@ LINT = "verilator --lint-only -Wall --top-module deeplock deeplock.vlt deeplock.
 COMPILE = "iverilog -g2005 -Wall -o tb.vvp deeplock.v tb/deeplock_tb.v"
 RUN = "vvp -n tb.vvp"
 
+PAGE = ROOT / "docs" / "into-your-design.md"
+EXAMPLE = ROOT / "docs" / "test_deeplock.py"
+MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+"""Those that the page gives, and to compile fast rather than to run fast."""
 
 SCRIPTS = sysconfig.get_path("scripts")
 """Where this environment's Python is, and FuseSoC."""
@@ -185,6 +193,41 @@ def test_a_name_that_is_none_is_refused(name, tmp_path, capsys):
     assert "must be a Verilog identifier" in capsys.readouterr().err
 
 
+@pytest.fixture
+def outside(made, tmp_path) -> Path:
+    """A folder that has the Verilog, the example of a cocotb testbench, and a small network with its key."""
+    folder, key = tmp_path / "outside", bytes(range(16))
+    config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=1024, accumulators=64, suite="acorn")
+    folder.mkdir()
+    for path in (made / "deeplock.v", made / "deeplock.vlt", EXAMPLE):
+        shutil.copy(path, folder)
+    loadable = mini_loadable(config).locked("acorn", suite_key(key, "acorn", "model"))
+    write_loadable(folder / "my.loadable", loadable)
+    write_key(folder / "my.key", key)
+    return folder
+
+
+def python(line: str, folder: Path, **variables: str) -> Done:
+    """A program of a user who has installed this package."""
+    return shell(f"{SCRIPTS}/python {line}", folder, PYTHONPATH=str(ROOT), **variables)
+
+
+@pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
+def test_a_cocotb_testbench_of_ones_own_passes_outside_the_tree(simulator, outside):
+    done = python(EXAMPLE.name, outside, SIM=simulator, MAKEFLAGS=MAKEFLAGS)
+    assert done.code == 0 and "TESTS=2 PASS=2 FAIL=0" in done.out, done.out
+    (outside / "my.key").unlink()
+    write_key(outside / "my.key", bytes(range(1, 17)))
+    done = python(EXAMPLE.name, outside, SIM=simulator, MAKEFLAGS=MAKEFLAGS)
+    assert done.code != 0 and "the accelerator stopped with BAD_TAG: a tag is wrong" in done.out
+
+
+def test_the_page_shows_what_the_example_does():
+    (shown,) = (block.text for block in blocks_of(PAGE) if block.language == "python")
+    assert len(shown.splitlines()) <= 16
+    assert all(part in EXAMPLE.read_text() for part in shown.split("\n\n\n"))
+
+
 @pytest.mark.slow
 def test_licences_too(tmp_path):
     folder = written(tmp_path / "out", "--licences", "--permissions", "--suite", "tinyjambu")
@@ -207,25 +250,31 @@ def test_fusesoc_lints_and_simulates(copy):
 
 
 @pytest.mark.slow
-def test_the_pages_commands_work_without_this_package(tmp_path, monkeypatch):
+def test_the_pages_commands_work(tmp_path, monkeypatch):
+    """Those of the simulators without this package."""
     monkeypatch.chdir(tmp_path)
-    folder, variables = tmp_path, {}
-    for command in commands_of(ROOT / "docs" / "into-your-design.md"):
+    for name in ("docs", "pymodel"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    variables = {}
+    for command in commands_of(PAGE):
         program, *words = command.words
         if not command.runs:
             continue
         if program == "deeplock":
             assert main(words) == 0
         elif program == "cd":
-            folder = folder / words[0]
+            monkeypatch.chdir(words[0])
         elif program == "export":
             variables |= [words[0].split("=", 1)]
+        elif program == "python":
+            done = python(shlex.join(words), Path.cwd(), **variables)
+            assert done.code == 0 and "TESTS=2 PASS=2 FAIL=0" in done.out, done.out
         else:
             program = f"{SCRIPTS}/fusesoc" if program == "fusesoc" else program
-            done = shell(shlex.join([program, *words]), folder, **variables)
+            done = shell(shlex.join([program, *words]), Path.cwd(), **variables)
             assert done.code == 0, done.out
             assert "PASS: " in done.out or program in ("iverilog", "verilator") or "lint" in words
-    ofmap = folder / "tb" / "ofmap.hex"
+    ofmap = Path("tb/ofmap.hex")
     ofmap.write_text(re.sub(r"..\n$", "00\n", ofmap.read_text()))
-    done = shell("obj_dir/Vdeeplock_tb", folder)
+    done = shell("obj_dir/Vdeeplock_tb", Path.cwd())
     assert done.code != 0 and "FAIL: byte 9 of the ofmap is" in done.out
