@@ -15,14 +15,14 @@ from deeplock.pymodel.spec.memory import ADDRESS_BITS, Channel, MemoryOptions
 
 __all__ = ["MemoryMaster"]
 
-_IFMAP_BURSTS = 2
-"""Longest bursts that the ifmap's buffer holds: one is taken, a byte a cycle, while the other comes."""
+_IFMAP_BURST = 8
+"""Beats of an ifmap's longest burst, and half of its buffer: one is taken, a byte a cycle, while another comes."""
 
 
 class MemoryMaster(wiring.Component):
     """Beats in memory have the size of the loadable's, `config.bytes_per_beat`. An ifmap goes before the loadable.
 
-    Latency: 9 cycles from the answer of the register's write to AR, if the channel is free; see the parts. Throughput: a beat of the
+    Latency: 2 cycles from the answer of the write that begins a transfer of reads to AR; see the parts. Throughput: a beat of the
     loadable a cycle, if `options.outstanding` bursts cover the memory's latency.
 
     Members:
@@ -51,9 +51,10 @@ class MemoryMaster(wiring.Component):
         m = Module()
         config, options, size = self._config, self._options, self._config.bytes_per_beat
         m.submodules.registers = registers = MemoryRegisters(config)
-        m.submodules.loadable = loadable = ReadChannel(size, size, options, options.outstanding, repeats=True)
-        m.submodules.ifmap = ifmap = ReadChannel(size, config.rows, options, _IFMAP_BURSTS)
-        m.submodules.ofmap = ofmap = WriteChannel(size, config.lanes, options)
+        depth, short = options.burst * options.outstanding, min(options.burst, _IFMAP_BURST)
+        m.submodules.loadable = loadable = ReadChannel(size, size, options.burst, depth, repeats=True)
+        m.submodules.ifmap = ifmap = ReadChannel(size, config.rows, short, 2 * short)
+        m.submodules.ofmap = ofmap = WriteChannel(size, config.lanes)
         m.submodules.reads = reads = ReadMaster(size, options, channels=2)
 
         connect(m, flipped(self.s_axil), registers.s_axil)
@@ -61,7 +62,12 @@ class MemoryMaster(wiring.Component):
             connect(m, registers.transfers[channel], part.transfer)
             m.d.comb += [part.stop.eq(registers.stop), registers.busy[channel].eq(part.busy)]
         for number, part in enumerate((ifmap, loadable)):
-            connect(m, part.burst, reads.bursts[number])
+            m.d.comb += [
+                reads.bursts[number].valid.eq(part.burst.valid),
+                reads.bursts[number].payload.beat.eq(part.burst.payload.beat),
+                reads.bursts[number].payload.length_1.eq(part.burst.payload.length_1),
+                part.burst.ready.eq(reads.bursts[number].ready),
+            ]
             connect(m, reads.beats[number], part.beats)
         connect(m, loadable.outlet, flipped(self.loadable))
         connect(m, ifmap.outlet, flipped(self.ifmap))

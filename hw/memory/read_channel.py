@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 
 from deeplock.hw.basics.layouts import beat_layout
 from deeplock.hw.memory.transfer import TRANSFER, burst_layout, read_layout
-from deeplock.pymodel.spec.memory import BYTES_BITS, MemoryOptions
+from deeplock.pymodel.spec.memory import BYTES_BITS
 
 __all__ = ["ReadChannel"]
 
@@ -29,7 +29,8 @@ class ReadChannel(wiring.Component):
 
     size     bytes of a beat in memory
     width    bytes of a beat at the outlet: 4, 8 or 16
-    bursts   longest bursts that the buffer holds
+    longest  beats of the longest burst, a power of two
+    depth    beats that the buffer holds
     repeats  as above
 
     Members:
@@ -41,14 +42,13 @@ class ReadChannel(wiring.Component):
         busy      a transfer is going on, or beats of one are on their way
     """
 
-    def __init__(self, size: int, width: int, options: MemoryOptions, bursts: int, repeats: bool = False):
-        self._size, self._width, self._longest, self._repeats = size, width, options.burst, repeats
-        self._depth = bursts * options.burst
+    def __init__(self, size: int, width: int, longest: int, depth: int, repeats: bool = False):
+        self._size, self._width, self._longest, self._depth, self._repeats = size, width, longest, depth, repeats
         super().__init__(
             {
                 "transfer": In(stream.Signature(TRANSFER)),
                 "stop": In(1),
-                "burst": Out(stream.Signature(burst_layout(size, options))),
+                "burst": Out(stream.Signature(burst_layout(size, longest))),
                 "beats": In(stream.Signature(read_layout(size), always_ready=True)),
                 "outlet": Out(stream.Signature(beat_layout(width))),
                 "busy": Out(1),
@@ -60,14 +60,13 @@ class ReadChannel(wiring.Component):
         accept, over, deaf = Signal(), Signal(), Signal()
         packet_1 = Signal(BYTES_BITS - exact_log2(self._width))  # beats at the outlet of a packet, minus one
         with m.If(accept):
-            m.d.sync += packet_1.eq((self.transfer.payload.bytes >> exact_log2(self._width)) - 1)
+            m.d.sync += packet_1.eq(self.transfer.payload.bytes_1 >> exact_log2(self._width))
 
         # the buffer
         m.submodules.buffer = buffer = ResetInserter(over)(SyncFIFOBuffered(width=8 * self._size + 1, depth=self._depth))
         awaited = Signal(range(self._depth + 1))  # beats that were asked for and have not come
-        asks = self.burst.valid & self.burst.ready
-        length = Mux(asks, self.burst.payload.length_1 + 1, 0)
-        m.d.sync += awaited.eq(awaited + length - self.beats.valid)
+        asks, length = self.burst.valid & self.burst.ready, Signal(range(self._longest + 1))
+        m.d.sync += awaited.eq(awaited + Mux(asks, length, 0) - self.beats.valid)
         m.d.comb += [
             buffer.w_data.eq(self.beats.payload),
             buffer.w_en.eq(self.beats.valid & ~deaf),
@@ -83,14 +82,16 @@ class ReadChannel(wiring.Component):
         m.d.sync += has_room.eq((awaited + buffer.level <= self._depth - self._longest) & ~asks)
         begins = Signal()  # the cycle after `accept`: packet_1 is valid
         m.d.sync += begins.eq(accept)
-        self._ask(m, accept, begins, has_room & ~deaf & ~over, packet_1)
+        self._ask(m, accept, begins, has_room & ~deaf & ~over, packet_1, length)
         word = self._resized(m, buffer, over)
         delivering = self._deliver(m, accept, begins, over, word, packet_1)
         m.d.comb += self.busy.eq(delivering | (awaited != 0) | (buffer.level != 0))
         return m
 
-    def _ask(self, m: Module, accept: Signal, begins: Signal, may: Value, packet_1: Signal) -> None:
-        """Ask for burst after burst of packet after packet."""
+    def _ask(
+        self, m: Module, accept: Signal, begins: Signal, may: Value, packet_1: Signal, length: Signal
+    ) -> None:
+        """Ask for burst after burst of packet after packet; `length`, of this one, is driven."""
         to_ask, ends = Signal.like(self.transfer.payload.packets), Signal()
         payload, shift = self.burst.payload, exact_log2(self._size) - exact_log2(self._width)
         beats_1 = packet_1 >> shift if shift >= 0 else Cat(C(1).replicate(-shift), packet_1)
@@ -100,11 +101,11 @@ class ReadChannel(wiring.Component):
             ends.eq(left_1 <= to_end_1),
             payload.beat.eq(beat),
             payload.length_1.eq(Mux(ends, left_1, to_end_1)),
+            length.eq(payload.length_1 + 1),
             self.burst.valid.eq(may & to_ask.any() & ~begins),
         ]
-        following = beat + payload.length_1 + 1
         with m.If(self.burst.valid & self.burst.ready):
-            m.d.sync += [beat.eq(Mux(ends & self._repeats, first, following)), left_1.eq(left_1 - payload.length_1 - 1)]
+            m.d.sync += [beat.eq(Mux(ends & self._repeats, first, beat + length)), left_1.eq(left_1 - length)]
             with m.If(ends):
                 m.d.sync += [to_ask.eq(to_ask - 1), left_1.eq(beats_1)]
         with m.If(begins):

@@ -39,7 +39,7 @@ class ReadMaster(wiring.Component):
         self._size, self._options, self._channels = size, options, channels
         super().__init__(
             {
-                "bursts": In(stream.Signature(burst_layout(size, options))).array(channels),
+                "bursts": In(stream.Signature(burst_layout(size, options.burst))).array(channels),
                 "beats": Out(stream.Signature(read_layout(size), always_ready=True)).array(channels),
                 "stop": In(1),
                 "error": Out(8),
@@ -49,7 +49,7 @@ class ReadMaster(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        port, burst = self.port, burst_layout(self._size, self._options)
+        port, burst = self.port, burst_layout(self._size, self._options.burst)
         shape = data.StructLayout({"length_1": exact_log2(self._options.burst), "channel": ceil_log2(self._channels)})
         m.submodules.order = order = SyncFIFO(width=shape.size, depth=self._options.outstanding)
         sent, coming = data.View(shape, order.w_data), data.View(shape, order.r_data)
@@ -66,7 +66,7 @@ class ReadMaster(wiring.Component):
             with m.If(each.valid & each.ready):
                 m.d.comb += [sent.length_1.eq(each.payload.length_1), sent.channel.eq(number), order.w_en.eq(1)]
                 m.d.sync += [port.arvalid.eq(1), offered.eq(each.payload)]
-        m.d.comb += burst_on(port, "ar", offered, self._size)
+        m.d.comb += burst_on(port, "ar", offered.beat, offered.length_1, self._size)
 
         # data
         count, short, lost = Signal.like(coming.length_1), Signal(), Signal()

@@ -111,17 +111,17 @@ class MemoryRegisters(wiring.Component):
             m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(taken, Response.OKAY, Response.SLVERR))]
 
         beat = exact_log2(self._whole[Channel.LOADABLE])
-        values = {  # of the fields: where a register holds them, and what they take
-            "ADDRESS": (next_one.address, wdata[:beat] == 0),
-            "BYTES": (next_one.bytes, wdata.any()),
-            "PACKETS": (next_one.packets, wdata.any()),
+        fields = {  # what they keep, and what they take
+            "ADDRESS": (next_one.address, wdata, wdata[:beat] == 0),
+            "BYTES": (next_one.bytes_1, wdata - 1, wdata.any()),
+            "PACKETS": (next_one.packets, wdata, wdata.any()),
         }
         with m.Switch(bus.awaddr[_INDEX]):
-            for name, (field, fits) in values.items():
+            for name, (field, value, fits) in fields.items():
                 with m.Case(address(name) >> 2):
                     m.d.comb += taken.eq(write & ~waits.any() & fits & (wdata[len(field) :] == 0))
                     with m.If(taken):
-                        m.d.sync += field.eq(wdata)
+                        m.d.sync += field.eq(value)
             with m.Case(address("INTERRUPT") >> 2):
                 m.d.comb += taken.eq(write)
                 with m.If(taken):
@@ -129,8 +129,8 @@ class MemoryRegisters(wiring.Component):
             with m.Case(address("CONTROL") >> 2):
                 free = ~waits.any() & ~error.any()
                 for channel in Channel:
-                    partial = next_one.bytes[: exact_log2(self._whole[channel])].any()
-                    with m.If((wdata == Command(1 << channel)) & free & ~partial):
+                    whole = next_one.bytes_1[: exact_log2(self._whole[channel])].all()
+                    with m.If((wdata == Command(1 << channel)) & free & whole):
                         m.d.comb += taken.eq(write)
                         m.d.sync += waits[channel].eq(write)
                 with m.If(wdata == Command.STOP):

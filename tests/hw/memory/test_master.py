@@ -150,7 +150,7 @@ def test_a_beat_a_cycle_if_the_outstanding_bursts_cover_the_latency(outstanding,
 
 
 def test_an_ofmap_takes_a_cycle_a_byte_and_a_burst_follows_its_last_byte(seed):
-    config, options = Config(rows=4, cols=4, bytes_per_beat=4, lanes=4), MemoryOptions(4, 1)
+    config, options = Config(rows=4, cols=4, bytes_per_beat=4, lanes=4), SMALL
     bench, size, times = Bench(seed, config, options), 48, []
     data = bench.dice.randbytes(size)
 
@@ -174,7 +174,7 @@ def test_an_ofmap_takes_a_cycle_a_byte_and_a_burst_follows_its_last_byte(seed):
         await ctx.tick().repeat(20)
 
     bench.run(control, ofmaps)
-    assert times == [15 + 2, size]
+    assert times == [3 + 1, size + 11]
     assert bench.range(0, size) == data
 
 
