@@ -1,7 +1,7 @@
 """Put measured figures into README.md and docs: python -m deeplock.report.results [DEMO|FILE ...]
 
-DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, mlperf-tiny, board,
-area, software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of
+DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, mlperf-tiny, memory,
+board, area, software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of
 docs and the tables of docs/architecture.md are made each time.
 """
 
@@ -18,6 +18,7 @@ from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
 from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_summary, cycles_table, suites_table
 from deeplock.report.demo_report import report_rows
+from deeplock.report.memory_report import memory_figure, memory_section
 from deeplock.report.mlperf_report import mlperf_figure, mlperf_section
 from deeplock.report.packing import packing_section
 from deeplock.report.security_summary import security_summary
@@ -34,6 +35,7 @@ SECURITY = DOCS / "security.md"
 SUITES = DOCS / "choosing-a-suite.md"
 ASSURANCE = DOCS / "assurance.md"
 BENCHMARKS = DOCS / "benchmarks.md"
+DESIGN = DOCS / "into-your-design.md"
 
 
 def put_between(text: str, name: str, content: str) -> str:
@@ -136,6 +138,12 @@ def take_mlperf_tiny(file: Path) -> None:
     (RESULTS / "mlperf-tiny.png").write_bytes(mlperf_figure(result))
 
 
+def take_memory(file: Path) -> None:
+    result = json.loads(file.read_text())
+    put_into(DESIGN, "memory", memory_section(result))
+    (RESULTS / "memory.png").write_bytes(memory_figure(result))
+
+
 def take_security(file: Path) -> None:
     result = json.loads(file.read_text())
     for name, content in security_tables(result).items():
@@ -158,6 +166,7 @@ TAKE: dict[str, Callable[[Path], None]] = {
     "cycles.json": take_cycles,
     "cycles-batch.json": take_cycles,
     "mlperf-tiny.json": take_mlperf_tiny,
+    "memory.json": take_memory,
     "board.json": take_board,
     "software.json": take_software,
     "area.json": take_area,

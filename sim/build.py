@@ -39,9 +39,9 @@ _COCOTB_ARGS = [
 _MAKE_FLAGS = f"OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
 
 
-def _digest(config: Any, simulator: str, waves: bool, module: Path) -> str:
-    host = [HOST, HOST.with_suffix(".py")] if simulator == "native" else []
-    here = [Path(__file__), Path(__file__).with_name("verilog.py"), *host]
+def _digest(config: Any, simulator: str, waves: bool, module: Path, host: Path) -> str:
+    hosts = [host, HOST.with_suffix(".h"), HOST.with_suffix(".py")] if simulator == "native" else []
+    here = [Path(__file__), Path(__file__).with_name("verilog.py"), *hosts]
     facts = (config, simulator, waves, _VERILATOR_ARGS, _MAKE_FLAGS, tool_versions(simulator), c_header())
     return digest(*facts, files=[*source_files(module), *here])
 
@@ -56,6 +56,7 @@ def build(
     waves: bool = False,
     progress: Progress = quiet,
     component: Callable[[Any], Component] | None = None,
+    host: Path = HOST,
 ) -> Path:
     """Build the simulation of `component(config)`, by default the accelerator of a Config, unless it is built already.
 
@@ -64,22 +65,23 @@ def build(
     processes that want the same build, one makes it and the others wait.
 
     waves   build so that a run can write its signals (slower): as FST, or as VCD if Verilator lacks lz4.h for FST
+    host    the C++ program around the model, for simulator "native"
 
     Raises DeeplockError if a program is missing, RuntimeError if the simulator refuses the design.
     """
     check_simulator(simulator)
     make = component or Accelerator
-    name = f"{simulator}-{_digest(config, simulator, waves, Path(inspect.getfile(make)))}"
+    name = f"{simulator}-{_digest(config, simulator, waves, Path(inspect.getfile(make)), host)}"
 
     def build_in(folder: Path) -> None:
         progress(f"building {name}")
         folder.mkdir()
-        _build(folder, make(config), simulator, waves)
+        _build(folder, make(config), simulator, waves, host)
 
     return made(cache_root() / "sim" / name, build_in)
 
 
-def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
+def _build(folder: Path, top: Component, simulator: str, waves: bool, host: Path) -> None:
     source, log = folder / f"{TOP}.v", folder / "build.log"
     library = "" if simulator == "icarus" else f" VM_GLOBAL_FAST= LOADLIBES=../{_run_time_library().name}"
     with environment(MAKEFLAGS=_MAKE_FLAGS + library):
@@ -88,7 +90,7 @@ def _build(folder: Path, top: Component, simulator: str, waves: bool) -> None:
             top = RegisteredPorts(top)
         source.write_text(to_verilog(top, TOP))
         if simulator == "native":
-            _build_native(folder, source, log)
+            _build_native(folder, source, log, host)
         else:
             _build_for_cocotb(folder, source, log, simulator, waves)
     for path in folder.iterdir():  # only the program is needed
@@ -113,9 +115,10 @@ def _run_time_library() -> Path:
     return made(cache_root() / "sim" / f"library-{digest(*facts)}.a", compile_to)
 
 
-def _build_native(folder: Path, source: Path, log: Path) -> None:
+def _build_native(folder: Path, source: Path, log: Path, host: Path) -> None:
     names = ["--top-module", TOP, "--prefix", "Vtop", "--Mdir", str(folder), "-o", TOP]
-    verilate = ["verilator", "--cc", "--exe", *_VERILATOR_ARGS, *names, str(HOST), str(source)]
+    names += ["-CFLAGS", f"-I{HOST.parent}"]
+    verilate = ["verilator", "--cc", "--exe", *_VERILATOR_ARGS, *names, str(host), str(source)]
     make = ["make", "-C", str(folder), "-f", "Vtop.mk", "-j", str(os.cpu_count())]
     with log.open("w") as file:
         for command in (verilate, make):

@@ -7,7 +7,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from amaranth import ClockDomain, Module, Shape
 from amaranth.lib import wiring
@@ -17,7 +17,7 @@ from deeplock.pymodel.spec.register_files import c_header
 from deeplock.pymodel.spec.registers import COUNTERS, Command, Interrupt, Status, address, key_writes
 from deeplock.sim.results import SimulationError, WatchdogError
 
-__all__ = ["HOST", "WATCHDOG", "Native", "RegisteredPorts", "constants_header", "run_native"]
+__all__ = ["HOST", "WATCHDOG", "Native", "Program", "RegisteredPorts", "constants_header", "run_native"]
 
 HOST = Path(__file__).with_suffix(".cpp")
 """The C++ program around Verilator's model."""
@@ -57,36 +57,35 @@ class RegisteredPorts(wiring.Component):
 
 
 def constants_header(ports: wiring.Signature) -> str:
-    """constants.h: the register map, and bytes per beat of a device's streams."""
-    streams = {"LOADABLE": "s_axis_loadable", "IFMAP": "s_axis_ifmap", "OFMAP": "m_axis_ofmap"}
-    beats = {name: ports.members[port].signature.members["tdata"].shape for name, port in streams.items()}
+    """constants.h: the register map, and bytes per beat of what a device has of streams and memory."""
+    data = {
+        "LOADABLE": ("s_axis_loadable", "tdata"),
+        "IFMAP": ("s_axis_ifmap", "tdata"),
+        "OFMAP": ("m_axis_ofmap", "tdata"),
+        "MEMORY": ("m_axi", "rdata"),
+    }
+    beats = {
+        name: ports.members[port].signature.members[member].shape
+        for name, (port, member) in data.items()
+        if port in ports.members
+    }
     lines = [f"#define {name}_BEAT {Shape.cast(shape).width // 8}" for name, shape in beats.items()]
     return "\n".join(["#pragma once", *lines, "", c_header()])
 
 
-class Native:
-    """A simulated accelerator as a process: registers and streams, driven command by command. Time passes only in commands.
-
-    It starts without a reset. Use it as a context manager.
-
-    program   built by `sim.build.build` with simulator "native"
-    pauses    probability of a pause in each cycle of each stream, reproducible by `seed`
-    progress  called with the number of complete ofmap packets, while `poll` waits
+class Program:
+    """A program that obeys commands on its stdin. Use it as a context manager.
 
     Every method raises SimulationError, with the program's message, if the program fails.
     """
 
-    def __init__(
-        self, program: Path, pauses: float = 0.0, seed: int = 0, progress: Callable[[int], None] | None = None
-    ) -> None:
-        self._progress = progress
+    def __init__(self, *command: str | Path) -> None:
         pipe = subprocess.PIPE
-        command = [program, repr(float(pauses)), str(seed & 0xFFFF_FFFF_FFFF_FFFF)]
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
 
-    def __enter__(self) -> "Native":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -115,6 +114,23 @@ class Native:
         assert self._process.stderr
         text = self._process.stderr.read().decode(errors="replace").strip()
         raise SimulationError(f"the simulation ended with exit code {self._process.wait()}: {text}")
+
+
+class Native(Program):
+    """A simulated accelerator as a process: registers and streams, driven command by command. Time passes only in commands.
+
+    It starts without a reset.
+
+    program   built by `sim.build.build` with simulator "native"
+    pauses    probability of a pause in each cycle of each stream, reproducible by `seed`
+    progress  called with the number of complete ofmap packets, while `poll` waits
+    """
+
+    def __init__(
+        self, program: Path, pauses: float = 0.0, seed: int = 0, progress: Callable[[int], None] | None = None
+    ) -> None:
+        self._progress = progress
+        super().__init__(program, repr(float(pauses)), str(seed & 0xFFFF_FFFF_FFFF_FFFF))
 
     def write(self, name: str, value: int) -> bool:
         """Write a register; False if the device refuses."""

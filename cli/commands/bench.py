@@ -8,6 +8,10 @@ simulator is Verilator without Python in the loop; builds are kept. The exit cod
 host speaks over the UART; the locked loadable comes from a model of the flash. With a suite that seals, a licence is in front
 of it and the keys are those of devices; the wrong one must be refused.
 
+`bench memory` runs networks whose loadable, images and results lie in a simulated memory behind AXI4, which the accelerator's memory
+master reads in bursts: cycles, and those that wait for parameters, for each latency of the memory and each number of outstanding
+bursts (docs/into-your-design.md).
+
 `bench software` measures what a user has without the accelerator: int8 inference in C on RISC-V cores (simulated RTL; one
 core unlocks with a custom instruction) and on this machine, and PyTorch. Each runs plain, and locked with deep-lock, unlocked
 as a whole beforehand and unlocked piece by piece. One core and this machine also open sealed suites, ascon and acorn, and check
@@ -20,6 +24,7 @@ with LiteRT's, on all of CIFAR-10's test pictures.
 examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
   deeplock bench rtl --data DIR --json docs/results/cycles.json && python -m deeplock.report.results docs/results/cycles.json
+  deeplock bench memory --data DIR --json docs/results/memory.json
   deeplock bench software --networks digits
   deeplock bench mlperf-tiny --data DIR --json docs/results/mlperf-tiny.json
   deeplock bench board --runs icebreaker:digits:tinyjambu
@@ -29,7 +34,9 @@ JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network
   "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
   locked}, "simulated_cycles_per_second": locked}]}; `bench mlperf-tiny`: the same, and "macs", "accuracy": {"ic": {"engine",
-  "pictures", "tflite", "golden", "agreement"}}; `bench board`: rows {"board", "suite", "network", "key": "right" or
+  "pictures", "tflite", "golden", "agreement"}}; `bench memory`:
+  rows {"network", "suite", "rows", "cols", "bytes_per_beat", "burst": beats, "outstanding": bursts, "latency": cycles, "images",
+  "mismatches", "cycles", "param_starved_cycles"}, per image; `bench board`: rows {"board", "suite", "network", "key": "right" or
   "wrong", "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
   "images_per_second", "counters", "uart_bytes_per_image"}, null for what the board does not count; `bench software`: rows
   {"network", "platform", "suite", "variant": "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host",
@@ -64,6 +71,10 @@ def _array(text: str) -> tuple[int, int]:
 
 def _arrays(text: str) -> list[tuple[int, int]]:
     return [_array(part) for part in text.split(",")]
+
+
+def _numbers(text: str) -> list[int]:
+    return [positive(part) for part in text.split(",")]
 
 
 def _networks(text: str) -> list[Path]:
@@ -136,6 +147,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images", metavar="N", type=positive, default=200, help="pictures of ic; an eighth of it of the others (200)"
     )
     tiny.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
+    memory = kinds.add_parser("memory", help="networks from a memory behind AXI4")
+    memory.add_argument(
+        "--networks",
+        metavar="NAME,...",
+        type=_networks,
+        default=_networks("cifar10,mnist"),
+        help="trained networks that come with deeplock, or network files (cifar10,mnist)",
+    )
+    memory.add_argument("--array", metavar="RxC", type=_array, default=(16, 16), help="(16x16)")
+    for name, default, what in (
+        ("latencies", "10,20,40,80,160", "cycles from a burst's address to its first beat"),
+        ("outstanding", "1,2,4,8", "bursts of 16 beats on their way at a time"),
+    ):
+        memory.add_argument(
+            f"--{name}", metavar="N,...", type=_numbers, default=_numbers(default), help=f"{what} ({default})"
+        )
+    memory.add_argument("--images", metavar="N", type=positive, default=3, help="test images of each network (3)")
     board = kinds.add_parser("board", help="a network on a simulated board")
     board.add_argument(
         "--runs",
@@ -166,7 +194,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     software.add_argument(
         "--flip", metavar="N", type=int, help="invert byte N of the parameters, to test that the comparison notices"
     )
-    for kind, measure in ((rtl, _rtl), (tiny, _mlperf_tiny), (board, _board), (software, _software)):
+    for kind, measure in ((rtl, _rtl), (tiny, _mlperf_tiny), (memory, _memory), (board, _board), (software, _software)):
         add_seed(kind, "seed of the bytes that a network does not define")
         add_data_dir(kind)
         add_json(kind)
@@ -200,6 +228,20 @@ def _mlperf_tiny(args: argparse.Namespace) -> "Measured":
         rows = measured(args.networks, args.arrays, args.images, args.data_dir, args.seed, args.jobs, progress)
         found = {"accuracy": {"ic": accuracy(args.data_dir, progress)}} if "ic" in args.networks else {}
     return rows, mlperf_table(rows), "native", found
+
+
+def _memory(args: argparse.Namespace) -> "Measured":
+    from deeplock.bench.memory import measure
+    from deeplock.bench.workload import load_workload
+    from deeplock.cli.progress import progress_shown
+    from deeplock.report.memory_report import memory_table
+    from deeplock.sim.toolchain import check_simulator
+
+    check_simulator("native")
+    workloads = [load_workload(name, args.images, args.data_dir) for name in args.networks]
+    with progress_shown() as progress:
+        rows = measure(workloads, args.array, args.latencies, args.outstanding, args.seed, progress)
+    return rows, memory_table(rows), "native"
 
 
 def _board(args: argparse.Namespace) -> "Measured":

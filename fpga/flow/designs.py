@@ -18,12 +18,14 @@ from deeplock.hw.lock.composite_sbox import CompositeSbox
 from deeplock.hw.lock.key_schedule import KeySchedule
 from deeplock.hw.lock.sbox import STYLES, Sbox
 from deeplock.hw.lock.unlock import UnlockUnit
+from deeplock.hw.memory.master import MemoryMaster
 from deeplock.pymodel.lock.sbox import INV_SBOX, SBOX
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.memory import MemoryOptions
 from deeplock.sim.riscv.cores import CORES, packaged_verilog
 
-__all__ = ["COMPONENTS", "Design", "core", "key_schedule", "on_board", "riscv", "sbox", "unlock_unit"]
+__all__ = ["COMPONENTS", "Design", "core", "key_schedule", "memory_master", "on_board", "riscv", "sbox", "unlock_unit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,8 @@ _ARGUMENTS = {
     "bytes_per_beat": (4, 8, 16),
     "key_sizes": ((16,), (24,), (32,), (16, 24, 32)),
     "core": tuple(CORES),
+    "rows": (4, 8, 16),
+    "outstanding": (1, 2, 4, 8, 16),
 }
 
 
@@ -96,6 +100,17 @@ def unlock_unit(bytes_per_beat: int, sbox: str) -> Design:
     return _component("unlock_unit", make, bytes_per_beat=bytes_per_beat, sbox=sbox)
 
 
+def memory_master(rows: int, bytes_per_beat: int, outstanding: int) -> Design:
+    """The memory master of a square array; ValueError for what no accelerator has."""
+    make = partial(_memory_master, rows, bytes_per_beat, outstanding)
+    return _component("memory_master", make, rows=rows, bytes_per_beat=bytes_per_beat, outstanding=outstanding)
+
+
+def _memory_master(rows: int, bytes_per_beat: int, outstanding: int) -> MemoryMaster:
+    config = Config(rows=rows, cols=rows, bytes_per_beat=bytes_per_beat)
+    return MemoryMaster(config, MemoryOptions(outstanding=outstanding))
+
+
 def riscv(core: str) -> Design:
     """A core of the software baseline; ValueError for an unknown one, or where its Verilog is missing."""
     design = _component("riscv", partial(Processor, core), core=core)
@@ -107,6 +122,7 @@ COMPONENTS: dict[str, Callable[..., Design]] = {
     "sbox": sbox,
     "key_schedule": key_schedule,
     "unlock_unit": unlock_unit,
+    "memory_master": memory_master,
     "riscv": riscv,
 }
 """The components that a sweep can ask for, by name."""

@@ -1,0 +1,1 @@
+"""The memory master: AXI4 between a memory and the accelerator's streams."""

@@ -1,0 +1,1 @@
+"""The accelerator behind its memory master, simulated with a memory."""
