@@ -1,12 +1,12 @@
 """The tables of `deeplock synth`, from the rows of its JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from deeplock.report.tables import Table
 
-__all__ = ["component_table", "core_table", "key_of", "module_table", "plain_of", "timing_lines"]
+__all__ = ["component_table", "core_table", "key_of", "module_table", "plain_of", "timing_lines", "utilisation_table"]
 
 _RESOURCES = ("lut4", "ff", "carry", "bram", "dsp", "spram", "lutram")
 _RESULTS = ("seeds", "fmax_mhz", "meets", "critical_path", "cells", "modules", "harness", "error", "digest")
@@ -99,13 +99,22 @@ def module_table(row: Row) -> Table:
     return Table(["module", *columns], [*lines, ["total", *(row[column] for column in columns)]])
 
 
+def utilisation_table(row: Row, capacity: Mapping[str, int]) -> Table:
+    """A line for each resource of the device (Device.capacity). A placement on a board counts cells, by nextpnr's names."""
+    counts = [(name, row[name], available) for name, available in capacity.items()]
+    if row["board"] and row["cells"]:
+        counts = [(name, *numbers) for name, numbers in row["cells"].items()]
+    lines = [
+        [name, used, available, f"{100 * used / available:.1f} %"] for name, used, available in counts if available
+    ]
+    return Table([f"of {row['device']}", "used", "available", ""], lines)
+
+
 def timing_lines(row: Row) -> list[str]:
-    """Lines that show each seed's clock, the critical path, how full a board's FPGA is, and why a seed has no clock."""
+    """Lines that show each seed's clock, the critical path, and why a seed has no clock."""
     if not row["fmax_mhz"]:
         return []
     way = ", ".join(f"{module} {delay:.1f}" for module, delay in row["critical_path"])
     clocks = ", ".join(f"{clock:.1f}" for clock in row["fmax_mhz"])
-    cells = ", ".join(f"{kind} {used} of {available}" for kind, (used, available) in row["cells"].items())
     lines = [f"clock: {_clock(row)} MHz; seeds: {clocks}", f"critical path (ns): {way}"]
-    lines += [f"cells: {cells}"] if row["board"] else []
     return [*lines, row["error"]] if row["error"] else lines

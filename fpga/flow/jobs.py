@@ -1,11 +1,11 @@
 """Runs many syntheses at a time, in processes on this machine or on a Dask cluster."""
 
-import os
 import signal
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import active_children, get_context
 from typing import Any
 
@@ -17,7 +17,7 @@ from deeplock.fpga.flow.synth import Area, measure_area, measure_clock
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.progress import Progress
 
-__all__ = ["Job", "Result", "cluster", "processes", "run_jobs"]
+__all__ = ["Job", "Result", "cluster", "processes", "run_for", "run_jobs"]
 
 _CONNECT_SECONDS = 10
 
@@ -56,14 +56,13 @@ class Result:
 
 
 @contextmanager
-def processes(count: int | None = None) -> Iterator[Executor]:
-    """An executor with `count` processes on this machine, by default one per core.
+def processes(count: int) -> Iterator[Executor]:
+    """An executor with `count` processes on this machine.
 
     After an error they end at once. The programs that they run end with the command (cli/descendants.py).
     """
-    workers = count or len(os.sched_getaffinity(0))
     # Ctrl-C on a terminal reaches them too, but what ends them is this process
-    with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as executor:
+    with ProcessPoolExecutor(count, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as executor:
         try:
             yield executor
         except BaseException:
@@ -112,6 +111,8 @@ def run_jobs(
     results: dict[Job, Result] = {}
     left: dict[Job, int] = {}
     total, finished = sum(1 + len(job.seeds) for job in todo), 0
+    for job in todo[:1]:
+        progress(f"{names[job]}: synthesis", 0, total)
     pending: set[Future[Any]] = set(areas)
     while pending:
         done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -146,3 +147,33 @@ def run_jobs(
             if left[job] == 0:
                 result.placements.sort(key=lambda placement, job=job: job.seeds.index(placement.seed))
                 yield result
+
+
+def run_for(
+    seconds: float,
+    job: Job,
+    at_a_time: int,
+    executor: Executor,
+    progress: Progress,
+    now: Callable[[], float] = time.monotonic,
+) -> Result:
+    """Synthesise the design of `job`, then place and route it with seeds 1, 2, ... for as long as the time allows, `at_a_time`
+    of them together; the result's job has the seeds that this makes.
+
+    It begins no further round if the longest one before would not end within `seconds` from now. There is at least one. Raises
+    what `run_jobs` raises.
+    """
+    began = now()
+
+    def told(text: str, *_: float) -> None:
+        progress(text, min(now() - began, seconds), seconds)
+
+    (result,) = run_jobs([replace(job, seeds=())], executor, told)
+    longest, seeds, failed = 0.0, range(1, 1), ""
+    while not result.error and (not seeds or now() - began + longest <= seconds):
+        begun, more = now(), range(seeds.stop, seeds.stop + at_a_time)
+        (found,) = run_jobs([replace(job, seeds=more)], executor, told)
+        longest, seeds = max(longest, now() - begun), range(1, more.stop)
+        result.placements += found.placements
+        failed = found.error or failed
+    return replace(result, job=replace(job, seeds=seeds), error=result.error or failed)

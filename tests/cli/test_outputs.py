@@ -41,7 +41,12 @@ OUTPUTS = {
     ),
     "fuzz": ("--rounds 1 --json OUT",),
     "verilog": ("-o DIR",),
-    "synth": ("--board icebreaker -o OUT", "--board icebreaker", "--sweep IN --json OUT"),
+    "synth": (
+        "--board icebreaker -o OUT",
+        "--board icebreaker",
+        "--sweep IN --json OUT",
+        "--board icebreaker --loadable IN --json OUT",
+    ),
     "run": ("IN --board icebreaker --port none --json OUT",),
     "info": ("IN --json OUT",),
     "demo": ("-o DIR", "-o new --json OUT"),

@@ -33,9 +33,9 @@ WALK = ("README.md", "commands.md", "fpga.md", "security.md", "measured.md", "re
 RENDER = ["-m", "deeplock.report.results"]
 """Writes the pages; tests/report/test_results.py compares what it writes."""
 
-PROGRAMS = ("deeplock", "make", "python", "pip", "source", "pytest", "git", "iverilog", "verilator", "fusesoc")
-FOREIGN = ("cd", "export", "iverilog", "vvp", "verilator", "obj_dir/Vdeeplock_tb", "fusesoc")
-"""Programs of others, on a page whose own test runs them."""
+PROGRAMS = ("dask", "deeplock", "make", "python", "pip", "source", "pytest", "git", "iverilog", "verilator", "fusesoc")
+FOREIGN = ("cd", "dask", "export", "iverilog", "vvp", "verilator", "obj_dir/Vdeeplock_tb", "fusesoc")
+"""Programs of others, which a test of the page runs."""
 
 COMMANDS = [command for page in PAGES for command in commands_of(page)]
 

@@ -2,16 +2,21 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
+import numpy as np
 import pytest
 
 from deeplock.fpga.boards import BOARDS
+from deeplock.fpga.flow import jobs as flow_jobs
 from deeplock.fpga.flow.jobs import Job, Result
 from deeplock.fpga.flow.nextpnr import Placement
 from deeplock.fpga.flow.sweep import read_sweep
 from deeplock.fpga.flow.synth import Area, source_digest
+from deeplock.pymodel.spec.loadable import read_loadable
 from deeplock.report.synth_report import area_figure, area_summary, area_tables, suites_area
+from tests.cli.test_main import ROOT
 from tests.cli.test_main import run as run_process
 
 SWEEP = """
@@ -65,7 +70,7 @@ def fake(monkeypatch) -> list[Job]:
     """Results without programs; gives the jobs that were to be done."""
     done: list[Job] = []
 
-    def run_jobs(jobs, executor, progress, kept):
+    def run_jobs(jobs, executor, progress, kept=()):
         for job in jobs:
             if job not in kept:
                 done.append(job)
@@ -83,6 +88,12 @@ def test_one_accelerator_is_told_by_module(deeplock, fake, tmp_path):
     lines = [line.split() for line in outcome.out.splitlines()]
     assert lines[0] == ["module", "lut4", "ff", "bram"]
     assert ["lock.key_schedule", "4", "50", "2"] in lines and ["total", "104", "100", "4"] in lines
+    used = lines[lines.index(["of", "lfe5u-25f", "used", "available"]) + 2 :][:3]
+    assert used == [
+        ["lut4", "104", "24288", "0.4", "%"],
+        ["bram", "4", "56", "7.1", "%"],
+        ["dsp", "0", "28", "0.0", "%"],
+    ]
     assert "clock: 79.6 (78.6..80.6) MHz; seeds: 78.6, 79.6, 80.6" in outcome.out
     assert "critical path (ns): issue 1.5, array.pe 11.0" in outcome.out
     (job,) = fake
@@ -102,7 +113,7 @@ def test_the_bitstream_of_a_boards_best_seed_is_written(deeplock, fake, tmp_path
     outcome = deeplock("synth", "--board", "ulx3s-25f", "--suite", "plain", "--seeds", 3, "--json", "synth.json")
     assert outcome.code == 0
     assert "clock: 82.0 (81.0..83.0) of 50 MHz; seeds: 81.0, 82.0, 83.0\n" in outcome.out
-    assert "cells: DP16KD 2 of 56\n" in outcome.out
+    assert ["DP16KD", "2", "56", "3.6", "%"] in [line.split() for line in outcome.out.splitlines()]
     assert outcome.out.endswith("bitstream: build/ulx3s-25f.bit, of seed 3\n")
     assert (tmp_path / "build" / "ulx3s-25f.bit").read_bytes() == b"bits of seed 3"
     (job,) = fake
@@ -117,6 +128,79 @@ def test_the_bitstream_of_a_boards_best_seed_is_written(deeplock, fake, tmp_path
     assert deeplock("synth", "--board", "icebreaker", "--no-single-port", "-o", "other.bin").code == 0
     assert (tmp_path / "other.bin").read_bytes() == b"bits of seed 5"
     assert fake[-1].design.fields["single_port"] is False
+
+
+def test_as_many_seeds_are_placed_as_there_is_time_for(deeplock, fake, tmp_path, monkeypatch):
+    """A round of two seeds takes 60 seconds, the third one 70; synthesis takes 20."""
+    path, output, clock = tmp_path / "synth.json", tmp_path / "board.bit", [0.0]
+
+    def run_jobs(jobs, executor, progress):
+        clock[0] += {(): 20, (5, 6): 70}.get(tuple(jobs[0].seeds), 60)
+        progress("working", 1, 2)
+        return map(result_of, jobs)
+
+    monkeypatch.setattr(flow_jobs, "run_jobs", run_jobs)
+    monkeypatch.setattr(flow_jobs, "run_for", partial(flow_jobs.run_for, now=lambda: clock[0]))
+    for minutes, seeds in ((1, 2), (4, 6), (5, 8)):
+        clock[0] = 0.0
+        arguments = ["--board", "ulx3s-25f", "--suite", "plain", "--minutes", minutes, "--jobs", 2]
+        assert deeplock("synth", *arguments, "-o", output, "--json", path).code == 0
+        (row,) = json.loads(path.read_text())["rows"]
+        assert row["seeds"] == list(range(1, seeds + 1)) and row["fmax_mhz"] == [80.0 + seed for seed in row["seeds"]]
+        assert output.read_bytes() == b"bits of seed %d" % seeds
+
+
+def test_what_does_not_fit_is_not_placed_however_much_time_there_is(deeplock, monkeypatch, tmp_path):
+    def run_jobs(jobs, executor, progress):
+        assert not jobs[0].seeds
+        yield Result(jobs[0], Area({"top": COUNTS}, COUNTS), [], "does not fit up5k: 40 bram of 30")
+
+    monkeypatch.setattr(flow_jobs, "run_jobs", run_jobs)
+    outcome = deeplock("synth", "--board", "icebreaker", "--minutes", 5, "-o", tmp_path / "board.bin")
+    assert outcome.code == 1 and outcome.err.endswith(": does not fit up5k: 40 bram of 30\n")
+
+
+def test_images_a_second_are_projected_from_cycles_flash_and_link(deeplock, fake, refused, tmp_path):
+    """Cycles and bytes as `deeplock compile` tells them; 8n1 at 2 Mbaud, four bits of the flash every two cycles."""
+    loadable, path, compiled = (tmp_path / name for name in ("digits.loadable", "synth.json", "compile.json"))
+    network = ROOT / "pymodel/zoo/trained/digits.safetensors"
+    assert deeplock("compile", network, "--board", "ulx3s-25f", "-o", loadable, "--json", compiled).code == 0
+    facts = json.loads(compiled.read_text())
+    ifmap_bytes = len(read_loadable(loadable).pack_ifmap(np.zeros((8, 8, 1), np.int8)))
+    there = ("--board", "ulx3s-25f", "--suite", "plain", "-o", tmp_path / "board.bit", "--loadable", loadable)
+    outcome = deeplock("synth", *there, "--json", path)
+    found, cycles = json.loads(path.read_text())["projection"], facts["expected_cycles"]
+    assert found == {
+        "network": "digits", "suite": "plain", "clock_mhz": 50.0, "expected_cycles": cycles,
+        "array": round(50e6 / cycles, 1),
+        "flash": round(50e6 / (4 * facts["parameter_bytes"]), 1),
+        "link": round(2e6 / 10 / (ifmap_bytes + 10), 1),
+    }  # fmt: skip
+    assert f"digits: {cycles:,.0f} cycles an image expected, at 50 MHz\n" in outcome.out
+    assert ["host", "link", str(found["link"])] in [line.split() for line in outcome.out.splitlines()]
+    config = BOARDS["ulx3s-25f"].config
+    sizes = [f"--{name.replace('_', '-')}={getattr(config, name)}" for name in ("lanes", "activation_words")]
+    core = ["--device", "lfe5u-25f", "--suite", "plain", "--seeds", 3, *sizes, "--loadable", loadable]
+    assert deeplock("synth", *core, "--json", path).code == 0
+    found = json.loads(path.read_text())["projection"]
+    assert (found["clock_mhz"], found["array"], found["flash"], found["link"]) == (
+        82.0,
+        round(82e6 / cycles, 1),
+        None,
+        None,
+    )
+    message = "loadable is locked with suite plain, the accelerator has suite ascon"
+    assert refused("synth", "--board", "ulx3s-25f", "--loadable", loadable) == message
+
+
+def test_without_a_clock_nothing_is_projected(deeplock, fake, tmp_path, monkeypatch):
+    monkeypatch.setitem(BOARDS, "ulx3s-25f", replace(BOARDS["ulx3s-25f"], clock_hz=100_000_000))
+    loadable, path = tmp_path / "digits.loadable", tmp_path / "synth.json"
+    network = ROOT / "pymodel/zoo/trained/digits.safetensors"
+    assert deeplock("compile", network, "--board", "ulx3s-25f", "-o", loadable).code == 0
+    there = ("--board", "ulx3s-25f", "--suite", "plain", "-o", tmp_path / "board.bit", "--loadable", loadable)
+    assert deeplock("synth", *there, "--json", path).code == 1
+    assert "projection" not in json.loads(path.read_text())
 
 
 def test_a_bitstream_that_is_replaced_keeps_link_and_mode(deeplock, fake, tmp_path):
@@ -249,6 +333,12 @@ def test_faults_of_the_options_are_one_line(refused, tmp_path):
     message = "-o goes with --board: only boards have bitstreams"
     assert refused("synth", "--device", "up5k", "-o", tmp_path / "up5k.bin") == message
     assert refused("synth", "--sweep", sweep, "-o", tmp_path / "up5k.bin") == message
+    message = "--minutes goes with --device and --board, not with --sweep"
+    assert refused("synth", "--sweep", sweep, "--minutes", 5) == message
+    message = "--loadable goes with --device and --board, not with --sweep"
+    assert refused("synth", "--sweep", sweep, "--loadable", tmp_path / "none.loadable") == message
+    message = "--minutes goes with processes on this machine: a cluster takes --seeds"
+    assert refused("synth", "--device", "up5k", "--minutes", 5, "--scheduler", "tcp://127.0.0.1:1") == message
 
 
 def test_one_of_device_board_and_sweep_is_needed():

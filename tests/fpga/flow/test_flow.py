@@ -177,7 +177,8 @@ def test_jobs_run_in_processes_and_their_rows_can_be_written():
     small, large = (found[job] for job in jobs)
     assert [placement.seed for placement in small.placements] == [2, 1] and small.error == ""
     assert (large.placements, large.error) == ([], "does not fit up5k: 40 bram of 30")
-    assert len(steps) == 4 and steps[-1][1:] == (5, 5)
+    assert steps[0] == (f"row 1 of 2 (0 kept): {jobs[0].name}: synthesis", 0, 5), "before the first program has ended"
+    assert len(steps) == 5 and steps[-1][1:] == (5, 5)
     row = json.loads(json.dumps(row_of(small)))
     assert (row["device"], row["board"], row["component"], row["ff"]) == ("up5k", None, "tiny", COUNTER_BITS + 40)
     assert "meets" not in row and "clock_mhz" not in row

@@ -180,6 +180,7 @@ def test_results_come_when_they_are_complete_and_progress_says_which_row(monkeyp
         (second,) = results
     assert (second.job, [placement.seed for placement in second.placements]) == (small, [2, 1])
     assert {text for text, *_ in steps} == {
+        "row 2 of 3 (1 kept): up5k small: synthesis",
         "row 2 of 3 (1 kept): up5k small: 10 LUT4",
         "row 3 of 3 (1 kept): up5k large: does not fit up5k: 10000 lut4 of 5280",
         "row 2 of 3 (1 kept): up5k small: seed 2: 52.0 MHz",
