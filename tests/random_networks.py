@@ -108,7 +108,12 @@ def moves(draw: st.DrawFn, name: str, source: str, shapes: dict[str, Shape]) -> 
     """What only moves bytes: channels of any tensors of one height and width side by side, or some channels of a tensor."""
     alike = [other for other, shape in shapes.items() if shape[:2] == shapes[source][:2]]
     if draw(st.booleans()):
-        return Concat(name, source, tuple(draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3))))
+        others = tuple(draw(st.lists(st.sampled_from(alike), max_size=3)))
+        zero_point = draw(st.integers(-127, 127))
+        scale = st.tuples(st.integers(-128, 127), st.integers(2**15, 2**16 - 1), st.integers(14, 17))
+        scales = [draw(st.just((-zero_point, 2**15, 15)) | scale) for _ in (source, *others)]
+        lo, hi = draw(st.sampled_from([(-128, 127), (zero_point, 127)]))
+        return Concat(name, source, others, *zip(*scales, strict=True), zero_point, lo, hi)
     first = draw(st.integers(0, shapes[source][2] - 1))
     return Cut(name, source, first, draw(st.integers(1, shapes[source][2] - first)))
 

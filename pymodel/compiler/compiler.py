@@ -198,6 +198,7 @@ def _facts(step: Step, descriptor: Descriptor, config: Config) -> LayerFacts:
         words=pixels * descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks * descriptor.groups,
         lower_bound=lower,
         array_bound=array,
+        groups=step.groups,
     )
 
 

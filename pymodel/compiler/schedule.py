@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from deeplock.pymodel.compiler.step import Step, View
-from deeplock.pymodel.compiler.views import Views, copy_of, in_memory
+from deeplock.pymodel.compiler.views import Views, in_memory
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
@@ -56,7 +56,7 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
     fused: set[str] = set()
     for layer in network.layers:
         name, does = layer.name, lowered[layer.name]
-        steps += [copy_of(source, shapes[source], copy) for source, copy in views.copies.get(name, ())]
+        steps += views.copies.get(name, ())
         if name in fused or not isinstance(does, Lowered):
             continue
         step = Step(name, layer.kind, layer.sources, name, shapes[layer.source], shapes[name], does)

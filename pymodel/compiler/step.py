@@ -33,6 +33,7 @@ class Step:
     inputs, output  names of the tensors in memory that it reads, and of the one that it writes
     shape, out      (height, width, channels) of what it reads of each, and of what it writes
     reads, writes   where the channels of these lie in the tensors' pixels
+    groups          steps that share the layer's work
     row_step        input rows from one kernel row to the next
     pitch           rows of the network's tensor from one input row to the next
     sliding         stride of pooling windows of a row that are one pixel wider; 0: others
@@ -48,6 +49,7 @@ class Step:
     lowered: Lowered
     reads: View = View()
     writes: View = View()
+    groups: int = 1
     row_step: int = 1
     pitch: int = 1
     sliding: int = 0

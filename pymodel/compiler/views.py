@@ -20,24 +20,24 @@ __all__ = ["Views", "copy_of", "in_memory"]
 class Views:
     """Where the tensors of a network lie in memory.
 
-    copies  of each concatenation the sources that are copied to their place, each with the name of its copy: the ifmap,
-            and what has its place elsewhere or twice
+    copies  the steps that copy sources of each concatenation to their place: those that are requantised, the ifmap, and
+            what has its place elsewhere or twice
     """
 
     def __init__(self, network: Network, lowered: Mapping[str, object], shapes: dict[str, Shape]) -> None:
         self._inside: dict[str, tuple[str, View]] = {}
-        self.copies: dict[str, list[tuple[str, str]]] = {}
+        self.copies: dict[str, list[Step]] = {}
         for layer in network.layers:
             if isinstance(does := lowered[layer.name], Within):
                 self.put(layer.name, layer.source, View(does.first, shapes[layer.source][2]))
         for layer in network.layers:
-            if isinstance(lowered[layer.name], Joined):
+            if isinstance(joined := lowered[layer.name], Joined):
                 copies, first = self.copies.setdefault(layer.name, []), 0
-                for source in layer.sources:
+                for source, does in zip(layer.sources, joined.sources, strict=True):
                     place = source
-                    if source == "input" or source in self._inside:
+                    if source == "input" or source in self._inside or does != Lowered():
                         place = f"{source} in {layer.name} from channel {first}"
-                        copies.append((source, place))
+                        copies.append(copy_of(source, shapes[source], place, does))
                     self.put(place, layer.name, View(first, shapes[layer.name][2]))
                     first += shapes[source][2]
 
@@ -59,9 +59,9 @@ class Views:
         return outer, View(around.first + view.first, around.depth or view.depth)
 
 
-def copy_of(source: str, shape: Shape, name: str) -> Step:
-    """The step that copies a tensor to one of this name."""
-    return Step(name, "copy", (source,), name, shape, shape, Lowered())
+def copy_of(source: str, shape: Shape, name: str, does: Lowered = Lowered()) -> Step:
+    """The step that copies a tensor to one of this name, requantised by what it `does`."""
+    return Step(name, "copy", (source,), name, shape, shape, does)
 
 
 def in_memory(steps: list[Step], output: str, shape: Shape, views: Views, config: Config) -> list[Step]:
@@ -112,7 +112,7 @@ def _groups(step: Step, views: Views) -> list[Step]:
         whose = f"group {number} of {step.name}"
         reads = views.put(f"{source}, {whose}", source, View(number * share, depth))
         writes = views.put(f"{step.output}, {whose}", step.output, View(number * made, channels))
-        part = replace(step, inputs=(reads,), output=writes, lowered=does)
+        part = replace(step, inputs=(reads,), output=writes, lowered=does, groups=len(parts))
         found.append(replace(part, shape=(size[0], size[1], share), out=(out[0], out[1], made)))
     return found
 

@@ -112,7 +112,9 @@ class Lowered:
 
 @dataclass(frozen=True)
 class Joined:
-    """No work: the sources lie side by side in its pixels."""
+    """The sources lie side by side in its pixels, after what `sources` does to each; `Lowered()` is no work."""
+
+    sources: tuple[Lowered, ...]
 
 
 @dataclass(frozen=True)

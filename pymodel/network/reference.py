@@ -95,7 +95,12 @@ def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
 
 @ofmaps.register
 def _concat(layer: Concat, *ifmaps: torch.Tensor) -> torch.Tensor:
-    return torch.cat(ifmaps, 1)
+    """A scaled sum of a tensor alone."""
+    scaled = [
+        _scale(each.long() + bias, multiplier, shift)
+        for each, bias, multiplier, shift in zip(ifmaps, layer.bias, layer.multiplier, layer.shift, strict=True)
+    ]
+    return (torch.cat(scaled, 1) + layer.zero_point).clamp(layer.lo, layer.hi).double()
 
 
 @ofmaps.register

@@ -9,10 +9,12 @@ import numpy as np
 from deeplock.pymodel.network.convolution import Convolution
 from deeplock.pymodel.network.golden import accumulate
 from deeplock.pymodel.network.lowering import Lowered, Streamed
+from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["OPERATOR", "Grouped"]
+__all__ = ["OPERATOR", "Grouped", "conv_of_groups"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,3 +55,10 @@ class Grouped(Convolution):
 
 
 OPERATOR = Grouped
+
+
+def conv_of_groups(groups: int, channels: int, out: int) -> tuple[type[Convolution], dict[str, int]]:
+    """The operator of a convolution from so many channels to `out`, and what it takes beside the fields of all."""
+    if groups == 1:
+        return Conv, {}
+    return (Depthwise, {}) if groups == channels == out else (Grouped, {"groups": groups})
