@@ -45,12 +45,13 @@ def _line(strips: _Strips, header: Header) -> str:
     else:
         taps, channels = prod(facts.kernel) * facts.input[2], facts.output[2]
         pixels = sum(layer.pixels for layer, _ in strips)
-        bound = max(pixels * -(-taps // rows) * -(-channels // cols), -(-taps * channels // beat))
+        weights = facts.groups * -(-taps * channels // beat)
+        bound = max(pixels * -(-taps // rows) * -(-channels // cols), weights)
         if words > bound:
-            what = "kernel rows" if header.dense else "pixels"
+            what = "kernel rows" if header.dense and layer.kernel_w == 1 else "pixels"
             reasons.append(f"its {what} do not fill words of {rows} bytes")
         if cycles > max(words, bound):
-            reasons += _loading(layer, len(strips), header)
+            reasons += _loading(layer, len(strips) // facts.groups, header)
     if cycles <= bound:
         return ""
     return f"{facts.name}: {cycles} cycles, {cycles / bound:.2f} x its array bound of {bound}: {'; '.join(reasons)}"

@@ -7,7 +7,8 @@ rows read from any byte; these with the ifmap's rows stacked, which is what the 
 import numpy as np
 
 from deeplock.pymodel.compiler.first_layer import Unfold, plan_input
-from deeplock.pymodel.compiler.schedule import Step, plan_steps, words_of
+from deeplock.pymodel.compiler.schedule import plan_steps
+from deeplock.pymodel.compiler.step import Step, words_of
 from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.network_file import load_network

@@ -9,8 +9,11 @@ from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.concat import Concat
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.depthwise import Depthwise
+from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
@@ -18,11 +21,13 @@ __all__ = [
     "UNUSED",
     "adds",
     "average_pools",
+    "moves",
     "cases",
     "chains",
     "convs",
     "depthwises",
     "first_layers",
+    "groupeds",
     "max_pools",
     "network_of",
 ]
@@ -51,12 +56,18 @@ def convs(
     most_channels: int = 5,
     out: int | None = None,
 ) -> Conv:
-    """With `garbage` what a wrong key makes; else multiplier and shift that spread the ofmap over int8."""
+    """With `garbage` what a wrong key makes; else multiplier and shift that spread the ofmap over int8. Some kernels of several
+    rows and columns are spread, and padded at least as much as that makes them larger."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     out = out or draw(st.integers(1, most_channels))
     lo, hi = sorted(draw(st.tuples(*[st.integers(-128, 127)] * 2)))
     shift = rng.integers(1, 65, out) if garbage else rng.integers(20, 26, out)
     bias = rng.integers(-(2**31), 2**31, out) if garbage else rng.integers(-(2**14), 2**14, out)
+    dilation, least = (1, 1), (0, 0)
+    if max(kernel) > 1 and draw(st.integers(0, 3)) == 0:
+        dilation = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+        least = tuple((step - 1) * (size - 1) for step, size in zip(dilation, kernel, strict=True))
+    around = draw(st.tuples(*[st.integers(0, 2)] * 4))
     return Conv(
         name=name,
         source=source,
@@ -65,7 +76,8 @@ def convs(
         multiplier=rng.integers(2**15, 2**16, out).astype(np.int32),
         shift=shift.astype(np.int32),
         stride=strides(draw),
-        padding=draw(st.tuples(*[st.integers(0, 2)] * 4)),
+        padding=(around[0], around[1], around[2] + least[0], around[3] + least[1]),
+        dilation=dilation,
         input_zero_point=draw(st.integers(-128, 127)),
         zero_point=draw(st.integers(-128, 127)),
         lo=lo,
@@ -81,6 +93,29 @@ def depthwises(
     """As `convs`."""
     conv = draw(convs(name, source, 1, kernel, garbage, out=channels))
     return Depthwise(**{field.name: getattr(conv, field.name) for field in fields(conv)})
+
+
+@st.composite
+def groupeds(draw: st.DrawFn, name: str, source: str, channels: int, kernel: tuple[int, int], garbage: bool) -> Grouped:
+    """As `convs`; each group makes up to 3 channels."""
+    groups = draw(st.sampled_from([count for count in range(1, channels + 1) if channels % count == 0]))
+    conv = draw(convs(name, source, channels // groups, kernel, garbage, out=groups * draw(st.integers(1, 3))))
+    return Grouped(**{field.name: getattr(conv, field.name) for field in fields(conv)}, groups=groups)
+
+
+@st.composite
+def moves(draw: st.DrawFn, name: str, source: str, shapes: dict[str, Shape]) -> Concat | Cut:
+    """What only moves bytes: channels of any tensors of one height and width side by side, or some channels of a tensor."""
+    alike = [other for other, shape in shapes.items() if shape[:2] == shapes[source][:2]]
+    if draw(st.booleans()):
+        others = tuple(draw(st.lists(st.sampled_from(alike), max_size=3)))
+        zero_point = draw(st.integers(-127, 127))
+        scale = st.tuples(st.integers(-128, 127), st.integers(2**15, 2**16 - 1), st.integers(14, 17))
+        scales = [draw(st.just((-zero_point, 2**15, 15)) | scale) for _ in (source, *others)]
+        lo, hi = draw(st.sampled_from([(-128, 127), (zero_point, 127)]))
+        return Concat(name, source, others, *zip(*scales, strict=True), zero_point, lo, hi)
+    first = draw(st.integers(0, shapes[source][2] - 1))
+    return Cut(name, source, first, draw(st.integers(1, shapes[source][2] - first)))
 
 
 def _scales(draw: st.DrawFn, gain: int) -> dict[str, int]:
@@ -133,7 +168,8 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
         shapes = output_shapes(network)
         source = draw(st.sampled_from(list(shapes)))
         height, width, channels = shapes[source]
-        match draw(st.sampled_from(["conv", "conv", "depthwise", "max_pool", "average_pool", "add"])):
+        kinds = ["conv", "conv", "depthwise", "grouped", "max_pool", "average_pool", "add", "move"]
+        match draw(st.sampled_from(kinds)):
             case "max_pool":
                 layer = draw(max_pools(f"l{index}", source, shapes[source]))
             case "average_pool":
@@ -141,9 +177,12 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
             case "add":
                 alike = [name for name, shape in shapes.items() if shape == shapes[source]]
                 layer = draw(adds(f"l{index}", source, alike))
-            case "depthwise":
+            case "move":
+                layer = draw(moves(f"l{index}", source, shapes))
+            case "depthwise" | "grouped" as kind:
                 kernel = draw(st.tuples(st.integers(1, height), st.integers(1, width)))
-                layer = draw(depthwises(f"l{index}", source, channels, kernel, garbage))
+                build = depthwises if kind == "depthwise" else groupeds
+                layer = draw(build(f"l{index}", source, channels, kernel, garbage))
             case _:
                 kernel = draw(st.tuples(st.integers(1, height), st.integers(1, width)))
                 layer = draw(convs(f"l{index}", source, channels, kernel, garbage))
@@ -167,7 +206,7 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
         shapes = output_shapes(network)
         height, width, channels = shapes[source]
         name = f"l{index}"
-        kinds = ["conv", "conv", "depthwise", "residual", "dense", "max_pool", "average_pool", "add"]
+        kinds = ["conv", "conv", "depthwise", "grouped", "residual", "dense", "max_pool", "average_pool", "add", "move"]
         kind = draw(st.sampled_from(kinds))
         match kind:
             case "max_pool":
@@ -178,13 +217,17 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
                 layer = draw(adds(name, source, [other for other, shape in shapes.items() if shape == shapes[source]]))
             case "dense":
                 layer = draw(convs(name, source, channels, (height, width), False, most_channels))
-                layer = replace(layer, stride=(1, 1), padding=(0, 0, 0, 0))
-            case "depthwise":
+                layer = replace(layer, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1))
+            case "move":
+                few = {other: shape for other, shape in shapes.items() if other == source or shape[2] <= most_channels}
+                layer = draw(moves(name, source, few))
+            case "depthwise" | "grouped":
                 tall, wide = draw(st.integers(1, min(height, 5))), draw(st.integers(1, min(width, 5)))
-                layer = draw(depthwises(name, source, channels, (tall, wide), False))
+                build = depthwises if kind == "depthwise" else groupeds
+                layer = draw(build(name, source, channels, (tall, wide), False))
             case "residual":  # a convolution that keeps the shape, then the sum of what comes in and out
                 layer = draw(convs(name, source, channels, (3, 3), False, most_channels, out=channels))
-                layer = replace(layer, stride=(1, 1), padding=(1, 1, 1, 1))
+                layer = replace(layer, stride=(1, 1), padding=(1, 1, 1, 1), dilation=(1, 1))
                 network = replace(network, layers=(*network.layers, layer))
                 layer = draw(adds(f"{name}_sum", name, [source]))
             case _:
@@ -192,7 +235,7 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
                 layer = draw(convs(name, source, channels, (tall, wide), False, most_channels))
         network = replace(network, layers=(*network.layers, layer))
         source = layer.name
-    if not any(isinstance(layer, Conv) for layer in network.layers):
+    if not any(isinstance(layer, Conv) for layer in network.layers) or draw(st.integers(0, 3)) == 0:
         channels = output_shapes(network)[source][2]
         end = draw(convs("end", source, channels, (1, 1), False, most_channels))
         network = replace(network, layers=(*network.layers, end))
@@ -205,6 +248,6 @@ def first_layers(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
     """One convolution of few channels with a kernel of up to 7 rows, whose ifmap may be rearranged, and 2 ifmaps."""
     kernel, depth = (draw(st.integers(1, 7)), draw(st.integers(1, 6))), draw(st.integers(1, 4))
     shape = (*(size + draw(st.integers(0, 6)) for size in kernel), depth)
-    layer = replace(draw(convs("first", "input", depth, kernel, False)), stride=strides(draw, 4))
+    layer = replace(draw(convs("first", "input", depth, kernel, False)), stride=strides(draw, 4), dilation=(1, 1))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return network_of(shape, layer), rng.integers(-128, 128, (2, *shape), np.int8)

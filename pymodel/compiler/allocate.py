@@ -1,11 +1,11 @@
 """Places tensors in the activation memory."""
 
-from deeplock.pymodel.compiler.schedule import Step
+from deeplock.pymodel.compiler.step import Step
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["SECOND_INPUT", "Placement", "allocate", "bytes_of", "pixel_bytes"]
+__all__ = ["SECOND_INPUT", "Placement", "allocate", "bytes_of", "pixel_bytes", "read_shape", "written_shape"]
 
 Placement = dict[str, int]
 """First byte of every tensor."""
@@ -17,6 +17,16 @@ SECOND_INPUT = "input of every second ifmap"
 def pixel_bytes(channels: int, config: Config) -> int:
     """Bytes from one pixel of a tensor to the next."""
     return channels if config.dense else -(-channels // config.rows) * config.rows
+
+
+def read_shape(step: Step) -> Shape:
+    """Shape of each tensor that a step reads channels of."""
+    return *step.shape[:2], step.reads.pixel(step.shape[2])
+
+
+def written_shape(step: Step) -> Shape:
+    """Shape of the tensor that a step writes channels of."""
+    return *step.out[:2], step.writes.pixel(step.out[2])
 
 
 def bytes_of(shape: Shape, config: Config) -> int:
@@ -66,7 +76,8 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
     """With `inputs` places for ifmaps that nothing else uses."""
     half = config.activation_words // 2
     banks = ((0, half), (half, 2 * half))
-    sizes = {"input": _words_of(steps[0].shape, config)} | {step.output: _words_of(step.out, config) for step in steps}
+    sizes = {"input": _words_of(read_shape(steps[0]), config)}
+    sizes |= {step.output: _words_of(written_shape(step), config) for step in steps}
     sizes[SECOND_INPUT] = sizes["input"]
     if (most := max(1, inputs) * sizes["input"]) > half:
         raise DeeplockError(f"the ifmap takes {most} activation words, a bank has {half}")
@@ -91,10 +102,10 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
 
     if gathered is not None:
         index = next(index for index, step in enumerate(steps) if step.output == gathered)
-        sizes[gathered] = _words_of(steps[index + 1].shape, config)
+        sizes[gathered] = max(_words_of(read_shape(step), config) for step in steps if gathered in step.inputs)
         put(steps[index], {index % 2})  # the bank that its writer reads if banks take turns
     for index, step in enumerate(steps[:-1]):
         live = [name for name in live if name in kept or last_use[name] >= index]
-        if step.output != gathered:
+        if step.output not in places:
             put(step, {places[name] // half for name in step.inputs})
     return {name: word * config.rows for name, word in places.items()}

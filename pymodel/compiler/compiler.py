@@ -10,13 +10,14 @@ from math import prod
 
 import numpy as np
 
-from deeplock.pymodel.compiler.allocate import SECOND_INPUT, Placement, allocate, bytes_of, pixel_bytes
+from deeplock.pymodel.compiler.allocate import SECOND_INPUT, Placement, allocate, bytes_of, pixel_bytes, written_shape
 from deeplock.pymodel.compiler.first_layer import plan_input
 from deeplock.pymodel.compiler.overlap import slack
 from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
-from deeplock.pymodel.compiler.schedule import Step, plan_steps, runs_of, share, words_of
+from deeplock.pymodel.compiler.schedule import plan_steps, share
+from deeplock.pymodel.compiler.step import Step, runs_of, words_of
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.lowering import Channelwise, Streamed
+from deeplock.pymodel.network.lowering import Channelwise, Lowered, Streamed
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
@@ -46,9 +47,15 @@ def _check_features(step: Step, config: Config) -> None:
             f"layer {step.name}: padding must be 0, not {step.lowered.padding}: the accelerator leaves out padding; only the "
             "ifmap of a first layer that it unfolds can be padded"
         )
+    for what, view in (("input", step.reads), ("output", step.writes)):
+        if view.first % config.rows and not config.dense:
+            raise DeeplockError(
+                f"layer {step.name}: the accelerator leaves out dense, and its {what} is {view.depth} channels' from channel "
+                f"{view.first} on, which must be a multiple of {config.rows}"
+            )
     if config.diagonal or step.lowered.mixes:
         return
-    if step.lowered.only_pools:
+    if step.lowered.only_pools and step.lowered != Lowered():
         raise DeeplockError(
             f"layer {step.name}: the accelerator leaves out diagonal, and pools only right behind a convolution that nothing "
             "else reads; windows must not overlap, and a row of them must fit its accumulators"
@@ -99,7 +106,7 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
     does = step.lowered
     _, width, channels = step.shape
     tall, wide, run = runs_of(step, config)
-    pixel = pixel_bytes(channels, config)
+    pixel = pixel_bytes(step.reads.pixel(channels), config)
     row = width * pixel
     to_last = (-(-run // config.rows) - 1) * config.rows  # from a run's first word to its last
     (window_h, window_w), (down, right) = does.window, does.window_stride
@@ -107,8 +114,9 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
     step_x, step_y = does.stride[1] * pixel, stride * row
     corner = (window_h - 1) * step_y + (window_w - 1) * step_x
     y0, x0 = first * down * stride - does.padding[0], -does.padding[1] * pixel
-    source, *other = (places[name] for name in step.inputs)
-    kernel_row = other[0] - source if other else step.row_step * row
+    source, *other = (places[name] + step.reads.first for name in step.inputs)
+    kernel_row = other[0] - source if other else does.dilation[0] * step.row_step * row
+    column = does.dilation[1] * pixel
     return {
         "y0": y0,
         "x0": x0,
@@ -117,8 +125,8 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
         "window_stride": down * stride,
         "window_step": right * step_x,
         "source": (source + y0 * row + x0) % MODULUS,
-        "column_step": pixel - to_last if wide > 1 else 0,
-        "kernel_step": (kernel_row - (wide - 1) * pixel - to_last) % MODULUS,
+        "column_step": column - to_last if wide > 1 else 0,
+        "kernel_step": (kernel_row - (wide - 1) * column - to_last) % MODULUS,
         "step_x": step_x,
         "step_y": step_y - (window_w - 1) * step_x,
         "step_window": right * step_x - corner,
@@ -130,7 +138,7 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
     """The descriptor for `count` rows of (pooled) output from row `first` on; wait_input and release_input are set later."""
     does = step.lowered
     window_h, window_w = does.window
-    pixel = pixel_bytes(step.out[2], config)
+    pixel = pixel_bytes(step.writes.pixel(step.out[2]), config)
     fields = {
         "pool_w": window_w,
         "pool_h": window_h,
@@ -138,7 +146,7 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         "out_h": count,
         "in_h": step.shape[0] + len(step.inputs) - 1,  # with two inputs, kernel row 1 reads the other
         "pad_value": does.pad_value,
-        "destination": (places.get(step.output, 0) + first * step.out[1] * pixel) % MODULUS,
+        "destination": (places.get(step.output, 0) + step.writes.first + first * step.out[1] * pixel) % MODULUS,
         "pixel_bytes": pixel,
         "zero_point": does.zero_point,
         "lo": does.lo,
@@ -190,6 +198,7 @@ def _facts(step: Step, descriptor: Descriptor, config: Config) -> LayerFacts:
         words=pixels * descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks * descriptor.groups,
         lower_bound=lower,
         array_bound=array,
+        groups=step.groups,
     )
 
 
@@ -233,7 +242,7 @@ def _laid_out(
             f"behind its first layer: batch must be 1, not {batch}"
         )
     gathered = [each[-1].output] if shared else []
-    part = bytes_of(each[-1].out, config)
+    part = bytes_of(written_shape(each[-1]), config)
     # the places take turns from one inference to the next, too, so their number divides the batch
     places, early = allocate(each + shared, config, *gathered, alternate=config.dense and batch % 2 == 0)
     inputs = places["input"], places.get(SECOND_INPUT, places["input"])

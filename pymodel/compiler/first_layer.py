@@ -6,7 +6,8 @@ from math import gcd
 
 import numpy as np
 
-from deeplock.pymodel.compiler.schedule import Step, words_of
+from deeplock.pymodel.compiler.allocate import read_shape
+from deeplock.pymodel.compiler.step import Step, View, words_of
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.spec.config import Config
@@ -46,7 +47,7 @@ def plan_input(steps: list[Step], config: Config, rng: np.random.Generator) -> t
     first, does = steps[0], steps[0].lowered
     own = does.mixes and not any("input" in step.inputs for step in steps[1:])
     plans = [_copied(first, config, does.padding if own and not config.padding else (0, 0, 0, 0))]
-    if own:
+    if own and first.reads == View() and does.dilation == (1, 1):
         plans += _stacked(first, rng) if config.dense else [_windows(first)]
 
     def fits(unfold: Unfold) -> bool:
@@ -63,7 +64,7 @@ def plan_input(steps: list[Step], config: Config, rng: np.random.Generator) -> t
 def _copied(step: Step, config: Config, padding: tuple[int, int, int, int]) -> tuple[Step, Unfold]:
     """The ifmap as it is, after the host has padded it."""
     top, left, bottom, right = padding
-    height, width, channels = step.shape[0] + top + bottom, step.shape[1] + left + right, step.shape[2]
+    height, width, channels = step.shape[0] + top + bottom, step.shape[1] + left + right, read_shape(step)[2]
     size = height * width * channels
     unfold = Unfold(size, 1, 0, 0, 0, 1, 1, size, padding, step.lowered.pad_value)
     if not config.dense:
@@ -72,7 +73,7 @@ def _copied(step: Step, config: Config, padding: tuple[int, int, int, int]) -> t
         )
     if any(padding):
         step = replace(step, lowered=replace(step.lowered, padding=(0, 0, 0, 0)))
-    return replace(step, shape=(height, width, channels)), unfold
+    return replace(step, shape=(height, width, step.shape[2])), unfold
 
 
 def _windows(step: Step) -> tuple[Step, Unfold]:

@@ -1,9 +1,11 @@
 """The steps that the hardware runs for a network, with fused pooling."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from deeplock.pymodel.compiler.step import Step, View
+from deeplock.pymodel.compiler.views import Views, in_memory
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
@@ -13,38 +15,10 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["Step", "plan_steps", "runs_of", "share", "words_of"]
+__all__ = ["plan_steps", "share"]
 
 _SLIDING = (1, 2)
-_LONGEST_RUN = Descriptor.layout.fields["cblocks"].range[1]  # words
-_LONGEST_ROW = Descriptor.layout.fields["row_bytes"].range[1]
 _MOST_GROUPS = Descriptor.layout.fields["groups"].range[1]
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One layer as the hardware runs it, with the pooling that is fused into it.
-
-    name, kind      names of the layer and of its operator
-    inputs, output  names of the tensors that it reads, and of the one that it writes
-    shape, out      (height, width, channels) of each tensor that it reads, and of the one that it writes
-    row_step        input rows from one kernel row to the next
-    pitch           rows of the network's tensor from one input row to the next
-    sliding         stride of pooling windows of a row that are one pixel wider; 0: others
-    narrow          accumulator + bias is a 24-bit number for every ifmap
-    """
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    output: str
-    shape: Shape
-    out: Shape
-    lowered: Lowered
-    row_step: int = 1
-    pitch: int = 1
-    sliding: int = 0
-    narrow: bool = False
 
 
 def _readers(network: Network) -> dict[str, list[str]]:
@@ -66,35 +40,45 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
         raise DeeplockError(f"network {network.name} has no layers")
     if not any(layer.weight_bytes for layer in network.layers):
         raise DeeplockError(f"network {network.name} has no parameters: there is nothing to lock")
-    shapes, readers = _needed_shapes(network), _readers(network)
+    readers = _readers(network)
     for name in [layer.name for layer in network.layers[:-1]]:
         if not readers[name]:
             raise DeeplockError(f"layer {name}: nothing reads it, and it is not the last")
     lowered = {layer.name: layer.lower() for layer in network.layers}
-    pools = {layer.source: layer for layer in network.layers if lowered[layer.name].only_pools}
+    shapes = _needed_shapes(network, [name for name, does in lowered.items() if not isinstance(does, Lowered)])
+    views = Views(network, lowered, shapes)
+    pools = {
+        layer.source: (layer, does)
+        for layer in network.layers
+        if isinstance(does := lowered[layer.name], Lowered) and does.only_pools
+    }
     steps: list[Step] = []
     fused: set[str] = set()
     for layer in network.layers:
         name, does = layer.name, lowered[layer.name]
-        if name in fused:
+        steps += views.copies.get(name, ())
+        if name in fused or not isinstance(does, Lowered):
             continue
         step = Step(name, layer.kind, layer.sources, name, shapes[layer.source], shapes[name], does)
-        parts = [_flat(step, config) if len(step.inputs) > 1 else step]
-        pool = pools.get(name)
-        if pool is not None and readers[name] == [pool.name] and isinstance(does.weights, Streamed):
-            parts = _fused(step, pool, lowered[pool.name], shapes[pool.name], config)
+        parts = [_flat(step, config) if views.whole(*step.inputs, name) and len(step.inputs) > 1 else step]
+        if name in pools and len(readers[name]) == 1 and isinstance(does.weights, Streamed):
+            pool, pools_as = pools[name]
+            parts = _fused(step, pool, pools_as, shapes[pool.name], config, views.whole(pool.name))
         fused.add(parts[-1].output)
         steps += parts
-    return steps
+    last = network.layers[-1].name
+    return in_memory(steps, last, shapes[last], views, config)
 
 
-def _needed_shapes(network: Network) -> dict[str, Shape]:
+def _needed_shapes(network: Network, moving: list[str]) -> dict[str, Shape]:
     """Shapes of all tensors without rows and columns at their ends that the output does not depend on.
 
-    The two tensors of an addition keep their shapes, which must be alike.
+    The two tensors of an addition keep their shapes, which must be alike. So do those of layers that only move, or say where
+    bytes are (`moving`).
     """
     shapes = output_shapes(network)
-    whole = {"input"} | {name for layer in network.layers if len(layer.sources) > 1 for name in layer.sources}
+    alike = [layer for layer in network.layers if len(layer.sources) > 1 or layer.name in moving]
+    whole = {"input", *moving} | {name for layer in alike for name in layer.sources}
     for name, needed in needed_pixels(network).items():
         if name not in whole and needed.any():
             height, width = (int(np.flatnonzero(needed.any(axis=axis))[-1]) + 1 for axis in (1, 0))
@@ -102,8 +86,11 @@ def _needed_shapes(network: Network) -> dict[str, Shape]:
     return shapes
 
 
-def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config) -> list[Step]:
-    """A layer with the pooling behind it, or alone if that cannot be fused."""
+def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config, whole: bool) -> list[Step]:
+    """A layer with the pooling behind it, or alone if that cannot be fused.
+
+    whole  the pooling's output has a tensor of its own in memory
+    """
     (tall, wide), (down, right) = does.window, does.window_stride
     if down >= tall and right >= wide and out[1] * tall * wide <= config.accumulators:
         lowered = replace(step.lowered, window=does.window, window_stride=does.window_stride)
@@ -111,7 +98,7 @@ def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config) -
     height, _, channels = step.out
     flat = out[1] * channels
     room = out[1] * right + 1 <= config.accumulators and flat <= _MOST_GROUPS * config.cols
-    if not (right == wide - 1 and right in _SLIDING and room and config.dense and config.diagonal):
+    if not (whole and right == wide - 1 and right in _SLIDING and room and config.dense and config.diagonal):
         return [step]
     between = f"{step.name} pooled in rows"
     rows = replace(step, output=between, out=(height, out[1], channels), sliding=right)
@@ -159,26 +146,6 @@ def _is_dense(step: Step) -> bool:
     """Whether it is a convolution whose kernel is its whole input."""
     does = step.lowered
     pools = does.window != (1, 1) or does.window_stride != (1, 1)
-    conv = does.mixes and not any(does.padding) and not pools
+    whole = step.reads == step.writes == View()
+    conv = whole and does.mixes and not any(does.padding) and not pools
     return conv and does.kernel == step.shape[:2] and step.shape[0] <= MOST_STRIDE
-
-
-def runs_of(step: Step, config: Config) -> tuple[int, int, int]:
-    """How the feeder reads a window: rows and columns of runs, and the bytes of a run, which lie side by side in memory."""
-    does, (_, width, channels) = step.lowered, step.shape
-    tall, wide = does.kernel
-    if not does.mixes:
-        return tall, wide, config.cols
-    if not config.dense:
-        return tall, wide, channels
-    window, longest = tall * wide * channels, min(_LONGEST_RUN * config.rows, _LONGEST_ROW)
-    whole = wide == width and step.row_step == 1 and not any(does.padding)  # its rows lie side by side, too
-    if whole and window <= longest:
-        return 1, 1, window
-    return tall, 1, wide * channels
-
-
-def words_of(step: Step, config: Config) -> int:
-    """Activation words that a window takes."""
-    tall, wide, size = runs_of(step, config)
-    return tall * wide * -(-size // config.rows)

@@ -9,13 +9,13 @@ int8 against float cannot reveal it, because quantisation alone causes such erro
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import fx
 from torch.utils._pytree import tree_leaves
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.operators import sizes_of
 from deeplock.pymodel.frontends.outliers import Codes, Outliers
 from deeplock.pymodel.frontends.quantizer import CLAMPS, LAYERS
 from deeplock.pymodel.network import reference
@@ -113,13 +113,12 @@ def _expected(network: Network, converted: fx.GraphModule, images: torch.Tensor)
     ):
         if name == network.layers[-1].name:
             integers = (output.double() / quantisation.scale).round() + quantisation.zero_point
-        shape = (channels, height, width)
-        if tuple(integers.shape[1:]) not in (shape, (prod(shape),)):
+        if tuple(integers.shape[1:]) not in sizes_of((height, width, channels)).values():
             raise DeeplockError(
-                f"layer {name} was misread: its output is {list(shape)}, that of PyTorch's quantised graph "
+                f"layer {name} was misread: its output is {[channels, height, width]}, that of PyTorch's quantised graph "
                 f"{list(integers.shape[1:])}"
             )
-        found[name] = _Tensor(integers.double().reshape(-1, *shape), quantisation)
+        found[name] = _Tensor(integers.double().reshape(-1, channels, height, width), quantisation)
     return found
 
 
@@ -179,7 +178,9 @@ def against_float(network: Network, inputs: torch.Tensor, expected: torch.Tensor
     """
     last, error, same = network.layers[-1].name, 0.0, 0
     for images, outputs in zip(inputs.split(_BATCH), expected.split(_BATCH), strict=True):
-        ifmaps = network.input.quantise(images.permute(0, 2, 3, 1).numpy())
+        height, width, channels = network.input_shape
+        real = images.reshape(-1, channels, height, width).permute(0, 2, 3, 1).numpy()
+        ifmaps = network.input.quantise(real)
         ofmaps = reference.run(network, ifmaps)[last].permute(0, 3, 1, 2).reshape(outputs.shape)
         real = torch.from_numpy(network.output.dequantise(ofmaps.numpy()))
         error += float((real - outputs).abs().sum())

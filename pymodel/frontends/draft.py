@@ -25,15 +25,19 @@ _LONGEST_NAME = 40
 class Activation:
     """Ofmap of the layer `source`, or the ifmap "input".
 
-    flat     it is [n, features] in the file
+    rank     its dimensions in the file without the batch: 3; 2 without height, which is 1; or 1, [n, features]
     padding  pixels that a padding operator has put around it
     """
 
     source: str
     shape: Shape
     quantisation: Quantisation
-    flat: bool = False
+    rank: int = 3
     padding: Padding = (0, 0, 0, 0)
+
+    @property
+    def flat(self) -> bool:
+        return self.rank == 1
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Pending:
     name: str
     make: Callable[..., Layer]
     inputs: tuple[Activation, ...]
-    flat: bool = False
+    rank: int = 3
     lo: float = -inf
     hi: float = inf
     before: Quantisation | None = None
@@ -106,11 +110,12 @@ class Draft:
     def _note(self, name: str, quantisation: Quantisation, tensor: Any) -> None:
         self._quantisations[name], self._tensors[name] = quantisation, tensor
 
-    def add(self, layer: Layer, value: Activation, tensor: Any) -> Activation:
-        """A layer that acts on int8 as on real numbers: its output has its input's quantisation."""
+    def add(self, layer: Layer, value: Activation, tensor: Any, rank: int | None = None) -> Activation:
+        """A layer that acts on int8 as on real numbers: its output has its input's quantisation and, by default, rank."""
         self._layers[layer.name] = layer
         self._note(layer.name, value.quantisation, tensor)
-        return replace(value, source=layer.name, shape=_output_shape(layer, value))
+        shape = _output_shape(layer, value)
+        return replace(value, source=layer.name, shape=shape, rank=value.rank if rank is None else rank)
 
     def requantise(self, pending: Pending, output: Quantisation, tensor: Any) -> Activation:
         """The layer is whole: its output is known."""
@@ -119,7 +124,7 @@ class Draft:
         self._note(layer.name, output, tensor)
         if pending.before not in (None, output):
             self._slack[layer.name] = pending.before.scale / output.scale / 2
-        return Activation(layer.name, _output_shape(layer, *pending.inputs), output, pending.flat)
+        return Activation(layer.name, _output_shape(layer, *pending.inputs), output, pending.rank)
 
     def reopened(self, value: Activation, lo: float, hi: float) -> Pending | None:
         """The layer that made this activation, with a clamp behind it, to be requantised once for both; None if it has none.
@@ -128,7 +133,7 @@ class Draft:
         Nothing else may use the activation.
         """
         pending = self._pending.get(value.source)
-        return pending and replace(pending.clamped(lo, hi), flat=value.flat, before=value.quantisation)
+        return pending and replace(pending.clamped(lo, hi), rank=value.rank, before=value.quantisation)
 
     def finished(self, name: str, shape: Shape, output: Activation) -> Imported:
         """shape: of the ifmap."""
@@ -150,10 +155,9 @@ def conv_of_integers(
     bias: np.ndarray,
     *,
     output: Quantisation,
-    stride: tuple[int, int] = (1, 1),
-    padding: Padding = (0, 0, 0, 0),
     lo: float = -inf,
     hi: float = inf,
+    **more: Any,
 ) -> Convolution:
     """Convolution of int8 weights as a file has them. Arguments: see `Convolution.integer`; one scale serves all channels.
 
@@ -173,8 +177,7 @@ def conv_of_integers(
         bias,
         value.quantisation,
         output=output,
-        stride=stride,
-        padding=padding,
         lo=lo,
         hi=hi,
+        **more,
     )

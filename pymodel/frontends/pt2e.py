@@ -1,14 +1,24 @@
 """Reads the graph that torchao's convert_pt2e makes (float operators between quantise and dequantise) into a `Network`."""
 
 from dataclasses import replace
-from math import prod
 
 import torch
 from torch import fx
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.frontends.operators import READERS, Activation, Pending, arguments, clamped
-from deeplock.pymodel.frontends.quantizer import ADDS, CLAMPS, DROPOUTS, RESHAPES, SYMBOLS, origin, unsupported
+from deeplock.pymodel.frontends.operators import READERS, Activation, Pending, arguments, clamped, padded, sizes_of
+from deeplock.pymodel.frontends.quantizer import (
+    ADDS,
+    CLAMPS,
+    CONCATS,
+    CUTS,
+    DROPOUTS,
+    PADS,
+    RESHAPES,
+    SYMBOLS,
+    origin,
+    unsupported,
+)
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
@@ -35,16 +45,17 @@ def _name(node: fx.Node, taken: set[str]) -> str:
     own = origin(node).name
     stack = list(node.meta.get("nn_module_stack", {}).values())
     path = stack[-1][0] if stack else ""
-    if path and node.target in ADDS:
-        path = f"{path}.{own}"  # an addition has no module, only one around it
+    if path and node.target in ADDS | CONCATS | CUTS:
+        path = f"{path}.{own}"  # these have no module, only one around them
     return next(name for name in (path, own, node.name, f"{node.name}_") if name not in taken)
 
 
 def _input_shape(node: fx.Node) -> Shape:
     shape = node.meta["val"].shape
-    if len(shape) != 4 or not all(isinstance(size, int) for size in shape[1:]):
-        raise DeeplockError(f"the network's input must be [n, channels, height, width], not {list(shape)}")
-    channels, height, width = shape[1:]
+    if not 2 <= len(shape) <= 4 or not all(isinstance(size, int) for size in shape[1:]):
+        forms = "[n, channels, height, width], [n, channels, width] or [n, features]"
+        raise DeeplockError(f"the network's input must be {forms}, not {list(shape)}")
+    channels, height, width = [*shape[1:2], *(1, 1, *shape[2:])[-2:]]
     return height, width, channels
 
 
@@ -57,8 +68,19 @@ def _output(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> Activat
     return value
 
 
-def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str) -> tuple[_Value, Layer | None]:
-    """The node's value, given its first argument's value, and the layer that it completes, if any."""
+def _operands(node: fx.Node) -> list[fx.Node]:
+    """The nodes among its arguments, those of a list too."""
+    first, *others = node.args
+    return [each for each in (*(first if isinstance(first, list | tuple) else (first,)), *others) if isinstance(each, fx.Node)]
+
+
+def _rank(node: fx.Node) -> int:
+    return node.meta["val"].dim() - 1
+
+
+def _step(node: fx.Node, operands: list[_Value], name: str) -> tuple[_Value, Layer | None]:
+    """The node's value, given those of its operands, and the layer that it completes, if any."""
+    value = operands[0]
     if node.target is _QUANTISE:
         quantisation = _read_quantisation(node)
         if isinstance(value, Pending):
@@ -73,17 +95,18 @@ def _step(node: fx.Node, value: _Value, values: dict[fx.Node, _Value], name: str
     if isinstance(value, Pending) or value.quantisation is None:
         raise unsupported(node, "its input must be int8: quantise with AcceleratorQuantizer")
     if node.target in READERS:
-        others = [values[other] for other in node.args[1:] if isinstance(other, fx.Node) and other in values]
-        read = READERS[node.target](node, name, value, *others)
+        read = READERS[node.target](node, name, *operands)
         if isinstance(read, Pending):
-            return read, None
-        return Activation(name, read.output_shape(value.shape), value.quantisation), read
+            return replace(read, rank=_rank(node)), None
+        shapes = [operand.shape for operand in operands if isinstance(operand, Activation)]
+        return Activation(name, read.output_shape(*shapes), value.quantisation, _rank(node)), read
     if node.target in RESHAPES:
-        height, width, channels = value.shape
         sizes = tuple(node.meta["val"].shape[1:])
-        if sizes not in ((prod(value.shape),), (channels, height, width)):
+        if sizes != sizes_of(value.shape).get(len(sizes)) or any(value.padding):
             raise unsupported(node, "must flatten to [n, channels * height * width], or undo that")
-        return replace(value, flat=len(sizes) == 1), None
+        return replace(value, rank=len(sizes)), None
+    if node.target in PADS:
+        return replace(value, padding=padded(node, value)), None
     if node.target in DROPOUTS and arguments(node).get("train"):
         raise unsupported(node, "still in training mode: call move_exported_model_to_eval before convert_pt2e")
     if node.target in DROPOUTS or node.target is _DEQUANTISE:
@@ -102,12 +125,13 @@ def from_pt2e(converted: fx.GraphModule, name: str, *, classes: tuple[str, ...] 
     taken = {"", "input"}
     for node in converted.graph.nodes:
         if node.op == "placeholder":
-            values[node] = Activation("input", _input_shape(node))
+            values[node] = Activation("input", _input_shape(node), rank=_rank(node))
         elif node.op == "call_function" and node.users and node.target not in SYMBOLS | {_DEQUANTISE_WEIGHT}:
-            if node.args[0] not in values:
+            operands = [values[each] for each in _operands(node) if each in values]
+            if not operands or _operands(node)[0] not in values:
                 raise unsupported(node)
             layer_name = _name(node, taken) if node.target in READERS else ""
-            values[node], layer = _step(node, values[node.args[0]], values, layer_name)
+            values[node], layer = _step(node, operands, layer_name)
             taken.add(layer_name)
             layers += [layer] if layer else []
     output = _output(converted, values)

@@ -24,11 +24,11 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.agreement import Agreement, against_float, batches, graph_error, layer_lsb
 from deeplock.pymodel.frontends.pt2e import from_pt2e
 from deeplock.pymodel.frontends.quantizer import MACS, AcceleratorQuantizer
+from deeplock.pymodel.frontends.rewrites import NORM, rewrite
 from deeplock.pymodel.network.network import Network
 
 __all__ = ["Converted", "convert", "export", "quantise"]
 
-_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +45,10 @@ class Converted:
     outputs: torch.Tensor
 
 
-def export(module: nn.Module, shape: tuple[int, int, int]) -> torch.export.ExportedProgram:
+def export(module: nn.Module, shape: tuple[int, ...]) -> torch.export.ExportedProgram:
     """The module's program for any batch size, in the mode (training or evaluation) that the module is in.
 
-    shape  (channels, height, width) of one input
+    shape  of one input: (channels, height, width), (channels, width) or (features,)
     """
     dynamic = ({0: torch.export.Dim.AUTO},)
     try:
@@ -80,7 +80,7 @@ def _unshare(graph: fx.GraphModule) -> None:
 
     PT2E's preparation folds batch norms into these parameters, so nothing else may use them.
     """
-    for norm in graph.graph.find_nodes(op="call_function", target=_NORM):
+    for norm in graph.graph.find_nodes(op="call_function", target=NORM):
         if (above := norm.args[0]).target in MACS and len(above.users) > 1:
             with graph.graph.inserting_before(above):
                 norm.replace_input_with(above, graph.graph.node_copy(above))
@@ -96,24 +96,35 @@ def _unshare(graph: fx.GraphModule) -> None:
     graph.recompile()
 
 
+def _as_taken(graph: fx.GraphModule, inputs: torch.Tensor) -> torch.Tensor:
+    """The inputs, [n, channels, height, width] or as they are, with the dimensions that the graph takes."""
+    taken = [node.meta["val"].dim() for node in graph.graph.find_nodes(op="placeholder")][:1]
+    if taken == [3] and inputs.dim() == 4 and inputs.shape[2] == 1:
+        return inputs.squeeze(2)
+    return inputs.flatten(1) if taken == [2] and inputs.shape[2:].numel() == 1 else inputs
+
+
 def convert(model: nn.Module | torch.export.ExportedProgram, calibration: torch.Tensor) -> Converted:
     """Prepare, calibrate and convert. `DeeplockError` if preparing the graph changed what it computes.
 
     model        float network; a module is used in evaluation mode and left as it is
-    calibration  float32 [n, channels, height, width], inputs like those that the network will see: each activation's
-                 range on them sets its scale. n must be a multiple of a program's batch, if that is fixed
+    calibration  float32 [n, channels, height, width], [n, channels, width] or [n, features], inputs like those that the
+                 network will see: each activation's range on them sets its scale. n must be a multiple of a program's
+                 batch, if that is fixed. A program that takes fewer dimensions is given them without those of 1
     """
-    if calibration.dim() != 4 or not len(calibration):
-        raise DeeplockError(f"calibration must be [n, channels, height, width], not {list(calibration.shape)}")
+    if not 2 <= calibration.dim() <= 4 or not len(calibration):
+        forms = "[n, channels, height, width], [n, channels, width] or [n, features]"
+        raise DeeplockError(f"calibration must be {forms}, not {list(calibration.shape)}")
     if isinstance(model, torch.export.ExportedProgram):
         program, original = model, model.module(check_guards=False)
     else:
-        _, channels, height, width = calibration.shape
         original = deepcopy(model).eval()
-        program = export(original, (channels, height, width))
+        program = export(original, tuple(calibration.shape[1:]))
     graph = _functional(program)
+    calibration = _as_taken(graph, calibration)
     if not all(torch.isfinite(tensor).all() for tensor in (calibration, *graph.state_dict().values())):
         raise DeeplockError("parameters and calibration inputs must be finite numbers")
+    rewrite(graph)
     _unshare(graph)
     prepared = prepare_pt2e(graph, AcceleratorQuantizer())
     found, expected = [], []
@@ -145,6 +156,6 @@ def quantise(
     """
     converted = convert(model, calibration)
     network = from_pt2e(converted.graph, name, classes=classes, dataset=dataset)
-    lsb, outliers = layer_lsb(network, converted.graph, calibration)
+    lsb, outliers = layer_lsb(network, converted.graph, _as_taken(converted.graph, calibration))
     costs = against_float(network, calibration, converted.outputs)
     return network, Agreement(converted.graph_error, lsb, *costs, outliers)

@@ -27,13 +27,17 @@ from deeplock.pymodel.errors import DeeplockError
 
 __all__ = [
     "AcceleratorQuantizer",
+    "CONCATS",
     "CONVS",
+    "CUTS",
+    "MAXIMA",
     "MACS",
     "NORMS",
     "CLAMPS",
     "ADDS",
     "AVERAGES",
     "MEANS",
+    "PADS",
     "POOLS",
     "LAYERS",
     "RESHAPES",
@@ -45,7 +49,9 @@ __all__ = [
 
 _aten = torch.ops.aten
 
-CONVS = frozenset({_aten.conv2d.default, _aten.conv2d.padding})
+CONVS = frozenset(
+    {_aten.conv2d.default, _aten.conv2d.padding, _aten.conv1d.default, _aten.conv1d.padding}
+)
 MACS = CONVS | {_aten.linear.default}
 NORMS = frozenset({_aten.batch_norm.default})
 CLAMPS = frozenset(
@@ -59,12 +65,31 @@ CLAMPS = frozenset(
     }
 )
 MEANS = frozenset({_aten.mean.dim})
-AVERAGES = MEANS | {_aten.avg_pool2d.default, _aten.adaptive_avg_pool2d.default}
+AVERAGES = MEANS | {
+    _aten.avg_pool2d.default,
+    _aten.adaptive_avg_pool2d.default,
+    _aten.avg_pool1d.default,
+    _aten.adaptive_avg_pool1d.default,
+}
 ADDS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
-POOLS = frozenset({_aten.max_pool2d.default})
-LAYERS = MACS | AVERAGES | ADDS | POOLS
+MAXIMA = frozenset({_aten.amax.default})
+POOLS = MAXIMA | {_aten.max_pool2d.default, _aten.max_pool1d.default}
+CONCATS = frozenset({_aten.cat.default})
+CUTS = frozenset({_aten.slice.Tensor})
+LAYERS = MACS | AVERAGES | ADDS | POOLS | CONCATS | CUTS
 """Each becomes a layer."""
-RESHAPES = frozenset({_aten.flatten.using_ints, _aten.view.default, _aten.reshape.default})
+PADS = frozenset({_aten.pad.default})
+"""Becomes part of the convolutions behind it."""
+RESHAPES = frozenset(
+    {
+        _aten.flatten.using_ints,
+        _aten.view.default,
+        _aten.reshape.default,
+        _aten.unsqueeze.default,
+        _aten.squeeze.dim,
+        _aten.squeeze.dims,
+    }
+)
 DROPOUTS = frozenset(
     {_aten.dropout.default, _aten.dropout_.default, _aten.feature_dropout.default, _aten.clone.default}
 )
@@ -72,7 +97,9 @@ DROPOUTS = frozenset(
 SYMBOLS = frozenset({_aten.sym_size.int})
 """Sizes that a dynamic batch brings into the graph: arguments of reshapes, not data."""
 
-_SHARED = POOLS | RESHAPES | DROPOUTS
+_COMMUTE = POOLS | RESHAPES | DROPOUTS
+"""Operators that a clamp may come before as well as behind."""
+_SHARED = _COMMUTE | CUTS | PADS
 """Operators that act on int8 as on real numbers: their output has their input's quantisation."""
 
 _TRAINING = frozenset(
@@ -98,8 +125,8 @@ def origin(node: fx.Node) -> fx.Node | NodeSource:
 def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
     """The error for an unsupported operator, or for an argument of it (`why`), with the exported program's names."""
     what = why or (
-        "supported: conv2d, linear, batch_norm after them, avg_pool2d, adaptive_avg_pool2d, mean, add, relu, "
-        "relu6 and hardtanh after them, max_pool2d, flatten, dropout"
+        "supported: conv2d, conv1d, linear, batch_norm, avg_pool, adaptive_avg_pool, mean, add, relu, relu6 and hardtanh "
+        "after them, max_pool, adaptive_max_pool, amax, cat, split, slice, pad, flatten, dropout"
     )
     source = origin(node)
     return DeeplockError(f"unsupported operator {source.target} at node {source.name}: {what}")
@@ -161,7 +188,7 @@ class AcceleratorQuantizer(Quantizer):
         This changes results only for a relu6 or hardtanh after a dropout in training: the dropout then scales after it.
         """
         for node in list(model.graph.nodes):
-            while node.target in CLAMPS and (above := node.args[0]).target in _SHARED and len(above.users) == 1:
+            while node.target in CLAMPS and (above := node.args[0]).target in _COMMUTE and len(above.users) == 1:
                 node.replace_all_uses_with(above)
                 node.replace_input_with(above, above.args[0])
                 above.replace_input_with(above.args[0], node)
@@ -176,6 +203,8 @@ class AcceleratorQuantizer(Quantizer):
             elif node.target in AVERAGES | ADDS and node.meta["val"].is_floating_point():  # a batch norm counts batches
                 operands = [operand for operand in node.args[:2] if isinstance(operand, fx.Node)]
                 self._annotate_sum(node, dict.fromkeys(operands, self._activation))
+            elif node.target in CONCATS:
+                self._annotate_concat(node)
             elif node.target in _SHARED:
                 shared = SharedQuantizationSpec((_operand(node, 0), node))
                 inputs = _Inputs({_operand(node, 0): self._activation})
@@ -189,6 +218,16 @@ class AcceleratorQuantizer(Quantizer):
         node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, _annotated=True)
         annotation = last.meta.setdefault(Q_ANNOTATION_KEY, QuantizationAnnotation(_annotated=True))
         annotation.output_qspec = self._activation
+
+    def _annotate_concat(self, node: fx.Node) -> None:
+        """Its inputs share its scale, so that they need not be requantised, unless an activation function changes it."""
+        first, *others = node.args[0]  # pyright: ignore
+        if _only_user(node, CLAMPS):
+            self._annotate_sum(node, dict.fromkeys((first, *others), self._activation))
+            return
+        shared = SharedQuantizationSpec((first, node))
+        inputs = _Inputs({other: shared for other in others} | {first: self._activation})
+        node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, shared, _annotated=True)
 
     def validate(self, model: fx.GraphModule) -> None:
         """`DeeplockError` at the first operator that the accelerator does not have; nodes without a user are ignored."""

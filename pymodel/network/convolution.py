@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from deeplock.pymodel.network.layer import Weighted
 from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.entry import Entries
-from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, windows_of
+from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, span_of, windows_of
 
 __all__ = ["MOST_STRIDE", "Convolution"]
 
@@ -30,6 +30,7 @@ class Convolution(Weighted):
     padding     zero padding in pixels: (top, left, bottom, right); padded pixels read as `input_zero_point`
     accumulator_bits  accumulator + bias wraps to this many bits, 24 or 32; only a wrong key makes it wrap, because with the
                 right one the sum is proved to fit
+    dilation    pixels from one of a kernel's to the next: (down, right)
     """
 
     stride: tuple[int, int]
@@ -39,11 +40,13 @@ class Convolution(Weighted):
     lo: int
     hi: int
     accumulator_bits: int = 32
+    dilation: tuple[int, int] = (1, 1)
 
     def rules(self) -> Iterator[tuple[str, bool]]:
         yield from super().rules()
         whole = len(self.stride) == 2 and len(self.padding) == 4
         yield "stride or padding", whole and min(self.stride) >= 1 and min(self.padding) >= 0
+        yield "dilation", len(self.dilation) == 2 and min(self.dilation) >= 1
         yield "zero point", -128 <= self.input_zero_point <= 127
         yield from output_rules(self.zero_point, self.lo, self.hi)
         yield "accumulator_bits", self.accumulator_bits in (24, 32)
@@ -55,14 +58,14 @@ class Convolution(Weighted):
         return tall, wide
 
     def output_shape(self, shape: Shape) -> Shape:
-        return *windows_of(shape, self.kernel, self.stride, self.padding), len(self.weight)
+        return *windows_of(shape, span_of(self.kernel, self.dilation), self.stride, self.padding), len(self.weight)
 
     def reads(self, wanted: np.ndarray, shape: Shape) -> tuple[np.ndarray]:
-        return (pixels_read(wanted, shape, self.kernel, self.stride, self.padding),)
+        return (pixels_read(wanted, shape, self.kernel, self.stride, self.padding, self.dilation),)
 
     def run(self, ifmaps: np.ndarray) -> np.ndarray:
         padded = padded_with(ifmaps, self.padding, self.input_zero_point)
-        sums = self.sums(windows(padded, self.kernel, self.stride))
+        sums = self.sums(windows(padded, self.kernel, self.stride, self.dilation))
         scale = self.bias, self.multiplier, self.shift
         return requantise(sums, *scale, self.zero_point, self.lo, self.hi, self.accumulator_bits)
 
@@ -87,6 +90,7 @@ class Convolution(Weighted):
             zero_point=self.zero_point,
             lo=self.lo,
             hi=self.hi,
+            dilation=self.dilation,
         )
 
     @classmethod
@@ -104,6 +108,7 @@ class Convolution(Weighted):
         padding: Padding = (0, 0, 0, 0),
         lo: float = -inf,
         hi: float = inf,
+        **more: Any,
     ) -> Self:
         """The layer in integers.
 
@@ -111,6 +116,7 @@ class Convolution(Weighted):
         weight_scale  float64 [out]
         bias          float64 [out], real numbers; or int64 [out], in units of the accumulator, which no float changes
         lo, hi        real numbers to which the activation function clamps
+        more          other fields, as they are
         """
         unit = input.scale * weight_scale
         multiplier, shift = multiplier_and_shift(name, unit / output.scale)
@@ -128,6 +134,7 @@ class Convolution(Weighted):
             input_zero_point=input.zero_point,
             zero_point=output.zero_point,
             **clamp(output, lo, hi),
+            **more,
         )
 
 

@@ -7,7 +7,7 @@ docs/architecture.md, "Arithmetic contract".
 import numpy as np
 
 from deeplock.pymodel.network.network import Network
-from deeplock.pymodel.spec.tensor import Padding, Shape
+from deeplock.pymodel.spec.tensor import Padding, Shape, span_of
 
 __all__ = ["accumulate", "padded_with", "pixels_read", "requantise", "run", "windows"]
 
@@ -47,10 +47,13 @@ def padded_with(ifmaps: np.ndarray, padding: Padding, value: int) -> np.ndarray:
     return np.pad(ifmaps, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=np.int8(value))
 
 
-def windows(ifmaps: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+def windows(
+    ifmaps: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> np.ndarray:
     """Every window of NHWC ifmaps: [n, out height, out width, kernel height, kernel width, channels]."""
-    view = np.lib.stride_tricks.sliding_window_view(ifmaps, kernel, axis=(1, 2))
-    return view[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
+    view = np.lib.stride_tricks.sliding_window_view(ifmaps, span_of(kernel, dilation), axis=(1, 2))
+    view = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    return view.transpose(0, 1, 2, 4, 5, 3)
 
 
 def pixels_read(
@@ -59,12 +62,14 @@ def pixels_read(
     kernel: tuple[int, int],
     stride: tuple[int, int],
     padding: Padding = (0, 0, 0, 0),
+    dilation: tuple[int, int] = (1, 1),
 ) -> np.ndarray:
     """Which pixels of a tensor of `shape` the wanted windows read: bool [height, width] from bool [out height, out width]."""
     top, left, bottom, right = padding
     read = np.zeros((shape[0] + top + bottom, shape[1] + left + right), bool)
     down, across = (step * (size - 1) + 1 for step, size in zip(stride, wanted.shape, strict=True))
     for y, x in np.ndindex(kernel):
+        y, x = y * dilation[0], x * dilation[1]
         read[y : y + down : stride[0], x : x + across : stride[1]] |= wanted
     return read[top : top + shape[0], left : left + shape[1]]
 

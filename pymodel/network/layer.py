@@ -9,7 +9,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
-from deeplock.pymodel.network.lowering import Lowered
+from deeplock.pymodel.network.lowering import Joined, Lowered, Within
 from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["INT32", "INT8", "Layer", "Weighted"]
@@ -22,7 +22,7 @@ INT32 = {"dtype": np.int32}
 class Layer(ABC):
     """A layer of a network. Each operator is a frozen dataclass derived from this class, in a file of operators/.
 
-    Its fields are stored in the network file: strings, integers, tuples of integers, and arrays, whose fields have INT8 or
+    Its fields are stored in the network file: strings, integers, tuples of either, and arrays, whose fields have INT8 or
     INT32 as metadata. Methods that take shapes or ifmaps take one for each of `sources`.
 
     kind        the operator's name in network files and messages, and the name of its Python file
@@ -75,7 +75,7 @@ class Layer(ABC):
         """Multiply-accumulates of an inference whose output has shape `out`."""
         return 0
 
-    def lower(self) -> Lowered:
+    def lower(self) -> Lowered | Joined | Within:
         """How the hardware runs it; DeeplockError if it cannot."""
         raise DeeplockError(f"layer {self.name}: the accelerator has no operator {self.kind}")
 

@@ -8,7 +8,7 @@ import numpy as np
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Padding
 
-__all__ = ["IDENTITY", "Channelwise", "Diagonal", "Lowered", "Streamed"]
+__all__ = ["IDENTITY", "Channelwise", "Diagonal", "Joined", "Lowered", "Streamed", "Within"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,8 @@ class Lowered:
     padding  around the input; it reads as `pad_value`
     window   height and width of the pooling window, in pixels of the kernel's output
     window_stride   its vertical and horizontal stride
+    dilation  of the kernel in pixels, vertical and horizontal
+    groups   equal parts of the output channels, each of which reads its own part of the input channels
     """
 
     weights: Streamed | Diagonal = IDENTITY
@@ -75,6 +77,8 @@ class Lowered:
     hi: int = 127
     window: tuple[int, int] = (1, 1)
     window_stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
 
     @property
     def mixes(self) -> bool:
@@ -90,3 +94,31 @@ class Lowered:
     def reach(self) -> int:
         """Bound of |accumulator + bias| for any ifmap."""
         return self.weights.reach(prod(self.kernel))
+
+    def parts(self) -> "list[Lowered]":
+        """What it does for each of its groups."""
+        if self.groups == 1:
+            return [self]
+        assert isinstance(self.weights, Streamed)
+        weights, entries = (
+            np.split(self.weights.weight, self.groups),
+            zip(*(np.split(values, self.groups) for values in self.weights.entries), strict=True),
+        )
+        return [
+            replace(self, weights=replace(self.weights, weight=weight, entries=Entries(*each)), groups=1)
+            for weight, each in zip(weights, entries, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The sources lie side by side in its pixels, after what `sources` does to each; `Lowered()` is no work."""
+
+    sources: tuple[Lowered, ...]
+
+
+@dataclass(frozen=True)
+class Within:
+    """No work: its channels are those of its source from `first` on."""
+
+    first: int

@@ -6,7 +6,7 @@ A layer's arrays are tensors `<layer>.<field>`, such as `conv1.weight`. Everythi
 
 import json
 import os
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import numpy as np
@@ -70,12 +70,14 @@ def _read_layer(scalars: dict[str, Any], tensors: dict[str, np.ndarray]) -> Laye
             values[field.name] = value = tensors[f"{name}.{field.name}"]
             _must(value.dtype == arrays[field.name], f"layer {name}: wrong tensor types")
             continue
+        if field.name not in values and field.default is not MISSING:
+            continue  # the file is older than the field
         value = values[field.name]
         if isinstance(value, list):
             values[field.name] = value = tuple(value)
         numbers = value if isinstance(value, tuple) else (value,)
-        whole = field.type is str or all(type(number) is int for number in numbers)
-        _must(whole, f"layer {name}: {field.name} must be a whole number")
+        type_, what = (str, "text") if field.type in (str, tuple[str, ...]) else (int, "a whole number")
+        _must(all(type(number) is type_ for number in numbers), f"layer {name}: {field.name} must be {what}")
     return operator(**values)
 
 

@@ -16,8 +16,11 @@ from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
+from deeplock.pymodel.network.operators.concat import Concat
 from deeplock.pymodel.network.operators.conv import Conv
+from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.depthwise import Depthwise
+from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 
 __all__ = ["ofmaps", "run"]
@@ -49,11 +52,17 @@ def _depthwise(layer: Depthwise, ifmaps: torch.Tensor) -> torch.Tensor:
     return _convolved(layer, ifmaps, groups=ifmaps.shape[1])
 
 
+@ofmaps.register
+def _grouped(layer: Grouped, ifmaps: torch.Tensor) -> torch.Tensor:
+    return _convolved(layer, ifmaps, layer.groups)
+
+
 def _convolved(layer: Convolution, ifmaps: torch.Tensor, groups: int) -> torch.Tensor:
     top, left, bottom, right = layer.padding
     padded = functional.pad(ifmaps, (left, right, top, bottom), value=layer.input_zero_point)
     weight = torch.from_numpy(layer.weight).permute(0, 3, 1, 2).double()
-    sums = functional.conv2d(padded, weight, stride=layer.stride, groups=groups).long() + _per_channel(layer.bias)
+    given = {"stride": layer.stride, "dilation": layer.dilation, "groups": groups}
+    sums = functional.conv2d(padded, weight, **given).long() + _per_channel(layer.bias)
     half = 2 ** (layer.accumulator_bits - 1)
     wrapped = torch.remainder(sums + half, 2 * half) - half  # only with a wrong key, whose bias is any number
     scaled = _scale(wrapped, _per_channel(layer.multiplier), _per_channel(layer.shift))
@@ -82,6 +91,21 @@ def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
     top, left, bottom, right = layer.padding
     padded = functional.pad(ifmaps, (left, right, top, bottom), value=float("-inf"))
     return functional.max_pool2d(padded, layer.kernel, layer.stride)
+
+
+@ofmaps.register
+def _concat(layer: Concat, *ifmaps: torch.Tensor) -> torch.Tensor:
+    """A scaled sum of a tensor alone."""
+    scaled = [
+        _scale(each.long() + bias, multiplier, shift)
+        for each, bias, multiplier, shift in zip(ifmaps, layer.bias, layer.multiplier, layer.shift, strict=True)
+    ]
+    return (torch.cat(scaled, 1) + layer.zero_point).clamp(layer.lo, layer.hi).double()
+
+
+@ofmaps.register
+def _cut(layer: Cut, ifmaps: torch.Tensor) -> torch.Tensor:
+    return ifmaps.narrow(1, layer.first, layer.channels)
 
 
 @torch.no_grad()

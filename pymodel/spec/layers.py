@@ -11,7 +11,8 @@ __all__ = ["LayerFacts"]
 class LayerFacts:
     """One descriptor of the program.
 
-    name, kind        name of the network's layer, and of its operator
+    name, kind        name of the network's layer, and of its operator; a step that copies a tensor has its copy's name, and
+                      is a "copy"
     input, output     shapes (height, width, channels) as it is run: without rows and columns at the end that nothing needs;
                       poolings of columns and additions may take several pixels as one of many channels. A layer in several
                       descriptors has its whole input in each
@@ -23,6 +24,7 @@ class LayerFacts:
                       pixels count; layers without weights count as 0
     array_bound       least cycles for words of `rows` bytes and groups of `cols` channels: pixels * the words that a window's
                       bytes fill * column groups, or weight bytes / bytes_per_beat if more; without weights, bytes read / rows
+    groups            into which the layer is split; the descriptor has one of them
     """
 
     name: str
@@ -36,6 +38,7 @@ class LayerFacts:
     words: int
     lower_bound: int
     array_bound: int
+    groups: int = 1
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

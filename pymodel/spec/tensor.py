@@ -7,13 +7,18 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 
-__all__ = ["Padding", "Pixels", "Quantisation", "Shape", "least_stride", "windows_of"]
+__all__ = ["Padding", "Pixels", "Quantisation", "Shape", "least_stride", "span_of", "windows_of"]
 
 Padding = tuple[int, int, int, int]
 """Pixels (top, left, bottom, right) around a tensor."""
 
 Shape = tuple[int, int, int]
 """(height, width, channels)"""
+
+
+def span_of(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the pixels from a kernel's first to its last one, which lie `dilation` apart."""
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
 
 
 def windows_of(

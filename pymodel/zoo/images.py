@@ -76,8 +76,8 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ()) -> Labelled:
     """Read a PNG file, a folder of such files (pymodel.zoo.image_folder), or an .npz or .npy file.
 
-    An .npz file holds `images` [n, height, width, channels], or [n, features] for a network of one pixel, and, optionally,
-    `labels` [n]; an .npy file holds images only.
+    An .npz file holds `images` [n, height, width, channels], [n, width, channels] for a network of one row of pixels, or
+    [n, features] for one of one pixel, and, optionally, `labels` [n]; an .npy file holds images only.
     uint8 images are raw pixels, as in PNG files; floating-point images are the network's real input.
 
     source   the data set that the network was trained on, or how raw pixels map to real numbers
@@ -91,8 +91,8 @@ def read_images(path: Path, source: str | Pixels, classes: tuple[str, ...] = ())
     if path.suffix.lower() == ".png":
         return Labelled(to_real(source, read_png(path)[np.newaxis]), None, names=(str(path),))
     images, labels = _read_arrays(path)
-    if images.ndim == 2:
-        images = images[:, np.newaxis, np.newaxis]
+    if images.ndim in (2, 3):
+        images = images.reshape(len(images), *(1, 1, *images.shape[1:])[-3:])
     numbers = images.dtype == np.uint8 or np.issubdtype(images.dtype, np.floating)
     if images.ndim != 4 or not len(images) or not numbers:
         found = f"{images.dtype} {list(images.shape)}"

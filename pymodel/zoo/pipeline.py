@@ -93,7 +93,7 @@ def _as_input(real: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(real).float().permute(0, 3, 1, 2).contiguous()
 
 
-def _program(path: Path, images: torch.Tensor) -> nn.Module | torch.export.ExportedProgram:
+def _program(path: Path, images: torch.Tensor) -> torch.export.ExportedProgram:
     if engine_of(path) == "onnx":
         from deeplock.pymodel.frontends.onnx.module import read_module  # takes a second, and not everybody needs it
 
@@ -111,7 +111,7 @@ def quantise_program(
 ) -> tuple[Network, Agreement]:
     """The int8 network of an exported program (.pt2) or of an ONNX file in float, and how well it agrees with the program.
 
-    The program takes float [n, channels, height, width].
+    The program takes float [n, channels, height, width], [n, channels, width] or [n, features].
 
     calibration   images like those that it will see: a path for pymodel.zoo.images.read_images
     mean, std     one number for all channels or one for each; the program takes (pixel / 255 - mean) / std. None: 0 and 1

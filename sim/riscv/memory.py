@@ -243,6 +243,8 @@ def _add(layer: Add, shape: Shape, out: Shape) -> dict[str, int]:
 
 @_row.register
 def _conv(layer: Conv, shape: Shape, out: Shape) -> dict[str, int]:
+    if layer.dilation != (1, 1):
+        raise DeeplockError(f"layer {layer.name}: the software has no dilation")
     _, tall, wide, channels = layer.weight.shape
     row = {"kind": _KINDS.index("WEIGHTED"), "wrap": 32 - layer.accumulator_bits}
     row |= {name: getattr(layer, name) for name in ("zero_point", "lo", "hi")}

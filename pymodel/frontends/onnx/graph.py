@@ -33,7 +33,7 @@ class Node:
 @dataclass(frozen=True, eq=False)
 class Graph:
     """constants  arrays that the file holds, by name
-    shape         of the input, without the batch: [channels, height, width] or [features]
+    shape         of the input, without the batch: [channels, height, width], [channels, width] or [features]
     batch         of the input, 1 if it is dynamic
     """
 
@@ -63,10 +63,12 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
     """Batch and the other sizes."""
     tensor = value.type.tensor_type
     batch, *sizes = [each.dim_value for each in tensor.shape.dim] or [0]
-    if tensor.elem_type != onnx.TensorProto.FLOAT or len(sizes) not in (1, 3) or min(sizes) < 1:
-        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    if tensor.elem_type != onnx.TensorProto.FLOAT or not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        names = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+        kind = names.get(tensor.elem_type, f"type {tensor.elem_type}")
         raise DeeplockError(
-            f"the network's input must be float [n, channels, height, width] or [n, features], not {kind} {[batch, *sizes]}"
+            "the network's input must be float [n, channels, height, width], [n, channels, width] or [n, features], not "
+            f"{kind} {[batch, *sizes]}"
         )
     return batch or 1, tuple(sizes)
 

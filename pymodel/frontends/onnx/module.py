@@ -1,7 +1,7 @@
-"""An ONNX file in float as a PyTorch module, to be quantised as an exported program is."""
+"""An ONNX file in float as a program of PyTorch, to be quantised as any."""
 
-from collections.abc import Callable
-from math import inf
+from collections.abc import Callable, Sequence
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.onnx.graph import Graph, Node, read_graph
+from deeplock.pymodel.frontends.quantise import export
 
 __all__ = ["read_module"]
 
@@ -22,20 +23,40 @@ _LARGEST_ERROR = 1e-4
 _Function = Callable[..., torch.Tensor]
 
 
-def _symmetric(node: Node) -> tuple[int, int]:
-    """Padding above and left, which must be that below and right."""
-    if node.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        raise node.unsupported("auto_pad must be NOTSET: give pads")
-    top, left, bottom, right = node.attributes.get("pads", (0, 0, 0, 0))
-    if (top, left) != (bottom, right):
-        raise node.unsupported(f"pads must be the same on both sides, not {[top, left, bottom, right]}")
-    return top, left
+def _around(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """Padding as PyTorch's `pad` takes it, the last dimension first: before, behind.
+
+    kernel  pixels under it in each dimension
+    sizes   of the input in these dimensions
+    """
+    given: dict[str, Any] = node.attributes
+    auto, axes = given.get("auto_pad", b"NOTSET"), len(kernel)
+    pads = list(given.get("pads") or [0] * 2 * axes)
+    if auto == b"VALID":
+        pads = [0] * 2 * axes
+    elif auto != b"NOTSET":
+        steps = given.get("strides") or [1] * axes
+        totals = [max((-(-size // step) - 1) * step + each - size, 0) for size, step, each in zip(sizes, steps, kernel)]
+        small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+        pads = small + large if auto == b"SAME_UPPER" else large + small
+    return [pads[axis + end * axes] for axis in reversed(range(axes)) for end in (0, 1)]
 
 
 def _conv(node: Node) -> _Function:
+    """Padding that is the same on both sides is the convolution's own; else a pad comes before."""
     given: dict[str, Any] = node.attributes
-    more = given.get("strides", (1, 1)), _symmetric(node), given.get("dilations", (1, 1)), given.get("group", 1)
-    return lambda x, weight, bias=None: functional.conv2d(x, weight, bias, *more)
+
+    def run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        axes = x.dim() - 2
+        dilation = given.get("dilations") or [1] * axes
+        kernel = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], dilation, strict=True)]
+        pads = _around(node, kernel, x.shape[2:])
+        own = pads[::-2] if pads[::2] == pads[1::2] else [0] * axes
+        x = x if any(own) or not any(pads) else functional.pad(x, pads)
+        run_conv = functional.conv1d if axes == 1 else functional.conv2d
+        return run_conv(x, weight, bias, given.get("strides") or 1, own, dilation, given.get("group", 1))
+
+    return run
 
 
 def _dense(node: Node) -> _Function:
@@ -51,11 +72,24 @@ def _norm(node: Node) -> _Function:
 
 
 def _pool(node: Node) -> _Function:
-    given = node.attributes
-    if any(_symmetric(node)) or given.get("ceil_mode", 0) or set(given.get("dilations", [1])) != {1}:
-        raise node.unsupported("pads and ceil_mode must be 0, dilations 1")
-    pool = functional.max_pool2d if node.kind == "MaxPool" else functional.avg_pool2d
-    return lambda x: pool(x, tuple(given["kernel_shape"]), tuple(given.get("strides", (1, 1))))
+    given: dict[str, Any] = node.attributes
+    kernel = tuple(given["kernel_shape"])
+    pads = given.get("pads") or [0] * 2 * len(kernel)
+    if pads[: len(kernel)] != pads[len(kernel) :] or given.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+        raise node.unsupported(f"pads must be given, and be the same on both sides, not {pads}")
+    if given.get("ceil_mode", 0) or set(given.get("dilations", [1])) != {1}:
+        raise node.unsupported("ceil_mode must be 0, dilations 1")
+    more: dict[str, Any] = {"stride": given.get("strides") or 1, "padding": pads[: len(kernel)]}
+    if node.kind == "AveragePool":
+        more["count_include_pad"] = bool(given.get("count_include_pad", 0))
+    pools = {
+        ("MaxPool", 1): functional.max_pool1d, ("MaxPool", 2): functional.max_pool2d,
+        ("AveragePool", 1): functional.avg_pool1d, ("AveragePool", 2): functional.avg_pool2d,
+    }  # fmt: skip
+    if (node.kind, len(kernel)) not in pools:
+        raise node.unsupported(f"must have one dimension or two, not {len(kernel)}")
+    pool = pools[node.kind, len(kernel)]
+    return lambda x: pool(x, kernel, **more)
 
 
 def _clip(node: Node) -> _Function:
@@ -65,11 +99,13 @@ def _clip(node: Node) -> _Function:
     )
 
 
-def _mean(node: Node) -> _Function:
-    if node.kind == "GlobalAveragePool":
-        return lambda x: x.mean((2, 3), keepdim=True)
+def _over(node: Node) -> _Function:
+    """A mean or a maximum over some dimensions."""
+    over = torch.amax if "Max" in node.kind else torch.mean
+    if node.kind.startswith("Global"):
+        return lambda x: over(x, list(range(2, x.dim())), keepdim=True)
     axes, keeps = node.attributes.get("axes"), bool(node.attributes.get("keepdims", 1))
-    return lambda x, given=axes: x.mean([int(axis) for axis in given], keepdim=keeps)  # pyright: ignore
+    return lambda x, given=axes: over(x, [int(axis) for axis in given], keepdim=keeps)  # pyright: ignore
 
 
 def _reshape(node: Node) -> _Function:
@@ -79,6 +115,49 @@ def _reshape(node: Node) -> _Function:
     return lambda x, shape: x.reshape(x.shape[0], *(int(size) for size in shape[1:]))
 
 
+def _dimensions(node: Node) -> _Function:
+    """Squeeze or Unsqueeze."""
+
+    def run(x: torch.Tensor, axes: np.ndarray | None = None) -> torch.Tensor:
+        places = [int(axis) for axis in (node.attributes.get("axes", []) if axes is None else axes)]
+        if node.kind == "Squeeze":
+            return x.squeeze(places)
+        for place in sorted(place % (x.dim() + len(places)) for place in places):
+            x = x.unsqueeze(place)
+        return x
+
+    return run
+
+
+def _pad(node: Node) -> _Function:
+    if node.attributes.get("mode", b"constant") != b"constant":
+        raise node.unsupported("must pad with 0")
+
+    def run(x: torch.Tensor, pads: np.ndarray, value: np.ndarray | None = None, axes: np.ndarray | None = None):
+        if axes is not None or (value is not None and np.any(value)):
+            raise node.unsupported("must pad all dimensions with 0")
+        sizes = [int(size) for size in pads.reshape(2, -1).T[::-1].ravel()]
+        while sizes and not any(sizes[-2:]):
+            del sizes[-2:]  # of the batch and the channels
+        return functional.pad(x, sizes)
+
+    return run
+
+
+def _slice(node: Node) -> _Function:
+    def run(x: torch.Tensor, starts: np.ndarray, ends: np.ndarray, axes=None, steps=None) -> torch.Tensor:
+        axes = range(len(starts)) if axes is None else axes
+        if steps is not None and set(steps.tolist()) != {1}:
+            raise node.unsupported("steps must be 1")
+        for start, end, axis in zip(starts, ends, axes, strict=True):
+            axis = int(axis) % x.dim()
+            first, behind, _ = slice(int(start), int(end)).indices(x.shape[axis])
+            x = x.narrow(axis, first, behind - first)
+        return x
+
+    return run
+
+
 _BUILD: dict[str, Callable[[Node], _Function]] = {
     "Conv": _conv,
     "Gemm": _dense,
@@ -86,17 +165,27 @@ _BUILD: dict[str, Callable[[Node], _Function]] = {
     "BatchNormalization": _norm,
     "MaxPool": _pool,
     "AveragePool": _pool,
-    "GlobalAveragePool": _mean,
-    "ReduceMean": _mean,
+    "GlobalAveragePool": _over,
+    "ReduceMean": _over,
+    "GlobalMaxPool": _over,
+    "ReduceMax": _over,
+    "Concat": lambda node: lambda *x: torch.cat(x, node.attributes["axis"]),
+    "Slice": _slice,
+    "Pad": _pad,
     "Relu": lambda node: functional.relu,
     "Clip": _clip,
     "Add": lambda node: torch.add,
     "Flatten": _reshape,
     "Reshape": _reshape,
+    "Squeeze": _dimensions,
+    "Unsqueeze": _dimensions,
     "Identity": lambda node: lambda x: x,
     "Dropout": lambda node: lambda x, *_: x,
 }
-_ARGUMENTS = {"Reshape": (1,), "ReduceMean": (1,), "Clip": (1, 2)}
+_ARGUMENTS = {
+    **dict.fromkeys(("Reshape", "ReduceMean", "ReduceMax", "Squeeze", "Unsqueeze"), (1,)),
+    "Clip": (1, 2), "Pad": (1, 2, 3), "Slice": (1, 2, 3, 4),
+}  # fmt: skip
 """Inputs that are no tensors of the module, but numbers that it is made with."""
 
 
@@ -149,12 +238,14 @@ class _Module(nn.Module):
         return values[self.output]
 
 
-def read_module(path: Path, inputs: torch.Tensor) -> nn.Module:
+def read_module(path: Path, inputs: torch.Tensor) -> torch.export.ExportedProgram:
     """The network of a file in float. `DeeplockError` if its outputs for these inputs are not onnxruntime's.
 
-    inputs  float32 [n, channels, height, width]
+    inputs  float32 [n, channels, height, width]; without dimensions of 1, if the file's input has fewer
     """
     graph = read_graph(path)
+    if inputs.shape[1:].numel() == prod(graph.shape) and 1 in inputs.shape[2:]:
+        inputs = inputs.reshape(-1, *graph.shape)
     if tuple(inputs.shape[1:]) != graph.shape or len(inputs) % graph.batch:
         raise DeeplockError(f"the network takes {[graph.batch, *graph.shape]}, the images are {list(inputs.shape)}")
     try:
@@ -167,7 +258,7 @@ def read_module(path: Path, inputs: torch.Tensor) -> nn.Module:
         try:
             with torch.no_grad():
                 found = module(some).numpy()
-        except (LookupError, RuntimeError, TypeError) as error:
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
             raise DeeplockError(f"the network was misread: {str(error).splitlines()[0]}") from None
         error = inf
         if found.shape == expected.shape:
@@ -177,4 +268,4 @@ def read_module(path: Path, inputs: torch.Tensor) -> nn.Module:
                 f"the network was misread: its outputs in float differ from onnxruntime's by {error:.2g} of the largest, "
                 f"must be at most {_LARGEST_ERROR:g}"
             )
-    return module
+    return export(module, graph.shape)

@@ -5,6 +5,7 @@ twice in onnxruntime; here it becomes part of the layer before it, which rounds 
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ import numpy as np
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.draft import Activation, Draft, Imported, Pending
 from deeplock.pymodel.frontends.onnx.graph import Graph, Node, read_graph
-from deeplock.pymodel.frontends.onnx.operators import READERS, Constant, clamp, reshaped
+from deeplock.pymodel.frontends.onnx.operators import READERS, RESHAPES, Constant, clamp, padded, reshaped
+from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = ["read_network"]
 
-_CLAMPS, _RESHAPES, _SAME = ("Relu", "Clip"), ("Flatten", "Reshape", "Squeeze"), ("Identity", "Dropout")
-_SUPPORTED = (*READERS, *_CLAMPS, *_RESHAPES, *_SAME, "Softmax", "QuantizeLinear", "DequantizeLinear")
+_CLAMPS, _SAME = ("Relu", "Clip"), ("Identity", "Dropout")
+_SUPPORTED = (*READERS, *_CLAMPS, *RESHAPES, "Pad", *_SAME, "Softmax", "QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,13 @@ class _Scale:
 
 def _shape(graph: Graph) -> Shape:
     """(height, width, channels) of an ifmap."""
-    if len(graph.shape) == 1:
-        return 1, 1, graph.shape[0]
-    channels, height, width = graph.shape
+    channels, height, width = (graph.shape[0], *(1, 1, *graph.shape[1:])[-2:])
     return height, width, channels
 
 
 def _quantise(graph: Graph, draft: Draft, node: Node, value: _Value) -> _Value:
-    """QuantizeLinear: of the ifmap, of a layer's sums, of what has this quantisation already, or of weights in float."""
+    """QuantizeLinear: of the ifmap, of a layer's sums, of what has this quantisation already, or another one, or of weights in
+    float."""
     scale = _Scale.of(node, graph)
     if isinstance(value, _Ended):
         return value
@@ -95,11 +96,13 @@ def _quantise(graph: Graph, draft: Draft, node: Node, value: _Value) -> _Value:
         return draft.input(replace(value.value, quantisation=quantisation), node.output)
     if isinstance(value, Pending):
         return draft.requantise(value, quantisation, node.output)
-    if value.quantisation != quantisation:
-        raise node.unsupported(
-            f"an int8 activation of {value.quantisation} cannot be quantised again, to {quantisation}"
-        )
-    return value
+    if value.quantisation == quantisation:
+        return value
+    if any(value.padding):
+        raise node.unsupported("a Pad must keep its input's scale and zero point")
+    name = draft.name("", f"{node.kind.lower()}_{node.index}")
+    again = partial(integer_average, name, value.source, (1, 1), (1, 1), value.quantisation)
+    return draft.requantise(Pending(name, again, (value,), rank=value.rank), quantisation, node.output)
 
 
 def _dequantise(graph: Graph, node: Node, value: _Value) -> _Value:
@@ -134,6 +137,8 @@ def _layer(graph: Graph, draft: Draft, node: Node, value: Activation, operands: 
         return _Ended(value)
     if node.kind in _SAME:
         return value
+    if node.kind == "Pad":
+        return replace(value, padding=padded(node, value, *operands))
     name = draft.name(node.name.strip("/"), f"{node.kind.lower()}_{node.index}")
     read = READERS[node.kind](node, name, value, *operands)
     return read if isinstance(read, Pending) else draft.add(read, value, node.output)
@@ -150,10 +155,10 @@ def _step(graph: Graph, draft: Draft, node: Node, values: dict[str, _Value]) -> 
         return _quantise(graph, draft, node, value)
     if node.kind == "DequantizeLinear":
         return _dequantise(graph, node, value)
-    if node.kind in _RESHAPES and isinstance(value, Activation | _Given):
+    if node.kind in RESHAPES and isinstance(value, Activation | _Given):
         moved = value.value if isinstance(value, _Given) else value
         sizes = [operand for operand in operands[:1] if isinstance(operand, Constant)]
-        moved = replace(moved, flat=reshaped(node, moved, graph.batch, *sizes))
+        moved = replace(moved, rank=reshaped(node, moved, graph.batch, *sizes))
         return _Given(moved) if isinstance(value, _Given) else moved
     if isinstance(value, Activation | Pending) and node.kind in _CLAMPS:
         return _clamped(graph, draft, node, value, operands)
@@ -174,7 +179,7 @@ def read_network(path: Path) -> Imported:
         raise DeeplockError("is in float: it is quantised with images")
     draft = Draft()
     values: dict[str, _Value] = {name: Constant(data) for name, data in graph.constants.items()}
-    values[graph.input] = _Given(Activation("input", _shape(graph), _NONE_YET, len(graph.shape) == 1))
+    values[graph.input] = _Given(Activation("input", _shape(graph), _NONE_YET, len(graph.shape)))
     for node in graph.nodes:
         try:
             values[node.output] = _step(graph, draft, node, values)

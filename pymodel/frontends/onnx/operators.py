@@ -14,12 +14,14 @@ from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
 from deeplock.pymodel.network.operators.average_pool import integer_average
+from deeplock.pymodel.network.operators.concat import integer_concat
 from deeplock.pymodel.network.operators.conv import Conv
-from deeplock.pymodel.network.operators.depthwise import Depthwise
+from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
-from deeplock.pymodel.spec.tensor import Padding, least_stride
+from deeplock.pymodel.spec.tensor import Padding, Shape, least_stride, span_of
 
-__all__ = ["READERS", "Constant", "clamp", "reshaped"]
+__all__ = ["READERS", "RESHAPES", "Constant", "clamp", "padded", "reshaped", "sizes_of"]
 
 _BIAS_SCALE = 1e-3
 """Largest relative difference of a bias's scale from that of the accumulator: far above float32's rounding."""
@@ -35,6 +37,8 @@ class Constant:
 
 
 Operand = Activation | Constant | None
+RESHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+"""Operators that move no byte."""
 
 
 def _weights(node: Node, operand: Operand, channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,17 +66,27 @@ def _bias(node: Node, operand: Operand, unit: np.ndarray, out: int) -> np.ndarra
 
 def _spatial(node: Node, value: Activation) -> None:
     if value.flat:
-        raise node.unsupported("its input must be [n, channels, height, width]")
+        raise node.unsupported("its input must be [n, channels, height, width] or [n, channels, width]")
+    if any(value.padding) and node.kind != "Conv":
+        raise node.unsupported("a Pad must be followed by convolutions")
+
+
+def _pair(node: Node, attribute: str, value: Activation) -> tuple[int, int]:
+    """(height, width) of an attribute that has a number for each, by default 1."""
+    found = node.attributes.get(attribute) or [1] * (value.rank - 1)
+    down, right = found if value.rank == 3 else (1, *found)
+    return down, right
 
 
 def _window(node: Node, value: Activation, kernel: tuple[int, int]) -> tuple[tuple[int, int], Padding]:
-    """Stride and padding of a convolution or pooling."""
+    """Stride and padding of a convolution or pooling; the padding has that of a Pad before.
+
+    kernel  height and width of the pixels under it
+    """
     given: dict[str, Any] = node.attributes
-    if set(given.get("dilations", [1])) != {1}:
-        raise node.unsupported(f"dilations must be 1, not {given['dilations']}")
     if given.get("ceil_mode", 0):
         raise node.unsupported("ceil_mode must be 0")
-    down, right = given.get("strides", (1, 1))
+    down, right = _pair(node, "strides", value)
     if not 1 <= min(down, right) <= max(down, right) <= MOST_STRIDE:
         raise node.unsupported(f"strides must be 1 to {MOST_STRIDE}, not {[down, right]}")
     auto = given.get("auto_pad", b"NOTSET").decode()
@@ -81,26 +95,33 @@ def _window(node: Node, value: Activation, kernel: tuple[int, int]) -> tuple[tup
         totals = [max((-(-size // step) - 1) * step + each - size, 0) for size, each, step in sizes]
         small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
         first, last = (small, large) if auto == "SAME_UPPER" else (large, small)
-        return (down, right), (first[0], first[1], last[0], last[1])
-    top, left, bottom, after = given.get("pads", (0, 0, 0, 0))
-    return (down, right), (0, 0, 0, 0) if auto == "VALID" else (top, left, bottom, after)
+        own = first[0], first[1], last[0], last[1]
+    else:
+        pads = given.get("pads") or [0] * (2 * value.rank - 2)
+        pads = pads if value.rank == 3 else (0, pads[0], 0, pads[1])
+        own = (0, 0, 0, 0) if auto == "VALID" else pads
+    top, left, bottom, after = (sum(both) for both in zip(own, value.padding, strict=True))
+    return (down, right), (top, left, bottom, after)
 
 
 def _read_conv(node: Node, name: str, value: Activation, weights: Operand = None, bias: Operand = None) -> Pending:
     _spatial(node, value)
     weight, scale = _weights(node, weights, 0)
     groups = node.attributes.get("group", 1)
-    if weight.ndim != 4 or weight.shape[1] * groups != value.shape[2]:
-        raise node.unsupported(f"its weights are {list(weight.shape)}, its input has {value.shape[2]} channels")
-    if groups != 1 and not groups == len(weight) == value.shape[2]:
-        sizes = f"{value.shape[2]} input and {len(weight)} output channels"
-        raise node.unsupported(f"group must be 1, or each group one channel in and out, not {groups} of {sizes}")
-    stride, padding = _window(node, value, weight.shape[2:])
-    operator = Conv if groups == 1 else Depthwise
+    if weight.ndim != value.rank + 1 or weight.shape[1] * groups != value.shape[2] or len(weight) % groups:
+        sizes = f"its weights are {list(weight.shape)}, in {groups} groups, its input has {value.shape[2]} channels"
+        raise node.unsupported(sizes)
+    weight = weight.reshape(*weight.shape[:2], *(1, *weight.shape[2:])[-2:])
+    dilation = _pair(node, "dilations", value)
+    if min(dilation) < 1:
+        raise node.unsupported(f"dilations must be 1 or more, not {list(dilation)}")
+    stride, padding = _window(node, value, span_of(weight.shape[2:], dilation))
+    operator, more = conv_of_groups(groups, value.shape[2], len(weight))
+    more |= {"stride": stride, "padding": padding, "dilation": dilation}
     found = _bias(node, bias, value.quantisation.scale * scale, len(weight))
     weight = weight.transpose(0, 2, 3, 1)
-    make = partial(conv_of_integers, operator, name, value, weight, scale, found, stride=stride, padding=padding)
-    return Pending(name, make, (value,))
+    make = partial(conv_of_integers, operator, name, value, weight, scale, found, **more)
+    return Pending(name, make, (value,), rank=value.rank)
 
 
 def _read_dense(node: Node, name: str, value: Activation, weights: Operand = None, bias: Operand = None) -> Pending:
@@ -116,13 +137,15 @@ def _read_dense(node: Node, name: str, value: Activation, weights: Operand = Non
         raise node.unsupported(f"its input must be [n, {weight.shape[-1]}]: flatten it first")
     found = _bias(node, bias, value.quantisation.scale * scale, len(weight))
     weight = weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-    return Pending(name, partial(conv_of_integers, Conv, name, value, weight, scale, found), (value,), flat=True)
+    return Pending(name, partial(conv_of_integers, Conv, name, value, weight, scale, found), (value,), rank=1)
 
 
 def _pool(node: Node, value: Activation) -> tuple[tuple[int, int], tuple[int, int], Padding]:
     """Kernel, stride and padding of a pooling."""
     _spatial(node, value)
-    tall, wide = node.attributes["kernel_shape"]
+    if set(node.attributes.get("dilations", [1])) != {1}:
+        raise node.unsupported(f"dilations must be 1, not {node.attributes['dilations']}")
+    tall, wide = _pair(node, "kernel_shape", value)
     stride, padding = _window(node, value, (tall, wide))
     return (tall, wide), stride, padding
 
@@ -137,30 +160,75 @@ def _read_average_pool(node: Node, name: str, value: Activation) -> Pending:
         raise node.unsupported("padding must count: count_include_pad must be 1")
     stride = least_stride(value.shape, kernel, stride, padding)
     make = partial(integer_average, name, value.source, kernel, stride, value.quantisation, padding=padding)
-    return Pending(name, make, (value,))
+    return Pending(name, make, (value,), rank=value.rank)
+
+
+def _over_pixels(node: Node, value: Activation, axes: Operand) -> int:
+    """The rank of a mean or maximum, which must be over all pixels. Axes are an attribute or, from opset 18 on, an input."""
+    _spatial(node, value)
+    if not node.kind.startswith("Reduce"):
+        return value.rank
+    given = axes.data.tolist() if isinstance(axes, Constant) else node.attributes.get("axes", [])
+    expected = list(range(2, value.rank + 1))
+    if sorted(axis % (value.rank + 1) for axis in given) != expected:
+        raise node.unsupported(f"must be over height and width, dimensions {expected}, not {given}")
+    return value.rank if node.attributes.get("keepdims", 1) else 1
 
 
 def _read_mean(node: Node, name: str, value: Activation, axes: Operand = None) -> Pending:
-    """Over height and width: GlobalAveragePool or ReduceMean, whose axes are an attribute or, from opset 18 on, an input."""
-    _spatial(node, value)
-    keeps = True
-    if node.kind == "ReduceMean":
-        given = axes.data.tolist() if isinstance(axes, Constant) else node.attributes.get("axes", [])
-        if {axis % 4 for axis in given} != {2, 3}:
-            raise node.unsupported(f"must be over height and width, dimensions 2 and 3, not {given}")
-        keeps = bool(node.attributes.get("keepdims", 1))
-    size = value.shape[:2]
-    make = partial(integer_average, name, value.source, size, (1, 1), value.quantisation)
-    return Pending(name, make, (value,), flat=not keeps)
+    rank = _over_pixels(node, value, axes)
+    make = partial(integer_average, name, value.source, value.shape[:2], (1, 1), value.quantisation)
+    return Pending(name, make, (value,), rank=rank)
+
+
+def _read_maximum(node: Node, name: str, value: Activation, axes: Operand = None) -> Layer:
+    if _over_pixels(node, value, axes) != value.rank:
+        raise node.unsupported("keepdims must be 1")
+    return MaxPool(name, value.source, value.shape[:2], (1, 1))
+
+
+def _of_channels(node: Node, value: Activation) -> None:
+    """Refuse an activation whose dimension 1 is not its channels."""
+    if value.flat and value.shape[:2] != (1, 1):
+        raise node.unsupported("must be of channels: its input is flattened")
+    if any(value.padding):
+        raise node.unsupported("a Pad must be followed by convolutions")
+
+
+def _read_concat(node: Node, name: str, *values: Operand) -> Pending:
+    found = tuple(value for value in values if isinstance(value, Activation))
+    if len(found) < len(values):
+        raise node.unsupported("all of its inputs must be activations")
+    for value in found:
+        _of_channels(node, value)
+    rank = found[0].rank
+    if node.attributes["axis"] % (rank + 1) != 1:
+        raise node.unsupported(f"must be along the channels, dimension 1, not along {node.attributes['axis']}")
+    sources, inputs = tuple(value.source for value in found), tuple(value.quantisation for value in found)
+    return Pending(name, partial(integer_concat, name, sources, inputs), found, rank=rank)
+
+
+def _read_slice(node: Node, name: str, value: Activation, *operands: Operand) -> Layer:
+    """Its starts, ends, axes and steps are inputs; of channels alone, in steps of 1."""
+    _of_channels(node, value)
+    given = [each.data.reshape(-1).tolist() for each in operands if isinstance(each, Constant)]
+    starts, ends, *more = given
+    axes, steps = (*more, *([0], [1])[len(more) :])
+    if [axis % (value.rank + 1) for axis in axes] != [1] or steps != [1] or not len(starts) == len(ends) == 1:
+        raise node.unsupported(f"must be of channels, dimension 1, alone, in steps of 1, not of {axes} in {steps}")
+    first, end, _ = slice(starts[0], ends[0]).indices(value.shape[2])
+    if end <= first:
+        raise node.unsupported(f"must leave a channel, not {first}..{end - 1}")
+    return Cut(name, value.source, first, end - first)
 
 
 def _read_add(node: Node, name: str, value: Activation, other: Operand = None) -> Pending:
     if not isinstance(other, Activation):
         raise node.unsupported("both of its inputs must be activations")
-    if (value.shape, value.flat) != (other.shape, other.flat):
+    if (value.shape, value.rank) != (other.shape, other.rank):
         raise node.unsupported(f"its inputs must have one shape, not {list(value.shape)} and {list(other.shape)}")
     make = partial(integer_add, name, (value.source, other.source), (value.quantisation, other.quantisation))
-    return Pending(name, make, (value, other), flat=value.flat)
+    return Pending(name, make, (value, other), rank=value.rank)
 
 
 READERS: dict[str, Callable[..., Pending | Layer]] = {
@@ -171,7 +239,11 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "AveragePool": _read_average_pool,
     "GlobalAveragePool": _read_mean,
     "ReduceMean": _read_mean,
+    "GlobalMaxPool": _read_maximum,
+    "ReduceMax": _read_maximum,
     "Add": _read_add,
+    "Concat": _read_concat,
+    "Slice": _read_slice,
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the operands, first an activation.
 
@@ -192,24 +264,52 @@ def clamp(node: Node, *bounds: Operand) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def reshaped(node: Node, value: Activation, batch: int, operand: Constant | None = None) -> bool:
-    """Whether an activation is [n, features] behind Flatten, Reshape or Squeeze: that is all that these may change."""
-    height, width, channels = value.shape
-    sizes = [prod(value.shape)]
-    if node.kind == "Flatten" and node.attributes.get("axis", 1) != 1:
-        raise node.unsupported(f"axis must be 1, not {node.attributes['axis']}")
-    if node.kind == "Squeeze":
-        axes = operand.data.tolist() if operand else node.attributes.get("axes", [])
-        if value.flat or (height, width) != (1, 1) or {axis % 4 for axis in axes} != {2, 3}:
-            raise node.unsupported("must drop height and width, both 1")
-    if node.kind == "Reshape":
+def padded(node: Node, value: Activation, *operands: Operand) -> Padding:
+    """Pixels (top, left, bottom, right) around an activation behind a Pad. Its pads and value are inputs, from opset 11 on."""
+    pads, *more = [each.data.reshape(-1) for each in operands if isinstance(each, Constant)] or [np.zeros(0)]
+    size = value.rank + 1
+    if node.attributes.get("mode", b"constant") != b"constant" or any(each.any() for each in more[:1]) or len(more) > 1:
+        raise node.unsupported("must pad all dimensions with 0")
+    if value.flat or pads.shape != (2 * size,) or pads.min() < 0 or pads[[0, 1, size, size + 1]].any():
+        raise node.unsupported(f"must pad height and width, and cut nothing off, not {pads.tolist()}")
+    begins, ends = ((0, *pads[first : first + size].tolist())[-2:] for first in (0, size))
+    top, left, bottom, right = (sum(both) for both in zip((*begins, *ends), value.padding, strict=True))
+    return top, left, bottom, right
+
+
+def sizes_of(shape: Shape) -> dict[int, tuple[int, ...]]:
+    """By rank, the sizes that a tensor of this shape may have in the file, without the batch."""
+    height, width, channels = shape
+    line = {2: (channels, width)} if height == 1 else {}
+    return {1: (prod(shape),), **line, 3: (channels, height, width)}
+
+
+def reshaped(node: Node, value: Activation, batch: int, operand: Constant | None = None) -> int:
+    """Rank of an activation behind an operator of RESHAPES: that is all that these may change."""
+    forms = sizes_of(value.shape)
+    sizes, size = list(forms[value.rank]), prod(value.shape)
+    if node.kind == "Flatten":
+        if node.attributes.get("axis", 1) != 1:
+            raise node.unsupported(f"axis must be 1, not {node.attributes['axis']}")
+        sizes = [size]
+    elif node.kind in ("Squeeze", "Unsqueeze"):
+        axes = operand.data.reshape(-1).tolist() if operand else node.attributes.get("axes", [])
+        rank = value.rank + 1 + (len(axes) if node.kind == "Unsqueeze" else 0)
+        places = sorted(axis % rank - 1 for axis in axes)
+        for place in places if node.kind == "Unsqueeze" else reversed(places):
+            if node.kind == "Unsqueeze":
+                sizes.insert(place, 1)
+            elif place < 0 or sizes.pop(place) != 1:
+                raise node.unsupported("must drop dimensions of 1")
+    else:
         if operand is None:
             raise node.unsupported("its shape must be a constant")
         first, *sizes = operand.data.tolist()
         if first not in (0, -1, batch) or (first == -1 and -1 in sizes):
             raise node.unsupported(f"must keep the batch, not make it {first}")
-    if sizes in ([prod(value.shape)], [-1]):
-        return True
-    if sizes != [channels, height, width]:
-        raise node.unsupported(f"must flatten to [n, {prod(value.shape)}], or undo that, not make it {sizes}")
-    return False
+        sizes = [old if new == 0 else new for old, new in zip((*forms[value.rank], *[0] * len(sizes)), sizes)]
+        if sizes.count(-1) == 1:
+            sizes[sizes.index(-1)] = size // max(1, prod(each for each in sizes if each != -1))
+    if tuple(sizes) != forms.get(len(sizes)):
+        raise node.unsupported(f"must flatten to [n, {size}], or undo that, not make it {sizes}")
+    return len(sizes)

@@ -1,7 +1,6 @@
 """Reads a full-integer TensorFlow Lite file into a `Network`: weights, scales and zero points as they are."""
 
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 
 import tflite
@@ -19,7 +18,7 @@ from deeplock.pymodel.frontends.tflite.graph import (
     named,
     read_graph,
 )
-from deeplock.pymodel.frontends.tflite.operators import CLAMPS, READERS, padded, reshaped
+from deeplock.pymodel.frontends.tflite.operators import CLAMPS, READERS, RESHAPES, padded, reshaped, sizes_of
 from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["read_network"]
@@ -35,12 +34,13 @@ _FOLDED = ("activation", "batch_normalization", "re_lu")
 
 
 def _shape(tensor: Tensor) -> Shape:
-    """(height, width, channels) of an ifmap [1, height, width, channels] or [1, features]."""
+    """(height, width, channels) of an ifmap [1, height, width, channels], [1, width, channels] or [1, features]."""
     batch, *sizes = tensor.shape or (0,)
-    if len(sizes) not in (1, 3) or min(sizes) < 1 or batch != 1:
-        found = f"[1, height, width, channels] or [1, features], not {list(tensor.shape)}"
-        raise DeeplockError(f"the network's input must be {found}")
-    return (1, 1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1], sizes[2])
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1 or batch != 1:
+        forms = "[1, height, width, channels], [1, width, channels] or [1, features]"
+        raise DeeplockError(f"the network's input must be {forms}, not {list(tensor.shape)}")
+    height, width, channels = (1, 1, *sizes)[-3:]
+    return height, width, channels
 
 
 def _one(what: str, tensors: tuple[Tensor, ...]) -> Tensor:
@@ -80,7 +80,7 @@ def _ifmap(draft: Draft, node: Operator, tensor: Tensor, given: Tensor) -> Activ
         tensor.zero_point.tolist(),
     ):
         raise node.unsupported("a uint8 input must have the scale of the int8 tensor, and a zero point 128 above its")
-    return draft.input(Activation("input", _shape(given), quantisation, len(given.shape) == 2), tensor.index)
+    return draft.input(Activation("input", _shape(given), quantisation, len(given.shape) - 1), tensor.index)
 
 
 def _last(graph: Graph, draft: Draft, node: Operator, value: Activation) -> Activation:
@@ -113,14 +113,14 @@ def _same_quantisation(node: Operator, value: Activation) -> None:
 def _check_shape(node: Operator, value: Activation) -> None:
     """What was read must have the shape that the file says."""
     sizes = node.output.shape[1:]
-    if sizes != ((prod(value.shape),) if value.flat else value.shape):
+    if sizes != sizes_of(value.shape).get(value.rank):
         raise node.unsupported(f"was misread: its output is {list(value.shape)}, that of the file {list(sizes)}")
 
 
 def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) -> Activation:
     """The node's output, given the activations that it reads, the first one its first input."""
     value, *others = values
-    if others and node.kind != "ADD":
+    if others and node.kind not in ("ADD", "CONCATENATION"):
         raise node.unsupported("only its first input may be an activation")
     if node.kind in _LAST:
         return _last(graph, draft, node, value)
@@ -129,21 +129,21 @@ def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) 
         return replace(value, padding=padded(node, value))
     if any(each.padding != (0, 0, 0, 0) for each in values) and node.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         raise node.unsupported("a PAD must be followed by convolutions")
-    if node.kind == "RESHAPE":
+    if node.kind in RESHAPES:
         _same_quantisation(node, value)
-        return replace(value, flat=reshaped(node, value))
+        return replace(value, rank=reshaped(node, value))
     if node.kind in CLAMPS:
         read = _clamped(graph, draft, node, value)
     elif node.kind in READERS:
         name = draft.name(_title(node), f"{node.kind.lower()}_{node.index}")
         read = READERS[node.kind](node, name, value, *others)
     else:
-        raise node.unsupported(f"supported: {', '.join((*READERS, *CLAMPS, 'PAD', 'RESHAPE', *_LAST))}")
+        raise node.unsupported(f"supported: {', '.join((*READERS, *CLAMPS, 'PAD', *RESHAPES, *_LAST))}")
     if isinstance(read, Pending):
         found = draft.requantise(read, node.quantisation(node.output), node.output.index)
     else:
         _same_quantisation(node, value)
-        found = draft.add(read, value, node.output.index)
+        found = draft.add(read, value, node.output.index, len(node.output.shape) - 1)
     _check_shape(node, found)
     return found
 

@@ -16,17 +16,21 @@ from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
 from deeplock.pymodel.network.operators.average_pool import integer_average
+from deeplock.pymodel.network.operators.concat import integer_concat
 from deeplock.pymodel.network.operators.conv import Conv
-from deeplock.pymodel.network.operators.depthwise import Depthwise
+from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
-from deeplock.pymodel.spec.tensor import Padding, least_stride
+from deeplock.pymodel.spec.tensor import Padding, Shape, least_stride, span_of
 
-__all__ = ["CLAMPS", "READERS", "padded", "reshaped"]
+__all__ = ["CLAMPS", "READERS", "RESHAPES", "padded", "reshaped", "sizes_of"]
 
 _fused = tflite.ActivationFunctionType
 _FUSED = {_fused.NONE: (-inf, inf), _fused.RELU: (0.0, inf), _fused.RELU6: (0.0, 6.0), _fused.RELU_N1_TO_1: (-1.0, 1.0)}
 CLAMPS = {"RELU": (0.0, inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
 """Operators that clamp, and to which real numbers."""
+RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
+"""Operators that move no byte."""
 
 
 def options(node: Operator, kind: type, *names: str) -> list[int]:
@@ -104,37 +108,34 @@ def _sum(around: Padding, more: Padding) -> Padding:
 
 
 def _spatial(node: Operator, value: Activation) -> None:
-    if value.flat:
+    if value.rank != 3:
         raise node.unsupported("its input must be [1, height, width, channels]")
-
-
-def _input(value: Activation) -> str:
-    return f"its input {list(value.shape)}"
 
 
 def _read_conv(node: Operator, name: str, value: Activation) -> Pending:
     """Convolution, depthwise or not. Depthwise weights are [1, height, width, channels] in the file."""
     _spatial(node, value)
     depthwise = node.kind == "DEPTHWISE_CONV_2D"
-    operator, kind = (Depthwise, tflite.DepthwiseConv2DOptions) if depthwise else (Conv, tflite.Conv2DOptions)
+    kind = tflite.DepthwiseConv2DOptions if depthwise else tflite.Conv2DOptions
     padding, function, down, right = options(node, kind, "Padding", "FusedActivationFunction", "StrideH", "StrideW")
-    dilation = options(node, kind, "DilationHFactor", "DilationWFactor")
-    if dilation != [1, 1]:
-        raise node.unsupported(f"dilation must be 1, not {dilation}")
+    below, beside = options(node, kind, "DilationHFactor", "DilationWFactor")
+    if min(below, beside) < 1:
+        raise node.unsupported(f"dilation must be 1 or more, not {[below, beside]}")
     if not 1 <= min(down, right) <= max(down, right) <= MOST_STRIDE:
         raise node.unsupported(f"strides must be 1 to {MOST_STRIDE}, not {[down, right]}")
     tensor = _weights(node, rank=4, axis=3 if depthwise else 0)
     weight = _data(tensor).transpose(3, 1, 2, 0) if depthwise else _data(tensor)
-    if depthwise and weight.shape[::3] != (value.shape[2], 1):
-        raise node.unsupported(
-            f"its channel multiplier must be 1: its weights are {list(tensor.shape)}, {_input(value)}"
-        )
-    if not depthwise and weight.shape[3] != value.shape[2]:
-        raise node.unsupported(f"groups must be 1: its weights are {list(tensor.shape)}, {_input(value)}")
+    channels, out, each = value.shape[2], len(weight), weight.shape[3]
+    groups = channels if depthwise else channels // max(each, 1)
+    if groups * each != channels or out % groups:
+        raise node.unsupported(f"its weights are {list(tensor.shape)}, its input {list(value.shape)}: no groups")
+    operator, more = conv_of_groups(groups, channels, out)
     size = value.shape[0] + value.padding[0] + value.padding[2], value.shape[1] + value.padding[1] + value.padding[3]
-    around = _sum(_around(node, padding, size, weight.shape[1:3], (down, right)), value.padding)
+    span = span_of(weight.shape[1:3], (below, beside))
+    around = _sum(_around(node, padding, size, span, (down, right)), value.padding)
+    window = {"stride": (down, right), "padding": around, "dilation": (below, beside), **more}
     parameters = weight, tensor.scale, _bias(node, len(weight))
-    make = partial(conv_of_integers, operator, name, value, *parameters, stride=(down, right), padding=around)
+    make = partial(conv_of_integers, operator, name, value, *parameters, **window)
     return Pending(name, make, (value,)).clamped(*_clamp(node, function))
 
 
@@ -154,7 +155,7 @@ def _read_dense(node: Operator, name: str, value: Activation) -> Pending:
         raise node.unsupported(f"its weights are {list(weight.shape)}, its input has {prod(window)} features")
     kernel = _data(weight).reshape(-1, *window)
     make = partial(conv_of_integers, Conv, name, value, kernel, weight.scale, _bias(node, len(kernel)))
-    return Pending(name, make, (value,), flat=not each).clamped(*_clamp(node, function))
+    return Pending(name, make, (value,), rank=value.rank if each else 1).clamped(*_clamp(node, function))
 
 
 def _window(node: Operator, value: Activation) -> tuple[tuple[int, int], tuple[int, int], Padding, tuple[float, float]]:
@@ -186,25 +187,84 @@ def _read_average_pool(node: Operator, name: str, value: Activation) -> Pending:
     return Pending(name, make, (value,)).clamped(*clamp)
 
 
-def _read_mean(node: Operator, name: str, value: Activation) -> Pending:
-    _spatial(node, value)
-    (keeps,) = options(node, tflite.ReducerOptions, "KeepDims")
-    axes = _data(constant(node, 1, "axes", INT32)).reshape(-1)
-    if sorted({int(axis) % 4 for axis in axes}) != [1, 2]:
+def _over_pixels(node: Operator, value: Activation) -> None:
+    """Refuse a mean or maximum that is not over all pixels."""
+    axes, expected = _data(constant(node, 1, "axes", INT32)).reshape(-1), list(range(1, value.rank))
+    if not expected or sorted({int(axis) % (value.rank + 1) for axis in axes}) != expected:
         raise node.unsupported(f"must be over height and width, dimensions 1 and 2, not {axes.tolist()}")
-    size = value.shape[:2]
-    make = partial(integer_average, name, value.source, size, (1, 1), value.quantisation)
-    return Pending(name, make, (value,), flat=not keeps)
+
+
+def _read_mean(node: Operator, name: str, value: Activation) -> Pending:
+    _over_pixels(node, value)
+    make = partial(integer_average, name, value.source, value.shape[:2], (1, 1), value.quantisation)
+    return Pending(name, make, (value,), rank=_rank(node))
+
+
+def _read_maximum(node: Operator, name: str, value: Activation) -> Layer:
+    _over_pixels(node, value)
+    return MaxPool(name, value.source, value.shape[:2], (1, 1))
+
+
+def _rank(node: Operator) -> int:
+    """Of its output."""
+    return len(node.output.shape) - 1
+
+
+def _of_channels(node: Operator, *values: Activation) -> None:
+    """Refuse activations whose last dimension is not their channels."""
+    for value in values:
+        if value.flat and value.shape[:2] != (1, 1):
+            raise node.unsupported("must be of channels: its input is flattened")
+
+
+def _read_concat(node: Operator, name: str, *values: Activation) -> Pending:
+    axis, function = options(node, tflite.ConcatenationOptions, "Axis", "FusedActivationFunction")
+    _of_channels(node, *values)
+    if len(values) < len(node.inputs):
+        raise node.unsupported("all of its inputs must be activations")
+    if axis % (values[0].rank + 1) != values[0].rank:
+        raise node.unsupported(f"must be along the channels, the last dimension, not along {axis}")
+    sources, inputs = tuple(value.source for value in values), tuple(value.quantisation for value in values)
+    make = partial(integer_concat, name, sources, inputs)
+    return Pending(name, make, values, rank=_rank(node)).clamped(*_clamp(node, function))
+
+
+def _read_slice(node: Operator, name: str, value: Activation) -> Layer:
+    """SLICE, or STRIDED_SLICE in steps of 1."""
+    _of_channels(node, value)
+    whats = ("begin", "size") if node.kind == "SLICE" else ("begin", "end", "strides")
+    starts, ends, *steps = (
+        _data(constant(node, place, what, INT32)).reshape(-1).tolist() for place, what in enumerate(whats, 1)
+    )
+    shape = [1, *value.shape[3 - value.rank :]] if not value.flat else [1, value.shape[2]]
+    if len(starts) != len(shape) or len(ends) != len(shape):
+        raise node.unsupported(f"{whats[0]} and {whats[1]} must be [{len(shape)}]")
+    if node.kind == "SLICE":
+        ends = [size if each == -1 else start + each for start, each, size in zip(starts, ends, shape, strict=True)]
+    else:
+        masks = options(node, tflite.StridedSliceOptions, "BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+        if any(masks[2:]) or set(*steps) != {1}:
+            raise node.unsupported("must be in steps of 1, without new, left out or shrunk dimensions")
+        bits = [1 << axis for axis in range(len(shape))]
+        starts = [0 if masks[0] & bit else start for bit, start in zip(bits, starts, strict=True)]
+        ends = [size if masks[1] & bit else end for bit, end, size in zip(bits, ends, shape, strict=True)]
+    found = [slice(*each).indices(size)[:2] for *each, size in zip(starts, ends, shape, strict=True)]
+    if found[:-1] != [(0, size) for size in shape[:-1]]:
+        raise node.unsupported("must be of channels, the last dimension, alone")
+    first, end = found[-1]
+    if end <= first:
+        raise node.unsupported(f"must leave a channel, not {first}..{end - 1}")
+    return Cut(name, value.source, first, end - first)
 
 
 def _read_add(node: Operator, name: str, value: Activation, other: Activation | None = None) -> Pending:
     if other is None:
         raise node.unsupported("both of its inputs must be activations")
-    if (value.shape, value.flat) != (other.shape, other.flat):
+    if (value.shape, value.rank) != (other.shape, other.rank):
         raise node.unsupported(f"its inputs must have one shape, not {list(value.shape)} and {list(other.shape)}")
     make = partial(integer_add, name, (value.source, other.source), (value.quantisation, other.quantisation))
     (function,) = options(node, tflite.AddOptions, "FusedActivationFunction")
-    return Pending(name, make, (value, other), flat=value.flat).clamped(*_clamp(node, function))
+    return Pending(name, make, (value, other), rank=value.rank).clamped(*_clamp(node, function))
 
 
 READERS: dict[str, Callable[..., Pending | Layer]] = {
@@ -214,7 +274,11 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "MAX_POOL_2D": _read_max_pool,
     "AVERAGE_POOL_2D": _read_average_pool,
     "MEAN": _read_mean,
+    "REDUCE_MAX": _read_maximum,
     "ADD": _read_add,
+    "CONCATENATION": _read_concat,
+    "SLICE": _read_slice,
+    "STRIDED_SLICE": _read_slice,
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the activations that it reads.
 
@@ -232,11 +296,17 @@ def padded(node: Operator, value: Activation) -> Padding:
     return _sum((top, left, bottom, right), value.padding)
 
 
-def reshaped(node: Operator, value: Activation) -> bool:
-    """Whether an activation is [1, features] behind a RESHAPE: that is all that it may change."""
+def sizes_of(shape: Shape) -> dict[int, tuple[int, ...]]:
+    """By rank, the sizes that a tensor of this shape may have in the file, without the batch."""
+    line = {2: shape[1:]} if shape[0] == 1 else {}
+    return {1: (prod(shape),), **line, 3: shape}
+
+
+def reshaped(node: Operator, value: Activation) -> int:
+    """Rank of an activation behind an operator of RESHAPES: that is all that it may change."""
     sizes = node.output.shape[1:]
-    if sizes not in ((prod(value.shape),), value.shape):
+    if sizes != sizes_of(value.shape).get(len(sizes)):
         raise node.unsupported(
             f"must flatten {list(value.shape)} to [{prod(value.shape)}], or undo that, not make it {list(sizes)}"
         )
-    return len(sizes) == 1
+    return len(sizes)

@@ -77,7 +77,7 @@ def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, d
         source = network.layers[-1].name
         height, width, channels = output_shapes(network)[source]
         layer = data.draw(convs(f"dense{index}", source, channels, (height, width), False, 20))
-        layer = replace(layer, stride=(1, 1), padding=(0, 0, 0, 0))
+        layer = replace(layer, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1))
         network = replace(network, layers=(*network.layers, layer))
     config = replace(config, program_words=4096, activation_words=1 << 14, accumulators=max(config.accumulators, 64))
     ifmaps = ifmaps.repeat(data.draw(st.integers(1, 3)), axis=0)

@@ -12,6 +12,7 @@ from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
+from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
@@ -28,7 +29,7 @@ CONFIGS = [
 
 def kernel_and_stride(layer) -> tuple[tuple[int, int], int]:
     match layer:
-        case Conv() | Depthwise():
+        case Conv() | Depthwise() | Grouped():
             return layer.weight.shape[1:3], layer.stride
         case AveragePool():
             return layer.kernel, layer.stride
@@ -40,16 +41,23 @@ def kernel_and_stride(layer) -> tuple[tuple[int, int], int]:
 
 
 def check(fact: LayerFacts, layer: Descriptor, network: Network, config: Config) -> None:
+    if fact.kind == "copy":
+        assert (fact.kernel, fact.parameter_bytes, fact.lower_bound) == ((1, 1), 0, 0)
+        return
     shapes = output_shapes(network)
     does = next(each for each in network.layers if each.name == fact.name)
     (tall, wide), stride = kernel_and_stride(does)
     assert (fact.kind, fact.kernel, fact.stride) == (does.kind, (tall, wide), stride)
     height, width, depth = shapes[does.sources[0]]
+    if isinstance(does, Conv | Depthwise | Grouped) and does.dilation[0] > 1:
+        height += does.padding[0] + does.padding[2]  # a step before it pads
     assert fact.input[0] <= height and fact.input[1] * fact.input[2] <= width * depth
     pixels, channels = layer.pixels, fact.output[2]
-    if isinstance(does, Conv):
-        assert fact.input[2] == depth and channels == len(does.weight)
-        taps = tall * wide * depth
+    if isinstance(does, Conv | Grouped):
+        groups = does.groups if isinstance(does, Grouped) else 1
+        parts = fact.groups * fact.input[2], fact.groups * channels
+        assert (fact.groups, *parts) == (groups, depth, len(does.weight))
+        taps = tall * wide * fact.input[2]
         load = -(-taps * channels // config.bytes_per_beat)
         words = -(-taps // config.rows) * -(-channels // config.cols)
         assert fact.array_bound == max(pixels * words, load)
@@ -78,7 +86,7 @@ def test_facts_are_those_of_the_networks_layers_and_of_the_descriptors(case, con
         check(fact, layer, network, config)
         assert fact.words == layer.reads(0, config.rows, config.cols).size * layer.cblocks * layer.groups
         assert fact.output == (layer.out_h, layer.results_w, layer.channels(config.cols))
-    assert {fact.name for fact in facts} <= {layer.name for layer in network.layers}
+    assert {fact.name for fact in facts if fact.kind != "copy"} <= {layer.name for layer in network.layers}
     assert sum(fact.lower_bound for fact in facts) >= loadable.interface.lower_bound
     assert loadable.interface.lower_bound == lower_bound(network, config.rows, config.cols, config.bytes_per_beat)
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from deeplock.pymodel.compiler import fast_interpreter, interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.first_layer import Unfold, plan_input
-from deeplock.pymodel.compiler.schedule import Step, plan_steps, runs_of, words_of
+from deeplock.pymodel.compiler.schedule import plan_steps
+from deeplock.pymodel.compiler.step import Step, runs_of, words_of
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.network.network import Network

@@ -247,10 +247,7 @@ class _Applied(nn.Module):
         (_Applied(lambda x: F.avg_pool2d(x, 4, ceil_mode=True)), "node avg_pool2d: ceil_mode must be False where a window"),
         (_Applied(lambda x: F.avg_pool2d(x, 2, divisor_override=3)), "divisor_override must be None, not 3"),
         (_Applied(nn.AdaptiveAvgPool2d(4)), r"its input \[6, 6\] must be a multiple of its output \[4, 4\]"),
-        (_Applied(lambda x: x.mean(1, keepdim=True)), r"node mean: must be over both image dimensions.*, not \[1\]"),
-        (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3)), "operator aten.batch_norm.default at node batch_norm: "),
-        (nn.Conv2d(2, 4, 3, groups=2), "operator aten.conv2d.default at node conv2d: groups must be 1, or each group one "),
-        (nn.Conv2d(2, 4, 3, dilation=2), r"node conv2d: dilation must be 1, not \[2, 2\]"),
+        (_Applied(lambda x: x.mean(1, keepdim=True)), r"node mean: must be over all pixels.*, not \[1\]"),
         (nn.Conv2d(2, 4, 1, stride=16), "node conv2d: stride must be at most 15, not 16"),
         (nn.ConvTranspose2d(2, 4, 3), "unsupported operator aten.conv_transpose2d.input at node conv_transpose2d: "),
         (_Applied(lambda x: F.max_pool2d(x, 2, dilation=2)), r"node max_pool2d: dilation must be 1, not \[2, 2\]"),
@@ -274,8 +271,8 @@ def test_unsupported_network_is_refused_by_operator_and_node(module, message):
 
 
 def test_nothing_to_quantise_is_told():
-    with pytest.raises(DeeplockError, match=r"calibration must be \[n, channels, height, width\], not \[2, 8\]"):
-        quantise(nn.Linear(8, 2), torch.zeros(2, 8), "net")
+    with pytest.raises(DeeplockError, match=r"calibration must be \[n, channels, height, width\], .*, not \[8\]"):
+        quantise(nn.Linear(8, 2), torch.zeros(8), "net")
     with pytest.raises(DeeplockError, match=r"not \[0, 1, 8, 8\]"):
         quantise(nn.Conv2d(1, 1, 3), torch.zeros(0, 1, 8, 8), "net")
     conv = nn.Conv2d(1, 1, 3)

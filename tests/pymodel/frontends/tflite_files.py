@@ -104,11 +104,14 @@ class File:
         output = self._convolved(options, shape, kernel, stride, padding, out, activation, scale)
         return self.operator("CONV_2D", [source, *parameters], output, options)
 
-    def depthwise(self, source: int, shape, kernel=(3, 3), stride=1, padding=SAME, activation=_NONE) -> int:
-        parameters, scale = self.weights(source, (1, *kernel, shape[2]), 3)
+    def depthwise(
+        self, source: int, shape, kernel=(3, 3), stride=1, padding=SAME, activation=_NONE, multiplier=1
+    ) -> int:
+        out = multiplier * shape[2]
+        parameters, scale = self.weights(source, (1, *kernel, out), 3)
         options = schema.DepthwiseConv2DOptionsT()
-        options.depthMultiplier = 1
-        output = self._convolved(options, shape, kernel, stride, padding, shape[2], activation, scale)
+        options.depthMultiplier = multiplier
+        output = self._convolved(options, shape, kernel, stride, padding, out, activation, scale)
         return self.operator("DEPTHWISE_CONV_2D", [source, *parameters], output, options)
 
     def _convolved(self, options, shape, kernel, stride, padding, out, activation, scale) -> int:

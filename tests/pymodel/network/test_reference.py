@@ -67,15 +67,16 @@ def _conv_in_integers(layer: Conv, ifmap: np.ndarray) -> np.ndarray:
     top, left, bottom, right = layer.padding
     padded = np.pad(ifmap, ((top, bottom), (left, right), (0, 0)), constant_values=layer.input_zero_point)
     out, height, width, channels = layer.weight.shape
-    rows = range(0, padded.shape[0] - height + 1, layer.stride[0])
-    columns = range(0, padded.shape[1] - width + 1, layer.stride[1])
+    down, right = layer.dilation
+    rows = range(0, padded.shape[0] - down * (height - 1), layer.stride[0])
+    columns = range(0, padded.shape[1] - right * (width - 1), layer.stride[1])
     ofmap = np.empty((len(rows), len(columns), out), np.int8)
     for i, y in enumerate(rows):
         for j, x in enumerate(columns):
             for k in range(out):
                 acc = int(layer.bias[k])
                 for dy, dx, c in np.ndindex(height, width, channels):
-                    acc += int(padded[y + dy, x + dx, c]) * int(layer.weight[k, dy, dx, c])
+                    acc += int(padded[y + down * dy, x + right * dx, c]) * int(layer.weight[k, dy, dx, c])
                 half = 1 << (layer.accumulator_bits - 1)
                 acc = (acc + half) % (2 * half) - half
                 shift = int(layer.shift[k])

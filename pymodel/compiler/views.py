@@ -1,0 +1,132 @@
+"""Tensors that lie in the pixels of others, and the steps that read and write them there.
+
+Memory holds a tensor's pixels without regard to who reads or writes their channels. So the sources of a concatenation are
+computed into their place, side by side, channels are read out of the tensor that they are part of, and each group of a
+convolution reads and writes its own channels. Where a tensor can not be where it is needed, a step copies it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deeplock.pymodel.compiler.step import Step, View
+from deeplock.pymodel.network.lowering import Joined, Lowered, Within
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.tensor import Shape
+
+__all__ = ["Views", "copy_of", "in_memory"]
+
+
+class Views:
+    """Where the tensors of a network lie in memory.
+
+    copies  the steps that copy sources of each concatenation to their place: those that are requantised, the ifmap, and
+            what has its place elsewhere or twice
+    """
+
+    def __init__(self, network: Network, lowered: Mapping[str, object], shapes: dict[str, Shape]) -> None:
+        self._inside: dict[str, tuple[str, View]] = {}
+        self.copies: dict[str, list[Step]] = {}
+        for layer in network.layers:
+            if isinstance(does := lowered[layer.name], Within):
+                self.put(layer.name, layer.source, View(does.first, shapes[layer.source][2]))
+        for layer in network.layers:
+            if isinstance(joined := lowered[layer.name], Joined):
+                copies, first = self.copies.setdefault(layer.name, []), 0
+                for source, does in zip(layer.sources, joined.sources, strict=True):
+                    place = source
+                    if source == "input" or source in self._inside or does != Lowered():
+                        place = f"{source} in {layer.name} from channel {first}"
+                        copies.append(copy_of(source, shapes[source], place, does))
+                    self.put(place, layer.name, View(first, shapes[layer.name][2]))
+                    first += shapes[source][2]
+
+    def put(self, name: str, tensor: str, view: View) -> str:
+        """Say that a tensor lies in another one, which may lie in yet another one; return its name."""
+        self._inside[name] = tensor, view
+        return name
+
+    def whole(self, *names: str) -> bool:
+        """Whether all of these have memory of their own."""
+        return not self._inside.keys() & set(names)
+
+    def of(self, name: str) -> tuple[str, View]:
+        """The tensor in memory that holds this one, and where in its pixels."""
+        if name not in self._inside:
+            return name, View()
+        tensor, view = self._inside[name]
+        outer, around = self.of(tensor)
+        return outer, View(around.first + view.first, around.depth or view.depth)
+
+
+def copy_of(source: str, shape: Shape, name: str, does: Lowered = Lowered()) -> Step:
+    """The step that copies a tensor to one of this name, requantised by what it `does`."""
+    return Step(name, "copy", (source,), name, shape, shape, does)
+
+
+def in_memory(steps: list[Step], output: str, shape: Shape, views: Views, config: Config) -> list[Step]:
+    """The steps as they read and write memory.
+
+    steps  with the names of the network's tensors
+    output, shape  the network's; it leaves whole, in the last step
+    """
+    last = steps[-1]
+    if (last.output, last.lowered.groups) != (output, 1):
+        steps = [*steps, copy_of(output, shape, f"{output} out")]
+    steps = [part for step in steps for part in _padded(step, config)]
+    steps = [part for step in steps for part in _groups(step, views)]
+    steps = _added_whole(steps, views)
+    located = []
+    for step in steps:
+        (tensors, reads), (output, writes) = zip(*map(views.of, step.inputs), strict=True), views.of(step.output)
+        located.append(replace(step, inputs=tensors, output=output, reads=reads[0], writes=writes))
+    return located
+
+
+def _padded(step: Step, config: Config) -> list[Step]:
+    """A step before a kernel whose rows lie apart puts the rows of padding around its input: the feeder finds those of a
+    kernel only if its rows adjoin. Without `config.padding` the host may do it."""
+    does = step.lowered
+    top, left, bottom, right = does.padding
+    if does.dilation[0] == 1 or (top, bottom) == (0, 0) or not config.padding:
+        return [step]
+    height, width, channels = step.shape
+    shape, name = (height + top + bottom, width, channels), f"{step.inputs[0]} padded for {step.name}"
+    pads = Lowered(padding=(top, 0, bottom, 0), pad_value=does.pad_value)
+    inside = replace(does, padding=(0, left, 0, right))
+    return [
+        replace(copy_of(step.inputs[0], step.shape, name), out=shape, lowered=pads),
+        replace(step, inputs=(name,), shape=shape, lowered=inside),
+    ]
+
+
+def _groups(step: Step, views: Views) -> list[Step]:
+    """Each of a step's groups as a step of its own."""
+    parts = step.lowered.parts()
+    if len(parts) == 1:
+        return [step]
+    (source,), found = step.inputs, []
+    (*size, depth), (*out, channels) = step.shape, step.out
+    for number, does in enumerate(parts):
+        share, made = depth // len(parts), channels // len(parts)
+        whose = f"group {number} of {step.name}"
+        reads = views.put(f"{source}, {whose}", source, View(number * share, depth))
+        writes = views.put(f"{step.output}, {whose}", step.output, View(number * made, channels))
+        part = replace(step, inputs=(reads,), output=writes, lowered=does, groups=len(parts))
+        found.append(replace(part, shape=(size[0], size[1], share), out=(out[0], out[1], made)))
+    return found
+
+
+def _added_whole(steps: list[Step], views: Views) -> list[Step]:
+    """An addition reads two tensors of one shape in memory; before it, those that lie in others are copied out of them."""
+    found, copied = [], set()
+    for step in steps:
+        if len(step.inputs) > 1 and not views.whole(*step.inputs):
+            names = [name if views.whole(name) else f"{name} alone" for name in step.inputs]
+            for name, alone in zip(step.inputs, names, strict=True):
+                if alone != name and alone not in copied:
+                    copied.add(alone)
+                    found.append(copy_of(name, step.shape, alone))
+            step = replace(step, inputs=tuple(names))
+        found.append(step)
+    return found
