@@ -13,13 +13,13 @@ import numpy as np
 from deeplock.pymodel.compiler.allocate import SECOND_INPUT, Placement, allocate, bytes_of, pixel_bytes
 from deeplock.pymodel.compiler.first_layer import plan_input
 from deeplock.pymodel.compiler.overlap import slack
-from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
+from deeplock.pymodel.compiler.parameters import encode_layer, fold_of
 from deeplock.pymodel.compiler.schedule import Step, plan_steps, runs_of, share, words_of
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.lowering import Channelwise, Streamed
+from deeplock.pymodel.network.lowering import Channelwise, Lowered, Streamed
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
+from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor, Opcode
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.loadable import Interface, Loadable
@@ -46,6 +46,8 @@ def _check_features(step: Step, config: Config) -> None:
             f"layer {step.name}: padding must be 0, not {step.lowered.padding}: the accelerator leaves out padding; only the "
             "ifmap of a first layer that it unfolds can be padded"
         )
+    if step.lowered.table and not config.tables:
+        raise DeeplockError(f"layer {step.output}: the accelerator leaves out tables, and has no operator table")
     if config.diagonal or step.lowered.mixes:
         return
     if step.lowered.only_pools:
@@ -147,6 +149,8 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         "to_stream": int(step.output not in places),
         "sliding": step.sliding,
     }
+    if does.table:
+        fields |= {"opcode": Opcode.TABLE, "mapped": 1}
     try:
         return Descriptor(**_weights(step, config), **_addresses(step, config, places, first), **fields)
     except DeeplockError as error:
@@ -186,7 +190,7 @@ def _facts(step: Step, descriptor: Descriptor, config: Config) -> LayerFacts:
         kernel=does.kernel,
         stride=does.stride,
         pool=(descriptor.pool_h, step.sliding + 1 if step.sliding else descriptor.pool_w),
-        parameter_bytes=sum(descriptor.group_bytes(group, rows, cols) for group in range(descriptor.groups)),
+        parameter_bytes=descriptor.layer_bytes(rows, cols),
         words=pixels * descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks * descriptor.groups,
         lower_bound=lower,
         array_bound=array,
@@ -206,7 +210,7 @@ def compile_network(
     """
     rng = rng or np.random.default_rng()
     loadable, streamed = _laid_out(network, config, rng, batch)
-    parameters = [encode_groups(weights, layer, config, rng) for weights, layer in streamed]
+    parameters = [encode_layer(does, layer, config, rng) for does, layer in streamed]
     return replace(loadable, parameters=np.concatenate(parameters).tobytes())
 
 
@@ -217,8 +221,8 @@ def outline(network: Network, config: Config, batch: int = 1) -> Loadable:
 
 def _laid_out(
     network: Network, config: Config, rng: np.random.Generator, batch: int
-) -> tuple[Loadable, list[tuple[Streamed, Descriptor]]]:
-    """The loadable without parameters, and the layers whose weights these are, in the stream's order."""
+) -> tuple[Loadable, list[tuple[Lowered, Descriptor]]]:
+    """The loadable without parameters, and the layers whose parameters these are, in the stream's order."""
     planned = plan_steps(network, config)
     steps, unfold = plan_input(planned, config, rng)
     for step in steps:
@@ -242,15 +246,15 @@ def _laid_out(
 
     program: list[Descriptor] = []
     facts: list[LayerFacts] = []
-    streamed: list[tuple[Streamed, Descriptor]] = []
+    streamed: list[tuple[Lowered, Descriptor]] = []
 
     def emit(steps: list[Step], places: Placement) -> None:
         for step in steps:
             for first, count in _strips(step, config):
                 program.append(_descriptor(step, config, places, first, count))
                 facts.append(_facts(planned[0] if step is each[0] else step, program[-1], config))
-                if isinstance(step.lowered.weights, Streamed):
-                    streamed.append((step.lowered.weights, program[-1]))
+                if isinstance(step.lowered.weights, Streamed) or step.lowered.table:
+                    streamed.append((step.lowered, program[-1]))
 
     for index in range(batch):
         begin = len(program)

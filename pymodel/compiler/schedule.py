@@ -1,4 +1,4 @@
-"""The steps that the hardware runs for a network, with fused pooling."""
+"""The steps that the hardware runs for a network, with fused tables and pooling."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ _MOST_GROUPS = Descriptor.layout.fields["groups"].range[1]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One layer as the hardware runs it, with the pooling that is fused into it.
+    """One layer as the hardware runs it, with the table and the pooling that are fused into it.
 
     name, kind      names of the layer and of its operator
     inputs, output  names of the tensors that it reads, and of the one that it writes
@@ -59,6 +59,8 @@ def _readers(network: Network) -> dict[str, list[str]]:
 def plan_steps(network: Network, config: Config) -> list[Step]:
     """The steps in order. Of each tensor only what the output depends on is computed, without what lies right of it or below.
 
+    A table behind a layer that nothing else reads is fused into it, unless that is a maximum or a table.
+
     A pooling behind a layer with weights that nothing else reads is fused into it, if a row of it fits the accumulators:
     whole if its windows do not overlap; if they share one column, in its rows, and its columns are a step of their own.
     """
@@ -72,6 +74,7 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
             raise DeeplockError(f"layer {name}: nothing reads it, and it is not the last")
     lowered = {layer.name: layer.lower() for layer in network.layers}
     pools = {layer.source: layer for layer in network.layers if lowered[layer.name].only_pools}
+    tables = {layer.source: layer for layer in network.layers if lowered[layer.name].only_maps}
     steps: list[Step] = []
     fused: set[str] = set()
     for layer in network.layers:
@@ -79,9 +82,15 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
         if name in fused:
             continue
         step = Step(name, layer.kind, layer.sources, name, shapes[layer.source], shapes[name], does)
-        parts = [_flat(step, config) if len(step.inputs) > 1 else step]
-        pool = pools.get(name)
-        if pool is not None and readers[name] == [pool.name] and isinstance(does.weights, Streamed):
+        table = tables.get(name)
+        last = does.window == (1, 1) and not does.table  # what it requantises is its result
+        if table is not None and readers[name] == [table.name] and last:
+            does = replace(does, table=lowered[table.name].table)
+            step = replace(step, output=table.name, out=shapes[table.name], lowered=does)
+            fused.add(table.name)
+        parts = [_flat(step, config) if len(step.inputs) > 1 or does.only_maps else step]
+        pool = pools.get(step.output)
+        if pool is not None and readers[step.output] == [pool.name] and isinstance(does.weights, Streamed):
             parts = _fused(step, pool, lowered[pool.name], shapes[pool.name], config)
         fused.add(parts[-1].output)
         steps += parts
@@ -129,7 +138,7 @@ def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config) -
 
 
 def _flat(step: Step, config: Config) -> Step:
-    """An addition with pixels of as many channels as the array has columns, so that it wastes none."""
+    """An addition or a table with pixels of as many channels as the array has columns, so that it wastes none."""
     height, width, channels = step.shape
     pixels, rest = divmod(width * channels, config.cols)
     whole = step.out[1] == width  # else the output's rows are shorter

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import fx
 
-from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CONVS, MACS, MEANS, POOLS, unsupported
+from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CONVS, FUNCTIONS, MACS, MEANS, POOLS, unsupported
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
@@ -18,6 +18,7 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import integer_table
 from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, least_stride
 
 __all__ = ["READERS", "Activation", "Pending", "arguments", "clamped"]
@@ -218,9 +219,26 @@ def _read_add(node: fx.Node, name: str, value: Activation, other: object = None)
     return Pending(make, (value.shape, other.shape), value.flat)
 
 
+def _read_function(node: fx.Node, name: str, value: Activation) -> Pending:
+    """A function of one number: PyTorch's own operator gives the table."""
+
+    def function(real: np.ndarray) -> np.ndarray:
+        return node.target(torch.from_numpy(real), *node.args[1:], **node.kwargs).numpy()  # pyright: ignore
+
+    return Pending(
+        partial(integer_table, name, value.source, function, _quantised(node, value)), (value.shape,), value.flat
+    )
+
+
 READERS: dict[object, Callable[..., Pending | Layer]] = {
     target: read
-    for targets, read in ((MACS, _read_mac), (AVERAGES, _read_average_pool), (ADDS, _read_add), (POOLS, _read_max_pool))
+    for targets, read in (
+        (MACS, _read_mac),
+        (AVERAGES, _read_average_pool),
+        (ADDS, _read_add),
+        (POOLS, _read_max_pool),
+        (FUNCTIONS, _read_function),
+    )
     for target in targets
 }
 """The reader of each operator. It takes the node, the layer's name and the inputs' values, the first of them int8.

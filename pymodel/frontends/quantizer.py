@@ -31,6 +31,7 @@ __all__ = [
     "MACS",
     "NORMS",
     "CLAMPS",
+    "FUNCTIONS",
     "ADDS",
     "AVERAGES",
     "MEANS",
@@ -58,11 +59,16 @@ CLAMPS = frozenset(
         _aten.hardtanh_.default,
     }
 )
+_FUNCTIONS = ["sigmoid", "tanh", "silu", "hardswish", "hardsigmoid", "gelu", "leaky_relu", "elu", "mish", "softplus"]
+FUNCTIONS = frozenset(
+    getattr(_aten, each).default for name in _FUNCTIONS for each in (name, f"{name}_") if hasattr(_aten, each)
+)
+"""Functions of one number. Any other is as good, if it takes every number."""
 MEANS = frozenset({_aten.mean.dim})
 AVERAGES = MEANS | {_aten.avg_pool2d.default, _aten.adaptive_avg_pool2d.default}
 ADDS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
 POOLS = frozenset({_aten.max_pool2d.default})
-LAYERS = MACS | AVERAGES | ADDS | POOLS
+LAYERS = MACS | AVERAGES | ADDS | POOLS | FUNCTIONS
 """Each becomes a layer."""
 RESHAPES = frozenset({_aten.flatten.using_ints, _aten.view.default, _aten.reshape.default})
 DROPOUTS = frozenset(
@@ -74,6 +80,9 @@ SYMBOLS = frozenset({_aten.sym_size.int})
 
 _SHARED = POOLS | RESHAPES | DROPOUTS
 """Operators that act on int8 as on real numbers: their output has their input's quantisation."""
+
+_SUMS = AVERAGES | ADDS | FUNCTIONS
+"""Operators without weights that requantise."""
 
 _TRAINING = frozenset(
     {
@@ -99,7 +108,7 @@ def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
     """The error for an unsupported operator, or for an argument of it (`why`), with the exported program's names."""
     what = why or (
         "supported: conv2d, linear, batch_norm after them, avg_pool2d, adaptive_avg_pool2d, mean, add, relu, "
-        "relu6 and hardtanh after them, max_pool2d, flatten, dropout"
+        "relu6 and hardtanh after them, max_pool2d, flatten, dropout, " + ", ".join(_FUNCTIONS)
     )
     source = origin(node)
     return DeeplockError(f"unsupported operator {source.target} at node {source.name}: {what}")
@@ -134,7 +143,7 @@ def _only_user(node: fx.Node, targets: frozenset) -> fx.Node | None:
 
 def _check_in_place(node: fx.Node) -> None:
     """Refuse a node that changes another one in place, if that one, or one that it is a view of, has another user."""
-    if node.target not in CLAMPS | ADDS | DROPOUTS or not node.target._schema.is_mutable:  # pyright: ignore
+    if node.target not in CLAMPS | ADDS | DROPOUTS | FUNCTIONS or not node.target._schema.is_mutable:  # pyright: ignore
         return
     changed = _operand(node, 0)
     while changed.target in RESHAPES | DROPOUTS and len(changed.users) == 1:
@@ -173,7 +182,7 @@ class AcceleratorQuantizer(Quantizer):
         for node in model.graph.nodes:
             if node.target in MACS:
                 self._annotate_sum(node, {_operand(node, 0): self._activation, _operand(node, 1): self._weight})
-            elif node.target in AVERAGES | ADDS and node.meta["val"].is_floating_point():  # a batch norm counts batches
+            elif node.target in _SUMS and node.meta["val"].is_floating_point():  # a batch norm counts batches
                 operands = [operand for operand in node.args[:2] if isinstance(operand, fx.Node)]
                 self._annotate_sum(node, dict.fromkeys(operands, self._activation))
             elif node.target in _SHARED:

@@ -19,6 +19,7 @@ from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import Table
 
 __all__ = ["ofmaps", "run"]
 
@@ -82,6 +83,12 @@ def _max_pool(layer: MaxPool, ifmaps: torch.Tensor) -> torch.Tensor:
     top, left, bottom, right = layer.padding
     padded = functional.pad(ifmaps, (left, right, top, bottom), value=float("-inf"))
     return functional.max_pool2d(padded, layer.kernel, layer.stride)
+
+
+@ofmaps.register
+def _table(layer: Table, ifmaps: torch.Tensor) -> torch.Tensor:
+    """A matrix of one-hot rows would do the same; `embedding` picks the rows by number."""
+    return functional.embedding(ifmaps.long() + 128, torch.from_numpy(layer.table).double()[:, None])[..., 0]
 
 
 @torch.no_grad()

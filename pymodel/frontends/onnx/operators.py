@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deeplock.pymodel.frontends import functions
 from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.onnx.graph import Node
 from deeplock.pymodel.network.convolution import MOST_STRIDE
@@ -17,6 +18,7 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import integer_table
 from deeplock.pymodel.spec.tensor import Padding, least_stride
 
 __all__ = ["READERS", "Constant", "clamp", "reshaped"]
@@ -163,6 +165,25 @@ def _read_add(node: Node, name: str, value: Activation, other: Operand = None) -
     return Pending(name, make, (value, other), flat=value.flat)
 
 
+_FUNCTIONS: dict[str, Callable[[Node], Callable[[np.ndarray], np.ndarray]]] = {
+    "Sigmoid": lambda node: functions.sigmoid,
+    "Tanh": lambda node: np.tanh,
+    "HardSwish": lambda node: functions.hard_swish,
+    "HardSigmoid": lambda node: partial(
+        functions.hard_sigmoid, alpha=node.attributes.get("alpha", 0.2), beta=node.attributes.get("beta", 0.5)
+    ),
+    "LeakyRelu": lambda node: partial(functions.leaky_relu, alpha=node.attributes.get("alpha", 0.01)),
+    "Elu": lambda node: partial(functions.elu, alpha=node.attributes.get("alpha", 1.0)),
+    "Gelu": lambda node: functions.gelu_by_tanh if node.attributes.get("approximate") == b"tanh" else functions.gelu,
+}
+"""What each function of one number is, by the node's attributes."""
+
+
+def _read_function(node: Node, name: str, value: Activation) -> Pending:
+    make = partial(integer_table, name, value.source, _FUNCTIONS[node.kind](node), value.quantisation)
+    return Pending(name, make, (value,), value.flat)
+
+
 READERS: dict[str, Callable[..., Pending | Layer]] = {
     "Conv": _read_conv,
     "Gemm": _read_dense,
@@ -172,6 +193,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "GlobalAveragePool": _read_mean,
     "ReduceMean": _read_mean,
     "Add": _read_add,
+    **dict.fromkeys(_FUNCTIONS, _read_function),
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the operands, first an activation.
 

@@ -10,6 +10,7 @@ from math import inf, prod
 import numpy as np
 import tflite
 
+from deeplock.pymodel.frontends import functions
 from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
 from deeplock.pymodel.network.convolution import MOST_STRIDE
@@ -19,6 +20,7 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import integer_table
 from deeplock.pymodel.spec.tensor import Padding, least_stride
 
 __all__ = ["CLAMPS", "READERS", "padded", "reshaped"]
@@ -29,14 +31,14 @@ CLAMPS = {"RELU": (0.0, inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
 """Operators that clamp, and to which real numbers."""
 
 
-def options(node: Operator, kind: type, *names: str) -> list[int]:
-    """These fields of the operator's options, which the schema's class reads."""
+def options(node: Operator, kind: type, *names: str) -> list:
+    """These fields of the operator's options, numbers, which the schema's class reads."""
     if node.options is None:
         raise node.unsupported("its options are missing")
     found = kind()
     found.Init(node.options.Bytes, node.options.Pos)
     try:
-        return [int(getattr(found, name)()) for name in names]
+        return [getattr(found, name)() for name in names]
     except FAULTS:
         raise node.unsupported("its options are not in the file") from None
 
@@ -201,6 +203,25 @@ def _read_add(node: Operator, name: str, value: Activation, other: Activation | 
     return Pending(name, make, (value, other), flat=value.flat).clamped(*_clamp(node, function))
 
 
+_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "LOGISTIC": functions.sigmoid,
+    "TANH": np.tanh,
+    "HARD_SWISH": functions.hard_swish,
+    "ELU": functions.elu,
+}
+
+
+def _read_function(node: Operator, name: str, value: Activation) -> Pending:
+    function = _FUNCTIONS.get(node.kind)
+    if node.kind == "LEAKY_RELU":
+        (alpha,) = options(node, tflite.LeakyReluOptions, "Alpha")
+        function = partial(functions.leaky_relu, alpha=alpha)
+    elif node.kind == "GELU":
+        (by_tanh,) = options(node, tflite.GeluOptions, "Approximate")
+        function = functions.gelu_by_tanh if by_tanh else functions.gelu
+    return Pending(name, partial(integer_table, name, value.source, function, value.quantisation), (value,), value.flat)
+
+
 READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONV_2D": _read_conv,
     "DEPTHWISE_CONV_2D": _read_conv,
@@ -209,6 +230,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "AVERAGE_POOL_2D": _read_average_pool,
     "MEAN": _read_mean,
     "ADD": _read_add,
+    **dict.fromkeys((*_FUNCTIONS, "LEAKY_RELU", "GELU"), _read_function),
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the activations that it reads.
 
