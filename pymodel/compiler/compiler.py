@@ -148,9 +148,8 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         "narrow": int(step.narrow),
         "to_stream": int(step.output not in places),
         "sliding": step.sliding,
+        "opcode": Opcode.TABLE if does.table else Opcode.LAYER,
     }
-    if does.table:
-        fields |= {"opcode": Opcode.TABLE, "mapped": 1}
     try:
         return Descriptor(**_weights(step, config), **_addresses(step, config, places, first), **fields)
     except DeeplockError as error:

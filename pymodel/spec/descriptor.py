@@ -53,7 +53,7 @@ class Descriptor(Record):
     groups: Annotated[int, Field(2, 23, 16, "groups of up to `cols` output channels")]
     fold: Annotated[int, Field(2, 27, 24, "log2 of the k-blocks side by side in a tile of the last group")] = 0
     opcode: Annotated[
-        int, Field(2, 31, 28, "1; 2: in front of the first group's entries, a table comes from the stream")
+        int, Field(2, 31, 28, "1; 2: values are looked up in a table, which comes in front of the first group's entries")
     ] = Opcode.LAYER
 
     cblocks: Annotated[int, Field(3, 11, 0, "words of a run")]
@@ -114,7 +114,6 @@ class Descriptor(Record):
     last_columns: Annotated[int, Field(15, 7, 0, "channels of the last group")]
     narrow: Annotated[int, Field(15, 8, 8, "accumulator + bias is a 24-bit number")]
     to_stream: Annotated[int, Field(15, 9, 9, "write to the ofmap stream, not to the activation memory")]
-    mapped: Annotated[int, Field(15, 10, 10, "requantised values are looked up in the table; if `opcode` is 2")] = 0
     pixel_bytes: Annotated[int, Field(15, 31, 16, "from one output pixel to the next")]
 
     @property

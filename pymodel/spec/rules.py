@@ -165,11 +165,6 @@ def descriptor_rules(config: Config) -> list[Rule]:
             lambda layer: _more(layer.pixels, config.accumulators),
         ),
         Rule("hi", "at least lo", lambda layer: layer.lo > layer.hi),
-        *(
-            [Rule("mapped", "1 if opcode is 2, else 0", lambda layer: layer.mapped != (layer.opcode == Opcode.TABLE))]
-            if config.tables
-            else []
-        ),
         Rule(
             "last_columns",
             f"at most {cols} >> fold",
