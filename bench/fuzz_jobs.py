@@ -10,9 +10,9 @@ from deeplock.pymodel.attacks.bits import flip
 from deeplock.pymodel.lock.sealing import SealedSuite
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
+from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor, Opcode
 from deeplock.pymodel.spec.header import Header
-from deeplock.pymodel.spec.rules import broken_header, broken_program, ofmap_beats
+from deeplock.pymodel.spec.rules import broken_header, broken_program, ofmap_beats, parameter_bytes
 
 __all__ = ["STEPS", "Job", "draw_job", "seal_job", "spoiled"]
 
@@ -90,6 +90,7 @@ def _layer(dice: Random, config: Config, streamed: bool) -> Descriptor:
         diagonal=diagonal,
         alike=alike,
         streamed=int(kind == "depthwise"),
+        opcode=Opcode.TABLE if config.tables and dice.random() < 0.3 else Opcode.LAYER,
         source=dice.randrange(size),
         kernel_w=kernel_w,
         kernel_h=kernel_h,
@@ -136,9 +137,7 @@ def _right(dice: Random, config: Config) -> Job:
         held = held and not releases
         to_stream = int(number >= count - outputs)
         program[number] = replace(layer, wait_input=int(takes), release_input=int(releases), to_stream=to_stream)
-    taken = sum(
-        layer.group_bytes(group, config.rows, config.cols) for layer in program for group in range(layer.groups)
-    )
+    taken = parameter_bytes(program, config)
     run_bytes, runs = dice.randint(1, 8), dice.randint(1, 3)
     header = Header(
         rows=config.rows,

@@ -235,7 +235,7 @@ def add_accelerator(parser: argparse.ArgumentParser, from_loadable: bool) -> Non
             help=meaning if from_loadable else f"{meaning} ({default})",
         )
     for name, meaning in FEATURES.items():
-        option, default = f"--{name.replace('_', '-')}", getattr(Config, name)
+        option, default = f"--{name.replace('_', '-')}", getattr(Config, name) or None  # None: if it is needed
         group.add_argument(option, action=argparse.BooleanOptionalAction, default=default, help=meaning)
     if from_loadable:
         group.add_argument("--lanes", type=positive, metavar="N", help="requantise lanes (as many as rows)")

@@ -129,6 +129,8 @@ class Accelerator(wiring.Component):
         connect(m, registers.key, lock.key)
         connect(m, loader.weights, array.weights)
         connect(m, loader.entries, post.entries)
+        if config.tables:
+            connect(m, loader.table, post.table)
         connect(m, loader.tiles, issue.tiles)
 
         if config.licences:

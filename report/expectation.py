@@ -45,9 +45,9 @@ def expectation(loadable: Loadable, config: Config) -> dict[str, Any]:
         found = layers.setdefault(facts.name, {"layer": facts.name, "cycles": 0, "lower_bound": 0})
         found["cycles"] += taken / loadable.batch
         found["lower_bound"] += facts.lower_bound / loadable.batch
-        products = (
-            0 if not facts.parameter_bytes else facts.output[2] if layer.diagonal else facts.input[2] * facts.output[2]
-        )
+        products = facts.input[2] * facts.output[2]
+        if layer.diagonal:
+            products = facts.output[2] if layer.streamed else 0
         work = layer.pixels * prod(facts.kernel) * products
         macs[facts.name] = macs.get(facts.name, 0) + work
 

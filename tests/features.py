@@ -11,5 +11,6 @@ LEAN: dict[str, Any] = dict.fromkeys(FEATURES, False)
 
 
 def left_out(config: Config) -> str:
-    """Its FEATURES that the accelerator leaves out, for a test's name."""
-    return "".join(f"-no_{name}" for name in FEATURES if not getattr(config, name))
+    """Its FEATURES that the accelerator leaves out, and what it has besides, for a test's name."""
+    changed = (name for name in FEATURES if getattr(config, name) != getattr(Config, name))
+    return "".join(f"-{name}" if getattr(config, name) else f"-no_{name}" for name in changed)

@@ -15,6 +15,7 @@ from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "groupeds",
     "max_pools",
     "network_of",
+    "tables",
 ]
 
 UNUSED = Quantisation(1.0, 0)
@@ -159,8 +161,26 @@ def adds(draw: st.DrawFn, name: str, source: str, others: list[str]) -> Add:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
+def tables(draw: st.DrawFn, name: str, source: str) -> Table:
+    """Any function, which is mostly not monotonic."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return Table(name, source, rng.integers(-128, 128, 256, np.int8))
+
+
+@st.composite
+def cases(draw: st.DrawFn, with_tables: bool = False) -> tuple[Network, np.ndarray]:
     """A network of 1..4 layers, each on any earlier one, and 1..2 ifmaps."""
+    kinds = [
+        "conv",
+        "conv",
+        "depthwise",
+        "grouped",
+        "max_pool",
+        "average_pool",
+        "add",
+        "move",
+        *["table"] * with_tables,
+    ]
     shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 3)))
     garbage = draw(st.booleans())
     network = network_of(shape)
@@ -168,8 +188,9 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
         shapes = output_shapes(network)
         source = draw(st.sampled_from(list(shapes)))
         height, width, channels = shapes[source]
-        kinds = ["conv", "conv", "depthwise", "grouped", "max_pool", "average_pool", "add", "move"]
         match draw(st.sampled_from(kinds)):
+            case "table":
+                layer = draw(tables(f"l{index}", source))
             case "max_pool":
                 layer = draw(max_pools(f"l{index}", source, shapes[source]))
             case "average_pool":
@@ -192,7 +213,9 @@ def cases(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
 
 
 @st.composite
-def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tuple[Network, np.ndarray]:
+def chains(
+    draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9, with_tables: bool = False
+) -> tuple[Network, np.ndarray]:
     """A network that the compiler takes, and 2 ifmaps: 1..6 layers, each on the one before it, some with weights.
 
     An addition's other input is any tensor of the same shape: earlier ones live long, and one may be added to itself.
@@ -202,13 +225,15 @@ def chains(draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9) -> tu
     shape = draw(st.tuples(side, side, st.integers(1, most_channels)))
     network = network_of(shape)
     source = "input"
+    kinds = ["conv", "conv", "depthwise", "grouped", "residual", "dense", "max_pool", "average_pool", "add", "move"]
+    kinds += ["table"] * 3 * with_tables
     for index in range(draw(st.integers(1, 6))):
         shapes = output_shapes(network)
         height, width, channels = shapes[source]
         name = f"l{index}"
-        kinds = ["conv", "conv", "depthwise", "grouped", "residual", "dense", "max_pool", "average_pool", "add", "move"]
-        kind = draw(st.sampled_from(kinds))
-        match kind:
+        match kind := draw(st.sampled_from(kinds)):
+            case "table":
+                layer = draw(tables(name, source))
             case "max_pool":
                 layer = draw(max_pools(name, source, shapes[source]))
             case "average_pool":

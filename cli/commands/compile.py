@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
         chosen = config.suite
     elif not args.auto:
         sizes |= array_of(args.rows, args.cols, args.bytes_per_beat)
-        config = Config(**features | {name: size for name, size in sizes.items() if size is not None})
+        config = Config(**{name: value for name, value in (features | sizes).items() if value is not None})
     key = read_key(args.key_file, "model" if suite(chosen).seals else "") if args.key_file else None
     if args.key_check and (key is None or not suite(chosen).locks):
         raise DeeplockError("--key-check has no effect on a plain loadable: give --key-file, and a suite that locks")
@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> None:
     if not isinstance(network, Network):
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock quantise makes one of a checkpoint)")
     least = None if args.board else smallest(network, features | (sizes if args.auto else {}), args.batch)
-    config = config or least
+    config = replace(config, tables=config.tables or least.tables) if config and least else config or least
     assert config is not None
     try:
         loadable = compile_network(network, config, batch=args.batch)

@@ -9,7 +9,7 @@ from deeplock.hw.control.counters import FIRST_COUNTER, Counters
 from deeplock.hw.lock.key_memory import KeyWrites
 from deeplock.hw.lock.lock import MasterKey
 from deeplock.pymodel.lock.suites import suite
-from deeplock.pymodel.spec.config import EXTRAS, FEATURES, Config
+from deeplock.pymodel.spec.config import FEATURE_BITS, Config
 from deeplock.pymodel.spec.registers import (
     COUNTERS,
     ID,
@@ -45,7 +45,7 @@ def constants(config: Config) -> dict[str, int]:
         "IFMAP_BYTES": config.ifmap_bytes,
         "SUM_BITS": config.sum_bits,
         "OFMAP_BYTES": config.ofmap_bytes,
-        "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate((*FEATURES, *EXTRAS))),
+        "FEATURES": sum(getattr(config, name) << bit for bit, name in enumerate(FEATURE_BITS)),
     }
 
 

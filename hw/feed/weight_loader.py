@@ -1,4 +1,4 @@
-"""Weight loader: splits the unlocked parameter stream into requantise entries and weight tiles."""
+"""Weight loader: splits the unlocked parameter stream into tables, requantise entries and weight tiles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
@@ -10,8 +10,10 @@ from deeplock.hw.basics.bundles import Run
 from deeplock.hw.basics.layouts import LOADER_WORDS, EntryLayout, beat_layout, loader_fields
 from deeplock.hw.basics.loops import chosen, counted
 from deeplock.hw.families.placement import SPAN, kept_if_large, load_span
+from deeplock.hw.post.look_up import TableWrite
 from deeplock.hw.post.post import EntryWrite
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import Opcode
 from deeplock.pymodel.spec.entry import ENTRY
 
 __all__ = ["LoaderReport", "TileHandover", "WeightLoader"]
@@ -50,9 +52,10 @@ class WeightLoader(wiring.Component):
     Throughput: one beat a cycle, without a gap between tiles if the array takes each tile as soon as it is full. In layers
     that have tiles of a single beat, and always without `config.pipeline_registers`, the next tile's first beat comes a cycle
     later. A tile of streamed diagonal weights takes a cycle for each row and each part of `bytes_per_beat` columns, and a group
-    of such tiles one cycle more. Latency: from a beat to its weight write 1 cycle, to its entry write 2, without
-    `config.pipeline_registers` 0. A tile is `full` in the cycle after its last beat. Between layers, reading the next
-    descriptor takes 6 cycles.
+    of such tiles one cycle more. A table takes a cycle for each of its 256 bytes, because every lane has a memory of its own,
+    and waits until the layer before the last one has left. Latency: from a beat to its weight write 1 cycle, to its entry
+    write 2, without `config.pipeline_registers` 0; from a table's byte to its write 1. A tile is `full` in the cycle after its
+    last beat. Between layers, reading the next descriptor takes 6 cycles.
 
     Members:
         run, layers  inferences of `layers` layers
@@ -60,6 +63,7 @@ class WeightLoader(wiring.Component):
         parameters   unlocked beats; `last` marks the last one of an inference
         weights      shadow register writes
         entries      requantise entry writes
+        table        with `config.tables`: table writes
         tiles        see TileHandover
         report       see LoaderReport
     """
@@ -78,6 +82,7 @@ class WeightLoader(wiring.Component):
                 "tiles": Out(TileHandover()),
                 "report": Out(LoaderReport()),
             }
+            | ({"table": Out(TableWrite())} if config.tables else {})
         )
 
     def elaborate(self, platform) -> Module:
@@ -105,6 +110,11 @@ class WeightLoader(wiring.Component):
         self._load_entries(m, fields, bank, written, loads_entries, take, entries_loaded)
         fold = Mux(last_group, fields.fold, 0) if self._config.folding else Const(0)
         wants = self._load_tiles(m, fields, fold, written, loads_tiles, tile_loaded, group_loaded)
+        loads_table, table_loaded, has_table = Signal(), Signal(), fields.opcode == Opcode.TABLE
+        if self._config.tables:
+            self._load_table(m, loads_table, table_loaded)
+            wants |= loads_table
+            m.d.comb += self.table.used.eq(has_table)
 
         read = Signal(range(len(LOADER_WORDS) + 2))
         m.d.comb += self.program.addr.eq(Cat(read[:2], Const(0, 2), layer))
@@ -130,6 +140,15 @@ class WeightLoader(wiring.Component):
                 with m.If(read == len(LOADER_WORDS) + 1):
                     m.d.sync += [layer.eq(layer + 1), read.eq(0)]
                     m.next = "ENTRIES"
+                    if self._config.tables:
+                        with m.If(has_table):
+                            m.next = "TABLE"
+
+            if self._config.tables:
+                with m.State("TABLE"):  # as soon as the layer that used the bank has left
+                    m.d.comb += loads_table.eq(~held_groups[1])
+                    with m.If(table_loaded):
+                        m.next = "ENTRIES"
 
             with m.State("ENTRIES"):
                 m.d.comb += loads_entries.eq(~held_groups[1])
@@ -153,6 +172,24 @@ class WeightLoader(wiring.Component):
                 m.d.sync += self.report.long.eq(~ended)
                 m.next = "IDLE"
         return m
+
+    def _load_table(self, m: Module, enable: Signal, done: Signal) -> None:
+        """Load a layer's table, a byte a cycle: a beat stays until its last one."""
+        beat, write = self.parameters, self.table
+        value, bank = Signal(8, init=128), Signal()  # whose entry comes, from -128 on
+        place, takes = Signal(range(self._config.bytes_per_beat)), Signal()
+        m.d.comb += [place.eq(value), takes.eq(enable & beat.valid), done.eq(takes & (value == 127))]
+        with m.If(enable & place.all()):
+            m.d.comb += beat.ready.eq(1)
+        m.d.sync += [
+            write.enable.eq(takes),
+            write.address.eq(Cat(value, bank)),
+            write.data.eq(beat.payload.data.word_select(place, 8)),
+        ]
+        with m.If(takes):
+            m.d.sync += value.eq(value + 1)
+        with m.If(done):
+            m.d.sync += bank.eq(~bank)
 
     def _load_entries(
         self, m: Module, fields, bank: Signal, word: Value, enable: Signal, take: Signal, done: Signal

@@ -1,10 +1,10 @@
-"""Post-processing: requantises and max-pools the accumulators that leave the array, and addresses the results."""
+"""Post-processing: requantises the accumulators that leave the array, looks them up, max-pools and addresses the results."""
 
 from itertools import pairwise
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import ceil_log2
 
 from deeplock.hw.array.accumulator import totals_layout
@@ -12,6 +12,7 @@ from deeplock.hw.basics.bundles import Layer
 from deeplock.hw.basics.layouts import entry_layout, post_fields
 from deeplock.hw.families import blocks_of
 from deeplock.hw.families.placement import IN_BLOCKS, SPAN, kept_if_large
+from deeplock.hw.post.look_up import LookUp, TableWrite
 from deeplock.hw.post.requantise import Requantiser, steps_of
 from deeplock.pymodel.spec.config import Config
 
@@ -46,7 +47,8 @@ def result_layout(config: Config) -> data.StructLayout:
 
 
 class PostProcessor(wiring.Component):
-    """Requantises and max-pools the totals of one pixel, a chunk of `lanes` channels at a time.
+    """Requantises and max-pools the totals of one pixel, a chunk of `lanes` channels at a time. With `config.tables`, what a
+    layer requantises may be looked up before it is pooled.
 
     Pooling keeps the running maximum of a window, whose pixels come one after another. Column groups use two banks of entries
     in turn: the next group's entries arrive while this group's are in use.
@@ -58,6 +60,7 @@ class PostProcessor(wiring.Component):
     Members:
         entries   written by the weight loader, with `config.pipeline_registers` one cycle later; a group's first pixel must
                   not come in the cycle after its last entry
+        table     with `config.tables`: written by the weight loader before the layer's entries
         layer     `start` in the first cycle of its fields
         totals    finished accumulators of one pixel
         results   chunk by chunk
@@ -68,7 +71,8 @@ class PostProcessor(wiring.Component):
         self._config = config
         self._chunks = config.cols // config.lanes
         self._steps = steps_of(config.multiplier_cycles)
-        self.latency = 2 + config.multiplier_cycles * self._steps
+        self._look_up = LookUp(config) if config.tables else None
+        self.latency = 2 + config.multiplier_cycles * self._steps + (self._look_up.latency if self._look_up else 0)
         self.longest = self.latency + self._chunks * config.multiplier_cycles - 1
         """Most cycles from a window's last pixel to its last result."""
         super().__init__(
@@ -79,6 +83,7 @@ class PostProcessor(wiring.Component):
                 "results": Out(stream.Signature(result_layout(config), always_ready=True)),
                 "retired": Out(1),
             }
+            | ({"table": In(TableWrite())} if config.tables else {})
         )
 
     def elaborate(self, platform) -> Module:
@@ -169,11 +174,37 @@ class PostProcessor(wiring.Component):
             done, inside = later, still
         valid = Signal()
         m.d.comb += valid.eq(advance & inside)
-        self._pool_and_write(m, requantisers, valid, done)
+        values: list[Value] = [requantiser.out for requantiser in requantisers]
+        if self._look_up:
+            values, valid, done = self._mapped(m, self._look_up, take, bank, values, valid, done)
+        self._pool_and_write(m, values, valid, done)
         return m
 
-    def _pool_and_write(self, m: Module, requantisers: list[Requantiser], valid: Signal, tag) -> None:
-        """Pool and address the chunk that the lanes deliver with `valid`, of the pixel with `tag`."""
+    def _mapped(
+        self, m: Module, look_up: LookUp, take: Signal, entry_bank: Signal, values: list[Value], valid: Signal, tag
+    ) -> tuple[list[Value], Signal, Signal]:
+        """What the chunk that the lanes deliver with `valid` becomes, `look_up.latency` cycles later, and its tag. `take`: the
+        lanes take one, with entries of `entry_bank`."""
+        m.submodules.look_up = look_up
+        connect(m, wiring.flipped(self.table), look_up.write)
+        # of the layers whose entries are in the banks, and of the one whose values are inside
+        banks, mapped, bank = Signal(2), Signal(), Signal()
+        with m.If(self.entries.scales.any()):
+            m.d.sync += banks.bit_select(self.entries.address[-1], 1).eq(self.table.used)
+        with m.If(take):
+            m.d.sync += mapped.eq(banks.bit_select(entry_bank, 1))
+        with m.If(self.layer.done & mapped):
+            m.d.sync += bank.eq(~bank)
+        m.d.comb += [look_up.mapped.eq(mapped), look_up.bank.eq(bank)]
+        m.d.comb += [look_up.values[lane].eq(value) for lane, value in enumerate(values)]
+        for step in range(look_up.latency):
+            later, still = Signal.like(tag, name=f"mapped_tag_{step}"), Signal(name=f"mapped_{step}")
+            m.d.sync += [later.eq(tag), still.eq(valid)]
+            tag, valid = later, still
+        return [look_up.out[lane] for lane in range(len(values))], valid, tag
+
+    def _pool_and_write(self, m: Module, values: list[Value], valid: Signal, tag) -> None:
+        """Pool and address the chunk of `values` that comes with `valid`, of the pixel with `tag`."""
         config, chunks = self._config, self._chunks
         cols, lanes = config.cols, config.lanes
 
@@ -181,8 +212,8 @@ class PostProcessor(wiring.Component):
         # maxima of the last `chunks` chunks, newest first, from which those of the next pixel go on
         maxima = Signal(data.ArrayLayout(data.ArrayLayout(signed(8), lanes), chunks), reset_less=True)
         inside = Signal()  # not the first pixel of its window
-        for lane, requantiser in enumerate(requantisers):
-            value, before = requantiser.out, maxima[chunks - 1][lane]
+        for lane, value in enumerate(values):
+            before = maxima[chunks - 1][lane]
             largest = Signal(signed(8), name=f"largest_{lane}")
             m.d.comb += largest.eq(Mux(inside & (before > value), before, value))
             with m.If(valid):

@@ -13,14 +13,14 @@ import numpy as np
 from deeplock.pymodel.compiler.allocate import SECOND_INPUT, Placement, allocate, bytes_of, pixel_bytes, written_shape
 from deeplock.pymodel.compiler.first_layer import plan_input
 from deeplock.pymodel.compiler.overlap import slack
-from deeplock.pymodel.compiler.parameters import encode_groups, fold_of
+from deeplock.pymodel.compiler.parameters import encode_layer, fold_of
 from deeplock.pymodel.compiler.schedule import plan_steps, share
 from deeplock.pymodel.compiler.step import Step, runs_of, words_of
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.lowering import Channelwise, Lowered, Streamed
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor
+from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor, Opcode
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.loadable import Interface, Loadable
@@ -53,6 +53,8 @@ def _check_features(step: Step, config: Config) -> None:
                 f"layer {step.name}: the accelerator leaves out dense, and its {what} is {view.depth} channels' from channel "
                 f"{view.first} on, which must be a multiple of {config.rows}"
             )
+    if step.lowered.table and not config.tables:
+        raise DeeplockError(f"layer {step.output}: the accelerator leaves out tables, and has no operator table")
     if config.diagonal or step.lowered.mixes:
         return
     if step.lowered.only_pools and step.lowered != Lowered():
@@ -154,6 +156,7 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         "narrow": int(step.narrow),
         "to_stream": int(step.output not in places),
         "sliding": step.sliding,
+        "opcode": Opcode.TABLE if does.table else Opcode.LAYER,
     }
     try:
         return Descriptor(**_weights(step, config), **_addresses(step, config, places, first), **fields)
@@ -194,7 +197,7 @@ def _facts(step: Step, descriptor: Descriptor, config: Config) -> LayerFacts:
         kernel=does.kernel,
         stride=does.stride,
         pool=(descriptor.pool_h, step.sliding + 1 if step.sliding else descriptor.pool_w),
-        parameter_bytes=sum(descriptor.group_bytes(group, rows, cols) for group in range(descriptor.groups)),
+        parameter_bytes=descriptor.layer_bytes(rows, cols),
         words=pixels * descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks * descriptor.groups,
         lower_bound=lower,
         array_bound=array,
@@ -215,7 +218,7 @@ def compile_network(
     """
     rng = rng or np.random.default_rng()
     loadable, streamed = _laid_out(network, config, rng, batch)
-    parameters = [encode_groups(weights, layer, config, rng) for weights, layer in streamed]
+    parameters = [encode_layer(does, layer, config, rng) for does, layer in streamed]
     return replace(loadable, parameters=np.concatenate(parameters).tobytes())
 
 
@@ -226,8 +229,8 @@ def outline(network: Network, config: Config, batch: int = 1) -> Loadable:
 
 def _laid_out(
     network: Network, config: Config, rng: np.random.Generator, batch: int
-) -> tuple[Loadable, list[tuple[Streamed, Descriptor]]]:
-    """The loadable without parameters, and the layers whose weights these are, in the stream's order."""
+) -> tuple[Loadable, list[tuple[Lowered, Descriptor]]]:
+    """The loadable without parameters, and the layers whose parameters these are, in the stream's order."""
     planned = plan_steps(network, config)
     steps, unfold = plan_input(planned, config, rng)
     for step in steps:
@@ -251,15 +254,15 @@ def _laid_out(
 
     program: list[Descriptor] = []
     facts: list[LayerFacts] = []
-    streamed: list[tuple[Streamed, Descriptor]] = []
+    streamed: list[tuple[Lowered, Descriptor]] = []
 
     def emit(steps: list[Step], places: Placement) -> None:
         for step in steps:
             for first, count in _strips(step, config):
                 program.append(_descriptor(step, config, places, first, count))
                 facts.append(_facts(planned[0] if step is each[0] else step, program[-1], config))
-                if isinstance(step.lowered.weights, Streamed):
-                    streamed.append((step.lowered.weights, program[-1]))
+                if isinstance(step.lowered.weights, Streamed) or step.lowered.table:
+                    streamed.append((step.lowered, program[-1]))
 
     for index in range(batch):
         begin = len(program)

@@ -43,6 +43,7 @@ def expected_cycles(loadable: Loadable, config: Config) -> list[int]:
             words, beats = map(list, zip(*tiles(layer, group, header), strict=True))
             words[-1] += layer.pixels * waits
             beats[0] += entries if layer.group_bytes(group, header.rows, header.cols) else 0
+            beats[0] += layer.table_bytes if group == 0 else 0  # a byte a cycle
             for word, beat in zip(words, beats, strict=True):
                 total += word + max(0, beat - before)
                 before = word

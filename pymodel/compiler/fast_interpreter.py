@@ -5,7 +5,7 @@ It is exact although it uses floating point:
   most 2**24, in any order. Longer sums are split and their parts added in int32, which wraps as the accumulator does.
 - requantise: |accumulator + bias| < 2**31 times multiplier < 2**16 times 2**-shift is exact in float64. So is adding a
   half up to shift 52; beyond that the sum is so near to a half that its floor is 0 as it must be.
-- max-pool goes first, because requantise is monotonic.
+- max-pool goes first, because requantise is monotonic; behind a table it comes last.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplock.pymodel.compiler import interpreter
-from deeplock.pymodel.compiler.parameters import decode_group
+from deeplock.pymodel.compiler.parameters import decode_group, decode_table
 from deeplock.pymodel.spec import entry
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
@@ -88,7 +88,7 @@ def _part(layer: Descriptor, group: int, config: Config, weights: np.ndarray, en
 
 
 def _parts(layer: Descriptor, stream: np.ndarray, config: Config) -> tuple[list[_Part], int]:
-    """A descriptor's work, and the bytes of the stream that it takes."""
+    """A descriptor's work behind its table, and the bytes of the stream that this takes."""
     if not layer.diagonal:
         weights, entries, taken = _decode(layer, stream, config)
         return [_part(layer, 0, config, weights, entries)], taken
@@ -114,7 +114,7 @@ def _accumulate(activations: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _compute(part: _Part, layer: Descriptor, memory: np.ndarray) -> np.ndarray:
+def _compute(part: _Part, layer: Descriptor, table: np.ndarray | None, memory: np.ndarray) -> np.ndarray:
     """int8 [n, pixels, channels] from memory int8 [n, bytes], whose first bytes follow the last ones again."""
     count, size = memory.shape
     run = len(part.weight) // part.runs.shape[1]
@@ -127,24 +127,33 @@ def _compute(part: _Part, layer: Descriptor, memory: np.ndarray) -> np.ndarray:
         sums *= 256
     sums += part.bias
     window, channels = layer.window, sums.shape[1]
-    if window > 1 or layer.sliding:
-        sums = interpreter.pooled(sums.reshape(count, window, -1, channels), 1, layer)
+
+    def pooled(values: np.ndarray) -> np.ndarray:
+        if window > 1 or layer.sliding:
+            values = interpreter.pooled(values.reshape(count, window, -1, channels), 1, layer)
+        return values.reshape(count, -1, channels)
+
+    if table is None:
+        sums = pooled(sums)
     values = sums.reshape(-1, channels).astype(np.float64)
     values *= part.factor
     values += 0.5
     np.floor(values, out=values)
     np.clip(values, layer.lo - layer.zero_point, layer.hi - layer.zero_point, out=values)
     values += layer.zero_point
-    return values.astype(np.int8).reshape(count, -1, channels)
+    found = values.astype(np.int8)
+    return found.reshape(count, -1, channels) if table is None else pooled(interpreter.looked_up(table, found))
 
 
-def _run_layer(parts: list[_Part], layer: Descriptor, memory: np.ndarray, config: Config) -> np.ndarray:
+def _run_layer(
+    parts: list[_Part], layer: Descriptor, table: np.ndarray | None, memory: np.ndarray, config: Config
+) -> np.ndarray:
     """Ofmaps int8 [n, pixels, channels], also written to the memory unless they go to the ofmap stream."""
     at_once = max(1, _VALUES // (len(parts[0].runs) * len(parts[0].weight)))
     chunks = []
     for start in range(0, len(memory), at_once):
         chunk = memory[start : start + at_once]
-        result = np.concatenate([_compute(part, layer, chunk) for part in parts], axis=2)
+        result = np.concatenate([_compute(part, layer, table, chunk) for part in parts], axis=2)
         chunks.append(result)
         if not layer.to_stream:
             interpreter.write(chunk[:, : config.activation_words * config.rows], layer, result, config.cols)
@@ -158,8 +167,9 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
     """
     layers, stream = [], parameters
     for layer in loadable.program:
+        table, stream = decode_table(layer, stream), stream[layer.table_bytes :]
         parts, taken = _parts(layer, stream, config)
-        layers.append((layer, parts))
+        layers.append((layer, table, parts))
         stream = stream[taken:]
     depth = config.activation_words * config.rows
     longest = min(depth, config.rows * max(layer.cblocks for layer in loadable.program))
@@ -171,7 +181,7 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
         memory = np.zeros((len(batches), depth + longest), np.int8)
         arriving = enumerate(batches.swapaxes(0, 1))
         results = []
-        for layer, parts in layers:
+        for layer, table, parts in layers:
             if layer.wait_input:
                 number, values = next(arriving)
                 at = loadable.header.first_word(number) * config.rows
@@ -179,7 +189,7 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
             memory[:, depth:] = memory[
                 :, :longest
             ]  # addresses wrap, so a run may begin at the end and go on at the start
-            result = _run_layer(parts, layer, memory, config)
+            result = _run_layer(parts, layer, table, memory, config)
             if layer.to_stream:
                 results.append(result)
         ofmaps.append(np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(part)])

@@ -209,8 +209,7 @@ class GoldenDevice(Device):
                 at = header.first_word(number) * config.rows + np.arange(values.shape[1])
                 memory[:, at % memory.shape[1]] = values
                 number += 1
-            needed = sum(layer.group_bytes(group, config.rows, config.cols) for group in range(layer.groups))
-            if len(stream) < needed:
+            if len(stream) < layer.layer_bytes(config.rows, config.cols):
                 return results if plain else b"", error
             result, taken = interpreter.run_layer(memory, layer, stream, config)
             stream = stream[taken:]

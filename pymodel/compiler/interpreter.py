@@ -6,14 +6,14 @@ key. It models values, not cycles, and runs many ifmaps at once.
 
 import numpy as np
 
-from deeplock.pymodel.compiler.parameters import decode_group
+from deeplock.pymodel.compiler.parameters import decode_group, decode_table
 from deeplock.pymodel.network.golden import accumulate, requantise
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["batched", "gather_words", "pooled", "run", "run_layer", "unfold", "unfold_ifmaps", "write"]
+__all__ = ["batched", "gather_words", "looked_up", "pooled", "run", "run_layer", "unfold", "unfold_ifmaps", "write"]
 
 
 def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ def run_layer(memory: np.ndarray, layer: Descriptor, stream: np.ndarray, config:
     stream  uint8, the unlocked parameters from the layer's first on
     """
     rows, cols, count = config.rows, config.cols, len(memory)
-    outputs, taken = [], 0
+    table, outputs, taken = decode_table(layer, stream), [], layer.table_bytes
     for group in range(layer.groups):
         columns = layer.columns(group, cols)
         weights, entries = decode_group(layer, group, stream[taken:], config)
@@ -85,11 +85,18 @@ def run_layer(memory: np.ndarray, layer: Descriptor, stream: np.ndarray, config:
         sums = accumulate(gather_words(memory, layer, group, config), weights.reshape(-1, cols)[:, :columns])
         scale = (values[:columns] for values in entries)
         values = requantise(sums, *scale, layer.zero_point, layer.lo, layer.hi, layer.sum_bits)
+        if table is not None:
+            values = looked_up(table, values)
         outputs.append(pooled(values.reshape(count, -1, layer.window, columns), 2, layer))
     result = np.concatenate(outputs, axis=2)
     if not layer.to_stream:
         write(memory, layer, result, cols)
     return result, taken
+
+
+def looked_up(table: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What values int8 [...] become by a table int8 [256], whose first entry is of -128."""
+    return table[values.astype(np.int16) + 128]
 
 
 def pooled(values: np.ndarray, axis: int, layer: Descriptor) -> np.ndarray:

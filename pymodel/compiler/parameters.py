@@ -1,6 +1,7 @@
 """The parameter section: the order in which the array takes a layer's parameters, and their bytes.
 
-Per group of up to `cols` output channels: `cols` entries of `ENTRY.size` bytes, then the weight tiles. A tile is up to `rows`
+First the table of a layer that has one: what 256 values become, in the order -128, -127, ..., 127. Then, per group of up to
+`cols` output channels: `cols` entries of `ENTRY.size` bytes, then the weight tiles. A tile is up to `rows`
 rows of `cols` bytes, one byte per column. The last group, if it fills p <= cols/2 columns (p a power of two), is folded:
 cols/p k-blocks lie side by side in a tile, so that padding columns cost no beats. A depthwise layer has, instead of tiles,
 `cols` bytes for each kernel position. Bytes that the network does not define are random: a byte that an attacker can predict
@@ -9,13 +10,13 @@ gives its key byte away.
 
 import numpy as np
 
-from deeplock.pymodel.network.lowering import Streamed
+from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.spec import entry
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.entry import ENTRY, Entries
 
-__all__ = ["decode_group", "encode_groups", "fold_of"]
+__all__ = ["decode_group", "decode_table", "encode_groups", "encode_layer", "fold_of"]
 
 
 def fold_of(columns: int, cols: int) -> int:
@@ -23,8 +24,30 @@ def fold_of(columns: int, cols: int) -> int:
     return (cols // (1 << (columns - 1).bit_length())).bit_length() - 1
 
 
-def encode_groups(weights: Streamed, descriptor: Descriptor, config: Config, rng: np.random.Generator) -> np.ndarray:
+def encode_layer(does: Lowered, descriptor: Descriptor, config: Config, rng: np.random.Generator) -> np.ndarray:
     """All parameters of one layer in stream order, as uint8."""
+    parts = []
+    if does.table:
+        table = np.frombuffer(does.table, np.uint8).copy()
+        clamped = np.arange(-128, 128)
+        never = (clamped < does.lo) | (clamped > does.hi)
+        table[never] = rng.integers(0, 256, np.count_nonzero(never))
+        parts.append(table)
+    if isinstance(does.weights, Streamed):
+        parts.append(encode_groups(does.weights, descriptor, config, rng))
+    return np.concatenate(parts)
+
+
+def decode_table(layer: Descriptor, data: np.ndarray) -> np.ndarray | None:
+    """What -128, -127 and so on become, int8 [256], if the layer has a table; else None.
+
+    data  uint8, the layer's unlocked bytes
+    """
+    return data[: layer.table_bytes].view(np.int8) if layer.table_bytes else None
+
+
+def encode_groups(weights: Streamed, descriptor: Descriptor, config: Config, rng: np.random.Generator) -> np.ndarray:
+    """Entries and weights of one layer in stream order, as uint8."""
     if descriptor.diagonal:
         return _encode_diagonal(weights, descriptor, config, rng)
     rows, cols = config.rows, config.cols

@@ -1,4 +1,4 @@
-"""The steps that the hardware runs for a network, with fused pooling."""
+"""The steps that the hardware runs for a network, with fused tables and pooling."""
 
 from dataclasses import replace
 
@@ -33,6 +33,8 @@ def _readers(network: Network) -> dict[str, list[str]]:
 def plan_steps(network: Network, config: Config) -> list[Step]:
     """The steps in order. Of each tensor only what the output depends on is computed, without what lies right of it or below.
 
+    A table behind a layer that nothing else reads is fused into it, unless that is a maximum or a table.
+
     A pooling behind a layer with weights that nothing else reads is fused into it, if a row of it fits the accumulators:
     whole if its windows do not overlap; if they share one column, in its rows, and its columns are a step of their own.
     """
@@ -47,23 +49,32 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
     lowered = {layer.name: layer.lower() for layer in network.layers}
     shapes = _needed_shapes(network, [name for name, does in lowered.items() if not isinstance(does, Lowered)])
     views = Views(network, lowered, shapes)
+    computed = {name: does for name, does in lowered.items() if isinstance(does, Lowered)}
     pools = {
-        layer.source: (layer, does)
-        for layer in network.layers
-        if isinstance(does := lowered[layer.name], Lowered) and does.only_pools
+        layer.source: layer for layer in network.layers if layer.name in computed and computed[layer.name].only_pools
+    }
+    tables = {
+        layer.source: layer for layer in network.layers if layer.name in computed and computed[layer.name].only_maps
     }
     steps: list[Step] = []
     fused: set[str] = set()
     for layer in network.layers:
-        name, does = layer.name, lowered[layer.name]
+        name = layer.name
         steps += views.copies.get(name, ())
-        if name in fused or not isinstance(does, Lowered):
+        if name in fused or name not in computed:
             continue
+        does, table = computed[name], tables.get(name)
         step = Step(name, layer.kind, layer.sources, name, shapes[layer.source], shapes[name], does)
-        parts = [_flat(step, config) if views.whole(*step.inputs, name) and len(step.inputs) > 1 else step]
-        if name in pools and len(readers[name]) == 1 and isinstance(does.weights, Streamed):
-            pool, pools_as = pools[name]
-            parts = _fused(step, pool, pools_as, shapes[pool.name], config, views.whole(pool.name))
+        last = does.window == (1, 1) and not does.table  # what it requantises is its result
+        if table is not None and readers[name] == [table.name] and last:
+            does = replace(does, table=computed[table.name].table)
+            step = replace(step, output=table.name, out=shapes[table.name], lowered=does)
+            fused.add(table.name)
+        elementwise = len(step.inputs) > 1 or does.only_maps
+        parts = [_flat(step, config) if elementwise and views.whole(*step.inputs, step.output) else step]
+        pool = pools.get(step.output)
+        if pool is not None and readers[step.output] == [pool.name] and isinstance(does.weights, Streamed):
+            parts = _fused(step, pool, computed[pool.name], shapes[pool.name], config, views.whole(pool.name))
         fused.add(parts[-1].output)
         steps += parts
     last = network.layers[-1].name
@@ -116,7 +127,7 @@ def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config, w
 
 
 def _flat(step: Step, config: Config) -> Step:
-    """An addition with pixels of as many channels as the array has columns, so that it wastes none."""
+    """An addition or a table with pixels of as many channels as the array has columns, so that it wastes none."""
     height, width, channels = step.shape
     pixels, rest = divmod(width * channels, config.cols)
     whole = step.out[1] == width  # else the output's rows are shorter

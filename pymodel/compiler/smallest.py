@@ -8,6 +8,7 @@ from deeplock.pymodel.compiler.compiler import outline
 from deeplock.pymodel.compiler.cycles import expected_cycles
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.spec.accelerator import array_of
 from deeplock.pymodel.spec.config import MOST, Config
 
@@ -20,14 +21,15 @@ _MEMORIES = ("ifmap_bytes", "accumulators", "activation_words", "program_words")
 
 
 def smallest(network: Network, given: Mapping[str, Any], batch: int = 1) -> Config:
-    """The first of `_ARRAYS` that takes the network, and of its memories the smallest that cost no cycle and no parameter byte
-    more than the largest would.
+    """The first of `_ARRAYS` that takes the network, with `tables` if that has some, and of its memories the smallest that cost
+    no cycle and no parameter byte more than the largest would.
 
     given   fields of Config that stay as they are; None leaves a field free
 
     Raises DeeplockError if no array takes it: of the largest array.
     """
-    fixed = {name: value for name, value in given.items() if value is not None}
+    fixed = {"tables": any(isinstance(layer, Table) for layer in network.layers)}
+    fixed |= {name: value for name, value in given.items() if value is not None}
     refusal = DeeplockError()
     for rows, cols in _ARRAYS:
         array = array_of(fixed.get("rows", rows), fixed.get("cols", cols), fixed.get("bytes_per_beat"))

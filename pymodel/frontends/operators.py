@@ -16,6 +16,7 @@ from deeplock.pymodel.frontends.quantizer import (
     CONCATS,
     CONVS,
     CUTS,
+    FUNCTIONS,
     MACS,
     MAXIMA,
     MEANS,
@@ -31,6 +32,7 @@ from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import integer_table
 from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, least_stride, span_of
 
 __all__ = ["READERS", "Activation", "Pending", "arguments", "clamped", "padded", "sizes_of"]
@@ -287,6 +289,15 @@ def _read_cut(node: fx.Node, name: str, value: Activation) -> Cut:
     return Cut(name, value.source, first, end - first)
 
 
+def _read_function(node: fx.Node, name: str, value: Activation) -> Pending:
+    """A function of one number: PyTorch's own operator gives the table."""
+
+    def function(real: np.ndarray) -> np.ndarray:
+        return node.target(torch.from_numpy(real), *node.args[1:], **node.kwargs).numpy()  # pyright: ignore
+
+    return Pending(partial(integer_table, name, value.source, function, _quantised(node, value)), (value.shape,))
+
+
 READERS: dict[object, Callable[..., Pending | Layer]] = {
     target: read
     for targets, read in (
@@ -296,6 +307,7 @@ READERS: dict[object, Callable[..., Pending | Layer]] = {
         (POOLS, _read_max_pool),
         (CONCATS, _read_concat),
         (CUTS, _read_cut),
+        (FUNCTIONS, _read_function),
     )
     for target in targets
 }

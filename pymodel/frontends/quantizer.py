@@ -34,6 +34,7 @@ __all__ = [
     "MACS",
     "NORMS",
     "CLAMPS",
+    "FUNCTIONS",
     "ADDS",
     "AVERAGES",
     "MEANS",
@@ -49,9 +50,7 @@ __all__ = [
 
 _aten = torch.ops.aten
 
-CONVS = frozenset(
-    {_aten.conv2d.default, _aten.conv2d.padding, _aten.conv1d.default, _aten.conv1d.padding}
-)
+CONVS = frozenset({_aten.conv2d.default, _aten.conv2d.padding, _aten.conv1d.default, _aten.conv1d.padding})
 MACS = CONVS | {_aten.linear.default}
 NORMS = frozenset({_aten.batch_norm.default})
 CLAMPS = frozenset(
@@ -64,6 +63,11 @@ CLAMPS = frozenset(
         _aten.hardtanh_.default,
     }
 )
+_FUNCTIONS = ["sigmoid", "tanh", "silu", "hardswish", "hardsigmoid", "gelu", "leaky_relu", "elu", "mish", "softplus"]
+FUNCTIONS = frozenset(
+    getattr(_aten, each).default for name in _FUNCTIONS for each in (name, f"{name}_") if hasattr(_aten, each)
+)
+"""Functions of one number. Any other is as good, if it takes every number."""
 MEANS = frozenset({_aten.mean.dim})
 AVERAGES = MEANS | {
     _aten.avg_pool2d.default,
@@ -76,7 +80,7 @@ MAXIMA = frozenset({_aten.amax.default})
 POOLS = MAXIMA | {_aten.max_pool2d.default, _aten.max_pool1d.default}
 CONCATS = frozenset({_aten.cat.default})
 CUTS = frozenset({_aten.slice.Tensor})
-LAYERS = MACS | AVERAGES | ADDS | POOLS | CONCATS | CUTS
+LAYERS = MACS | AVERAGES | ADDS | POOLS | CONCATS | CUTS | FUNCTIONS
 """Each becomes a layer."""
 PADS = frozenset({_aten.pad.default})
 """Becomes part of the convolutions behind it."""
@@ -102,6 +106,9 @@ _COMMUTE = POOLS | RESHAPES | DROPOUTS
 _SHARED = _COMMUTE | CUTS | PADS
 """Operators that act on int8 as on real numbers: their output has their input's quantisation."""
 
+_SUMS = AVERAGES | ADDS | FUNCTIONS
+"""Operators without weights that requantise."""
+
 _TRAINING = frozenset(
     {
         _aten._native_batch_norm_legit.no_stats,
@@ -126,7 +133,8 @@ def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
     """The error for an unsupported operator, or for an argument of it (`why`), with the exported program's names."""
     what = why or (
         "supported: conv2d, conv1d, linear, batch_norm, avg_pool, adaptive_avg_pool, mean, add, relu, relu6 and hardtanh "
-        "after them, max_pool, adaptive_max_pool, amax, cat, split, slice, pad, flatten, dropout"
+        "after them, max_pool, adaptive_max_pool, amax, cat, split, slice, pad, flatten, dropout, "
+        + ", ".join(_FUNCTIONS)
     )
     source = origin(node)
     return DeeplockError(f"unsupported operator {source.target} at node {source.name}: {what}")
@@ -161,7 +169,7 @@ def _only_user(node: fx.Node, targets: frozenset) -> fx.Node | None:
 
 def _check_in_place(node: fx.Node) -> None:
     """Refuse a node that changes another one in place, if that one, or one that it is a view of, has another user."""
-    if node.target not in CLAMPS | ADDS | DROPOUTS or not node.target._schema.is_mutable:  # pyright: ignore
+    if node.target not in CLAMPS | ADDS | DROPOUTS | FUNCTIONS or not node.target._schema.is_mutable:  # pyright: ignore
         return
     changed = _operand(node, 0)
     while changed.target in RESHAPES | DROPOUTS and len(changed.users) == 1:
@@ -200,7 +208,7 @@ class AcceleratorQuantizer(Quantizer):
         for node in model.graph.nodes:
             if node.target in MACS:
                 self._annotate_sum(node, {_operand(node, 0): self._activation, _operand(node, 1): self._weight})
-            elif node.target in AVERAGES | ADDS and node.meta["val"].is_floating_point():  # a batch norm counts batches
+            elif node.target in _SUMS and node.meta["val"].is_floating_point():  # a batch norm counts batches
                 operands = [operand for operand in node.args[:2] if isinstance(operand, fx.Node)]
                 self._annotate_sum(node, dict.fromkeys(operands, self._activation))
             elif node.target in CONCATS:

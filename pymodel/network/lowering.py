@@ -56,11 +56,13 @@ IDENTITY = Diagonal(1, 1, bias=0, multiplier=1 << 15, shift=15)
 
 @dataclass(frozen=True)
 class Lowered:
-    """Sums of products over a kernel, requantised, then the maximum over a window. Each default does nothing.
+    """Sums of products over a kernel, requantised, looked up in a table, then the maximum over a window. Each default does
+    nothing.
 
     kernel   height and width. With two sources it is (2, 1): row 0 reads one tensor, row 1 the other
     stride   of the kernel in pixels, vertical and horizontal
     padding  around the input; it reads as `pad_value`
+    table    int8 [256] as bytes: what -128, -127 and so on become; b"": what they are
     window   height and width of the pooling window, in pixels of the kernel's output
     window_stride   its vertical and horizontal stride
     dilation  of the kernel in pixels, vertical and horizontal
@@ -75,6 +77,7 @@ class Lowered:
     zero_point: int = 0
     lo: int = -128
     hi: int = 127
+    table: bytes = b""
     window: tuple[int, int] = (1, 1)
     window_stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
@@ -89,6 +92,11 @@ class Lowered:
     def only_pools(self) -> bool:
         """Whether it is only the maximum over a window, so that it can be fused into the layer before it."""
         return replace(self, window=(1, 1), window_stride=(1, 1)) == Lowered()
+
+    @property
+    def only_maps(self) -> bool:
+        """Whether it is only a table, so that it can be fused into the layer before it."""
+        return bool(self.table) and replace(self, table=b"") == Lowered()
 
     @property
     def reach(self) -> int:

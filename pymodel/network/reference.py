@@ -22,6 +22,7 @@ from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import Table
 
 __all__ = ["ofmaps", "run"]
 
@@ -106,6 +107,12 @@ def _concat(layer: Concat, *ifmaps: torch.Tensor) -> torch.Tensor:
 @ofmaps.register
 def _cut(layer: Cut, ifmaps: torch.Tensor) -> torch.Tensor:
     return ifmaps.narrow(1, layer.first, layer.channels)
+
+
+@ofmaps.register
+def _table(layer: Table, ifmaps: torch.Tensor) -> torch.Tensor:
+    """A matrix of one-hot rows would do the same; `embedding` picks the rows by number."""
+    return functional.embedding(ifmaps.long() + 128, torch.from_numpy(layer.table).double()[:, None])[..., 0]
 
 
 @torch.no_grad()

@@ -18,7 +18,8 @@ def array_of(rows: int | None, cols: int | None, bytes_per_beat: int | None) -> 
 
 
 def accelerator_for(loadable: Loadable, **given: Any) -> Config:
-    """An accelerator of the loadable's geometry, packing and suite; default memories, larger where the loadable needs more.
+    """An accelerator of the loadable's geometry, packing and suite, with the features that it needs; default memories, larger
+    where it needs more.
 
     given   fields of Config to set instead; None leaves the field as it is
 
@@ -26,7 +27,7 @@ def accelerator_for(loadable: Loadable, **given: Any) -> Config:
     """
     header, needs = loadable.header, loadable.memory_needs
     fields: dict[str, Any] = {name: getattr(header, name) for name in ("rows", "cols", "activation_words")}
-    fields["dense"] = bool(header.dense)
+    fields |= dict.fromkeys(loadable.features, True) | {"dense": bool(header.dense)}
     chosen = {name: value for name, value in given.items() if value is not None}
     fields |= chosen
     fields.setdefault("bytes_per_beat", min(header.bytes_per_beat, fields["cols"]))

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
 
-__all__ = ["Config", "EXTRAS", "FEATURES", "MOST", "SBOX_STYLES"]
+__all__ = ["Config", "EXTRAS", "FEATURES", "FEATURE_BITS", "MOST", "SBOX_STYLES"]
 
 FEATURES = {
     "padding": "windows may reach beyond a layer's input; without it, the host pads, and only an ifmap that the core unfolds",
@@ -14,13 +14,16 @@ FEATURES = {
     "dense": "pixels lie without gaps and are read from any byte; without it, each begins a word, so that most channel counts "
     "waste rows of the array, and the ifmap is unfolded by one byte in two cycles",
     "pipeline_registers": "registers on long paths, for the clock of large arrays; without them, some steps take a cycle less",
+    "tables": "layers whose results are looked up in a table of 256 bytes: sigmoid, tanh, SiLU and other functions of a number",
 }
-"""The parts that an accelerator may leave out, independently of each other, in the bit order of register FEATURES.
+"""The parts that an accelerator may leave out, independently of each other; all but `tables` are there unless left out.
 
 Requires: `dense`, memory with two ports; without `dense`, one lane.
 """
 EXTRAS = ("licences", "permissions", "counters")
-"""Parts that no program needs; bits of register FEATURES behind those of FEATURES."""
+"""Parts that no program needs."""
+FEATURE_BITS = (*(name for name in FEATURES if name != "tables"), *EXTRAS, "tables")
+"""FEATURES and EXTRAS in the bit order of register FEATURES: what was added later has a higher bit."""
 SBOX_STYLES = ("rom", "lut", "composite")
 
 MOST = {
@@ -57,6 +60,7 @@ class Config:
     accumulators       depth of the accumulator memory, in output pixels of `cols` channels
     sum_bits           bits of accumulators and biases: 32, or 24 if all of a program's layers are narrow (docs/architecture.md)
     padding, folding, diagonal, dense, pipeline_registers   see FEATURES; small FPGAs leave them out
+    tables             see FEATURES
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer
     ofmap_bytes        size of the ofmap buffer; half of it holds a sealed loadable's ofmap until the tag has been checked.
@@ -86,6 +90,7 @@ class Config:
     diagonal: bool = True
     dense: bool = True
     pipeline_registers: bool = True
+    tables: bool = False
     program_words: int = 512
     ifmap_bytes: int = 4096
     ofmap_bytes: int = 0

@@ -1,6 +1,7 @@
 """The layer descriptor: one step of a program, and what its fields mean."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -9,9 +10,17 @@ from deeplock.pymodel.spec.entry import ENTRY
 from deeplock.pymodel.spec.layout import Field
 from deeplock.pymodel.spec.record import Record
 
-__all__ = ["MODULUS", "OPCODE", "Descriptor"]
+__all__ = ["MODULUS", "TABLE_BYTES", "Descriptor", "Opcode"]
 
-OPCODE = 1
+
+class Opcode(IntEnum):
+    """What a descriptor is. An accelerator without `tables` refuses TABLE as it does any other number."""
+
+    LAYER = 1
+    TABLE = 2
+
+
+TABLE_BYTES = 256
 _ROWS, _COLUMNS = 1 << 13, 1 << 16
 MODULUS = 1 << 20
 """Activation addresses are bytes and wrap here, so that a step backwards is a step forwards modulo 2**20."""
@@ -43,7 +52,9 @@ class Descriptor(Record):
     kblocks: Annotated[int, Field(2, 15, 0, "blocks of up to `rows` weights per column: kernel_h x kernel_w x cblocks")]
     groups: Annotated[int, Field(2, 23, 16, "groups of up to `cols` output channels")]
     fold: Annotated[int, Field(2, 27, 24, "log2 of the k-blocks side by side in a tile of the last group")] = 0
-    opcode: Annotated[int, Field(2, 31, 28, "1")] = OPCODE
+    opcode: Annotated[
+        int, Field(2, 31, 28, "1; 2: values are looked up in a table, which comes in front of the first group's entries")
+    ] = Opcode.LAYER
 
     cblocks: Annotated[int, Field(3, 11, 0, "words of a run")]
     rows_last: Annotated[int, Field(3, 19, 12, "bytes in the last word of a run")]
@@ -138,7 +149,7 @@ class Descriptor(Record):
         """The FEATURES (config.py) that an accelerator must have for the layer."""
         outside = self.outside(rows)
         pads = outside[..., 0] if self.diagonal else outside  # a diagonal layer's other channels may be another pixel's
-        needs = {"padding": pads.any(), "folding": self.fold, "diagonal": self.diagonal}
+        needs = {"padding": pads.any(), "folding": self.fold, "diagonal": self.diagonal, "tables": self.table_bytes}
         return {name for name, needed in needs.items() if needed}
 
     def is_last(self, group: int) -> bool:
@@ -167,6 +178,15 @@ class Descriptor(Record):
         if sides == 1:
             return self.block_rows(rows)
         return [self.rows_last if self.cblocks == 1 else rows] * -(-self.kblocks // sides)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the parameter stream that come before those of the first group."""
+        return TABLE_BYTES if self.opcode == Opcode.TABLE else 0
+
+    def layer_bytes(self, rows: int, cols: int) -> int:
+        """Bytes of the parameter stream that the layer takes."""
+        return self.table_bytes + sum(self.group_bytes(group, rows, cols) for group in range(self.groups))
 
     def group_bytes(self, group: int, rows: int, cols: int) -> int:
         """Bytes of the parameter stream that a group takes."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from deeplock.pymodel.spec.config import EXTRAS, FEATURES
+from deeplock.pymodel.spec.config import FEATURE_BITS
 from deeplock.pymodel.spec.registers import (
     ERROR_TEXTS,
     ID,
@@ -41,7 +41,7 @@ _FIELDS = {
     "COUNT": (_Bits("COUNT", 15, 0),),
     "KEY_SIZE": (_Bits("BYTES", 31, 0),),
     "PROFILE": (_Bits("LAYER", 7, 0),),
-    "FEATURES": tuple(_Bits(name.upper(), bit, bit) for bit, name in enumerate((*FEATURES, *EXTRAS))),
+    "FEATURES": tuple(_Bits(name.upper(), bit, bit) for bit, name in enumerate(FEATURE_BITS)),
     "INTERRUPT": _flags(Interrupt),
 }
 

@@ -6,7 +6,7 @@ hw/control/registers.py, the drivers and docs/registers.md are made from these t
 from dataclasses import dataclass
 from enum import IntEnum
 
-from deeplock.pymodel.spec.config import EXTRAS, FEATURES, Config
+from deeplock.pymodel.spec.config import FEATURE_BITS, Config
 
 __all__ = [
     "COUNTERS",
@@ -153,7 +153,7 @@ REGISTERS = (
         "FEATURES",
         0x38,
         Access.READ,
-        "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate((*FEATURES, *EXTRAS))),
+        "what it has: " + ", ".join(f"bit {i} {name}" for i, name in enumerate(FEATURE_BITS)),
     ),
     Register(
         "OFMAP_BYTES",

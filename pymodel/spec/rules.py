@@ -12,7 +12,7 @@ from typing import Any
 
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.descriptor import OPCODE, Descriptor
+from deeplock.pymodel.spec.descriptor import Descriptor, Opcode
 from deeplock.pymodel.spec.header import MAGIC, VERSION, Header
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
@@ -113,7 +113,11 @@ def descriptor_rules(config: Config) -> list[Rule]:
     nonzero = "groups", "cblocks", "rows_last", "kernel_w", "kernel_h", "pool_w", "pool_h", "out_h"
     folds = range(cols.bit_length() if config.folding else 1)
     return [
-        _is("opcode", OPCODE),
+        *(
+            [Rule("opcode", "1 or 2", lambda layer: (layer.opcode != Opcode.LAYER) & (layer.opcode != Opcode.TABLE))]
+            if config.tables
+            else [_is("opcode", Opcode.LAYER)]
+        ),
         *map(_not_0, (*nonzero, "last_columns")),
         _at_most("rows_last", config.rows),
         Rule("fold", f"at most {folds[-1]}", lambda layer: layer.fold > folds[-1]),
@@ -209,7 +213,7 @@ def parameter_bytes(program: Sequence[Descriptor], config: Config) -> int:
     """Bytes of the parameter stream that an inference takes. A header that says otherwise is no broken rule: as in a stream of
     another length, what is too much or too little shows at its end."""
     rows, cols = config.rows, config.cols
-    return sum(layer.group_bytes(group, rows, cols) for layer in program for group in range(layer.groups))
+    return sum(layer.layer_bytes(rows, cols) for layer in program)
 
 
 def broken_header(header: Header, config: Config) -> tuple[Error, str]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -41,3 +42,9 @@ def test_devices_that_differ_are_found(deeplock, monkeypatch, name, broken, line
     outcome = deeplock("fuzz", "--rounds", 60, "--seed", 3)
     assert outcome.code == 1 and "of 60 rounds: round" in outcome.err and line in outcome.err
     assert "beats that left after a refusal or an end" in outcome.out
+
+
+@pytest.mark.slow
+def test_rounds_with_tables_agree(seed):
+    found = fuzz.fuzz(300, seed, replace(fuzz.CONFIG, tables=True))
+    assert (found["hangs"], found["outputs_after_error"], found["disagreements"]) == (0, 0, 0), found["first"]

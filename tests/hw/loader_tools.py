@@ -9,7 +9,7 @@ from deeplock.hw.families.placement import load_span
 from deeplock.hw.feed.weight_loader import WeightLoader
 from deeplock.pymodel.compiler.parameters import decode_group, encode_groups
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.descriptor import Descriptor, Opcode
 from tests.hw.layer_tools import descriptor, layer_of, to_word
 
 __all__ = [
@@ -23,10 +23,13 @@ class Group:
     """What one column group needs in the entries and, tile by tile, in the shadow registers; -1 000 is anything.
 
     entries  (bias, multiplier below the leading one, shift - 1, bits of the bias that count) per channel
+    table    uint8 [256] of its layer, if that has one; `first`: of the layer's groups
     """
 
     entries: list[tuple[int, int, int, int]]
     tiles: list[np.ndarray]
+    table: np.ndarray | None = None
+    first: bool = False
 
 
 ANY = -1000
@@ -128,11 +131,15 @@ class Program:
 
 
 def program_of(rng, config: Config, *layers: tuple[int, int, int] | str) -> Program:
-    """Each layer (output channels, kernel positions, channels), or DIAGONAL or DEPTHWISE, if the accelerator has those."""
+    """Each layer (output channels, kernel positions, channels), or DIAGONAL or DEPTHWISE, if the accelerator has those. If it
+    has tables, most layers do."""
     program = Program()
     for shape in layers:
         if isinstance(shape, str) and not config.diagonal:
             continue
+        table = rng.integers(0, 256, 256, np.uint8) if config.tables and rng.random() < 0.7 else None
+        if table is not None:
+            program.stream.append(table)
         if shape == DIAGONAL:
             fields, groups = diagonal_layer(rng, config)
         elif shape == DEPTHWISE:
@@ -142,8 +149,8 @@ def program_of(rng, config: Config, *layers: tuple[int, int, int] | str) -> Prog
             layer, fields = layer_of(rng, config, *shape, bits=int(rng.choice([24, config.sum_bits])))
             groups = groups_of(layer, fields, config)
             program.stream.append(encode_groups(layer, fields, config, rng))
-        program.descriptors.append(fields)
-        program.groups += groups
+        program.descriptors.append(fields if table is None else replace(fields, opcode=Opcode.TABLE))
+        program.groups += [replace(group, table=table, first=number == 0) for number, group in enumerate(groups)]
     return program
 
 
@@ -158,7 +165,8 @@ def random_program(rng, config: Config) -> Program:
 
 
 class Array:
-    """Shadow registers and entry banks: checks each row of a tile when the swap reaches it, each group when it is done.
+    """Shadow registers, tables and entry banks: checks each row of a tile when the swap reaches it, and each group, with its
+    layer's table, when its first tile is full and when it is done.
 
     The swap reaches row r `entry` + r cycles after the array has taken the tile, as in hw/array/array.py.
     """
@@ -169,6 +177,9 @@ class Array:
         self.short, self.long = [], []  # cycles in which these were reported
         self.shadow = np.full((config.rows, config.cols), ANY)
         self.banks = [[[None] * 3 for _ in range(config.cols)] for _ in range(2)]
+        self.tables = np.zeros((2, 256), np.uint8)
+        self.taken = 0  # tables whose layers' first tiles have been taken
+        self.used = [None, None]  # whether the entries in each bank are of a layer with a table
         self.zeroed = 0  # times that all shadow registers were cleared
         self.entry = int(config.pipeline_registers)
         self.expected: list[np.ndarray] = []  # tiles that are to be taken
@@ -232,12 +243,22 @@ class Array:
                     slot[0] = entry.bias
                 if scales >> lane & 1:
                     slot[1:] = entry.multiplier, entry.shift_1
+            if self.config.tables:
+                self._watch_table(ctx, scales, bank)
             for reported, at in ((short, self.short), (long, self.long)):
                 if reported:
                     at.append(self.now)
             if valid and ready:
                 self.beats.append(self.now)
             self.now += 1
+
+    def _watch_table(self, ctx, scales: int, bank: int) -> None:
+        port = self.dut.table
+        if ctx.get(port.enable):
+            at, value = divmod(ctx.get(port.address), 256)
+            self.tables[at, (value + 128) % 256] = ctx.get(port.data)
+        if scales:
+            self.used[bank] = ctx.get(port.used)
 
     def _check_row(self, tile: np.ndarray, row: int) -> None:
         """`row` is -1 in the cycle before the swap reaches the tile."""
@@ -255,6 +276,10 @@ class Array:
             seen = self.banks[number % 2][channel]
             assert seen[1:] == [multiplier, shift_1], channel
             assert (seen[0] - bias) % (1 << bits) == 0, channel
+        if self.config.tables:
+            assert self.used[number % 2] == (group.table is not None)
+        if group.table is not None:
+            assert np.array_equal(self.tables[(self.taken - 1) % 2], group.table)
 
     async def take(self, ctx, groups: list[Group], pauses: float, dice: Random) -> None:
         """Take tile after tile, some cycles after each is full; a group is done some cycles after its last tile."""
@@ -275,6 +300,7 @@ class Array:
                     done -= 1
                     await ctx.tick()
                 if index == 0:
+                    self.taken += group.first and group.table is not None
                     self.check_entries(number, group)
                 self.expected.append(tile)
                 ctx.set(dut.tiles.swap, 1)

@@ -1,4 +1,5 @@
-"""The trained digits network, which several tests need: one training (about a second) a session."""
+"""The trained digits network, which several tests need: one training (about a second) a session. And random numbers: a test's
+seed is printed, and DEEPLOCK_SEED takes it back."""
 
 from dataclasses import dataclass
 
@@ -7,6 +8,9 @@ import torch
 from torch import nn
 
 from deeplock.pymodel.zoo import datasets, train
+from tests.hw.conftest import rng, seed
+
+__all__ = ["Trained", "digits", "rng", "seed"]
 
 
 @dataclass(frozen=True)

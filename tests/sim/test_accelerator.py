@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
@@ -121,11 +122,15 @@ def test_a_batch_shares_its_dense_weights(simulator, pauses):
         assert np.array_equal(np.stack(result.ofmaps), expected)
 
 
-@pytest.mark.parametrize("config", [SMALL, NARROW], ids=lambda config: config.sum_bits)
+@pytest.mark.parametrize(
+    "config",
+    [SMALL, NARROW, *(pytest.param(replace(each, tables=True), marks=pytest.mark.slow) for each in (SMALL, NARROW))],
+    ids=lambda config: f"{config.sum_bits}{left_out(config)}",
+)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(chains(most_channels=9, most_pixels=7))
-def test_random_networks(config, case):
-    network, ifmaps = case
+@given(st.data())
+def test_random_networks(config, data):
+    network, ifmaps = data.draw(chains(most_channels=9, most_pixels=7, with_tables=config.tables))
     try:
         loadable = compile_network(network, config, np.random.default_rng(0)).locked(config.suite, tiny.KEY)
     except DeeplockError:

@@ -175,7 +175,8 @@ def head_of(header: Header, program: Sequence[Descriptor]) -> bytes:
 
 
 def streamed(loadable: Loadable) -> list[Descriptor]:
-    """The layers of a loadable that take parameters; `DeeplockError` if one is depthwise, which the attacks do not read."""
-    if any(layer.streamed for layer in loadable.program):
-        raise DeeplockError("attacks on devices take networks without depthwise convolutions")
+    """The layers of a loadable that take parameters; `DeeplockError` if one is depthwise or has a table, which the attacks do
+    not read."""
+    if any(layer.streamed or layer.table_bytes for layer in loadable.program):
+        raise DeeplockError("attacks on devices take networks without depthwise convolutions and tables")
     return [layer for layer in loadable.program if not layer.diagonal]

@@ -99,6 +99,13 @@ def _clip(node: Node) -> _Function:
     )
 
 
+def _hard_sigmoid(node: Node) -> _Function:
+    alpha, beta = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
+    if abs(alpha - 1 / 6) > 1e-6 or beta != 0.5:
+        raise node.unsupported(f"alpha and beta must be 1/6 and 0.5, not {alpha:.4g} and {beta:.4g}")
+    return functional.hardsigmoid
+
+
 def _over(node: Node) -> _Function:
     """A mean or a maximum over some dimensions."""
     over = torch.amax if "Max" in node.kind else torch.mean
@@ -174,6 +181,13 @@ _BUILD: dict[str, Callable[[Node], _Function]] = {
     "Pad": _pad,
     "Relu": lambda node: functional.relu,
     "Clip": _clip,
+    "Sigmoid": lambda node: torch.sigmoid,
+    "Tanh": lambda node: torch.tanh,
+    "HardSwish": lambda node: functional.hardswish,
+    "HardSigmoid": _hard_sigmoid,
+    "LeakyRelu": lambda node: lambda x: functional.leaky_relu(x, node.attributes.get("alpha", 0.01)),
+    "Elu": lambda node: lambda x: functional.elu(x, node.attributes.get("alpha", 1.0)),
+    "Gelu": lambda node: lambda x: functional.gelu(x, approximate=node.attributes.get("approximate", b"none").decode()),
     "Add": lambda node: torch.add,
     "Flatten": _reshape,
     "Reshape": _reshape,

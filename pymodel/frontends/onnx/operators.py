@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deeplock.pymodel.frontends import functions
 from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.onnx.graph import Node
 from deeplock.pymodel.network.convolution import MOST_STRIDE
@@ -19,6 +20,7 @@ from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import integer_table
 from deeplock.pymodel.spec.tensor import Padding, Shape, least_stride, span_of
 
 __all__ = ["READERS", "RESHAPES", "Constant", "clamp", "padded", "reshaped", "sizes_of"]
@@ -231,6 +233,25 @@ def _read_add(node: Node, name: str, value: Activation, other: Operand = None) -
     return Pending(name, make, (value, other), rank=value.rank)
 
 
+_FUNCTIONS: dict[str, Callable[[Node], Callable[[np.ndarray], np.ndarray]]] = {
+    "Sigmoid": lambda node: functions.sigmoid,
+    "Tanh": lambda node: np.tanh,
+    "HardSwish": lambda node: functions.hard_swish,
+    "HardSigmoid": lambda node: partial(
+        functions.hard_sigmoid, alpha=node.attributes.get("alpha", 0.2), beta=node.attributes.get("beta", 0.5)
+    ),
+    "LeakyRelu": lambda node: partial(functions.leaky_relu, alpha=node.attributes.get("alpha", 0.01)),
+    "Elu": lambda node: partial(functions.elu, alpha=node.attributes.get("alpha", 1.0)),
+    "Gelu": lambda node: functions.gelu_by_tanh if node.attributes.get("approximate") == b"tanh" else functions.gelu,
+}
+"""What each function of one number is, by the node's attributes."""
+
+
+def _read_function(node: Node, name: str, value: Activation) -> Pending:
+    make = partial(integer_table, name, value.source, _FUNCTIONS[node.kind](node), value.quantisation)
+    return Pending(name, make, (value,), rank=value.rank)
+
+
 READERS: dict[str, Callable[..., Pending | Layer]] = {
     "Conv": _read_conv,
     "Gemm": _read_dense,
@@ -244,6 +265,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "Add": _read_add,
     "Concat": _read_concat,
     "Slice": _read_slice,
+    **dict.fromkeys(_FUNCTIONS, _read_function),
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the operands, first an activation.
 

@@ -10,6 +10,7 @@ from math import inf, prod
 import numpy as np
 import tflite
 
+from deeplock.pymodel.frontends import functions
 from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
 from deeplock.pymodel.network.convolution import MOST_STRIDE
@@ -21,6 +22,7 @@ from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import integer_table
 from deeplock.pymodel.spec.tensor import Padding, Shape, least_stride, span_of
 
 __all__ = ["CLAMPS", "READERS", "RESHAPES", "padded", "reshaped", "sizes_of"]
@@ -33,14 +35,14 @@ RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 """Operators that move no byte."""
 
 
-def options(node: Operator, kind: type, *names: str) -> list[int]:
-    """These fields of the operator's options, which the schema's class reads."""
+def options(node: Operator, kind: type, *names: str) -> list:
+    """These fields of the operator's options, numbers, which the schema's class reads."""
     if node.options is None:
         raise node.unsupported("its options are missing")
     found = kind()
     found.Init(node.options.Bytes, node.options.Pos)
     try:
-        return [int(getattr(found, name)()) for name in names]
+        return [getattr(found, name)() for name in names]
     except FAULTS:
         raise node.unsupported("its options are not in the file") from None
 
@@ -242,7 +244,9 @@ def _read_slice(node: Operator, name: str, value: Activation) -> Layer:
     if node.kind == "SLICE":
         ends = [size if each == -1 else start + each for start, each, size in zip(starts, ends, shape, strict=True)]
     else:
-        masks = options(node, tflite.StridedSliceOptions, "BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+        masks = options(
+            node, tflite.StridedSliceOptions, "BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask"
+        )
         if any(masks[2:]) or set(*steps) != {1}:
             raise node.unsupported("must be in steps of 1, without new, left out or shrunk dimensions")
         bits = [1 << axis for axis in range(len(shape))]
@@ -267,6 +271,27 @@ def _read_add(node: Operator, name: str, value: Activation, other: Activation | 
     return Pending(name, make, (value, other), rank=value.rank).clamped(*_clamp(node, function))
 
 
+_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "LOGISTIC": functions.sigmoid,
+    "TANH": np.tanh,
+    "HARD_SWISH": functions.hard_swish,
+    "ELU": functions.elu,
+}
+
+
+def _read_function(node: Operator, name: str, value: Activation) -> Pending:
+    function = _FUNCTIONS.get(node.kind)
+    if node.kind == "LEAKY_RELU":
+        (alpha,) = options(node, tflite.LeakyReluOptions, "Alpha")
+        function = partial(functions.leaky_relu, alpha=alpha)
+    elif node.kind == "GELU":
+        (by_tanh,) = options(node, tflite.GeluOptions, "Approximate")
+        function = functions.gelu_by_tanh if by_tanh else functions.gelu
+    return Pending(
+        name, partial(integer_table, name, value.source, function, value.quantisation), (value,), rank=value.rank
+    )
+
+
 READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONV_2D": _read_conv,
     "DEPTHWISE_CONV_2D": _read_conv,
@@ -279,6 +304,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONCATENATION": _read_concat,
     "SLICE": _read_slice,
     "STRIDED_SLICE": _read_slice,
+    **dict.fromkeys((*_FUNCTIONS, "LEAKY_RELU", "GELU"), _read_function),
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the activations that it reads.
 

@@ -1,16 +1,20 @@
 """The weight loader against the layers whose parameters pymodel.compiler.parameters encodes."""
 
+from dataclasses import replace
 from functools import partial
 from random import Random
 
+import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.hw.feed.weight_loader import WeightLoader
+from deeplock.pymodel.compiler.parameters import encode_groups
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import Opcode
 from tests.features import LEAN, left_out
-from tests.hw.layer_tools import ProgramMemory, descriptor
-from tests.hw.loader_tools import DEPTHWISE, DIAGONAL, Array, program_of, random_program
+from tests.hw.layer_tools import ProgramMemory, descriptor, layer_of
+from tests.hw.loader_tools import DEPTHWISE, DIAGONAL, Array, Program, groups_of, program_of, random_program
 from tests.hw.stream_tools import send, simulate
 
 CONFIGS = [
@@ -27,6 +31,10 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=4, pipeline_registers=False),
     Config(rows=4, cols=8, bytes_per_beat=8, folding=False, diagonal=False),
 ]
+TABLES = [
+    Config(rows=4, cols=4, bytes_per_beat=4, tables=True),
+    Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, pipeline_registers=False, tables=True),
+]
 
 
 def name(config: Config) -> str:
@@ -39,12 +47,9 @@ async def begin(ctx, dut: WeightLoader, layers: int, count: int) -> None:
     ctx.set(dut.run.active, 1)
 
 
-@pytest.mark.parametrize(("in_pauses", "swap_pauses"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7), (0.3, 0.3)])
-@pytest.mark.parametrize("config", CONFIGS, ids=name)
-def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, swap_pauses, rng, dice):
-    """Two inferences of partial, folded, diagonal and depthwise layers."""
+def play(config: Config, program: Program, in_pauses: float, swap_pauses: float, dice) -> None:
+    """Two inferences; what arrives is right, and nothing is taken behind them."""
     dut = WeightLoader(config)
-    program = random_program(rng, config)
     array = Array(dut, config)
 
     async def testbench(ctx):
@@ -65,6 +70,18 @@ def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, 
         background=[array.watch, ProgramMemory(dut, program.data).serve],
     )
     assert array.short == array.long == []
+
+
+@pytest.mark.parametrize(("in_pauses", "swap_pauses"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7), (0.3, 0.3)])
+@pytest.mark.parametrize("config", CONFIGS, ids=name)
+def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, swap_pauses, rng, dice):
+    """Two inferences of partial, folded, diagonal and depthwise layers."""
+    play(config, random_program(rng, config), in_pauses, swap_pauses, dice)
+
+
+@pytest.mark.parametrize("config", TABLES, ids=name)
+def test_tables_come_in_front_of_their_layers(config, rng, dice):
+    play(config, program_of(rng, config, (9, 2, 5), DIAGONAL, (1, 3, 4)), 0.2, 0.3, dice)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
@@ -102,6 +119,54 @@ def test_a_beat_a_cycle_and_6_cycles_between_layers(config, rng, dice):
         at += 6
     assert array.beats == expected
     assert array.full_at[:6] == ends[:6], "full in the cycle after a tile's last beat"
+
+
+@pytest.mark.parametrize("config", TABLES, ids=name)
+def test_a_table_takes_a_cycle_for_each_byte_and_waits_for_its_bank(config, rng, dice):
+    """That of a third layer waits until the first one has left, even if the second one's entries have a free bank."""
+    dut = WeightLoader(config)
+    program = Program()
+    for _ in range(3):
+        layer, fields = layer_of(rng, config, config.cols, 1, config.rows, bits=24)
+        table = rng.integers(0, 256, 256, np.uint8)
+        fields = replace(fields, opcode=Opcode.TABLE)
+        group = replace(groups_of(layer, fields, config)[0], table=table, first=True)
+        program.descriptors.append(fields)
+        program.groups.append(group)
+        program.stream += [table, encode_groups(layer, fields, config, rng)]
+    array = Array(dut, config)
+
+    async def testbench(ctx):
+        await begin(ctx, dut, 3, 1)
+        for number in range(2):
+            await ctx.tick().until(dut.tiles.full)
+            array.taken += 1
+            array.check_entries(number, program.groups[number])
+            array.expected.append(program.groups[number].tiles[0])
+            ctx.set(dut.tiles.swap, 1)
+            await ctx.tick()
+            ctx.set(dut.tiles.swap, 0)
+        for _ in range(300):
+            assert not ctx.get(dut.parameters.ready)
+            await ctx.tick()
+        array.taken = 1
+        array.check_entries(0, program.groups[0])
+        ctx.set(dut.entries.done, 1)
+        await ctx.tick()
+        ctx.set(dut.entries.done, 0)
+        await ctx.tick().until(dut.tiles.full)
+        array.taken = 3
+        array.check_entries(2, program.groups[2])
+
+    simulate(
+        dut,
+        testbench,
+        partial(send, stream=dut.parameters, items=program.beats(config)),
+        background=[array.watch, ProgramMemory(dut, program.data).serve],
+    )
+    size = config.bytes_per_beat
+    first = array.beats[: 256 // size]
+    assert np.array_equal(np.diff(first), [size] * (len(first) - 1)) and array.beats[len(first)] == first[-1] + 1
 
 
 @pytest.mark.parametrize("config", [config for config in CONFIGS if config.diagonal], ids=name)
@@ -224,9 +289,9 @@ def test_a_parameter_section_that_ends_elsewhere_than_the_program_is_bad(wrong, 
     assert (array.short[:1], array.long) == (short, long)
 
 
-@pytest.mark.parametrize("config", [CONFIGS[0], CONFIGS[3], CONFIGS[4], CONFIGS[-2]], ids=name)
+@pytest.mark.parametrize("config", [CONFIGS[0], CONFIGS[3], CONFIGS[4], CONFIGS[-2], TABLES[0]], ids=name)
 def test_a_depthwise_layer_that_ends_early_is_told_wherever_it_ends(config, rng, dice):
-    """Also between two rows of a tile, where the loader needs a beat long before it takes it."""
+    """Also in a table, and between two rows of a tile, where the loader needs a beat long before it takes it."""
     for _ in range(5):
         dut = WeightLoader(config)
         program = program_of(rng, config, DEPTHWISE)
@@ -240,13 +305,13 @@ def test_a_depthwise_layer_that_ends_early_is_told_wherever_it_ends(config, rng,
             ctx.set(dut.tiles.swap, 1)
             ctx.set(dut.entries.done, 1)
             await send(ctx, dut.parameters, beats)
-            await ctx.tick().repeat(4 * config.rows * config.cols // config.bytes_per_beat)
+            await ctx.tick().repeat(4 * config.rows * config.cols // config.bytes_per_beat + config.bytes_per_beat)
 
         simulate(dut, testbench, background=[array.watch, ProgramMemory(dut, program.data).serve])
         assert array.short and array.long == [], cut
 
 
-@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[-1]], ids=name)
+@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[-1], TABLES[0]], ids=name)
 def test_reset_at_any_time_clears_the_shadow_registers_and_is_followed_by_a_right_run(config, rng, dice):
     dut = WeightLoader(config)
     program = program_of(rng, config, (9, 2, 5), DIAGONAL, (3, 3, 4), DEPTHWISE)
@@ -257,7 +322,7 @@ def test_reset_at_any_time_clears_the_shadow_registers_and_is_followed_by_a_righ
         for _ in range(6):
             await begin(ctx, dut, len(program.descriptors), 1)
             ctx.set(dut.parameters.valid, 1)
-            for _ in range(dice.randrange(1, 120)):
+            for _ in range(dice.randrange(1, 600 if config.tables else 120)):
                 ctx.set(dut.tiles.swap, ctx.get(dut.tiles.full))
                 await ctx.tick()
             ctx.set(dut.tiles.swap, 0)

@@ -26,6 +26,9 @@ CONFIGS = [
     Config(rows=4, cols=4, bytes_per_beat=4, dense=False, activation_words=256),
     Config(rows=4, cols=8, bytes_per_beat=4, dense=False, activation_words=256, multiplier_cycles=2),
     Config(rows=8, cols=16, bytes_per_beat=8, dense=False, activation_words=256, single_port=True),
+    Config(rows=4, cols=8, bytes_per_beat=4, activation_words=256, tables=True),
+    Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, activation_words=256, multiplier_cycles=4, tables=True),
+    Config(rows=4, cols=4, bytes_per_beat=4, activation_words=256, tables=True, pipeline_registers=False),
 ]
 
 
@@ -39,6 +42,7 @@ class Layer:
 
     windows   first and last pixel of each pooling window
     slides    pixels at which a window ends and the next one begins, and both ends of such a row
+    table     int8 [256], of -128 first; None: there is none
     """
 
     fields: dict[str, int]
@@ -48,6 +52,7 @@ class Layer:
     bias: np.ndarray
     multiplier: np.ndarray
     shift: np.ndarray
+    table: np.ndarray | None = None
 
 
 def random_windows(rng) -> tuple[list[tuple[int, int]], set[int]]:
@@ -85,6 +90,7 @@ def random_layer(rng, config: Config) -> Layer:
         rng.integers(-(1 << 20), 1 << 20, (groups, config.cols)),
         rng.integers(1 << 15, 1 << 16, (groups, config.cols)),
         rng.integers(1, 40, (groups, config.cols)),
+        rng.integers(-128, 128, 256, np.int8) if config.tables and rng.random() < 0.7 else None,
     )
 
 
@@ -104,6 +110,7 @@ class Bench:
     outputs: int = 0
     kept: list[int] = field(default_factory=list)  # addresses of all bytes that were written
     layers_done: int = 0
+    tables: int = 0  # that were written
 
     async def check(self, ctx) -> None:
         dut = self.dut
@@ -127,6 +134,8 @@ class Bench:
         lanes, port = self.config.lanes, self.dut.entries
         number = 0
         for layer in layers:
+            if self.config.tables:
+                await self._write_table(ctx, layer.table, number)
             for group in range(len(layer.totals)):
                 while self.done < number - 1:
                     await ctx.tick()
@@ -153,6 +162,20 @@ class Bench:
                 number += 1
                 await ctx.tick()  # they are on their way to the lanes
                 self.written = number
+
+    async def _write_table(self, ctx, table: np.ndarray | None, number: int) -> None:
+        """In front of the entries of group `number`, as early as the layer before the last one leaves its bank."""
+        port = self.dut.table
+        while self.done < number - 1:
+            await ctx.tick()
+        ctx.set(port.enable, table is not None)
+        for value in range(-128, 128) if table is not None else ():
+            ctx.set(port.address, value % 256 | self.tables % 2 << 8)
+            ctx.set(port.data, int(table[value + 128]))
+            await ctx.tick()
+        ctx.set(port.enable, 0)
+        self.tables += table is not None
+        ctx.set(port.used, table is not None)
 
     async def send_pixels(self, ctx, layers: list[Layer]) -> None:
         """A pixel every cols / lanes steps, or later; the next layer's fields follow when the last one has left."""
@@ -219,7 +242,10 @@ class Bench:
                 fields["lo"],
                 fields["hi"],
                 24 if fields["narrow"] else 32,
-            ).max(axis=0)
+            )
+            if layer.table is not None:
+                values = layer.table[values.astype(int) + 128]
+            values = values.max(axis=0)
             for chunk in range(-(-columns // lanes)):
                 data = values[chunk * lanes : min(columns, chunk * lanes + lanes)].tolist()
                 byte = chunk * lanes
@@ -252,6 +278,12 @@ def run(config: Config, rng, pauses: float, layers: list[Layer]) -> Bench:
 def test_latency_is_what_others_build_on(cycles, latency, rng):
     config = replace(CONFIGS[0], multiplier_cycles=cycles)
     assert run(config, rng, 0.2, [random_layer(rng, config)]).dut.latency == latency
+
+
+@pytest.mark.parametrize("registers", [True, False], ids=["registers", "no registers"])
+def test_tables_add_to_the_latency(registers, rng):
+    config = replace(CONFIGS[0], tables=True, pipeline_registers=registers)
+    assert run(config, rng, 0.2, [random_layer(rng, config)]).dut.latency == 10 + registers
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.4])
@@ -307,7 +339,7 @@ def test_addresses_of_two_groups_of_dense_pixels():
     assert words == [(81, 15, 0), (85, 15, 0), (92, 15, 0), (96, 15, 0), (89, 7, 0), (100, 7, 1)]
 
 
-@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[5]], ids=name)
+@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[5], CONFIGS[-3]], ids=name)
 def test_reset_in_mid_layer_followed_by_a_right_one(config, rng):
     dut = PostProcessor(config)
     reset = Signal()

@@ -21,16 +21,17 @@ from tests.features import LEAN
 from tests.random_networks import chains, convs, network_of
 
 CONFIGS = [
-    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048),
+    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048, tables=True),
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, accumulators=32),
-    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64),
-    Config(rows=4, cols=4, bytes_per_beat=4, sum_bits=24),
+    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64, tables=True),
+    Config(rows=4, cols=4, bytes_per_beat=4, sum_bits=24, tables=True),
     Config(rows=4, cols=8, bytes_per_beat=4, **LEAN),
-    Config(rows=4, cols=8, bytes_per_beat=4, folding=False),
+    Config(rows=4, cols=8, bytes_per_beat=4, folding=False, tables=True),
     Config(rows=4, cols=4, bytes_per_beat=4, padding=False),
-    Config(rows=4, cols=8, bytes_per_beat=8, diagonal=False),
+    Config(rows=4, cols=8, bytes_per_beat=8, diagonal=False, tables=True),
     Config(rows=4, cols=4, bytes_per_beat=4, dense=False, single_port=True, activation_words=4096),
-    Config(rows=8, cols=16, bytes_per_beat=8, dense=False),
+    Config(rows=8, cols=16, bytes_per_beat=8, dense=False, tables=True),
+    Config(tables=True),
     Config(),
     Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32),
     Config(rows=16, cols=16, bytes_per_beat=16),
@@ -49,7 +50,7 @@ def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) ->
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(chains(), st.sampled_from(CONFIGS), st.integers(0, 2**32))
+@given(chains(with_tables=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
 def test_a_compiled_network_computes_what_the_network_computes(case, config, seed):
     network, ifmaps = case
     try:
@@ -68,7 +69,11 @@ def test_a_compiled_network_computes_what_the_network_computes(case, config, see
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    chains(most_channels=9, most_pixels=7), st.sampled_from(CONFIGS), st.integers(2, 5), st.integers(1, 3), st.data()
+    chains(most_channels=9, most_pixels=7, with_tables=True),
+    st.sampled_from(CONFIGS),
+    st.integers(2, 5),
+    st.integers(1, 3),
+    st.data(),
 )
 def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, data):
     """With 1..3 dense layers at the end, and 2 ifmaps times anything, so that the last batch may not be full."""

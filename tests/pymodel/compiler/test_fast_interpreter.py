@@ -16,11 +16,11 @@ from deeplock.pymodel.spec.loadable import Loadable
 from tests.random_networks import chains, network_of
 
 CONFIGS = [
-    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048),
-    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64),
-    Config(rows=4, cols=8, bytes_per_beat=8, dense=False),
-    Config(),
-    Config(rows=16, cols=16, bytes_per_beat=16),
+    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048, tables=True),
+    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64, tables=True),
+    Config(rows=4, cols=8, bytes_per_beat=8, dense=False, tables=True),
+    Config(tables=True),
+    Config(rows=16, cols=16, bytes_per_beat=16, tables=True),
 ]
 
 
@@ -35,9 +35,9 @@ def agree(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) ->
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(chains(), st.sampled_from(CONFIGS), st.integers(0, 2**32))
+@given(chains(with_tables=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
 def test_any_key_gives_the_interpreters_bytes_on_any_network(case, config, seed):
-    """Strips, folded groups, diagonal layers; a wrong key gives any bias of 24 or 32 bits and shifts up to 64."""
+    """Strips, folded groups, diagonal layers, tables; a wrong key gives any bias of 24 or 32 bits and shifts up to 64."""
     network, ifmaps = case
     rng = np.random.default_rng(seed)
     try:

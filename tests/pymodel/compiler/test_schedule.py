@@ -14,8 +14,10 @@ from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.spec.config import Config
 from tests.random_networks import first_layers, network_of
 
@@ -232,3 +234,51 @@ def test_a_pooling_slides_where_windows_share_a_column_and_a_row_of_it_fits(shap
     assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected) and len(np.unique(expected)) > 9
     stream = np.frombuffer(loadable.parameters, np.uint8)
     assert np.array_equal(fast_interpreter.run(loadable, stream, ifmaps, config), expected)
+
+
+def test_a_table_is_fused_into_the_layer_whose_results_nothing_else_reads(rng):
+    """Behind a maximum and behind a table it is a step of its own, whose pixels fill the columns."""
+
+    def table(name: str, source: str) -> Table:
+        return Table(name, source, rng.integers(-128, 128, 256, np.int8))
+
+    weight = rng.integers(-128, 128, (6, 1, 1, 6), np.int8)
+    average = AveragePool("mean", "p", (1, 1), (1, 1), 0, 1 << 15, 15, 0, -128, 127)
+    layers = (
+        *(
+            conv("a", "input", weight),
+            table("a2", "a"),
+            MaxPool("p", "a2", (2, 2), (2, 2)),
+            average,
+            table("m2", "mean"),
+        ),
+        *(table("m3", "m2"), Add("s", "m3", "m2", (1, 1), 0, 1 << 15, 15, 0, -128, 127), table("s2", "s")),
+        *(conv("b", "s2", weight), MaxPool("q", "b", (2, 2), (2, 2)), table("q2", "q")),
+    )
+    network = network_of((8, 8, 6), *layers)
+    config = config_of(8, tables=True)
+    steps = plan_steps(network, config)
+    assert [(step.name, step.output, bool(step.lowered.table)) for step in steps] == [
+        *(("a", "p", True), ("mean", "m2", True), ("m3", "m3", True), ("s", "s2", True)),
+        *(("b", "q", False), ("q2", "q2", True)),
+    ]
+    assert steps[2].shape == steps[2].out == (4, 3, 8)
+    loadable = compile_network(network, config, rng)
+    ifmaps = rng.integers(-128, 128, (3, 8, 8, 6), np.int8)
+    expected = golden.run(network, ifmaps)["q2"]
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
+    assert loadable.features == ("padding",) * ("padding" in loadable.features) + ("diagonal", "tables")
+
+
+def test_entries_of_values_that_do_not_occur_are_random(rng):
+    weight = rng.integers(-128, 128, (4, 1, 1, 4), np.int8)
+    values = rng.integers(-128, 128, 256, np.int8)
+    network = network_of((1, 1, 4), conv("a", "input", weight, lo=-10, hi=20), Table("t", "a", values))
+    config = config_of(4, tables=True)
+    first, second = (
+        np.frombuffer(compile_network(network, config, np.random.default_rng(seed)).parameters[:256], np.int8)
+        for seed in (1, 2)
+    )
+    occur = slice(128 - 10, 128 + 21)
+    assert np.array_equal(first[occur], values[occur]) and np.array_equal(second[occur], values[occur])
+    assert (first != second).sum() > 200

@@ -76,6 +76,16 @@ def separable() -> nn.Module:
     )
 
 
+def functions() -> nn.Module:
+    """Functions of one number behind convolutions, batch norms, poolings, additions and each other, one of them in place."""
+    conv, pool = partial(nn.Conv2d, 6, 6, 1), nn.MaxPool2d(2)
+    return nn.Sequential(
+        *(nn.SiLU(), nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Hardswish(inplace=True), pool, conv(), pool, nn.GELU()),
+        *(conv(), nn.Sigmoid(), nn.Tanh(), conv(), nn.LeakyReLU(0.2), nn.Hardtanh(-0.5, 0.5), conv(), nn.ELU(0.7)),
+        *(conv(), nn.Hardsigmoid(), nn.AdaptiveAvgPool2d(1), nn.GELU("tanh"), nn.Flatten(), nn.Linear(6, 4), nn.Mish()),
+    )
+
+
 class Averages(nn.Module):
     """Average pools in every way in which torch.export writes them, ReLU6 after one, sums of a tensor and itself."""
 

@@ -130,6 +130,28 @@ def test_means_over_height_and_width(opset, rng, tmp_path):
     assert max(read_int8(quantised(net, path))[1].layer_lsb.values()) <= 1
 
 
+FUNCTIONS = [
+    *((kind, {}) for kind in ("Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Elu", "HardSigmoid", "Gelu")),
+    *(("LeakyRelu", {"alpha": 0.3}), ("Elu", {"alpha": 0.5}), ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5})),
+    ("Gelu", {"approximate": "tanh"}),
+]
+
+
+@pytest.mark.parametrize("kind, options", FUNCTIONS, ids=str)
+def test_functions_of_one_number(kind, options, rng, tmp_path):
+    """In int8 and, where PyTorch has them, in float."""
+    net = Float(rng, 3, 6, 5, opset=20)
+    net.conv(net.node(kind, net.conv("x", 3, 8), **options), 8, 4)
+    path = tmp_path / "net.onnx"
+    network, found = read_int8(quantised(net, path))
+    assert [layer.kind for layer in network.layers] == ["conv", "table", "conv"]
+    assert max(found.layer_lsb.values()) <= 1 and found.layer_share[network.layers[1].name] <= 0.02
+    if (kind, options) != ("HardSigmoid", {}):
+        images = torch.from_numpy(rng.normal(0, 1, (16, 3, 6, 5))).float()
+        network, _ = quantise(read_module(net.write(path), images), images, "net")
+        assert [layer.kind for layer in network.layers] == ["conv", "table", "conv"]
+
+
 @pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("group", [1, 4])
@@ -279,8 +301,8 @@ def two_inputs_of_pool(net):
     "build, fault",
     [
         (
-            behind_conv("Sigmoid"),
-            r"unsupported operator Sigmoid at node \d+ \(sigmoid_1\): supported: Conv, Gemm, MatMul, ",
+            behind_conv("Cos"),
+            r"unsupported operator Cos at node \d+ \(cos_1\): supported: Conv, Gemm, MatMul, ",
         ),
         (
             behind_conv("Transpose", perm=[0, 2, 3, 1]),
@@ -397,15 +419,23 @@ def padded_on_one_side(net):
     net.node("MaxPool", net.conv("x", 3, 4), kernel_shape=[2, 2], pads=[0, 0, 1, 1])
 
 
-def sigmoid(net):
-    net.node("Sigmoid", net.conv("x", 3, 4))
+def cosine(net):
+    net.node("Cos", net.conv("x", 3, 4))
+
+
+def steep(net):
+    net.node("HardSigmoid", net.conv("x", 3, 4))
 
 
 @pytest.mark.parametrize(
     "build, fault",
     [
-        (padded_on_one_side, r"MaxPool at node 1 \(maxpool_1\): pads must be given, and be the same on both sides, not \[0, 0, 1, 1\]"),
-        (sigmoid, r"Sigmoid at node 1 \(sigmoid_1\): supported in float: Conv, Gemm"),
+        (
+            padded_on_one_side,
+            r"MaxPool at node 1 \(maxpool_1\): pads must be given, and be the same on both sides, not \[0, 0, 1, 1\]",
+        ),
+        (cosine, r"Cos at node 1 \(cos_1\): supported in float: Conv, Gemm"),
+        (steep, r"HardSigmoid at node 1 .*alpha and beta must be 1/6 and 0.5, not 0.2 and 0.5"),
     ],
 )
 def test_what_is_not_understood_in_float_is_refused(build, fault, rng, tmp_path):

@@ -11,7 +11,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.pt2e import from_pt2e
 from deeplock.pymodel.frontends.quantise import convert, export, quantise
-from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CLAMPS, MACS, POOLS, AcceleratorQuantizer
+from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CLAMPS, FUNCTIONS, MACS, POOLS, AcceleratorQuantizer
 from deeplock.pymodel.network import reference
 from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.network.operators.add import Add
@@ -19,11 +19,13 @@ from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.zoo import preprocess, train
 from tests.pymodel.frontends.networks import (
     Averages,
     LeNet,
     Windows,
+    functions,
     inputs_of,
     relu_through_a_view,
     residual,
@@ -32,7 +34,7 @@ from tests.pymodel.frontends.networks import (
     trained_norms,
 )
 
-LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS
+LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS | FUNCTIONS
 QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 
 
@@ -92,6 +94,15 @@ def _agree(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) ->
         ),
         (Windows, (2, 12, 13), [Conv, MaxPool, Conv, AveragePool, MaxPool, AveragePool, Conv]),
         (separable, (3, 21, 24), [Conv, Depthwise, Conv, Depthwise, MaxPool, AveragePool, Conv]),
+        (
+            functions,
+            (3, 10, 13),
+            [
+                *[Table, Conv, Table, MaxPool, Conv, MaxPool, Table, Conv, Table, Table],
+                *[Conv, Table] * 3,
+                *[AveragePool, Table, Conv, Table],
+            ],
+        ),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 7), nn.ReLU(), nn.Linear(7, 3)), (2, 3, 4), [Conv, Conv]),
     ],
 )

@@ -65,6 +65,28 @@ def test_a_maximum_may_have_any_window_and_padding(kernel, stride, rng, tmp_path
     assert isinstance(layer, MaxPool) and any(layer.padding) and found.layer_share == {layer.name: 0}
 
 
+@pytest.mark.parametrize(
+    "kind, options",
+    [
+        ("LOGISTIC", {"scale": 1 / 256, "zero_point": -128}),
+        ("TANH", {"scale": 1 / 128, "zero_point": 0}),
+        *((kind, {}) for kind in ("HARD_SWISH", "ELU", "GELU")),
+        *(("GELU", {"approximate": True}), ("LEAKY_RELU", {"alpha": 0.3})),
+    ],
+    ids=str,
+)
+def test_functions_of_one_number_are_litert_s_to_the_lsb(kind, options, rng, tmp_path):
+    """Its kernels of HARD_SWISH and LEAKY_RELU compute in integers, and round twice."""
+    for _ in range(4):
+        file, shape = File(rng), (6, 7, 4)
+        x = file.activation(*shape, scale=rng.uniform(0.02, 0.09), zero_point=int(rng.integers(-40, 40)))
+        file.function(kind, x, shape, **options)
+        read, found = agreement(file.write(tmp_path / "net.tflite"), 8)
+        (layer,) = read.network.layers
+        assert layer.kind == "table" and found.layer_lsb[layer.name] <= 1
+        assert found.layer_share[layer.name] <= (0.15 if kind in ("HARD_SWISH", "LEAKY_RELU") else 0)
+
+
 def test_same_with_stride_two_pads_at_the_bottom_right(rng, tmp_path):
     file = File(rng)
     file.conv(file.activation(8, 8, 2), (8, 8, 2), (3, 3), 2, SAME)
@@ -92,7 +114,7 @@ def residual(rng):
     y = file.conv(x, (6, 3, 6), (1, 1), 1, VALID, 6)
     x = file.pool("AVERAGE_POOL_2D", file.add(y, x, (6, 3, 6), RELU6), (6, 3, 6), (2, 3), (2, 3))
     x = file.dense(file.reshape(x, 18), 18, 12, RELU)
-    x = file.dense(x, 12, 5, axis=0, bias=False)
+    x = file.function("LOGISTIC", file.dense(x, 12, 5, axis=0, bias=False), (5,), scale=1 / 256, zero_point=-128)
     file.softmax(x, 5)
     return file
 
@@ -101,9 +123,9 @@ def test_a_network_of_every_operator_agrees_layer_by_layer(rng, tmp_path):
     path = residual(rng).write(tmp_path / "net.tflite")
     network, found = read_int8(path)
     kinds = [layer.kind for layer in network.layers]
-    assert kinds == ["conv", "conv", "add", "max_pool", "conv", "add", "average_pool", "conv", "conv"]
+    assert kinds == ["conv", "conv", "add", "max_pool", "conv", "add", "average_pool", "conv", "conv", "table"]
     assert network.layers[0].padding == (1, 0, 2, 1)
-    assert found.notes == ("SOFTMAX at node 11 is left out: the largest output stays the same",)
+    assert found.notes == ("SOFTMAX at node 12 is left out: the largest output stays the same",)
     assert set(found.layer_lsb.values()) <= {0, 1} and found.inputs == 32 and found.engine.startswith("LiteRT 2.")
     for layer in network.layers:
         # an output or two may tie, and does so for every ifmap where a ReLU made a layer's inputs all alike
@@ -416,7 +438,7 @@ def wrong_shape(rng):
 @pytest.mark.parametrize(
     "build, fault",
     [
-        (other("LOGISTIC"), r"unsupported operator LOGISTIC at node 1 \(tensor_4\): supported: CONV_2D, DEPTHWISE_CONV_2D, "),
+        (other("COS"), r"unsupported operator COS at node 1 \(tensor_4\): supported: CONV_2D, DEPTHWISE_CONV_2D, "),
         (other("CUSTOM", custom="MyOp"), r"unsupported operator CUSTOM MyOp at node 1 \(tensor_4\): supported"),
         (weights_that_are_an_activation, "CONV_2D at node 1 .*only its first input may be an activation"),
         (multiplied, r"DEPTHWISE_CONV_2D at node 0 .*its weights are \[1, 3, 3, 4\], its input \[4, 4, 3\]: no groups"),

@@ -147,6 +147,14 @@ class File:
         scale = 0.8 * (self.scale_of(first) + self.scale_of(second))
         return self.operator("ADD", [first, second], self.activation(*shape, scale=scale, zero_point=-9), options)
 
+    def function(self, kind: str, source: int, shape, scale=0.04, zero_point=-60, **options: Any) -> int:
+        """A function of one number, by default of outputs from about -2.7 to 7.5."""
+        title = {"LEAKY_RELU": "LeakyRelu", "HARD_SWISH": "HardSwish", "GELU": "Gelu"}.get(kind)
+        found = getattr(schema, f"{title}OptionsT")() if title else None
+        for name, value in options.items():
+            setattr(found, name, value)
+        return self.operator(kind, [source], self.activation(*shape, scale=scale, zero_point=zero_point), found)
+
     def mean(self, source: int, channels: int, axes=(1, 2), keeps=False) -> int:
         options = schema.ReducerOptionsT()
         options.keepDims = keeps

@@ -64,5 +64,5 @@ def test_another_suite_takes_its_own_key_sizes_and_ofmap_buffer():
 
 def test_every_field_is_in_the_name():
     assert Config(sum_bits=24).name != Config().name
-    names = {Config(lanes=1, **{name: False}).name for name in FEATURES}
+    names = {Config(lanes=1, **{name: not getattr(Config, name)}).name for name in FEATURES}
     assert len(names) == len(FEATURES) and Config(lanes=1).name not in names
