@@ -24,6 +24,7 @@ from torchao.quantization.pt2e.quantizer import (
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.limits import PYTORCH
 
 __all__ = [
     "AcceleratorQuantizer",
@@ -49,9 +50,7 @@ __all__ = [
 
 _aten = torch.ops.aten
 
-CONVS = frozenset(
-    {_aten.conv2d.default, _aten.conv2d.padding, _aten.conv1d.default, _aten.conv1d.padding}
-)
+CONVS = frozenset({_aten.conv2d.default, _aten.conv2d.padding, _aten.conv1d.default, _aten.conv1d.padding})
 MACS = CONVS | {_aten.linear.default}
 NORMS = frozenset({_aten.batch_norm.default})
 CLAMPS = frozenset(
@@ -124,10 +123,7 @@ def origin(node: fx.Node) -> fx.Node | NodeSource:
 
 def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
     """The error for an unsupported operator, or for an argument of it (`why`), with the exported program's names."""
-    what = why or (
-        "supported: conv2d, conv1d, linear, batch_norm, avg_pool, adaptive_avg_pool, mean, add, relu, relu6 and hardtanh "
-        "after them, max_pool, adaptive_max_pool, amax, cat, split, slice, pad, flatten, dropout"
-    )
+    what = why or f"supported: {', '.join(name for names in PYTORCH for name in names)}"
     source = origin(node)
     return DeeplockError(f"unsupported operator {source.target} at node {source.name}: {what}")
 
@@ -226,7 +222,7 @@ class AcceleratorQuantizer(Quantizer):
             self._annotate_sum(node, dict.fromkeys((first, *others), self._activation))
             return
         shared = SharedQuantizationSpec((first, node))
-        inputs = _Inputs({other: shared for other in others} | {first: self._activation})
+        inputs = _Inputs(dict.fromkeys(others, shared) | {first: self._activation})
         node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, shared, _annotated=True)
 
     def validate(self, model: fx.GraphModule) -> None:

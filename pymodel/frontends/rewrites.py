@@ -8,13 +8,13 @@ from torch import fx, nn
 from deeplock.pymodel.frontends.operators import arguments
 from deeplock.pymodel.frontends.quantizer import CONVS, MACS
 
-__all__ = ["NORM", "rewrite"]
+__all__ = ["MAXIMA", "NORM", "SPLITS", "rewrite"]
 
 _aten = torch.ops.aten
 NORM = _aten._native_batch_norm_legit_no_training.default
 """A batch norm with running statistics, in a graph without in-place operators."""
-_SPLITS = (_aten.split.Tensor, _aten.split_with_sizes.default)
-_MAXIMA = (_aten.adaptive_max_pool1d.default, _aten.adaptive_max_pool2d.default)
+SPLITS = (_aten.split.Tensor, _aten.split_with_sizes.default)
+MAXIMA = (_aten.adaptive_max_pool1d.default, _aten.adaptive_max_pool2d.default)
 
 
 def rewrite(graph: fx.GraphModule) -> None:
@@ -22,9 +22,9 @@ def rewrite(graph: fx.GraphModule) -> None:
     for node in list(graph.graph.nodes):
         if node.target is NORM and node.args[0].target not in MACS:
             _norm(graph, node)
-        elif node.target in _SPLITS:
+        elif node.target in SPLITS:
             _split(graph, node)
-        elif node.target in _MAXIMA:
+        elif node.target in MAXIMA:
             _maximum(graph, node)
         elif node.target is _aten.slice.Tensor:
             _slice(graph, node)
@@ -65,7 +65,10 @@ def _norm(graph: fx.GraphModule, node: fx.Node) -> None:
             value = _like(graph.graph.call_function(_aten.unsqueeze.default, (value, 2)), result)
             value.meta["val"] = result.meta["val"].unsqueeze(2)
         conv = _aten.conv2d.default if rank == 4 else _aten.conv1d.default
-        parameters = _constant(graph, f"{node.name}_factor", kernel), _constant(graph, f"{node.name}_shift", shift.float())
+        parameters = (
+            _constant(graph, f"{node.name}_factor", kernel),
+            _constant(graph, f"{node.name}_shift", shift.float()),
+        )
         ones = [1] * max(1, rank - 2)
         arguments = (value, *parameters, ones, [0] * len(ones), ones, len(kernel))
         new = _like(graph.graph.call_function(conv, arguments), result)
@@ -123,7 +126,11 @@ def _slice(graph: fx.GraphModule, node: fx.Node) -> None:
         return
     axes = before.dim() - 2
     around, stride, dilation = (list(each) * (axes // len(each)) for each in (around, conv["stride"], conv["dilation"]))
-    reach = (behind.shape[axis + 2] - 1) * stride[axis] + (conv["weight"].meta["val"].shape[axis + 2] - 1) * dilation[axis] + 1
+    reach = (
+        (behind.shape[axis + 2] - 1) * stride[axis]
+        + (conv["weight"].meta["val"].shape[axis + 2] - 1) * dilation[axis]
+        + 1
+    )
     after = reach - source.meta["val"].shape[axis + 2] - around[axis]
     if after < 0:
         return

@@ -236,7 +236,9 @@ def _read_slice(node: Operator, name: str, value: Activation) -> Layer:
     if node.kind == "SLICE":
         ends = [size if each == -1 else start + each for start, each, size in zip(starts, ends, shape, strict=True)]
     else:
-        masks = options(node, tflite.StridedSliceOptions, "BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+        masks = options(
+            node, tflite.StridedSliceOptions, "BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask"
+        )
         if any(masks[2:]) or set(*steps) != {1}:
             raise node.unsupported("must be in steps of 1, without new, left out or shrunk dimensions")
         bits = [1 << axis for axis in range(len(shape))]

@@ -23,6 +23,10 @@ class Concat(Layer):
     """
 
     kind = "concat"
+    mapping = (
+        "no work: its sources are written side by side. A source that has another scale, that is the ifmap, or that has its place "
+        "in another concatenation is copied, by a diagonal layer"
+    )
     others: tuple[str, ...]
     bias: tuple[int, ...]
     multiplier: tuple[int, ...]
@@ -65,7 +69,8 @@ class Concat(Layer):
         keeps = (self.lo, self.hi) == (-128, 127)
         return Joined(
             tuple(
-                Lowered() if keeps and scale == same else Lowered(Diagonal(1, 1, *scale), **ends) for scale in self.scales
+                Lowered() if keeps and scale == same else Lowered(Diagonal(1, 1, *scale), **ends)
+                for scale in self.scales
             )
         )
 

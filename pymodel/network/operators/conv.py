@@ -19,6 +19,10 @@ class Conv(Convolution):
     """Convolution or dense layer: each output channel reads all input channels. weight: int8 [out, height, width, in]."""
 
     kind = "conv"
+    mapping = (
+        "kernel rows are runs of words, without padding rows and columns in memory. Kernels whose columns lie apart read pixel by "
+        "pixel; in front of those whose rows lie apart, a step copies the input with its rows of padding"
+    )
 
     def fits(self, shape: Shape) -> bool:
         return shape[2] == self.weight.shape[3]

@@ -20,6 +20,7 @@ class Depthwise(Convolution):
 
     kind = "depthwise"
     depthwise = True
+    mapping = "a diagonal layer whose weights come from the stream, one byte each: as many products a cycle as the array has rows"
 
     def rules(self) -> Iterator[tuple[str, bool]]:
         yield from super().rules()

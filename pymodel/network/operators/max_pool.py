@@ -25,6 +25,10 @@ class MaxPool(Layer):
     """
 
     kind = "max_pool"
+    mapping = (
+        "part of the convolution before it, if windows do not overlap or share one column and nothing else reads the "
+        "convolution; else a diagonal layer"
+    )
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: Padding = (0, 0, 0, 0)

@@ -15,7 +15,7 @@ from deeplock.pymodel.network import golden, reference
 from deeplock.pymodel.network.network import Network, output_shapes
 from tests.pymodel.frontends.networks import Net, inputs_of, trained_norms
 from tests.pymodel.frontends.onnx_files import Float, quantised
-from tests.pymodel.frontends.tflite_files import VALID, File, schema
+from tests.pymodel.frontends.tflite_files import File, schema
 
 
 def kinds(network: Network) -> list[str]:
@@ -144,7 +144,9 @@ def concatenated(rng, scale: float = 1.0) -> File:
     file.tensors[y].quantization.scale = [scale * file.scale_of(y)]
     begin, size = (file.constant(np.array(each, np.int32)) for each in ((0, 0, 0, 2), (1, 1, 12, 6)))
     x = file.operator("SLICE", [y, begin, size], file.like(y, 1, 12, 6))
-    begin, end, steps = (file.constant(np.array(each, np.int32)) for each in ((0, 0, 0, 0), (0, 0, 0, -1), (1, 1, 1, 1)))
+    begin, end, steps = (
+        file.constant(np.array(each, np.int32)) for each in ((0, 0, 0, 0), (0, 0, 0, -1), (1, 1, 1, 1))
+    )
     options = schema.StridedSliceOptionsT()
     options.beginMask, options.endMask = 7, 7
     x = file.operator("STRIDED_SLICE", [x, begin, end, steps], file.like(x, 1, 12, 5), options)
@@ -213,7 +215,9 @@ def onnx_line(rng) -> Float:
 
 def onnx_picture(rng) -> Float:
     net = Float(rng, 4, 9, 8)
-    x = net.node("Pad", net.conv("x", 4, 4), net.constant(np.array([0, 0, 1, 2, 0, 0, 0, 1])), net.constant(np.float32(0)))
+    x = net.node(
+        "Pad", net.conv("x", 4, 4), net.constant(np.array([0, 0, 1, 2, 0, 0, 0, 1])), net.constant(np.float32(0))
+    )
     x = net.node("Relu", net.conv(x, 4, 12, (3, 3), group=4))  # 6 x 7 pixels
     y = net.conv(x, 12, 8, (3, 3), dilations=[2, 3], pads=[2, 3, 2, 3])
     x = net.node("Concat", x, y, net.node("MaxPool", y, kernel_shape=[3, 3], pads=[1, 1, 1, 1]), axis=1)
