@@ -1,4 +1,7 @@
-"""Rewrites a float graph so that the readers of operators meet fewer kinds. `graph_error` holds the result against the program."""
+"""Rewrites a float graph so that the readers of operators meet fewer kinds.
+
+`graph_error` of agreement.py holds the result against the program.
+"""
 
 import operator
 

@@ -36,7 +36,10 @@ def _around(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> list[int
         pads = [0] * 2 * axes
     elif auto != b"NOTSET":
         steps = given.get("strides") or [1] * axes
-        totals = [max((-(-size // step) - 1) * step + each - size, 0) for size, step, each in zip(sizes, steps, kernel)]
+        totals = [
+            max((-(-size // step) - 1) * step + each - size, 0)
+            for size, step, each in zip(sizes, steps, kernel, strict=True)
+        ]
         small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
         pads = small + large if auto == b"SAME_UPPER" else large + small
     return [pads[axis + end * axes] for axis in reversed(range(axes)) for end in (0, 1)]

@@ -24,8 +24,8 @@ class Concat(Layer):
 
     kind = "concat"
     mapping = (
-        "no work: its sources are written side by side. A source that has another scale, that is the ifmap, or that has its place "
-        "in another concatenation is copied, by a diagonal layer"
+        "no work: its sources are written side by side. A source that has another scale, that is the ifmap, or that has its "
+        "place in another concatenation is copied, by a diagonal layer"
     )
     others: tuple[str, ...]
     bias: tuple[int, ...]

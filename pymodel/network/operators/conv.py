@@ -20,8 +20,8 @@ class Conv(Convolution):
 
     kind = "conv"
     mapping = (
-        "kernel rows are runs of words, without padding rows and columns in memory. Kernels whose columns lie apart read pixel by "
-        "pixel; in front of those whose rows lie apart, a step copies the input with its rows of padding"
+        "kernel rows are read as runs of words; the feeder pads. With dilation, each pixel is a run, and a step copies the "
+        "input with its rows of padding, if it has any"
     )
 
     def fits(self, shape: Shape) -> bool:
