@@ -77,6 +77,10 @@ class Layer(ABC):
         """Multiply-accumulates of an inference whose output has shape `out`."""
         return 0
 
+    def stages(self, shape: Shape) -> "tuple[Layer, ...]":
+        """The layers, each on the one before, that the hardware runs in its place, if one is too large for it; else itself."""
+        return (self,)
+
     def lower(self) -> Lowered | Joined | Within:
         """How the hardware runs it; DeeplockError if it cannot."""
         raise DeeplockError(f"layer {self.name}: the accelerator has no operator {self.kind}")

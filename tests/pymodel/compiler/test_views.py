@@ -20,7 +20,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.entry import ENTRY
 from tests.random_networks import network_of
 
-CONFIG = Config(rows=4, cols=8, bytes_per_beat=4, accumulators=64)
+CONFIG = Config(rows=4, cols=8, bytes_per_beat=4)
 SHAPE = (5, 6, 8)
 
 
@@ -53,7 +53,7 @@ def compiled(network: Network, config: Config = CONFIG) -> tuple[list[str], list
     loadable = compile_network(network, config, np.random.default_rng(0))
     ifmaps = np.random.default_rng(1).integers(-128, 128, (2, *network.input_shape), np.int8)
     expected = golden.run(network, ifmaps)[network.layers[-1].name]
-    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected) and len(np.unique(expected)) > 30
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected) and len(np.unique(expected)) > 9
     stream = np.frombuffer(loadable.parameters, np.uint8)
     assert np.array_equal(fast_interpreter.run(loadable, stream, ifmaps, config), expected)
     steps = list(zip(loadable.interface.layers, loadable.program, strict=True))
@@ -81,11 +81,10 @@ def test_only_what_cannot_be_in_place_is_copied():
         ((joined("c", "a", "b", shift=16),), ["a in c from channel 0", "b in c from channel 8"]),
         ((joined("c", "a", "b"), added("s", "a", "b"), joined("d", "c", "s")), ["a alone", "b alone"]),
     ):
-        width = 8 * sum(2 + (layer.kind == "concat") for layer in layers)
         last = golden.run(network_of(SHAPE, first, second, *layers), np.zeros((1, *SHAPE), np.int8))[layers[-1].name]
         network = network_of(SHAPE, first, second, *layers, conv("e", layers[-1].name, 3, last.shape[3]))
         copies, _ = compiled(network)
-        assert copies == expected and width
+        assert copies == expected
 
 
 def test_channels_are_read_where_they_are():
@@ -134,18 +133,52 @@ def test_only_rows_of_padding_around_rows_that_lie_apart_are_copied(dilation, pa
     assert found == copies
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "padding"),
+    [
+        ((17, 31, 3), (17, 31), (1, 1), (0, 0, 0, 0)),
+        ((1, 128, 3), (1, 128), (1, 1), (0, 0, 0, 0)),
+        ((16, 40, 3), (3, 20), (2, 10), (1, 5, 0, 5)),
+    ],
+    ids=str,
+)
+def test_maxima_over_large_windows_have_two_stages(shape, kernel, stride, padding):
+    """Here the last layer is one, and the convolution before it spreads over int8."""
+    pool = MaxPool("p", "a", kernel, stride, padding)
+    network = network_of((*shape[:2], 8), conv("a", "input", 30, shift=np.full(30, 25)), pool)
+    config = replace(CONFIG, accumulators=1024, ifmap_bytes=8192)
+    loadable = compile_network(network, config, np.random.default_rng(0))
+    assert {facts.name for facts in loadable.interface.layers} >= {"p"} and max(
+        max(layer.pool_h, layer.pool_w) for layer in loadable.program
+    ) <= 15
+    ifmaps = np.random.default_rng(1).integers(-128, 128, (2, *shape[:2], 8), np.int8)
+    expected = golden.run(network, ifmaps)["p"]
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
+
+
+def test_a_maximum_in_one_direction_that_no_two_stages_make_is_refused():
+    network = network_of((1, 300, 8), conv("a", "input", 3), MaxPool("p", "a", (1, 300), (1, 1)))
+    with pytest.raises(DeeplockError, match="layer p is too large for the loadable format: descriptor: pool_w must be"):
+        compile_network(network, replace(CONFIG, accumulators=1024))
+
+
 LEAN = Config(rows=4, cols=8, bytes_per_beat=4, dense=False)
 NO_DIAGONAL = replace(CONFIG, diagonal=False)
+
+
+WRITES = "layer b: the accelerator leaves out dense, and its output is 11 channels' from channel 3 on, which must be a "
+READS = "layer b: the accelerator leaves out dense, and its input is 8 channels' from channel 2 on, which must be a "
+COPIES = "layer input in c from channel 0: the accelerator leaves out diagonal, and has no operator copy"
 
 
 @pytest.mark.parametrize(
     ("config", "layers", "message"),
     [
-        (LEAN, (conv("a", "input", 3), conv("b", "input", 8), joined("c", "a", "b")), "layer b: the accelerator leaves out dense, and its output is 11 channels' from channel 3 on, which must be a multiple of 4"),
-        (LEAN, (Cut("a", "input", 2, 6), conv("b", "a", 4, 6)), "layer b: the accelerator leaves out dense, and its input is 8 channels' from channel 2 on, which must be"),
-        (NO_DIAGONAL, (conv("a", "input", 8), joined("c", "input", "a"), conv("d", "c", 3, 16)), "layer input in c from channel 0: the accelerator leaves out diagonal, and has no operator copy"),
+        (LEAN, (conv("a", "input", 3), conv("b", "input", 8), joined("c", "a", "b")), WRITES),
+        (LEAN, (Cut("a", "input", 2, 6), conv("b", "a", 4, 6)), READS),
+        (NO_DIAGONAL, (conv("a", "input", 8), joined("c", "input", "a"), conv("d", "c", 3, 16)), COPIES),
     ],
-)  # fmt: skip
+)
 def test_what_an_accelerator_that_leaves_something_out_cannot_do_is_refused(config, layers, message):
     with pytest.raises(DeeplockError, match=message):
         compile_network(network_of(SHAPE, *layers), config)
