@@ -217,12 +217,12 @@ class AcceleratorQuantizer(Quantizer):
 
     def _annotate_concat(self, node: fx.Node) -> None:
         """Its inputs share its scale, so that they need not be requantised, unless an activation function changes it."""
-        first, *others = node.args[0]  # pyright: ignore
+        operands = list(node.all_input_nodes)
         if _only_user(node, CLAMPS):
-            self._annotate_sum(node, dict.fromkeys((first, *others), self._activation))
+            self._annotate_sum(node, dict.fromkeys(operands, self._activation))
             return
-        shared = SharedQuantizationSpec((first, node))
-        inputs = _Inputs(dict.fromkeys(others, shared) | {first: self._activation})
+        shared = SharedQuantizationSpec((operands[0], node))
+        inputs = _Inputs(dict.fromkeys(operands[1:], shared)) | {operands[0]: self._activation}
         node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, shared, _annotated=True)
 
     def validate(self, model: fx.GraphModule) -> None:

@@ -53,13 +53,14 @@ def _results(node: fx.Node) -> list[tuple[int, fx.Node]]:
 
 def _norm(graph: fx.GraphModule, node: fx.Node) -> None:
     """A batch norm that no layer takes in: a depthwise convolution of one pixel."""
-    value, *names, _, epsilon = node.args
-    gain, bias, mean, variance = (None if each is None else _tensor(graph, each) for each in names)
-    rank = value.meta["val"].dim()  # pyright: ignore
+    given, (value, *_) = arguments(node), node.all_input_nodes
+    names = ("weight", "bias", "running_mean", "running_var")
+    gain, bias, mean, variance = (None if given[name] is None else _tensor(graph, given[name]) for name in names)
+    rank = value.meta["val"].dim()
     results = _results(node)
     if mean is None or variance is None or [number for number, _ in results] != [0] or rank not in (2, 3, 4):
         return
-    factor = torch.rsqrt(variance.double() + epsilon) * (1 if gain is None else gain.double())
+    factor = torch.rsqrt(variance.double() + given["eps"]) * (1 if gain is None else gain.double())
     shift = -mean.double() * factor + (0 if bias is None else bias.double())
     kernel = factor.reshape(-1, 1, *[1] * max(1, rank - 2)).float()
     ((_, result),) = results
@@ -73,8 +74,8 @@ def _norm(graph: fx.GraphModule, node: fx.Node) -> None:
             _constant(graph, f"{node.name}_shift", shift.float()),
         )
         ones = [1] * max(1, rank - 2)
-        arguments = (value, *parameters, ones, [0] * len(ones), ones, len(kernel))
-        new = _like(graph.graph.call_function(conv, arguments), result)
+        inputs = (value, *parameters, ones, [0] * len(ones), ones, len(kernel))
+        new = _like(graph.graph.call_function(conv, inputs), result)
         if rank == 2:
             new.meta["val"] = value.meta["val"]
             new = _like(graph.graph.call_function(_aten.squeeze.dim, (new, 2)), result)
@@ -91,9 +92,10 @@ def _tensor(graph: fx.GraphModule, node: object) -> torch.Tensor:
 
 def _split(graph: fx.GraphModule, node: fx.Node) -> None:
     """Each result is a slice."""
-    value, sizes, dim = (*node.args, 0)[:3]
+    given = arguments(node)
+    value, dim, sizes = given["self"], given["dim"], given.get("split_size", given.get("split_sizes"))
     for number, result in _results(node):
-        first = number * sizes if isinstance(sizes, int) else sum(sizes[:number])  # pyright: ignore
+        first = number * sizes if isinstance(sizes, int) else sum(sizes[:number])
         size = result.meta["val"].shape[dim]
         with graph.graph.inserting_before(result):
             new = _like(graph.graph.call_function(_aten.slice.Tensor, (value, dim, first, first + size)), result)

@@ -1,7 +1,7 @@
 """Concatenation along channels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -65,11 +65,11 @@ class Concat(Layer):
     def lower(self) -> Joined:
         """A source that keeps its scale needs no work."""
         same = -self.zero_point, IDENTITY.multiplier, IDENTITY.shift
-        ends = {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
         keeps = (self.lo, self.hi) == (-128, 127)
+        scaled = Lowered(zero_point=self.zero_point, lo=self.lo, hi=self.hi)
         return Joined(
             tuple(
-                Lowered() if keeps and scale == same else Lowered(Diagonal(1, 1, *scale), **ends)
+                Lowered() if keeps and scale == same else replace(scaled, weights=Diagonal(1, 1, *scale))
                 for scale in self.scales
             )
         )

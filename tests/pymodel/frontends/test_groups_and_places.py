@@ -95,6 +95,20 @@ def test_pytorch(build, shape, expected, rng):
     same_in_reference(network, rng)
 
 
+def test_no_weight_of_a_batch_norm_of_its_own_can_be_told_beforehand():
+    """Quantised by itself each is 127 or -127, a known byte of the stream. The scales make up for what they are instead."""
+    torch.manual_seed(3)
+    module, inputs = nn.Sequential(trained_norms(nn.BatchNorm2d(200)), nn.Conv2d(200, 2, 1)), inputs_of((200, 2, 2))
+    first, again = (quantise(module.eval(), inputs, "net")[0].layers[0] for _ in range(2))
+    counts = np.bincount(first.weight.ravel(), minlength=128)
+    assert np.array_equal(first.weight, again.weight) and counts[:64].sum() == 0 and counts.max() <= 12
+    factor = first.weight.ravel() * first.multiplier * 2.0**-first.shift
+    norm = module[0]
+    expected = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().numpy()
+    ratio = factor / expected
+    assert np.abs(ratio / ratio.mean() - 1).max() < 1e-4
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
