@@ -2,7 +2,7 @@
 
 DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, mlperf-tiny, memory,
 board, area, software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of
-docs and the tables of docs/architecture.md are made each time.
+docs and the tables of docs/architecture.md and docs/bring-your-own-network.md are made each time.
 """
 
 import json
@@ -20,6 +20,7 @@ from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_
 from deeplock.report.demo_report import report_rows
 from deeplock.report.memory_report import memory_figure, memory_section
 from deeplock.report.mlperf_report import mlperf_figure, mlperf_section
+from deeplock.report.operators_report import operator_sections
 from deeplock.report.packing import packing_section
 from deeplock.report.security_summary import security_summary
 from deeplock.report.synth_report import area_figure, area_summary, area_tables, suites_area
@@ -36,6 +37,7 @@ SUITES = DOCS / "choosing-a-suite.md"
 ASSURANCE = DOCS / "assurance.md"
 BENCHMARKS = DOCS / "benchmarks.md"
 DESIGN = DOCS / "into-your-design.md"
+NETWORKS = DOCS / "bring-your-own-network.md"
 
 
 def put_between(text: str, name: str, content: str) -> str:
@@ -181,6 +183,8 @@ if __name__ == "__main__":
     for drawing in (datapath, feeding):
         (DOCS / f"{drawing.__name__.split('.')[-1]}.svg").write_text(drawing.draw())
     put_into(ARCHITECTURE, "packing", packing_section())
+    for name, section in operator_sections().items():
+        put_into(NETWORKS, name, section)
     found = [path for path in (Path("build/demo"), *(RESULTS / name for name in TAKE)) if path.exists()]
     for path in [Path(argument) for argument in sys.argv[1:]] or found:
         TAKE.get(path.name, take_demo)(path)

@@ -115,7 +115,8 @@ def moves(draw: st.DrawFn, name: str, source: str, shapes: dict[str, Shape]) -> 
         scale = st.tuples(st.integers(-128, 127), st.integers(2**15, 2**16 - 1), st.integers(14, 17))
         scales = [draw(st.just((-zero_point, 2**15, 15)) | scale) for _ in (source, *others)]
         lo, hi = draw(st.sampled_from([(-128, 127), (zero_point, 127)]))
-        return Concat(name, source, others, *zip(*scales, strict=True), zero_point, lo, hi)
+        bias, multiplier, shift = zip(*scales, strict=True)
+        return Concat(name, source, others, bias, multiplier, shift, zero_point, lo, hi)
     first = draw(st.integers(0, shapes[source][2] - 1))
     return Cut(name, source, first, draw(st.integers(1, shapes[source][2] - first)))
 

@@ -42,6 +42,7 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
         raise DeeplockError(f"network {network.name} has no layers")
     if not any(layer.weight_bytes for layer in network.layers):
         raise DeeplockError(f"network {network.name} has no parameters: there is nothing to lock")
+    network = _staged(network)
     readers = _readers(network)
     for name in [layer.name for layer in network.layers[:-1]]:
         if not readers[name]:
@@ -79,6 +80,13 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
         steps += parts
     last = network.layers[-1].name
     return in_memory(steps, last, shapes[last], views, config)
+
+
+def _staged(network: Network) -> Network:
+    """The network with the stages of its layers in their places."""
+    shapes = output_shapes(network)
+    stages = [stage for layer in network.layers for stage in layer.stages(shapes[layer.source])]
+    return replace(network, layers=tuple(stages))
 
 
 def _needed_shapes(network: Network, moving: list[str]) -> dict[str, Shape]:

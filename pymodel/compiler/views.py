@@ -59,7 +59,7 @@ class Views:
         return outer, View(around.first + view.first, around.depth or view.depth)
 
 
-def copy_of(source: str, shape: Shape, name: str, does: Lowered = Lowered()) -> Step:
+def copy_of(source: str, shape: Shape, name: str, does: Lowered) -> Step:
     """The step that copies a tensor to one of this name, requantised by what it `does`."""
     return Step(name, "copy", (source,), name, shape, shape, does)
 
@@ -72,7 +72,7 @@ def in_memory(steps: list[Step], output: str, shape: Shape, views: Views, config
     """
     last = steps[-1]
     if (last.output, last.lowered.groups) != (output, 1):
-        steps = [*steps, copy_of(output, shape, f"{output} out")]
+        steps = [*steps, copy_of(output, shape, f"{output} out", Lowered())]
     steps = [part for step in steps for part in _padded(step, config)]
     steps = [part for step in steps for part in _groups(step, views)]
     steps = _added_whole(steps, views)
@@ -95,7 +95,7 @@ def _padded(step: Step, config: Config) -> list[Step]:
     pads = Lowered(padding=(top, 0, bottom, 0), pad_value=does.pad_value)
     inside = replace(does, padding=(0, left, 0, right))
     return [
-        replace(copy_of(step.inputs[0], step.shape, name), out=shape, lowered=pads),
+        replace(copy_of(step.inputs[0], step.shape, name, pads), out=shape),
         replace(step, inputs=(name,), shape=shape, lowered=inside),
     ]
 
@@ -126,7 +126,7 @@ def _added_whole(steps: list[Step], views: Views) -> list[Step]:
             for name, alone in zip(step.inputs, names, strict=True):
                 if alone != name and alone not in copied:
                     copied.add(alone)
-                    found.append(copy_of(name, step.shape, alone))
+                    found.append(copy_of(name, step.shape, alone, Lowered()))
             step = replace(step, inputs=tuple(names))
         found.append(step)
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from math import inf, prod
 from typing import Any
 
@@ -30,6 +31,7 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.concat import integer_concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import integer_table
@@ -171,6 +173,8 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
             raise unsupported(node, f"stride must be at most {MOST_STRIDE}, not {max(stride)}")
         padding = _padding(given["padding"], span_of(weight.shape[2:], dilation), value)
         more |= {"stride": stride, "padding": padding, "dilation": dilation}
+        if operator is Depthwise and weight[0].size == 1:
+            weight, scale = _of_any_size(weight, scale)
     else:
         if not value.flat:
             raise unsupported(node, "its input must be flattened first")
@@ -179,6 +183,18 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
     parameters = weight.transpose(0, 2, 3, 1), scale, bias
     make = partial(operator.integer, name, value.source, *parameters, _quantised(node, value), **more)
     return Pending(make, (value.shape,))
+
+
+def _of_any_size(weight: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of one a channel, of which all but the sign is in their scales: they come out as 127 or -127.
+
+    Bytes that an attacker can predict give key bytes away. So they become any of 64..127, by a hash of the secret scales, and
+    the scales make up for it.
+    """
+    seed = sha256(scale.tobytes()).digest()
+    size = np.random.default_rng(list(seed)).integers(64, 128, weight.shape)
+    found = np.where(weight == 0, 0, np.sign(weight) * size).astype(np.int8)
+    return found, scale * np.where(weight == 0, 1, np.abs(weight.astype(float)) / size).reshape(-1)
 
 
 def _window(given: dict[str, Any], value: Activation) -> tuple[tuple[int, int], tuple[int, int], Padding]:

@@ -71,7 +71,11 @@ def _output(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> Activat
 def _operands(node: fx.Node) -> list[fx.Node]:
     """The nodes among its arguments, those of a list too."""
     first, *others = node.args
-    return [each for each in (*(first if isinstance(first, list | tuple) else (first,)), *others) if isinstance(each, fx.Node)]
+    return [
+        each
+        for each in (*(first if isinstance(first, list | tuple) else (first,)), *others)
+        if isinstance(each, fx.Node)
+    ]
 
 
 def _rank(node: fx.Node) -> int:

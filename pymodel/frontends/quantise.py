@@ -30,7 +30,6 @@ from deeplock.pymodel.network.network import Network
 __all__ = ["Converted", "convert", "export", "quantise"]
 
 
-
 @dataclass(frozen=True, eq=False)
 class Converted:
     """A float network, converted by PT2E.

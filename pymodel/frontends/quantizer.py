@@ -24,6 +24,7 @@ from torchao.quantization.pt2e.quantizer import (
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.frontends.limits import PYTORCH
 
 __all__ = [
     "AcceleratorQuantizer",
@@ -131,11 +132,7 @@ def origin(node: fx.Node) -> fx.Node | NodeSource:
 
 def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
     """The error for an unsupported operator, or for an argument of it (`why`), with the exported program's names."""
-    what = why or (
-        "supported: conv2d, conv1d, linear, batch_norm, avg_pool, adaptive_avg_pool, mean, add, relu, relu6 and hardtanh "
-        "after them, max_pool, adaptive_max_pool, amax, cat, split, slice, pad, flatten, dropout, "
-        + ", ".join(_FUNCTIONS)
-    )
+    what = why or f"supported: {', '.join(name for names in PYTORCH for name in names)}"
     source = origin(node)
     return DeeplockError(f"unsupported operator {source.target} at node {source.name}: {what}")
 
@@ -229,12 +226,12 @@ class AcceleratorQuantizer(Quantizer):
 
     def _annotate_concat(self, node: fx.Node) -> None:
         """Its inputs share its scale, so that they need not be requantised, unless an activation function changes it."""
-        first, *others = node.args[0]  # pyright: ignore
+        operands = list(node.all_input_nodes)
         if _only_user(node, CLAMPS):
-            self._annotate_sum(node, dict.fromkeys((first, *others), self._activation))
+            self._annotate_sum(node, dict.fromkeys(operands, self._activation))
             return
-        shared = SharedQuantizationSpec((first, node))
-        inputs = _Inputs({other: shared for other in others} | {first: self._activation})
+        shared = SharedQuantizationSpec((operands[0], node))
+        inputs = _Inputs(dict.fromkeys(operands[1:], shared)) | {operands[0]: self._activation}
         node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, shared, _annotated=True)
 
     def validate(self, model: fx.GraphModule) -> None:

@@ -1,4 +1,7 @@
-"""Rewrites a float graph so that the readers of operators meet fewer kinds. `graph_error` holds the result against the program."""
+"""Rewrites a float graph so that the readers of operators meet fewer kinds.
+
+`graph_error` of agreement.py holds the result against the program.
+"""
 
 import operator
 
@@ -8,13 +11,13 @@ from torch import fx, nn
 from deeplock.pymodel.frontends.operators import arguments
 from deeplock.pymodel.frontends.quantizer import CONVS, MACS
 
-__all__ = ["NORM", "rewrite"]
+__all__ = ["MAXIMA", "NORM", "SPLITS", "rewrite"]
 
 _aten = torch.ops.aten
 NORM = _aten._native_batch_norm_legit_no_training.default
 """A batch norm with running statistics, in a graph without in-place operators."""
-_SPLITS = (_aten.split.Tensor, _aten.split_with_sizes.default)
-_MAXIMA = (_aten.adaptive_max_pool1d.default, _aten.adaptive_max_pool2d.default)
+SPLITS = (_aten.split.Tensor, _aten.split_with_sizes.default)
+MAXIMA = (_aten.adaptive_max_pool1d.default, _aten.adaptive_max_pool2d.default)
 
 
 def rewrite(graph: fx.GraphModule) -> None:
@@ -22,9 +25,9 @@ def rewrite(graph: fx.GraphModule) -> None:
     for node in list(graph.graph.nodes):
         if node.target is NORM and node.args[0].target not in MACS:
             _norm(graph, node)
-        elif node.target in _SPLITS:
+        elif node.target in SPLITS:
             _split(graph, node)
-        elif node.target in _MAXIMA:
+        elif node.target in MAXIMA:
             _maximum(graph, node)
         elif node.target is _aten.slice.Tensor:
             _slice(graph, node)
@@ -50,13 +53,14 @@ def _results(node: fx.Node) -> list[tuple[int, fx.Node]]:
 
 def _norm(graph: fx.GraphModule, node: fx.Node) -> None:
     """A batch norm that no layer takes in: a depthwise convolution of one pixel."""
-    value, *names, _, epsilon = node.args
-    gain, bias, mean, variance = (None if each is None else _tensor(graph, each) for each in names)
-    rank = value.meta["val"].dim()  # pyright: ignore
+    given, (value, *_) = arguments(node), node.all_input_nodes
+    names = ("weight", "bias", "running_mean", "running_var")
+    gain, bias, mean, variance = (None if given[name] is None else _tensor(graph, given[name]) for name in names)
+    rank = value.meta["val"].dim()
     results = _results(node)
     if mean is None or variance is None or [number for number, _ in results] != [0] or rank not in (2, 3, 4):
         return
-    factor = torch.rsqrt(variance.double() + epsilon) * (1 if gain is None else gain.double())
+    factor = torch.rsqrt(variance.double() + given["eps"]) * (1 if gain is None else gain.double())
     shift = -mean.double() * factor + (0 if bias is None else bias.double())
     kernel = factor.reshape(-1, 1, *[1] * max(1, rank - 2)).float()
     ((_, result),) = results
@@ -65,10 +69,13 @@ def _norm(graph: fx.GraphModule, node: fx.Node) -> None:
             value = _like(graph.graph.call_function(_aten.unsqueeze.default, (value, 2)), result)
             value.meta["val"] = result.meta["val"].unsqueeze(2)
         conv = _aten.conv2d.default if rank == 4 else _aten.conv1d.default
-        parameters = _constant(graph, f"{node.name}_factor", kernel), _constant(graph, f"{node.name}_shift", shift.float())
+        parameters = (
+            _constant(graph, f"{node.name}_factor", kernel),
+            _constant(graph, f"{node.name}_shift", shift.float()),
+        )
         ones = [1] * max(1, rank - 2)
-        arguments = (value, *parameters, ones, [0] * len(ones), ones, len(kernel))
-        new = _like(graph.graph.call_function(conv, arguments), result)
+        inputs = (value, *parameters, ones, [0] * len(ones), ones, len(kernel))
+        new = _like(graph.graph.call_function(conv, inputs), result)
         if rank == 2:
             new.meta["val"] = value.meta["val"]
             new = _like(graph.graph.call_function(_aten.squeeze.dim, (new, 2)), result)
@@ -85,9 +92,10 @@ def _tensor(graph: fx.GraphModule, node: object) -> torch.Tensor:
 
 def _split(graph: fx.GraphModule, node: fx.Node) -> None:
     """Each result is a slice."""
-    value, sizes, dim = (*node.args, 0)[:3]
+    given = arguments(node)
+    value, dim, sizes = given["self"], given["dim"], given.get("split_size", given.get("split_sizes"))
     for number, result in _results(node):
-        first = number * sizes if isinstance(sizes, int) else sum(sizes[:number])  # pyright: ignore
+        first = number * sizes if isinstance(sizes, int) else sum(sizes[:number])
         size = result.meta["val"].shape[dim]
         with graph.graph.inserting_before(result):
             new = _like(graph.graph.call_function(_aten.slice.Tensor, (value, dim, first, first + size)), result)
@@ -123,7 +131,11 @@ def _slice(graph: fx.GraphModule, node: fx.Node) -> None:
         return
     axes = before.dim() - 2
     around, stride, dilation = (list(each) * (axes // len(each)) for each in (around, conv["stride"], conv["dilation"]))
-    reach = (behind.shape[axis + 2] - 1) * stride[axis] + (conv["weight"].meta["val"].shape[axis + 2] - 1) * dilation[axis] + 1
+    reach = (
+        (behind.shape[axis + 2] - 1) * stride[axis]
+        + (conv["weight"].meta["val"].shape[axis + 2] - 1) * dilation[axis]
+        + 1
+    )
     after = reach - source.meta["val"].shape[axis + 2] - around[axis]
     if after < 0:
         return

@@ -27,12 +27,14 @@ class Layer(ABC):
 
     kind        the operator's name in network files and messages, and the name of its Python file
     depthwise   it has weights, and an output channel reads only its own input channel
+    mapping     how the accelerator runs it, in a sentence or two for the documentation
     name        of the layer, and of the tensor that it writes
     source      name of the tensor that it reads: "input" or the name of an earlier layer
     """
 
     kind: ClassVar[str]
     depthwise: ClassVar[bool] = False
+    mapping: ClassVar[str] = ""
     name: str
     source: str
 
@@ -74,6 +76,10 @@ class Layer(ABC):
     def macs(self, out: Shape) -> int:
         """Multiply-accumulates of an inference whose output has shape `out`."""
         return 0
+
+    def stages(self, shape: Shape) -> "tuple[Layer, ...]":
+        """The layers, each on the one before, that the hardware runs in its place, if one is too large for it; else itself."""
+        return (self,)
 
     def lower(self) -> Lowered | Joined | Within:
         """How the hardware runs it; DeeplockError if it cannot."""

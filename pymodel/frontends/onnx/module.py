@@ -15,7 +15,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.onnx.graph import Graph, Node, read_graph
 from deeplock.pymodel.frontends.quantise import export
 
-__all__ = ["read_module"]
+__all__ = ["SUPPORTED", "read_module"]
 
 _LARGEST_ERROR = 1e-4
 """Of the outputs against onnxruntime's, relative to the largest output. Rounding causes 1e-6."""
@@ -36,7 +36,10 @@ def _around(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> list[int
         pads = [0] * 2 * axes
     elif auto != b"NOTSET":
         steps = given.get("strides") or [1] * axes
-        totals = [max((-(-size // step) - 1) * step + each - size, 0) for size, step, each in zip(sizes, steps, kernel)]
+        totals = [
+            max((-(-size // step) - 1) * step + each - size, 0)
+            for size, step, each in zip(sizes, steps, kernel, strict=True)
+        ]
         small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
         pads = small + large if auto == b"SAME_UPPER" else large + small
     return [pads[axis + end * axes] for axis in reversed(range(axes)) for end in (0, 1)]
@@ -165,7 +168,7 @@ def _slice(node: Node) -> _Function:
     return run
 
 
-_BUILD: dict[str, Callable[[Node], _Function]] = {
+SUPPORTED: dict[str, Callable[[Node], _Function]] = {
     "Conv": _conv,
     "Gemm": _dense,
     "MatMul": _dense,
@@ -208,7 +211,7 @@ class _Step(nn.Module):
 
     def __init__(self, node: Node, graph: Graph) -> None:
         super().__init__()
-        self.function = _BUILD[node.kind](node)
+        self.function = SUPPORTED[node.kind](node)
         self.sources: list[str | int | np.ndarray | None] = []  # a tensor, a parameter, an argument, or left out
         for number, name in enumerate(node.inputs):
             constant = graph.constants.get(name)
@@ -238,8 +241,8 @@ class _Module(nn.Module):
         self.input, self.output = graph.input, graph.output
         self.names: list[tuple[str, str]] = []
         for node in graph.nodes:
-            if node.kind not in _BUILD:
-                raise node.unsupported(f"supported in float: {', '.join(_BUILD)}")
+            if node.kind not in SUPPORTED:
+                raise node.unsupported(f"supported in float: {', '.join(SUPPORTED)}")
             name = "".join(letter if letter.isalnum() else "_" for letter in node.name.strip("/"))
             name = name if name and not hasattr(self, name) else f"{node.kind.lower()}_{node.index}"
             self.add_module(name, _Step(node, graph))

@@ -17,10 +17,10 @@ from deeplock.pymodel.frontends.onnx.operators import READERS, RESHAPES, Constan
 from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = ["read_network"]
+__all__ = ["SUPPORTED", "read_network"]
 
 _CLAMPS, _SAME = ("Relu", "Clip"), ("Identity", "Dropout")
-_SUPPORTED = (*READERS, *_CLAMPS, *RESHAPES, "Pad", *_SAME, "Softmax", "QuantizeLinear", "DequantizeLinear")
+SUPPORTED = (*READERS, *_CLAMPS, *RESHAPES, "Pad", *_SAME, "Softmax", "QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ def _layer(graph: Graph, draft: Draft, node: Node, value: Activation, operands: 
 
 def _step(graph: Graph, draft: Draft, node: Node, values: dict[str, _Value]) -> _Value:
     """The node's output."""
-    if node.kind not in _SUPPORTED:
-        raise node.unsupported(f"supported: {', '.join(_SUPPORTED)}")
+    if node.kind not in SUPPORTED:
+        raise node.unsupported(f"supported: {', '.join(SUPPORTED)}")
     value, *operands = (values.get(name) for name in node.inputs)
     if value is None:
         raise node.unsupported("its first input is missing")

@@ -309,29 +309,33 @@ def sizes_of(shape: Shape) -> dict[int, tuple[int, ...]]:
 def reshaped(node: Node, value: Activation, batch: int, operand: Constant | None = None) -> int:
     """Rank of an activation behind an operator of RESHAPES: that is all that these may change."""
     forms = sizes_of(value.shape)
-    sizes, size = list(forms[value.rank]), prod(value.shape)
+    sizes = _sizes_made(node, list(forms[value.rank]), batch, operand)
+    if tuple(sizes) != forms.get(len(sizes)):
+        raise node.unsupported(f"must flatten to [n, {prod(value.shape)}], or undo that, not make it {sizes}")
+    return len(sizes)
+
+
+def _sizes_made(node: Node, sizes: list[int], batch: int, operand: Constant | None) -> list[int]:
+    """What an operator of RESHAPES makes of a tensor of these sizes; all without the batch."""
+    given = operand.data.reshape(-1).tolist() if operand else node.attributes.get("axes", [])
     if node.kind == "Flatten":
         if node.attributes.get("axis", 1) != 1:
             raise node.unsupported(f"axis must be 1, not {node.attributes['axis']}")
-        sizes = [size]
-    elif node.kind in ("Squeeze", "Unsqueeze"):
-        axes = operand.data.reshape(-1).tolist() if operand else node.attributes.get("axes", [])
-        rank = value.rank + 1 + (len(axes) if node.kind == "Unsqueeze" else 0)
-        places = sorted(axis % rank - 1 for axis in axes)
-        for place in places if node.kind == "Unsqueeze" else reversed(places):
-            if node.kind == "Unsqueeze":
-                sizes.insert(place, 1)
-            elif place < 0 or sizes.pop(place) != 1:
-                raise node.unsupported("must drop dimensions of 1")
-    else:
-        if operand is None:
-            raise node.unsupported("its shape must be a constant")
-        first, *sizes = operand.data.tolist()
-        if first not in (0, -1, batch) or (first == -1 and -1 in sizes):
-            raise node.unsupported(f"must keep the batch, not make it {first}")
-        sizes = [old if new == 0 else new for old, new in zip((*forms[value.rank], *[0] * len(sizes)), sizes)]
-        if sizes.count(-1) == 1:
-            sizes[sizes.index(-1)] = size // max(1, prod(each for each in sizes if each != -1))
-    if tuple(sizes) != forms.get(len(sizes)):
-        raise node.unsupported(f"must flatten to [n, {size}], or undo that, not make it {sizes}")
-    return len(sizes)
+        return [prod(sizes)]
+    if node.kind == "Unsqueeze":
+        for axis in sorted(axis % (len(sizes) + 1 + len(given)) for axis in given):
+            sizes.insert(axis - 1, 1)
+        return sizes
+    if node.kind == "Squeeze":
+        places = {axis % (len(sizes) + 1) - 1 for axis in given}
+        if any(place < 0 or sizes[place] != 1 for place in places):
+            raise node.unsupported(f"must drop dimensions of 1, not {given} of {[batch, *sizes]}")
+        return [size for place, size in enumerate(sizes) if place not in places]
+    if operand is None:
+        raise node.unsupported("its shape must be a constant")
+    first, *made = given
+    if first not in (0, -1, batch) or (first == -1 and -1 in made):
+        raise node.unsupported(f"must keep the batch, not make it {first}")
+    made = [sizes[place] if size == 0 else size for place, size in enumerate(made)]
+    whole = prod(size for size in made if size != -1)
+    return [prod(sizes) // max(1, whole) if size == -1 else size for size in made]

@@ -21,12 +21,12 @@ from deeplock.pymodel.frontends.tflite.graph import (
 from deeplock.pymodel.frontends.tflite.operators import CLAMPS, READERS, RESHAPES, padded, reshaped, sizes_of
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["read_network"]
+__all__ = ["LAST", "read_network"]
 
 _SIZES = ("SHAPE", "STRIDED_SLICE", "PACK")
 """Operators on sizes, which a batch of any size brings into a graph: arguments of RESHAPE, not data."""
 
-_LAST = ("SOFTMAX", "DEQUANTIZE", "QUANTIZE")
+LAST = ("SOFTMAX", "DEQUANTIZE", "QUANTIZE")
 """Operators that change nothing about which output is the largest, at the network's end."""
 
 _FOLDED = ("activation", "batch_normalization", "re_lu")
@@ -65,11 +65,11 @@ def _users(graph: Graph, tensor: Tensor) -> list[Operator]:
 
 
 def _ends(graph: Graph, node: Operator) -> bool:
-    """Whether nothing but operators of `_LAST` follows."""
+    """Whether nothing but operators of `LAST` follows."""
     if node.output is graph.outputs[0]:
         return True
     users = _users(graph, node.output)
-    return len(users) == 1 and users[0].kind in _LAST and _ends(graph, users[0])
+    return len(users) == 1 and users[0].kind in LAST and _ends(graph, users[0])
 
 
 def _ifmap(draft: Draft, node: Operator, tensor: Tensor, given: Tensor) -> Activation:
@@ -84,7 +84,7 @@ def _ifmap(draft: Draft, node: Operator, tensor: Tensor, given: Tensor) -> Activ
 
 
 def _last(graph: Graph, draft: Draft, node: Operator, value: Activation) -> Activation:
-    """What an operator of `_LAST` leaves of its input: all of it."""
+    """What an operator of `LAST` leaves of its input: all of it."""
     if not _ends(graph, node):
         raise node.unsupported("must be at the network's end")
     if node.kind == "SOFTMAX":
@@ -122,7 +122,7 @@ def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) 
     value, *others = values
     if others and node.kind not in ("ADD", "CONCATENATION"):
         raise node.unsupported("only its first input may be an activation")
-    if node.kind in _LAST:
+    if node.kind in LAST:
         return _last(graph, draft, node, value)
     if node.kind == "PAD":
         _same_quantisation(node, value)
@@ -138,7 +138,7 @@ def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) 
         name = draft.name(_title(node), f"{node.kind.lower()}_{node.index}")
         read = READERS[node.kind](node, name, value, *others)
     else:
-        raise node.unsupported(f"supported: {', '.join((*READERS, *CLAMPS, 'PAD', *RESHAPES, *_LAST))}")
+        raise node.unsupported(f"supported: {', '.join((*READERS, *CLAMPS, 'PAD', *RESHAPES, *LAST))}")
     if isinstance(read, Pending):
         found = draft.requantise(read, node.quantisation(node.output), node.output.index)
     else:

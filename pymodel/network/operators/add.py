@@ -28,6 +28,10 @@ class Add(Layer):
     """
 
     kind = "add"
+    mapping = (
+        "a diagonal layer whose two tensors are two kernel rows, with weights made on chip; a tensor that lies among the "
+        "channels of another one is copied first"
+    )
     other: str
     weights: tuple[int, int]
     bias: int

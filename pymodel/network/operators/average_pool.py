@@ -28,6 +28,7 @@ class AveragePool(Layer):
     """
 
     kind = "average_pool"
+    mapping = "a diagonal layer with weights made on chip; the multiplier that requantises also divides"
     kernel: tuple[int, int]
     stride: tuple[int, int]
     bias: int

@@ -1,7 +1,7 @@
 """Concatenation along channels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -23,6 +23,10 @@ class Concat(Layer):
     """
 
     kind = "concat"
+    mapping = (
+        "no work: its sources are written side by side. A source that has another scale, that is the ifmap, or that has its "
+        "place in another concatenation is copied, by a diagonal layer"
+    )
     others: tuple[str, ...]
     bias: tuple[int, ...]
     multiplier: tuple[int, ...]
@@ -61,11 +65,12 @@ class Concat(Layer):
     def lower(self) -> Joined:
         """A source that keeps its scale needs no work."""
         same = -self.zero_point, IDENTITY.multiplier, IDENTITY.shift
-        ends = {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
         keeps = (self.lo, self.hi) == (-128, 127)
+        scaled = Lowered(zero_point=self.zero_point, lo=self.lo, hi=self.hi)
         return Joined(
             tuple(
-                Lowered() if keeps and scale == same else Lowered(Diagonal(1, 1, *scale), **ends) for scale in self.scales
+                Lowered() if keeps and scale == same else replace(scaled, weights=Diagonal(1, 1, *scale))
+                for scale in self.scales
             )
         )
 

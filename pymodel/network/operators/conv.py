@@ -19,6 +19,10 @@ class Conv(Convolution):
     """Convolution or dense layer: each output channel reads all input channels. weight: int8 [out, height, width, in]."""
 
     kind = "conv"
+    mapping = (
+        "kernel rows are read as runs of words; the feeder pads. With dilation, each pixel is a run, and a step copies the "
+        "input with its rows of padding, if it has any"
+    )
 
     def fits(self, shape: Shape) -> bool:
         return shape[2] == self.weight.shape[3]

@@ -17,6 +17,7 @@ class Cut(Layer):
     """`channels` channels of its source, from channel `first` on: what a slice or a split along channels gives."""
 
     kind = "cut"
+    mapping = "no work: what reads it reads these channels of the whole tensor"
     first: int
     channels: int
 

@@ -20,6 +20,9 @@ class Depthwise(Convolution):
 
     kind = "depthwise"
     depthwise = True
+    mapping = (
+        "a diagonal layer whose weights come from the stream, a byte each: a product a cycle for each row of the array"
+    )
 
     def rules(self) -> Iterator[tuple[str, bool]]:
         yield from super().rules()

@@ -25,6 +25,11 @@ class Grouped(Convolution):
     """
 
     kind = "grouped"
+    mapping = (
+        "each group is a convolution of its own, which reads and writes its channels of the whole tensors: no zero weights. "
+        "Words and columns are filled by one group alone. Groups of one channel that make several, as those of a channel "
+        "multiplier, use one row of the array"
+    )
     groups: int = 1
 
     def rules(self) -> Iterator[tuple[str, bool]]:

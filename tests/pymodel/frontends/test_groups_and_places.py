@@ -15,7 +15,7 @@ from deeplock.pymodel.network import golden, reference
 from deeplock.pymodel.network.network import Network, output_shapes
 from tests.pymodel.frontends.networks import Net, inputs_of, trained_norms
 from tests.pymodel.frontends.onnx_files import Float, quantised
-from tests.pymodel.frontends.tflite_files import VALID, File, schema
+from tests.pymodel.frontends.tflite_files import File, schema
 
 
 def kinds(network: Network) -> list[str]:
@@ -95,6 +95,20 @@ def test_pytorch(build, shape, expected, rng):
     same_in_reference(network, rng)
 
 
+def test_no_weight_of_a_batch_norm_of_its_own_can_be_told_beforehand():
+    """Quantised by itself each is 127 or -127, a known byte of the stream. The scales make up for what they are instead."""
+    torch.manual_seed(3)
+    module, inputs = nn.Sequential(trained_norms(nn.BatchNorm2d(200)), nn.Conv2d(200, 2, 1)), inputs_of((200, 2, 2))
+    first, again = (quantise(module.eval(), inputs, "net")[0].layers[0] for _ in range(2))
+    counts = np.bincount(first.weight.ravel(), minlength=128)
+    assert np.array_equal(first.weight, again.weight) and counts[:64].sum() == 0 and counts.max() <= 12
+    factor = first.weight.ravel() * first.multiplier * 2.0**-first.shift
+    norm = module[0]
+    expected = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().numpy()
+    ratio = factor / expected
+    assert np.abs(ratio / ratio.mean() - 1).max() < 1e-4
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
@@ -144,7 +158,9 @@ def concatenated(rng, scale: float = 1.0) -> File:
     file.tensors[y].quantization.scale = [scale * file.scale_of(y)]
     begin, size = (file.constant(np.array(each, np.int32)) for each in ((0, 0, 0, 2), (1, 1, 12, 6)))
     x = file.operator("SLICE", [y, begin, size], file.like(y, 1, 12, 6))
-    begin, end, steps = (file.constant(np.array(each, np.int32)) for each in ((0, 0, 0, 0), (0, 0, 0, -1), (1, 1, 1, 1)))
+    begin, end, steps = (
+        file.constant(np.array(each, np.int32)) for each in ((0, 0, 0, 0), (0, 0, 0, -1), (1, 1, 1, 1))
+    )
     options = schema.StridedSliceOptionsT()
     options.beginMask, options.endMask = 7, 7
     x = file.operator("STRIDED_SLICE", [x, begin, end, steps], file.like(x, 1, 12, 5), options)
@@ -213,7 +229,9 @@ def onnx_line(rng) -> Float:
 
 def onnx_picture(rng) -> Float:
     net = Float(rng, 4, 9, 8)
-    x = net.node("Pad", net.conv("x", 4, 4), net.constant(np.array([0, 0, 1, 2, 0, 0, 0, 1])), net.constant(np.float32(0)))
+    x = net.node(
+        "Pad", net.conv("x", 4, 4), net.constant(np.array([0, 0, 1, 2, 0, 0, 0, 1])), net.constant(np.float32(0))
+    )
     x = net.node("Relu", net.conv(x, 4, 12, (3, 3), group=4))  # 6 x 7 pixels
     y = net.conv(x, 12, 8, (3, 3), dilations=[2, 3], pads=[2, 3, 2, 3])
     x = net.node("Concat", x, y, net.node("MaxPool", y, kernel_shape=[3, 3], pads=[1, 1, 1, 1]), axis=1)

@@ -449,11 +449,11 @@ def test_a_misread_network_in_float_and_images_of_another_size_are_told(rng, mon
     path = in_float(rng).write(tmp_path / "net.onnx")
     with pytest.raises(DeeplockError, match=r"the network takes \[1, 3, 12, 8\], the images are \[2, 3, 6, 6\]"):
         read_module(path, torch.zeros(2, 3, 6, 6))
-    monkeypatch.setitem(module._BUILD, "Relu", lambda node: torch.abs)
+    monkeypatch.setitem(module.SUPPORTED, "Relu", lambda node: torch.abs)
     with pytest.raises(
         DeeplockError, match="misread: its outputs in float differ from onnxruntime's by .* of the largest"
     ):
         read_module(path, torch.ones(2, 3, 12, 8))
-    monkeypatch.setitem(module._BUILD, "Relu", lambda node: torch.t)
+    monkeypatch.setitem(module.SUPPORTED, "Relu", lambda node: torch.t)
     with pytest.raises(DeeplockError, match="misread: t\\(\\) expects a tensor with <= 2 dimensions"):
         read_module(path, torch.ones(2, 3, 12, 8))

@@ -1,0 +1,90 @@
+"""Networks of the field, from PyTorch to the RTL: every byte is the golden model's, and the largest class mostly PyTorch's."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from deeplock.bench.rtl import config_for
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.frontends.quantise import quantise
+from deeplock.pymodel.network import golden
+from deeplock.sim.run import simulate
+from tests.pymodel.frontends.networks import Block, inputs_of, trained_norms
+
+
+class TemporalBlock(nn.Module):
+    """Of a temporal convolutional network (arXiv 1803.01271): causal convolutions, their ends cut off, and a sum."""
+
+    def __init__(self, channels: int, out: int, dilation: int) -> None:
+        super().__init__()
+        self.cut = 2 * dilation
+        self.conv1 = nn.Conv1d(channels, out, 3, padding=self.cut, dilation=dilation)
+        self.conv2 = nn.Conv1d(out, out, 3, padding=self.cut, dilation=dilation)
+        self.shortcut = nn.Conv1d(channels, out, 1) if channels != out else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.conv1(x)[:, :, : -self.cut])
+        y = F.relu(self.conv2(y)[:, :, : -self.cut])
+        return F.relu(y + self.shortcut(x))
+
+
+def tcn() -> nn.Module:
+    """6 sensors, 64 samples, 4 blocks whose kernels reach ever further back."""
+    blocks = [TemporalBlock(6 if dilation == 1 else 16, 16, dilation) for dilation in (1, 2, 4, 8)]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(16, 5))
+
+
+class DenseLayer(nn.Module):
+    """As of DenseNet (arXiv 1608.06993): batch norm and ReLU first, new channels beside the old ones."""
+
+    def __init__(self, channels: int, grows: int) -> None:
+        super().__init__()
+        self.norm, self.conv = nn.BatchNorm2d(channels), nn.Conv2d(channels, grows, 3, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, self.conv(F.relu(self.norm(x)))], 1)
+
+
+def densenet() -> nn.Module:
+    """16x16 pictures; two blocks of three layers, a pooling between, and a ResNeXt's convolution of groups behind."""
+    blocks = [[DenseLayer(channels, 6) for channels in range(first, first + 18, 6)] for first in (12, 16)]
+    return nn.Sequential(
+        *(nn.Conv2d(3, 12, 3, padding=1, bias=False), *blocks[0], nn.BatchNorm2d(30), nn.ReLU()),
+        *(nn.Conv2d(30, 16, 1, bias=False), nn.AvgPool2d(2), *blocks[1], nn.BatchNorm2d(34), nn.ReLU()),
+        *(nn.Conv2d(34, 32, 1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=2, dilation=2, groups=4), nn.ReLU()),
+        *(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(32, 10)),
+    )
+
+
+def resnet18() -> nn.Module:
+    """At CIFAR size, with a quarter of the channels."""
+    parts, channels = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()], 16
+    for out, stride in ((16, 1), (32, 2), (64, 2), (128, 2)):
+        parts += [Block(channels, out, stride), Block(out, out, 1)]
+        channels = out
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("build", "shape", "images"),
+    [(tcn, (6, 64), 8), (densenet, (3, 16, 16), 4), (resnet18, (3, 32, 32), 1)],
+)
+def test_every_byte_is_golden_and_most_classes_are_pytorchs(build, shape, images, capsys):
+    torch.manual_seed(0)
+    inputs = inputs_of(shape)
+    network, found = quantise(trained_norms(build()), inputs, build.__name__)
+    real = inputs[:images].reshape(images, shape[0], *(1, *shape[1:])[-2:]).permute(0, 2, 3, 1).numpy()
+    ifmaps, config = network.input.quantise(real), config_for(8, 8, [network]).with_suite("plain")
+    loadable = compile_network(network, config, np.random.default_rng(0))
+    run = simulate(loadable, config, b"", list(ifmaps), "native")
+    with capsys.disabled():
+        cycles, bound = round(run.counters["CYCLES"] / images), loadable.interface.lower_bound
+        print(
+            f"\n{build.__name__}: {len(loadable.program)} steps, {cycles} cycles, {cycles / bound:.2f} x the lower bound; "
+            f"{found.agreement:.1%} of classes as in float, outputs {found.output_lsb:.2f} LSB apart"
+        )
+    assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])
+    assert set(found.layer_lsb.values()) <= {0, 1} and found.agreement >= 0.8
