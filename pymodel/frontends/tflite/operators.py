@@ -203,23 +203,22 @@ def _read_add(node: Operator, name: str, value: Activation, other: Activation | 
     return Pending(name, make, (value, other), flat=value.flat).clamped(*_clamp(node, function))
 
 
-_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "LOGISTIC": functions.sigmoid,
-    "TANH": np.tanh,
-    "HARD_SWISH": functions.hard_swish,
-    "ELU": functions.elu,
+_FUNCTIONS: dict[str, Callable[[Operator], Callable[[np.ndarray], np.ndarray]]] = {
+    "LOGISTIC": lambda node: functions.sigmoid,
+    "TANH": lambda node: np.tanh,
+    "HARD_SWISH": lambda node: functions.hard_swish,
+    "ELU": lambda node: functions.elu,
+    "LEAKY_RELU": lambda node: partial(functions.leaky_relu, alpha=options(node, tflite.LeakyReluOptions, "Alpha")[0]),
+    "GELU": lambda node: (
+        functions.gelu_by_tanh if options(node, tflite.GeluOptions, "Approximate")[0] else functions.gelu
+    ),
 }
+"""What each function of one number is, by the operator's options."""
 
 
 def _read_function(node: Operator, name: str, value: Activation) -> Pending:
-    function = _FUNCTIONS.get(node.kind)
-    if node.kind == "LEAKY_RELU":
-        (alpha,) = options(node, tflite.LeakyReluOptions, "Alpha")
-        function = partial(functions.leaky_relu, alpha=alpha)
-    elif node.kind == "GELU":
-        (by_tanh,) = options(node, tflite.GeluOptions, "Approximate")
-        function = functions.gelu_by_tanh if by_tanh else functions.gelu
-    return Pending(name, partial(integer_table, name, value.source, function, value.quantisation), (value,), value.flat)
+    make = partial(integer_table, name, value.source, _FUNCTIONS[node.kind](node), value.quantisation)
+    return Pending(name, make, (value,), value.flat)
 
 
 READERS: dict[str, Callable[..., Pending | Layer]] = {
@@ -230,7 +229,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "AVERAGE_POOL_2D": _read_average_pool,
     "MEAN": _read_mean,
     "ADD": _read_add,
-    **dict.fromkeys((*_FUNCTIONS, "LEAKY_RELU", "GELU"), _read_function),
+    **dict.fromkeys(_FUNCTIONS, _read_function),
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the activations that it reads.
 
