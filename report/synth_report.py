@@ -3,6 +3,7 @@
 from statistics import median
 from typing import Any
 
+from deeplock.pymodel.spec.config import Config
 from deeplock.report.palette import BLACK, BLUE, GREY, ORANGE, PURPLE, SERIES, TEAL, png
 from deeplock.report.synth_tables import component_table, core_table, plain_of
 from deeplock.report.tables import Table, markdown
@@ -30,14 +31,32 @@ def area_tables(result: dict) -> dict[str, str]:
     """Markdown tables, by the names of their marks in docs/fpga.md."""
     tools = ", ".join(f"{name} {version}" for name, version in result["tools"].items())
     how = f"\nBy `{result['command']}`. {tools}.\n"
-    cores = [row for row in result["rows"] if row["board"] is None]
     boards = [row for row in result["rows"] if row["board"] is not None]
     figure = "\n![LUT4 of the plain accelerator by module, what each lock adds, and the clock of each seed](results/area.png)\n"
     return {
-        "cores": markdown(core_table(cores), 7) + figure + how,
+        "cores": markdown(core_table(_cores(result)), 7) + figure + how,
+        "tables": markdown(_tables_table(result), 2),
         "boards": markdown(core_table(boards), 7) if boards else "",
         "components": markdown(component_table(result["components"]), 4),
     }
+
+
+def _cores(result: dict) -> list[Row]:
+    """Accelerators alone, without tables."""
+    return [row for row in result["rows"] if row["board"] is None and not row.get("tables")]
+
+
+def _tables_table(result: dict) -> Table:
+    """What tables cost: a line for each accelerator that was measured with them, and how much more than without them."""
+    measured = "lut4", "ff", "bram"
+    lines = []
+    for row in result["rows"]:
+        if row["board"] is None and row.get("tables"):
+            same = {name: row[name] for name in ("device", *vars(Config())) if name != "tables"}
+            without = next(other for other in _cores(result) if same.items() <= other.items())
+            cells = [f"{row[name]} ({row[name] - without[name]:+d})" for name in measured]
+            lines.append([row["device"], f"{row['rows']}x{row['cols']}", row["lanes"], row["suite"], *cells])
+    return Table(["device", "array", "lanes", "suite", "LUT4", "FF", "BRAM"], lines)
 
 
 _README_SHOWS = (("lfe5u-85f", "8x8"), ("up5k", "4x4"))
@@ -46,7 +65,7 @@ _README_SHOWS = (("lfe5u-85f", "8x8"), ("up5k", "4x4"))
 
 def area_summary(result: dict) -> str:
     """What the suites cost, for README.md: a line for each suite on a large and on a small device."""
-    head, rows = core_table([row for row in result["rows"] if row["board"] is None])
+    head, rows = core_table(_cores(result))
     device, array, suite, more = (head.index(name) for name in ("device", "array", "suite", "LUT4 more"))
     chosen = [
         row for row in rows if (row[device], row[array]) in _README_SHOWS and (row[suite] == "plain" or row[more])
@@ -57,7 +76,7 @@ def area_summary(result: dict) -> str:
 
 def suites_area(result: dict) -> str:
     """What the suites cost, for docs/choosing-a-suite.md: a line for each core whose plain form has been measured too."""
-    head, rows = core_table([row for row in result["rows"] if row["board"] is None])
+    head, rows = core_table(_cores(result))
     shown = [
         head.index(name)
         for name in ("device", "array", "B", "suite", "S-box", "LUT4", "FF", "BRAM", "LUT4 more", "MHz", "clock")
@@ -84,7 +103,7 @@ def area_figure(result: dict) -> bytes:
     """PNG: for each device and array the plain accelerator by module; beside it what each lock adds, and the clocks."""
     from matplotlib.figure import Figure
 
-    groups = _groups([row for row in result["rows"] if row["board"] is None])
+    groups = _groups(_cores(result))
     places, labels, bounds, start = {}, {}, [], 0
     for number, (plain, locked) in enumerate(groups):
         for row in (plain, *locked):

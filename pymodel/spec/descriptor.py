@@ -53,7 +53,8 @@ class Descriptor(Record):
     groups: Annotated[int, Field(2, 23, 16, "groups of up to `cols` output channels")]
     fold: Annotated[int, Field(2, 27, 24, "log2 of the k-blocks side by side in a tile of the last group")] = 0
     opcode: Annotated[
-        int, Field(2, 31, 28, "1; 2: values are looked up in a table, which comes in front of the first group's entries")
+        int,
+        Field(2, 31, 28, "1; 2: values are looked up in a table, which comes in front of the first group's entries"),
     ] = Opcode.LAYER
 
     cblocks: Annotated[int, Field(3, 11, 0, "words of a run")]

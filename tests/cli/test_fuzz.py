@@ -45,6 +45,6 @@ def test_devices_that_differ_are_found(deeplock, monkeypatch, name, broken, line
 
 
 @pytest.mark.slow
-def test_rounds_with_tables_agree(seed):
-    found = fuzz.fuzz(300, seed, replace(fuzz.CONFIG, tables=True))
+def test_rounds_with_tables_agree():
+    found = fuzz.fuzz(300, 7, replace(fuzz.CONFIG, tables=True))
     assert (found["hangs"], found["outputs_after_error"], found["disagreements"]) == (0, 0, 0), found["first"]

@@ -8,6 +8,7 @@ import pytest
 
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network_file import load_network
+from deeplock.pymodel.spec.accelerator import accelerator_for
 from deeplock.pymodel.spec.loadable import read_loadable
 from deeplock.pymodel.spec.tensor import Pixels
 from tests.pymodel.frontends.onnx_files import Float, quantised
@@ -44,6 +45,24 @@ def test_a_file_is_compared_compiled_and_predicts(tflite, files, deeplock, tmp_p
     predicted = json.loads(figures.read_text())["pictures"]
     assert [int(picture["class"]) for picture in predicted] == expected.argmax(1).tolist()
     assert read_loadable(loadable).interface.pixels == read.pixels == Pixels((0.0,), (1.0,))
+
+
+def test_a_function_takes_tables_and_is_refused_by_name_without(deeplock, tmp_path):
+    file, shape = File(np.random.default_rng(3)), (6, 6, 3)
+    x = file.conv(file.activation(*shape), shape)
+    file.function("LOGISTIC", x, (6, 6, 4), scale=1 / 256, zero_point=-128)
+    path, loadable, figures = file.write(tmp_path / "net.tflite"), tmp_path / "loadable", tmp_path / "json"
+    for auto in ((), ("--auto",)):
+        outcome = deeplock("compile", path, *auto, "-o", loadable, "--json", figures)
+        assert outcome.code == 0 and "tables\n" in outcome.out, outcome.err
+        assert "tables" in json.loads(figures.read_text())["features"]
+        assert accelerator_for(read_loadable(loadable)).tables
+    loadable.unlink()
+    for without in ("--no-tables",), ("--board", "ulx3s-85f"):
+        outcome = deeplock("compile", path, *without, "-o", loadable)
+        assert outcome.code == 1 and not loadable.exists()
+        line = "deeplock: layer logistic_1: the accelerator leaves out tables, and has no operator table\n"
+        assert outcome.err == line
 
 
 def test_quantise_writes_what_compile_takes(tflite, deeplock, tmp_path):

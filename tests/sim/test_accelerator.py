@@ -81,7 +81,7 @@ def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
             simulate(replace(loadable, program=tuple(program)), NARROW, tiny.KEY, list(tiny.ifmaps(1)), "native")
 
 
-@pytest.mark.parametrize("fields", [{"fold": 1}, {"diagonal": 1}], ids=str)
+@pytest.mark.parametrize("fields", [{"fold": 1}, {"diagonal": 1}, {"opcode": 2}], ids=str)
 def test_a_layer_that_is_not_lean_stops_a_lean_accelerator(fields, monkeypatch):
     loadable = tiny.tiny_loadable(SMALLEST)
     monkeypatch.setattr(Loadable, "check_fits", lambda self, config: None)

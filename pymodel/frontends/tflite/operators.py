@@ -271,25 +271,22 @@ def _read_add(node: Operator, name: str, value: Activation, other: Activation | 
     return Pending(name, make, (value, other), rank=value.rank).clamped(*_clamp(node, function))
 
 
-_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "LOGISTIC": functions.sigmoid,
-    "TANH": np.tanh,
-    "HARD_SWISH": functions.hard_swish,
-    "ELU": functions.elu,
+_FUNCTIONS: dict[str, Callable[[Operator], Callable[[np.ndarray], np.ndarray]]] = {
+    "LOGISTIC": lambda node: functions.sigmoid,
+    "TANH": lambda node: np.tanh,
+    "HARD_SWISH": lambda node: functions.hard_swish,
+    "ELU": lambda node: functions.elu,
+    "LEAKY_RELU": lambda node: partial(functions.leaky_relu, alpha=options(node, tflite.LeakyReluOptions, "Alpha")[0]),
+    "GELU": lambda node: (
+        functions.gelu_by_tanh if options(node, tflite.GeluOptions, "Approximate")[0] else functions.gelu
+    ),
 }
+"""What each function of one number is, by the operator's options."""
 
 
 def _read_function(node: Operator, name: str, value: Activation) -> Pending:
-    function = _FUNCTIONS.get(node.kind)
-    if node.kind == "LEAKY_RELU":
-        (alpha,) = options(node, tflite.LeakyReluOptions, "Alpha")
-        function = partial(functions.leaky_relu, alpha=alpha)
-    elif node.kind == "GELU":
-        (by_tanh,) = options(node, tflite.GeluOptions, "Approximate")
-        function = functions.gelu_by_tanh if by_tanh else functions.gelu
-    return Pending(
-        name, partial(integer_table, name, value.source, function, value.quantisation), (value,), rank=value.rank
-    )
+    make = partial(integer_table, name, value.source, _FUNCTIONS[node.kind](node), value.quantisation)
+    return Pending(name, make, (value,), rank=value.rank)
 
 
 READERS: dict[str, Callable[..., Pending | Layer]] = {
@@ -304,7 +301,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONCATENATION": _read_concat,
     "SLICE": _read_slice,
     "STRIDED_SLICE": _read_slice,
-    **dict.fromkeys((*_FUNCTIONS, "LEAKY_RELU", "GELU"), _read_function),
+    **dict.fromkeys(_FUNCTIONS, _read_function),
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the activations that it reads.
 

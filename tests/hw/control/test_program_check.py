@@ -23,7 +23,7 @@ from tests.hw.stream_tools import simulate
 LARGE = Config(activation_words=256, accumulators=32, program_words=128, ifmap_bytes=128)
 SEALED = replace(LARGE.with_suite("acorn"), ofmap_bytes=256)
 SEALED_BEATS = 16  # half of the buffer, which cannot be smaller
-WIDE = replace(LARGE, rows=4, cols=16, bytes_per_beat=4, lanes=4)
+WIDE = replace(LARGE, rows=4, cols=16, bytes_per_beat=4, lanes=4, tables=True)
 SMALL = Config(
     rows=4,
     cols=4,
@@ -63,6 +63,7 @@ def program_of(dice: Random, config: Config, count: int) -> list[Descriptor]:
                 diagonal=diagonal,
                 alike=alike,
                 streamed=diagonal & (kind == "depthwise"),
+                opcode=dice.randint(1, 1 + config.tables),
                 groups=dice.randint(1, 3),
                 rows_last=config.rows if kind == "depthwise" else dice.randint(1, config.rows),
                 last_columns=dice.randint(1, config.cols >> fold),
@@ -108,7 +109,9 @@ async def check(ctx, dut: ProgramCheck, header: Header, program: list[Descriptor
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
-@pytest.mark.parametrize("config", [LARGE, WIDE, SMALL, SEALED], ids=["8x8", "4x16", "4x4 without features", "sealed"])
+@pytest.mark.parametrize(
+    "config", [LARGE, WIDE, SMALL, SEALED], ids=["8x8", "4x16 with tables", "4x4 without features", "sealed"]
+)
 def test_what_the_golden_rules_refuse_is_refused_with_the_same_error(config, pauses, dice):
     """Random programs, most of them spoiled in a field or two, one after the other. A word a cycle, but for products."""
     dut, refused, count = ProgramCheck(config), 0, 100
@@ -163,7 +166,8 @@ def test_no_rule_is_there_for_nothing():
     """For each there are fields that break it alone."""
     found, wanted = set(), set()
     deep = replace(SEALED, program_words=4096)
-    for config, cases in ((SEALED, ONE_RULE), (deep, [(Header, {"layers": 256})])):
+    others = (deep, [(Header, {"layers": 256})]), (replace(SEALED, tables=True), [(Descriptor, {"opcode": 3})])
+    for config, cases in ((SEALED, ONE_RULE), *others):
         rules = {Header: header_rules(config), Descriptor: descriptor_rules(config)}
         for record, fields in cases:
             value = header_of(config, **fields) if record is Header else descriptor(**fields)
@@ -172,7 +176,8 @@ def test_no_rule_is_there_for_nothing():
             found.add((record, *broken))
         if config is SEALED:
             wanted = {(record, rule.field + rule.text) for record in rules for rule in rules[record]}
-    assert found == wanted | {(Header, "layersat most 255")}  # of the largest program memory
+    # of the largest program memory, and of tables
+    assert found == wanted | {(Header, "layersat most 255"), (Descriptor, "opcode1 or 2")}
 
 
 @pytest.mark.parametrize(
