@@ -3,6 +3,7 @@
 from statistics import median
 from typing import Any
 
+from deeplock.report.board_rates import rates_table
 from deeplock.report.palette import BLACK, BLUE, GREY, ORANGE, PURPLE, SERIES, TEAL, png
 from deeplock.report.synth_tables import component_table, core_table, plain_of
 from deeplock.report.tables import Table, markdown
@@ -36,6 +37,7 @@ def area_tables(result: dict) -> dict[str, str]:
     return {
         "cores": markdown(core_table(cores), 7) + figure + how,
         "boards": markdown(core_table(boards), 7) if boards else "",
+        "rates": markdown(rates_table(boards), 4),
         "components": markdown(component_table(result["components"]), 4),
     }
 
