@@ -29,7 +29,7 @@ def projection(loadable: Loadable, config: Config, clock_mhz: float, board: Boar
     if board is not None:
         parameters = header.parameter_beats * header.bytes_per_beat
         if parameters > board.cache_bytes:
-            flash = clock_hz / (2 * board.divider * parameters / loadable.batch)
+            flash = clock_hz * loadable.batch / (8 // board.flash_lines * board.divider * parameters)
         on_link = header.ifmap_beats * header.rows + prod(loadable.interface.output_shape)
         link = board.baud / (_BITS_ON_LINK * on_link)
     return {

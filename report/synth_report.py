@@ -4,6 +4,7 @@ from statistics import median
 from typing import Any
 
 from deeplock.pymodel.spec.config import Config
+from deeplock.report.board_rates import rates_table
 from deeplock.report.palette import BLACK, BLUE, GREY, ORANGE, PURPLE, SERIES, TEAL, png
 from deeplock.report.synth_tables import component_table, core_table, plain_of
 from deeplock.report.tables import Table, markdown
@@ -37,6 +38,7 @@ def area_tables(result: dict) -> dict[str, str]:
         "cores": markdown(core_table(_cores(result)), 7) + figure + how,
         "tables": markdown(_tables_table(result), 2),
         "boards": markdown(core_table(boards), 7) if boards else "",
+        "rates": markdown(rates_table(boards), 4),
         "components": markdown(component_table(result["components"]), 4),
     }
 

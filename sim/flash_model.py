@@ -1,4 +1,4 @@
-"""A model of Winbond's quad SPI flash W25Q128JV that reports misuse, and its pins in a cocotb simulation.
+"""A model of Winbond's SPI flash W25Q128JV that reports misuse, and its pins in a cocotb simulation.
 
 Source: Winbond W25Q128JV data sheet, sections 7 (status registers), 8 (instructions) and 9.6 (times).
 """
@@ -27,7 +27,7 @@ class FlashError(AssertionError):
 class _Clocks:
     """A part of a command: `number` clocks that move bits into the flash, or out of it, or neither.
 
-    pins    data pins in use: 1 or 4
+    pins    data pins in use: 1, 2 or 4
     give    bits that the flash drives, or None
     whole   /CS may not rise before its end
     """
@@ -49,7 +49,7 @@ class Flash:
     quad_enable   opcode and value of the volatile status write that enables quad mode
 
     It starts in power-down, as an iCE40 leaves it after configuration, with quad mode disabled. Times are in
-    nanoseconds. `reads` lists the addresses of the quad reads so far.
+    nanoseconds. `reads` lists the addresses of the quad and dual reads so far.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Flash:
             self._oe = 0
             return
         bits = part.give >> (part.number - 1 - self._clock) * part.pins & (1 << part.pins) - 1
-        self._o, self._oe = (bits, 0b1111) if part.pins == 4 else (bits << 1, 0b0010)
+        self._o, self._oe = (bits << 1, 0b0010) if part.pins == 1 else (bits, (1 << part.pins) - 1)
 
     def _run(self) -> _Script:
         opcode = yield _Clocks(8)
@@ -150,6 +150,12 @@ class Flash:
                     yield _Clocks(8)
                 for byte in self._bytes(address):
                     yield _Clocks(8, give=byte)
+            case 0x3B:
+                address = yield _Clocks(24)
+                yield _Clocks(8)
+                self.reads.append(address)
+                for byte in self._bytes(address):
+                    yield _Clocks(4, pins=2, give=byte)
             case 0xEB:
                 if not self._quad:
                     raise FlashError("quad read (EBh), but quad mode is disabled")

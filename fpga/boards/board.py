@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from amaranth.build import Platform
+from amaranth.build import Platform, Resource
 
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 
-__all__ = ["Board"]
+__all__ = ["Board", "resources_with"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Board:
     name            as in `deeplock synth --board`, 11 characters at most
     device          of fpga.flow.families
     platform        of amaranth-boards, or a subclass that adds what it lacks. It has an oscillator, `uart` with rx and tx, and
-                    `spi_flash_4x` with cs, dq and, unless the flash is on the configuration clock, clk
+                    `spi_flash_4x` or `spi_flash_2x` with cs, dq and, unless the flash is on the configuration clock, clk
     config          of the accelerator
     clock_hz        of the system; a multiple that a PLL can make of the oscillator
     baud            of the host link
@@ -31,6 +31,7 @@ class Board:
                     fewer `counters`, where room must be made
     licensed_clock_hz   of the system if it takes licences; 0: clock_hz too
     cache_bytes     bytes of block RAM for the locked loadable: fpga.gateware.loadable_cache
+    flash_lines     data lines of the flash that the board connects: 4 or 2
     """
 
     name: str
@@ -47,6 +48,7 @@ class Board:
     licensed: tuple[tuple[str, bool], ...] = ()
     licensed_clock_hz: int = 0
     cache_bytes: int = 0
+    flash_lines: int = 4
 
     def for_suite(self, name: str | None = None, licences: bool | None = None) -> "Board":
         """The same board with another lock suite on it, by default its own; if that seals, it takes licences unless told not
@@ -57,3 +59,9 @@ class Board:
             return replace(self, config=config)
         config = replace(config, licences=True, **dict(self.licensed))
         return replace(self, config=config, clock_hz=self.licensed_clock_hz or self.clock_hz)
+
+
+def resources_with(platform: type[Platform], *own: Resource) -> list[Resource]:
+    """The platform's resources, with `own` in place of those of the same names."""
+    names = {resource.name for resource in own}
+    return [*(resource for resource in platform.resources if resource.name not in names), *own]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from amaranth.build import Attrs, Pins, PinsN, Resource, Subsignal
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
 
-from deeplock.fpga.boards.board import Board
+from deeplock.fpga.boards.board import Board, resources_with
 from deeplock.pymodel.spec.config import Config
 
 __all__ = ["BOARDS"]
@@ -27,16 +27,12 @@ _OWN = [
 ]  # fmt: skip
 
 
-def _resources(platform: type) -> list[Resource]:
-    return [*(resource for resource in platform.resources if resource.name != "uart"), *_OWN]
-
-
 class _Ulx3s25f(ULX3S_25F_Platform):
-    resources = _resources(ULX3S_25F_Platform)
+    resources = resources_with(ULX3S_25F_Platform, *_OWN)
 
 
 class _Ulx3s85f(ULX3S_85F_Platform):
-    resources = _resources(ULX3S_85F_Platform)
+    resources = resources_with(ULX3S_85F_Platform, *_OWN)
 
 
 _25F = Board(

@@ -23,10 +23,14 @@ def with_device_key(bitstream: bytes, family: str, device_key: bytes) -> bytes:
 
     The key is in it in clear. Files with the key are in a folder for this user alone, which does not stay.
 
-    Raises DeeplockError if a program is missing, the bitstream has no empty key memory or is none, RuntimeError if a program
-    fails.
+    Raises DeeplockError if the family has no such programs or one is missing, the bitstream has no empty key memory or is none,
+    RuntimeError if a program fails.
     """
     found = find_family(family)
+    if not found.fill:
+        raise DeeplockError(
+            f"no program puts a key into a bitstream for {family}: leave --device-key out, the host sends it"
+        )
     with scratch() as folder:
         paths = {
             "bitstream": folder / f"packed{found.bitstream}",

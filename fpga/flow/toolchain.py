@@ -17,11 +17,11 @@ __all__ = ["find_program", "program_version", "run_program", "versions"]
 
 
 def _package_of(name: str) -> str:
-    """The Python package that contains a program, under the name yowasp-NAME."""
+    """The Python package that brings a program."""
     families = (
         family
         for family in FAMILIES.values()
-        if name in (family.nextpnr, family.pack[0], family.unpack[0], family.fill[0])
+        if name in (family.nextpnr, *family.pack[:1], *family.unpack[:1], *family.fill[:1])
     )
     return next((family.package for family in families), f"yowasp-{name}")
 
@@ -29,17 +29,18 @@ def _package_of(name: str) -> str:
 def find_program(name: str) -> str:
     """Path of "yosys", or of a family's nextpnr or packer; DeeplockError if it is missing.
 
-    In order: the one named by the environment variable (YOSYS, NEXTPNR_ICE40, ..., as for Amaranth), the one of this Python
-    environment, active or not, one on PATH.
+    In order: the one named by the environment variable (YOSYS, NEXTPNR_ICE40, ..., as for Amaranth); yowasp-NAME of this Python
+    environment, active or not; that on PATH; NAME of this environment.
     """
     variable, program = name.upper().replace("-", "_"), f"yowasp-{name}"
     chosen = os.environ.get(variable)
-    for candidate in [chosen] if chosen else [str(Path(sysconfig.get_path("scripts")) / program), program]:
+    scripts = Path(sysconfig.get_path("scripts"))
+    for candidate in [chosen] if chosen else [str(scripts / program), program, str(scripts / name)]:
         if found := shutil.which(candidate):
             return found
     if chosen:
         raise DeeplockError(f"{variable} names {chosen}, which is no program")
-    raise DeeplockError(f"synthesis needs {program}: pip install {_package_of(name)}")
+    raise DeeplockError(f"synthesis needs {name}: pip install {_package_of(name)}")
 
 
 @cache

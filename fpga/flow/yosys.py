@@ -70,6 +70,7 @@ def mapping(device: Device) -> tuple[str, ...]:
         f"setattr -mod -set keep_hierarchy 0 {TOP}.{SHELL}",
         "flatten",
         "opt_clean",
+        *filter(None, [find_family(device.family).pads]),
     )
 
 

@@ -12,18 +12,21 @@ __all__ = ["PinPlatform"]
 class PinPlatform:
     """Simulation ports for the resources that fpga.gateware.top requests; `ports` holds them by resource and pin.
 
+    lines   data lines of the flash
+
     `device` is None, so all hard blocks are generic RTL; tests/hw/families compares hard blocks with that.
     """
 
     device = None
 
-    def __init__(self):
+    def __init__(self, lines: int):
+        flash = f"spi_flash_{lines}x"
         self.ports = {
             ("uart", "rx"): io.SimulationPort("i", 1),
             ("uart", "tx"): io.SimulationPort("o", 1),
-            ("spi_flash_4x", "cs"): io.SimulationPort("o", 1, invert=True),
-            ("spi_flash_4x", "clk"): io.SimulationPort("o", 1),
-            ("spi_flash_4x", "dq"): io.SimulationPort("io", 4),
+            (flash, "cs"): io.SimulationPort("o", 1, invert=True),
+            (flash, "clk"): io.SimulationPort("o", 1),
+            (flash, "dq"): io.SimulationPort("io", lines),
         }
 
     def request(self, name: str, *, dir: dict[str, str]) -> Any:

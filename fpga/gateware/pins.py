@@ -34,7 +34,7 @@ class BoardPins(Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        pins = PinPlatform()
+        pins = PinPlatform(self._board.flash_lines)
         m.submodules.top = Fragment.get(Top(self._board, with_pll=False), pins)
         port = {pin: port for (_, pin), port in pins.ports.items()}
         m.d.comb += [

@@ -16,7 +16,7 @@ __all__ = ["System"]
 
 
 class System(wiring.Component):
-    """The accelerator on a board: the host on a UART, the locked loadable in a quad SPI flash. Simulate it as Verilog: in
+    """The accelerator on a board: the host on a UART, the locked loadable in a SPI flash. Simulate it as Verilog: in
     Amaranth's simulator the accelerator's clock comes a delta cycle after the system's.
 
     config         of the accelerator
@@ -25,15 +25,18 @@ class System(wiring.Component):
     board          name in the answer to INFO
     divider        system cycles per flash clock, 1 or 2: see fpga.gateware.flash.SpiPins
     cache_bytes    bytes of the loadable cache, 0 for none
+    lines          data lines of the flash
 
     Members:
         rx, tx    UART lines
         spi       the flash
     """
 
-    def __init__(self, config: Config, clock_hz: int, baud: int, board: str, divider: int, cache_bytes: int):
+    def __init__(
+        self, config: Config, clock_hz: int, baud: int, board: str, divider: int, cache_bytes: int, lines: int
+    ):
         self._config, self._clock_hz, self._baud, self._board = config, clock_hz, baud, board
-        self._divider, self._cache_bytes = divider, cache_bytes
+        self._divider, self._cache_bytes, self._lines = divider, cache_bytes, lines
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "spi": Out(SpiPins())})
 
     def elaborate(self, platform) -> Module:
@@ -49,7 +52,9 @@ class System(wiring.Component):
         reset = Signal(init=1)
         m.d.sync += reset.eq(link.reset)
         m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(reset)]
-        m.submodules.flash_reader = reader = FlashReader(self._clock_hz, config.bytes_per_beat, self._divider)
+        m.submodules.flash_reader = reader = FlashReader(
+            self._clock_hz, config.bytes_per_beat, self._divider, self._lines
+        )
 
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
         connect(m, receiver.bytes, link.rx)

@@ -28,7 +28,7 @@ class Top(Elaboratable):
             m.domains.sync = ClockDomain()
             m.submodules.clock = Clock(board.clock_hz)
         m.submodules.system = system = System(
-            board.config, board.clock_hz, board.baud, board.name, board.divider, board.cache_bytes
+            board.config, board.clock_hz, board.baud, board.name, board.divider, board.cache_bytes, board.flash_lines
         )
         uart = platform.request("uart", dir={"rx": "-", "tx": "-"})
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
@@ -39,7 +39,8 @@ class Top(Elaboratable):
 
     def _flash(self, m: Module, platform, spi) -> None:
         """Connect the flash: one register at every pin, the clock as in fpga.gateware.flash.SpiPins."""
-        pins = platform.request("spi_flash_4x", dir={"cs": "-", "clk": "-", "dq": "-"})
+        lines = self._board.flash_lines
+        pins = platform.request(f"spi_flash_{lines}x", dir={"cs": "-", "clk": "-", "dq": "-"})
         if not hasattr(pins, "clk"):
             if self._board.divider == 1:
                 raise DeeplockError(f"divider must be 2 on {self._board.name}, whose flash has no clk pin, not 1")
@@ -54,6 +55,6 @@ class Top(Elaboratable):
             m.d.comb += sck.o.eq(spi.sck)
         m.submodules.cs = cs = io.FFBuffer("o", pins.cs)
         m.d.comb += cs.o.eq(spi.cs)
-        for index in range(4):
+        for index in range(lines):
             m.submodules[f"dq_{index}"] = dq = io.FFBuffer("io", pins.dq[index])
             m.d.comb += [dq.o.eq(spi.o[index]), dq.oe.eq(spi.oe[index]), spi.i[index].eq(dq.i)]

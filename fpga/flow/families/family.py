@@ -23,8 +23,8 @@ class Device:
     part          nextpnr's options for it
     mhz           target clock: synthesis, place and route trade area for delay only up to it
     infers_dsp    `synthesis` maps multipliers to DSP blocks
-    capacity      number of "lut4" (and as many flip-flops), "bram" of 4 kbit (iCE40) or 18 kbit (ECP5), "dsp", and "spram"
-                  of 256 kbit
+    capacity      number of "lut4", "bram" of 4 kbit (iCE40) or 18 kbit (ECP5, GW1N), "dsp" (GW1N: of
+                  9x9 bits), and "spram" of 256 kbit; "ff" where there are not as many as "lut4"
     """
 
     name: str
@@ -45,6 +45,7 @@ class Family:
     package        Python package with nextpnr and packer
     cells          resources (fpga.flow.netlist.RESOURCES) of each type of cell in a netlist
     dsp            type of the DSP cell
+    pads           Yosys command that puts cells between logic and pins, unless nextpnr does
     nextpnr        program
     options        nextpnr's options for every design
     options_of     those in their place, by the device's name
@@ -53,7 +54,7 @@ class Family:
     constraints    suffix of the file of pin constraints, and nextpnr's option for it
     configuration  the same of the file that nextpnr makes for the packer
     pack           packer and its arguments; {configuration} and {bitstream} stand for files
-    unpack         the reverse: program and its arguments
+    unpack         the reverse: program and its arguments; none if a bitstream is not changed afterwards
     fill           program that replaces contents of block RAM, and its arguments: {configuration}, {filled} and files {before}
                    and {after} of its words in hex. Without {configuration} it is a filter
     bram_words     words of such a file: of a block RAM at its widest
@@ -71,11 +72,12 @@ class Family:
     constraints: tuple[str, str]
     configuration: tuple[str, str]
     pack: tuple[str, ...]
-    unpack: tuple[str, ...]
-    fill: tuple[str, ...]
-    bram_words: int
     bitstream: str
     preamble: bytes
+    unpack: tuple[str, ...] = ()
+    fill: tuple[str, ...] = ()
+    bram_words: int = 0
+    pads: str = ""
     anywhere: tuple[str, ...] = ()
     anywhere_pins: str = ""
     options_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

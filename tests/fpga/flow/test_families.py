@@ -41,15 +41,15 @@ def toy(monkeypatch):
 
 def test_an_unknown_family_is_named_with_those_that_there_are(monkeypatch):
     monkeypatch.delitem(FAMILIES, "toy")
-    assert list(FAMILIES) == ["ecp5", "ice40"]
-    with pytest.raises(DeeplockError, match=r"^family must be ecp5, ice40, not toy$"):
+    assert list(FAMILIES) == ["ecp5", "gw1n", "ice40"]
+    with pytest.raises(DeeplockError, match=r"^family must be ecp5, gw1n, ice40, not toy$"):
         find_family("toy")
     for use in (
         lambda: nextpnr.options(BOX, 1, True),
         lambda: packing.bitstream(Path("x.cfg"), "toy"),
         lambda: measure_area(TINY, replace(BOX, device=None)),
     ):
-        with pytest.raises(DeeplockError, match=r"^family must be ecp5, ice40, not toy$"):
+        with pytest.raises(DeeplockError, match=r"^family must be ecp5, gw1n, ice40, not toy$"):
             use()
 
 
@@ -96,5 +96,5 @@ def test_cells_are_counted_by_its_table(tmp_path):
 def test_a_missing_program_is_told_with_its_package(monkeypatch):
     monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
     for program in ("nextpnr-toy", "toypack"):
-        with pytest.raises(DeeplockError, match=f"^synthesis needs yowasp-{program}: pip install toy-tools$"):
+        with pytest.raises(DeeplockError, match=f"^synthesis needs {program}: pip install toy-tools$"):
             toolchain.find_program(program)

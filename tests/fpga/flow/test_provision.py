@@ -82,6 +82,13 @@ def test_what_is_no_bitstream_is_refused(family, cut):
         with_device_key(junk, family, KEY)
 
 
+def test_a_family_without_a_program_for_it_says_so():
+    with pytest.raises(
+        DeeplockError, match=r"^no program puts a key into a bitstream for gw1n: leave --device-key out"
+    ):
+        with_device_key(find_family("gw1n").preamble, "gw1n", KEY)
+
+
 def test_every_column_of_the_key_memory_tells_itself_by_the_pattern():
     """As the tools need it: no two columns alike, none empty; and no key changes the pattern."""
     rows = [int.from_bytes(row, "little") for row in key_rows(None)]

@@ -67,11 +67,11 @@ async def check_stable(ctx, dut: FlashReader, reset: Signal | None) -> None:
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5, 0.98])
-@pytest.mark.parametrize("divider", [1, 2])
+@pytest.mark.parametrize("divider, lines", [(1, 4), (2, 4), (1, 2), (2, 2)])
 @pytest.mark.parametrize("bytes_per_beat", [4, 8, 16])
-def test_ranges_come_over_and_over_with_last_at_their_ends(bytes_per_beat, divider, pauses, rng, dice):
+def test_ranges_come_over_and_over_with_last_at_their_ends(bytes_per_beat, divider, lines, pauses, rng, dice):
     """Any request takes the place of the one before, whatever that is doing."""
-    dut = FlashReader(CLOCK, bytes_per_beat, divider)
+    dut = FlashReader(CLOCK, bytes_per_beat, divider, lines)
     content = rng.bytes(4096)
     flash = Flash(content)
 
@@ -87,8 +87,9 @@ def test_ranges_come_over_and_over_with_last_at_their_ends(bytes_per_beat, divid
     run(dut, flash, divider, testbench)
 
 
-def test_the_address_has_24_bits(dice):
-    dut = FlashReader(CLOCK, 4, 1)
+@pytest.mark.parametrize("lines", [4, 2])
+def test_the_address_has_24_bits(lines, dice):
+    dut = FlashReader(CLOCK, 4, 1, lines)
     flash = Flash(b"")
 
     async def testbench(ctx):
@@ -101,11 +102,12 @@ def test_the_address_has_24_bits(dice):
 
 
 @pytest.mark.parametrize("divider", [1, 2])
-@pytest.mark.parametrize("bytes_per_beat", [4, 16])
-def test_latency_and_throughput(bytes_per_beat, divider, rng):
+@pytest.mark.parametrize("bytes_per_beat, lines", [(4, 4), (16, 4), (4, 2)])
+def test_latency_and_throughput(bytes_per_beat, lines, divider, rng):
     """Also when each beat waits as long as it may; and whatever the phases of clock and pause are."""
-    dut = FlashReader(CLOCK, bytes_per_beat, divider)
-    beats, period = 8, 2 * divider * bytes_per_beat
+    dut = FlashReader(CLOCK, bytes_per_beat, divider, lines)
+    beats, period = 8, 8 // lines * divider * bytes_per_beat
+    before_data = {4: 20, 2: 40}[lines]
 
     async def testbench(ctx):
         for pause in (0, period - 4):
@@ -122,9 +124,9 @@ def test_latency_and_throughput(bytes_per_beat, divider, rng):
                     await take(ctx, dut, 1)
                     now += pause + 1
                 steps = [after - before for before, after in pairwise(offered)]
-                assert offered[0] <= period + 20 * divider + 9
+                assert offered[0] <= period + before_data * divider + 9
                 assert steps[:-1] == [period] * (beats - 1)
-                assert pause or steps[-1] <= period + 20 * divider + 6
+                assert pause or steps[-1] <= period + before_data * divider + 6
 
     run(dut, Flash(rng.bytes(1024)), divider, testbench)
 
@@ -216,6 +218,7 @@ def test_quad_mode_is_enabled_as_the_flash_wants_it(rng):
 
 def test_faults_of_arguments_are_named():
     assert_refused("divider must be 1 or 2, not 3", lambda: FlashReader(CLOCK, 4, 3))
+    assert_refused("lines must be 4 or 2, not 1", lambda: FlashReader(CLOCK, 4, lines=1))
     assert_refused(
         "quad_enable must be opcode and status, 2 bytes, not 3", lambda: FlashReader(CLOCK, 4, quad_enable=b"abc")
     )

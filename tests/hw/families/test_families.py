@@ -8,7 +8,7 @@ from amaranth.back import rtlil
 
 from deeplock.fpga.flow.families import DEVICES
 from deeplock.hw import families
-from deeplock.hw.families import FAMILIES, blocks_of, ecp5, ice40
+from deeplock.hw.families import FAMILIES, blocks_of, ecp5, gw1n, ice40
 from deeplock.hw.families.blocks import Blocks
 from deeplock.hw.lock.sbox import Sbox
 from deeplock.pymodel.errors import DeeplockError
@@ -55,7 +55,7 @@ def test_a_family_from_outside_is_asked_like_any_other(monkeypatch):
     assert "8'10100101" not in rtlil.convert(Sbox(1, "lut"))
 
 
-@pytest.mark.parametrize("family", [ice40, ecp5])
+@pytest.mark.parametrize("family", [ice40, ecp5, gw1n])
 def test_a_clock_that_no_pll_makes_is_refused(family):
     with pytest.raises(ValueError, match="no PLL setting makes 24000001 Hz of 12000000 Hz"):
         family.pll_dividers(12_000_000, 24_000_001)
