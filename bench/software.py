@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deeplock.bench.rtl import config_for
-from deeplock.bench.workload import Workload
+from deeplock.bench.workload import LOCKED, Workload
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import generate_key
@@ -22,7 +22,7 @@ from deeplock.pymodel.progress import Progress
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.zoo import networks
-from deeplock.sim.riscv.build import build_core, build_firmware, build_host, check_compiler
+from deeplock.sim.riscv.build import build_core, build_firmware, build_host
 from deeplock.sim.riscv.cores import CORES
 from deeplock.sim.riscv.memory import SUITES, Arena, Results, arena_of
 from deeplock.sim.riscv.pytorch import Timing, time_float, time_int8
@@ -41,6 +41,9 @@ SOC = "soc"
 """The platform of an accelerator, ARRAY, with VexRiscv as its host."""
 
 ARRAY = (8, 8)
+
+_SOC_SUITES = ("plain", LOCKED, "acorn")
+"""No lock, the paper's suite, and one that seals."""
 
 _SECOND_COUNTER = 64  # cycles by which a core's own counter may differ: the instructions between the two reads
 _HOST_MACS = 100_000_000  # repeat until about this much work is done
@@ -134,7 +137,7 @@ def _flipped(loadable: Loadable, flip: int | None) -> Loadable:
 
 def _on_soc(job: _Job, config: Config, seed: int, flip: int | None) -> list[Row]:
     rows = []
-    for name in SUITES:
+    for name in _SOC_SUITES:
         chosen = config.with_suite(name)
         plain = compile_network(job.workload.network, chosen, np.random.default_rng(seed))
         key = generate_key(chosen.key_sizes[0]) if chosen.key_sizes else b""
@@ -199,15 +202,13 @@ def _core_jobs(workloads: Sequence[Workload], platforms: Sequence[str], memories
 
 
 def _build(cores: Sequence[str], config: Config | None, progress: Progress) -> None:
-    """Build the cores, and the SoC with each suite if a configuration is given, one after the other, with their programs."""
+    """Build the programs, then the cores and, if a configuration is given, the SoC with each suite, one after the other."""
     builds: list[tuple[str, Callable[[], object]]] = []
-    if cores or config:
-        builds.append(("compiler", check_compiler))
     builds += [(f"program of {name}", partial(build_firmware, name)) for name in cores]
+    socs = {name: config.with_suite(name) for name in _SOC_SUITES} if config else {}
+    builds += [(f"program of {SOC}", build_soc_firmware)] if socs else []
     builds += [(f"simulation of {name}", partial(build_core, name)) for name in cores]
-    if config:
-        builds.append((f"program of {SOC}", build_soc_firmware))
-        builds += [(f"simulation of {SOC}, {name}", partial(build_soc, config.with_suite(name))) for name in SUITES]
+    builds += [(f"simulation of {SOC}, {name}", partial(build_soc, each)) for name, each in socs.items()]
     for count, (what, build) in enumerate(builds, 1):
         build()
         progress(f"{what} is built", count, len(builds))

@@ -11,8 +11,8 @@ of it and the keys are those of devices; the wrong one must be refused.
 `bench software` measures what a user has without the accelerator: int8 inference in C on RISC-V cores (simulated RTL; one
 core unlocks with a custom instruction) and on this machine, and PyTorch. Each runs plain, and locked with deep-lock, unlocked
 as a whole beforehand and unlocked piece by piece. One core and this machine also open sealed suites, ascon and acorn, and check
-their tags. Platform `soc` is the accelerator after all, 8x8: one of the cores is its host, and runs the C driver of `deeplock
-verilog`, with each of these suites. Every output is compared with the golden model; the exit code is 1 if one differs.
+their tags. Platform `soc` is the accelerator after all, 8x8, plain, with deep-lock and with acorn: one of the cores is its host
+and runs the C driver of `deeplock verilog`. Every output is compared with the golden model; the exit code is 1 if one differs.
 
 `bench mlperf-tiny` runs the four reference networks of MLPerf Tiny, int8 TFLite files in DIR/mlperf-tiny, as `bench rtl` does:
 image classification on test pictures of CIFAR-10, the others on random ifmaps. Then it compares the golden model's accuracy

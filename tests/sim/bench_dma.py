@@ -5,7 +5,7 @@ import random
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
+from cocotb.triggers import FallingEdge, ReadOnly, Timer
 
 BEAT = 4
 RANDOM = random.Random(int(os.environ["DEEPLOCK_TEST_SEED"]))
@@ -39,7 +39,7 @@ class Soc:
         for name in ("loadable", "ifmap"):
             at = number(getattr(self.dut, f"{name}_at"))
             getattr(self.dut, f"{name}_data").value = int.from_bytes(self.memory[at : at + BEAT], "little")
-        await cocotb.triggers.ReadOnly()
+        await ReadOnly()
         write, at = number(self.dut.ofmap_write), number(self.dut.ofmap_at)
         data = number(self.dut.ofmap_data).to_bytes(BEAT, "little")
         kept = bytes(byte for lane, byte in enumerate(data) if write >> lane & 1)
@@ -51,7 +51,7 @@ class Soc:
         dut.access.value, dut.dma.value, dut.word.value = 1, dma, word
         dut.we.value, dut.mosi.value = value is not None, value or 0
         for _ in range(200):
-            await cocotb.triggers.Timer(1, unit="ps")
+            await Timer(1, unit="ps")
             answered, found = int(dut.ack.value), dut.miso.value
             await self.cycle()
             if answered:
@@ -117,7 +117,7 @@ async def registers_are_written_and_read_while_streams_move(dut, pauses):
     for word, value in values.items():
         assert await soc.access(False, word) == value
     assert (int(dut.core.ifmap_beats.value), int(dut.core.ifmap_packets.value)) == (20, 1)
-    assert int(dut.core.ifmap_sum.value) == folded(soc.memory[64:144])
+    assert int(dut.core.ifmap_sum.value) == folded(bytes(soc.memory[64:144]))
 
 
 @cocotb.test()
