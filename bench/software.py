@@ -2,33 +2,48 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from deeplock.bench.workload import Workload
+from deeplock.bench.rtl import config_for
+from deeplock.bench.workload import LOCKED, Workload
+from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import generate_key
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import macs
 from deeplock.pymodel.progress import Progress
+from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.zoo import networks
-from deeplock.sim.riscv.build import build_core, build_firmware, build_host, check_compiler
+from deeplock.sim.riscv.build import build_core, build_firmware, build_host
 from deeplock.sim.riscv.cores import CORES
 from deeplock.sim.riscv.memory import SUITES, Arena, Results, arena_of
 from deeplock.sim.riscv.pytorch import Timing, time_float, time_int8
 from deeplock.sim.riscv.run import run_on_core, run_on_host
+from deeplock.sim.riscv.soc import SocResults, build_soc, build_soc_firmware, run_on_soc, soc_job
 
-__all__ = ["cost", "measure", "usual_images"]
+__all__ = ["ARRAY", "SOC", "cost", "kept", "measure", "usual_images"]
 
 _MOST_MACS = {("picorv32", "ideal"): 3_000_000, ("picorv32", "slow"): 1_000_000}
 """Most MACs of a network on this core and memory: larger networks would take long and show nothing new."""
 
 _OPEN_SEALED = ("vexriscv", "host")
 """Platforms that also open sealed suites: the custom instruction is deep-lock's, and PicoRV32 would show nothing new."""
+
+SOC = "soc"
+"""The platform of an accelerator, ARRAY, with VexRiscv as its host."""
+
+ARRAY = (8, 8)
+
+_SOC_SUITES = ("plain", LOCKED, "acorn")
+"""No lock, the paper's suite, and one that seals."""
 
 _SECOND_COUNTER = 64  # cycles by which a core's own counter may differ: the instructions between the two reads
 _HOST_MACS = 100_000_000  # repeat until about this much work is done
@@ -52,6 +67,21 @@ class _Job:
     def __str__(self) -> str:
         return f"{self.workload.network.name} on {self.platform}, {self.memory} memory"
 
+    def row(self, suite: str, variant: str, param_bytes: int, unlocked: int | None, ofmaps: np.ndarray | None) -> Row:
+        """What a row of any platform begins with. unlocked: bytes of it in memory; ofmaps: None if there are none."""
+        return {
+            "network": self.workload.network.name,
+            "platform": self.platform,
+            "suite": suite,
+            "variant": variant,
+            "memory": self.memory,
+            "images": len(self.workload.ifmaps),
+            "macs": sum(macs(self.workload.network).values()),
+            "param_bytes": param_bytes,
+            "unlocked_bytes_in_memory": unlocked,
+            "outputs_equal_golden": ofmaps is not None and bool((ofmaps == _expected(self.workload)).all()),
+        }
+
 
 def _arenas(job: _Job, seed: int, flip: int | None) -> Iterator[tuple[str, str, Arena]]:
     """Each suite and variant with its arena, locked with a key made of the seed: the S-box's cache misses depend on it."""
@@ -64,36 +94,28 @@ def _arenas(job: _Job, seed: int, flip: int | None) -> Iterator[tuple[str, str, 
         yield name, variant, arena
 
 
-def _row(job: _Job, name: str, variant: str, arena: Arena, results: Results, expected: np.ndarray) -> Row:
-    return {
-        "network": job.workload.network.name,
-        "platform": job.platform,
-        "suite": name,
-        "variant": variant,
-        "memory": job.memory,
-        "images": len(job.workload.ifmaps),
-        "macs": sum(macs(job.workload.network).values()),
-        "param_bytes": arena.parameter_bytes,
-        "unlocked_bytes_in_memory": {"plain": None, "unlock-all": arena.parameter_bytes}.get(
-            variant, arena.scratch_bytes
-        ),
-        "outputs_equal_golden": not results.refused and bool((results.ofmaps == expected).all()),
-    }
+def _row(job: _Job, name: str, variant: str, arena: Arena, results: Results) -> Row:
+    unlocked = {"plain": None, "unlock-all": arena.parameter_bytes}.get(variant, arena.scratch_bytes)
+    ofmaps = None if results.refused else results.ofmaps
+    return job.row(name, variant, arena.parameter_bytes, unlocked, ofmaps)
 
 
 def _expected(workload: Workload) -> np.ndarray:
     return golden.run(workload.network, workload.ifmaps)[workload.network.layers[-1].name]
 
 
+def _check_counters(job: _Job, results: Results | SocResults) -> None:
+    for first, second in zip(results.cycles, results.second_cycles, strict=True):
+        if abs(first - second) > _SECOND_COUNTER:
+            raise RuntimeError(f"{job}: {first} cycles by the memory-mapped counter, {second} by the core's")
+
+
 def _on_core(job: _Job, seed: int, flip: int | None) -> list[Row]:
-    expected, rows = _expected(job.workload), []
-    work = macs(job.workload.network)
+    rows, work = [], macs(job.workload.network)
     for name, variant, arena in _arenas(job, seed, flip):
         results = run_on_core(job.platform, arena, job.memory)
-        for first, second in zip(results.cycles, results.second_cycles, strict=True):
-            if abs(first - second) > _SECOND_COUNTER:
-                raise RuntimeError(f"{job}: {first} cycles by the memory-mapped counter, {second} by the core's")
-        row = _row(job, name, variant, arena, results, expected)
+        _check_counters(job, results)
+        row = _row(job, name, variant, arena, results)
         row["cycles"] = round(float(np.mean(results.cycles)), 2)
         row["unlock_cycles"] = results.unlocking if variant == "unlock-all" else None
         row["layers"] = [
@@ -103,12 +125,41 @@ def _on_core(job: _Job, seed: int, flip: int | None) -> list[Row]:
     return rows
 
 
+def _flipped(loadable: Loadable, flip: int | None) -> Loadable:
+    if flip is None:
+        return loadable
+    parameters = bytearray(loadable.parameters)
+    if not 0 <= flip < len(parameters):
+        raise DeeplockError(f"there are {len(parameters)} bytes of parameters, and no byte {flip}")
+    parameters[flip] ^= 0xFF
+    return replace(loadable, parameters=bytes(parameters))
+
+
+def _on_soc(job: _Job, config: Config, seed: int, flip: int | None) -> list[Row]:
+    rows = []
+    for name in _SOC_SUITES:
+        chosen = config.with_suite(name)
+        plain = compile_network(job.workload.network, chosen, np.random.default_rng(seed))
+        key = generate_key(chosen.key_sizes[0]) if chosen.key_sizes else b""
+        loadable = _flipped(plain.locked(name, key) if key else plain, flip)
+        results = run_on_soc(chosen, soc_job(loadable, job.workload.ifmaps, key), job.memory)
+        _check_counters(job, results)
+        variant, unlocked = ("stream", 0) if key else ("plain", None)
+        row = job.row(name, variant, len(plain.parameters), unlocked, None if results.error else results.ofmaps)
+        row["cycles"] = round(float(np.mean(results.cycles)), 2)
+        row["accelerator_cycles"] = round(float(np.mean(results.accelerator_cycles)), 2)
+        row["load_cycles"] = results.loading
+        row |= {"unlock_cycles": None, "layers": []}
+        rows.append(row)
+    return rows
+
+
 def _on_host(job: _Job, seed: int, flip: int | None) -> list[Row]:
-    expected, rows = _expected(job.workload), []
+    rows = []
     count = shutil.which("valgrind") is not None
     for name, variant, arena in _arenas(job, seed, flip):
         done = run_on_host(arena, max(3, _HOST_MACS // arena.work), count)
-        row = _row(job, name, variant, arena, done.results, expected)
+        row = _row(job, name, variant, arena, done.results)
         if done.instructions is not None:
             row["instructions"] = round(done.instructions / arena.images, 2)
         row["nanoseconds"] = round(done.nanoseconds / arena.images, 1)
@@ -140,7 +191,7 @@ def _core_jobs(workloads: Sequence[Workload], platforms: Sequence[str], memories
         _Job(workload, platform, memory)
         for workload in workloads
         for platform in platforms
-        if platform in CORES
+        if platform in (*CORES, SOC)
         for memory in memories
     ]
     return [
@@ -148,6 +199,19 @@ def _core_jobs(workloads: Sequence[Workload], platforms: Sequence[str], memories
         for job in jobs
         if sum(macs(job.workload.network).values()) <= _MOST_MACS.get((job.platform, job.memory), 1 << 40)
     ]
+
+
+def _build(cores: Sequence[str], config: Config | None, progress: Progress) -> None:
+    """Build the programs, then the cores and, if a configuration is given, the SoC with each suite, one after the other."""
+    builds: list[tuple[str, Callable[[], object]]] = []
+    builds += [(f"program of {name}", partial(build_firmware, name)) for name in cores]
+    socs = {name: config.with_suite(name) for name in _SOC_SUITES} if config else {}
+    builds += [(f"program of {SOC}", build_soc_firmware)] if socs else []
+    builds += [(f"simulation of {name}", partial(build_core, name)) for name in cores]
+    builds += [(f"simulation of {SOC}, {name}", partial(build_soc, each)) for name, each in socs.items()]
+    for count, (what, build) in enumerate(builds, 1):
+        build()
+        progress(f"{what} is built", count, len(builds))
 
 
 def measure(
@@ -164,22 +228,18 @@ def measure(
 
     flip  parameter byte to invert in every job, as a test that the comparison notices
     """
-    cores = [name for name in platforms if name in CORES]
     jobs = _core_jobs(workloads, platforms, memories)
+    config = config_for(*ARRAY, [workload.network for workload in workloads])
+    _build([name for name in platforms if name in CORES], config if SOC in platforms else None, progress)
     rows: dict[int, list[Row]] = {}
-    if cores:
-        check_compiler()
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            for what in (build_firmware, build_core):
-                building = {pool.submit(what, name): name for name in cores}
-                for count, future in enumerate(as_completed(building), 1):
-                    future.result()
-                    kind = "program" if what is build_firmware else "simulation"
-                    progress(f"{kind} of {building[future]} is built", count, len(cores))
-            running = {pool.submit(_on_core, job, seed, flip): index for index, job in enumerate(jobs)}
-            for count, future in enumerate(as_completed(running), 1):
-                rows[running[future]] = future.result()
-                progress(str(jobs[running[future]]), count, len(jobs))
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        running = {}
+        for index, job in enumerate(jobs):
+            on = partial(_on_soc, job, config) if job.platform == SOC else partial(_on_core, job)
+            running[pool.submit(on, seed, flip)] = index
+        for count, future in enumerate(as_completed(running), 1):
+            rows[running[future]] = future.result()
+            progress(str(jobs[running[future]]), count, len(jobs))
     found = [row for index in range(len(jobs)) for row in rows[index]]
     for workload in workloads:
         if "host" in platforms:
@@ -192,6 +252,19 @@ def measure(
     order = [workload.network.name for workload in workloads]
     found.sort(key=lambda row: order.index(row["network"]))
     return _with_ratios(found)
+
+
+def kept(there: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """Rows that were measured before, but for the networks, platforms and memories measured now, and the new ones, networks
+    together in the order of their first rows, cores before host and PyTorch."""
+
+    def group(row: Row) -> tuple[str, ...]:
+        return row["network"], row["platform"], row["memory"]
+
+    anew = {group(row) for row in rows}
+    every = [*(row for row in there if group(row) not in anew), *rows]
+    order = list(dict.fromkeys(row["network"] for row in every))
+    return sorted(every, key=lambda row: (order.index(row["network"]), "cycles" not in row))
 
 
 def cost(row: Row) -> float:

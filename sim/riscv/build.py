@@ -1,38 +1,44 @@
 """Builds the software baseline: the cores under Verilator, and the C programs for them and for the host; each once."""
 
 import importlib.util
-import os
 import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from deeplock.pymodel.cache import cache_root, digest, made
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.sim.riscv.cores import CORES, core_verilog, packaged_verilog
+from deeplock.sim.build import build_program
+from deeplock.sim.riscv.cores import CORES, Core, core_verilog, packaged_verilog
 from deeplock.sim.riscv.memory import layout_header, tables_header
 from deeplock.sim.sources import source_files
-from deeplock.sim.toolchain import check_simulator, environment, tool_versions
+from deeplock.sim.toolchain import check_simulator, tool_versions
 
-__all__ = ["build_core", "build_firmware", "build_host", "check_compiler"]
+__all__ = [
+    "FLAT", "HARNESS", "HERE", "START", "build_core", "build_firmware", "build_host", "check_compiler", "firmware", "kept",
+]  # fmt: skip
 
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
+HARNESS = HERE / "harness.cpp"
+FLAT = ["--flatten", "-Wno-lint", "-Wno-style"]
+"""Verilator's options for what HARNESS runs: it expects the memory in the top module."""
 
-_SOURCES = [_HERE / name for name in ("engine.c", "ascon.c", "acorn.c")]
+_SOURCES = [HERE / name for name in ("engine.c", "ascon.c", "acorn.c")]
 _C_FLAGS = ["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Werror"]
 
 
-def _kept(name: str, facts: Sequence[object], files: Sequence[Path], make: Callable[[Path], None]) -> Path:
+def kept(name: str, facts: Sequence[object], files: Sequence[Path], make: Callable[[Path], None]) -> Path:
     """The folder that `make` fills, once for these facts and files."""
 
     def make_in(folder: Path) -> None:
         folder.mkdir()
         make(folder)
 
-    return made(cache_root() / "sim" / f"riscv-{name}-{digest(name, *facts, files=[*files, Path(__file__)])}", make_in)
+    identity = digest(name, *facts, files=[*files, Path(__file__), HERE.parent / "build.py"])
+    return made(cache_root() / "sim" / f"riscv-{name}-{identity}", make_in)
 
 
 def _call(command: Sequence[str | Path], what: str) -> None:
@@ -43,7 +49,7 @@ def _call(command: Sequence[str | Path], what: str) -> None:
 
 
 def _c_files() -> list[Path]:
-    return sorted(path for path in _HERE.iterdir() if path.suffix in (".c", ".h", ".ld"))
+    return sorted(path for path in HERE.iterdir() if path.suffix in (".c", ".h", ".ld"))
 
 
 def check_compiler() -> None:
@@ -56,33 +62,14 @@ def build_core(name: str) -> Path:
     """The program that simulates a core, see harness.cpp. DeeplockError if something that it needs is missing."""
     check_simulator("native")
     core = CORES[name]
-    source = packaged_verilog(core)
+    options = [*FLAT, *(["-DCFU"] if core.cfu else [])]
 
     def make(folder: Path) -> None:
-        with environment(MAKEFLAGS="OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"):
-            options = [
-                "-O3",
-                "--flatten",
-                "--x-assign",
-                "fast",
-                "--x-initial",
-                "fast",
-                "-Wno-fatal",
-                "-Wno-lint",
-                "-Wno-style",
-            ]
-            options += ["-DCFU"] if core.cfu else []
-            names = ["--top-module", "soc", "--prefix", "Vsoc", "--Mdir", folder, "-o", "soc"]
-            sources = [_HERE / "harness.cpp", *core_verilog(core, folder)]
-            _call(["verilator", "--cc", "--exe", *options, *names, *sources], f"simulation of {name}")
-            _call(["make", "-C", folder, "-f", "Vsoc.mk", "-j", str(os.cpu_count())], f"simulation of {name}")
-        for path in folder.iterdir():
-            if path.name != "soc":
-                path.unlink()
+        build_program(folder, "soc", [HARNESS, *core_verilog(core, folder)], options)
 
-    files = [source, *(_HERE / name for name in ("harness.cpp", "cores.py", core.top))]
-    files += source_files(_HERE / "cfu.py") if core.cfu else []
-    return _kept(name, [core, tool_versions("native")], files, make) / "soc"
+    files = [packaged_verilog(core), HARNESS, *(HERE / name for name in ("cores.py", core.top))]
+    files += source_files(HERE / "cfu.py") if core.cfu else []
+    return kept(name, [core, tool_versions("native")], files, make) / "soc"
 
 
 def _segments(elf: bytes) -> bytes:
@@ -102,13 +89,15 @@ START = 0x400
 """Where the program begins in a core's memory: link.ld."""
 
 
-def build_firmware(name: str) -> bytes:
-    """The program for a core, from `START` on."""
+def firmware(
+    name: str, core: Core, headers: Mapping[str, str], sources: Sequence[Path], include: Sequence[Path]
+) -> bytes:
+    """A program for a core, from `START` on: firmware.c and `sources`, with these headers, by name, and folders of others."""
     check_compiler()
-    core = CORES[name]
 
     def make(folder: Path) -> None:
-        (folder / "layout.h").write_text(layout_header())
+        for header, text in headers.items():
+            (folder / header).write_text(text)
         target = ["-target", "riscv32-freestanding-none", f"-mcpu={core.cpu}"]
         flags = [
             "-ffreestanding",
@@ -121,12 +110,20 @@ def build_firmware(name: str) -> bytes:
         ]
         flags += [f'-DCYCLE_CSR="{core.csr}"', *(["-DCFU"] if core.cfu else [])]
         flags += ["-DHAS_TRAPS"] if core.traps else ["-mllvm", "-enable-misched=false"]
-        zig = [sys.executable, "-m", "ziglang", "cc", *target, *_C_FLAGS, *flags, "-I", folder, "-I", _HERE]
-        sources = [_HERE / "firmware.c", *_SOURCES]
-        _call([*zig, "-T", _HERE / "link.ld", "-o", folder / "program.elf", *sources], f"program for {name}")
+        flags += [f"-I{path}" for path in (folder, HERE, *include)]
+        zig = [sys.executable, "-m", "ziglang", "cc", *target, *_C_FLAGS, *flags]
+        every = [HERE / "firmware.c", *sources]
+        _call([*zig, "-T", HERE / "link.ld", "-o", folder / "program.elf", *every], f"program for {name}")
 
-    folder = _kept(f"{name}-program", [version("ziglang"), core, layout_header()], _c_files(), make)
+    files = [*_c_files(), *(path for path in sources if path.parent != HERE)]
+    files += [header for path in include for header in sorted(path.glob("*.h"))]
+    folder = kept(f"{name}-program", [version("ziglang"), core, headers], files, make)
     return _segments((folder / "program.elf").read_bytes())
+
+
+def build_firmware(name: str) -> bytes:
+    """The software's program for a core, from `START` on."""
+    return firmware(name, CORES[name], {"layout.h": layout_header()}, _SOURCES, ())
 
 
 def build_host() -> Path:
@@ -138,9 +135,9 @@ def build_host() -> Path:
     def make(folder: Path) -> None:
         (folder / "layout.h").write_text(layout_header())
         (folder / "tables.h").write_text(tables_header())
-        sources = [_HERE / "host.c", *_SOURCES]
-        _call([gcc, *_C_FLAGS, "-I", folder, "-I", _HERE, "-o", folder / "host", *sources], "program for this machine")
+        sources = [HERE / "host.c", *_SOURCES]
+        _call([gcc, *_C_FLAGS, "-I", folder, "-I", HERE, "-o", folder / "host", *sources], "program for this machine")
 
     path = Path(gcc).resolve()
     facts = [path, path.stat().st_mtime_ns, layout_header(), tables_header()]
-    return _kept("host", facts, _c_files(), make) / "host"
+    return kept("host", facts, _c_files(), make) / "host"

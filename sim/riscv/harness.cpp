@@ -9,14 +9,14 @@
 #include <memory>
 #include <vector>
 
-#include "Vsoc.h"
-#include "Vsoc___024root.h"
+#include "Vtop.h"
+#include "Vtop___024root.h"
 #include "verilated.h"
 
 int main(int argc, char** argv) {
     if (argc != 4) return std::fputs("usage: soc MEMORY LATENCY MOST_CYCLES\n", stderr), 1;
     const auto context = std::make_unique<VerilatedContext>();
-    const auto soc = std::make_unique<Vsoc>(context.get());
+    const auto soc = std::make_unique<Vtop>(context.get());
     auto& memory = soc->rootp->soc__DOT__memory;
     std::vector<char> bytes;
     {

@@ -27,7 +27,7 @@ from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = [
-    "ARENA", "SUITES", "VARIANTS", "Arena", "Results", "arena_of", "layout_header", "low_memory", "tables_header",
+    "ARENA", "SUITES", "VARIANTS", "Arena", "Results", "Space", "arena_of", "layout_header", "low_memory", "tables_header",
 ]  # fmt: skip
 
 CHANNELS = 4
@@ -168,7 +168,7 @@ def _scaled(layer: AveragePool | Add) -> dict[str, int]:
     return {name: getattr(layer, name) for name in names}
 
 
-class _Space:
+class Space:
     """Allocates space in the arena."""
 
     def __init__(self, used: int) -> None:
@@ -183,7 +183,7 @@ class _Space:
         return start
 
 
-def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, int]]], dict[str, int]]:
+def _table(network: Network, space: Space) -> tuple[list[tuple[str, dict[str, int]]], dict[str, int]]:
     """Rows of the layer table, each with its layer's name, and the offset of every tensor."""
     shapes = output_shapes(network)
     place = {"input": space.take(int(np.prod(network.input_shape)))}
@@ -214,7 +214,7 @@ def _table(network: Network, space: _Space) -> tuple[list[tuple[str, dict[str, i
     return rows, place
 
 
-def _pad(layer: Conv, shape: Shape, source: int, space: _Space) -> tuple[dict[str, int], int, tuple[int, int]]:
+def _pad(layer: Conv, shape: Shape, source: int, space: Space) -> tuple[dict[str, int], int, tuple[int, int]]:
     """A row that pads the ifmap with its zero point; the padded ifmap's offset; its height and width."""
     height, width, channels = shape
     top, left, bottom, right = layer.padding
@@ -313,7 +313,7 @@ def arena_of(
     if suite_named(suite).seals and variant != "unlock-all":
         raise ValueError(f"variant of a suite that seals must be unlock-all, not {variant}")
     rng = np.random.default_rng(seed)
-    space = _Space(4 * (len(_JOB) + 8))
+    space = Space(4 * (len(_JOB) + 8))
     rows, place = _table(network, space)
     parts = [_stream(layer, rng) for layer in network.layers if isinstance(layer, Conv)]
     stream = np.concatenate([*parts, np.zeros(0, np.uint8)])

@@ -11,13 +11,30 @@ from deeplock.sim.riscv.build import START, build_core, build_firmware, build_ho
 from deeplock.sim.riscv.cores import CORES
 from deeplock.sim.riscv.memory import ARENA, Arena, Results, low_memory
 
-__all__ = ["LATENCIES", "HostRun", "run_on_core", "run_on_host"]
+__all__ = ["LATENCIES", "HostRun", "run_on_core", "run_on_host", "simulated"]
 
 LATENCIES = {"ideal": 0, "slow": 20}
 """Memories by name: cycles until a read's first word; then a word a cycle. Writes are posted."""
 
 _SLOWEST = 2000  # cycles per multiplication or parameter byte, far more than any core takes
 _SPARE = 1_000_000
+
+
+def simulated(name: str, program: Path, firmware: bytes, arena: bytes, work: int, memory: str) -> bytes:
+    """The arena's bytes after a program of harness.cpp has run this firmware on it, from reset, caches empty.
+
+    work  about how many multiplications and bytes the firmware handles: it may take a multiple of it in cycles
+
+    Raises SimulationError if the core does not finish.
+    """
+    with scratch() as folder:
+        path = folder / "memory"
+        path.write_bytes(low_memory(firmware, START) + arena)
+        command = [program, path, str(LATENCIES[memory]), str(min(_SLOWEST * work + _SPARE, 1 << 32))]
+        result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        if result.returncode:
+            raise SimulationError(f"{name}: {result.stderr.strip() or f'exit code {result.returncode}'}")
+        return path.read_bytes()[ARENA:]
 
 
 def run_on_core(core: str, arena: Arena, memory: str = "ideal") -> Results:
@@ -27,15 +44,7 @@ def run_on_core(core: str, arena: Arena, memory: str = "ideal") -> Results:
     """
     if core not in CORES:
         raise ValueError(f"core must be one of {', '.join(CORES)}, not {core}")
-    program, firmware = build_core(core), build_firmware(core)
-    with scratch() as folder:
-        path = folder / "memory"
-        path.write_bytes(low_memory(firmware, START) + arena.data)
-        command = [program, path, str(LATENCIES[memory]), str(min(_SLOWEST * arena.work + _SPARE, 1 << 32))]
-        result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-        if result.returncode:
-            raise SimulationError(f"{core}: {result.stderr.strip() or f'exit code {result.returncode}'}")
-        return arena.read(path.read_bytes()[ARENA:])
+    return arena.read(simulated(core, build_core(core), build_firmware(core), arena.data, arena.work, memory))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 // VexRiscv (Wishbone, caches of 4 KB), and a memory for its instructions and data. With CFU defined, the core with a custom
-// function unit's port and our unit behind it.
+// function unit's port and our unit behind it. With ACCELERATOR defined, accelerator.v beside the core.
 //
 // `processor` is the part that an FPGA needs and that fpga/flow/riscv.py synthesises, without interrupts.
 module processor (
@@ -55,7 +55,10 @@ endmodule
 // Memory: a line (8 words, a burst) or word begins `latency` cycles after it is asked for, then a word a cycle; writes are
 // posted, and cost a cycle. 0x8000_0000 and up bypasses the cache: read the cycle counter, write how it ends.
 module soc #(
-    parameter WORDS = 1 << 20
+    parameter WORDS = 1 << 20,
+    parameter LOADABLE = 8,  // bytes a beat of the accelerator's streams
+    parameter IFMAP = 8,
+    parameter OFMAP = 8
 ) (
     input clk,
     input reset,
@@ -74,10 +77,12 @@ module soc #(
 
     reg [7:0] i_wait, d_wait;
     wire d_io = d_adr[29];
+    wire beside, beside_ack;  // an access to what accelerator.v has
+    wire [31:0] beside_miso;
     wire i_ack = i_cyc & i_stb & (i_wait == latency);
-    wire d_ack = d_cyc & d_stb & (d_we | d_io | d_wait == latency);
+    wire d_ack = d_cyc & d_stb & (beside ? beside_ack : d_we | d_io | d_wait == latency);
     wire [31:0] i_miso = memory[i_adr[BITS - 1:0]];
-    wire [31:0] d_miso = d_io ? cycles : memory[d_adr[BITS - 1:0]];
+    wire [31:0] d_miso = beside ? beside_miso : d_io ? cycles : memory[d_adr[BITS - 1:0]];
 
     always @(posedge clk) begin
         cycles <= cycles + 1;
@@ -91,7 +96,7 @@ module soc #(
             if (d_sel[2]) memory[d_adr[BITS - 1:0]][23:16] <= d_mosi[23:16];
             if (d_sel[3]) memory[d_adr[BITS - 1:0]][31:24] <= d_mosi[31:24];
         end
-        if (d_ack & d_we & d_io) ended <= d_mosi[1:0];
+        if (d_ack & d_we & d_io & ~beside) ended <= d_mosi[1:0];
         if (reset) begin
             cycles <= 0;
             i_wait <= 0;
@@ -106,4 +111,40 @@ module soc #(
         .d_cyc(d_cyc), .d_stb(d_stb), .d_ack(d_ack), .d_we(d_we), .d_adr(d_adr), .d_miso(d_miso), .d_mosi(d_mosi),
         .d_sel(d_sel), .d_cti(d_cti)
     );
+
+`ifdef ACCELERATOR
+    wire [31:0] loadable_at, ifmap_at, ofmap_at;
+    wire [8*LOADABLE-1:0] loadable_data;
+    wire [8*IFMAP-1:0] ifmap_data;
+    wire [8*OFMAP-1:0] ofmap_data;
+    wire [OFMAP-1:0] ofmap_write;
+    assign beside = d_io & (d_adr[26] | d_adr[27]);
+    accelerator #(.LOADABLE(LOADABLE), .IFMAP(IFMAP), .OFMAP(OFMAP)) accelerator (
+        .clk(clk), .reset(reset), .latency(latency),
+        .access(d_cyc & d_stb & beside), .dma(d_adr[27]), .we(d_we), .word(d_adr[9:0]), .mosi(d_mosi),
+        .ack(beside_ack), .miso(beside_miso),
+        .loadable_at(loadable_at), .loadable_data(loadable_data), .ifmap_at(ifmap_at), .ifmap_data(ifmap_data),
+        .ofmap_at(ofmap_at), .ofmap_data(ofmap_data), .ofmap_write(ofmap_write)
+    );
+
+    genvar word;
+    generate
+        for (word = 0; word < LOADABLE / 4; word = word + 1)
+            assign loadable_data[32 * word +: 32] = memory[loadable_at[BITS + 1:2] + word];
+        for (word = 0; word < IFMAP / 4; word = word + 1)
+            assign ifmap_data[32 * word +: 32] = memory[ifmap_at[BITS + 1:2] + word];
+    endgenerate
+    reg [31:0] to;
+    integer lane;
+    always @(posedge clk) begin
+        to = ofmap_at;
+        for (lane = 0; lane < OFMAP; lane = lane + 1)
+            if (ofmap_write[lane]) begin
+                memory[to[BITS + 1:2]][8 * to[1:0] +: 8] <= ofmap_data[8 * lane +: 8];
+                to = to + 1;
+            end
+    end
+`else
+    assign {beside, beside_ack, beside_miso} = 0;
+`endif
 endmodule

@@ -77,7 +77,52 @@ def test_unknown_platforms_are_refused(capsys):
 
     with pytest.raises(SystemExit):
         main(["bench", "software", "--platforms", "z80"])
-    assert "must be some of vexriscv, vexriscv-cfu, picorv32, host, pytorch, not 'z80'" in capsys.readouterr().err
+    assert "must be some of vexriscv, vexriscv-cfu, picorv32, soc, host, pytorch, not 'z80'" in capsys.readouterr().err
+
+
+def test_kept_rows_stand_beside_those_measured_anew(on_host, deeplock, tmp_path):
+    _, first = on_host("--images", 1)
+    path = tmp_path / "software.json"
+    result = json.loads(path.read_text())
+    core = {**first[0], "platform": "vexriscv", "memory": "ideal", "cycles": 1.0}
+    other = {**first[0], "network": "mnist"}
+    path.write_text(json.dumps({**result, "command": "earlier", "rows": [*first, core, other]}))
+    outcome, rows = on_host("--images", 2, "--keep")
+    assert outcome.code == 0
+    assert [(row["network"], row["platform"]) for row in rows] == [
+        ("digits", "vexriscv"), *[("digits", "host")] * 5, ("mnist", "host")
+    ]  # fmt: skip
+    assert [row["images"] for row in rows] == [1, 2, 2, 2, 2, 2, 1]
+    assert json.loads(path.read_text())["command"].startswith("earlier && deeplock ")
+    assert "digits" in outcome.out and "mnist" not in outcome.out, "what was measured now"
+
+
+def test_nothing_to_keep_is_told_in_one_line(refused, tmp_path):
+    assert refused("bench", "software", "--keep") == "--keep has no effect without --json: leave it out"
+    path = tmp_path / "other.json"
+    for text in (None, "{", "[]", '{"rows": []}'):
+        if text is not None:
+            path.write_text(text)
+        message = refused("bench", "software", "--keep", "--json", path)
+        assert message == f"{path}: not a result of `deeplock bench software`, whose rows could be kept"
+
+
+@pytest.mark.slow
+def test_digits_on_the_soc(deeplock, tmp_path):
+    """As measured: 8x8, three suites; a flipped byte of the parameters is seen in all."""
+    path = tmp_path / "software.json"
+    command = ("bench", "software", "--platforms", "soc", "--memories", "ideal", "--images", 2, "--json", path)
+    assert deeplock(*command).code == 0
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["suite"], row["variant"]) for row in rows] == [
+        ("plain", "plain"), ("deep-lock", "stream"), ("acorn", "stream"),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["outputs_equal_golden"] and 0 < row["accelerator_cycles"] < row["cycles"] < 10_000 < row["macs"]
+        assert row["load_cycles"] > 0 and row["ratio"] == pytest.approx(row["cycles"] / rows[0]["cycles"], abs=1e-4)
+    outcome = deeplock(*command, "--flip", 40)
+    assert outcome.code == 1 and "3 of 3 outputs differ" in outcome.err
+    assert deeplock(*command, "--flip", 1 << 20).code == 1
 
 
 @pytest.mark.slow
@@ -86,7 +131,8 @@ def test_all_platforms_on_digits(deeplock, tmp_path):
     assert deeplock("bench", "software", "--network", "digits", "--images", 1, "--json", path).code == 0
     rows = json.loads(path.read_text())["rows"]
     assert all(row["outputs_equal_golden"] for row in rows)
-    on_cores = [row for row in rows if "cycles" in row]
+    on_cores = [row for row in rows if "cycles" in row and row["platform"] != "soc"]
+    assert len([row for row in rows if row["platform"] == "soc"]) == 2 * 3
     assert len(on_cores) == 3 * 2 * 3 + 2 * 2
     assert {(row["platform"], row["suite"]) for row in on_cores if row["suite"] not in ("plain", "deep-lock")} == {
         ("vexriscv", "ascon"),

@@ -159,8 +159,8 @@ def test_each_kind_is_waived_once_and_for_a_reason(made):
 def test_only_files_of_ones_own_are_there(made):
     names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*.*") if path.suffix != ".vvp")
     assert names == [
-        "deeplock.c", "deeplock.core", "deeplock.h", "deeplock.rdl", "deeplock.v", "deeplock.vlt", "deeplock_regs.h",
-        "tb/deeplock_tb.v", "tb/ifmap.hex", "tb/key.hex", "tb/loadable.hex", "tb/ofmap.hex",
+        "deeplock.c", "deeplock.core", "deeplock.h", "deeplock.rdl", "deeplock.v", "deeplock.vlt", "deeplock_format.h",
+        "deeplock_regs.h", "tb/deeplock_tb.v", "tb/ifmap.hex", "tb/key.hex", "tb/loadable.hex", "tb/ofmap.hex",
     ]  # fmt: skip
 
 

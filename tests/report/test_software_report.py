@@ -47,7 +47,7 @@ def test_the_report_shows_the_measured_figures():
     array = {"network": "tiny", "suite": "deep-lock", "rows": 8, "cols": 8, "cycles_plain": 30.0, "cycles_locked": 30.0}
     software, cycles = {"rows": rows}, {"rows": [array]}
     head, (row,) = software_report.headline(software, cycles)
-    assert row == ["tiny", "1.50", "-", "1.50", "1.000", "25 x", "-"]
+    assert row == ["tiny", "1.50", "-", "1.50", "1.000", "25 x", "-", "-"]
     assert len(head) == len(row)
     head, cells = software_report.comparison(software, cycles)
     assert [row[0:6] for row in cells] == [
@@ -62,6 +62,34 @@ def test_the_report_shows_the_measured_figures():
         ["deep-lock", "fused", "1,500", "1.50", "9.0", "1.80"],
     ]
     assert software_report.figure(software, cycles).startswith(b"\x89PNG")
+
+
+def test_the_soc_stands_between_software_and_array():
+    """By hand: 750 / 100, 750 / 125 and 3000 / 120 of the cheapest software for the same suite."""
+    shared = {"network": "tiny", "platform": "soc", "memory": "ideal", "macs": 100, "param_bytes": 40, "layers": []}
+    costs = {"plain": (100.0, 60.0), "deep-lock": (125.0, 61.0), "ascon": (120.0, 80.0)}
+    soc = [
+        {
+            **shared, "suite": suite, "variant": "plain" if suite == "plain" else "stream", "cycles": host, "load_cycles": 1700,
+            "accelerator_cycles": accelerator, "cycles_per_mac": host / 100, "ratio": host / 100,
+            "unlock_cycles_per_byte": None if suite == "plain" else (host - 100) / 40,
+        }
+        for suite, (host, accelerator) in costs.items()
+    ]  # fmt: skip
+    software = {"rows": [*rows_of("vexriscv", "ideal", plain=500.0, whole=800.0, fused=750.0, sealed=3000.0), *soc]}
+    cells = software_report.soc_table(software).rows
+    assert cells == [
+        ["tiny", "ideal", "plain", "100", "60", "1.67", "1,700", "5 x"],
+        ["tiny", "ideal", "deep-lock", "125", "61", "2.05", "1,700", "6 x"],
+        ["tiny", "ideal", "ascon", "120", "80", "1.50", "1,700", "25 x"],
+    ]
+    name = software_report.NAMES["soc"]
+    assert software_report.comparison(software, CYCLES).rows[1] == [
+        "tiny", name, "ideal", "100", "125", "on the way in", "1.25", "1.00", "0.62", "6.00"
+    ]  # fmt: skip
+    assert software_report.headline(software, CYCLES).rows[0][-3:] == ["25 x", "75 x", "6 x"]
+    cell = software_report.software_table([{**row, "outputs_equal_golden": True} for row in soc]).rows[1]
+    assert cell[:7] == ["tiny", "soc", "ideal", "deep-lock", "stream", 125, 61]
 
 
 ARRAY = {
@@ -109,7 +137,7 @@ def test_sealed_suites_stand_beside_the_papers():
     ]
     assert all(len(row) == len(head) for row in cells)
     assert [row[4] for row in software_report.comparison(software, cycles)[1]][:2] == ["750", "1,400"]
-    assert software_report.headline(software, cycles)[1][0][-2] == "25 x"
+    assert software_report.headline(software, cycles)[1][0][-3] == "25 x"
 
 
 def synthesised(lut4: int, **fields: object) -> dict:

@@ -28,7 +28,7 @@ BLOCK = st.binary(min_size=16, max_size=16)
 def ciphers(tmp_path_factory):
     """Opens one lane of what is sealed in the C code for this machine: plain bytes at their places, or None if refused."""
     path = tmp_path_factory.mktemp("ciphers") / "ciphers.so"
-    sources = [build._HERE / f"{name}.c" for name in SEALED]
+    sources = [build.HERE / f"{name}.c" for name in SEALED]
     subprocess.run(["gcc", *build._C_FLAGS, "-shared", "-fPIC", "-o", path, *sources], check=True)
     library = ctypes.CDLL(str(path))
 
