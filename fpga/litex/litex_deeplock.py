@@ -26,9 +26,9 @@ class PacketReader(LiteXModule):
 
     bits   of a beat: a multiple of 32
 
-    CSRs: writing `length` queues the packet at byte address `base`; the first is a multiple of a beat, the second of a word.
-    One packet may wait behind the one that is being read. Writing `drop` takes back all that the receiver has not begun to
-    take; it gets the rest of what it has begun.
+    CSRs: writing `length` (bytes, whole beats) queues the packet at byte address `base`, a multiple of 4. One packet may wait
+    behind the one that is being read. Writing `drop` takes back all that the receiver has not begun to take; it gets the rest
+    of what it has begun. A length is rounded up to words, and 0 to one: no write makes it read on and on.
     """
 
     def __init__(self, bits: int) -> None:
@@ -54,7 +54,7 @@ class PacketReader(LiteXModule):
             queue.sink.base.eq(self._base.storage),
             queue.sink.length.eq(self._length.storage),
             reader.sink.address.eq(address[2:]),
-            reader.sink.last.eq(left == _WORD // 8),
+            reader.sink.last.eq(left <= _WORD // 8),
             reader.source.connect(converter.sink),
             source.data.eq(converter.source.data),
             source.last.eq(converter.source.last),
@@ -205,13 +205,14 @@ def add_deeplock(soc, verilog: str | Path, name: str = "deeplock", origin: int |
     name      of the region of the registers, of the CSRs and of the interrupt. deeplock_litex.c expects `deeplock`
     origin    address of the registers; None: LiteX chooses
 
-    The memory that the DMAs use must be on the SoC's bus; a CPU's caches do not see what they write.
+    The memory that the DMAs use must be on the SoC's bus.
     """
     core = Deeplock(soc.platform, verilog)
     soc.add_module(name=name, module=core)
     soc.bus.add_slave(name, core.registers, SoCRegion(origin=origin, size=0x1000, cached=False))
+    to_memory = getattr(soc, "dma_bus", soc.bus)  # a CPU that has one sees what DMAs write
     for stream_name in ("loadable", "ifmap", "ofmap"):
-        soc.bus.add_master(f"{name}_{stream_name}", getattr(core, stream_name).bus)
+        to_memory.add_master(f"{name}_{stream_name}", getattr(core, stream_name).bus)
     if soc.irq.enabled:
         soc.irq.add(name, use_loc_if_exists=True)
     return core

@@ -111,6 +111,18 @@ def test_packets_come_whole_and_in_order(bits, seed):
     assert receiver.packets == [memory.data[base : base + length] for base, length in packets]
 
 
+@pytest.mark.parametrize("length, read", [(0, 4), (6, 8)])
+def test_a_length_that_is_none_ends(length, read):
+    _, dut, memory, receiver = reading(32, 0, 0, 0)
+
+    def send():
+        yield from packet(dut, 8, length)
+        yield from idle(40)
+
+    run_simulation(dut, [send(), memory.serve(dut.bus), receiver.take(dut.source)])
+    assert receiver.packets == [memory.data[8 : 8 + read]]
+
+
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("how", ["drop", "reset"])
 def test_after_a_stop_at_any_time_only_whole_packets_come(how, seed):
