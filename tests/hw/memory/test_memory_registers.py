@@ -1,5 +1,7 @@
 """The memory master's registers against their map, over AXI4-Lite, in the Amaranth simulator."""
 
+from pathlib import Path
+
 import pytest
 from amaranth.sim import Simulator
 
@@ -17,6 +19,7 @@ from deeplock.pymodel.spec.memory import (
     MemoryOptions,
     Status,
     address,
+    markdown_table,
 )
 from deeplock.pymodel.spec.registers import Access
 from tests.hw.memory_tools import MemoryBus
@@ -50,6 +53,21 @@ def test_what_can_be_read_is_read_and_nothing_else():
             if where not in mapped or mapped[where].access == Access.READ:
                 assert await bus.write(where, 1) == Response.SLVERR
         assert {r.name for r in REGISTERS if r.access != Access.WRITE} == expected.keys()
+
+    run(testbench)
+
+
+def test_the_page_has_the_tables():
+    text = (Path(__file__).parents[3] / "docs" / "registers.md").read_text()
+    assert markdown_table() in text, "docs/registers.md: put the output of deeplock.pymodel.spec.memory.markdown_table() in"
+
+
+def test_a_write_and_a_read_take_three_cycles():
+    async def testbench(bus, ctx):
+        await bus.set("PACKETS", 1)
+        assert bus.cycles == 3
+        await bus.status()
+        assert bus.cycles == 3
 
     run(testbench)
 
