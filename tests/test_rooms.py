@@ -16,8 +16,9 @@ NETWORK = [*MODEL, "pymodel.network"]
 COMPILER = [*NETWORK, "pymodel.compiler"]
 ZOO = [*COMPILER, "pymodel.frontends", "pymodel.zoo"]
 HARDWARE = [*MODEL, "hw.basics", "hw.families"]
-SIMULATION = [*ZOO, *HARDWARE, "hw", "hw.array", "hw.control", "hw.feed", "hw.lock", "hw.post", "sim"]
-BOARDS = [*SIMULATION, "sim.riscv", "fpga", "fpga.boards"]
+DATAPATH = ["hw.array", "hw.control", "hw.feed", "hw.lock", "hw.memory", "hw.post"]
+SIMULATION = [*ZOO, *HARDWARE, "hw", *DATAPATH, "sim"]
+BOARDS = [*SIMULATION, "sim.memory", "sim.riscv", "fpga", "fpga.boards"]
 LABORATORY = [*ZOO, "pymodel.schemes", "pymodel.attacks", "pymodel.attacks.device"]
 MEASURED = [*BOARDS, "fpga.flow", "fpga.gateware", "fpga.host", *LABORATORY]
 ALLOWED = {
@@ -38,8 +39,10 @@ ALLOWED = {
     "hw.post": [*HARDWARE, "hw.array"],
     "hw.feed": [*HARDWARE, "hw.array", "hw.post"],
     "hw.control": [*HARDWARE, "hw.feed", "hw.lock", "hw.post"],
-    "hw": [*HARDWARE, "hw.array", "hw.control", "hw.feed", "hw.lock", "hw.post"],
+    "hw.memory": HARDWARE,
+    "hw": [*HARDWARE, *DATAPATH],
     "sim": SIMULATION,
+    "sim.memory": SIMULATION,
     "sim.export": SIMULATION,
     "sim.riscv": [*SIMULATION, "sim.export"],
     "fpga": MODEL,

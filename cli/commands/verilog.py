@@ -6,11 +6,15 @@ header; a driver in C; and in tb/ a self-checking testbench: a digit goes throug
 is compared. None of that needs Python. The testbench's key is drawn for it and thrown away. A folder that is not empty is left
 as it is.
 
+With --memory axi a memory master is in front of the accelerator, which reads loadables and ifmaps and writes ofmaps by AXI4; then
+deeplock_memory_regs.h has its registers, and there is no testbench.
+
 A size of the array that is not given follows from the others, as with `deeplock compile`. See docs/into-your-design.md.
 
 examples:
   deeplock verilog -o build/deeplock
   deeplock verilog --rows 4 --suite ascon -o build/deeplock
+  deeplock verilog --rows 16 --memory axi --outstanding 8 -o build/deeplock
   deeplock verilog --rows 16 --suite acorn --licences --permissions --module customer_npu -o build/deeplock
 """
 
@@ -19,7 +23,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from deeplock.cli.options import SEALING_SUITE, add_config, add_output
+from deeplock.cli.options import SEALING_SUITE, add_config, add_output, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -33,7 +37,11 @@ def _module(text: str) -> str:
 def _files(args: argparse.Namespace) -> list[Path]:
     from deeplock.sim.export.folder import files_of
 
-    return files_of(args.output, args.testbench)
+    return files_of(args.output, _has_testbench(args), bool(args.memory))
+
+
+def _has_testbench(args: argparse.Namespace) -> bool:
+    return args.testbench and not args.memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--testbench", action=argparse.BooleanOptionalAction, default=True, help="write a testbench (yes)"
     )
+    memory = parser.add_argument_group("memory master", "docs/into-your-design.md")
+    memory.add_argument("--memory", choices=["axi"], help="put one in front of the accelerator (none)")
+    memory.add_argument("--burst", metavar="N", type=positive, help="beats of the longest burst (16)")
+    memory.add_argument("--outstanding", metavar="N", type=positive, help="bursts of reads on their way at a time (4)")
     follows = {"rows": "8", "cols": "as rows", "bytes_per_beat": "as cols, up to 16", "suite": SEALING_SUITE}
     add_config(parser.add_argument_group("accelerator", "defaults in brackets"), follows)
 
@@ -58,17 +70,23 @@ def run(args: argparse.Namespace) -> None:
 
     from deeplock.cli.options import config_given
     from deeplock.cli.progress import progress_shown
+    from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.spec.accelerator import array_of
     from deeplock.pymodel.spec.config import Config
-    from deeplock.sim.export.folder import files_of, write_folder
+    from deeplock.pymodel.spec.memory import MemoryOptions
+    from deeplock.sim.export.folder import write_folder
 
     given = config_given(args)
     chosen: dict[str, Any] = {"suite": SEALING_SUITE} | given
     chosen |= array_of(*(given.get(name) for name in ("rows", "cols", "bytes_per_beat")))
     config = Config(**chosen)
+    given = {name: getattr(args, name) for name in ("burst", "outstanding") if getattr(args, name) is not None}
+    if given and not args.memory:
+        raise DeeplockError(f"--{min(given)} is an option of the memory master: give --memory axi")
+    options = MemoryOptions(**given) if args.memory else None
     command = shlex.join(["deeplock", *sys.argv[1:]])
     with progress_shown() as progress:
-        write_folder(args.output, config, args.module, command, args.testbench, progress)
+        write_folder(args.output, config, args.module, command, _has_testbench(args), progress, options)
     print(f"{args.output}: {config.rows}x{config.cols} (B = {config.bytes_per_beat}), suite {config.suite}:")
-    for path in files_of(args.output, args.testbench):
+    for path in _files(args):
         print(f"  {path.relative_to(args.output)}")

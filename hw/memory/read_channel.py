@@ -22,7 +22,8 @@ class ReadChannel(wiring.Component):
 
     After a wrong beat the packet ends wrongly, so that the receiver knows: that beat has `last` if it should not, or has none
     and one more beat has it. The transfer is over with it. `stop` ends a transfer in the same way, if a beat of the packet has
-    left; it drops what is in the buffer, the offered beat included. Beats on their way are dropped as they come.
+    left; it drops what is in the buffer, the offered beat included. Beats on their way are dropped as they come. A second `stop`
+    drops the beats that end the packet too, for a receiver that has given it up.
 
     Latency: 3 cycles from a transfer to its first burst, 2 from a beat to the outlet. Throughput: one beat a cycle; between
     transfers, until the last beat has left, none is asked for.
@@ -181,8 +182,8 @@ class ReadChannel(wiring.Component):
             with m.If(wrong | closes):
                 m.d.sync += [packets.eq(0), begun.eq(0), closes.eq(ends & ~closes)]
         with m.If(self.stop):
-            still = Mux(taken, ~ends & ~wrong & ~closes, begun)  # a part of a packet has left
-            m.d.sync += [packets.eq(0), begun.eq(0), cut.eq(still | (cut & ~taken))]
+            still = Mux(taken, ~ends & ~wrong & ~closes, begun)  # a part of a packet has left; 0 after a `stop`
+            m.d.sync += [packets.eq(0), begun.eq(0), cut.eq(still), closes.eq(0)]
         with m.If(accept):
             m.d.sync += packets.eq(self.transfer.payload.packets)
         with m.If(begins):

@@ -1,7 +1,11 @@
 """The register map for other tools: a C header and SystemRDL 2.0, made from registers.py."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
 
+from deeplock.pymodel.spec import memory
 from deeplock.pymodel.spec.config import FEATURE_BITS
 from deeplock.pymodel.spec.registers import (
     ERROR_TEXTS,
@@ -15,7 +19,7 @@ from deeplock.pymodel.spec.registers import (
     Status,
 )
 
-__all__ = ["c_header", "fields_of", "system_rdl"]
+__all__ = ["c_header", "fields_of", "memory_c_header", "system_rdl"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class _Bits:
     low: int
 
 
-def _flags(members: type[Command] | type[Status] | type[Interrupt]) -> tuple[_Bits, ...]:
+def _flags(members: type[IntEnum]) -> tuple[_Bits, ...]:
     places = ((member.name, member.value.bit_length() - 1) for member in members)
     return tuple(_Bits(name, bit, bit) for name, bit in places)
 
@@ -45,6 +49,12 @@ _FIELDS = {
     "INTERRUPT": _flags(Interrupt),
 }
 
+_MEMORY_FIELDS = {
+    "CONTROL": _flags(memory.Command),
+    "STATUS": (*_flags(memory.Status), _ERROR),
+    "INTERRUPT": _flags(memory.Interrupt),
+}
+
 
 def fields_of(register: Register) -> tuple[_Bits, ...]:
     """Its fields; of a register with one number in it, all bits."""
@@ -56,27 +66,43 @@ _ACCESS = {Access.READ: "read", Access.WRITE: "write", Access.READ_WRITE: "read,
 
 def c_header() -> str:
     """deeplock_regs.h, for C from C89 on, C++ and assemblers: addresses, fields, error codes."""
-    rows: list[tuple[str, str, str]] = [("ID_VALUE", f"{ID:#x}", "what register ID reads"), ("", "", "byte addresses")]
-    rows += [(f"REG_{r.name}", f"{r.address:#04x}", f"{_ACCESS[r.access]}: {r.meaning}") for r in REGISTERS]
-    for register in REGISTERS:
-        if register.name in _FIELDS:
+    about = "the Deeplock accelerator: 32 bits, little-endian. Made from pymodel/spec/registers.py"
+    return _c_header("DEEPLOCK", about, ID, REGISTERS, _FIELDS, ERROR_TEXTS)
+
+
+def memory_c_header() -> str:
+    """deeplock_memory_regs.h: the same of the memory master."""
+    about = "the Deeplock accelerator's memory master: 32 bits, little-endian. Made from pymodel/spec/memory.py"
+    return _c_header("DEEPLOCK_MEMORY", about, memory.ID, memory.REGISTERS, _MEMORY_FIELDS, memory.ERROR_TEXTS)
+
+
+def _c_header(
+    prefix: str,
+    about: str,
+    identification: int,
+    registers: Sequence[Register],
+    fields: Mapping[str, tuple[_Bits, ...]],
+    errors: Mapping[Any, str],
+) -> str:
+    rows: list[tuple[str, str, str]] = [("ID_VALUE", f"{identification:#x}", "what register ID reads")]
+    rows.append(("", "", "byte addresses"))
+    rows += [(f"REG_{r.name}", f"{r.address:#04x}", f"{_ACCESS[r.access]}: {r.meaning}") for r in registers]
+    for register in registers:
+        if register.name in fields:
             rows.append(("", "", f"fields of {register.name}"))
-            for field in fields_of(register):
+            for field in fields[register.name]:
                 name, mask = f"{register.name}_{field.name}", (2 << field.high) - (1 << field.low)
                 rows.append((name, f"{mask:#x}", ""))
                 if field.high > field.low:
                     rows.append((f"{name}_SHIFT", str(field.low), ""))
     rows.append(("", "", "error codes in STATUS"))
-    rows += [(f"ERROR_{error.name}", str(error.value), ERROR_TEXTS[error]) for error in Error]
+    rows += [(f"ERROR_{error.name}", str(error.value), text) for error, text in errors.items()]
     lines = [
-        f"#define DEEPLOCK_{name} {value}" + f"  /* {text} */" * bool(text) if name else f"\n/* {text} */"
+        f"#define {prefix}_{name} {value}" + f"  /* {text} */" * bool(text) if name else f"\n/* {text} */"
         for name, value, text in rows
     ]
-    guard = ("#ifndef DEEPLOCK_REGS_H", "#define DEEPLOCK_REGS_H", "")
-    about = (
-        "/* The registers of the Deeplock accelerator: 32 bits, little-endian. Made from pymodel/spec/registers.py. */"
-    )
-    return "\n".join([about, *guard, *lines, "", "#endif", ""])
+    guard = (f"#ifndef {prefix}_REGS_H", f"#define {prefix}_REGS_H", "")
+    return "\n".join([f"/* The registers of {about}. */", *guard, *lines, "", "#endif", ""])
 
 
 def _text(text: str) -> str:

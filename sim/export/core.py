@@ -5,40 +5,66 @@ from collections import Counter
 from dataclasses import asdict
 
 from amaranth import Value
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import Component, In
 
 from deeplock import __version__
 from deeplock.hw.accelerator import Accelerator
+from deeplock.hw.accelerator_with_memory import AcceleratorWithMemory
 from deeplock.hw.basics.axi import flat_ports
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.memory import MemoryOptions
 from deeplock.sim.verilog import to_verilog
 
 __all__ = ["core_verilog"]
 
-_GROUPS = {
-    "s_axil": "AXI4-Lite subordinate, 32 bits: the registers, see deeplock_regs.h",
+_REGISTERS = {"s_axil": "AXI4-Lite subordinate, 32 bits: the registers, see deeplock_regs.h"}
+_INTERRUPT = {"irq": "interrupt: a level, active high, as register INTERRUPT chooses"}
+_STREAMS = {
+    **_REGISTERS,
     "s_axis_loadable": "AXI4-Stream: loadables, a beat of {bytes_per_beat} bytes; tlast ends a packet",
     "s_axis_ifmap": "AXI4-Stream: ifmaps, a beat of {rows} bytes; tlast ends an ifmap",
     "m_axis_ofmap": "AXI4-Stream: ofmaps, a beat of {lanes} bytes; tkeep tells which, tlast ends an ofmap",
-    "irq": "interrupt: a level, active high, as register INTERRUPT chooses",
+    **_INTERRUPT,
 }
+"""The ports of an accelerator, by the beginning of their names."""
+_MEMORY = {
+    **_REGISTERS,
+    "s_axil_memory": "AXI4-Lite subordinate, 32 bits: the memory master's registers, see deeplock_memory_regs.h",
+    "m_axi": "AXI4 manager, {bytes_per_beat} bytes of data: loadables, ifmaps and ofmaps",
+    **_INTERRUPT,
+}
+"""Those of an accelerator with a memory master."""
 _CLOCK = "the clock; the reset, active low, synchronous to it"
 
 
-def _ports(top: Accelerator, config: Config) -> list[tuple[str, list[tuple[str, str, int]]]]:
+_TESTBENCH = (
+    "",
+    "The self-checking testbench in tb/, run from this folder:",
+    "    $ iverilog -g2005 -o tb.vvp deeplock.v tb/deeplock_tb.v && vvp -n tb.vvp",
+    "    $ verilator --binary --timing --top-module deeplock_tb deeplock.vlt deeplock.v tb/deeplock_tb.v",
+    "    $ obj_dir/Vdeeplock_tb",
+)
+
+
+def _group(name: str, groups: dict[str, str]) -> str:
+    """The group that a port is in: the longest one that its name begins with."""
+    return max((group for group in groups if name == group or name.startswith(f"{group}_")), key=len)
+
+
+def _ports(top: Component, config: Config, about: dict[str, str]) -> list[tuple[str, list[tuple[str, str, int]]]]:
     """What each group of ports is, and its ports: direction, name, bits."""
     flows = {"_".join(map(str, path)): member.flow for path, member, _ in top.signature.flatten(top)}
     widths = {name: len(Value.cast(port)) for name, (port, _) in flat_ports(top).items()}
     groups = [(_CLOCK, [("input", "aclk", 1), ("input", "aresetn", 1)])]
-    for member, text in _GROUPS.items():
-        names = [name for name in flows if name == member or name.startswith(f"{member}_")]
+    for member, text in about.items():
+        names = [name for name in flows if _group(name, about) == member]
         ports = [("input" if flows[name] == In else "output", name, widths[name]) for name in names]
         groups.append((text.format(**vars(config)), ports))
     return groups
 
 
-def _wrapper(top: Accelerator, config: Config, module: str) -> str:
-    groups = _ports(top, config)
+def _wrapper(top: Component, config: Config, about: dict[str, str], module: str) -> str:
+    groups = _ports(top, config, about)
     declared = []
     for text, ports in groups:
         declared.append(f"    // {text}")
@@ -78,9 +104,12 @@ def _memories(text: str) -> list[str]:
     return [f"{count} of {words} x {bits} bits, {name}" for (words, bits, name), count in found.items()]
 
 
-def _about(config: Config, module: str, command: str, memories: list[str]) -> str:
+def _about(
+    config: Config, options: MemoryOptions | None, about: dict[str, str], module: str, command: str, memories: list[str]
+) -> str:
     fields = [f"    {name:19} {value}" for name, value in asdict(config).items()]
-    ports = [f"    {member + '_*' * (member != 'irq'):19} {text}" for member, text in _GROUPS.items()]
+    ports = [f"    {member + '_*' * (member != 'irq'):19} {text}" for member, text in about.items()]
+    master = [f"    {name:19} {value}" for name, value in asdict(options).items()] if options else []
     lines = [
         f"Deeplock's int8 systolic accelerator, whose weights stay locked outside of it: module {module}, Verilog-2005.",
         "SPDX-License-Identifier: Apache-2.0",
@@ -90,6 +119,7 @@ def _about(config: Config, module: str, command: str, memories: list[str]) -> st
         "",
         "Configuration, as pymodel/spec/config.py explains it:",
         *fields,
+        *(["", "Memory master, as pymodel/spec/memory.py explains it:", *master] if master else []),
         "",
         "Ports:",
         f"    {'aclk, aresetn':19} {_CLOCK}",
@@ -100,17 +130,16 @@ def _about(config: Config, module: str, command: str, memories: list[str]) -> st
         "",
         "Memories, inferred from arrays, with clocked reads; only what is called `table` is an S-box and may be read at once:",
         *(f"    {memory}" for memory in memories),
-        "",
-        "The self-checking testbench in tb/, run from this folder:",
-        "    $ iverilog -g2005 -o tb.vvp deeplock.v tb/deeplock_tb.v && vvp -n tb.vvp",
-        "    $ verilator --binary --timing --top-module deeplock_tb deeplock.vlt deeplock.v tb/deeplock_tb.v",
-        "    $ obj_dir/Vdeeplock_tb",
     ]
+    if options is None:
+        lines += _TESTBENCH
     return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n`timescale 1ns / 1ps\n"
 
 
-def core_verilog(config: Config, module: str, command: str) -> str:
-    """deeplock.v: the accelerator of `config` as module `module`, made by `command`."""
-    top = Accelerator(config)
+def core_verilog(config: Config, module: str, command: str, options: MemoryOptions | None = None) -> str:
+    """deeplock.v: the accelerator of `config` as module `module`, made by `command`; behind a memory master if there are options."""
+    top = Accelerator(config) if options is None else AcceleratorWithMemory(config, options)
+    about = _STREAMS if options is None else _MEMORY
     inner = _plain(to_verilog(top, f"{module}_core"))
-    return "\n".join([_about(config, module, command, _memories(inner)), _wrapper(top, config, module), inner])
+    head = _about(config, options, about, module, command, _memories(inner))
+    return "\n".join([head, _wrapper(top, config, about, module), inner])

@@ -54,6 +54,7 @@ OUTPUTS = {
     "bench board": ("--runs icebreaker:digits,icesugar:IN --json OUT",),
     "bench software": ("--networks IN --json OUT",),
     "bench mlperf-tiny": ("--networks ad --json OUT",),
+    "bench memory": ("--networks digits,IN --json OUT",),
 }
 """By command: options that name OUT directly, as PREFIX of it, as the DIR it lies in, or by default; IN is an input."""
 

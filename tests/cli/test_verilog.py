@@ -116,6 +116,30 @@ def test_ports_have_the_names_of_amba(made):
     assert ports == [*expected, "irq"]
 
 
+def test_a_memory_master_has_its_ports_and_header(tmp_path):
+    folder = written(tmp_path / "out", "--memory", "axi", "--burst", "32", "--module", "deeplock")
+    text = (folder / "deeplock.v").read_text()
+    head, declared = text[: text.index("`timescale")], text[: text.index(");")]
+    assert re.search(r"^//     burst +32\n//     outstanding +4$", head, re.MULTILINE) and "tb/" not in head
+    ports = re.findall(r"^    (input |output) wire (.{7}) (\w+),?$", declared, re.MULTILINE)
+    assert all(name.startswith(("aclk", "aresetn", "s_axil_", "m_axi_", "irq")) for _, _, name in ports)
+    widths = {name: (direction.strip(), bits.strip()) for direction, bits, name in ports}
+    assert widths["m_axi_araddr"] == ("output", "[31:0]") and widths["m_axi_rdata"] == ("input", "[31:0]")
+    assert widths["m_axi_arlen"] == ("output", "[7:0]") and "s_axil_memory_awaddr" in widths and len(ports) == 2 + 2 * 19 + 37 + 1
+    assert (folder / "deeplock_memory_regs.h").exists() and not (folder / "tb").exists()
+    done = shell(LINT, folder)
+    assert done.code == 0 and "%Warning" not in done.out
+    assert shell(COMPILE.replace("tb/deeplock_tb.v", ""), folder) == Done(0, "")
+
+
+def test_options_of_a_memory_master_need_one(refused, tmp_path):
+    line = refused("verilog", *SMALL, "--outstanding", 8, "-o", tmp_path / "out")
+    assert line == "--outstanding is an option of the memory master: give --memory axi"
+    line = refused("verilog", *SMALL, "--memory", "axi", "--burst", 24, "-o", tmp_path / "out")
+    assert line == "burst must be a power of two from 2 to 256, not 24"
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_testbench_passes_on_icarus(compiled):
     done = shell(RUN, compiled)
     assert done.code == 0 and re.search(

@@ -149,7 +149,7 @@ def test_a_beat_a_cycle_if_the_outstanding_bursts_cover_the_latency(outstanding,
     assert taken == (latency + packets * beats + 2 if outstanding == 8 else 18 * (latency + 16 + 4) - 2)
 
 
-def test_an_ofmap_takes_a_cycle_a_byte_and_a_burst_follows_its_last_byte(seed):
+def test_an_ofmap_takes_a_cycle_a_byte_and_a_beat_follows_its_last_byte(seed):
     config, options = Config(rows=4, cols=4, bytes_per_beat=4, lanes=4), SMALL
     bench, size, times = Bench(seed, config, options), 48, []
     data = bench.dice.randbytes(size)
