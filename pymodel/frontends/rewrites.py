@@ -93,7 +93,8 @@ def _tensor(graph: fx.GraphModule, node: object) -> torch.Tensor:
 def _split(graph: fx.GraphModule, node: fx.Node) -> None:
     """Each result is a slice."""
     given = arguments(node)
-    value, dim, sizes = given["self"], given["dim"], given.get("split_size", given.get("split_sizes"))
+    value, dim = given["self"], given["dim"]
+    sizes = given["split_size"] if "split_size" in given else given["split_sizes"]
     for number, result in _results(node):
         first = number * sizes if isinstance(sizes, int) else sum(sizes[:number])
         size = result.meta["val"].shape[dim]

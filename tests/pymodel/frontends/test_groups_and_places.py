@@ -13,6 +13,9 @@ from deeplock.pymodel.frontends.quantise import quantise
 from deeplock.pymodel.frontends.tflite.network import read_network
 from deeplock.pymodel.network import golden, reference
 from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.spec.tensor import Pixels
+from deeplock.pymodel.zoo.images import labelled_images
+from deeplock.pymodel.zoo.pipeline import quantise_program
 from tests.pymodel.frontends.networks import Net, inputs_of, trained_norms
 from tests.pymodel.frontends.onnx_files import Float, quantised
 from tests.pymodel.frontends.tflite_files import File, schema
@@ -93,6 +96,21 @@ def test_pytorch(build, shape, expected, rng):
     assert sorted(kinds(network)) == sorted(expected)
     assert set(found.layer_lsb.values()) <= {0, 1} and found.output_lsb < 1.5
     same_in_reference(network, rng)
+
+
+@pytest.mark.parametrize("kind", ["pt2", "onnx"])
+def test_time_series_are_rows_of_an_array(kind, rng, tmp_path):
+    path, images = tmp_path / f"net.{kind}", tmp_path / "series.npy"
+    np.save(images, rng.normal(0, 1, (32, 16, 3)).astype(np.float32))  # width, channels
+    if kind == "onnx":
+        onnx_line(rng).write(path)
+    else:
+        dynamic = ({0: torch.export.Dim("batch")},)
+        program = torch.export.export(trained_norms(Temporal()), (torch.zeros(2, 3, 16),), dynamic_shapes=dynamic)
+        torch.export.save(program, path)
+    network, found = quantise_program(path, images)
+    assert network.input_shape == (1, 16, 3) and set(found.layer_lsb.values()) <= {0, 1}
+    assert labelled_images(images, None, Pixels(), network.input_shape, 5).real.shape == (5, 1, 16, 3)
 
 
 def test_no_weight_of_a_batch_norm_of_its_own_can_be_told_beforehand():
