@@ -137,7 +137,7 @@ def _about(
 
 
 def core_verilog(config: Config, module: str, command: str, options: MemoryOptions | None = None) -> str:
-    """deeplock.v: the accelerator of `config` as module `module`, made by `command`; behind a memory master if there are options."""
+    """deeplock.v: the accelerator of `config` as module `module`, made by `command`; with options, behind a memory master."""
     top = Accelerator(config) if options is None else AcceleratorWithMemory(config, options)
     about = _STREAMS if options is None else _MEMORY
     inner = _plain(to_verilog(top, f"{module}_core"))

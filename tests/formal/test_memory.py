@@ -1,4 +1,4 @@
-"""The memory master keeps to AXI4 whatever the memory answers, asks for no more than it has room for, and stops when told to."""
+"""The memory master keeps to AXI4 whatever the memory answers, asks for no more than it has room for, and stops at once."""
 
 import pytest
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal
@@ -135,7 +135,6 @@ class Writes(wiring.Component):
             Assert(implies(port.wvalid, port.wstrb[0])),
         ]
         return m
-
 
 
 def channel(module=read_channel) -> wiring.Component:
