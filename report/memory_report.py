@@ -39,8 +39,8 @@ def memory_section(result: dict[str, Any]) -> str:
     row = result["rows"][0]
     note = (
         "\nCycles per image and, in brackets, the share that waits for parameters (PARAM_STARVED). "
-        f"{row['rows']}x{row['cols']}, B = {row['bytes_per_beat']}, bursts of {row['burst']} beats, suite `{row['suite']}`, {row['images']} images back to "
-        f"back; latency in cycles. By `{result['command']}`.\n\n"
+        f"{row['rows']}x{row['cols']}, B = {row['bytes_per_beat']}, bursts of {row['burst']} beats, suite `{row['suite']}`, "
+        f"{row['images']} images back to back; latency in cycles. By `{result['command']}`.\n\n"
         "![share of cycles that wait for parameters, against the memory's latency](results/memory.png)\n"
     )
     return markdown(memory_table(result["rows"]), 1) + note
@@ -61,8 +61,8 @@ def memory_area(result: dict[str, Any]) -> str:
 
 
 def memory_figure(result: dict[str, Any]) -> bytes:
-    """The share of cycles that wait for parameters against the latency as a PNG: a plot for each network, a line for each number
-    of outstanding bursts."""
+    """The share of cycles that wait for parameters against the latency as a PNG: a plot for each network, a line for each
+    number of outstanding bursts."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 

@@ -34,10 +34,10 @@ JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network
   "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
   locked}, "simulated_cycles_per_second": locked}]}; `bench mlperf-tiny`: the same, and "macs", "accuracy": {"ic": {"engine",
-  "pictures", "tflite", "golden", "agreement"}}; `bench memory`:
-  rows {"network", "suite", "rows", "cols", "bytes_per_beat", "burst": beats, "outstanding": bursts, "latency": cycles,
-  "images", "mismatches", "cycles", "param_starved_cycles"}, per image; `bench board`: rows {"board", "suite", "network", "key": "right" or
-  "wrong", "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
+  "pictures", "tflite", "golden", "agreement"}}; `bench memory`: rows {"network", "suite", "rows", "cols",
+  "bytes_per_beat", "burst": beats, "outstanding": bursts, "latency": cycles, "images", "mismatches", "cycles",
+  "param_starved_cycles"}, per image; `bench board`: rows {"board", "suite", "network", "key": "right" or "wrong", "images",
+  "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
   "images_per_second", "counters", "uart_bytes_per_image"}, null for what the board does not count; `bench software`: rows
   {"network", "platform", "suite", "variant": "plain", "unlock-all" or "fused", "memory": "ideal", "slow" or "host",
   "images", "macs", "param_bytes", "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio": to

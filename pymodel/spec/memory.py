@@ -1,6 +1,7 @@
 """The memory master's parameters and registers: the one place where its addresses, fields and codes are written.
 
-hw/memory/, the simulations, docs/registers.md and the C header are made from these tables. Addresses are bytes, registers 32 bits.
+hw/memory/, the simulations, docs/registers.md and the C header are made from these tables. Addresses are bytes, registers
+32 bits.
 """
 
 from dataclasses import dataclass

@@ -128,7 +128,9 @@ def _about(
         "There is one clock; no path is false, and none may take more than a cycle. Hold aresetn low for a rising edge of aclk",
         "or more; release it synchronously to aclk. Registers and memories have initial values, for FPGAs.",
         "",
-        "Memories, inferred from arrays, with clocked reads; only what is called `table` is an S-box and may be read at once:",
+        "Memories, inferred from arrays, with clocked reads; only what is called `table` is an S-box and may be read at once:"
+        if options is None
+        else "Memories, inferred from arrays, with clocked reads; only S-boxes (`table`) and the master's `order` are read at once:",
         *(f"    {memory}" for memory in memories),
     ]
     if options is None:
