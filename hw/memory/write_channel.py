@@ -107,7 +107,7 @@ class WriteChannel(wiring.Component):
             inlet.ready.eq(sink | (taken & ~more)),
             shifts.eq(packs | fills),
             whole.eq(shifts & (place == self._size - 1)),
-            port.wstrb.eq(Cat(last_place >= at for at in range(self._size))),
+            port.wstrb.eq(Cat(1, *(last_place >= at for at in range(1, self._size)))),
         ]
         with m.If(taken):
             m.d.sync += lane.eq(Mux(more, lane + 1, 0))

@@ -130,7 +130,7 @@ def _about(
         "",
         "Memories, inferred from arrays, with clocked reads; only what is called `table` is an S-box and may be read at once:"
         if options is None
-        else "Memories, inferred from arrays, with clocked reads; only S-boxes (`table`) and the master's `order` are read at once:",
+        else "Memories, inferred from arrays, with clocked reads; only S-boxes (`table`) and `order` may be read at once:",
         *(f"    {memory}" for memory in memories),
     ]
     if options is None:

@@ -120,7 +120,7 @@ def test_a_memory_master_has_its_ports_and_header(tmp_path):
     assert (
         widths["m_axi_arlen"] == ("output", "[7:0]")
         and "s_axil_memory_awaddr" in widths
-        and len(ports) == 2 + 2 * 19 + 37 + 1
+        and len(ports) == 2 + 2 * 19 + 33 + 1
     )
     assert (folder / "deeplock_memory_regs.h").exists() and not (folder / "tb").exists()
     done = shell(LINT, folder)
