@@ -150,15 +150,19 @@ def writes(module=write_channel) -> wiring.Component:
 
 
 PROPERTIES = {
-    channel: "a burst stays within its block, the buffer has room for all that was asked for, and STOP ends the asking",
-    reads: "an address stays until it is taken, and no more bursts are on their way than were allowed",
-    writes: "an address and data stay until they are taken, and belong together",
+    channel: (
+        "ReadChannel",
+        "a burst stays within its block, the buffer has room for all that was asked for, and STOP ends the asking",
+    ),
+    reads: ("ReadMaster", "an address stays until it is taken, and no more bursts are on their way than were allowed"),
+    writes: ("WriteChannel", "an address and data stay until they are taken, and belong together"),
 }
 
 
 @pytest.mark.parametrize("harness", PROPERTIES)
 def test_the_memory_master_keeps_to_the_rules(harness, proves):
-    proves(harness(), PROPERTIES[harness], harness.__name__)
+    design, property = PROPERTIES[harness]
+    proves(harness(), property, design)
 
 
 @pytest.mark.parametrize(
