@@ -26,8 +26,8 @@ def measure(
     seed: int,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """A row for each network, number of outstanding bursts and latency in cycles, locked with the paper's suite and a random key
-    that is not kept; cycles are per image, images back to back."""
+    """A row for each network, number of outstanding bursts and latency in cycles: locked with the paper's suite and a random
+    key that is not kept; cycles are per image, images back to back."""
     config = config_for(*array, [workload.network for workload in workloads]).with_suite(LOCKED)
     total, rows = len(workloads) * len(outstanding) * len(latencies), []
     for workload in workloads:

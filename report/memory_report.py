@@ -1,4 +1,4 @@
-"""Table and figure of memory.json, for docs/into-your-design.md and `deeplock bench memory`."""
+"""Tables and figure of memory.json and memory-area.json, for docs/into-your-design.md and `deeplock bench memory`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from deeplock.report.palette import SERIES, png
 from deeplock.report.tables import Table, markdown, percent
 
-__all__ = ["memory_figure", "memory_section", "memory_table"]
+__all__ = ["memory_area", "memory_figure", "memory_section", "memory_table"]
 
 Row = dict[str, Any]
 
@@ -38,24 +38,40 @@ def memory_section(result: dict[str, Any]) -> str:
     """A memory.json in Markdown."""
     row = result["rows"][0]
     note = (
-        f"\nCycles per image and, in brackets, the share that waits for parameters (PARAM_STARVED). {row['rows']}x{row['cols']}, "
-        f"B = {row['bytes_per_beat']}, bursts of {row['burst']} beats, suite `{row['suite']}`, {row['images']} images back to "
-        f"back; latency in cycles. By `{result['command']}`.\n\n"
+        "\nCycles per image and, in brackets, the share that waits for parameters (PARAM_STARVED). "
+        f"{row['rows']}x{row['cols']}, B = {row['bytes_per_beat']}, bursts of {row['burst']} beats, suite `{row['suite']}`, "
+        f"{row['images']} images back to back; latency in cycles. By `{result['command']}`.\n\n"
         "![share of cycles that wait for parameters, against the memory's latency](results/memory.png)\n"
     )
     return markdown(memory_table(result["rows"]), 1) + note
 
 
+def memory_area(result: dict[str, Any]) -> str:
+    """A memory-area.json in Markdown."""
+    head = ["device", "array", "B", "outstanding", "LUT4", "FF", "BRAM"]
+    lines = [
+        [
+            row["device"],
+            f"{row['rows']}x{row['rows']}",
+            *(row[name] for name in ("bytes_per_beat", "outstanding", "lut4", "ff", "bram")),
+        ]
+        for row in result["components"]
+    ]
+    return markdown(Table(head, lines), 2) + f"\nBy `{result['command']}`.\n"
+
+
 def memory_figure(result: dict[str, Any]) -> bytes:
-    """The share of cycles that wait for parameters against the latency as a PNG: a plot for each network, a line for each number of
-    outstanding bursts."""
+    """The share of cycles that wait for parameters against the latency as a PNG: a plot for each network, a line for each
+    number of outstanding bursts."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 
     rows = result["rows"]
     networks, bursts = _sorts(rows, "network"), _sorts(rows, "outstanding")
     figure = Figure((4 * len(networks), 3.2), layout="constrained")
-    for number, (network, axes) in enumerate(zip(networks, figure.subplots(1, len(networks), squeeze=False)[0], strict=True)):
+    for number, (network, axes) in enumerate(
+        zip(networks, figure.subplots(1, len(networks), squeeze=False)[0], strict=True)
+    ):
         for colour, count in zip(SERIES, bursts, strict=False):
             line = [row for row in rows if (row["network"], row["outstanding"]) == (network, count)]
             latencies, shares = [row["latency"] for row in line], [_starved(row) for row in line]

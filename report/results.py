@@ -1,8 +1,8 @@
 """Put measured figures into README.md and docs: python -m deeplock.report.results [DEMO|FILE ...]
 
 DEMO is the folder of a `deeplock demo`. FILE is a file of docs/results: accuracy, cycles, cycles-batch, mlperf-tiny, memory,
-board, area, software, security or assurance.json. By default, build/demo and all of these files that exist are taken. The drawings of
-docs and the tables of docs/architecture.md and docs/bring-your-own-network.md are made each time.
+memory-area, board, area, software, security or assurance.json. By default, build/demo and all of these files that exist are
+taken. The drawings of docs and the tables of docs/architecture.md and docs/bring-your-own-network.md are made each time.
 """
 
 import json
@@ -18,7 +18,7 @@ from deeplock.report.attack_report import security_figures, security_tables
 from deeplock.report.board_report import board_table
 from deeplock.report.cycles_report import cycles_figure, cycles_section, cycles_summary, cycles_table, suites_table
 from deeplock.report.demo_report import report_rows
-from deeplock.report.memory_report import memory_figure, memory_section
+from deeplock.report.memory_report import memory_area, memory_figure, memory_section
 from deeplock.report.mlperf_report import mlperf_figure, mlperf_section
 from deeplock.report.operators_report import operator_sections
 from deeplock.report.packing import packing_section
@@ -147,6 +147,10 @@ def take_memory(file: Path) -> None:
     (RESULTS / "memory.png").write_bytes(memory_figure(result))
 
 
+def take_memory_area(file: Path) -> None:
+    put_into(DESIGN, "memory-area", memory_area(json.loads(file.read_text())))
+
+
 def take_security(file: Path) -> None:
     result = json.loads(file.read_text())
     for name, content in security_tables(result).items():
@@ -170,6 +174,7 @@ TAKE: dict[str, Callable[[Path], None]] = {
     "cycles-batch.json": take_cycles,
     "mlperf-tiny.json": take_mlperf_tiny,
     "memory.json": take_memory,
+    "memory-area.json": take_memory_area,
     "board.json": take_board,
     "software.json": take_software,
     "area.json": take_area,

@@ -8,9 +8,9 @@ simulator is Verilator without Python in the loop; builds are kept. The exit cod
 host speaks over the UART; the locked loadable comes from a model of the flash. With a suite that seals, a licence is in front
 of it and the keys are those of devices; the wrong one must be refused.
 
-`bench memory` runs networks whose loadable, images and results lie in a simulated memory behind AXI4, which the accelerator's memory
-master reads in bursts: cycles, and those that wait for parameters, for each latency of the memory and each number of outstanding
-bursts (docs/into-your-design.md).
+`bench memory` runs networks whose loadable, images and results lie in a simulated memory behind AXI4, which the accelerator's
+memory master reads in bursts: cycles, and those that wait for parameters, for each latency of the memory and each number of
+outstanding bursts (docs/into-your-design.md).
 
 `bench software` measures what a user has without the accelerator: int8 inference in C on RISC-V cores (simulated RTL; one
 core unlocks with a custom instruction) and on this machine, and PyTorch. Each runs plain, and locked with deep-lock, unlocked
@@ -36,10 +36,10 @@ JSON: {"command", "seed", "versions", "machine", "simulator", "rows": [{"network
   "activation_words", "batch", "images", "mismatches": bytes, plain and locked, "cycles_plain", "cycles_locked", "lower_bound",
   "ratio": cycles_locked / lower_bound, "key_starved_cycles", "param_starved_cycles", "counters": {cycles by cause,
   locked}, "simulated_cycles_per_second": locked}]}; `bench mlperf-tiny`: the same, and "macs", "accuracy": {"ic": {"engine",
-  "pictures", "tflite", "golden", "agreement"}}; `bench memory`:
-  rows {"network", "suite", "rows", "cols", "bytes_per_beat", "burst": beats, "outstanding": bursts, "latency": cycles, "images",
-  "mismatches", "cycles", "param_starved_cycles"}, per image; `bench board`: rows {"board", "suite", "network", "key": "right" or
-  "wrong", "images", "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
+  "pictures", "tflite", "golden", "agreement"}}; `bench memory`: rows {"network", "suite", "rows", "cols",
+  "bytes_per_beat", "burst": beats, "outstanding": bursts, "latency": cycles, "images", "mismatches", "cycles",
+  "param_starved_cycles"}, per image; `bench board`: rows {"board", "suite", "network", "key": "right" or "wrong", "images",
+  "mismatches", "clock_hz", "cycles", "param_starved_cycles", "input_starved_cycles", "key_starved_cycles",
   "images_per_second", "counters", "uart_bytes_per_image"}, null for what the board does not count; `bench software`: rows
   {"network", "platform", "suite", "variant": "plain", "unlock-all", "fused" or "stream" (soc), "memory": "ideal", "slow" or
   "host", "images", "macs", "param_bytes", "outputs_equal_golden", "cycles" or "instructions" and "nanoseconds", "ratio":

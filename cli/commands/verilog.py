@@ -6,8 +6,8 @@ header; a driver in C; and in tb/ a self-checking testbench: a digit goes throug
 is compared. None of that needs Python. The testbench's key is drawn for it and thrown away. A folder that is not empty is left
 as it is.
 
-With --memory axi a memory master is in front of the accelerator, which reads loadables and ifmaps and writes ofmaps by AXI4; then
-deeplock_memory_regs.h has its registers, and there is no testbench.
+With --memory axi a memory master is in front of the accelerator, which reads loadables and ifmaps and writes ofmaps by AXI4;
+then deeplock_memory_regs.h has its registers, and there is no testbench.
 
 A size of the array that is not given follows from the others, as with `deeplock compile`. See docs/into-your-design.md.
 

@@ -9,7 +9,18 @@ from amaranth import Cat, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
-__all__ = ["Axi4", "AxiLite", "AxiRead", "AxiStream", "AxiWrite", "Burst", "Response", "flat_ports", "receive", "transmit"]
+__all__ = [
+    "Axi4",
+    "AxiLite",
+    "AxiRead",
+    "AxiStream",
+    "AxiWrite",
+    "Burst",
+    "Response",
+    "flat_ports",
+    "receive",
+    "transmit",
+]
 
 
 class Response(IntEnum):

@@ -22,8 +22,9 @@ _IFMAP_BURST = 8
 class MemoryMaster(wiring.Component):
     """Beats in memory have the size of the loadable's, `config.bytes_per_beat`. An ifmap goes before the loadable.
 
-    Latency: 2 cycles from the answer of the write that begins a transfer of reads to AR; see the parts. Throughput: a beat of the
-    loadable a cycle, if `options.outstanding` bursts cover the memory's latency.
+    Latency: 3 cycles from the answer of the write that begins a transfer of reads to AR. Throughput: a beat of the loadable a
+    cycle, if the bursts on their way cover the memory's latency; else `options.outstanding` bursts in the time from a burst's
+    address to its last beat and 4 cycles.
 
     Members:
         s_axil    registers: pymodel.spec.memory

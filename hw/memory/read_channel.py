@@ -22,10 +22,10 @@ class ReadChannel(wiring.Component):
 
     After a wrong beat the packet ends wrongly, so that the receiver knows: that beat has `last` if it should not, or has none
     and one more beat has it. The transfer is over with it. `stop` ends a transfer in the same way, if a beat of the packet has
-    left; it drops what is in the buffer, the offered beat included. Beats on their way are dropped as they come. A second `stop`
-    drops the beats that end the packet too, for a receiver that has given it up.
+    left; it drops what is in the buffer, the offered beat included. Beats on their way are dropped as they come. A second
+    `stop` drops the beats that end the packet too, for a receiver that has given it up.
 
-    Latency: 3 cycles from a transfer to its first burst, 2 from a beat to the outlet. Throughput: one beat a cycle; between
+    Latency: 2 cycles from a transfer to its first burst, 2 from a beat to the outlet. Throughput: one beat a cycle; between
     transfers, until the last beat has left, none is asked for.
 
     size     bytes of a beat in memory
@@ -64,7 +64,9 @@ class ReadChannel(wiring.Component):
             m.d.sync += packet_1.eq(self.transfer.payload.bytes_1 >> exact_log2(self._width))
 
         # the buffer
-        m.submodules.buffer = buffer = ResetInserter(over)(SyncFIFOBuffered(width=8 * self._size + 1, depth=self._depth))
+        m.submodules.buffer = buffer = ResetInserter(over)(
+            SyncFIFOBuffered(width=8 * self._size + 1, depth=self._depth)
+        )
         awaited = Signal(range(self._depth + 1))  # beats that were asked for and have not come
         asks, length = self.burst.valid & self.burst.ready, Signal(range(self._longest + 1))
         m.d.sync += awaited.eq(awaited + Mux(asks, length, 0) - self.beats.valid)
@@ -89,9 +91,7 @@ class ReadChannel(wiring.Component):
         m.d.comb += self.busy.eq(delivering | (awaited != 0) | (buffer.level != 0))
         return m
 
-    def _ask(
-        self, m: Module, accept: Signal, begins: Signal, may: Value, packet_1: Signal, length: Signal
-    ) -> None:
+    def _ask(self, m: Module, accept: Signal, begins: Signal, may: Value, packet_1: Signal, length: Signal) -> None:
         """Ask for burst after burst of packet after packet; `length`, of this one, is driven."""
         to_ask, ends = Signal.like(self.transfer.payload.packets), Signal()
         payload, shift = self.burst.payload, exact_log2(self._size) - exact_log2(self._width)
@@ -118,7 +118,7 @@ class ReadChannel(wiring.Component):
             m.d.sync += to_ask.eq(0)
 
     def _resized(self, m: Module, buffer: SyncFIFOBuffered, over: Signal) -> stream.Interface:
-        """The buffer's beats as beats of the outlet's size. One of which only a part belongs to its packet leaves with `last`."""
+        """The buffer's beats as beats of the outlet's size. The rest of one that holds a packet's end is dropped."""
         size, width = self._size, self._width
         inner = data.View(read_layout(size), buffer.r_data)
         word = stream.Signature(read_layout(width)).create(path=("word",))

@@ -14,13 +14,13 @@ __all__ = ["ReadMaster"]
 
 
 class ReadMaster(wiring.Component):
-    """One ID, so data come in the order of the addresses. `outstanding` bursts are on their way at a time, from AR to their last
-    beat. A channel always takes its beats, so `rready` is high.
+    """One ID, so data come in the order of the addresses. `outstanding` bursts are on their way at a time, from AR to their
+    last beat. A channel always takes its beats, so `rready` is high.
 
     A beat is wrong if the memory answers with SLVERR or DECERR. A burst ends with `rlast` or with its length, whatever comes
-    first. If these do not agree, beats that are missing are made up, and all further ones are wrong until `stop`: which burst they
-    belong to is not known. So each channel gets as many beats as it asked for, whatever the memory does but fall silent. Beats that
-    nobody asked for are dropped.
+    first. If these do not agree, beats that are missing are made up, and all further ones are wrong until `stop`: which burst
+    they belong to is not known. So each channel gets as many beats as it asked for, whatever the memory does but fall silent.
+    Beats that nobody asked for are dropped.
 
     Latency: 1 cycle from a burst to AR, 0 from R to the beats. Throughput: a burst and a beat a cycle.
 

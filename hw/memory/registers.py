@@ -23,14 +23,14 @@ _CAUSES = sum(Interrupt)
 class MemoryRegisters(wiring.Component):
     """AXI4-Lite subordinate: takes a transfer and gives it to its channel when that is free. One transfer waits at a time.
 
-    Latency: AW and W are taken together in the cycle after the later of them came, AR in the cycle after it came; B and R are valid
-    in the next one. Throughput: one read and one write at a time; a read or write every 3 cycles.
+    Latency: AW and W are taken together in the cycle after the later of them came, AR in the cycle after it came; B and R are
+    valid in the next one. Throughput: one read and one write at a time; a read or write every 3 cycles.
 
     - Bits 1..0 of an address are ignored. Unmapped addresses read as zero with SLVERR; write-only registers with OKAY.
-    - A write without effect answers SLVERR: with fewer than four strobes, to an unmapped or read-only register; to ADDRESS, BYTES
-      and PACKETS with a value that they do not take, or while a transfer waits; to CONTROL with anything but one command. A command
-      that begins a transfer is refused too while one waits, while there is an error, and if BYTES is not whole beats of a stream that
-      comes from memory. Unused bits of INTERRUPT are ignored.
+    - A write without effect answers SLVERR: with fewer than four strobes, to an unmapped or read-only register; to ADDRESS,
+      BYTES and PACKETS with a value that they do not take, or while a transfer waits; to CONTROL with anything but one
+      command. A command that begins a transfer is refused too while one waits, while there is an error, and if BYTES is not
+      whole beats of a stream that comes from memory. Unused bits of INTERRUPT are ignored.
     - STOP also drops the transfer that waits, and clears the error.
     - `irq` is a level, from a register: a cycle after STATUS or INTERRUPT has changed it follows.
 

@@ -25,8 +25,8 @@ def read_layout(size: int) -> data.StructLayout:
 
 
 def burst_on(port: PureInterface, channel: str, beat: Value, length_1: Value | int, size: int) -> list:
-    """The assignments of all that channel `ar` or `aw` says of a burst: normal memory, bufferable, not cached, as data, secure and
-    not privileged; ID 0."""
+    """The assignments of all that channel `ar` or `aw` says of a burst: normal memory, bufferable, not cached, as data, secure
+    and not privileged; ID 0."""
     values = {
         "id": 0,
         "addr": Cat(Const(0, exact_log2(size)), beat),

@@ -17,11 +17,11 @@ _UNANSWERED = 15
 
 
 class WriteChannel(wiring.Component):
-    """Writes the packets of a transfer one behind the other, each from the next whole beat of memory on, in bursts of one beat: an
-    ofmap is short. Bytes behind a packet's end are not strobed. Up to 15 writes wait for their answers.
+    """Writes the packets of a transfer one behind the other, each from the next whole beat of memory on, in bursts of one beat:
+    an ofmap is short. Bytes behind a packet's end are not strobed. Up to 15 writes wait for their answers.
 
-    A packet that does not end with its last byte is an error, and so is a write that the memory refuses. After an error packets are
-    taken and dropped until `stop`. `stop` ends the transfer; a beat that is offered to the memory is completed.
+    A packet that does not end with its last byte is an error, and so is a write that the memory refuses. After an error packets
+    are taken and dropped until `stop`. `stop` ends the transfer; a beat that is offered to the memory is completed.
 
     Latency: 1 cycle from the last byte of a beat to AW and W; for a packet's last beat 1 more for each byte that it lacks.
     Throughput: a byte a cycle, and 1 cycle more for each beat.
@@ -88,10 +88,12 @@ class WriteChannel(wiring.Component):
         return m
 
     def _pack(self, m: Module, may: Value, sink: Signal, bad_length: Signal, whole: Signal) -> Value:
-        """Shift bytes into a beat, whose last one brings it into its place: `bad_length` and `whole`, a beat is complete, are driven.
-        Returns whether bytes are still to come."""
+        """Shift byte after byte into a beat until its first one is in its place. `bad_length` and `whole`, a beat is complete,
+        are driven. Returns whether bytes are still to come."""
         inlet, port, transfer = self.inlet, self.port, self.transfer.payload
-        packets, packet_1, left_1 = (Signal.like(field) for field in (transfer.packets, transfer.bytes_1, transfer.bytes_1))
+        packets, packet_1, left_1 = (
+            Signal.like(field) for field in (transfer.packets, transfer.bytes_1, transfer.bytes_1)
+        )
         lane, place, last_place = Signal(range(self._width)), Signal(range(self._size)), Signal(range(self._size))
         fills = Signal()  # the packet has ended; the rest of its beat is filled up
         byte = inlet.payload.data.word_select(lane, 8)
@@ -105,12 +107,16 @@ class WriteChannel(wiring.Component):
             inlet.ready.eq(sink | (taken & ~more)),
             shifts.eq(packs | fills),
             whole.eq(shifts & (place == self._size - 1)),
-            port.wstrb.eq(Cat(last_place >= at for at in range(self._size))),
+            port.wstrb.eq(Cat(1, *(last_place >= at for at in range(1, self._size)))),
         ]
         with m.If(taken):
             m.d.sync += lane.eq(Mux(more, lane + 1, 0))
         with m.If(shifts):
-            m.d.sync += [port.wdata.eq(Cat(port.wdata[8:], byte)), place.eq(place + 1), fills.eq((ends | fills) & ~whole)]
+            m.d.sync += [
+                port.wdata.eq(Cat(port.wdata[8:], byte)),
+                place.eq(place + 1),
+                fills.eq((ends | fills) & ~whole),
+            ]
         with m.If(packs):
             m.d.sync += [last_place.eq(place), left_1.eq(left_1 - 1)]
             with m.If(ends):

@@ -1,13 +1,14 @@
 """The memory master's parameters and registers: the one place where its addresses, fields and codes are written.
 
-hw/memory/, the simulations, docs/memory.md and the C header are made from these tables. Addresses are bytes, registers 32 bits.
+hw/memory/, the simulations, docs/registers.md and the C header are made from these tables. Addresses are bytes, registers
+32 bits.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.spec.registers import Access, Register
+from deeplock.pymodel.spec.registers import Access, Register, markdown_tables_of
 
 __all__ = [
     "ADDRESS_BITS",
@@ -23,6 +24,7 @@ __all__ = [
     "MemoryOptions",
     "Status",
     "address",
+    "markdown_table",
 ]
 
 ID = 0x314D_4C44
@@ -114,7 +116,9 @@ REGISTERS = (
     Register(
         "STATUS", 0x08, Access.READ, "LOADABLE, IFMAP, OFMAP: transfers going on; PENDING, IDLE | error code << 8"
     ),
-    Register("ADDRESS", 0x0C, Access.WRITE, "of the next transfer: where it begins, a multiple of a beat of the loadable"),
+    Register(
+        "ADDRESS", 0x0C, Access.WRITE, "of the next transfer: where it begins, a multiple of a beat of the loadable"
+    ),
     Register("BYTES", 0x10, Access.WRITE, "of the next transfer: bytes of a packet, below 2^24"),
     Register("PACKETS", 0x14, Access.WRITE, "of the next transfer: packets, 1..65535"),
     Register("INTERRUPT", 0x18, Access.READ_WRITE, "what raises irq while STATUS shows it: IDLE, ERROR"),
@@ -124,3 +128,8 @@ REGISTERS = (
 def address(name: str) -> int:
     """Byte address of the register `name`."""
     return next(register.address for register in REGISTERS if register.name == name)
+
+
+def markdown_table() -> str:
+    """The tables of docs/registers.md, "The memory master"."""
+    return markdown_tables_of(REGISTERS, {"CONTROL": Command, "STATUS": Status, "INTERRUPT": Interrupt}, ERROR_TEXTS)

@@ -3,8 +3,10 @@
 hw/control/registers.py, the drivers and docs/registers.md are made from these tables. Addresses are bytes, registers 32 bits.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from deeplock.pymodel.spec.config import FEATURE_BITS, Config
 
@@ -23,6 +25,7 @@ __all__ = [
     "counters_of",
     "key_writes",
     "markdown_table",
+    "markdown_tables_of",
 ]  # fmt: skip
 
 ID = 0x314B_4C44
@@ -193,15 +196,24 @@ def _table(head: tuple[str, ...], rows) -> str:
 
 def markdown_table() -> str:
     """The tables of docs/registers.md: registers, bits of CONTROL, STATUS and INTERRUPT, error codes."""
+    bits = {"CONTROL": Command, "STATUS": Status, "INTERRUPT": Interrupt}
+    return markdown_tables_of(REGISTERS, bits, ERROR_TEXTS)
+
+
+def markdown_tables_of(
+    registers: Sequence[Register], bits: Mapping[str, type[IntEnum]], errors: Mapping[Any, str]
+) -> str:
+    """Tables of registers, of the bits of some, and of error codes."""
     access = {Access.READ: "read", Access.WRITE: "write", Access.READ_WRITE: "read, write"}
-    registers = [(f"0x{r.address:02X}", r.name, access[r.access], r.meaning) for r in REGISTERS]
-    bits = [("CONTROL", command.value.bit_length() - 1, command.name) for command in Command]
-    bits += [("STATUS", status.value.bit_length() - 1, status.name) for status in Status]
-    bits += [("INTERRUPT", cause.value.bit_length() - 1, cause.name) for cause in Interrupt]
-    errors = [(error.value, error.name, ERROR_TEXTS[error]) for error in Error]
     tables = (
-        _table(("address", "register", "access", "meaning"), registers),
-        _table(("register", "bit", "name"), bits),
-        _table(("error code", "name", "meaning"), errors),
+        _table(
+            ("address", "register", "access", "meaning"),
+            [(f"0x{r.address:02X}", r.name, access[r.access], r.meaning) for r in registers],
+        ),
+        _table(
+            ("register", "bit", "name"),
+            [(name, bit.value.bit_length() - 1, bit.name) for name, members in bits.items() for bit in members],
+        ),
+        _table(("error code", "name", "meaning"), [(error.value, error.name, text) for error, text in errors.items()]),
     )
     return "\n\n".join(tables) + "\n"

@@ -128,7 +128,9 @@ def _about(
         "There is one clock; no path is false, and none may take more than a cycle. Hold aresetn low for a rising edge of aclk",
         "or more; release it synchronously to aclk. Registers and memories have initial values, for FPGAs.",
         "",
-        "Memories, inferred from arrays, with clocked reads; only what is called `table` is an S-box and may be read at once:",
+        "Memories, inferred from arrays, with clocked reads; only what is called `table` is an S-box and may be read at once:"
+        if options is None
+        else "Memories, inferred from arrays, with clocked reads; only S-boxes (`table`) and `order` may be read at once:",
         *(f"    {memory}" for memory in memories),
     ]
     if options is None:
@@ -137,7 +139,7 @@ def _about(
 
 
 def core_verilog(config: Config, module: str, command: str, options: MemoryOptions | None = None) -> str:
-    """deeplock.v: the accelerator of `config` as module `module`, made by `command`; behind a memory master if there are options."""
+    """deeplock.v: the accelerator of `config` as module `module`, made by `command`; with options, behind a memory master."""
     top = Accelerator(config) if options is None else AcceleratorWithMemory(config, options)
     about = _STREAMS if options is None else _MEMORY
     inner = _plain(to_verilog(top, f"{module}_core"))

@@ -41,8 +41,8 @@ def write_folder(
     progress: Progress = quiet,
     options: MemoryOptions | None = None,
 ) -> None:
-    """Write the accelerator of `config` as module `module`, made by `command`, and what goes with it; behind a memory master, for
-    which there is no testbench, if there are options.
+    """Write the accelerator of `config` as module `module`, made by `command`, and what goes with it; behind a memory master,
+    for which there is no testbench, if there are options.
 
     Raises DeeplockError if the folder is not empty, or the accelerator cannot run the testbench's network.
     """

@@ -14,7 +14,7 @@ class MemoryDesign:
     """An accelerator and its memory master."""
 
     config: Config
-    options: MemoryOptions = MemoryOptions()
+    options: MemoryOptions
 
 
 def accelerator_with_memory(design: MemoryDesign) -> AcceleratorWithMemory:

@@ -70,8 +70,8 @@ class MemoryHost(Program):
     def until(self, cause: int, of_master: bool = False, cycles: int = WATCHDOG) -> None:
         """Wait for an interrupt of the accelerator or of the master.
 
-        Raises AcceleratorError for an error code of the accelerator, SimulationError for one of the master, WatchdogError if nothing
-        comes within `cycles`.
+        Raises AcceleratorError for an error code of the accelerator, SimulationError for one of the master, WatchdogError if
+        nothing comes within `cycles`.
         """
         cause = int(cause)
         self.write("INTERRUPT", 0 if of_master else cause | registers.Interrupt.ERROR)
@@ -84,7 +84,9 @@ class MemoryHost(Program):
         if status >> 8:
             raise AcceleratorError(status >> 8)
         if not came:
-            raise WatchdogError(f"no interrupt within {cycles} cycles: STATUS 0x{status:04x}, the master's 0x{master:04x}")
+            raise WatchdogError(
+                f"no interrupt within {cycles} cycles: STATUS 0x{status:04x}, the master's 0x{master:04x}"
+            )
 
 
 def _aligned(size: int, beat: int) -> int:

@@ -1,4 +1,4 @@
-"""The memory master keeps to AXI4 whatever the memory answers, asks for no more than it has room for, and stops when told to."""
+"""The memory master keeps to AXI4 whatever the memory answers, asks for no more than it has room for, and stops at once."""
 
 import pytest
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal
@@ -137,7 +137,6 @@ class Writes(wiring.Component):
         return m
 
 
-
 def channel(module=read_channel) -> wiring.Component:
     return Channel(module.ReadChannel(SIZE, SIZE, LONGEST, DEPTH))
 
@@ -151,15 +150,19 @@ def writes(module=write_channel) -> wiring.Component:
 
 
 PROPERTIES = {
-    channel: "a burst stays within its block, the buffer has room for all that was asked for, and STOP ends the asking",
-    reads: "an address stays until it is taken, and no more bursts are on their way than were allowed",
-    writes: "an address and data stay until they are taken, and belong together",
+    channel: (
+        "ReadChannel",
+        "a burst stays within its block, the buffer has room for all that was asked for, and STOP ends the asking",
+    ),
+    reads: ("ReadMaster", "an address stays until it is taken, and no more bursts are on their way than were allowed"),
+    writes: ("WriteChannel", "an address and data stay until they are taken, and belong together"),
 }
 
 
 @pytest.mark.parametrize("harness", PROPERTIES)
 def test_the_memory_master_keeps_to_the_rules(harness, proves):
-    proves(harness(), PROPERTIES[harness], harness.__name__)
+    design, property = PROPERTIES[harness]
+    proves(harness(), property, design)
 
 
 @pytest.mark.parametrize(

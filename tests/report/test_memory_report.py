@@ -1,6 +1,6 @@
 """Memory's table and figure."""
 
-from deeplock.report.memory_report import memory_figure, memory_section, memory_table
+from deeplock.report.memory_report import memory_area, memory_figure, memory_section, memory_table
 
 
 def row(network: str, outstanding: int, latency: int, starved: float) -> dict:
@@ -34,3 +34,9 @@ def test_the_section_says_what_was_measured_and_the_figure_is_a_png():
     text = memory_section(RESULT)
     assert "16x16, B = 16, bursts of 16 beats, suite `deep-lock`, 2 images" in text and "results/memory.png" in text
     assert memory_figure(RESULT).startswith(b"\x89PNG")
+
+
+def test_area_is_one_line_a_design():
+    fields = {"device": "lfe5u-85f", "rows": 8, "bytes_per_beat": 8, "outstanding": 4, "lut4": 1, "ff": 2, "bram": 3}
+    lines = memory_area({"command": "deeplock synth", "components": [fields]}).splitlines()
+    assert lines[2] == "| lfe5u-85f | 8x8 | 8 | 4 | 1 | 2 | 3 |" and lines[-1] == "By `deeplock synth`."

@@ -48,7 +48,12 @@ class Bench:
         }
         self.ram = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=1 << 20)
         if PAUSES:
-            halves = (self.ram.read_if, "ar"), (self.ram.read_if, "r"), (self.ram.write_if, "aw"), (self.ram.write_if, "w")
+            halves = (
+                (self.ram.read_if, "ar"),
+                (self.ram.read_if, "r"),
+                (self.ram.write_if, "aw"),
+                (self.ram.write_if, "w"),
+            )
             for half, channel in (*halves, (self.ram.write_if, "b")):
                 getattr(half, f"{channel}_channel").set_pause_generator(random_pauses(PAUSES, f"{SEED} {channel}"))
         self.ram.write(PLACES.loadable, LOADABLE.head + LOADABLE.parameters)
@@ -220,7 +225,11 @@ async def abort_and_stop_at_any_time(dut):
             await bench.write("CONTROL", command)
         await bench.give_up()
         if not commands:
-            assert (await bench.read("STATUS")) >> 8 in (Error.LOADABLE_TRUNCATED, Error.LOADABLE_TOO_LONG, Error.IFMAP_LENGTH)
+            assert (await bench.read("STATUS")) >> 8 in (
+                Error.LOADABLE_TRUNCATED,
+                Error.LOADABLE_TOO_LONG,
+                Error.IFMAP_LENGTH,
+            )
         assert not starts or not await bench.read("STATUS") & registers.Status.KEYED
         await bench.works(1)
 

@@ -114,7 +114,10 @@ def test_the_sweep_of_the_project_has_every_board_sealed_plain_and_with_every_st
         (BOARD + "rows = 5\n", r"sweep.toml: \[\[board\]\] 1: rows must be 4, 8 or 16, not 5$"),
         (BOARD + "device = 'up5k'\n", r"sweep.toml: \[\[board\]\] 1: .*device"),
         (COMPONENT, r"sweep.toml: \[\[component\]\] 1: no component$"),
-        (COMPONENT + "component = 'alu'\n", r"component must be sbox, key_schedule, unlock_unit, riscv, not alu$"),
+        (
+            COMPONENT + "component = 'alu'\n",
+            r"component must be sbox, key_schedule, unlock_unit, memory_master, riscv, not alu$",
+        ),
         (
             COMPONENT + "component = 'unlock_unit'\nbytes_per_beat = 0\nsbox = 'rom'\n",
             r"sweep.toml: \[\[component\]\] 1: bytes_per_beat must be one of 4, 8, 16, not 0$",

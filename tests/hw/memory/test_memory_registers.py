@@ -59,7 +59,9 @@ def test_what_can_be_read_is_read_and_nothing_else():
 
 def test_the_page_has_the_tables():
     text = (Path(__file__).parents[3] / "docs" / "registers.md").read_text()
-    assert markdown_table() in text, "docs/registers.md: put the output of deeplock.pymodel.spec.memory.markdown_table() in"
+    assert markdown_table() in text, (
+        "docs/registers.md: put the output of deeplock.pymodel.spec.memory.markdown_table() in"
+    )
 
 
 def test_a_write_and_a_read_take_three_cycles():
