@@ -14,6 +14,9 @@ LITEX = ROOT / "fpga" / "litex"
 EXPORTED = ROOT / "build" / "litex" / "deeplock"
 """Where the page and `make test-litex` have `deeplock verilog` write."""
 
+SIMULATION = ROOT / "build" / "litex" / "simulation"
+"""Where simulate.py writes."""
+
 OURS = re.findall("^python (fpga/litex/.*?)(?: *#.*)?$", (LITEX / "README.md").read_text(), re.MULTILINE)
 """The page's commands in the environment that has LiteX."""
 
@@ -33,14 +36,18 @@ def test_digits_run_bit_exact_on_the_soc():
 
 
 def test_a_wrong_byte_ends_in_an_error(tmp_path):
-    """In the simulation that the test before built: the program alone differs."""
-    shutil.copytree(EXPORTED, tmp_path / "deeplock")
-    ofmap = tmp_path / "deeplock" / "tb" / "ofmap.hex"
-    *lines, last = ofmap.read_text().splitlines()
-    ofmap.write_text("\n".join([*lines, f"{int(last, 16) ^ 1:02x}", ""]))
-    done = python(f"fpga/litex/simulate.py {tmp_path}/deeplock -o {tmp_path}/soc")
-    assert done.returncode == 1
-    assert f"FAIL: a wrong byte of the ofmap, number {len(lines) - 1}" in done.stdout
+    """In the simulation that the test before built: the ROM alone differs."""
+    shutil.copytree(SIMULATION / "gateware", tmp_path / "gateware")
+    _, *ofmap = (EXPORTED / "tb" / "ofmap.hex").read_text().splitlines()
+    words = "".join(ofmap[3::-1]) + "\n" + "".join(ofmap[7:3:-1])  # two of the ROM's
+    rom = tmp_path / "gateware" / "soc_rom.init"
+    text = rom.read_text()
+    assert text.count(words) == 1
+    rom.write_text(text.replace(words, f"{int(words[:8], 16) ^ 1:08x}{words[8:]}"))
+    done = subprocess.run(
+        [SIMULATION / "verilated" / "Vsimulate"], cwd=rom.parent, text=True, capture_output=True, check=False
+    )
+    assert done.returncode != 0 and "FAIL: a wrong byte of the ofmap, number 0" in done.stdout
 
 
 def test_the_soc_of_ulx3s_is_elaborated_with_its_program(tmp_path):
