@@ -28,7 +28,7 @@ class Board:
     program_loadable   the same for the loadable, at {address}
     suite           that it has unless another is asked for: the smallest that seals, and is as fast as its flash
     licensed        what else is in `config` of a board that takes licences: `permissions`, where there is room for them;
-                    fewer `counters`, where room must be made
+                    fewer `counters` or a smaller memory, where room must be made
     licensed_clock_hz   of the system if it takes licences; 0: clock_hz too
     cache_bytes     bytes of block RAM for the locked loadable: fpga.gateware.loadable_cache
     flash_lines     data lines of the flash that the board connects: 4 or 2
@@ -45,7 +45,7 @@ class Board:
     program: str
     program_loadable: str
     suite: str
-    licensed: tuple[tuple[str, bool], ...] = ()
+    licensed: tuple[tuple[str, int], ...] = ()
     licensed_clock_hz: int = 0
     cache_bytes: int = 0
     flash_lines: int = 4
