@@ -61,7 +61,7 @@ class Board:
         return replace(self, config=config, clock_hz=self.licensed_clock_hz or self.clock_hz)
 
 
-def resources_with(platform: type[Platform], *own: Resource) -> list[Resource]:
+def resources_with(platform: type, *own: Resource) -> list[Resource]:
     """The platform's resources, with `own` in place of those of the same names."""
     names = {resource.name for resource in own}
     return [*(resource for resource in platform.resources if resource.name not in names), *own]

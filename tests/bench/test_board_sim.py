@@ -27,7 +27,7 @@ def digits(name: str, count: int):
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("icebreaker", 3), ("ulx3s-85f", 3)],
+    [("icebreaker", 3), ("ulx3s-85f", 3), ("tangnano9k", 2)],
 )
 @pytest.mark.slow
 @pytest.mark.parametrize("key", [KEY, WRONG_KEY], ids=["right", "wrong"])

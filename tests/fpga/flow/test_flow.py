@@ -84,7 +84,9 @@ def test_the_clock_is_measured_once(device, seeds, monkeypatch):
     for placement in placements:
         assert 5 < placement.fmax_mhz < 1000
         assert sum(delay for _, delay in placement.critical_path) == pytest.approx(1000 / placement.fmax_mhz, rel=0.01)
-        assert "array.pe" in [module for module, _ in placement.critical_path]
+        # nextpnr knows no delay of GW1N's multipliers
+        slowest = "counter" if device.family == "gw1n" else "array.pe"
+        assert slowest in [module for module, _ in placement.critical_path]
         assert all(0 < used <= available for used, available in placement.used.values())
     assert all(one != other for one, other in itertools.pairwise(placements))
     forbid(monkeypatch)
