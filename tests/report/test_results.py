@@ -7,11 +7,13 @@ from itertools import product
 import pytest
 
 from deeplock.pymodel.attacks.catalogue import COLUMNS
+from deeplock.pymodel.spec.memory import MemoryOptions
 from deeplock.pymodel.zoo import trained
 from deeplock.report import software_report
 from deeplock.report.accuracy_report import accuracy_section, accuracy_summary
 from deeplock.report.attack_report import security_tables
 from deeplock.report.cycles_report import cycles_section, cycles_summary, suites_table
+from deeplock.report.memory_report import memory_area, memory_section
 from deeplock.report.results import put_between, put_software, put_table
 from deeplock.report.security_summary import security_summary
 from deeplock.report.synth_report import area_summary, area_tables, suites_area
@@ -74,6 +76,17 @@ def test_the_pages_show_the_software_baseline(result, page):
     assert put_software(page("benchmarks"), software, cycles, result("area")) == page("benchmarks")
     headline = markdown(software_report.headline(software, cycles), 1)
     assert put_between(page("measured"), "software", headline) == page("measured")
+
+
+def test_the_page_shows_memory_json_and_the_default_hides_40_cycles(result, page):
+    memory = result("memory")
+    assert put_between(page("into-your-design"), "memory", memory_section(memory)) == page("into-your-design")
+    area = memory_area(result("memory-area"))
+    assert put_between(page("into-your-design"), "memory-area", area) == page("into-your-design")
+    wanted = {"network": "cifar10", "outstanding": MemoryOptions().outstanding, "latency": 40, "bytes_per_beat": 16}
+    (row,) = (row for row in memory["rows"] if wanted.items() <= row.items())
+    assert row["param_starved_cycles"] <= 0.01 * row["cycles"]
+    assert not any(row["mismatches"] for row in memory["rows"])
 
 
 def test_accuracy_json_is_of_the_trained_networks_and_the_page_shows_it(result, page):
