@@ -4,6 +4,7 @@
 """
 
 import operator
+from sys import maxsize
 
 import torch
 from torch import fx, nn
@@ -119,11 +120,13 @@ def _slice(graph: fx.GraphModule, node: fx.Node) -> None:
     """A slice that takes all goes. One that cuts the end off a convolution, and is its only reader, becomes less padding."""
     given, (value, *_) = arguments(node), node.all_input_nodes
     before, behind = value.meta["val"], node.meta["val"]
-    if before.shape == behind.shape:
+    axis = given["dim"] % before.dim() - 2
+    all_of_them = not given["start"] and given["end"] in (None, maxsize) and given["step"] == 1
+    same_sizes = axis > -2 and before.shape[1:] == behind.shape[1:]  # of a dynamic batch, comparing would fix the size
+    if all_of_them or same_sizes:
         node.replace_all_uses_with(value)
         graph.graph.erase_node(node)
         return
-    axis = given["dim"] % before.dim() - 2
     if value.target not in CONVS or len(value.users) > 1 or axis < 0 or given["start"] or given["step"] != 1:
         return
     conv = arguments(value)
@@ -143,7 +146,9 @@ def _slice(graph: fx.GraphModule, node: fx.Node) -> None:
     pads = [size for each in reversed(range(axes)) for size in (around[each], after if each == axis else around[each])]
     with graph.graph.inserting_before(value):
         padded = _like(graph.graph.call_function(_aten.pad.default, (source, pads)), source)
-        padded.meta["val"] = _aten.pad.default(source.meta["val"], pads)
+        size, sums = source.meta["val"].shape, [sum(pads[2 * each : 2 * each + 2]) for each in reversed(range(axes))]
+        sizes = [old + more for old, more in zip(size[2:], sums, strict=True)]
+        padded.meta["val"] = source.meta["val"].new_empty((*size[:2], *sizes))
         target = _aten.conv2d.default if axes == 2 else _aten.conv1d.default
         parameters = conv["weight"], conv["bias"], stride, [0] * axes, dilation, conv["groups"]
         new = _like(graph.graph.call_function(target, (padded, *parameters)), value)
