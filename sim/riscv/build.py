@@ -15,7 +15,7 @@ from deeplock.sim.build import build_program
 from deeplock.sim.riscv.cores import CORES, Core, core_verilog, packaged_verilog
 from deeplock.sim.riscv.memory import layout_header, tables_header
 from deeplock.sim.sources import source_files
-from deeplock.sim.toolchain import check_simulator, tool_versions
+from deeplock.sim.toolchain import check_simulator, environment, tool_versions
 
 __all__ = [
     "FLAT", "HARNESS", "HERE", "START", "build_core", "build_firmware", "build_host", "check_compiler", "firmware", "kept",
@@ -65,7 +65,9 @@ def build_core(name: str) -> Path:
     options = [*FLAT, *(["-DCFU"] if core.cfu else [])]
 
     def make(folder: Path) -> None:
-        build_program(folder, "soc", [HARNESS, *core_verilog(core, folder)], options)
+        with environment():  # Yosys writes the custom function unit's Verilog
+            sources = core_verilog(core, folder)
+        build_program(folder, "soc", [HARNESS, *sources], options)
 
     files = [packaged_verilog(core), HARNESS, *(HERE / name for name in ("cores.py", core.top))]
     files += source_files(HERE / "cfu.py") if core.cfu else []

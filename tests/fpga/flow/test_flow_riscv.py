@@ -72,16 +72,15 @@ def test_the_core_is_there_with_its_unit_and_without_memory(core):
 def test_synthesis_takes_the_verilog_that_is_simulated(core, monkeypatch):
     simulated, synthesised = [], []
 
-    def verilate(command, _):
-        if command[0] == "verilator":
-            texts = [Path(part).read_text() for part in command if str(part).endswith(".v")]
-            simulated.append(("-DCFU" in command, "\n".join(texts)))
+    def verilate(folder, top, sources, options):
+        texts = [path.read_text() for path in sources if path.suffix == ".v"]
+        simulated.append(("-DCFU" in options, "\n".join(texts)))
 
     def read(commands, made: Path):
         synthesised.append((" -DCFU " in commands[0], (made.parent / "core.v").read_text()))
         run_yosys(commands, made)
 
-    monkeypatch.setattr(deeplock.sim.riscv.build, "_call", verilate)
+    monkeypatch.setattr(deeplock.sim.riscv.build, "build_program", verilate)
     monkeypatch.setattr(deeplock.fpga.flow.riscv, "run_yosys", read)
     build_core(core)
     assert core_rtlil(core) == rtlil_of(core)
