@@ -26,8 +26,8 @@ class Table(Layer):
 
     kind = "table"
     mapping = (
-        "looked up behind the requantisers of the layer before it, if that requantises and nothing else reads it; else a pass of "
-        "its own over the tensor. The accelerator needs `tables`"
+        "looked up behind the requantisers of the layer before it, if that requantises and nothing else reads it; else a "
+        "pass of its own over the tensor. The accelerator needs `tables`"
     )
     table: np.ndarray = field(metadata=INT8)
 
