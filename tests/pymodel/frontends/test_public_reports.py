@@ -288,10 +288,10 @@ def test_onnx_in_float(build, rng, tmp_path):
     net = Float(rng, *SHAPE)
     build(net)
     inputs = inputs_of(SHAPE)
-    module = read_module(net.write(tmp_path / "net.onnx"), inputs)  # which compares with onnxruntime
-    network, _ = quantise(module, inputs, "net")
+    program = read_module(net.write(tmp_path / "net.onnx"), inputs)  # which compares with onnxruntime
+    network, _ = quantise(program, inputs, "net")
     with torch.no_grad():
-        assert _error(network, inputs, module(inputs)).mean() < 1
+        assert _error(network, inputs, program.module()(inputs)).mean() < 1
 
 
 def per_channel_dense(file: File, x: int) -> None:
