@@ -37,9 +37,11 @@ def job(network: Network, ifmaps: np.ndarray, variant: str, **arguments):
 
 
 def taken(network: Network) -> bool:
-    """The software has no depthwise convolutions, and no padding of pools."""
+    """The software has few operators, no dilation, and no padding of pools."""
+    known = all(layer.kind in ("conv", "add", "max_pool", "average_pool") for layer in network.layers)
+    convs = (layer for layer in network.layers if isinstance(layer, Conv))
     pools = (layer for layer in network.layers if isinstance(layer, MaxPool | AveragePool))
-    return not any(layer.depthwise for layer in network.layers) and not any(any(layer.padding) for layer in pools)
+    return known and all(conv.dilation == (1, 1) for conv in convs) and not any(any(pool.padding) for pool in pools)
 
 
 def check(network: Network, ifmaps: np.ndarray) -> None:
