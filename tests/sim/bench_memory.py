@@ -131,8 +131,13 @@ class Bench:
             assert self.ram.read(place + OFMAP, behind) == bytes([0xA5]) * behind
 
     async def give_up(self) -> None:
-        """What a host does after an error, or an ABORT, of the accelerator."""
+        """What a host does after an error, or an ABORT, of the accelerator: a second STOP if it has given up the packet."""
         await self.write("CONTROL", Command.STOP, of_master=True)
+        for _ in range(100):
+            if await self.read("STATUS", of_master=True) & Status.IDLE:
+                break
+        else:
+            await self.write("CONTROL", Command.STOP, of_master=True)
         assert (await self.until(memory.Interrupt.IDLE, of_master=True))[1] == Status.IDLE
         while await self.read("STATUS") & (registers.Status.BUSY | registers.Status.FLUSHING):
             pass
