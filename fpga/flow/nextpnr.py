@@ -121,10 +121,7 @@ def read_report(path: Path, seed: int, device: Device, on_pins: bool, module_of:
     meets = clock["achieved"] >= max(clock["constraint"], device.mhz)
     if meets and on_pins and (check_pins := find_family(device.family).check_pins):
         check_pins(report, device.mhz)
-    return Placement(
-        seed,
-        round(clock["achieved"], 2),
-        meets,
-        _critical_path(report, module_of),
-        {name: (cells["used"], cells["available"]) for name, cells in report["utilization"].items() if cells["used"]},
-    )
+    cells = ((name, each["used"], each["available"]) for name, each in report["utilization"].items())
+    # nextpnr for Gowin counts cells of its own for which the device has no place
+    used = {name: (number, available) for name, number, available in cells if number and available}
+    return Placement(seed, round(clock["achieved"], 2), meets, _critical_path(report, module_of), used)
