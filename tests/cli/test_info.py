@@ -35,9 +35,9 @@ def test_a_loadable(files, info):
     assert found["sbox"] == {"nonlinearity": 112, "differential_uniformity": 4, "algebraic_degree": 7}
     assert "0 1 2 3 4 5 6 7 8 9" in text
     head, _, *rows = (line.split() for line in text[text.index("name ") :].splitlines())
-    assert " ".join(head).endswith("words lower bound array bound") and len(rows) == len(found["layers"])
+    assert " ".join(head).endswith("words lower bound array bound groups") and len(rows) == len(found["layers"])
     assert rows[0][:4] == ["conv1", "conv", "8x8x1", "2x4x16"]  # two strips
-    assert [row[-1] for row in rows] == [str(layer["array_bound"]) for layer in found["layers"]]
+    assert [row[-2:] for row in rows] == [[str(layer["array_bound"]), "1"] for layer in found["layers"]]
     assert info(files.plain_loadable)[1]["locked"] is False
 
 
