@@ -13,18 +13,16 @@ import numpy as np
 from deeplock.bench.rtl import config_for
 from deeplock.bench.workload import LOCKED, Workload
 from deeplock.pymodel.compiler.compiler import compile_network
-from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import generate_key
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import macs
 from deeplock.pymodel.progress import Progress
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.pymodel.zoo import networks
 from deeplock.sim.riscv.build import build_core, build_firmware, build_host
 from deeplock.sim.riscv.cores import CORES
-from deeplock.sim.riscv.memory import SUITES, Arena, Results, arena_of
+from deeplock.sim.riscv.memory import SUITES, Arena, Results, arena_of, inverted
 from deeplock.sim.riscv.pytorch import Timing, time_float, time_int8
 from deeplock.sim.riscv.run import run_on_core, run_on_host
 from deeplock.sim.riscv.soc import SocResults, build_soc, build_soc_firmware, run_on_soc, soc_job
@@ -125,23 +123,14 @@ def _on_core(job: _Job, seed: int, flip: int | None) -> list[Row]:
     return rows
 
 
-def _flipped(loadable: Loadable, flip: int | None) -> Loadable:
-    if flip is None:
-        return loadable
-    parameters = bytearray(loadable.parameters)
-    if not 0 <= flip < len(parameters):
-        raise DeeplockError(f"there are {len(parameters)} bytes of parameters, and no byte {flip}")
-    parameters[flip] ^= 0xFF
-    return replace(loadable, parameters=bytes(parameters))
-
-
 def _on_soc(job: _Job, config: Config, seed: int, flip: int | None) -> list[Row]:
     rows = []
     for name in _SOC_SUITES:
         chosen = config.with_suite(name)
         plain = compile_network(job.workload.network, chosen, np.random.default_rng(seed))
         key = generate_key(chosen.key_sizes[0]) if chosen.key_sizes else b""
-        loadable = _flipped(plain.locked(name, key) if key else plain, flip)
+        loadable = plain.locked(name, key) if key else plain
+        loadable = replace(loadable, parameters=bytes(inverted(loadable.parameters, flip)))
         results = run_on_soc(chosen, soc_job(loadable, job.workload.ifmaps, key), job.memory)
         _check_counters(job, results)
         variant, unlocked = ("stream", 0) if key else ("plain", None)

@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deeplock.pymodel.frontends.agreement import Agreement
     from deeplock.pymodel.frontends.engine import EngineAgreement
+    from deeplock.pymodel.spec.loadable import Loadable
     from deeplock.report.tables import Table
 
-__all__ = ["print_agreement", "print_pairs", "print_table"]
+__all__ = ["print_agreement", "print_pairs", "print_table", "warn_of_known_bytes"]
+
+
+def warn_of_known_bytes(loadable: "Loadable") -> None:
+    """Warn if the loadable's lock gives its key away to whoever has the file."""
+    from deeplock.pymodel.lock.suites import suite
+
+    if "tables" in loadable.features and suite(loadable.suite).locks and not suite(loadable.suite).seals:
+        print(
+            f"warning: the network has tables, whose bytes can be guessed: with suite {loadable.suite} the file gives its key "
+            "away (docs/security.md); take a suite that seals",
+            file=sys.stderr,
+        )
 
 
 def print_agreement(found: "Agreement | EngineAgreement") -> None:

@@ -90,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from deeplock.cli.output import print_agreement, print_table
+    from deeplock.cli.output import print_agreement, print_table, warn_of_known_bytes
     from deeplock.fpga.boards import board
     from deeplock.pymodel.compiler.compiler import compile_network, outline
     from deeplock.pymodel.compiler.smallest import smallest
@@ -161,6 +161,7 @@ def run(args: argparse.Namespace) -> None:
     does = "sealed" if suite(loadable.suite).seals else "locked"
     locked = f"{does} by suite {loadable.suite}" if key is not None else "plain"
     locked += ", with a key check" * args.key_check
+    warn_of_known_bytes(loadable)
     print(f"{args.output}: {network.name} for {config.rows}x{config.cols} (B = {config.bytes_per_beat}), {locked}")
     print(f"{len(loadable.program)} layers, {len(loadable.parameters)} parameter bytes")
     print(f"needs: {needs_text(loadable)}" + "".join(f", {name}" for name in loadable.features))

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from deeplock.cli.output import warn_of_known_bytes
     from deeplock.pymodel.errors import DeeplockError
     from deeplock.pymodel.files import write_json
     from deeplock.pymodel.lock.checkpoint import Checkpoint, lock_checkpoint
@@ -52,5 +53,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         locked = artefact.locked(args.suite, key)
     kind, size = save(args.output, locked)
+    if isinstance(locked, Loadable):
+        warn_of_known_bytes(locked)
     print(f"{args.output}: {kind} locked by suite {args.suite}, {size} bytes")
     write_json(args.json, {"kind": kind, "suite": args.suite, "bytes": size, "file": str(args.output)})

@@ -27,7 +27,8 @@ from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = [
-    "ARENA", "SUITES", "VARIANTS", "Arena", "Results", "Space", "arena_of", "layout_header", "low_memory", "tables_header",
+    "ARENA", "SUITES", "VARIANTS", "Arena", "Results", "Space", "arena_of", "inverted", "layout_header", "low_memory",
+    "tables_header",
 ]  # fmt: skip
 
 CHANNELS = 4
@@ -286,6 +287,16 @@ def _scratch_bytes(rows: Sequence[dict[str, int]]) -> int:
     return -(-largest // _STEP) * _STEP + 2 * _STEP
 
 
+def inverted(parameters: bytes, flip: int | None) -> bytearray:
+    """Parameters with the byte of this number inverted, to test that it is noticed; DeeplockError if there is none."""
+    stream = bytearray(parameters)
+    if flip is not None:
+        if not 0 <= flip < len(stream):
+            raise DeeplockError(f"there are {len(stream)} bytes of parameters, and no byte {flip}")
+        stream[flip] ^= 0xFF
+    return stream
+
+
 def arena_of(
     network: Network,
     ifmaps: np.ndarray,
@@ -299,7 +310,7 @@ def arena_of(
 
     key     16 bytes; it locks the stream, unless the variant is plain
     seed    of the bytes that the network does not define
-    flip    number of a byte of the stream to invert, to test that this is noticed; of a sealed one also of its tag
+    flip    of `inverted`, on the stream; of a sealed one also of its tag
     suite   that locks the stream, unless the variant is plain
     """
     if variant not in VARIANTS:
@@ -320,11 +331,7 @@ def arena_of(
     stream = np.concatenate([stream, rng.integers(0, 256, -len(stream) % _STEP, np.uint8)])
     parameter_bytes = len(stream)
     locked = suite_named(suite).lock_loadable(b"", stream.tobytes(), key, _BEAT)
-    stream = np.frombuffer(bytearray(locked.parameters), np.uint8)
-    if flip is not None:
-        if not 0 <= flip < len(stream):
-            raise DeeplockError(f"there are {len(stream)} bytes of parameters, and no byte {flip}")
-        stream[flip] ^= 0xFF
+    stream = np.frombuffer(inverted(locked.parameters, flip), np.uint8)
     last = network.layers[-1].name
     shape = output_shapes(network)[last]
     scratch_bytes = _scratch_bytes([row for _, row in rows])

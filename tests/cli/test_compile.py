@@ -194,9 +194,27 @@ def test_a_key_that_the_suite_does_not_take_is_refused_before_the_work(files, re
 
 
 def test_an_unsupported_operator_is_named(exported, refused, tmp_path):
-    program, inputs = exported(nn.Conv2d(2, 4, 3), nn.Softmin(1))
+    program, inputs = exported(nn.Conv2d(2, 4, 3), nn.PixelShuffle(2))
     line = refused("compile", program, "--calibration", inputs, "-o", tmp_path / "x")
-    assert line.startswith("unsupported operator aten.")
+    assert line.startswith("unsupported operator aten.pixel_shuffle.default at node pixel_shuffle")
+
+
+def test_a_lock_that_tables_give_away_is_told(files, exported, deeplock, tmp_path):
+    program, inputs = exported(nn.Conv2d(2, 4, 3), nn.Sigmoid())
+    plain, locked = tmp_path / "plain", tmp_path / "locked"
+    outcome = deeplock("compile", program, "--calibration", inputs, "-o", plain)
+    assert (outcome.code, outcome.err) == (0, "")
+    warning = (
+        "warning: the network has tables, whose bytes can be guessed: with suite deep-lock the file gives its key away"
+    )
+    for arguments in (
+        ("compile", program, "--calibration", inputs, "--suite", "deep-lock"),
+        ("lock", plain),
+    ):
+        outcome = deeplock(*arguments, "--key-file", files.key, "-o", locked)
+        assert outcome.code == 0 and outcome.err.startswith(warning)
+    outcome = deeplock("compile", program, "--calibration", inputs, "--key-file", files.key, "-o", locked)
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_a_program_of_two_inputs_or_exported_in_training_mode_is_refused(exported, refused, tmp_path):
