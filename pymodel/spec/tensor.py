@@ -7,7 +7,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 
-__all__ = ["Padding", "Pixels", "Quantisation", "Shape", "least_stride", "span_of", "windows_of"]
+__all__ = ["Padding", "Pixels", "Quantisation", "Shape", "halves_of_same", "least_stride", "span_of", "windows_of"]
 
 Padding = tuple[int, int, int, int]
 """Pixels (top, left, bottom, right) around a tensor."""
@@ -27,6 +27,18 @@ def windows_of(
     """Windows (down, across) of a padded tensor; all pairs are (height, width)."""
     tall, wide = _spans(shape, kernel, padding)
     return tall // stride[0] + 1, wide // stride[1] + 1
+
+
+def halves_of_same(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The halves of the padding "same" in each dimension, the smaller ones first: an output for each `stride` pixels.
+
+    kernel  pixels under it, in each dimension
+    """
+    totals = [
+        max((-(-size // step) - 1) * step + each - size, 0)
+        for size, each, step in zip(sizes, kernel, stride, strict=True)
+    ]
+    return [total // 2 for total in totals], [total - total // 2 for total in totals]
 
 
 def least_stride(

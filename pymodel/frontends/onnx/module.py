@@ -14,6 +14,7 @@ from torch.nn import functional
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.onnx.graph import Graph, Node, read_graph
 from deeplock.pymodel.frontends.quantise import export
+from deeplock.pymodel.spec.tensor import halves_of_same
 
 __all__ = ["SUPPORTED", "read_module"]
 
@@ -35,12 +36,7 @@ def _around(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> list[int
     if auto == b"VALID":
         pads = [0] * 2 * axes
     elif auto != b"NOTSET":
-        steps = given.get("strides") or [1] * axes
-        totals = [
-            max((-(-size // step) - 1) * step + each - size, 0)
-            for size, step, each in zip(sizes, steps, kernel, strict=True)
-        ]
-        small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+        small, large = halves_of_same(sizes, kernel, given.get("strides") or [1] * axes)
         pads = small + large if auto == b"SAME_UPPER" else large + small
     return [pads[axis + end * axes] for axis in reversed(range(axes)) for end in (0, 1)]
 

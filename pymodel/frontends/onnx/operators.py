@@ -21,7 +21,7 @@ from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import integer_table
-from deeplock.pymodel.spec.tensor import Padding, Shape, least_stride, span_of
+from deeplock.pymodel.spec.tensor import Padding, Shape, halves_of_same, least_stride, span_of
 
 __all__ = ["READERS", "RESHAPES", "Constant", "clamp", "padded", "reshaped", "sizes_of"]
 
@@ -93,9 +93,7 @@ def _window(node: Node, value: Activation, kernel: tuple[int, int]) -> tuple[tup
         raise node.unsupported(f"strides must be 1 to {MOST_STRIDE}, not {[down, right]}")
     auto = given.get("auto_pad", b"NOTSET").decode()
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        sizes = zip(value.shape[:2], kernel, (down, right), strict=True)
-        totals = [max((-(-size // step) - 1) * step + each - size, 0) for size, each, step in sizes]
-        small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+        small, large = halves_of_same(value.shape[:2], kernel, (down, right))
         first, last = (small, large) if auto == "SAME_UPPER" else (large, small)
         own = first[0], first[1], last[0], last[1]
     else:

@@ -23,7 +23,7 @@ from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import integer_table
-from deeplock.pymodel.spec.tensor import Padding, Shape, least_stride, span_of
+from deeplock.pymodel.spec.tensor import Padding, Shape, halves_of_same, least_stride, span_of
 
 __all__ = ["CLAMPS", "READERS", "RESHAPES", "padded", "reshaped", "sizes_of"]
 
@@ -99,9 +99,8 @@ def _around(
         return 0, 0, 0, 0
     if padding != tflite.Padding.SAME:
         raise node.unsupported(f"padding must be SAME or VALID, not {padding}")
-    sizes = zip(shape[:2], kernel, stride, strict=True)
-    tall, wide = (max((-(-size // step) - 1) * step + each - size, 0) for size, each, step in sizes)
-    return tall // 2, wide // 2, tall - tall // 2, wide - wide // 2
+    (top, left), (bottom, right) = halves_of_same(shape[:2], kernel, stride)
+    return top, left, bottom, right
 
 
 def _sum(around: Padding, more: Padding) -> Padding:
