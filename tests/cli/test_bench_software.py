@@ -80,7 +80,8 @@ def test_unknown_platforms_are_refused(capsys):
     assert "must be some of vexriscv, vexriscv-cfu, picorv32, soc, host, pytorch, not 'z80'" in capsys.readouterr().err
 
 
-def test_kept_rows_stand_beside_those_measured_anew(on_host, deeplock, tmp_path):
+def test_kept_rows_stand_beside_those_measured_anew(on_host, monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["deeplock", "bench", "software", "--keep"])
     _, first = on_host("--images", 1)
     path = tmp_path / "software.json"
     result = json.loads(path.read_text())
@@ -93,7 +94,7 @@ def test_kept_rows_stand_beside_those_measured_anew(on_host, deeplock, tmp_path)
         ("digits", "vexriscv"), *[("digits", "host")] * 5, ("mnist", "host")
     ]  # fmt: skip
     assert [row["images"] for row in rows] == [1, 2, 2, 2, 2, 2, 1]
-    assert json.loads(path.read_text())["command"].startswith("earlier && deeplock ")
+    assert json.loads(path.read_text())["command"] == "earlier && deeplock bench software --keep"
     assert "digits" in outcome.out and "mnist" not in outcome.out, "what was measured now"
 
 

@@ -28,7 +28,7 @@ PINS = 4
 CELLS = {
     "ice40": {"ICESTORM_PLL": 1, "SB_IO": PINS + 4 + 1},
     "ecp5": {"EHXPLLL": 1, "TRELLIS_IO": PINS + 4, "USRMCLK": 1},
-    "gw1n": {"rPLL": 1, "IOB": 2, "TBUF": PINS - 1, "IOBUF": 2},
+    "gw1n": {"rPLL": 1, "IOB": 2},  # of clock and receive: nextpnr has no places of outputs to count
 }
 
 

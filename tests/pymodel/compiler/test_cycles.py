@@ -89,7 +89,8 @@ def test_all_measured_networks_take_what_is_expected_and_little_more(file):
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chains(most_channels=20, most_pixels=12))
 def test_random_networks_take_on_the_rtl_what_is_expected_and_little_more(case):
-    """An inference among others, its wait for the ifmap included."""
+    """An inference among others, its wait for the ifmap included. A group may wait until accumulators of the one before are
+    finished, which the expectation leaves out."""
     network, ifmaps = case
     config = ACCUMULATORS_TOO_FEW
     try:
@@ -99,7 +100,8 @@ def test_random_networks_take_on_the_rtl_what_is_expected_and_little_more(case):
     few, many = (simulate(loadable, config, bytes(16), [*ifmaps] * times, "native") for times in (1, 3))
     measured = (many.counters["CYCLES"] - few.counters["CYCLES"]) / (2 * len(ifmaps))
     expected = sum(expected_cycles(loadable, config))
-    assert 0.98 * expected - 8 <= measured <= 1.02 * expected + 64 * len(loadable.program)
+    groups = sum(layer.groups for layer in loadable.program)
+    assert 0.98 * expected - 8 <= measured <= 1.02 * expected + 24 * groups
 
 
 @pytest.mark.parametrize("name", ["digits", "gtsrb"])
