@@ -7,7 +7,7 @@ is compared. None of that needs Python. The testbench's key is drawn for it and 
 as it is.
 
 With --memory axi a memory master is in front of the accelerator, which reads loadables and ifmaps and writes ofmaps by AXI4;
-then deeplock_memory_regs.h has its registers, and there is no testbench.
+then deeplock_memory_regs.h has its registers, and the testbench's data lie in a memory.
 
 A size of the array that is not given follows from the others, as with `deeplock compile`. See docs/into-your-design.md.
 
@@ -37,11 +37,7 @@ def _module(text: str) -> str:
 def _files(args: argparse.Namespace) -> list[Path]:
     from deeplock.sim.export.folder import files_of
 
-    return files_of(args.output, _has_testbench(args), bool(args.memory))
-
-
-def _has_testbench(args: argparse.Namespace) -> bool:
-    return args.testbench and not args.memory
+    return files_of(args.output, args.testbench, bool(args.memory))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
     options = MemoryOptions(**given) if args.memory else None
     command = shlex.join(["deeplock", *sys.argv[1:]])
     with progress_shown() as progress:
-        write_folder(args.output, config, args.module, command, _has_testbench(args), progress, options)
+        write_folder(args.output, config, args.module, command, args.testbench, progress, options)
     print(f"{args.output}: {config.rows}x{config.cols} (B = {config.bytes_per_beat}), suite {config.suite}:")
     for path in _files(args):
         print(f"  {path.relative_to(args.output)}")

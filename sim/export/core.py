@@ -132,9 +132,8 @@ def _about(
         if options is None
         else "Memories, inferred from arrays, with clocked reads; only S-boxes (`table`) and `order` may be read at once:",
         *(f"    {memory}" for memory in memories),
+        *_TESTBENCH,
     ]
-    if options is None:
-        lines += _TESTBENCH
     return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n`timescale 1ns / 1ps\n"
 
 

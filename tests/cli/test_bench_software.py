@@ -121,7 +121,7 @@ def test_digits_on_the_soc(deeplock, tmp_path):
     for row in rows:
         assert row["outputs_equal_golden"] and 0 < row["accelerator_cycles"] < row["cycles"] < 10_000 < row["macs"]
         assert row["load_cycles"] > 0 and row["ratio"] == pytest.approx(row["cycles"] / rows[0]["cycles"], abs=1e-4)
-    outcome = deeplock(*command, "--flip", 40)
+    outcome = deeplock(*command, "--flip", 42)  # the high byte of a bias
     assert outcome.code == 1 and "3 of 3 outputs differ" in outcome.err
     assert deeplock(*command, "--flip", 1 << 20).code == 1
 

@@ -116,11 +116,11 @@ def test_ports_have_the_names_of_amba(made):
     assert ports == [*expected, "irq"]
 
 
-def test_a_memory_master_has_its_ports_and_header(tmp_path):
-    folder = written(tmp_path / "out", "--memory", "axi", "--burst", "32", "--module", "deeplock")
+def test_a_memory_master_has_its_ports_its_header_and_a_testbench_with_a_memory(tmp_path):
+    folder = written(tmp_path / "out", "--memory", "axi", "--burst", "32", "--module", "npu")
     text = (folder / "deeplock.v").read_text()
     head, declared = text[: text.index("`timescale")], text[: text.index(");")]
-    assert re.search(r"^//     burst +32\n//     outstanding +4$", head, re.MULTILINE) and "tb/" not in head
+    assert re.search(r"^//     burst +32\n//     outstanding +4$", head, re.MULTILINE)
     ports = re.findall(r"^    (input |output) wire (.{7}) (\w+),?$", declared, re.MULTILINE)
     assert all(name.startswith(("aclk", "aresetn", "s_axil_", "m_axi_", "irq")) for _, _, name in ports)
     widths = {name: (direction.strip(), bits.strip()) for direction, bits, name in ports}
@@ -130,10 +130,16 @@ def test_a_memory_master_has_its_ports_and_header(tmp_path):
         and "s_axil_memory_awaddr" in widths
         and len(ports) == 2 + 2 * 19 + 33 + 1
     )
-    assert (folder / "deeplock_memory_regs.h").exists() and not (folder / "tb").exists()
-    done = shell(LINT, folder)
+    assert (folder / "deeplock_memory_regs.h").exists()
+    done = shell(LINT.replace("--top-module deeplock", "--top-module npu"), folder)
     assert done.code == 0 and "%Warning" not in done.out
-    assert shell(COMPILE.replace("tb/deeplock_tb.v", ""), folder) == Done(0, "")
+    assert shell(COMPILE, folder) == Done(0, "")
+    assert "\nPASS: 10 bytes of ofmap are right" in "\n" + shell(RUN, folder).out
+    path = folder / "tb" / "memory.hex"
+    comment, first, second, *others = path.read_text().splitlines()
+    path.write_text("\n".join([comment, first, f"{int(second, 16) ^ 1:08x}", *others, ""]))
+    done = shell(RUN, folder)
+    assert done.code != 0 and "FAIL: the accelerator stopped with error code" in done.out
 
 
 def test_options_of_a_memory_master_need_one(refused, tmp_path):
