@@ -11,7 +11,10 @@ from deeplock.fpga.flow.designs import Design
 from deeplock.fpga.flow.sources import harness_source
 from deeplock.fpga.gateware.flash import SpiPins
 
-__all__ = ["COPIES", "COUNTER_BITS", "SYSTEM_COUNTER_BITS", "TINY", "TinySystem"]
+__all__ = ["COPIES", "COUNTER_BITS", "SYSTEM_COUNTER_BITS", "TINY", "TWINS", "TinySystem"]
+
+TWINS = {"ulx3s-85f", "icesugarpro", "orangecrab"}
+"""Boards that have another one's pins, or its device in another size or package: slow tests have them."""
 
 COUNTER_BITS = 4
 SYSTEM_COUNTER_BITS = 64

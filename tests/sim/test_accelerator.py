@@ -48,11 +48,15 @@ def test_accelerator(simulator, pauses, tmp_path):
     [
         Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sbox="composite"),
         pytest.param(Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"), marks=pytest.mark.slow),
-        Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, dense=False, sbox="rom"),
+        pytest.param(
+            Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, dense=False, sbox="rom"), marks=pytest.mark.slow
+        ),
         pytest.param(NARROW, marks=pytest.mark.slow),
         SMALLEST,
         pytest.param(replace(SMALL, padding=False, diagonal=False), marks=pytest.mark.slow),
-        Config(rows=4, cols=8, bytes_per_beat=4, folding=False, pipeline_registers=False),
+        pytest.param(
+            Config(rows=4, cols=8, bytes_per_beat=4, folding=False, pipeline_registers=False), marks=pytest.mark.slow
+        ),
         pytest.param(
             Config(rows=4, cols=8, bytes_per_beat=8, padding=False, dense=False, pipeline_registers=False),
             marks=pytest.mark.slow,
@@ -103,8 +107,10 @@ def test_the_lock_costs_at_most_32_cycles():
     assert locked.counters["KEY_STARVED"] == 0
 
 
-@pytest.mark.whole_core
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.slow)], indirect=["simulator"]
+)
 def test_a_batch_shares_its_dense_weights(simulator, pauses):
     """5 ifmaps in batches of 3 or 4, so some too many; the second layer takes several descriptors for each. Those of 4 have two
     places for ifmaps."""

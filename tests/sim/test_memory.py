@@ -20,6 +20,9 @@ BENCH = Path(__file__).with_name("bench_memory.py")
 
 
 @pytest.mark.parametrize("pauses", [0.3, pytest.param(0.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.slow)], indirect=["simulator"]
+)
 def test_digits_errors_aborts_and_resets(simulator, pauses, tmp_path, seed):
     folder = build(DESIGN, simulator, component=accelerator_with_memory)
     tests = re.findall(r"^@cocotb\.test\(\)\nasync def (\w+)", BENCH.read_text(), re.MULTILINE)

@@ -40,6 +40,7 @@ def check(found: SocResults) -> None:
         assert abs(host - second) <= 64 and accelerator < host < accelerator + 1000
 
 
+@pytest.mark.slow
 def test_locked_digits_are_bit_exact_and_a_slow_memory_takes_longer():
     """Each ofmap comes through the core's cache, which holds the one before."""
     loadable = digits(SMALL)

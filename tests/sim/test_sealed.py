@@ -19,7 +19,9 @@ FROM_UNKNOWN = "no_ofmap_beat_leaves|stops_at"
 
 @pytest.mark.whole_core
 @pytest.mark.parametrize(
-    "simulator, pauses", [("verilator", 0.0), ("verilator", 0.3), ("icarus", 0.0)], indirect=["simulator"]
+    "simulator, pauses",
+    [pytest.param("verilator", 0.0, marks=pytest.mark.slow), ("verilator", 0.3), ("icarus", 0.0)],
+    indirect=["simulator"],
 )
 @pytest.mark.parametrize(
     "suite", ["acorn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ascon", "tinyjambu"))]

@@ -21,6 +21,7 @@ from deeplock.fpga.gateware.uart import divisor
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.zoo import trained
+from tests.fpga.flow_tools import TWINS
 from tests.hw.refusal import assert_refused
 
 EVERY = pytest.mark.parametrize("there", BOARDS.values(), ids=BOARDS.keys())
@@ -95,11 +96,11 @@ def test_a_board_fits_together(there):
 
 @pytest.mark.parametrize(
     "there",
-    [pytest.param(there, marks=pytest.mark.slow if name == "ulx3s-25f" else ()) for name, there in BOARDS.items()],
+    [pytest.param(there, marks=pytest.mark.slow if name in TWINS else ()) for name, there in BOARDS.items()],
     ids=list(BOARDS),
 )
 def test_the_top_has_a_place_for_every_pin(there):
-    """The 25F's pins are the 85F's."""
+    """Twins differ from one of the others in device or package alone."""
     text, flash = constraints_of(there), f"spi_flash_{there.flash_lines}x_0"
     for pin in ("__rx__io", "__tx__io", f"{flash}__cs", *(f"{flash}__dq__io[{i}]" for i in range(there.flash_lines))):
         assert pin in text

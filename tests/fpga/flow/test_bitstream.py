@@ -18,7 +18,7 @@ from deeplock.fpga.flow.report import fault_of, row_of
 from deeplock.fpga.flow.sources import Source
 from deeplock.fpga.flow.synth import measure_area, measure_clock
 from deeplock.pymodel.errors import DeeplockError
-from tests.fpga.flow_tools import SYSTEM_COUNTER_BITS, TinySystem
+from tests.fpga.flow_tools import SYSTEM_COUNTER_BITS, TWINS, TinySystem
 
 PREAMBLE = {"ice40": b"\x7e\xaa\x99\x7e", "ecp5": b"\xff\xff\xbd\xb3", "gw1n": b"\n1010010111000011\n"}
 """Where a bitstream begins, behind a comment: Lattice FPGA-TN-02001 and FPGA-TN-02039, Gowin UG290."""
@@ -44,10 +44,6 @@ def build(tmp_path_factory):
 
 def board_at(name: str, clock_hz: int) -> tuple[Design, Device]:
     return on_board(replace(BOARDS[name], clock_hz=clock_hz))
-
-
-TWINS = {"ulx3s-25f", "icesugarpro", "orangecrab"}
-"""Boards that have another one's pins, or its device in another package."""
 
 
 @pytest.mark.parametrize(

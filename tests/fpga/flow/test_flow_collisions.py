@@ -19,7 +19,7 @@ CONFIG = Config(rows=4, cols=4, bytes_per_beat=4, lanes=2, accumulators=32, acti
 SINGLE_PORT = replace(CONFIG, suite="plain", single_port=True, dense=False, lanes=1)
 
 
-@pytest.mark.parametrize("config", [CONFIG, SINGLE_PORT], ids=["locked", "plain"])
+@pytest.mark.parametrize("config", [CONFIG, pytest.param(SINGLE_PORT, marks=pytest.mark.slow)], ids=["locked", "plain"])
 def test_an_accelerator_whose_collisions_read_x_is_right(config, tmp_path, monkeypatch):
     """Icarus carries an X on to whatever is computed with it."""
     texts = []

@@ -143,7 +143,7 @@ def test_the_accelerators_registers_take_a_key_and_latencies_are_as_stated():
     run(dut, testbench, design=m)
 
 
-@pytest.mark.parametrize("rows", [4, 8, 16])
+@pytest.mark.parametrize("rows", [4, *(pytest.param(rows, marks=pytest.mark.slow) for rows in (8, 16))])
 def test_an_ifmap_arrives_in_beats_when_the_accelerator_takes_it(rows, dice):
     dut = Link(config_of(rows=rows, lanes=1), CLOCK, "testboard")
     registers = Registers(dut, dice, 0.0, {address("GEOMETRY"): 0x0A0B0C00 | rows})
