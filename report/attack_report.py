@@ -165,7 +165,7 @@ def _headlines(rows: Rows) -> str:
 def _recoveries(rows: Rows) -> str:
     lines = []
     for row in rows:
-        if row["attack"] == "known-plaintext":
+        if row["attack"] in ("known-plaintext", "flat-table"):
             keys = row["budget"]["keys"]
             lines.append(
                 [row["network"], row["metric"].removeprefix("share of "), f"{row['value'] * keys:.0f} of {keys}", "-"]

@@ -9,7 +9,7 @@ With FILE, two attacks work on a locked checkpoint of yours. -o writes the key t
 known-plaintext needs 16, 24 or 32 consecutive plain bytes of the file (--known, --at). ciphertext-only needs an int8 tensor
 locked with AES-128, and examples of such weights (--like; by default the networks that come with deeplock).
 
-attacks: known-plaintext, ciphertext-only, wrong-key, pruning, weak-sbox, genetic, fine-tuning
+attacks: known-plaintext, ciphertext-only, flat-table, wrong-key, pruning, weak-sbox, genetic, fine-tuning
 
 NAME `device` runs the attacks of someone who holds a device with the key inside, knows no key, and writes the memory outside:
 on the golden device, or on the RTL in simulation. --attack chooses some of them.
@@ -40,7 +40,9 @@ from deeplock.cli.options import add_data_dir, add_json, add_output, number_belo
 __all__ = ["add_arguments", "run"]
 
 _DEVICE = "device"
-_ATTACKS = ("known-plaintext", "ciphertext-only", "wrong-key", "pruning", "weak-sbox", "genetic", "fine-tuning")
+_ATTACKS = (
+    "known-plaintext", "ciphertext-only", "flat-table", "wrong-key", "pruning", "weak-sbox", "genetic", "fine-tuning",
+)  # fmt: skip
 
 _ON_FILE = ("known", "at", "tensor", "bytes", "like", "output")
 _LABORATORY = ("all", "scheme", "quick", "budget", "count", "jobs", "scheduler")

@@ -9,6 +9,7 @@ from typing import Any
 from deeplock.pymodel.attacks import (
     ciphertext_only,
     fine_tuning,
+    flat_table,
     genetic,
     known_plaintext,
     pruning,
@@ -25,6 +26,7 @@ __all__ = ["ATTACKS", "COLUMNS", "Job", "check_changes", "compare_with_scratch",
 ATTACKS: dict[str, ModuleType] = {
     "known-plaintext": known_plaintext,
     "ciphertext-only": ciphertext_only,
+    "flat-table": flat_table,
     "wrong-key": wrong_key,
     "pruning": pruning,
     "weak-sbox": weak_sbox,
@@ -34,7 +36,7 @@ ATTACKS: dict[str, ModuleType] = {
 COLUMNS = ("scheme", "attack", "network", "budget", "metric", "value", "yardstick", "seeds")
 """Columns of a row of security.json."""
 
-_LOCK_ALONE = ("known-plaintext", "ciphertext-only")
+_LOCK_ALONE = ("known-plaintext", "ciphertext-only", "flat-table")
 """Attacks that need no images."""
 
 

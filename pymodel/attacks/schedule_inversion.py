@@ -12,7 +12,7 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.key_schedule import check_key_size, rcons
 from deeplock.pymodel.lock.sbox import SBOX
 
-__all__ = ["invert_schedule"]
+__all__ = ["follows", "invert_schedule"]
 
 _PERIOD = 51  # of rcons: x has order 51 in GF(2^8)
 _RCONS = list(islice(rcons(), _PERIOD))
@@ -26,6 +26,14 @@ def _fed(word: np.ndarray, index: int, size: int) -> np.ndarray:
     elif size == 8 and index % size == 4:
         word = SBOX[word]
     return word
+
+
+def follows(word: np.ndarray, stream: np.ndarray, position: int) -> bool:
+    """Whether this word, uint8 [4], comes behind these bytes, which are as many as the key's and at byte `position`, a multiple
+    of 4, of the key stream of some key."""
+    size = len(stream) // 4
+    words = stream.reshape(size, 4)
+    return bool(np.array_equal(word, words[0] ^ _fed(words[-1].copy(), position // 4 + size, size)))
 
 
 def invert_schedule(stream: np.ndarray, position: int) -> bytes:

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
-from deeplock.pymodel.attacks import ciphertext_only, known_plaintext
+from deeplock.pymodel.attacks import ciphertext_only, flat_table, known_plaintext
 from deeplock.pymodel.attacks.byte_models import information, like, model_of, other_networks, weights_of
 from deeplock.pymodel.attacks.ciphertext_only import Budget, locked_stream, recover_key
+from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.checkpoint import Checkpoint, load, lock_checkpoint, save
 from deeplock.pymodel.lock.key_schedule import expand_key
 from deeplock.pymodel.lock.suites.deep_lock import SUITE as LOCK
 from deeplock.pymodel.schemes.deep_lock import checkpoint_of
 from deeplock.pymodel.schemes.victim import dequantise
+from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.zoo import trained
 
 
@@ -45,6 +47,20 @@ def test_a_block_of_a_locked_file_opens_all_of_it(tmp_path):
     at = 400 + -position % 4
     found = known_plaintext.recover_key(locked[at : at + 16], known[at : at + 16], position + at, LOCK)
     assert found == key
+
+
+def test_a_sigmoid_gives_20_of_20_keys_of_every_size():
+    found = figures(flat_table.run("digits", flat_table.FULL, 0))
+    assert list(found.values()) == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("suite, with_table", [("deep-lock", False), ("tinyjambu", True)])
+def test_without_a_table_or_with_a_suite_that_seals_there_is_no_key(suite, with_table):
+    network = trained.load("digits")
+    network = flat_table.with_sigmoid(network) if with_table else network
+    loadable = compile_network(network, Config(tables=True), np.random.default_rng(0)).locked(suite, bytes(range(16)))
+    with pytest.raises(DeeplockError, match="no table is flat at an end for 20 bytes"):
+        flat_table.recover_key(loadable, 16)
 
 
 def test_ciphertext_alone_gives_the_key_of_mnists_first_dense_layer():
