@@ -48,7 +48,10 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """An operator of one output. An input that is left out is None."""
+    """An operator of one output. An input that is left out is None.
+
+    inputs  of a TRANSPOSE_CONV in the order of other convolutions: activation, weights, bias, shape of the output
+    """
 
     kind: str
     index: int
@@ -124,6 +127,8 @@ def _operator(model: tflite.Model, raw: tflite.Operator, index: int, tensors: li
         raise DeeplockError(f"unsupported operator {kind} at node {index}: must have one output, not {len(outputs)}")
     numbers = [raw.Inputs(i) for i in range(raw.InputsLength())]
     inputs = tuple(tensors[number] if number >= 0 else None for number in numbers)
+    if kind == "TRANSPOSE_CONV" and len(inputs) > 2:
+        inputs = inputs[2], inputs[1], inputs[3] if len(inputs) > 3 else None, inputs[0]
     return Operator(kind, index, inputs, outputs[0], raw.BuiltinOptions())
 
 

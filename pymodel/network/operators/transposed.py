@@ -18,7 +18,7 @@ from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.interleave import Interleave
 from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape
 
-__all__ = ["OPERATOR", "Transposed"]
+__all__ = ["OPERATOR", "Transposed", "fault_of"]
 
 
 class _Window(NamedTuple):
@@ -46,6 +46,17 @@ class _Window(NamedTuple):
     def padding(self, size: int, blocks: int) -> tuple[int, int]:
         """Pixels before and behind an input of this size, for so many outputs."""
         return self.before, blocks - 1 - self.before + len(self.taps) - size
+
+
+def fault_of(kernel: tuple[int, int], stride: tuple[int, int], padding: Padding) -> str:
+    """What of a transposed convolution the accelerator does not have, as a message says it; else "". Arguments: as fields."""
+    if any(size < step for size, step in zip(kernel, stride, strict=True)):
+        return f"its kernel must be at least as large as its stride, not {list(kernel)} and {list(stride)}"
+    most = [size - step for size, step in zip(kernel, stride, strict=True)]
+    least = (0, 0, 1 - stride[0], 1 - stride[1])
+    if not all(low <= each <= high for low, each, high in zip(least, padding, most * 2, strict=True)):
+        return f"its padding must be at most {most}, kernel minus stride, not top, left, bottom, right {list(padding)}"
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,16 +89,10 @@ class Transposed(Weighted):
     def rules(self) -> Iterator[tuple[str, bool]]:
         yield from super().rules()
         whole = len(self.stride) == 2 and len(self.padding) == 4
-        yield "stride or padding", whole and min(self.stride) >= 1 and self._cuts()
+        _, tall, wide, _ = self.weight.shape
+        yield "stride or padding", whole and not fault_of((tall, wide), self.stride, self.padding)
         yield "zero point", -128 <= self.input_zero_point <= 127
         yield from output_rules(self.zero_point, self.lo, self.hi)
-
-    def _cuts(self) -> bool:
-        """Whether the output is cut as the class says, and not extended by a whole stride."""
-        room = [size - step for size, step in zip(self.weight.shape[1:3], self.stride, strict=True)]
-        most = zip(self.padding, room * 2, strict=True)
-        least = zip(self.padding, (0, 0, 1 - self.stride[0], 1 - self.stride[1]), strict=True)
-        return all(each <= limit for each, limit in most) and all(each >= limit for each, limit in least)
 
     def fits(self, shape: Shape) -> bool:
         return shape[2] == self.weight.shape[3]

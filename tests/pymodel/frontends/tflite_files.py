@@ -114,6 +114,35 @@ class File:
         output = self._convolved(options, shape, kernel, stride, padding, out, activation, scale)
         return self.operator("DEPTHWISE_CONV_2D", [source, *parameters], output, options)
 
+    def transposed(self, source: int, shape, kernel=(2, 2), stride=(2, 2), padding=SAME, out=4, bias=True) -> int:
+        """shape: of the source; with VALID the output is as large as the kernels reach."""
+        (weight, *more), scale = self.weights(source, (out, *kernel, shape[2]), 0, bias)
+        options = schema.TransposeConvOptionsT()
+        options.padding, (options.strideH, options.strideW) = padding, stride
+        sizes = [
+            size * step if padding == SAME else (size - 1) * step + each
+            for size, step, each in zip(shape[:2], stride, kernel, strict=True)
+        ]
+        given = self.constant(np.array([1, *sizes, out], np.int32))
+        output = self.activation(*sizes, out, scale=scale / 2, zero_point=-5)
+        return self.operator("TRANSPOSE_CONV", [given, weight, source, *more], output, options)
+
+    def resize(self, source: int, shape, height: int, width: int, **options: Any) -> int:
+        """Nearest."""
+        found = schema.ResizeNearestNeighborOptionsT()
+        for name, value in options.items():
+            setattr(found, name, value)
+        size = self.constant(np.array([height, width], np.int32))
+        return self.operator(
+            "RESIZE_NEAREST_NEIGHBOR", [source, size], self.like(source, height, width, shape[2]), found
+        )
+
+    def blocks(self, source: int, shape, size: int) -> int:
+        options = schema.DepthToSpaceOptionsT()
+        options.blockSize = size
+        output = self.like(source, shape[0] * size, shape[1] * size, shape[2] // size**2)
+        return self.operator("DEPTH_TO_SPACE", [source], output, options)
+
     def _convolved(self, options, shape, kernel, stride, padding, out, activation, scale) -> int:
         """Set the options; the output."""
         options.padding, options.strideH, options.strideW = padding, stride, stride
