@@ -64,7 +64,8 @@ class Views:
         row, copies = shape[1] * shape[2], self.copies.setdefault(layer.name, [])
         longest = _MOST_GROUPS * config.cols
         for number, source in enumerate(layer.sources):
-            height, width, channels = shapes[source]
+            _, width, channels = shapes[source]
+            height = -(-(shape[0] - number) // count)
             if not self.whole(source) or source == "input":
                 alone = f"{source} for {layer.name}"
                 copies.append(copy_of(source, shapes[source], alone, Lowered()))

@@ -127,6 +127,13 @@ class File:
         output = self.activation(*sizes, out, scale=scale / 2, zero_point=-5)
         return self.operator("TRANSPOSE_CONV", [given, weight, source, *more], output, options)
 
+    def concat(self, first: int, second: int, shape) -> int:
+        """Of channels; shape: of the output. Both sources get one scale, as from the converter: the first one's."""
+        options = schema.ConcatenationOptionsT()
+        options.axis = 3
+        self.tensors[second].quantization = self.tensors[first].quantization
+        return self.operator("CONCATENATION", [first, second], self.like(first, *shape), options)
+
     def resize(self, source: int, shape, height: int, width: int, **options: Any) -> int:
         """Nearest."""
         found = schema.ResizeNearestNeighborOptionsT()
