@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.onnx.graph import Graph, Node, read_graph
+from deeplock.pymodel.frontends.onnx.parts import part_of
 from deeplock.pymodel.frontends.onnx.upsampling import apart, cuts_of, factors_of
 from deeplock.pymodel.frontends.quantise import export
 from deeplock.pymodel.spec.tensor import halves_of_same
@@ -194,6 +195,10 @@ def _slice(node: Node) -> _Function:
     return run
 
 
+def _split(node: Node) -> _Function:
+    return lambda x, sizes=None: x.narrow(1, *part_of(node, x.shape, sizes))
+
+
 SUPPORTED: dict[str, Callable[[Node], _Function]] = {
     "Conv": _conv,
     "ConvTranspose": _transposed,
@@ -208,6 +213,7 @@ SUPPORTED: dict[str, Callable[[Node], _Function]] = {
     "ReduceMax": _over,
     "Concat": lambda node: lambda *x: torch.cat(x, node.attributes["axis"]),
     "Slice": _slice,
+    "Split": _split,
     "Resize": _resize,
     "DepthToSpace": _blocks,
     "Pad": _pad,
@@ -229,7 +235,7 @@ SUPPORTED: dict[str, Callable[[Node], _Function]] = {
     "Dropout": lambda node: lambda x, *_: x,
 }
 _ARGUMENTS = {
-    **dict.fromkeys(("Reshape", "ReduceMean", "ReduceMax", "Squeeze", "Unsqueeze"), (1,)),
+    **dict.fromkeys(("Reshape", "ReduceMean", "ReduceMax", "Split", "Squeeze", "Unsqueeze"), (1,)),
     "Clip": (1, 2), "Pad": (1, 2, 3), "Slice": (1, 2, 3, 4), "Resize": (1, 2, 3),
 }  # fmt: skip
 """Inputs that are no tensors of the module, but numbers that it is made with."""
@@ -273,7 +279,7 @@ class _Module(nn.Module):
             if node.kind not in SUPPORTED:
                 raise node.unsupported(f"supported in float: {', '.join(SUPPORTED)}")
             name = "".join(letter if letter.isalnum() else "_" for letter in node.name.strip("/"))
-            name = name if name and not hasattr(self, name) else f"{node.kind.lower()}_{node.index}"
+            name = name if name and not hasattr(self, name) else node.title
             self.add_module(name, _Step(node, graph))
             self.names.append((name, node.output))
 

@@ -11,6 +11,7 @@ import numpy as np
 from deeplock.pymodel.frontends import functions
 from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.onnx.graph import Node
+from deeplock.pymodel.frontends.onnx.parts import part_of
 from deeplock.pymodel.frontends.onnx.upsampling import apart, cuts_of, factors_of
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
@@ -268,6 +269,13 @@ def _read_slice(node: Node, name: str, value: Activation, *operands: Operand) ->
     return Cut(name, value.source, first, end - first)
 
 
+def _read_split(node: Node, name: str, value: Activation, sizes: Operand = None) -> Layer:
+    """One of its outputs."""
+    _of_channels(node, value)
+    shape = (1, *sizes_of(value.shape)[value.rank])
+    return Cut(name, value.source, *part_of(node, shape, sizes.data if isinstance(sizes, Constant) else None))
+
+
 def _read_add(node: Node, name: str, value: Activation, other: Operand = None) -> Pending:
     if not isinstance(other, Activation):
         raise node.unsupported("both of its inputs must be activations")
@@ -310,6 +318,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "Add": _read_add,
     "Concat": _read_concat,
     "Slice": _read_slice,
+    "Split": _read_split,
     "Resize": _read_resize,
     "DepthToSpace": _read_blocks,
     **dict.fromkeys(_FUNCTIONS, _read_function),

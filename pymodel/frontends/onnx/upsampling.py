@@ -52,9 +52,14 @@ def factors_of(node: Node, shape: Sequence[int], scales: np.ndarray | None, size
     if mode != "nearest" or way not in _EXACT:
         given_way = ", ".join((mode, *way))
         raise node.unsupported(f"must be nearest, asymmetric with floor or half_pixel with a rounding, not {given_way}")
-    if given.get("axes") is not None or (scales is None or not scales.size) == (sizes is None):
-        raise node.unsupported("must have scales or sizes, of all dimensions, as constants")
-    asked = [1.0, *(sizes[1:] / np.array(shape[1:]))] if sizes is not None else np.ravel(scales).tolist()
+    if given.get("axes") is not None:
+        raise node.unsupported("must have scales or sizes of all dimensions")
+    if sizes is not None:
+        asked = [1.0, *(sizes[1:] / np.array(shape[1:]))]
+    elif scales is not None:
+        asked = scales.reshape(-1).tolist()
+    else:
+        raise node.unsupported("its scales or sizes must be constants")
     if len(asked) != len(shape) or not all(float(each).is_integer() and each >= 1 for each in asked):
         raise node.unsupported(f"its factors must be whole numbers, not {asked}")
     if asked[:2] != [1, 1]:

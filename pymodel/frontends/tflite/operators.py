@@ -307,6 +307,20 @@ def _read_slice(node: Operator, name: str, value: Activation) -> Layer:
     return Cut(name, value.source, first, end - first)
 
 
+def _read_split(node: Operator, name: str, value: Activation) -> Layer:
+    """One of its outputs."""
+    _of_channels(node, value)
+    axis = _data(constant(node, 2, "axis", INT32)).reshape(-1).tolist()
+    if len(axis) != 1 or axis[0] % (value.rank + 1) != value.rank:
+        raise node.unsupported(f"must be of channels, the last dimension, not {axis}")
+    if not all(tensor.shape for tensor in (*node.before, node.output)):
+        raise node.unsupported("its outputs must have shapes")
+    first = sum(tensor.shape[-1] for tensor in node.before)
+    if not 1 <= (channels := node.output.shape[-1]) <= value.shape[2] - first:
+        raise node.unsupported(f"its outputs must be of {value.shape[2]} channels, not {channels} from {first} on")
+    return Cut(name, value.source, first, channels)
+
+
 def _read_add(node: Operator, name: str, value: Activation, other: Activation | None = None) -> Pending:
     if other is None:
         raise node.unsupported("both of its inputs must be activations")
@@ -348,6 +362,8 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONCATENATION": _read_concat,
     "SLICE": _read_slice,
     "STRIDED_SLICE": _read_slice,
+    "SPLIT": _read_split,
+    "SPLIT_V": _read_split,
     "RESIZE_NEAREST_NEIGHBOR": _read_resize,
     "DEPTH_TO_SPACE": _read_blocks,
     **dict.fromkeys(_FUNCTIONS, _read_function),

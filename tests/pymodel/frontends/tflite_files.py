@@ -70,6 +70,15 @@ class File:
         self.operators.append(node)
         return output
 
+    def parts(self, kind: str, inputs: list[int], source: int, pixels: tuple[int, int], channels) -> list[int]:
+        """Outputs of SPLIT or SPLIT_V, of so many channels each."""
+        options = schema.SplitOptionsT() if kind == "SPLIT" else schema.SplitVOptionsT()
+        options.numSplits = len(channels)
+        outputs = [self.like(source, *pixels, each) for each in channels]
+        self.operator(kind, inputs, outputs[0], options)
+        self.operators[-1].outputs = outputs
+        return outputs
+
     def scale_of(self, tensor: int) -> float:
         return self.tensors[tensor].quantization.scale[0]
 
