@@ -12,10 +12,13 @@ from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.concat import Concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.depth_to_space import DepthToSpace
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import Table
+from deeplock.pymodel.network.operators.transposed import Transposed
+from deeplock.pymodel.network.operators.upsample import Upsample
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
 __all__ = [
@@ -32,6 +35,8 @@ __all__ = [
     "max_pools",
     "network_of",
     "tables",
+    "transposeds",
+    "upsamples",
 ]
 
 UNUSED = Quantisation(1.0, 0)
@@ -121,6 +126,34 @@ def moves(draw: st.DrawFn, name: str, source: str, shapes: dict[str, Shape]) -> 
     return Cut(name, source, first, draw(st.integers(1, shapes[source][2] - first)))
 
 
+@st.composite
+def transposeds(
+    draw: st.DrawFn, name: str, source: str, shape: Shape, garbage: bool, most_channels: int = 5
+) -> Transposed:
+    """As `convs`; strides 1..3, kernels as large or larger, outputs cut and extended as much as they may be."""
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    more = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    kernel = stride[0] + more[0], stride[1] + more[1]
+    conv = draw(convs(name, source, shape[2], kernel, garbage, most_channels))
+    top, left = (draw(st.integers(0, each)) for each in more)
+    bottom, right = (
+        draw(st.integers(1 - step, min(each, size * step + each - before - 1)))  # leaves a pixel
+        for step, each, size, before in zip(stride, more, shape, (top, left), strict=False)
+    )
+    names = ("weight", "bias", "multiplier", "shift", "input_zero_point", "zero_point", "lo", "hi")
+    fields = {each: getattr(conv, each) for each in names}
+    return Transposed(name, source, **fields, stride=stride, padding=(top, left, bottom, right))
+
+
+@st.composite
+def upsamples(draw: st.DrawFn, name: str, network: Network, source: str) -> Upsample | DepthToSpace:
+    """Factors 1..3; or blocks of channels where these allow, in any order behind a convolution."""
+    if output_shapes(network)[source][2] % 4 == 0 and draw(st.booleans()):
+        orders = 1 + any(isinstance(layer, Conv) and layer.name == source for layer in network.layers)
+        return DepthToSpace(name, source, 2, draw(st.integers(0, orders - 1)))
+    return Upsample(name, source, draw(st.tuples(st.integers(1, 3), st.integers(1, 3))))
+
+
 def _scales(draw: st.DrawFn, gain: int) -> dict[str, int]:
     """What an average pool or an addition requantises with; sums that reach 128 * `gain` spread over int8."""
     lo, hi = sorted(draw(st.tuples(*[st.integers(-128, 127)] * 2)))
@@ -180,6 +213,8 @@ def cases(draw: st.DrawFn, with_tables: bool = False) -> tuple[Network, np.ndarr
         "average_pool",
         "add",
         "move",
+        "transposed",
+        "upsample",
         *["table"] * with_tables,
     ]
     shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 3)))
@@ -201,6 +236,10 @@ def cases(draw: st.DrawFn, with_tables: bool = False) -> tuple[Network, np.ndarr
                 layer = draw(adds(f"l{index}", source, alike))
             case "move":
                 layer = draw(moves(f"l{index}", source, shapes))
+            case "transposed" if max(height, width) <= 6:
+                layer = draw(transposeds(f"l{index}", source, shapes[source], garbage))
+            case "upsample" if max(height, width) <= 6:
+                layer = draw(upsamples(f"l{index}", network, source))
             case "depthwise" | "grouped" as kind:
                 kernel = draw(st.tuples(st.integers(1, height), st.integers(1, width)))
                 build = depthwises if kind == "depthwise" else groupeds
@@ -227,7 +266,7 @@ def chains(
     network = network_of(shape)
     source = "input"
     kinds = ["conv", "conv", "depthwise", "grouped", "residual", "dense", "max_pool", "average_pool", "add", "move"]
-    kinds += ["table"] * 3 * with_tables
+    kinds += ["transposed", "upsample", *["table"] * 3 * with_tables]
     for index in range(draw(st.integers(1, 6))):
         shapes = output_shapes(network)
         height, width, channels = shapes[source]
@@ -247,6 +286,10 @@ def chains(
             case "move":
                 few = {other: shape for other, shape in shapes.items() if other == source or shape[2] <= most_channels}
                 layer = draw(moves(name, source, few))
+            case "transposed" if max(height, width) <= most_pixels:
+                layer = draw(transposeds(name, source, shapes[source], False, most_channels))
+            case "upsample" if max(height, width) <= most_pixels:
+                layer = draw(upsamples(name, network, source))
             case "depthwise" | "grouped":
                 tall, wide = draw(st.integers(1, min(height, 5))), draw(st.integers(1, min(width, 5)))
                 build = depthwises if kind == "depthwise" else groupeds

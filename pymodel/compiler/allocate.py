@@ -77,7 +77,8 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
     half = config.activation_words // 2
     banks = ((0, half), (half, 2 * half))
     sizes = {"input": _words_of(read_shape(steps[0]), config)}
-    sizes |= {step.output: _words_of(written_shape(step), config) for step in steps}
+    for step in steps:
+        sizes[step.output] = max(sizes.get(step.output, 0), _words_of(written_shape(step), config))
     sizes[SECOND_INPUT] = sizes["input"]
     if (most := max(1, inputs) * sizes["input"]) > half:
         raise DeeplockError(f"the ifmap takes {most} activation words, a bank has {half}")

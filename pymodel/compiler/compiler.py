@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from deeplock.pymodel.compiler.allocate import SECOND_INPUT, Placement, allocate, bytes_of, pixel_bytes, written_shape
+from deeplock.pymodel.compiler.allocate import SECOND_INPUT, Placement, allocate, bytes_of, pixel_bytes, read_shape
 from deeplock.pymodel.compiler.first_layer import plan_input
 from deeplock.pymodel.compiler.overlap import slack
 from deeplock.pymodel.compiler.parameters import encode_layer, fold_of
@@ -245,7 +245,7 @@ def _laid_out(
             f"behind its first layer: batch must be 1, not {batch}"
         )
     gathered = [each[-1].output] if shared else []
-    part = bytes_of(written_shape(each[-1]), config)
+    part = bytes_of(read_shape(shared[0]), config) // batch if shared else 0
     # the places take turns from one inference to the next, too, so their number divides the batch
     places, early = allocate(each + shared, config, *gathered, alternate=config.dense and batch % 2 == 0)
     inputs = places["input"], places.get(SECOND_INPUT, places["input"])

@@ -15,7 +15,7 @@ from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["plan_steps", "share"]
+__all__ = ["plan_steps", "share", "staged"]
 
 _SLIDING = (1, 2)
 _MOST_GROUPS = Descriptor.layout.fields["groups"].range[1]
@@ -42,14 +42,14 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
         raise DeeplockError(f"network {network.name} has no layers")
     if not any(layer.weight_bytes for layer in network.layers):
         raise DeeplockError(f"network {network.name} has no parameters: there is nothing to lock")
-    network = _staged(network)
+    network = staged(network)
     readers = _readers(network)
     for name in [layer.name for layer in network.layers[:-1]]:
         if not readers[name]:
             raise DeeplockError(f"layer {name}: nothing reads it, and it is not the last")
     lowered = {layer.name: layer.lower() for layer in network.layers}
     shapes = _needed_shapes(network, [name for name, does in lowered.items() if not isinstance(does, Lowered)])
-    views = Views(network, lowered, shapes)
+    views = Views(network, lowered, shapes, config)
     computed = {name: does for name, does in lowered.items() if isinstance(does, Lowered)}
     pools = {
         layer.source: layer for layer in network.layers if layer.name in computed and computed[layer.name].only_pools
@@ -82,11 +82,18 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
     return in_memory(steps, output, shapes[output], views, config)
 
 
-def _staged(network: Network) -> Network:
-    """The network with the stages of its layers in their places."""
-    shapes = output_shapes(network)
-    stages = [stage for layer in network.layers for stage in layer.stages(shapes[layer.source])]
-    return replace(network, layers=tuple(stages))
+def staged(network: Network) -> Network:
+    """The network as the hardware runs it: layers that it has, in the places of those that are made of them."""
+    shapes, readers = output_shapes(network), _readers(network)
+    found: dict[str, tuple[Layer, ...]] = {}
+    for layer in network.layers:
+        before = found.get(layer.source, ())
+        alone = readers[layer.source] == [layer.name]
+        together = layer.behind(before[0], shapes[before[0].source]) if len(before) == 1 and alone else None
+        if together is not None:
+            found[layer.source] = ()
+        found[layer.name] = together or layer.stages(shapes[layer.source])
+    return replace(network, layers=tuple(stage for stages in found.values() for stage in stages))
 
 
 def _needed_shapes(network: Network, moving: list[str]) -> dict[str, Shape]:

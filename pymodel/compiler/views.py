@@ -2,31 +2,41 @@
 
 Memory holds a tensor's pixels without regard to who reads or writes their channels. So the sources of a concatenation are
 computed into their place, side by side, channels are read out of the tensor that they are part of, and each group of a
-convolution reads and writes its own channels. Where a tensor can not be where it is needed, a step copies it.
+convolution reads and writes its own channels. Where a tensor can not be where it is needed, a step copies it. Nor does memory
+know rows from pixels: to a step that copies a tensor's rows, each is one pixel of many channels.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from deeplock.pymodel.compiler.step import Step, View
-from deeplock.pymodel.network.lowering import Joined, Lowered, Within
+from deeplock.pymodel.errors import DeeplockError
+from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.lowering import Interleaved, Joined, Lowered, Within
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.tensor import Shape
+from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.tensor import Shape, span_of
 
 __all__ = ["Views", "copy_of", "in_memory"]
+
+_MOST_GROUPS = Descriptor.layout.fields["groups"].range[1]
 
 
 class Views:
     """Where the tensors of a network lie in memory.
 
     copies  the steps that copy sources of each concatenation to their place: those that are requantised, the ifmap, and
-            what has its place elsewhere or twice
+            what has its place elsewhere or twice; and those that copy rows
     """
 
-    def __init__(self, network: Network, lowered: Mapping[str, object], shapes: dict[str, Shape]) -> None:
+    def __init__(
+        self, network: Network, lowered: Mapping[str, object], shapes: dict[str, Shape], config: Config
+    ) -> None:
         self._inside: dict[str, tuple[str, View]] = {}
         self.copies: dict[str, list[Step]] = {}
+        turns = [layer for layer in network.layers if isinstance(lowered[layer.name], Interleaved)]
+        in_rows = {"input"} | {name for layer in turns for name in (*layer.sources, layer.name)}
         for layer in network.layers:
             if isinstance(does := lowered[layer.name], Within):
                 self.put(layer.name, layer.source, View(does.first, shapes[layer.source][2]))
@@ -35,11 +45,36 @@ class Views:
                 copies, first = self.copies.setdefault(layer.name, []), 0
                 for source, does in zip(layer.sources, joined.sources, strict=True):
                     place = source
-                    if source == "input" or source in self._inside or does != Lowered():
+                    if source in in_rows or source in self._inside or does != Lowered():
                         place = f"{source} in {layer.name} from channel {first}"
                         copies.append(copy_of(source, shapes[source], place, does))
                     self.put(place, layer.name, View(first, shapes[layer.name][2]))
                     first += shapes[source][2]
+        for layer in turns:
+            self._interleave(layer, shapes, config)
+
+    def _interleave(self, layer: Layer, shapes: dict[str, Shape], config: Config) -> None:
+        """Copy the rows of its sources, each to its place in as many rows of its own."""
+        shape, count = shapes[layer.name], len(layer.sources)
+        if not config.dense and shape[2] % config.rows:
+            raise DeeplockError(
+                f"layer {layer.name}: the accelerator leaves out dense, and pixels of {shape[2]} channels, which must be a "
+                f"multiple of {config.rows}, become rows"
+            )
+        row, copies = shape[1] * shape[2], self.copies.setdefault(layer.name, [])
+        longest = _MOST_GROUPS * config.cols
+        for number, source in enumerate(layer.sources):
+            _, width, channels = shapes[source]
+            height = -(-(shape[0] - number) // count)
+            if not self.whole(source) or source == "input":
+                alone = f"{source} for {layer.name}"
+                copies.append(copy_of(source, shapes[source], alone, Lowered()))
+                source = alone
+            for first in range(0, row, longest):
+                which = f"row {number} of {layer.name}" + (f" from byte {first}" if row > longest else "")
+                reads = self.put(f"{source}, {which}", source, View(first, width * channels))
+                writes = self.put(which, layer.name, View(number * row + first, count * row))
+                copies.append(copy_of(reads, (height, 1, min(longest, row - first)), writes, Lowered()))
 
     def put(self, name: str, tensor: str, view: View) -> str:
         """Say that a tensor lies in another one, which may lie in yet another one; return its name."""
@@ -91,6 +126,9 @@ def _padded(step: Step, config: Config) -> list[Step]:
     if does.dilation[0] == 1 or (top, bottom) == (0, 0) or not config.padding:
         return [step]
     height, width, channels = step.shape
+    rows = (step.out[0] - 1) * does.window_stride[0] + does.window[0]
+    reach = (rows - 1) * does.stride[0] + span_of(does.kernel, does.dilation)[0]
+    bottom = max(0, reach - top - height)  # of an input without rows that nothing needs it may be more than it was
     shape, name = (height + top + bottom, width, channels), f"{step.inputs[0]} padded for {step.name}"
     pads = Lowered(padding=(top, 0, bottom, 0), pad_value=does.pad_value)
     inside = replace(does, padding=(0, left, 0, right))

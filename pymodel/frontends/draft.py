@@ -11,8 +11,9 @@ import numpy as np
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.convolution import Convolution
 from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
-from deeplock.pymodel.network.layer import Layer
+from deeplock.pymodel.network.layer import Layer, Weighted
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.transposed import Transposed
 from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape
 
 __all__ = ["Activation", "Draft", "Imported", "Pending", "conv_of_integers"]
@@ -147,7 +148,7 @@ class Draft:
 
 
 def conv_of_integers(
-    operator: type[Convolution],
+    operator: type[Convolution] | type[Transposed],
     name: str,
     value: Activation,
     weight: np.ndarray,
@@ -158,8 +159,9 @@ def conv_of_integers(
     lo: float = -inf,
     hi: float = inf,
     **more: Any,
-) -> Convolution:
-    """Convolution of int8 weights as a file has them. Arguments: see `Convolution.integer`; one scale serves all channels.
+) -> Weighted:
+    """Convolution, transposed or not, of int8 weights as a file has them. Arguments: see `Convolution.integer`; one scale
+    serves all channels.
 
     A channel whose factor is below 2**-32 is dead: an int32 sum times that rounds to 0, so it gives the zero point. It gets
     zero weights, which gives the same.

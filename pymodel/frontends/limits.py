@@ -10,10 +10,12 @@ _PIXELS = "over all pixels"
 _MOVES = "flatten, or undo that; add or drop a height of 1"
 _SLICE = "some of the channels, in steps of 1"
 _FUNCTION = "anywhere; the accelerator needs `tables`"
+_TURNED = "any kernel and stride that is not larger, padding up to kernel minus stride; dilation and groups 1"
 _CHOICE = ", which `compile` takes unless `--no-tables` or `--board` says otherwise"
 
 PYTORCH: dict[tuple[str, ...], str] = {
     ("conv2d", "conv1d"): f"{_CONVOLUTION}, zero padding, also `same` and `valid`",
+    ("conv_transpose2d", "conv_transpose1d"): f"{_TURNED}; any output padding",
     ("linear",): "after flatten, a global pool or another `linear`",
     (
         "batch_norm",
@@ -38,6 +40,10 @@ PYTORCH: dict[tuple[str, ...], str] = {
     ("add",): "two activations of one shape; their scales at most 127 to 1 apart",
     ("cat",): "along the channels",
     ("slice", "split", "split_with_sizes"): f"{_SLICE}; or, right behind a convolution, what cuts off its end",
+    (
+        *("upsample_nearest2d", "upsample_nearest1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact1d"),
+    ): "to whole multiples",
+    ("pixel_shuffle",): "right behind a convolution that nothing else reads",
     ("pad",): "with 0, of height and width, in front of convolutions",
     ("flatten", "view", "reshape", "squeeze", "unsqueeze"): f"{_MOVES}; not as the last layer, unless it has one pixel",
     ("dropout", "feature_dropout", "clone"): "dropped",
@@ -46,6 +52,7 @@ PYTORCH: dict[tuple[str, ...], str] = {
 TFLITE: dict[tuple[str, ...], str] = {
     ("CONV_2D",): f"{_CONVOLUTION}, padding SAME or VALID",
     ("DEPTHWISE_CONV_2D",): "the same, any channel multiplier",
+    ("TRANSPOSE_CONV",): "any kernel and stride that is not larger, padding SAME or VALID",
     ("FULLY_CONNECTED",): "one scale for all weights, or one for each output",
     ("ADD",): "two activations of one shape",
     ("AVERAGE_POOL_2D",): "any window and stride, no padding",
@@ -53,6 +60,9 @@ TFLITE: dict[tuple[str, ...], str] = {
     ("MEAN", "REDUCE_MAX"): _PIXELS,
     ("CONCATENATION",): "along the channels",
     ("SLICE", "STRIDED_SLICE"): _SLICE,
+    ("SPLIT", "SPLIT_V"): "along the channels",
+    ("RESIZE_NEAREST_NEIGHBOR",): "to whole multiples, corners not aligned",
+    ("DEPTH_TO_SPACE",): "any block",
     ("RELU", "RELU6", "RELU_N1_TO_1"): "of their own or as activation functions; become part of the layer before",
     ("LOGISTIC", "TANH", "HARD_SWISH", "GELU", "LEAKY_RELU", "ELU"): _FUNCTION,
     ("PAD",): "height and width, in front of convolutions; becomes part of them",
@@ -63,12 +73,16 @@ TFLITE: dict[tuple[str, ...], str] = {
 
 ONNX: dict[tuple[str, ...], str] = {
     ("Conv",): f"{_CONVOLUTION}, any padding; one dimension or two",
+    ("ConvTranspose",): _TURNED,
     ("Gemm", "MatMul"): "weights constant, input flat",
     ("Add",): "two activations of one shape",
     ("MaxPool", "AveragePool"): "any window, stride and padding; an average's padding must count (`count_include_pad`)",
     ("GlobalAveragePool", "ReduceMean", "GlobalMaxPool", "ReduceMax"): f"{_PIXELS}; `ReduceMax` with `keepdims`",
     ("Concat",): "along the channels; what has another scale than the result is requantised",
     ("Slice",): _SLICE,
+    ("Split",): "along the channels",
+    ("Resize",): "to whole multiples, of the nearest pixel: asymmetric with floor, or half_pixel",
+    ("DepthToSpace",): "DCR; CRD right behind a convolution that nothing else reads. In float, CRD alone",
     ("Relu", "Clip"): "become part of the layer before",
     (
         *("Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Gelu", "LeakyRelu", "Elu"),

@@ -14,6 +14,7 @@ from torch import fx
 from deeplock.pymodel.frontends.quantizer import (
     ADDS,
     AVERAGES,
+    BLOCKS,
     CONCATS,
     CONVS,
     CUTS,
@@ -22,6 +23,8 @@ from deeplock.pymodel.frontends.quantizer import (
     MAXIMA,
     MEANS,
     POOLS,
+    TRANSPOSED,
+    UPSAMPLES,
     unsupported,
 )
 from deeplock.pymodel.network.convolution import MOST_STRIDE
@@ -31,10 +34,13 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.concat import integer_concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.depth_to_space import DepthToSpace
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import integer_table
+from deeplock.pymodel.network.operators.transposed import Transposed, fault_of
+from deeplock.pymodel.network.operators.upsample import Upsample
 from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, least_stride, span_of
 
 __all__ = ["READERS", "Activation", "Pending", "arguments", "clamped", "padded", "sizes_of"]
@@ -153,15 +159,20 @@ def padded(node: fx.Node, value: Activation) -> Padding:
     return before[0] + top, before[1] + left, before[2] + bottom, before[3] + right
 
 
-def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
-    """Convolution or dense layer."""
-    given = arguments(node)
+def _parameters(node: fx.Node, given: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights int8 as the node has them, their scales [out] and the bias [out], both real numbers."""
     dequantise = given["weight"]
     if not isinstance(dequantise, fx.Node) or dequantise.target is not _DEQUANTISE_WEIGHT:
         raise unsupported(node, "its weights must be int8 per output channel: quantise with AcceleratorQuantizer")
-    weight = _constant(node, dequantise.args[0])
     scale = _constant(node, dequantise.args[1]).astype(np.float64)
-    bias = np.zeros(len(weight)) if given["bias"] is None else _constant(node, given["bias"]).astype(np.float64)
+    bias = np.zeros(len(scale)) if given["bias"] is None else _constant(node, given["bias"]).astype(np.float64)
+    return _constant(node, dequantise.args[0]), scale, bias
+
+
+def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
+    """Convolution or dense layer."""
+    given = arguments(node)
+    weight, scale, bias = _parameters(node, given)
     operator, more = Conv, dict[str, Any]()
     if node.target in CONVS:
         _spatial(node, value)
@@ -183,6 +194,39 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
     parameters = weight.transpose(0, 2, 3, 1), scale, bias
     make = partial(operator.integer, name, value.source, *parameters, _quantised(node, value), **more)
     return Pending(make, (value.shape,))
+
+
+def _read_transposed(node: fx.Node, name: str, value: Activation) -> Pending:
+    """Its weights are [in, out, height, width]."""
+    given = arguments(node)
+    _spatial(node, value)
+    if given["groups"] != 1 or max(given["dilation"]) > 1:
+        raise unsupported(node, f"groups and dilation must be 1, not {given['groups']} and {given['dilation']}")
+    weight, scale, bias = _parameters(node, given)
+    if value.rank == 2:
+        weight = weight[:, :, np.newaxis]
+    stride = _pair(given["stride"], value)
+    (top, left), (below, after) = (_pair(given[what], value, down=0) for what in ("padding", "output_padding"))
+    padding = top, left, top - below, left - after
+    if fault := fault_of(weight.shape[2:], stride, padding):
+        raise unsupported(node, fault)
+    parameters = weight.transpose(1, 2, 3, 0), scale, bias, _quantised(node, value)
+    make = partial(Transposed.integer, name, value.source, *parameters, stride=stride, padding=padding)
+    return Pending(make, (value.shape,))
+
+
+def _read_block(node: fx.Node, name: str, value: Activation) -> Upsample | DepthToSpace:
+    """Nearest upsampling, or a pixel shuffle."""
+    _spatial(node, value)
+    if node.target not in UPSAMPLES:
+        return DepthToSpace(name, value.source, arguments(node)["upscale_factor"], 1)
+    height, width = (1, *node.meta["val"].shape[2:])[-2:]
+    factors = height // value.shape[0], width // value.shape[1]
+    given = arguments(node)["scale_factors"] or factors[-len(node.meta["val"].shape[2:]) :]
+    exact = (height, width) == (value.shape[0] * factors[0], value.shape[1] * factors[1])
+    if not exact or list(given) != list(factors[-len(given) :]):
+        raise unsupported(node, f"its factors must be whole numbers: from {list(value.shape[:2])} to {[height, width]}")
+    return Upsample(name, value.source, factors)
 
 
 def _of_any_size(weight: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -317,7 +361,9 @@ def _read_function(node: fx.Node, name: str, value: Activation) -> Pending:
 READERS: dict[object, Callable[..., Pending | Layer]] = {
     target: read
     for targets, read in (
-        (MACS, _read_mac),
+        (MACS - TRANSPOSED, _read_mac),
+        (TRANSPOSED, _read_transposed),
+        (BLOCKS, _read_block),
         (AVERAGES, _read_average_pool),
         (ADDS, _read_add),
         (POOLS, _read_max_pool),

@@ -28,6 +28,7 @@ from deeplock.pymodel.frontends.limits import PYTORCH
 
 __all__ = [
     "AcceleratorQuantizer",
+    "BLOCKS",
     "CONCATS",
     "CONVS",
     "CUTS",
@@ -45,6 +46,8 @@ __all__ = [
     "RESHAPES",
     "DROPOUTS",
     "SYMBOLS",
+    "TRANSPOSED",
+    "UPSAMPLES",
     "origin",
     "unsupported",
 ]
@@ -52,7 +55,8 @@ __all__ = [
 _aten = torch.ops.aten
 
 CONVS = frozenset({_aten.conv2d.default, _aten.conv2d.padding, _aten.conv1d.default, _aten.conv1d.padding})
-MACS = CONVS | {_aten.linear.default}
+TRANSPOSED = frozenset({_aten.conv_transpose2d.input, _aten.conv_transpose1d.default})
+MACS = CONVS | TRANSPOSED | {_aten.linear.default}
 NORMS = frozenset({_aten.batch_norm.default})
 CLAMPS = frozenset(
     {
@@ -81,7 +85,17 @@ MAXIMA = frozenset({_aten.amax.default})
 POOLS = MAXIMA | {_aten.max_pool2d.default, _aten.max_pool1d.default}
 CONCATS = frozenset({_aten.cat.default})
 CUTS = frozenset({_aten.slice.Tensor})
-LAYERS = MACS | AVERAGES | ADDS | POOLS | CONCATS | CUTS | FUNCTIONS
+UPSAMPLES = frozenset(
+    {
+        _aten.upsample_nearest2d.vec,
+        _aten.upsample_nearest1d.vec,
+        _aten._upsample_nearest_exact2d.vec,
+        _aten._upsample_nearest_exact1d.vec,
+    }
+)
+BLOCKS = UPSAMPLES | {_aten.pixel_shuffle.default}
+"""Each pixel becomes several ones."""
+LAYERS = MACS | AVERAGES | ADDS | POOLS | BLOCKS | CONCATS | CUTS | FUNCTIONS
 """Each becomes a layer."""
 PADS = frozenset({_aten.pad.default})
 """Becomes part of the convolutions behind it."""
@@ -102,7 +116,7 @@ DROPOUTS = frozenset(
 SYMBOLS = frozenset({_aten.sym_size.int})
 """Sizes that a dynamic batch brings into the graph: arguments of reshapes, not data."""
 
-_COMMUTE = POOLS | RESHAPES | DROPOUTS
+_COMMUTE = POOLS | BLOCKS | RESHAPES | DROPOUTS
 """Operators that a clamp may come before as well as behind."""
 _SHARED = _COMMUTE | CUTS | PADS
 """Operators that act on int8 as on real numbers: their output has their input's quantisation."""
@@ -137,8 +151,8 @@ def unsupported(node: fx.Node, why: str = "") -> DeeplockError:
     return DeeplockError(f"unsupported operator {source.target} at node {source.name}: {what}")
 
 
-def _specs(qat: bool) -> tuple[QuantizationSpec, QuantizationSpec]:
-    """Quantisation of activations and of weights."""
+def _specs(qat: bool) -> tuple[QuantizationSpec, QuantizationSpec, QuantizationSpec]:
+    """Quantisation of activations, of weights, and of those of transposed convolutions."""
     if qat:
         fake = FusedMovingAvgObsFakeQuantize
         activation = fake.with_args(observer=MovingAverageMinMaxObserver, eps=_EPS)
@@ -146,10 +160,10 @@ def _specs(qat: bool) -> tuple[QuantizationSpec, QuantizationSpec]:
     else:
         activation = HistogramObserver.with_args(eps=_EPS)
         weight = PerChannelMinMaxObserver.with_args(eps=_EPS)
-    return (
-        QuantizationSpec(torch.int8, activation, -128, 127, torch.per_tensor_affine),
-        QuantizationSpec(torch.int8, weight, -127, 127, torch.per_channel_symmetric, ch_axis=0),
-    )
+    weights = [
+        QuantizationSpec(torch.int8, weight, -127, 127, torch.per_channel_symmetric, ch_axis=axis) for axis in (0, 1)
+    ]
+    return QuantizationSpec(torch.int8, activation, -128, 127, torch.per_tensor_affine), weights[0], weights[1]
 
 
 def _operand(node: fx.Node, index: int) -> fx.Node:
@@ -185,7 +199,7 @@ class AcceleratorQuantizer(Quantizer):
 
     def __init__(self, *, qat: bool = False) -> None:
         super().__init__()
-        self._activation, self._weight = _specs(qat)
+        self._activation, self._weight, self._turned = _specs(qat)
 
     def transform_for_annotation(self, model: fx.GraphModule) -> fx.GraphModule:
         """Move every clamp up to the operator that requantises, where it costs nothing: max(clamp(x)) = clamp(max(x)).
@@ -204,7 +218,8 @@ class AcceleratorQuantizer(Quantizer):
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         for node in model.graph.nodes:
             if node.target in MACS:
-                self._annotate_sum(node, {_operand(node, 0): self._activation, _operand(node, 1): self._weight})
+                weight = self._turned if node.target in TRANSPOSED else self._weight
+                self._annotate_sum(node, {_operand(node, 0): self._activation, _operand(node, 1): weight})
             elif node.target in _SUMS and node.meta["val"].is_floating_point():  # a batch norm counts batches
                 operands = [operand for operand in node.args[:2] if isinstance(operand, fx.Node)]
                 self._annotate_sum(node, dict.fromkeys(operands, self._activation))
@@ -250,6 +265,6 @@ class AcceleratorQuantizer(Quantizer):
                 raise unsupported(
                     node, "acts as in training: export in evaluation mode, batch norms with running statistics"
                 )
-            follows_conv = node.target in NORMS and node.args[0].target in CONVS
+            follows_conv = node.target in NORMS and node.args[0].target in CONVS | TRANSPOSED
             if not (follows_conv or node.target in LAYERS | CLAMPS | _SHARED | SYMBOLS):
                 raise unsupported(node)

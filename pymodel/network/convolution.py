@@ -17,7 +17,7 @@ from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape, span_of, windows_of
 
-__all__ = ["MOST_STRIDE", "Convolution"]
+__all__ = ["MOST_STRIDE", "Convolution", "prove_sums", "scaled"]
 
 MOST_STRIDE = Descriptor.layout.fields["stride"].range[1]
 
@@ -118,37 +118,40 @@ class Convolution(Weighted):
         lo, hi        real numbers to which the activation function clamps
         more          other fields, as they are
         """
-        unit = input.scale * weight_scale
-        multiplier, shift = multiplier_and_shift(name, unit / output.scale)
-        if bias.dtype != np.int64:
-            bias = np.rint(bias / unit)
+        scales = scaled(name, input.scale * weight_scale, bias, output, lo, hi)
+        taps = weight.reshape(len(weight), -1).astype(np.int64)
+        folded = scales["bias"] - input.zero_point * taps.sum(1)
+        prove_sums(name, 128 * np.abs(taps).sum(1) + np.abs(folded))
+        scales["bias"] = folded.astype(np.int32)
         return cls(
             name=name,
             source=source,
             weight=np.ascontiguousarray(weight),
-            bias=_folded_bias(name, weight, bias, input.zero_point),
-            multiplier=multiplier,
-            shift=shift,
             stride=stride,
             padding=padding,
             input_zero_point=input.zero_point,
-            zero_point=output.zero_point,
-            **clamp(output, lo, hi),
+            **scales,
             **more,
         )
 
 
-def _folded_bias(layer: str, weight: np.ndarray, bias: np.ndarray, zero_point: int) -> np.ndarray:
-    """int32 [out]: the bias, whole numbers in units of the accumulator, with the input's zero point folded in.
+def scaled(name: str, unit: np.ndarray, bias: np.ndarray, output: Quantisation, lo: float, hi: float) -> dict[str, Any]:
+    """Fields of a layer with weights that its output's quantisation and its bias give; the bias is not folded yet.
 
-    Proves that the accumulator stays in int32 whatever the ifmap: 128 * sum|w| + |bias| < 2**31 for every channel.
+    unit  float64 [out], what 1 in the accumulator stands for
+    bias  see `Convolution.integer`
     """
-    weight = weight.reshape(len(weight), -1).astype(np.int64)
-    bias = bias - zero_point * weight.sum(1)
-    reach = 128 * np.abs(weight).sum(1) + np.abs(bias)
+    multiplier, shift = multiplier_and_shift(name, unit / output.scale)
+    if bias.dtype != np.int64:
+        bias = np.rint(bias / unit)
+    scales = {"bias": bias, "multiplier": multiplier, "shift": shift, "zero_point": output.zero_point}
+    return scales | clamp(output, lo, hi)
+
+
+def prove_sums(layer: str, reach: np.ndarray) -> None:
+    """Prove that the accumulator stays in int32 whatever the ifmap; `reach` bounds it for each channel."""
     if not (reach < 2**31).all():
         channel = int(np.argmin(reach < 2**31))
         raise DeeplockError(
             f"layer {layer}, channel {channel}: the accumulator may reach {reach[channel]:.0f}, must stay below 2**31"
         )
-    return bias.astype(np.int32)

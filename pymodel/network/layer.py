@@ -9,7 +9,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
-from deeplock.pymodel.network.lowering import Joined, Lowered, Within
+from deeplock.pymodel.network.lowering import Interleaved, Joined, Lowered, Within
 from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["INT32", "INT8", "Layer", "Weighted"]
@@ -73,15 +73,26 @@ class Layer(ABC):
         """Bytes of weights that the array takes for an inference."""
         return 0
 
-    def macs(self, out: Shape) -> int:
-        """Multiply-accumulates of an inference whose output has shape `out`."""
+    def macs(self, wanted: np.ndarray) -> int:
+        """Multiply-accumulates of an inference, for the wanted pixels of its output: bool [height, width]."""
         return 0
 
     def stages(self, shape: Shape) -> "tuple[Layer, ...]":
-        """The layers, each on the one before, that the hardware runs in its place, if one is too large for it; else itself."""
+        """The layers that the hardware runs in its place, if it has no such layer or none so large; else itself.
+
+        Each reads `source` or earlier ones of them; the last one has its name.
+        """
         return (self,)
 
-    def lower(self) -> Lowered | Joined | Within:
+    def behind(self, before: "Layer", shape: Shape) -> "tuple[Layer, ...] | None":
+        """The layers that the hardware runs in place of `before` and itself, if they are better together; else None.
+
+        before  its source, which nothing else reads
+        shape   of what that one reads
+        """
+        return None
+
+    def lower(self) -> Lowered | Joined | Interleaved | Within:
         """How the hardware runs it; DeeplockError if it cannot."""
         raise DeeplockError(f"layer {self.name}: the accelerator has no operator {self.kind}")
 
@@ -115,3 +126,6 @@ class Weighted(Layer):
     @property
     def weight_bytes(self) -> int:
         return self.weight.size
+
+    def macs(self, wanted: np.ndarray) -> int:
+        return int(wanted.sum()) * self.weight.size

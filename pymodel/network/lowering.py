@@ -8,7 +8,7 @@ import numpy as np
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Padding
 
-__all__ = ["IDENTITY", "Channelwise", "Diagonal", "Joined", "Lowered", "Streamed", "Within"]
+__all__ = ["IDENTITY", "Channelwise", "Diagonal", "Interleaved", "Joined", "Lowered", "Streamed", "Within"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +123,11 @@ class Joined:
     """The sources lie side by side in its pixels, after what `sources` does to each; `Lowered()` is no work."""
 
     sources: tuple[Lowered, ...]
+
+
+@dataclass(frozen=True)
+class Interleaved:
+    """Its rows are the first bytes of its sources' rows, a row of each source in turn."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def output_shapes(network: Network) -> dict[str, Shape]:
 def macs(network: Network) -> dict[str, int]:
     """Multiply-accumulates of every layer of one inference, by name."""
     shapes = output_shapes(network)
-    return {layer.name: layer.macs(shapes[layer.name]) for layer in network.layers}
+    return {layer.name: layer.macs(np.ones(shapes[layer.name][:2], bool)) for layer in network.layers}
 
 
 def needed_pixels(network: Network) -> dict[str, np.ndarray]:
@@ -74,10 +74,10 @@ def lower_bound(
     MACs / rows. MACs of pixels that the output does not depend on, such as those that no pooling window uses, do not count. The
     layers named in `shared` take their weights once for `batch` ifmaps.
     """
-    shapes, needed = output_shapes(network), needed_pixels(network)
+    needed = needed_pixels(network)
 
     def least(layer: Layer) -> int:
-        work = layer.macs((int(needed[layer.name].sum()), 1, shapes[layer.name][2]))
+        work = layer.macs(needed[layer.name])
         shares = batch if layer.name in shared else 1
         products = rows if layer.depthwise else rows * cols
         return max(-(-work // products), -(-layer.weight_bytes // (bytes_per_beat * shares)))

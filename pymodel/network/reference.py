@@ -19,10 +19,14 @@ from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.concat import Concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.depth_to_space import DepthToSpace
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import Grouped
+from deeplock.pymodel.network.operators.interleave import Interleave
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import Table
+from deeplock.pymodel.network.operators.transposed import Transposed
+from deeplock.pymodel.network.operators.upsample import Upsample
 
 __all__ = ["ofmaps", "run"]
 
@@ -71,6 +75,17 @@ def _convolved(layer: Convolution, ifmaps: torch.Tensor, groups: int) -> torch.T
 
 
 @ofmaps.register
+def _transposed(layer: Transposed, ifmaps: torch.Tensor) -> torch.Tensor:
+    weight = torch.from_numpy(layer.weight).permute(3, 0, 1, 2).double()
+    whole = functional.conv_transpose2d(ifmaps - layer.input_zero_point, weight, stride=layer.stride)
+    top, left, bottom, right = layer.padding
+    sums = functional.pad(whole, (-left, -right, -top, -bottom)).long() + _per_channel(layer.bias)
+    wrapped = torch.remainder(sums + 2**31, 2**32) - 2**31
+    scaled = _scale(wrapped, _per_channel(layer.multiplier), _per_channel(layer.shift))
+    return (scaled + layer.zero_point).clamp(layer.lo, layer.hi).double()
+
+
+@ofmaps.register
 def _average_pool(layer: AveragePool, ifmaps: torch.Tensor) -> torch.Tensor:
     """A depthwise convolution with ones, since a mean would round."""
     channels = ifmaps.shape[1]
@@ -107,6 +122,29 @@ def _concat(layer: Concat, *ifmaps: torch.Tensor) -> torch.Tensor:
 @ofmaps.register
 def _cut(layer: Cut, ifmaps: torch.Tensor) -> torch.Tensor:
     return ifmaps.narrow(1, layer.first, layer.channels)
+
+
+@ofmaps.register
+def _upsample(layer: Upsample, ifmaps: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(ifmaps, scale_factor=layer.factors, mode="nearest")
+
+
+@ofmaps.register
+def _depth_to_space(layer: DepthToSpace, ifmaps: torch.Tensor) -> torch.Tensor:
+    if not layer.apart:
+        ifmaps = ifmaps.unflatten(1, (layer.size**2, -1)).transpose(1, 2).flatten(1, 2)
+    return functional.pixel_shuffle(ifmaps, layer.size)
+
+
+@ofmaps.register
+def _interleave(layer: Interleave, *ifmaps: torch.Tensor) -> torch.Tensor:
+    """Written pixel by pixel of its blocks."""
+    count, channels, height, width = ifmaps[0].shape
+    out = torch.empty(count, channels // layer.across, height * len(ifmaps), width * layer.across, dtype=torch.float64)
+    for row, each in enumerate(ifmaps):
+        for column, part in enumerate(each.chunk(layer.across, 1)):
+            out[:, :, row :: len(ifmaps), column :: layer.across] = part
+    return out[:, :, : layer.height, : layer.width]
 
 
 @ofmaps.register

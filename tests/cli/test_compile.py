@@ -194,9 +194,9 @@ def test_a_key_that_the_suite_does_not_take_is_refused_before_the_work(files, re
 
 
 def test_an_unsupported_operator_is_named(exported, refused, tmp_path):
-    program, inputs = exported(nn.Conv2d(2, 4, 3), nn.PixelShuffle(2))
+    program, inputs = exported(nn.Conv2d(2, 4, 3), nn.PixelUnshuffle(2))
     line = refused("compile", program, "--calibration", inputs, "-o", tmp_path / "x")
-    assert line.startswith("unsupported operator aten.pixel_shuffle.default at node pixel_shuffle")
+    assert line.startswith("unsupported operator aten.pixel_unshuffle.default at node pixel_unshuffle")
 
 
 def test_a_lock_that_tables_give_away_is_told(files, exported, deeplock, tmp_path):

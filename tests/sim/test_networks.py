@@ -1,5 +1,8 @@
 """Networks of the field, from PyTorch to the RTL: every byte is the golden model's, and the largest class mostly PyTorch's."""
 
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +11,18 @@ from torch.nn import functional as F
 
 from deeplock.bench.rtl import config_for
 from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.frontends.int8_file import read_int8
 from deeplock.pymodel.frontends.quantise import quantise
 from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.spec.config import Config
 from deeplock.sim.run import simulate
 from tests.pymodel.frontends.networks import Block, inputs_of, trained_norms
+from tests.pymodel.frontends.onnx_files import Float, quantised
+from tests.pymodel.frontends.tflite_files import File
+from tests.sim import tiny
+
+SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
 
 
 class TemporalBlock(nn.Module):
@@ -67,10 +78,58 @@ def resnet18() -> nn.Module:
     return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
 
 
+def double(channels: int, out: int) -> nn.Module:
+    """Two convolutions, as between the poolings of a U-Net."""
+    first, second = (nn.Conv2d(each, out, 3, padding=1, bias=False) for each in (channels, out))
+    return nn.Sequential(first, nn.BatchNorm2d(out), nn.ReLU(), second, nn.BatchNorm2d(out), nn.ReLU())
+
+
+class UNet(nn.Module):
+    """A segmenter (arXiv 1505.04597): down by poolings, up by `up`, beside what came before the pooling at each size.
+
+    widths  channels at each size
+    """
+
+    def __init__(self, up, widths: tuple[int, ...], classes: int = 4) -> None:
+        super().__init__()
+        sizes = list(pairwise(widths))
+        self.down = nn.ModuleList(double(channels, out) for channels, out in ((3, widths[0]), *sizes))
+        self.up = nn.ModuleList(up(below, here) for here, below in reversed(sizes))
+        self.beside = nn.ModuleList(double(2 * here, here) for here, _ in reversed(sizes))
+        self.last = nn.Conv2d(widths[0], classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kept = []
+        for level, part in enumerate(self.down):
+            x = part(F.max_pool2d(x, 2) if level else x)
+            kept.append(x)
+        for up, beside, skip in zip(self.up, self.beside, kept[-2::-1], strict=True):
+            x = beside(torch.cat([skip, up(x)], 1))
+        return self.last(x)
+
+
+def unet(widths: tuple[int, ...] = (8, 16, 32)) -> nn.Module:
+    """At CIFAR size, with transposed convolutions."""
+    return UNet(lambda below, here: nn.ConvTranspose2d(below, here, 2, 2), widths)
+
+
+def unet_nearest(widths: tuple[int, ...] = (8, 16, 32)) -> nn.Module:
+    """At CIFAR size, with nearest upsampling and a convolution behind it."""
+    return UNet(
+        lambda below, here: nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(below, here, 3, padding=1)), widths
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "shape", "images"),
-    [(tcn, (6, 64), 8), (densenet, (3, 16, 16), 4), (resnet18, (3, 32, 32), 1)],
+    [
+        (tcn, (6, 64), 8),
+        (densenet, (3, 16, 16), 4),
+        (resnet18, (3, 32, 32), 1),
+        (unet, (3, 32, 32), 1),
+        (unet_nearest, (3, 32, 32), 1),
+    ],
 )
 def test_every_byte_is_golden_and_most_classes_are_pytorchs(build, shape, images, capsys):
     torch.manual_seed(0)
@@ -82,9 +141,55 @@ def test_every_byte_is_golden_and_most_classes_are_pytorchs(build, shape, images
     run = simulate(loadable, config, b"", list(ifmaps), "native")
     with capsys.disabled():
         cycles, bound = round(run.counters["CYCLES"] / images), loadable.interface.lower_bound
+        array = sum(fact.array_bound for fact in loadable.interface.layers)
         print(
-            f"\n{build.__name__}: {len(loadable.program)} steps, {cycles} cycles, {cycles / bound:.2f} x the lower bound; "
+            f"\n{build.__name__}: {len(loadable.program)} steps, {cycles} cycles, {cycles / bound:.2f} x the lower bound, "
+            f"{cycles / array:.2f} x the array bound; "
             f"{found.agreement:.1%} of classes as in float, outputs {found.output_lsb:.2f} LSB apart"
         )
     assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])
     assert set(found.layer_lsb.values()) <= {0, 1} and found.agreement >= 0.8
+
+
+def small_pytorch(path: Path, rng: np.random.Generator) -> Network:
+    """Transposed convolutions and nearest upsampling, a size each."""
+    parts = [nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(8, 4, 1)), nn.ConvTranspose2d(12, 8, 3, 2, 1, 1)]
+    return quantise(trained_norms(UNet(lambda below, here: parts.pop(), (4, 8, 12))), inputs_of((3, 8, 8)), "net")[0]
+
+
+def small_tflite(path: Path, rng: np.random.Generator) -> Network:
+    file = File(rng)
+    x = file.conv(file.activation(8, 8, 3), (8, 8, 3), out=4)
+    y = file.conv(file.pool("MAX_POOL_2D", x, (8, 8, 4)), (4, 4, 4), out=8)
+    y = file.concat(file.resize(file.pool("MAX_POOL_2D", y, (4, 4, 8)), (2, 2, 8), 4, 4), y, (4, 4, 16))
+    y = file.transposed(file.conv(y, (4, 4, 16), out=6), (4, 4, 6), (3, 3), out=5)
+    file.conv(file.concat(x, y, (8, 8, 9)), (8, 8, 9), (1, 1), out=3)
+    return read_int8(file.write(path / "net.tflite"))[0]
+
+
+def small_onnx(path: Path, rng: np.random.Generator) -> Network:
+    net = Float(rng, 3, 8, 8)
+    x = net.node("Relu", net.conv("x", 3, 4, pads=[1, 1, 1, 1]))
+    y = net.node("Relu", net.conv(net.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), 4, 8, pads=[1, 1, 1, 1]))
+    scales = net.constant(np.array([1, 1, 2, 2], np.float32))
+    way = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    y = net.node(
+        "Resize", net.conv(net.node("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2]), 8, 6, (1, 1)), "", scales, **way
+    )
+    y = net.node("ConvTranspose", y, net.random(6, 5, 4, 4, scale=0.2), strides=[2, 2], pads=[1, 1, 1, 1])
+    net.conv(net.node("Concat", x, y, axis=1), 9, 3, (1, 1))
+    return read_int8(quantised(net, path / "net.onnx"))[0]
+
+
+@pytest.mark.parametrize("read", [small_pytorch, small_tflite, small_onnx])
+def test_small_segmenters_of_every_front_end_are_golden_on_the_rtl(read, tmp_path):
+    """Locked, with pauses; a wrong key gives other bytes."""
+    rng = np.random.default_rng(5)
+    network = read(tmp_path, rng)
+    assert {"transposed", "upsample", "concat", "max_pool"} <= {layer.kind for layer in network.layers}
+    ifmaps, config = rng.integers(-128, 128, (2, *network.input_shape), np.int8), SMALL
+    loadable = compile_network(network, config, rng).locked(config.suite, tiny.KEY)
+    run = simulate(loadable, config, tiny.KEY, list(ifmaps), "native", pauses=0.2, seed=1)
+    assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])
+    wrong = simulate(loadable, config, tiny.WRONG_KEY, list(ifmaps), "native")
+    assert not np.array_equal(wrong.ofmaps, run.ofmaps)

@@ -1,6 +1,6 @@
 """What an ONNX file says, as plain data. Source: the ONNX operator specification (onnx.ai/onnx/operators), opsets 10 and up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ __all__ = ["Graph", "Node", "read_graph"]
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """An operator of one output. An input that is left out is ""."""
+    """An operator of one output. An input that is left out is "".
+
+    part, parts  of a Split, which is a node for each of its outputs: which one, and their number
+    """
 
     kind: str
     index: int
@@ -24,6 +27,13 @@ class Node:
     inputs: tuple[str, ...]
     output: str
     attributes: dict[str, Any]
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def title(self) -> str:
+        """A name that no other node has."""
+        return f"{self.kind.lower()}_{self.index}" + (f"_{self.part}" if self.parts > 1 else "")
 
     def unsupported(self, why: str) -> DeeplockError:
         """The error that names it."""
@@ -50,13 +60,19 @@ class Graph:
         return not any(node.kind == "QuantizeLinear" for node in self.nodes)
 
 
-def _node(raw: onnx.NodeProto, index: int) -> Node:
+def _nodes(raw: onnx.NodeProto, index: int) -> list[Node]:
     kind = f"{raw.domain}.{raw.op_type}" if raw.domain not in ("", "ai.onnx") else raw.op_type
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in raw.attribute}
     node = Node(kind, index, raw.name or raw.output[0], tuple(raw.input), raw.output[0], attributes)
+    if kind == "Split":
+        parts = [
+            replace(node, name=f"{node.name}_{part}", output=output, part=part, parts=len(raw.output))
+            for part, output in enumerate(raw.output)
+        ]
+        return [part for part in parts if part.output]
     if len([name for name in raw.output if name]) != 1:
         raise node.unsupported("must have one output")
-    return node
+    return [node]
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
@@ -84,11 +100,11 @@ def read_graph(path: Path) -> Graph:
     constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     nodes = []
     for index, raw in enumerate(model.graph.node):
-        node = _node(raw, index)
-        if node.kind == "Constant" and "value" in node.attributes:
-            constants[node.output] = numpy_helper.to_array(node.attributes["value"])
-        else:
-            nodes.append(node)
+        for node in _nodes(raw, index):
+            if node.kind == "Constant" and "value" in node.attributes:
+                constants[node.output] = numpy_helper.to_array(node.attributes["value"])
+            else:
+                nodes.append(node)
     inputs = [each for each in model.graph.input if each.name not in constants]
     for what, found in (("input", inputs), ("output", model.graph.output)):
         if len(found) != 1:

@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.onnx.graph import Graph, Node, read_graph
+from deeplock.pymodel.frontends.onnx.parts import part_of
+from deeplock.pymodel.frontends.onnx.upsampling import apart, cuts_of, factors_of
 from deeplock.pymodel.frontends.quantise import export
 from deeplock.pymodel.spec.tensor import halves_of_same
 
@@ -56,6 +58,35 @@ def _conv(node: Node) -> _Function:
         return run_conv(x, weight, bias, given.get("strides") or 1, own, dilation, given.get("group", 1))
 
     return run
+
+
+def _transposed(node: Node) -> _Function:
+    given: dict[str, Any] = node.attributes
+
+    def run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        cuts = cuts_of(node, weight.shape[2:], x.shape[2:])
+        own, more = [before for before, _ in cuts], [before - behind for before, behind in cuts]
+        if min(more) < 0:
+            raise node.unsupported(f"must not cut off more at the end than at the beginning, as {cuts} do")
+        run_conv = functional.conv_transpose1d if len(cuts) == 1 else functional.conv_transpose2d
+        group, dilation = given.get("group", 1), given.get("dilations") or 1
+        return run_conv(x, weight, bias, given.get("strides") or 1, own, more, group, dilation)
+
+    return run
+
+
+def _resize(node: Node) -> _Function:
+    def run(x: torch.Tensor, roi=None, scales: np.ndarray | None = None, sizes: np.ndarray | None = None):
+        factors = factors_of(node, x.shape, scales, sizes)
+        return functional.interpolate(x, scale_factor=[float(each) for each in factors[2:]])
+
+    return run
+
+
+def _blocks(node: Node) -> _Function:
+    if not apart(node):
+        raise node.unsupported("mode must be CRD, which PyTorch has, unless the file is in int8")
+    return lambda x: functional.pixel_shuffle(x, node.attributes["blocksize"])
 
 
 def _dense(node: Node) -> _Function:
@@ -164,8 +195,13 @@ def _slice(node: Node) -> _Function:
     return run
 
 
+def _split(node: Node) -> _Function:
+    return lambda x, sizes=None: x.narrow(1, *part_of(node, x.shape, sizes))
+
+
 SUPPORTED: dict[str, Callable[[Node], _Function]] = {
     "Conv": _conv,
+    "ConvTranspose": _transposed,
     "Gemm": _dense,
     "MatMul": _dense,
     "BatchNormalization": _norm,
@@ -177,6 +213,9 @@ SUPPORTED: dict[str, Callable[[Node], _Function]] = {
     "ReduceMax": _over,
     "Concat": lambda node: lambda *x: torch.cat(x, node.attributes["axis"]),
     "Slice": _slice,
+    "Split": _split,
+    "Resize": _resize,
+    "DepthToSpace": _blocks,
     "Pad": _pad,
     "Relu": lambda node: functional.relu,
     "Clip": _clip,
@@ -196,8 +235,8 @@ SUPPORTED: dict[str, Callable[[Node], _Function]] = {
     "Dropout": lambda node: lambda x, *_: x,
 }
 _ARGUMENTS = {
-    **dict.fromkeys(("Reshape", "ReduceMean", "ReduceMax", "Squeeze", "Unsqueeze"), (1,)),
-    "Clip": (1, 2), "Pad": (1, 2, 3), "Slice": (1, 2, 3, 4),
+    **dict.fromkeys(("Reshape", "ReduceMean", "ReduceMax", "Split", "Squeeze", "Unsqueeze"), (1,)),
+    "Clip": (1, 2), "Pad": (1, 2, 3), "Slice": (1, 2, 3, 4), "Resize": (1, 2, 3),
 }  # fmt: skip
 """Inputs that are no tensors of the module, but numbers that it is made with."""
 
@@ -240,7 +279,7 @@ class _Module(nn.Module):
             if node.kind not in SUPPORTED:
                 raise node.unsupported(f"supported in float: {', '.join(SUPPORTED)}")
             name = "".join(letter if letter.isalnum() else "_" for letter in node.name.strip("/"))
-            name = name if name and not hasattr(self, name) else f"{node.kind.lower()}_{node.index}"
+            name = name if name and not hasattr(self, name) else node.title
             self.add_module(name, _Step(node, graph))
             self.names.append((name, node.output))
 
@@ -266,7 +305,8 @@ def read_module(path: Path, inputs: torch.Tensor) -> torch.export.ExportedProgra
     except Exception as error:  # its classes derive from nothing else
         raise DeeplockError(f"onnxruntime does not take the file: {error}") from None
     module = _Module(graph).eval()
-    for some in inputs.split(graph.batch if graph.batch > 1 else 64):
+    batch = session.get_inputs()[0].shape[0]  # a name, if it is dynamic
+    for some in inputs.split(batch if isinstance(batch, int) else 64):
         expected = np.asarray(session.run(None, {graph.input: some.numpy()})[0])
         try:
             with torch.no_grad():

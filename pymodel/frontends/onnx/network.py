@@ -100,7 +100,7 @@ def _quantise(graph: Graph, draft: Draft, node: Node, value: _Value) -> _Value:
         return value
     if any(value.padding):
         raise node.unsupported("a Pad must keep its input's scale and zero point")
-    name = draft.name("", f"{node.kind.lower()}_{node.index}")
+    name = draft.name("", node.title)
     again = partial(integer_average, name, value.source, (1, 1), (1, 1), value.quantisation)
     return draft.requantise(Pending(name, again, (value,), rank=value.rank), quantisation, node.output)
 
@@ -139,7 +139,7 @@ def _layer(graph: Graph, draft: Draft, node: Node, value: Activation, operands: 
         return value
     if node.kind == "Pad":
         return replace(value, padding=padded(node, value, *operands))
-    name = draft.name(node.name.strip("/"), f"{node.kind.lower()}_{node.index}")
+    name = draft.name(node.name.strip("/"), node.title)
     read = READERS[node.kind](node, name, value, *operands)
     return read if isinstance(read, Pending) else draft.add(read, value, node.output)
 

@@ -11,6 +11,8 @@ import numpy as np
 from deeplock.pymodel.frontends import functions
 from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
 from deeplock.pymodel.frontends.onnx.graph import Node
+from deeplock.pymodel.frontends.onnx.parts import part_of
+from deeplock.pymodel.frontends.onnx.upsampling import apart, cuts_of, factors_of
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.operators.add import integer_add
@@ -18,9 +20,12 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.concat import integer_concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.depth_to_space import DepthToSpace
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import integer_table
+from deeplock.pymodel.network.operators.transposed import Transposed, fault_of
+from deeplock.pymodel.network.operators.upsample import Upsample
 from deeplock.pymodel.spec.tensor import Padding, Shape, halves_of_same, least_stride, span_of
 
 __all__ = ["READERS", "RESHAPES", "Constant", "clamp", "padded", "reshaped", "sizes_of"]
@@ -124,6 +129,48 @@ def _read_conv(node: Node, name: str, value: Activation, weights: Operand = None
     return Pending(name, make, (value,), rank=value.rank)
 
 
+def _read_transposed(
+    node: Node, name: str, value: Activation, weights: Operand = None, bias: Operand = None
+) -> Pending:
+    """Its weights are [in, out, height, width]."""
+    _spatial(node, value)
+    weight, scale = _weights(node, weights, 1)
+    stride, dilation = (_pair(node, what, value) for what in ("strides", "dilations"))
+    if (node.attributes.get("group", 1), *dilation) != (1, 1, 1):
+        raise node.unsupported(
+            f"group and dilations must be 1, not {node.attributes.get('group', 1)} and {list(dilation)}"
+        )
+    if weight.ndim != value.rank + 1 or len(weight) != value.shape[2]:
+        raise node.unsupported(f"its weights are {list(weight.shape)}, its input has {value.shape[2]} channels")
+    axes = value.rank - 1
+    cuts = cuts_of(node, weight.shape[2:], value.shape[:2][-axes:])
+    (top, bottom), (left, right) = [(0, 0), *cuts][-2:]
+    weight = weight.reshape(*weight.shape[:2], *(1, *weight.shape[2:])[-2:])
+    padding = top, left, bottom, right
+    if fault := fault_of(weight.shape[2:], stride, padding):
+        raise node.unsupported(fault)
+    found = _bias(node, bias, value.quantisation.scale * scale, weight.shape[1])
+    parameters = weight.transpose(1, 2, 3, 0), scale, found
+    make = partial(conv_of_integers, Transposed, name, value, *parameters, stride=stride, padding=padding)
+    return Pending(name, make, (value,), rank=value.rank)
+
+
+def _read_resize(node: Node, name: str, value: Activation, *operands: Operand) -> Layer:
+    """Its region of interest, scales and sizes are inputs."""
+    _spatial(node, value)
+    _, scales, sizes = (each.data if isinstance(each, Constant) else None for each in (*operands, None, None, None)[:3])
+    factors = factors_of(node, (1, *sizes_of(value.shape)[value.rank]), scales, sizes)
+    return Upsample(name, value.source, ((1, *factors[2:])[-2], factors[-1]))
+
+
+def _read_blocks(node: Node, name: str, value: Activation) -> Layer:
+    _spatial(node, value)
+    size = node.attributes["blocksize"]
+    if value.rank != 3 or value.shape[2] % size**2:
+        raise node.unsupported(f"its input must be [n, channels, height, width], channels a multiple of {size**2}")
+    return DepthToSpace(name, value.source, size, apart(node))
+
+
 def _read_dense(node: Node, name: str, value: Activation, weights: Operand = None, bias: Operand = None) -> Pending:
     """Behind a flatten, the file's weights are in the order channels, height, width; ours in height, width, channels."""
     given = node.attributes
@@ -222,6 +269,13 @@ def _read_slice(node: Node, name: str, value: Activation, *operands: Operand) ->
     return Cut(name, value.source, first, end - first)
 
 
+def _read_split(node: Node, name: str, value: Activation, sizes: Operand = None) -> Layer:
+    """One of its outputs."""
+    _of_channels(node, value)
+    shape = (1, *sizes_of(value.shape)[value.rank])
+    return Cut(name, value.source, *part_of(node, shape, sizes.data if isinstance(sizes, Constant) else None))
+
+
 def _read_add(node: Node, name: str, value: Activation, other: Operand = None) -> Pending:
     if not isinstance(other, Activation):
         raise node.unsupported("both of its inputs must be activations")
@@ -252,6 +306,7 @@ def _read_function(node: Node, name: str, value: Activation) -> Pending:
 
 READERS: dict[str, Callable[..., Pending | Layer]] = {
     "Conv": _read_conv,
+    "ConvTranspose": _read_transposed,
     "Gemm": _read_dense,
     "MatMul": _read_dense,
     "MaxPool": _read_max_pool,
@@ -263,6 +318,9 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "Add": _read_add,
     "Concat": _read_concat,
     "Slice": _read_slice,
+    "Split": _read_split,
+    "Resize": _read_resize,
+    "DepthToSpace": _read_blocks,
     **dict.fromkeys(_FUNCTIONS, _read_function),
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the operands, first an activation.

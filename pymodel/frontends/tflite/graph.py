@@ -12,11 +12,26 @@ from flatbuffers.table import Table
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.tensor import Quantisation
 
-__all__ = ["FAULTS", "FLOAT32", "Graph", "INT32", "INT8", "Operator", "Tensor", "UINT8", "named", "read_graph"]
+__all__ = [
+    "FAULTS",
+    "FLOAT32",
+    "Graph",
+    "INT32",
+    "INT8",
+    "Operator",
+    "SPLITS",
+    "Tensor",
+    "UINT8",
+    "named",
+    "read_graph",
+]
 
 FLOAT32, INT8, UINT8, INT32 = (getattr(tflite.TensorType, name) for name in ("FLOAT32", "INT8", "UINT8", "INT32"))
 FAULTS = (struct.error, AttributeError, IndexError, OverflowError, TypeError, ValueError)
 """What reading a broken file raises: the package checks nothing."""
+
+SPLITS = ("SPLIT", "SPLIT_V")
+"""Operators of several outputs."""
 
 _DTYPES = {FLOAT32: np.dtype("<f4"), INT8: np.dtype("i1"), UINT8: np.dtype("u1"), INT32: np.dtype("<i4")}
 
@@ -48,13 +63,24 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """An operator of one output. An input that is left out is None."""
+    """An operator of one output. An input that is left out is None.
+
+    inputs  of a TRANSPOSE_CONV in the order of other convolutions: activation, weights, bias, shape of the output; of a SPLIT
+            in that of SPLIT_V: activation, sizes, axis
+    before  outputs of a split, which is an operator for each of them, before this one
+    """
 
     kind: str
     index: int
     inputs: tuple[Tensor | None, ...]
     output: Tensor
     options: Table | None
+    before: tuple[Tensor, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """A name that no other operator has."""
+        return f"{self.kind.lower()}_{self.index}" + (f"_{len(self.before)}" if self.kind in SPLITS else "")
 
     def unsupported(self, why: str) -> DeeplockError:
         """The error that names it."""
@@ -113,18 +139,25 @@ def _tensor(model: tflite.Model, raw: tflite.Tensor, index: int) -> Tensor:
     return Tensor(index, name, shape, raw.Type(), scale, zero_point, axis, data)
 
 
-def _operator(model: tflite.Model, raw: tflite.Operator, index: int, tensors: list[Tensor]) -> Operator:
+def _operators(model: tflite.Model, raw: tflite.Operator, index: int, tensors: list[Tensor]) -> list[Operator]:
     code = _there(model.OperatorCodes(raw.OpcodeIndex()))
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     kind = named(tflite.BuiltinOperator, number)
     if number == tflite.BuiltinOperator.CUSTOM:
         kind = f"CUSTOM {_text(code.CustomCode())}"
     outputs = [tensors[raw.Outputs(i)] for i in range(raw.OutputsLength())]
-    if len(outputs) != 1:
+    if len(outputs) != 1 and kind not in SPLITS:
         raise DeeplockError(f"unsupported operator {kind} at node {index}: must have one output, not {len(outputs)}")
     numbers = [raw.Inputs(i) for i in range(raw.InputsLength())]
     inputs = tuple(tensors[number] if number >= 0 else None for number in numbers)
-    return Operator(kind, index, inputs, outputs[0], raw.BuiltinOptions())
+    if kind == "TRANSPOSE_CONV" and len(inputs) > 2:
+        inputs = inputs[2], inputs[1], inputs[3] if len(inputs) > 3 else None, inputs[0]
+    if kind == "SPLIT" and len(inputs) == 2:
+        inputs = inputs[1], None, inputs[0]
+    options = raw.BuiltinOptions()
+    return [
+        Operator(kind, index, inputs, output, options, tuple(outputs[:number])) for number, output in enumerate(outputs)
+    ]
 
 
 def read_graph(path: Path) -> Graph:
@@ -138,7 +171,11 @@ def read_graph(path: Path) -> Graph:
             raise DeeplockError(f"{path}: must have one subgraph, not {model.SubgraphsLength()}")
         main = _there(model.Subgraphs(0))
         tensors = [_tensor(model, _there(main.Tensors(i)), i) for i in range(main.TensorsLength())]
-        operators = [_operator(model, _there(main.Operators(i)), i, tensors) for i in range(main.OperatorsLength())]
+        operators = [
+            operator
+            for i in range(main.OperatorsLength())
+            for operator in _operators(model, _there(main.Operators(i)), i, tensors)
+        ]
         inputs = [tensors[main.Inputs(i)] for i in range(main.InputsLength())]
         outputs = [tensors[main.Outputs(i)] for i in range(main.OutputsLength())]
     except DeeplockError:

@@ -11,6 +11,7 @@ from deeplock.pymodel.frontends.tflite.graph import (
     FLOAT32,
     INT8,
     INT32,
+    SPLITS,
     UINT8,
     Graph,
     Operator,
@@ -135,7 +136,7 @@ def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) 
     if node.kind in CLAMPS:
         read = _clamped(graph, draft, node, value)
     elif node.kind in READERS:
-        name = draft.name(_title(node), f"{node.kind.lower()}_{node.index}")
+        name = draft.name("" if node.kind in SPLITS else _title(node), node.title)
         read = READERS[node.kind](node, name, value, *others)
     else:
         raise node.unsupported(f"supported: {', '.join((*READERS, *CLAMPS, 'PAD', *RESHAPES, *LAST))}")
@@ -159,6 +160,8 @@ def read_network(path: Path) -> Imported:
     draft, values = Draft(), dict[int, Activation]()
     for node in graph.operators:
         if node.kind in _SIZES and node.output.type == INT32:
+            continue
+        if node.kind in SPLITS and not _users(graph, node.output) and node.output is not result:
             continue
         operand = node.inputs[0] if node.inputs else None
         if operand is given and given.type == INT8 and given.index not in values:

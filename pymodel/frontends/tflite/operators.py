@@ -20,9 +20,12 @@ from deeplock.pymodel.network.operators.average_pool import integer_average
 from deeplock.pymodel.network.operators.concat import integer_concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.depth_to_space import DepthToSpace
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import integer_table
+from deeplock.pymodel.network.operators.transposed import Transposed, fault_of
+from deeplock.pymodel.network.operators.upsample import Upsample
 from deeplock.pymodel.spec.tensor import Padding, Shape, halves_of_same, least_stride, span_of
 
 __all__ = ["CLAMPS", "READERS", "RESHAPES", "padded", "reshaped", "sizes_of"]
@@ -138,6 +141,50 @@ def _read_conv(node: Operator, name: str, value: Activation) -> Pending:
     parameters = weight, tensor.scale, _bias(node, len(weight))
     make = partial(conv_of_integers, operator, name, value, *parameters, **window)
     return Pending(name, make, (value,)).clamped(*_clamp(node, function))
+
+
+def _read_transposed(node: Operator, name: str, value: Activation) -> Pending:
+    _spatial(node, value)
+    padding, function, down, right = options(
+        node, tflite.TransposeConvOptions, "Padding", "FusedActivationFunction", "StrideH", "StrideW"
+    )
+    tensor = _weights(node, rank=4)
+    weight = _data(tensor)
+    if weight.shape[3] != value.shape[2] or len(node.output.shape) != 4 or min(down, right) < 1:
+        raise node.unsupported(
+            f"its weights are {list(weight.shape)}, its input {list(value.shape)}, strides {[down, right]}"
+        )
+    kernel, sizes = weight.shape[1:3], node.output.shape[1:3]
+    top, left, *_ = _around(node, padding, sizes, kernel, (down, right))
+    bottom, after = (
+        (size - 1) * step + each - first - out
+        for size, step, each, first, out in zip(value.shape, (down, right), kernel, (top, left), sizes, strict=False)
+    )
+    around = top, left, bottom, after
+    if fault := fault_of(kernel, (down, right), around):
+        raise node.unsupported(fault)
+    parameters = weight, tensor.scale, _bias(node, len(weight))
+    make = partial(conv_of_integers, Transposed, name, value, *parameters, stride=(down, right), padding=around)
+    return Pending(name, make, (value,)).clamped(*_clamp(node, function))
+
+
+def _read_resize(node: Operator, name: str, value: Activation) -> Layer:
+    _spatial(node, value)
+    corners, _ = options(node, tflite.ResizeNearestNeighborOptions, "AlignCorners", "HalfPixelCenters")
+    sizes = _data(constant(node, 1, "size", INT32)).reshape(-1).tolist()
+    if corners or len(sizes) != 2 or any(new % old or not new for new, old in zip(sizes, value.shape, strict=False)):
+        raise node.unsupported(
+            f"must be to whole multiples, corners not aligned, not from {list(value.shape[:2])} to {sizes}"
+        )
+    return Upsample(name, value.source, (sizes[0] // value.shape[0], sizes[1] // value.shape[1]))
+
+
+def _read_blocks(node: Operator, name: str, value: Activation) -> Layer:
+    _spatial(node, value)
+    (size,) = options(node, tflite.DepthToSpaceOptions, "BlockSize")
+    if size < 1 or value.shape[2] % size**2:
+        raise node.unsupported(f"its channels must be a multiple of {size}^2, not {value.shape[2]}")
+    return DepthToSpace(name, value.source, size)
 
 
 def _read_dense(node: Operator, name: str, value: Activation) -> Pending:
@@ -260,6 +307,20 @@ def _read_slice(node: Operator, name: str, value: Activation) -> Layer:
     return Cut(name, value.source, first, end - first)
 
 
+def _read_split(node: Operator, name: str, value: Activation) -> Layer:
+    """One of its outputs."""
+    _of_channels(node, value)
+    axis = _data(constant(node, 2, "axis", INT32)).reshape(-1).tolist()
+    if len(axis) != 1 or axis[0] % (value.rank + 1) != value.rank:
+        raise node.unsupported(f"must be of channels, the last dimension, not {axis}")
+    if not all(tensor.shape for tensor in (*node.before, node.output)):
+        raise node.unsupported("its outputs must have shapes")
+    first = sum(tensor.shape[-1] for tensor in node.before)
+    if not 1 <= (channels := node.output.shape[-1]) <= value.shape[2] - first:
+        raise node.unsupported(f"its outputs must be of {value.shape[2]} channels, not {channels} from {first} on")
+    return Cut(name, value.source, first, channels)
+
+
 def _read_add(node: Operator, name: str, value: Activation, other: Activation | None = None) -> Pending:
     if other is None:
         raise node.unsupported("both of its inputs must be activations")
@@ -291,6 +352,7 @@ def _read_function(node: Operator, name: str, value: Activation) -> Pending:
 READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONV_2D": _read_conv,
     "DEPTHWISE_CONV_2D": _read_conv,
+    "TRANSPOSE_CONV": _read_transposed,
     "FULLY_CONNECTED": _read_dense,
     "MAX_POOL_2D": _read_max_pool,
     "AVERAGE_POOL_2D": _read_average_pool,
@@ -300,6 +362,10 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "CONCATENATION": _read_concat,
     "SLICE": _read_slice,
     "STRIDED_SLICE": _read_slice,
+    "SPLIT": _read_split,
+    "SPLIT_V": _read_split,
+    "RESIZE_NEAREST_NEIGHBOR": _read_resize,
+    "DEPTH_TO_SPACE": _read_blocks,
     **dict.fromkeys(_FUNCTIONS, _read_function),
 }
 """The reader of each operator that becomes a layer. It takes the node, the layer's name and the activations that it reads.

@@ -12,7 +12,7 @@ from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.lowering import IDENTITY, Diagonal, Joined, Lowered
 from deeplock.pymodel.spec.tensor import Quantisation, Shape
 
-__all__ = ["OPERATOR", "Concat", "integer_concat"]
+__all__ = ["OPERATOR", "Concat", "integer_concat", "side_by_side"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,13 @@ class Concat(Layer):
 
 
 OPERATOR = Concat
+
+
+def side_by_side(name: str, sources: tuple[str, ...], zero_point: int = 0) -> Concat:
+    """The concatenation of tensors of one scale, whatever that is: no byte changes."""
+    scale = (-zero_point, IDENTITY.multiplier, IDENTITY.shift)
+    bias, multiplier, shift = ((value,) * len(sources) for value in scale)
+    return Concat(name, sources[0], sources[1:], bias, multiplier, shift, zero_point)
 
 
 def integer_concat(

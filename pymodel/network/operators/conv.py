@@ -1,7 +1,6 @@
 """Convolution; a dense layer is one whose kernel is its whole input."""
 
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
@@ -29,9 +28,6 @@ class Conv(Convolution):
 
     def sums(self, columns: np.ndarray) -> np.ndarray:
         return accumulate(columns.reshape(*columns.shape[:3], -1), self.weight.reshape(len(self.weight), -1).T)
-
-    def macs(self, out: Shape) -> int:
-        return prod(out) * prod(self.weight.shape[1:])
 
     def streamed(self, entries: Entries) -> Streamed:
         out, tall, wide, channels = self.weight.shape

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
@@ -33,9 +32,6 @@ class Depthwise(Convolution):
 
     def sums(self, columns: np.ndarray) -> np.ndarray:
         return np.einsum("nyxijc,cij->nyxc", columns, self.weight[..., 0], dtype=np.int64)
-
-    def macs(self, out: Shape) -> int:
-        return prod(out) * prod(self.kernel)
 
     def streamed(self, entries: Entries) -> Channelwise:
         return Channelwise(self.weight.reshape(len(self.weight), -1, 1), entries)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
 
 import numpy as np
 
@@ -47,9 +46,6 @@ class Grouped(Convolution):
             for each, weight in zip(inputs, weights, strict=True)
         ]
         return np.concatenate(parts, axis=-1)
-
-    def macs(self, out: Shape) -> int:
-        return prod(out) * prod(self.weight.shape[1:])
 
     def streamed(self, entries: Entries) -> Streamed:
         out, tall, wide, channels = self.weight.shape

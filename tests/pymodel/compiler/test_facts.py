@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.compiler.schedule import staged
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.network.operators.add import Add
@@ -82,11 +83,12 @@ def test_facts_are_those_of_the_networks_layers_and_of_the_descriptors(case, con
     facts = loadable.interface.layers
     assert len(facts) == len(loadable.program)
     assert sum(fact.parameter_bytes for fact in facts) == len(loadable.parameters)
+    run = staged(network)
     for fact, layer in zip(facts, loadable.program, strict=True):
-        check(fact, layer, network, config)
+        check(fact, layer, run, config)
         assert fact.words == layer.reads(0, config.rows, config.cols).size * layer.cblocks * layer.groups
         assert fact.output == (layer.out_h, layer.results_w, layer.channels(config.cols))
-    assert {fact.name for fact in facts if fact.kind != "copy"} <= {layer.name for layer in network.layers}
+    assert {fact.name for fact in facts if fact.kind != "copy"} <= {layer.name for layer in run.layers}
     assert sum(fact.lower_bound for fact in facts) >= loadable.interface.lower_bound
     assert loadable.interface.lower_bound == lower_bound(network, config.rows, config.cols, config.bytes_per_beat)
 

@@ -133,6 +133,12 @@ def test_only_rows_of_padding_around_rows_that_lie_apart_are_copied(dilation, pa
     assert found == copies
 
 
+def test_rows_of_padding_lie_behind_an_input_that_is_computed_in_part():
+    """The kernel's rows read rows -2 and 1, then 1 and 4; the third row of the input is not computed."""
+    spread = conv("b", "a", 5, 7, (2, 1), dilation=(3, 1), stride=(3, 1), padding=(2, 0, 2, 0), input_zero_point=99)
+    assert compiled(network_of((3, 7, 8), conv("a", "input", 7), spread))[0] == ["a padded for b"]
+
+
 @pytest.mark.parametrize(
     ("shape", "kernel", "stride", "padding"),
     [

@@ -30,6 +30,13 @@ class Float:
         self.nodes.append(helper.make_node(kind, inputs, [f"{name}_out"], name, **attributes))
         return f"{name}_out"
 
+    def split(self, x: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
+        """Its outputs."""
+        name = f"split_{len(self.nodes)}"
+        outputs = [f"{name}_out_{number}" for number in range(count)]
+        self.nodes.append(helper.make_node("Split", [x, *inputs], outputs, name, **attributes))
+        return outputs
+
     def random(self, *shape: int, scale: float) -> str:
         return self.constant(self.rng.normal(0, scale, shape).astype(np.float32))
 

@@ -13,6 +13,7 @@ from deeplock.pymodel.frontends.quantise import quantise
 from deeplock.pymodel.frontends.tflite.network import read_network
 from deeplock.pymodel.network import golden, reference
 from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.spec.tensor import Pixels
 from deeplock.pymodel.zoo.images import labelled_images
 from deeplock.pymodel.zoo.pipeline import quantise_program
@@ -234,6 +235,61 @@ def test_what_tflite_has_beyond_is_refused(change, fault, rng, tmp_path):
         read_network(file.write(tmp_path / "net.tflite"))
 
 
+def parts(rng) -> File:
+    """Of 9 channels three, and of one of them parts of unlike sizes, of which one is not used."""
+    file = File(rng)
+    x = file.conv(file.activation(6, 5, 3), (6, 5, 3), out=9)
+    axis = file.constant(np.array(3, np.int32))
+    first, _, last = file.parts("SPLIT", [axis, x], x, (6, 5), (3, 3, 3))
+    y = file.add(first, last, (6, 5, 3))
+    sizes = file.constant(np.array([1, 2], np.int32))
+    part, _ = file.parts("SPLIT_V", [y, sizes, file.constant(np.array(-1, np.int32))], y, (6, 5), (1, 2))
+    file.conv(part, (6, 5, 1), out=2)
+    return file
+
+
+def test_tflite_parts(rng, tmp_path):
+    network, found = read_int8(parts(rng).write(tmp_path / "net.tflite"))
+    assert [(layer.first, layer.channels) for layer in network.layers if isinstance(layer, Cut)] == [
+        (0, 3),
+        (6, 3),
+        (0, 1),
+    ]
+    assert found.engine and set(found.layer_lsb.values()) <= {0, 1} and found.layer_lsb["split_1_2"] == 0
+    same_in_reference(network, rng)
+
+
+def test_a_tflite_split_of_pixels_is_refused(rng, tmp_path):
+    file = parts(rng)
+    file.operators[1].inputs[0] = file.constant(np.array(1, np.int32))
+    with pytest.raises(DeeplockError, match=r"SPLIT at node 1 .*must be of channels, the last dimension, not \[1\]"):
+        read_network(file.write(tmp_path / "net.tflite"))
+
+
+def onnx_parts(rng) -> Float:
+    """By sizes, and alike; each part is used."""
+    net = Float(rng, 3, 6, 5)
+    x = net.conv("x", 3, 10, (3, 3), pads=[1, 1, 1, 1])
+    first, second, last = net.split(x, 3, net.constant(np.array([4, 2, 4])), axis=1)
+    left, right = net.split(net.node("Add", first, last), 2, axis=-3)
+    net.conv(net.node("Concat", net.node("Add", left, second), right, axis=1), 4, 3, (1, 1))
+    return net
+
+
+def test_onnx_parts(rng, tmp_path):
+    network, found = read_int8(quantised(onnx_parts(rng), tmp_path / "net.onnx"))
+    cuts = [(layer.first, layer.channels) for layer in network.layers if isinstance(layer, Cut)]
+    assert cuts == [(0, 4), (4, 2), (6, 4), (0, 2), (2, 2)] and set(found.layer_lsb.values()) <= {0, 1}
+    same_in_reference(network, rng)
+
+
+def test_an_onnx_split_of_pixels_is_refused(rng, tmp_path):
+    net = Float(rng, 3, 6, 5)
+    net.conv(net.split(net.conv("x", 3, 4, (1, 1)), 2, axis=2)[0], 4, 3, (1, 1))
+    with pytest.raises(DeeplockError, match="Split at node .* must be of channels, dimension 1, not 2"):
+        read_int8(quantised(net, tmp_path / "net.onnx"))
+
+
 def onnx_line(rng) -> Float:
     net = Float(rng, 3, 16)
     x = net.node("Relu", net.conv("x", 3, 6, (3,), pads=[2, 0]))
@@ -272,10 +328,10 @@ def test_onnx(build, expected, rng, tmp_path):
     same_in_reference(network, rng)
 
 
-@pytest.mark.parametrize("build", [onnx_line, onnx_picture])
+@pytest.mark.parametrize("build", [onnx_line, onnx_picture, onnx_parts])
 def test_onnx_in_float(build, rng, tmp_path):
     net = build(rng)
     images = torch.from_numpy(rng.normal(0, 1, (64, *net.shape)).astype(np.float32))
     network, found = quantise(read_module(net.write(tmp_path / "net.onnx"), images), images, "net")
     assert set(found.layer_lsb.values()) <= {0, 1} and found.output_lsb < 1.5
-    assert output_shapes(network)[network.layers[-1].name][2] == 4
+    assert output_shapes(network)[network.layers[-1].name][2] == (3 if build is onnx_parts else 4)

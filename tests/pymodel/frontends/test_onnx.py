@@ -302,7 +302,7 @@ def two_inputs_of_pool(net):
     [
         (
             behind_conv("Cos"),
-            r"unsupported operator Cos at node \d+ \(cos_1\): supported: Conv, Gemm, MatMul, ",
+            r"unsupported operator Cos at node \d+ \(cos_1\): supported: Conv, ConvTranspose, Gemm, ",
         ),
         (
             behind_conv("Transpose", perm=[0, 2, 3, 1]),
@@ -434,7 +434,7 @@ def steep(net):
             padded_on_one_side,
             r"MaxPool at node 1 \(maxpool_1\): pads must be given, and be the same on both sides, not \[0, 0, 1, 1\]",
         ),
-        (cosine, r"Cos at node 1 \(cos_1\): supported in float: Conv, Gemm"),
+        (cosine, r"Cos at node 1 \(cos_1\): supported in float: Conv, ConvTranspose, Gemm"),
         (steep, r"HardSigmoid at node 1 .*alpha and beta must be 1/6 and 0.5, not 0.2 and 0.5"),
     ],
 )

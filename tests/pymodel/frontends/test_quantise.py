@@ -260,7 +260,7 @@ class _Applied(nn.Module):
         (_Applied(nn.AdaptiveAvgPool2d(4)), r"its input \[6, 6\] must be a multiple of its output \[4, 4\]"),
         (_Applied(lambda x: x.mean(1, keepdim=True)), r"node mean: must be over all pixels.*, not \[1\]"),
         (nn.Conv2d(2, 4, 1, stride=16), "node conv2d: stride must be at most 15, not 16"),
-        (nn.ConvTranspose2d(2, 4, 3), "unsupported operator aten.conv_transpose2d.input at node conv_transpose2d: "),
+        (nn.PixelUnshuffle(2), "unsupported operator aten.pixel_unshuffle.default at node pixel_unshuffle: "),
         (_Applied(lambda x: F.max_pool2d(x, 2, dilation=2)), r"node max_pool2d: dilation must be 1, not \[2, 2\]"),
         (_Applied(nn.Linear(6, 3)), "aten.linear.default at node linear: its input must be flattened first"),
         (_Applied(lambda x: x.view(x.shape[0], 4, 36)), r"node view: must flatten to \[n, channels \* height"),

@@ -70,6 +70,15 @@ class File:
         self.operators.append(node)
         return output
 
+    def parts(self, kind: str, inputs: list[int], source: int, pixels: tuple[int, int], channels) -> list[int]:
+        """Outputs of SPLIT or SPLIT_V, of so many channels each."""
+        options = schema.SplitOptionsT() if kind == "SPLIT" else schema.SplitVOptionsT()
+        options.numSplits = len(channels)
+        outputs = [self.like(source, *pixels, each) for each in channels]
+        self.operator(kind, inputs, outputs[0], options)
+        self.operators[-1].outputs = outputs
+        return outputs
+
     def scale_of(self, tensor: int) -> float:
         return self.tensors[tensor].quantization.scale[0]
 
@@ -113,6 +122,42 @@ class File:
         options.depthMultiplier = multiplier
         output = self._convolved(options, shape, kernel, stride, padding, out, activation, scale)
         return self.operator("DEPTHWISE_CONV_2D", [source, *parameters], output, options)
+
+    def transposed(self, source: int, shape, kernel=(2, 2), stride=(2, 2), padding=SAME, out=4, bias=True) -> int:
+        """shape: of the source; with VALID the output is as large as the kernels reach."""
+        (weight, *more), scale = self.weights(source, (out, *kernel, shape[2]), 0, bias)
+        options = schema.TransposeConvOptionsT()
+        options.padding, (options.strideH, options.strideW) = padding, stride
+        sizes = [
+            size * step if padding == SAME else (size - 1) * step + each
+            for size, step, each in zip(shape[:2], stride, kernel, strict=True)
+        ]
+        given = self.constant(np.array([1, *sizes, out], np.int32))
+        output = self.activation(*sizes, out, scale=scale / 2, zero_point=-5)
+        return self.operator("TRANSPOSE_CONV", [given, weight, source, *more], output, options)
+
+    def concat(self, first: int, second: int, shape) -> int:
+        """Of channels; shape: of the output. Both sources get one scale, as from the converter: the first one's."""
+        options = schema.ConcatenationOptionsT()
+        options.axis = 3
+        self.tensors[second].quantization = self.tensors[first].quantization
+        return self.operator("CONCATENATION", [first, second], self.like(first, *shape), options)
+
+    def resize(self, source: int, shape, height: int, width: int, **options: Any) -> int:
+        """Nearest."""
+        found = schema.ResizeNearestNeighborOptionsT()
+        for name, value in options.items():
+            setattr(found, name, value)
+        size = self.constant(np.array([height, width], np.int32))
+        return self.operator(
+            "RESIZE_NEAREST_NEIGHBOR", [source, size], self.like(source, height, width, shape[2]), found
+        )
+
+    def blocks(self, source: int, shape, size: int) -> int:
+        options = schema.DepthToSpaceOptionsT()
+        options.blockSize = size
+        output = self.like(source, shape[0] * size, shape[1] * size, shape[2] // size**2)
+        return self.operator("DEPTH_TO_SPACE", [source], output, options)
 
     def _convolved(self, options, shape, kernel, stride, padding, out, activation, scale) -> int:
         """Set the options; the output."""

@@ -127,8 +127,7 @@ def test_an_operator_that_the_hardware_lacks_is_refused_by_name():
 
 def test_an_operator_that_is_not_registered_is_refused_by_name(tmp_path):
     save_network(tmp_path / "a", _network(np.random.default_rng(6), Shuffle("mixed", "conv", ORDER)))
-    known = "add, average_pool, concat, conv, cut, depthwise, grouped, max_pool, table"
-    message = f"a: operator must be one of {known}, not shuffle"
+    message = f"a: operator must be one of add, average_pool, .*{operators.names()[-1]}, not shuffle"
     with pytest.raises(DeeplockError, match=message):
         load_network(tmp_path / "a")
 
