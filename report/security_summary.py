@@ -48,11 +48,11 @@ def _wrong_keys(rows: Rows) -> list[str]:
     return ["random keys and a locked file", f"guesses: right for {_range(found, percent)}"]
 
 
-def _known(rows: Rows) -> list[str]:
-    found = [row for row in rows if row["attack"] == "known-plaintext"]
+def _at_once(rows: Rows, attack: str, who: str) -> list[str]:
+    found = [row for row in rows if row["attack"] == attack]
     keys = sum(row["budget"]["keys"] for row in found)
     right = sum(row["value"] * row["budget"]["keys"] for row in found)
-    return ["the same, and 16 to 32 plain bytes in a row", f"the key, at once ({right:.0f} of {keys})"]
+    return [who, f"the key, at once ({right:.0f} of {keys})", "-"]
 
 
 def _on_device(rows: Rows, attack: str, who: str, metrics: dict[str, str]) -> list[str]:
@@ -80,7 +80,8 @@ def security_summary(result: dict[str, Any]) -> str:
     refused = "each refused" if not left else f"{left:g} beats left"
     lines = [
         [*_wrong_keys(rows), "refused"],
-        [*_known(rows), "-"],
+        _at_once(rows, "known-plaintext", "the same, and 16 to 32 plain bytes in a row"),
+        _at_once(rows, "flat-table", "a loadable whose network has a sigmoid"),
         [f"{alone[0]:,} locked bytes and other networks' weights", f"the key, in {alone[1]} s of a core", "-"],
         _on_device(devices, "chosen-program", "a device with the key inside, a program of one's own", whole),
         _on_device(devices, "malleability", "the same, changed parameters", whole),
