@@ -127,7 +127,7 @@ def test_an_operator_that_the_hardware_lacks_is_refused_by_name():
 
 def test_an_operator_that_is_not_registered_is_refused_by_name(tmp_path):
     save_network(tmp_path / "a", _network(np.random.default_rng(6), Shuffle("mixed", "conv", ORDER)))
-    known = "add, average_pool, concat, conv, cut, depthwise, grouped, max_pool, table"
+    known = "add, average_pool, concat, conv, cut, depthwise, grouped, max_pool, multiply, table"
     message = f"a: operator must be one of {known}, not shuffle"
     with pytest.raises(DeeplockError, match=message):
         load_network(tmp_path / "a")
