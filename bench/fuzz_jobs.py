@@ -56,6 +56,12 @@ class Job:
         return packed if self.cut is None else packed[: self.cut]
 
 
+def _opcode(dice: Random, config: Config) -> Opcode:
+    """Mostly that of any layer."""
+    more = [Opcode.TABLE] * config.tables + [Opcode.PRODUCT] * config.products
+    return dice.choice(more) if more and dice.random() < 0.3 else Opcode.LAYER
+
+
 def _layer(dice: Random, config: Config, streamed: bool) -> Descriptor:
     rows, cols, size = config.rows, config.cols, config.activation_words * config.rows
     made = () if streamed else ("diagonal", "alike", "sliding")
@@ -90,7 +96,7 @@ def _layer(dice: Random, config: Config, streamed: bool) -> Descriptor:
         diagonal=diagonal,
         alike=alike,
         streamed=int(kind == "depthwise"),
-        opcode=Opcode.TABLE if config.tables and dice.random() < 0.3 else Opcode.LAYER,
+        opcode=_opcode(dice, config),
         source=dice.randrange(size),
         kernel_w=kernel_w,
         kernel_h=kernel_h,
@@ -114,6 +120,8 @@ def _layer(dice: Random, config: Config, streamed: bool) -> Descriptor:
         column_step=step(),
         window_step=dice.randint(0, 3 * rows),
         destination=dice.randrange(size),
+        zero_a=dice.randint(-128, 127) if config.products else 0,
+        zero_b=dice.randint(-128, 127) if config.products else 0,
         zero_point=dice.randint(-128, 127),
         lo=lo,
         hi=dice.randint(lo, 127),

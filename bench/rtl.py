@@ -12,6 +12,7 @@ import numpy as np
 
 from deeplock.bench.workload import Workload
 from deeplock.pymodel.compiler.compiler import compile_network, outline
+from deeplock.pymodel.compiler.smallest import needed_options
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import generate_key
 from deeplock.pymodel.network.network import Network
@@ -33,7 +34,7 @@ def usual_images(network: str) -> int:
 
 def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1) -> Config:
     """An accelerator with default memories, but with an activation memory that all these networks fit, and if they need it a
-    larger ifmap buffer and the largest program memory, which batches always have."""
+    larger ifmap buffer, options, and the largest program memory, which batches always have."""
     ifmap = max(prod(network.input_shape) for network in networks)
     config = Config(
         rows=rows,
@@ -41,6 +42,7 @@ def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1
         bytes_per_beat=min(cols, 16),
         program_words=Config.program_words if batch == 1 else MOST["program_words"],
         ifmap_bytes=max(Config.ifmap_bytes, 1 << (ifmap - 1).bit_length()),
+        **needed_options(networks),
     )
     while True:
         try:

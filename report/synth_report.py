@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Any
 
-from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.config import ON_DEMAND, Config
 from deeplock.report.board_rates import rates_table
 from deeplock.report.palette import BLACK, BLUE, GREY, ORANGE, PURPLE, SERIES, TEAL, png
 from deeplock.report.synth_tables import component_table, core_table, plain_of
@@ -36,7 +36,7 @@ def area_tables(result: dict) -> dict[str, str]:
     figure = "\n![LUT4 of the plain accelerator by module, what each lock adds, and the clock of each seed](results/area.png)\n"
     return {
         "cores": markdown(core_table(_cores(result)), 7) + figure + how,
-        "tables": markdown(_tables_table(result), 2),
+        "options": markdown(_options_table(result), 2),
         "boards": markdown(core_table(boards), 7) if boards else "",
         "rates": markdown(rates_table(boards), 4),
         "components": markdown(component_table(result["components"]), 4),
@@ -44,21 +44,26 @@ def area_tables(result: dict) -> dict[str, str]:
 
 
 def _cores(result: dict) -> list[Row]:
-    """Accelerators alone, without tables."""
-    return [row for row in result["rows"] if row["board"] is None and not row.get("tables")]
+    """Accelerators alone, without options."""
+    return [row for row in result["rows"] if row["board"] is None and not _options(row)]
 
 
-def _tables_table(result: dict) -> Table:
-    """What tables cost: a line for each accelerator that was measured with them, and how much more than without them."""
-    measured = "lut4", "ff", "bram"
+def _options(row: Row) -> list[str]:
+    return [name for name in ON_DEMAND if row.get(name)]
+
+
+def _options_table(result: dict) -> Table:
+    """What options cost: a line for each accelerator that was measured with some, and how much more than without them."""
+    measured = {"lut4": "LUT4", "ff": "FF", "bram": "BRAM", "dsp": "DSP"}
     lines = []
     for row in result["rows"]:
-        if row["board"] is None and row.get("tables"):
-            same = {name: row[name] for name in ("device", *vars(Config())) if name != "tables"}
+        if row["board"] is None and _options(row):
+            same = {name: row[name] for name in ("device", *vars(Config())) if name not in ON_DEMAND}
             without = next(other for other in _cores(result) if same.items() <= other.items())
             cells = [f"{row[name]} ({row[name] - without[name]:+d})" for name in measured]
-            lines.append([row["device"], f"{row['rows']}x{row['cols']}", row["lanes"], row["suite"], *cells])
-    return Table(["device", "array", "lanes", "suite", "LUT4", "FF", "BRAM"], lines)
+            array = f"{row['rows']}x{row['cols']}"
+            lines.append([row["device"], array, row["lanes"], row["suite"], " and ".join(_options(row)), *cells])
+    return Table(["device", "array", "lanes", "suite", "option", *measured.values()], lines)
 
 
 _README_SHOWS = (("lfe5u-85f", "8x8"), ("up5k", "4x4"))

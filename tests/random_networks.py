@@ -16,6 +16,7 @@ from deeplock.pymodel.network.operators.depth_to_space import DepthToSpace
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.multiply import Multiply
 from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.network.operators.transposed import Transposed
 from deeplock.pymodel.network.operators.upsample import Upsample
@@ -33,6 +34,7 @@ __all__ = [
     "first_layers",
     "groupeds",
     "max_pools",
+    "multiplies",
     "network_of",
     "tables",
     "transposeds",
@@ -195,6 +197,17 @@ def adds(draw: st.DrawFn, name: str, source: str, others: list[str]) -> Add:
 
 
 @st.composite
+def multiplies(draw: st.DrawFn, name: str, source: str, shapes: dict[str, Shape]) -> Multiply:
+    """By any tensor of the same shape or of one pixel; zero points and multiplier that spread the product over int8."""
+    height, width, channels = shapes[source]
+    others = [other for other, shape in shapes.items() if shape in ((height, width, channels), (1, 1, channels))]
+    scales = _scales(draw, 1 << draw(st.integers(5, 8)))
+    del scales["bias"]
+    zeros = draw(st.tuples(*[st.integers(-128, 127)] * 2))
+    return Multiply(name, source, draw(st.sampled_from(others)), zeros, **scales)
+
+
+@st.composite
 def tables(draw: st.DrawFn, name: str, source: str) -> Table:
     """Any function, which is mostly not monotonic."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -202,7 +215,7 @@ def tables(draw: st.DrawFn, name: str, source: str) -> Table:
 
 
 @st.composite
-def cases(draw: st.DrawFn, with_tables: bool = False) -> tuple[Network, np.ndarray]:
+def cases(draw: st.DrawFn, with_tables: bool = False, with_products: bool = False) -> tuple[Network, np.ndarray]:
     """A network of 1..4 layers, each on any earlier one, and 1..2 ifmaps."""
     kinds = [
         "conv",
@@ -216,6 +229,7 @@ def cases(draw: st.DrawFn, with_tables: bool = False) -> tuple[Network, np.ndarr
         "transposed",
         "upsample",
         *["table"] * with_tables,
+        *["multiply"] * with_products,
     ]
     shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 3)))
     garbage = draw(st.booleans())
@@ -227,6 +241,8 @@ def cases(draw: st.DrawFn, with_tables: bool = False) -> tuple[Network, np.ndarr
         match draw(st.sampled_from(kinds)):
             case "table":
                 layer = draw(tables(f"l{index}", source))
+            case "multiply":
+                layer = draw(multiplies(f"l{index}", source, shapes))
             case "max_pool":
                 layer = draw(max_pools(f"l{index}", source, shapes[source]))
             case "average_pool":
@@ -254,11 +270,16 @@ def cases(draw: st.DrawFn, with_tables: bool = False) -> tuple[Network, np.ndarr
 
 @st.composite
 def chains(
-    draw: st.DrawFn, most_channels: int = 20, most_pixels: int = 9, with_tables: bool = False
+    draw: st.DrawFn,
+    most_channels: int = 20,
+    most_pixels: int = 9,
+    with_tables: bool = False,
+    with_products: bool = False,
 ) -> tuple[Network, np.ndarray]:
     """A network that the compiler takes, and 2 ifmaps: 1..6 layers, each on the one before it, some with weights.
 
-    An addition's other input is any tensor of the same shape: earlier ones live long, and one may be added to itself.
+    An addition's other input is any tensor of the same shape: earlier ones live long, and one may be added to itself. So is a
+    product's, if it is not the mean of its first one, after a convolution.
     Sizes mostly do not divide by rows or columns; pools with strides 1..3 may overlap; the last layer may be dense.
     """
     side = st.integers(1, most_pixels)
@@ -267,6 +288,7 @@ def chains(
     source = "input"
     kinds = ["conv", "conv", "depthwise", "grouped", "residual", "dense", "max_pool", "average_pool", "add", "move"]
     kinds += ["transposed", "upsample", *["table"] * 3 * with_tables]
+    kinds += ["multiply", "squeeze", "squeeze"] * with_products
     for index in range(draw(st.integers(1, 6))):
         shapes = output_shapes(network)
         height, width, channels = shapes[source]
@@ -274,6 +296,16 @@ def chains(
         match kind := draw(st.sampled_from(kinds)):
             case "table":
                 layer = draw(tables(name, source))
+            case "multiply":
+                layer = draw(multiplies(name, source, shapes))
+            case "squeeze":  # squeeze-and-excitation, with one convolution
+                mean = replace(draw(average_pools(f"{name}_mean", source, shapes[source])), kernel=(height, width))
+                mean = replace(mean, padding=(0, 0, 0, 0))
+                conv = draw(convs(f"{name}_conv", mean.name, channels, (1, 1), False, out=channels))
+                conv = replace(conv, stride=(1, 1), padding=(0, 0, 0, 0))
+                network = replace(network, layers=(*network.layers, mean, conv))
+                layer = draw(multiplies(name, source, {source: shapes[source]}))
+                layer = replace(layer, other=conv.name)
             case "max_pool":
                 layer = draw(max_pools(name, source, shapes[source]))
             case "average_pool":

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.network.foreign import engine_of
     from deeplock.pymodel.network.network import Network
     from deeplock.pymodel.spec.accelerator import array_of
-    from deeplock.pymodel.spec.config import FEATURES, Config
+    from deeplock.pymodel.spec.config import FEATURES, ON_DEMAND, Config
     from deeplock.report.bounds import above_bounds
     from deeplock.report.expectation import expectation, expectation_table, expectation_text, needs_text, sizes_text
 
@@ -147,7 +147,9 @@ def run(args: argparse.Namespace) -> None:
     if not isinstance(network, Network):
         raise DeeplockError(f"{args.network}: not a quantised network (deeplock quantise makes one of a checkpoint)")
     least = None if args.board else smallest(network, features | (sizes if args.auto else {}), args.batch)
-    config = replace(config, tables=config.tables or least.tables) if config and least else config or least
+    if config and least:
+        config = replace(config, **{name: getattr(config, name) or getattr(least, name) for name in ON_DEMAND})
+    config = config or least
     assert config is not None
     try:
         loadable = compile_network(network, config, batch=args.batch)

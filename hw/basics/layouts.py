@@ -22,12 +22,12 @@ FEEDER_WORDS = range(2, 13)
 POST_WORDS = range(13, 16)
 
 
-def _fields(layout: Layout, words: Sequence[int]) -> data.FlexibleLayout:
-    """The fields of the chosen 32-bit words, laid one after the other."""
+def _fields(layout: Layout, words: Sequence[int], without: Sequence[str] = ()) -> data.FlexibleLayout:
+    """The fields of the chosen 32-bit words, laid one after the other, but for some."""
     members = {
         name: data.Field((signed if field.signed else unsigned)(field.bits), 32 * words.index(field.word) + field.low)
         for name, field in layout.fields.items()
-        if field.word in words
+        if field.word in words and name not in without
     }
     return data.FlexibleLayout(32 * len(words), members)
 
@@ -39,7 +39,11 @@ EntryLayout = _fields(ENTRY, range(ENTRY.words))
 """An entry in the parameter stream; see `entry_layout`."""
 loader_fields = _fields(Descriptor.layout, LOADER_WORDS)
 feeder_fields = _fields(Descriptor.layout, FEEDER_WORDS)
-post_fields = _fields(Descriptor.layout, POST_WORDS)
+
+
+def post_fields(config: Config) -> data.FlexibleLayout:
+    """The zero points of factors only with `config.products`."""
+    return _fields(Descriptor.layout, POST_WORDS, () if config.products else ("zero_a", "zero_b"))
 
 
 def entry_layout(sum_bits: int) -> data.StructLayout:

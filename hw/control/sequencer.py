@@ -74,7 +74,7 @@ class Sequencer(wiring.Component):
                 "layers": In(self._config.layer_bits),
                 "program": In(memory.ReadPort.Signature(addr_width=ceil_log2(config.program_words), shape=32)),
                 "feeder": Out(Layer(feeder_fields)),
-                "post": Out(Layer(post_fields)),
+                "post": Out(Layer(post_fields(config))),
                 "words_end": In(1),
                 "opens": Out(1),
                 "ifmap": In(IfmapHandover()),

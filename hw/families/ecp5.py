@@ -108,7 +108,7 @@ class Ecp5(Blocks):
         self.dsp_sites = _SITES.get(device)
 
     def multiply_for(self, config: Config) -> bool:
-        requantise = 2 * config.lanes if config.multiplier_cycles == 1 else 0
+        requantise = (2 + config.products) * config.lanes if config.multiplier_cycles == 1 else 0
         return config.rows * config.cols + requantise <= DSP_BLOCKS[self.device]
 
     def multiplier(self, m: Module, a: Value, b: Value, product: Value) -> bool:

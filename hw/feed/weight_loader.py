@@ -198,6 +198,8 @@ class WeightLoader(wiring.Component):
         config = self._config
         lanes, cols, size = config.lanes, config.cols, config.bytes_per_beat
         per_beat = max(1, size // ENTRY.size)
+        if config.products:
+            m.d.comb += self.entries.multiplies.eq(fields.opcode == Opcode.PRODUCT)
         column = Signal(range(cols), name="entry_column")
         given = fields.diagonal & ~fields.streamed if config.diagonal else Const(0)
         whole = size >= ENTRY.size  # a beat holds whole entries

@@ -21,7 +21,8 @@ __all__ = ["EntryWrite", "PostProcessor", "result_layout"]
 
 def EntryWrite(config: Config) -> wiring.Signature:
     """Writes requantise entries of a column group. `biases` selects the lanes whose bias is written, `scales` those whose
-    multiplier and shift are. `address`: chunk, and bank in the highest bit. `done`: pulse, a group's entries are free."""
+    multiplier and shift are. `address`: chunk, and bank in the highest bit. `done`: pulse, a group's entries are free. With
+    `config.products`, `multiplies`: the entries that are written are of a layer that multiplies."""
     return wiring.Signature(
         {
             "biases": Out(config.lanes),
@@ -30,6 +31,7 @@ def EntryWrite(config: Config) -> wiring.Signature:
             "entries": Out(data.ArrayLayout(entry_layout(config.sum_bits), config.lanes)),
             "done": In(1),
         }
+        | ({"multiplies": Out(1)} if config.products else {})
     )
 
 
@@ -48,7 +50,7 @@ def result_layout(config: Config) -> data.StructLayout:
 
 class PostProcessor(wiring.Component):
     """Requantises and max-pools the totals of one pixel, a chunk of `lanes` channels at a time. With `config.tables`, what a
-    layer requantises may be looked up before it is pooled.
+    layer requantises may be looked up before it is pooled. With `config.products`, totals may stand for two factors each.
 
     Pooling keeps the running maximum of a window, whose pixels come one after another. Column groups use two banks of entries
     in turn: the next group's entries arrive while this group's are in use.
@@ -70,7 +72,7 @@ class PostProcessor(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._chunks = config.cols // config.lanes
-        self._steps = steps_of(config.multiplier_cycles)
+        self._steps = steps_of(config.multiplier_cycles, config.products)
         self._look_up = LookUp(config) if config.tables else None
         self.latency = 2 + config.multiplier_cycles * self._steps + (self._look_up.latency if self._look_up else 0)
         self.longest = self.latency + self._chunks * config.multiplier_cycles - 1
@@ -78,7 +80,7 @@ class PostProcessor(wiring.Component):
         super().__init__(
             {
                 "entries": In(EntryWrite(config)),
-                "layer": In(Layer(post_fields)),
+                "layer": In(Layer(post_fields(config))),
                 "totals": In(stream.Signature(totals_layout(config), always_ready=True)),
                 "results": Out(stream.Signature(result_layout(config), always_ready=True)),
                 "retired": Out(1),
@@ -132,7 +134,8 @@ class PostProcessor(wiring.Component):
         # registered twice, because the lanes may be far away; it still arrives before the layer's first word
         is_narrow = Signal(reset_less=True)
         m.d.sync += is_narrow.eq(self.layer.fields.narrow)
-        requantisers = [Requantiser(cycles, config.sum_bits, in_blocks) for _ in range(lanes)]
+        multiplies = self._of_entries(m, self.entries.multiplies, take, bank) if config.products else None
+        requantisers = [Requantiser(cycles, config.sum_bits, in_blocks, config.products) for _ in range(lanes)]
         for lane, requantiser in enumerate(requantisers):
             m.submodules[f"entries_{lane}"] = store = memory.Memory(
                 shape=entry.size, depth=2 * chunks, init=[], attrs=IN_BLOCKS
@@ -165,6 +168,9 @@ class PostProcessor(wiring.Component):
                 requantiser.lo.eq(self.layer.fields.lo),
                 requantiser.hi.eq(self.layer.fields.hi),
             ]
+            if multiplies is not None:
+                zeros = Cat(self.layer.fields.zero_a, self.layer.fields.zero_b)
+                m.d.comb += [requantiser.multiplies.eq(multiplies), requantiser.zeros.eq(zeros)]
 
         done, inside = tag, busy  # beside the lanes
         for step in range(self._steps):
@@ -180,6 +186,16 @@ class PostProcessor(wiring.Component):
         self._pool_and_write(m, values, valid, done)
         return m
 
+    def _of_entries(self, m: Module, written: Value, take: Signal, entry_bank: Signal) -> Signal:
+        """What `written` is of the layer whose values are inside. It comes with the entries of a layer; the lanes `take` values
+        with those of `entry_bank`."""
+        banks, inside = Signal(2), Signal()
+        with m.If(self.entries.scales.any()):
+            m.d.sync += banks.bit_select(self.entries.address[-1], 1).eq(written)
+        with m.If(take):
+            m.d.sync += inside.eq(banks.bit_select(entry_bank, 1))
+        return inside
+
     def _mapped(
         self, m: Module, look_up: LookUp, take: Signal, entry_bank: Signal, values: list[Value], valid: Signal, tag
     ) -> tuple[list[Value], Signal, Signal]:
@@ -187,12 +203,7 @@ class PostProcessor(wiring.Component):
         lanes take one, with entries of `entry_bank`."""
         m.submodules.look_up = look_up
         connect(m, wiring.flipped(self.table), look_up.write)
-        # of the layers whose entries are in the banks, and of the one whose values are inside
-        banks, mapped, bank = Signal(2), Signal(), Signal()
-        with m.If(self.entries.scales.any()):
-            m.d.sync += banks.bit_select(self.entries.address[-1], 1).eq(self.table.used)
-        with m.If(take):
-            m.d.sync += mapped.eq(banks.bit_select(entry_bank, 1))
+        mapped, bank = self._of_entries(m, self.table.used, take, entry_bank), Signal()
         with m.If(self.layer.done & mapped):
             m.d.sync += bank.eq(~bank)
         m.d.comb += [look_up.mapped.eq(mapped), look_up.bank.eq(bank)]

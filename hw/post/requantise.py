@@ -1,7 +1,7 @@
 """Requantiser: accumulators to int8."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from deeplock.hw.array.multiplier import Multiplier
@@ -23,9 +23,9 @@ def _any(parts: list[Value], index: Value) -> Value:
     return Cat((index <= most) & part.any() for most, part in enumerate(parts)).any()
 
 
-def steps_of(multiplier_cycles: int) -> int:
+def steps_of(multiplier_cycles: int, products: bool = False) -> int:
     """Latency of a Requantiser, in steps."""
-    return 7 if multiplier_cycles == 1 else 3
+    return (7 if multiplier_cycles == 1 else 3) + 2 * products
 
 
 class Requantiser(wiring.Component):
@@ -37,7 +37,11 @@ class Requantiser(wiring.Component):
     4, 2 and 1 bits of the multiplier a cycle, each with an adder of sum_bits + 1 bits. Registers have no reset: its user knows
     which results are valid.
 
-    Latency: `steps` steps to `out`, 7 of one cycle or 3 of more. Throughput: one value a step; it cannot be stalled.
+    With `products` it may take the sum for two bytes p and q, its lowest ones, each 127 minus an int8 value, and requantise
+    (127 - p - zeros[0]) * (127 - q - zeros[1]) in its place.
+
+    Latency: `steps` steps to `out`, 7 of one cycle or 3 of more; 2 more with `products`. Throughput: one value a step; it
+    cannot be stalled.
 
     in_blocks   as in hw.array.multiplier.Multiplier
 
@@ -46,14 +50,16 @@ class Requantiser(wiring.Component):
         accumulator, entry  what is requantised and how, taken with `advance`
         narrow, zero_point, lo, hi   of the layer: constant while its values are inside; `narrow` has no effect if sum_bits
                             is 24
+        multiplies, zeros   of the layer, as `narrow`, with `products`: it takes sums for two bytes, with these zero points
         out                 int8; with steps of more cycles combinational from `lo` and `hi`
     """
 
-    def __init__(self, multiplier_cycles: int = 1, sum_bits: int = 32, in_blocks: bool = False):
+    def __init__(self, multiplier_cycles: int = 1, sum_bits: int = 32, in_blocks: bool = False, products: bool = False):
         self._cycles = multiplier_cycles
         self._in_blocks = in_blocks
         self._sum_bits = sum_bits
-        self.steps = steps_of(multiplier_cycles)
+        self._products = products
+        self.steps = steps_of(multiplier_cycles, products)
         super().__init__(
             {
                 "advance": In(1),
@@ -65,6 +71,7 @@ class Requantiser(wiring.Component):
                 "hi": In(signed(8)),
                 "out": Out(signed(8)),
             }
+            | ({"multiplies": In(1), "zeros": In(data.ArrayLayout(signed(8), 2))} if products else {})
         )
 
     def elaborate(self, platform) -> Module:
@@ -134,6 +141,9 @@ class Requantiser(wiring.Component):
         total = Signal(signed(self._sum_bits), reset_less=True)
         multiplier = Signal.like(self.entry.multiplier, reset_less=True)
         m.d.sync += [total.eq(added), multiplier.eq(self.entry.multiplier)]
+        shift: Value = self.entry.shift_1
+        if self._products:
+            total, multiplier, shift = self._multiplied(m, total, multiplier, shift)
         halves = Cat(total[:16], 0), self._narrowed(total)[16:]
         factor = Cat(multiplier, 1, 0)
         products = []
@@ -143,7 +153,6 @@ class Requantiser(wiring.Component):
             products.append(block.product)
         product = Signal(signed(self._sum_bits + _MULTIPLIER_BITS), reset_less=True)
         m.d.sync += product.eq(products[0] + (products[1] << 16))
-        shift: Value = self.entry.shift_1
         for stage in range(4):
             delayed = Signal(6, name=f"shift_{stage}", reset_less=True)
             m.d.sync += delayed.eq(shift)
@@ -152,23 +161,61 @@ class Requantiser(wiring.Component):
 
     def _multiply_in_cycles(self, m: Module, added: Value) -> tuple[Value, Value, Value]:
         """The product in the last cycle of the step, its sign and its shift."""
+        multiplier, given = self.entry.multiplier, self.entry.shift_1
+        if self._products:
+            added, multiplier, given = self._multiplied_in_cycles(m, added)
         total = Signal(signed(self._sum_bits), reset_less=True)
         shift = Signal(6, reset_less=True)
         with m.If(self.advance):
-            m.d.sync += [total.eq(self._narrowed(added)), shift.eq(self.entry.shift_1)]
-        high = Signal(signed(self._sum_bits), reset_less=True)
-        # the rest of the multiplier leaves at the bottom, the product enters at the top
-        low = Signal(_MULTIPLIER_BITS, reset_less=True)
+            m.d.sync += [total.eq(self._narrowed(added)), shift.eq(given)]
+        return self._in_cycles(m, total, Cat(multiplier, 1)), total[-1], shift
+
+    def _in_cycles(self, m: Module, value: Signal, factor: Value, of: str = "") -> Value:
+        """value * factor in the last cycle of a step. `value` stays for the step; `factor`, unsigned, is taken as it begins."""
+        high = Signal(value.shape(), name=f"{of}high", reset_less=True)
+        # the rest of the factor leaves at the bottom, the product enters at the top
+        low = Signal(_MULTIPLIER_BITS, name=f"{of}low", reset_less=True)
         bits, rest = [], high
         rows = _MULTIPLIER_BITS // self._cycles
         for row in range(rows):
-            added = Signal(signed(self._sum_bits + 1), name=f"row_{row}")
-            m.d.comb += added.eq(Mux(low[row], rest + total, rest))
+            added = Signal(signed(len(value) + 1), name=f"{of}row_{row}")
+            m.d.comb += added.eq(Mux(low[row], rest + value, rest))
             bits.append(added[0])
             rest = added[1:].as_signed()
         product = Cat(low[rows:], *bits, rest)
         with m.If(self.advance):
-            m.d.sync += [high.eq(0), low.eq(Cat(self.entry.multiplier, 1))]
+            m.d.sync += [high.eq(0), low.eq(factor)]
         with m.Else():
             m.d.sync += Cat(low, high).eq(product)
-        return product, total[-1], shift
+        return product
+
+    def _factors(self, total: Value) -> tuple[Value, Value]:
+        """The values that a sum's bytes stand for, less their zero points: signed, 9 bits each."""
+        first, second = ((total.word_select(at, 8) ^ 0x7F).as_signed() - self.zeros[at] for at in range(2))
+        return first[:9].as_signed(), second[:9].as_signed()
+
+    def _multiplied(self, m: Module, total: Value, multiplier: Value, shift: Value) -> tuple[Value, Value, Value]:
+        """The same two cycles later, with `multiplies` the factors' product in place of `total`."""
+        m.submodules.factors = block = Multiplier(9, 9, self._in_blocks)
+        m.d.comb += Cat(block.a, block.b).eq(Cat(self._factors(total)))
+        passed = Cat(total, multiplier, shift)
+        for stage in range(2):
+            later = Signal(len(passed), name=f"passed_{stage}", reset_less=True)
+            m.d.sync += later.eq(passed)
+            passed = later
+        bits, end = self._sum_bits, self._sum_bits + len(multiplier)
+        total = Mux(self.multiplies, block.product, passed[:bits].as_signed())
+        return total, passed[bits:end], passed[end:]
+
+    def _multiplied_in_cycles(self, m: Module, added: Value) -> tuple[Value, Value, Value]:
+        """As `_multiplied`, two steps later, beside the entry's multiplier and shift. The second factor is made positive."""
+        passed = Cat(added, self.entry.multiplier, self.entry.shift_1)
+        given, kept = (Signal(len(passed), name=name, reset_less=True) for name in ("given", "kept"))
+        first, second = self._factors(given)
+        factor, negative = Signal(signed(9), reset_less=True), second[-1]
+        with m.If(self.advance):
+            m.d.sync += [given.eq(passed), kept.eq(given), factor.eq(Mux(negative, -first, first))]
+        product = self._in_cycles(m, factor, Mux(negative, -second, second)[:8], "factors_")
+        bits, end = self._sum_bits, self._sum_bits + len(self.entry.multiplier)
+        total = Mux(self.multiplies, product.as_signed(), kept[:bits].as_signed())
+        return total, kept[bits:end], kept[end:]

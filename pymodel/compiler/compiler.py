@@ -17,7 +17,7 @@ from deeplock.pymodel.compiler.parameters import encode_layer, fold_of
 from deeplock.pymodel.compiler.schedule import plan_steps, share
 from deeplock.pymodel.compiler.step import Step, runs_of, words_of
 from deeplock.pymodel.errors import DeeplockError
-from deeplock.pymodel.network.lowering import Channelwise, Lowered, Streamed
+from deeplock.pymodel.network.lowering import Channelwise, Lowered, Product, Streamed
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import MODULUS, Descriptor, Opcode
@@ -55,6 +55,10 @@ def _check_features(step: Step, config: Config) -> None:
             )
     if step.lowered.table and not config.tables:
         raise DeeplockError(f"layer {step.output}: the accelerator leaves out tables, and has no operator table")
+    if isinstance(step.lowered.weights, Product) and not config.products:
+        raise DeeplockError(
+            f"layer {step.name}: the accelerator leaves out products, the option that operator {step.kind} needs"
+        )
     if config.diagonal or step.lowered.mixes:
         return
     if step.lowered.only_pools and step.lowered != Lowered():
@@ -158,6 +162,9 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         "sliding": step.sliding,
         "opcode": Opcode.TABLE if does.table else Opcode.LAYER,
     }
+    if isinstance(does.weights, Product):
+        zero_a, zero_b = does.weights.zero_points
+        fields |= {"opcode": Opcode.PRODUCT, "zero_a": zero_a, "zero_b": zero_b}
     try:
         return Descriptor(**_weights(step, config), **_addresses(step, config, places, first), **fields)
     except DeeplockError as error:

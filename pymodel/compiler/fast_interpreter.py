@@ -126,6 +126,9 @@ def _compute(part: _Part, layer: Descriptor, table: np.ndarray | None, memory: n
     if layer.narrow:
         sums *= 256
     sums += part.bias
+    if layer.multiplies:
+        extra = 32 - layer.sum_bits
+        sums = interpreter.multiplied(layer, sums >> extra) << extra
     window, channels = layer.window, sums.shape[1]
 
     def pooled(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,9 @@ from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.loadable import Loadable
 
-__all__ = ["batched", "gather_words", "looked_up", "pooled", "run", "run_layer", "unfold", "unfold_ifmaps", "write"]
+__all__ = [
+    "batched", "gather_words", "looked_up", "multiplied", "pooled", "run", "run_layer", "unfold", "unfold_ifmaps", "write",
+]  # fmt: skip
 
 
 def unfold_ifmaps(loadable: Loadable, ifmaps: np.ndarray) -> np.ndarray:
@@ -83,8 +85,10 @@ def run_layer(memory: np.ndarray, layer: Descriptor, stream: np.ndarray, config:
         weights, entries = decode_group(layer, group, stream[taken:], config)
         taken += layer.group_bytes(group, rows, cols)
         sums = accumulate(gather_words(memory, layer, group, config), weights.reshape(-1, cols)[:, :columns])
-        scale = (values[:columns] for values in entries)
-        values = requantise(sums, *scale, layer.zero_point, layer.lo, layer.hi, layer.sum_bits)
+        bias, *scale = (values[:columns] for values in entries)
+        if layer.multiplies:
+            sums, bias = multiplied(layer, sums + bias), 0
+        values = requantise(sums, bias, *scale, layer.zero_point, layer.lo, layer.hi, layer.sum_bits)
         if table is not None:
             values = looked_up(table, values)
         outputs.append(pooled(values.reshape(count, -1, layer.window, columns), 2, layer))
@@ -92,6 +96,11 @@ def run_layer(memory: np.ndarray, layer: Descriptor, stream: np.ndarray, config:
     if not layer.to_stream:
         write(memory, layer, result, cols)
     return result, taken
+
+
+def multiplied(layer: Descriptor, sums: np.ndarray) -> np.ndarray:
+    """The products that sums [...], biases added, stand for: of the values of which the lowest two bytes are (see Opcode)."""
+    return (127 - (sums & 255) - layer.zero_a) * (127 - (sums >> 8 & 255) - layer.zero_b)
 
 
 def looked_up(table: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from deeplock.pymodel.compiler.step import Step, View
-from deeplock.pymodel.compiler.views import Views, in_memory
+from deeplock.pymodel.compiler.views import Views, copy_of, in_memory
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
-from deeplock.pymodel.network.lowering import Lowered, Streamed
+from deeplock.pymodel.network.lowering import Lowered, Product, Streamed
 from deeplock.pymodel.network.network import Network, needed_pixels, output_shapes
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
@@ -33,7 +33,7 @@ def _readers(network: Network) -> dict[str, list[str]]:
 def plan_steps(network: Network, config: Config) -> list[Step]:
     """The steps in order. Of each tensor only what the output depends on is computed, without what lies right of it or below.
 
-    A table behind a layer that nothing else reads is fused into it, unless that is a maximum or a table.
+    A table behind a layer that nothing else reads is fused into it, unless that is a maximum, a table or a product.
 
     A pooling behind a layer with weights that nothing else reads is fused into it, if a row of it fits the accumulators:
     whole if its windows do not overlap; if they share one column, in its rows, and its columns are a step of their own.
@@ -65,8 +65,13 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
         if name in fused or name not in computed:
             continue
         does, table = computed[name], tables.get(name)
-        step = Step(name, layer.kind, layer.sources, name, shapes[layer.source], shapes[name], does)
-        requantised = does.window == (1, 1) and not does.table  # and neither pooled nor looked up
+        spread = _spread(layer, shapes, views, config)
+        steps += spread
+        others = [copy.output for copy in spread] or layer.sources[1:]
+        sources = layer.source, *others
+        step = Step(name, layer.kind, sources, name, shapes[layer.source], shapes[name], does)
+        own = does.table or isinstance(does.weights, Product)  # its opcode is its own
+        requantised = does.window == (1, 1) and not own  # and neither pooled nor looked up
         if table is not None and readers[name] == [table.name] and requantised:
             does = replace(does, table=computed[table.name].table)
             step = replace(step, output=table.name, out=shapes[table.name], lowered=does)
@@ -96,10 +101,26 @@ def staged(network: Network) -> Network:
     return replace(network, layers=tuple(stage for stages in found.values() for stage in stages))
 
 
+def _spread(layer: Layer, shapes: dict[str, Shape], views: Views, config: Config) -> list[Step]:
+    """The step that copies the one pixel of a layer's second source to all pixels of its first; none if they are alike."""
+    first, *second = layer.sources
+    if not second or shapes[second[0]] == shapes[first]:
+        return []
+    (source,), (height, width, channels) = second, shapes[first]
+    copy = copy_of(source, shapes[source], f"{source} for all pixels of {layer.name}", Lowered(stride=(0, 0)))
+    copy = replace(copy, out=shapes[first])
+    pixels, rest = divmod(channels, config.cols)
+    if config.dense and views.whole(source) and not rest and 1 < pixels <= config.accumulators:
+        # a row of pixels of as many channels as the array has columns: one group, whose tile stays
+        shape, out = (1, pixels, config.cols), (height * width, pixels, config.cols)
+        copy = replace(copy, shape=shape, out=out, lowered=Lowered(stride=(0, 1)))
+    return [copy]
+
+
 def _needed_shapes(network: Network, moving: list[str]) -> dict[str, Shape]:
     """Shapes of all tensors without rows and columns at their ends that the output does not depend on.
 
-    The two tensors of an addition keep their shapes, which must be alike. So do those of layers that only move, or say where
+    The two tensors of an addition or product keep their shapes. So do those of layers that only move, or say where
     bytes are (`moving`).
     """
     shapes = output_shapes(network)
@@ -142,7 +163,7 @@ def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config, w
 
 
 def _flat(step: Step, config: Config) -> Step:
-    """An addition or a table with pixels of as many channels as the array has columns, so that it wastes none."""
+    """A layer of single values with pixels of as many channels as the array has columns, so that it wastes none."""
     height, width, channels = step.shape
     pixels, rest = divmod(width * channels, config.cols)
     whole = step.out[1] == width  # else the output's rows are shorter

@@ -1,6 +1,6 @@
 """The smallest accelerator that takes a network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +8,12 @@ from deeplock.pymodel.compiler.compiler import outline
 from deeplock.pymodel.compiler.cycles import expected_cycles
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.multiply import Multiply
 from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.spec.accelerator import array_of
 from deeplock.pymodel.spec.config import MOST, Config
 
-__all__ = ["smallest"]
+__all__ = ["needed_options", "smallest"]
 
 _ARRAYS = ((4, 4), (8, 8), (16, 16), (16, 32))
 """Rows and columns, from the smallest on; the last takes whatever any takes."""
@@ -20,15 +21,22 @@ _ARRAYS = ((4, 4), (8, 8), (16, 16), (16, 32))
 _MEMORIES = ("ifmap_bytes", "accumulators", "activation_words", "program_words")
 
 
+def needed_options(networks: Sequence[Network]) -> dict[str, Any]:
+    """Which of ON_DEMAND (config.py) some of the networks need."""
+    layers = [layer for network in networks for layer in network.layers]
+    needs = {"tables": Table, "products": Multiply}
+    return {name: any(isinstance(layer, operator) for layer in layers) for name, operator in needs.items()}
+
+
 def smallest(network: Network, given: Mapping[str, Any], batch: int = 1) -> Config:
-    """The first of `_ARRAYS` that takes the network, with `tables` if that has some, and of its memories the smallest that cost
-    no cycle and no parameter byte more than the largest would.
+    """The first of `_ARRAYS` that takes the network, with `tables` and `products` if that has some, and of its memories the
+    smallest that cost no cycle and no parameter byte more than the largest would.
 
     given   fields of Config that stay as they are; None leaves a field free
 
     Raises DeeplockError if no array takes it: of the largest array.
     """
-    fixed = {"tables": any(isinstance(layer, Table) for layer in network.layers)}
+    fixed = needed_options([network])
     fixed |= {name: value for name, value in given.items() if value is not None}
     refusal = DeeplockError()
     for rows, cols in _ARRAYS:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import inf
+from functools import partial
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from deeplock.pymodel.network.convolution import Convolution
 from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
 from deeplock.pymodel.network.layer import Layer, Weighted
 from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.operators.multiply import integer_multiply
 from deeplock.pymodel.network.operators.transposed import Transposed
 from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape
 
-__all__ = ["Activation", "Draft", "Imported", "Pending", "conv_of_integers"]
+__all__ = ["Activation", "Draft", "Imported", "Pending", "conv_of_integers", "product_of"]
 
 _LEAST_FACTOR = 2.0 ** (MULTIPLIER_BITS - 1 - MAX_SHIFT)
 _LONGEST_NAME = 40
@@ -183,3 +185,14 @@ def conv_of_integers(
         hi=hi,
         **more,
     )
+
+
+def product_of(name: str, value: Activation, other: Activation) -> Pending | None:
+    """The product of two activations of one shape, or of which one has one pixel, which multiplies all of the other's; else
+    None."""
+    first, second = sorted((value, other), key=lambda each: -prod(each.shape[:2]))
+    if second.shape not in (first.shape, (1, 1, first.shape[2])):
+        return None
+    quantisations = first.quantisation, second.quantisation
+    make = partial(integer_multiply, name, (first.source, second.source), quantisations)
+    return Pending(name, make, (first, second), rank=first.rank)

@@ -11,7 +11,9 @@ _MOVES = "flatten, or undo that; add or drop a height of 1"
 _SLICE = "some of the channels, in steps of 1"
 _FUNCTION = "anywhere; the accelerator needs `tables`"
 _TURNED = "any kernel and stride that is not larger, padding up to kernel minus stride; dilation and groups 1"
-_CHOICE = ", which `compile` takes unless `--no-tables` or `--board` says otherwise"
+_PRODUCT = "two activations of one shape, or one of them of one pixel; the accelerator needs `products`"
+_NUMBERS = "one number or one for each channel"
+_CHOICE = ", which `compile` takes unless `--no-{}` or `--board` says otherwise"
 
 PYTORCH: dict[tuple[str, ...], str] = {
     ("conv2d", "conv1d"): f"{_CONVOLUTION}, zero padding, also `same` and `valid`",
@@ -24,11 +26,11 @@ PYTORCH: dict[tuple[str, ...], str] = {
         "relu",
         "relu6",
         "hardtanh",
-    ): "after convolution, `linear`, batch norm, average pool, addition or `cat`, as the only user of "
+    ): "after convolution, `linear`, batch norm, average pool, addition, product or `cat`, as the only user of "
     "its result; max pool, flatten and dropout may lie between",
     (
         *("sigmoid", "tanh", "silu", "hardswish", "hardsigmoid", "gelu", "leaky_relu", "elu", "mish", "softplus"),
-    ): f"{_FUNCTION}{_CHOICE}",
+    ): _FUNCTION + _CHOICE.format("tables"),
     ("max_pool2d", "max_pool1d"): "any window, stride and padding, `ceil_mode` too; dilation 1",
     ("adaptive_max_pool2d", "adaptive_max_pool1d", "amax"): _PIXELS,
     (
@@ -38,6 +40,7 @@ PYTORCH: dict[tuple[str, ...], str] = {
     ("adaptive_avg_pool2d", "adaptive_avg_pool1d"): "the output size must divide the input size",
     ("mean",): _PIXELS,
     ("add",): "two activations of one shape; their scales at most 127 to 1 apart",
+    ("mul",): f"{_PRODUCT}{_CHOICE.format('products')}. By a constant, {_NUMBERS}: a depthwise convolution",
     ("cat",): "along the channels",
     ("slice", "split", "split_with_sizes"): f"{_SLICE}; or, right behind a convolution, what cuts off its end",
     (
@@ -55,6 +58,7 @@ TFLITE: dict[tuple[str, ...], str] = {
     ("TRANSPOSE_CONV",): "any kernel and stride that is not larger, padding SAME or VALID",
     ("FULLY_CONNECTED",): "one scale for all weights, or one for each output",
     ("ADD",): "two activations of one shape",
+    ("MUL",): f"{_PRODUCT}. By a constant, {_NUMBERS}: a depthwise convolution",
     ("AVERAGE_POOL_2D",): "any window and stride, no padding",
     ("MAX_POOL_2D",): "any window, stride and padding",
     ("MEAN", "REDUCE_MAX"): _PIXELS,
@@ -76,6 +80,7 @@ ONNX: dict[tuple[str, ...], str] = {
     ("ConvTranspose",): _TURNED,
     ("Gemm", "MatMul"): "weights constant, input flat",
     ("Add",): "two activations of one shape",
+    ("Mul",): f"{_PRODUCT}. In float also by a constant, {_NUMBERS}",
     ("MaxPool", "AveragePool"): "any window, stride and padding; an average's padding must count (`count_include_pad`)",
     ("GlobalAveragePool", "ReduceMean", "GlobalMaxPool", "ReduceMax"): f"{_PIXELS}; `ReduceMax` with `keepdims`",
     ("Concat",): "along the channels; what has another scale than the result is requantised",

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from math import inf, prod
 from typing import Any
 
@@ -22,6 +21,7 @@ from deeplock.pymodel.frontends.quantizer import (
     MACS,
     MAXIMA,
     MEANS,
+    MULTIPLIES,
     POOLS,
     TRANSPOSED,
     UPSAMPLES,
@@ -35,9 +35,10 @@ from deeplock.pymodel.network.operators.concat import integer_concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.depth_to_space import DepthToSpace
-from deeplock.pymodel.network.operators.depthwise import Depthwise
+from deeplock.pymodel.network.operators.depthwise import Depthwise, of_any_size
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.multiply import integer_multiply
 from deeplock.pymodel.network.operators.table import integer_table
 from deeplock.pymodel.network.operators.transposed import Transposed, fault_of
 from deeplock.pymodel.network.operators.upsample import Upsample
@@ -185,7 +186,7 @@ def _read_mac(node: fx.Node, name: str, value: Activation) -> Pending:
         padding = _padding(given["padding"], span_of(weight.shape[2:], dilation), value)
         more |= {"stride": stride, "padding": padding, "dilation": dilation}
         if operator is Depthwise and weight[0].size == 1:
-            weight, scale = _of_any_size(weight, scale)
+            weight, scale = of_any_size(weight, scale)
     else:
         if not value.flat:
             raise unsupported(node, "its input must be flattened first")
@@ -227,18 +228,6 @@ def _read_block(node: fx.Node, name: str, value: Activation) -> Upsample | Depth
     if not exact or list(given) != list(factors[-len(given) :]):
         raise unsupported(node, f"its factors must be whole numbers: from {list(value.shape[:2])} to {[height, width]}")
     return Upsample(name, value.source, factors)
-
-
-def _of_any_size(weight: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of one a channel, of which all but the sign is in their scales: they come out as 127 or -127.
-
-    Bytes that an attacker can predict give key bytes away. So they become any of 64..127, by a hash of the secret scales, and
-    the scales make up for it.
-    """
-    seed = sha256(scale.tobytes()).digest()
-    size = np.random.default_rng(list(seed)).integers(64, 128, weight.shape)
-    found = np.where(weight == 0, 0, np.sign(weight) * size).astype(np.int8)
-    return found, scale * np.where(weight == 0, 1, np.abs(weight.astype(float)) / size).reshape(-1)
 
 
 def _window(given: dict[str, Any], value: Activation) -> tuple[tuple[int, int], tuple[int, int], Padding]:
@@ -326,6 +315,21 @@ def _read_add(node: fx.Node, name: str, value: Activation, other: object = None)
     return Pending(make, (value.shape, other.shape))
 
 
+def _read_multiply(node: fx.Node, name: str, value: Activation, other: object = None) -> Pending:
+    """The one of one pixel, if any, comes second."""
+    if not isinstance(other, Activation):
+        raise unsupported(node, f"both of its inputs must be activations, not {node.args[1]}")
+    if any(value.padding) or any(other.padding):
+        raise unsupported(node, "a pad must be followed by convolutions")
+    first, second = sorted((value, other), key=lambda each: -prod(each.shape[:2]))
+    if first.rank != second.rank or second.shape not in (first.shape, (1, 1, first.shape[2])):
+        shapes = f"{value.shape} and {other.shape}"
+        raise unsupported(node, f"its inputs must have one shape, or one of them one pixel, not {shapes}")
+    quantisations = _quantised(node, first), _quantised(node, second)
+    make = partial(integer_multiply, name, (first.source, second.source), quantisations)
+    return Pending(make, (first.shape, second.shape))
+
+
 def _read_concat(node: fx.Node, name: str, *values: Activation) -> Pending:
     for value in values:
         if value.flat and value.shape[:2] != (1, 1):
@@ -366,6 +370,7 @@ READERS: dict[object, Callable[..., Pending | Layer]] = {
         (BLOCKS, _read_block),
         (AVERAGES, _read_average_pool),
         (ADDS, _read_add),
+        (MULTIPLIES, _read_multiply),
         (POOLS, _read_max_pool),
         (CONCATS, _read_concat),
         (CUTS, _read_cut),

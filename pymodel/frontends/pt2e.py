@@ -13,6 +13,7 @@ from deeplock.pymodel.frontends.quantizer import (
     CONCATS,
     CUTS,
     DROPOUTS,
+    MULTIPLIES,
     PADS,
     RESHAPES,
     SYMBOLS,
@@ -45,7 +46,7 @@ def _name(node: fx.Node, taken: set[str]) -> str:
     own = origin(node).name
     stack = list(node.meta.get("nn_module_stack", {}).values())
     path = stack[-1][0] if stack else ""
-    if path and node.target in ADDS | CONCATS | CUTS:
+    if path and node.target in ADDS | MULTIPLIES | CONCATS | CUTS:
         path = f"{path}.{own}"  # these have no module, only one around them
     return next(name for name in (path, own, node.name, f"{node.name}_") if name not in taken)
 
@@ -95,7 +96,7 @@ def _step(node: fx.Node, operands: list[_Value], name: str) -> tuple[_Value, Lay
     if node.target in CLAMPS and isinstance(value, Pending):
         return clamped(node, value), None
     if node.target in CLAMPS:
-        raise unsupported(node, "must follow conv2d, linear, an average pool or add, and be its only user")
+        raise unsupported(node, "must follow conv2d, linear, an average pool, add or mul, and be its only user")
     if isinstance(value, Pending) or value.quantisation is None:
         raise unsupported(node, "its input must be int8: quantise with AcceleratorQuantizer")
     if node.target in READERS:

@@ -40,6 +40,7 @@ __all__ = [
     "ADDS",
     "AVERAGES",
     "MEANS",
+    "MULTIPLIES",
     "PADS",
     "POOLS",
     "LAYERS",
@@ -81,6 +82,7 @@ AVERAGES = MEANS | {
     _aten.adaptive_avg_pool1d.default,
 }
 ADDS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
+MULTIPLIES = frozenset({_aten.mul.Tensor, _aten.mul_.Tensor})
 MAXIMA = frozenset({_aten.amax.default})
 POOLS = MAXIMA | {_aten.max_pool2d.default, _aten.max_pool1d.default}
 CONCATS = frozenset({_aten.cat.default})
@@ -95,7 +97,7 @@ UPSAMPLES = frozenset(
 )
 BLOCKS = UPSAMPLES | {_aten.pixel_shuffle.default}
 """Each pixel becomes several ones."""
-LAYERS = MACS | AVERAGES | ADDS | POOLS | BLOCKS | CONCATS | CUTS | FUNCTIONS
+LAYERS = MACS | AVERAGES | ADDS | MULTIPLIES | POOLS | BLOCKS | CONCATS | CUTS | FUNCTIONS
 """Each becomes a layer."""
 PADS = frozenset({_aten.pad.default})
 """Becomes part of the convolutions behind it."""
@@ -121,7 +123,7 @@ _COMMUTE = POOLS | BLOCKS | RESHAPES | DROPOUTS
 _SHARED = _COMMUTE | CUTS | PADS
 """Operators that act on int8 as on real numbers: their output has their input's quantisation."""
 
-_SUMS = AVERAGES | ADDS | FUNCTIONS
+_SUMS = AVERAGES | ADDS | MULTIPLIES | FUNCTIONS
 """Operators without weights that requantise."""
 
 _TRAINING = frozenset(
@@ -180,7 +182,7 @@ def _only_user(node: fx.Node, targets: frozenset) -> fx.Node | None:
 
 def _check_in_place(node: fx.Node) -> None:
     """Refuse a node that changes another one in place, if that one, or one that it is a view of, has another user."""
-    if node.target not in CLAMPS | ADDS | DROPOUTS | FUNCTIONS or not node.target._schema.is_mutable:  # pyright: ignore
+    if node.target not in CLAMPS | ADDS | MULTIPLIES | DROPOUTS | FUNCTIONS or not node.target._schema.is_mutable:  # pyright: ignore
         return
     changed = _operand(node, 0)
     while changed.target in RESHAPES | DROPOUTS and len(changed.users) == 1:

@@ -10,7 +10,7 @@ import torch
 from torch import fx, nn
 
 from deeplock.pymodel.frontends.operators import arguments
-from deeplock.pymodel.frontends.quantizer import CONVS, MACS
+from deeplock.pymodel.frontends.quantizer import CONVS, MACS, MULTIPLIES
 
 __all__ = ["MAXIMA", "NORM", "SPLITS", "rewrite"]
 
@@ -18,6 +18,8 @@ _aten = torch.ops.aten
 NORM = _aten._native_batch_norm_legit_no_training.default
 """A batch norm with running statistics, in a graph without in-place operators."""
 SPLITS = (_aten.split.Tensor, _aten.split_with_sizes.default)
+_GATED = (_aten.sigmoid.default, _aten.silu.default), (_aten.hardsigmoid.default, _aten.hardswish.default)
+"""Functions of x, and what x times each is."""
 MAXIMA = (_aten.adaptive_max_pool1d.default, _aten.adaptive_max_pool2d.default)
 
 
@@ -30,6 +32,8 @@ def rewrite(graph: fx.GraphModule) -> None:
             _split(graph, node)
         elif node.target in MAXIMA:
             _maximum(graph, node)
+        elif node.target in MULTIPLIES:
+            _multiply(graph, node)
         elif node.target is _aten.slice.Tensor:
             _slice(graph, node)
     graph.graph.eliminate_dead_code()
@@ -63,12 +67,20 @@ def _norm(graph: fx.GraphModule, node: fx.Node) -> None:
         return
     factor = torch.rsqrt(variance.double() + given["eps"]) * (1 if gain is None else gain.double())
     shift = -mean.double() * factor + (0 if bias is None else bias.double())
-    kernel = factor.reshape(-1, 1, *[1] * max(1, rank - 2)).float()
     ((_, result),) = results
+    _put_depthwise(graph, result, value, factor, shift)
+
+
+def _put_depthwise(
+    graph: fx.GraphModule, node: fx.Node, value: fx.Node, factor: torch.Tensor, shift: torch.Tensor
+) -> None:
+    """In place of a node, `value` times a factor for each channel, plus a shift: a depthwise convolution of one pixel."""
+    rank = value.meta["val"].dim()
+    kernel = factor.reshape(-1, 1, *[1] * max(1, rank - 2)).float()
     with graph.graph.inserting_before(node):
         if rank == 2:
-            value = _like(graph.graph.call_function(_aten.unsqueeze.default, (value, 2)), result)
-            value.meta["val"] = result.meta["val"].unsqueeze(2)
+            value = _like(graph.graph.call_function(_aten.unsqueeze.default, (value, 2)), node)
+            value.meta["val"] = node.meta["val"].unsqueeze(2)
         conv = _aten.conv2d.default if rank == 4 else _aten.conv1d.default
         parameters = (
             _constant(graph, f"{node.name}_factor", kernel),
@@ -76,11 +88,38 @@ def _norm(graph: fx.GraphModule, node: fx.Node) -> None:
         )
         ones = [1] * max(1, rank - 2)
         inputs = (value, *parameters, ones, [0] * len(ones), ones, len(kernel))
-        new = _like(graph.graph.call_function(conv, inputs), result)
+        new = _like(graph.graph.call_function(conv, inputs), node)
         if rank == 2:
             new.meta["val"] = value.meta["val"]
-            new = _like(graph.graph.call_function(_aten.squeeze.dim, (new, 2)), result)
-    result.replace_all_uses_with(new)
+            new = _like(graph.graph.call_function(_aten.squeeze.dim, (new, 2)), node)
+    node.replace_all_uses_with(new)
+
+
+def _multiply(graph: fx.GraphModule, node: fx.Node) -> None:
+    """x * sigmoid(x) is a function of one number. A product of an activation and a number, or a number for each channel, is a
+    depthwise convolution of one pixel."""
+    first, second = node.args
+    for value, gate in ((first, second), (second, first)):
+        for function, whole in _GATED:
+            if isinstance(gate, fx.Node) and gate.target is function and gate.args == (value,):
+                with graph.graph.inserting_before(node):
+                    new = _like(graph.graph.call_function(whole, (value,)), node)
+                node.replace_all_uses_with(new)
+                return
+        if not isinstance(value, fx.Node) or value.op == "get_attr" or value.meta["val"].dim() not in (2, 3, 4):
+            continue
+        _, channels, *pixels = value.meta["val"].shape
+        if isinstance(gate, fx.Node) and gate.op == "get_attr":
+            factor = _tensor(graph, gate).detach()
+        elif isinstance(gate, int | float):
+            factor = torch.tensor(float(gate))
+        else:
+            continue
+        sizes = [1] * (2 + len(pixels) - factor.dim()) + list(factor.shape)
+        if sizes in ([1, 1, *[1] * len(pixels)], [1, channels, *[1] * len(pixels)]):
+            factor = factor.double().reshape(-1).expand(channels)
+            _put_depthwise(graph, node, value, factor, torch.zeros(channels))
+        return
 
 
 def _tensor(graph: fx.GraphModule, node: object) -> torch.Tensor:

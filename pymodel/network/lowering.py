@@ -8,7 +8,7 @@ import numpy as np
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Padding
 
-__all__ = ["IDENTITY", "Channelwise", "Diagonal", "Interleaved", "Joined", "Lowered", "Streamed", "Within"]
+__all__ = ["IDENTITY", "Channelwise", "Diagonal", "Interleaved", "Joined", "Lowered", "Product", "Streamed", "Within"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,23 @@ class Diagonal:
         return 128 * (self.first + (positions - 1) * self.others) + abs(self.bias)
 
 
+@dataclass(frozen=True)
+class Product(Diagonal):
+    """What is requantised is (a - zero_points[0]) * (b - zero_points[1]). The kernel reads a twice, then b twice: the sum is
+    127 a - 128 a - 128 b - 128 b + bias = (127 - a) + 256 (127 - b), two bytes, of which the requantise lanes make the product.
+    """
+
+    zero_points: tuple[int, int]
+
+    @classmethod
+    def of(cls, zero_points: tuple[int, int], multiplier: int, shift: int) -> "Product":
+        return cls(127, -128, 127 + 256 * 127, multiplier, shift, zero_points)
+
+    def reach(self, positions: int) -> int:
+        """As `Streamed.reach`; the product is one bit longer."""
+        return (1 << 16) - 1
+
+
 IDENTITY = Diagonal(1, 1, bias=0, multiplier=1 << 15, shift=15)
 """2**15 * q / 2**15"""
 
@@ -59,13 +76,13 @@ class Lowered:
     """Sums of products over a kernel, requantised, looked up in a table, then the maximum over a window. Each default does
     nothing.
 
-    kernel   height and width. With two sources it is (2, 1): row 0 reads one tensor, row 1 the other
+    kernel   height and width. With two sources its height is 2: row 0 reads one tensor, row 1 the other
     stride   of the kernel in pixels, vertical and horizontal
     padding  around the input; it reads as `pad_value`
     table    int8 [256] as bytes: what -128, -127 and so on become; b"": what they are
     window   height and width of the pooling window, in pixels of the kernel's output
     window_stride   its vertical and horizontal stride
-    dilation  of the kernel in pixels, vertical and horizontal
+    dilation  of the kernel in pixels, vertical and horizontal; 0: its columns read the same pixel
     groups   equal parts of the output channels, each of which reads its own part of the input channels
     """
 

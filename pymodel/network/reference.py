@@ -24,6 +24,7 @@ from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.interleave import Interleave
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.multiply import Multiply
 from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.network.operators.transposed import Transposed
 from deeplock.pymodel.network.operators.upsample import Upsample
@@ -100,6 +101,12 @@ def _average_pool(layer: AveragePool, ifmaps: torch.Tensor) -> torch.Tensor:
 def _add(layer: Add, ifmaps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     sums = (ifmaps * layer.weights[0] + others * layer.weights[1]).long() + layer.bias
     return (_scale(sums, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
+
+
+@ofmaps.register
+def _multiply(layer: Multiply, ifmaps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    products = torch.mul(ifmaps - layer.zero_points[0], others - layer.zero_points[1]).long()
+    return (_scale(products, layer.multiplier, layer.shift) + layer.zero_point).clamp(layer.lo, layer.hi).double()
 
 
 @ofmaps.register

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.suites import names, suite
 
-__all__ = ["Config", "EXTRAS", "FEATURES", "FEATURE_BITS", "MOST", "SBOX_STYLES"]
+__all__ = ["Config", "EXTRAS", "FEATURES", "FEATURE_BITS", "MOST", "ON_DEMAND", "SBOX_STYLES"]
 
 FEATURES = {
     "padding": "windows may reach beyond a layer's input; without it, the host pads, and only an ifmap that the core unfolds",
@@ -15,14 +15,17 @@ FEATURES = {
     "waste rows of the array, and the ifmap is unfolded by one byte in two cycles",
     "pipeline_registers": "registers on long paths, for the clock of large arrays; without them, some steps take a cycle less",
     "tables": "layers whose results are looked up in a table of 256 bytes: sigmoid, tanh, SiLU and other functions of a number",
+    "products": "layers that multiply two tensors, value by value: squeeze-and-excitation; they need `diagonal`",
 }
-"""The parts that an accelerator may leave out, independently of each other; all but `tables` are there unless left out.
+"""The parts that an accelerator may leave out, independently of each other.
 
 Requires: `dense`, memory with two ports; without `dense`, one lane.
 """
+ON_DEMAND = ("tables", "products")
+"""The FEATURES that are there only if asked for."""
 EXTRAS = ("licences", "permissions", "counters")
 """Parts that no program needs."""
-FEATURE_BITS = (*(name for name in FEATURES if name != "tables"), *EXTRAS, "tables")
+FEATURE_BITS = (*(name for name in FEATURES if name not in ON_DEMAND), *EXTRAS, *ON_DEMAND)
 """FEATURES and EXTRAS in the bit order of register FEATURES: what was added later has a higher bit."""
 SBOX_STYLES = ("rom", "lut", "composite")
 
@@ -60,7 +63,7 @@ class Config:
     accumulators       depth of the accumulator memory, in output pixels of `cols` channels
     sum_bits           bits of accumulators and biases: 32, or 24 if all of a program's layers are narrow (docs/architecture.md)
     padding, folding, diagonal, dense, pipeline_registers   see FEATURES; small FPGAs leave them out
-    tables             see FEATURES
+    tables, products   see FEATURES
     program_words      depth of the program memory, in 32-bit words (16 per layer)
     ifmap_bytes        size of the ifmap buffer
     ofmap_bytes        size of the ofmap buffer; half of it holds a sealed loadable's ofmap until the tag has been checked.
@@ -91,6 +94,7 @@ class Config:
     dense: bool = True
     pipeline_registers: bool = True
     tables: bool = False
+    products: bool = False
     program_words: int = 512
     ifmap_bytes: int = 4096
     ofmap_bytes: int = 0

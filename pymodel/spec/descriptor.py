@@ -14,10 +14,12 @@ __all__ = ["MODULUS", "TABLE_BYTES", "Descriptor", "Opcode"]
 
 
 class Opcode(IntEnum):
-    """What a descriptor is. An accelerator without `tables` refuses TABLE as it does any other number."""
+    """What a descriptor is. An accelerator without `tables` refuses TABLE, and one without `products` PRODUCT, as they do any
+    other number."""
 
     LAYER = 1
     TABLE = 2
+    PRODUCT = 3
 
 
 TABLE_BYTES = 256
@@ -54,7 +56,13 @@ class Descriptor(Record):
     fold: Annotated[int, Field(2, 27, 24, "log2 of the k-blocks side by side in a tile of the last group")] = 0
     opcode: Annotated[
         int,
-        Field(2, 31, 28, "1; 2: values are looked up in a table, which comes in front of the first group's entries"),
+        Field(
+            2,
+            31,
+            28,
+            "1; 2: values are looked up in a table, which comes in front of the first group's entries; 3: of a sum with lowest "
+            "bytes p and q, (127 - p - `zero_a`) x (127 - q - `zero_b`) is requantised",
+        ),
     ] = Opcode.LAYER
 
     cblocks: Annotated[int, Field(3, 11, 0, "words of a run")]
@@ -109,9 +117,11 @@ class Descriptor(Record):
 
     # requantise, pool, write
     destination: Annotated[int, Field(13, 19, 0, "first byte that it writes")]
+    zero_a: Annotated[int, Field(13, 31, 24, "`opcode` 3: zero point of the first factor", signed=True)] = 0
     zero_point: Annotated[int, Field(14, 7, 0, signed=True)]
     lo: Annotated[int, Field(14, 15, 8, signed=True)]
     hi: Annotated[int, Field(14, 23, 16, signed=True)]
+    zero_b: Annotated[int, Field(14, 31, 24, "`opcode` 3: zero point of the second factor", signed=True)] = 0
     last_columns: Annotated[int, Field(15, 7, 0, "channels of the last group")]
     narrow: Annotated[int, Field(15, 8, 8, "accumulator + bias is a 24-bit number")]
     to_stream: Annotated[int, Field(15, 9, 9, "write to the ofmap stream, not to the activation memory")]
@@ -150,7 +160,13 @@ class Descriptor(Record):
         """The FEATURES (config.py) that an accelerator must have for the layer."""
         outside = self.outside(rows)
         pads = outside[..., 0] if self.diagonal else outside  # a diagonal layer's other channels may be another pixel's
-        needs = {"padding": pads.any(), "folding": self.fold, "diagonal": self.diagonal, "tables": self.table_bytes}
+        needs = {
+            "padding": pads.any(),
+            "folding": self.fold,
+            "diagonal": self.diagonal,
+            "tables": self.table_bytes,
+            "products": self.multiplies,
+        }
         return {name for name, needed in needs.items() if needed}
 
     def is_last(self, group: int) -> bool:
@@ -179,6 +195,11 @@ class Descriptor(Record):
         if sides == 1:
             return self.block_rows(rows)
         return [self.rows_last if self.cblocks == 1 else rows] * -(-self.kblocks // sides)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether it requantises products of two values, and not its sums."""
+        return self.opcode == Opcode.PRODUCT
 
     @property
     def table_bytes(self) -> int:

@@ -7,7 +7,7 @@ for both, it compares and combines with & and | alone, and divides nothing.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from typing import Any
 
 from deeplock.pymodel.lock.suites import suite
@@ -104,6 +104,17 @@ def header_rules(config: Config) -> list[Rule]:
     ]
 
 
+def _opcode_rule(config: Config) -> Rule:
+    """The opcodes that the accelerator has."""
+    more = [Opcode.TABLE] * config.tables + [Opcode.PRODUCT] * config.products
+    if not more:
+        return _is("opcode", Opcode.LAYER)
+    text = " or ".join(str(int(opcode)) for opcode in (Opcode.LAYER, *more))
+    return Rule(
+        "opcode", text, lambda layer: reduce(and_, (layer.opcode != opcode for opcode in (Opcode.LAYER, *more)))
+    )
+
+
 def descriptor_rules(config: Config) -> list[Rule]:
     """What a descriptor must be, so that weight loader, feeder and post-processor agree on the layer and it comes to an end.
 
@@ -113,11 +124,7 @@ def descriptor_rules(config: Config) -> list[Rule]:
     nonzero = "groups", "cblocks", "rows_last", "kernel_w", "kernel_h", "pool_w", "pool_h", "out_h"
     folds = range(cols.bit_length() if config.folding else 1)
     return [
-        *(
-            [Rule("opcode", "1 or 2", lambda layer: (layer.opcode != Opcode.LAYER) & (layer.opcode != Opcode.TABLE))]
-            if config.tables
-            else [_is("opcode", Opcode.LAYER)]
-        ),
+        _opcode_rule(config),
         *map(_not_0, (*nonzero, "last_columns")),
         _at_most("rows_last", config.rows),
         Rule("fold", f"at most {folds[-1]}", lambda layer: layer.fold > folds[-1]),

@@ -45,6 +45,7 @@ def test_devices_that_differ_are_found(deeplock, monkeypatch, name, broken, line
 
 
 @pytest.mark.slow
-def test_rounds_with_tables_agree():
-    found = fuzz.fuzz(300, 7, replace(fuzz.CONFIG, tables=True))
+@pytest.mark.parametrize("options", [{"tables": True}, {"tables": True, "products": True}], ids=["tables", "products"])
+def test_rounds_with_options_agree(options):
+    found = fuzz.fuzz(300, 7, replace(fuzz.CONFIG, **options))
     assert (found["hangs"], found["outputs_after_error"], found["disagreements"]) == (0, 0, 0), found["first"]

@@ -65,6 +65,22 @@ def test_a_function_takes_tables_and_is_refused_by_name_without(deeplock, tmp_pa
         assert outcome.err == line
 
 
+def test_a_product_takes_products_and_is_refused_by_name_without(deeplock, tmp_path):
+    file, shape = File(np.random.default_rng(3)), (6, 6, 4)
+    x = file.conv(file.activation(6, 6, 3), (6, 6, 3))
+    file.multiply(x, file.reshape(file.mean(x, 4), 1, 1, 4), shape)
+    path, loadable = file.write(tmp_path / "net.tflite"), tmp_path / "loadable"
+    for auto in ((), ("--auto",)):
+        outcome = deeplock("compile", path, *auto, "-o", loadable)
+        assert outcome.code == 0 and "products\n" in outcome.out and "tables" not in outcome.out, outcome.err
+        assert accelerator_for(read_loadable(loadable)).products
+    loadable.unlink()
+    for without in ("--no-products",), ("--board", "ulx3s-85f"):
+        outcome = deeplock("compile", path, *without, "-o", loadable)
+        line = "layer mul_3: the accelerator leaves out products, the option that operator multiply needs"
+        assert outcome.code == 1 and not loadable.exists() and outcome.err == f"deeplock: {line}\n"
+
+
 def test_quantise_writes_what_compile_takes(tflite, deeplock, tmp_path):
     network, direct, whole, figures = (tmp_path / name for name in ("network", "direct", "whole", "json"))
     outcome = deeplock("quantise", tflite, "-o", network, "--json", figures)

@@ -24,7 +24,7 @@ from tests.formal.mutant import mutant
 SMALL = {"rows": 4, "cols": 4, "bytes_per_beat": 4, "activation_words": 64, "accumulators": 16, "ifmap_bytes": 64}
 CONFIGS = {
     "plain 4x4": Config(suite="plain", **SMALL),
-    "plain 4x4 with tables": Config(suite="plain", tables=True, **SMALL),
+    "plain 4x4 with tables and products": Config(suite="plain", tables=True, products=True, **SMALL),
     "plain 4x4 lean": Config(suite="plain", **SMALL | LEAN),
     "deep-lock 4x4": Config(**SMALL),
     "deep-lock 4x4 lean": Config(**SMALL | LEAN, key_sizes=(16,), sbox="composite"),

@@ -23,13 +23,14 @@ class Group:
     """What one column group needs in the entries and, tile by tile, in the shadow registers; -1 000 is anything.
 
     entries  (bias, multiplier below the leading one, shift - 1, bits of the bias that count) per channel
-    table    uint8 [256] of its layer, if that has one; `first`: of the layer's groups
+    table    uint8 [256] of its layer, if that has one; `first`: of the layer's groups; `multiplies`: the layer does
     """
 
     entries: list[tuple[int, int, int, int]]
     tiles: list[np.ndarray]
     table: np.ndarray | None = None
     first: bool = False
+    multiplies: bool = False
 
 
 ANY = -1000
@@ -132,7 +133,7 @@ class Program:
 
 def program_of(rng, config: Config, *layers: tuple[int, int, int] | str) -> Program:
     """Each layer (output channels, kernel positions, channels), or DIAGONAL or DEPTHWISE, if the accelerator has those. If it
-    has tables, most layers do."""
+    has tables, most layers do; if it has products, the others multiply."""
     program = Program()
     for shape in layers:
         if isinstance(shape, str) and not config.diagonal:
@@ -149,8 +150,12 @@ def program_of(rng, config: Config, *layers: tuple[int, int, int] | str) -> Prog
             layer, fields = layer_of(rng, config, *shape, bits=int(rng.choice([24, config.sum_bits])))
             groups = groups_of(layer, fields, config)
             program.stream.append(encode_groups(layer, fields, config, rng))
-        program.descriptors.append(fields if table is None else replace(fields, opcode=Opcode.TABLE))
-        program.groups += [replace(group, table=table, first=number == 0) for number, group in enumerate(groups)]
+        multiplies = config.products and table is None
+        opcode = Opcode.TABLE if table is not None else Opcode.PRODUCT if multiplies else Opcode.LAYER
+        program.descriptors.append(replace(fields, opcode=opcode))
+        program.groups += [
+            replace(group, table=table, multiplies=multiplies, first=number == 0) for number, group in enumerate(groups)
+        ]
     return program
 
 
@@ -180,6 +185,7 @@ class Array:
         self.tables = np.zeros((2, 256), np.uint8)
         self.taken = 0  # tables whose layers' first tiles have been taken
         self.used = [None, None]  # whether the entries in each bank are of a layer with a table
+        self.multiplies = [None, None]  # ... that multiplies
         self.zeroed = 0  # times that all shadow registers were cleared
         self.entry = int(config.pipeline_registers)
         self.expected: list[np.ndarray] = []  # tiles that are to be taken
@@ -245,6 +251,8 @@ class Array:
                     slot[1:] = entry.multiplier, entry.shift_1
             if self.config.tables:
                 self._watch_table(ctx, scales, bank)
+            if self.config.products and scales:
+                self.multiplies[bank] = ctx.get(dut.entries.multiplies)
             for reported, at in ((short, self.short), (long, self.long)):
                 if reported:
                     at.append(self.now)
@@ -278,6 +286,8 @@ class Array:
             assert (seen[0] - bias) % (1 << bits) == 0, channel
         if self.config.tables:
             assert self.used[number % 2] == (group.table is not None)
+        if self.config.products:
+            assert self.multiplies[number % 2] == group.multiplies
         if group.table is not None:
             assert np.array_equal(self.tables[(self.taken - 1) % 2], group.table)
 

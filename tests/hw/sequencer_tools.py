@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 
 from deeplock.hw.basics.layouts import feeder_fields, post_fields
 from deeplock.hw.control.sequencer import Sequencer
+from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from tests.hw.layer_tools import ProgramMemory
 
 FEEDER = [name for name, _ in feeder_fields]
-POST = [name for name, _ in post_fields]
+POST = [name for name, _ in post_fields(Config())]
 NEVER_ZERO = ("out_w", "out_h", "pool_w", "pool_h", "kernel_w", "kernel_h")
 
 

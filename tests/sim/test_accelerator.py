@@ -85,7 +85,7 @@ def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
             simulate(replace(loadable, program=tuple(program)), NARROW, tiny.KEY, list(tiny.ifmaps(1)), "native")
 
 
-@pytest.mark.parametrize("fields", [{"fold": 1}, {"diagonal": 1}, {"opcode": 2}], ids=str)
+@pytest.mark.parametrize("fields", [{"fold": 1}, {"diagonal": 1}, {"opcode": 2}, {"opcode": 3}], ids=str)
 def test_a_layer_that_is_not_lean_stops_a_lean_accelerator(fields, monkeypatch):
     loadable = tiny.tiny_loadable(SMALLEST)
     monkeypatch.setattr(Loadable, "check_fits", lambda self, config: None)
@@ -130,13 +130,20 @@ def test_a_batch_shares_its_dense_weights(simulator, pauses):
 
 @pytest.mark.parametrize(
     "config",
-    [SMALL, NARROW, *(pytest.param(replace(each, tables=True), marks=pytest.mark.slow) for each in (SMALL, NARROW))],
+    [
+        *(SMALL, NARROW),
+        *(
+            pytest.param(replace(each, tables=True, products=True), marks=pytest.mark.slow)
+            for each in (SMALL, NARROW, replace(SMALL, pipeline_registers=False))
+        ),
+    ],
     ids=lambda config: f"{config.sum_bits}{left_out(config)}",
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_random_networks(config, data):
-    network, ifmaps = data.draw(chains(most_channels=9, most_pixels=7, with_tables=config.tables))
+    kinds = {"with_tables": config.tables, "with_products": config.products}
+    network, ifmaps = data.draw(chains(most_channels=9, most_pixels=7, **kinds))
     try:
         loadable = compile_network(network, config, np.random.default_rng(0)).locked(config.suite, tiny.KEY)
     except DeeplockError:

@@ -1,5 +1,6 @@
 """Networks of the field, from PyTorch to the RTL: every byte is the golden model's, and the largest class mostly PyTorch's."""
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from torch.nn import functional as F
 
 from deeplock.bench.rtl import config_for
 from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.compiler.cycles import expected_cycles
+from deeplock.pymodel.compiler.smallest import needed_options
 from deeplock.pymodel.frontends.int8_file import read_int8
 from deeplock.pymodel.frontends.quantise import quantise
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.config import Config
 from deeplock.sim.run import simulate
-from tests.pymodel.frontends.networks import Block, inputs_of, trained_norms
+from tests.pymodel.frontends.networks import Block, Net, SqueezeExcite, inputs_of, trained_norms
 from tests.pymodel.frontends.onnx_files import Float, quantised
 from tests.pymodel.frontends.tflite_files import File
 from tests.sim import tiny
@@ -120,6 +123,66 @@ def unet_nearest(widths: tuple[int, ...] = (8, 16, 32)) -> nn.Module:
     )
 
 
+class InvertedResidual(nn.Module):
+    """Of MobileNetV3 (arXiv 1905.02244): wider, depthwise, squeeze-and-excitation, narrower; a sum if the shape stays."""
+
+    def __init__(
+        self, channels: int, kernel: int, wide: int, out: int, gated: bool, act: nn.Module, stride: int
+    ) -> None:
+        super().__init__()
+        norm = partial(nn.BatchNorm2d, eps=1e-3)
+        parts = [nn.Conv2d(channels, wide, 1, bias=False), norm(wide), act] if wide != channels else []
+        depthwise = nn.Conv2d(wide, wide, kernel, stride, kernel // 2, groups=wide, bias=False)
+        parts += [depthwise, norm(wide), act]
+        parts += [SqueezeExcite(wide, max(8, wide // 4 // 8 * 8), nn.Hardsigmoid())] if gated else []
+        self.parts = nn.Sequential(*parts, nn.Conv2d(wide, out, 1, bias=False), norm(out))
+        self.sums = stride == 1 and channels == out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.parts(x) + x if self.sums else self.parts(x)
+
+
+def mobilenet_v3_small() -> nn.Module:
+    """At CIFAR size: the first convolution has stride 1. Nine of its eleven blocks have squeeze-and-excitation."""
+    re, hs = nn.ReLU(), nn.Hardswish()
+    blocks = [
+        *((16, 3, 16, 16, True, re, 2), (16, 3, 72, 24, False, re, 2), (24, 3, 88, 24, False, re, 1)),
+        *((24, 5, 96, 40, True, hs, 2), (40, 5, 240, 40, True, hs, 1), (40, 5, 240, 40, True, hs, 1)),
+        *((40, 5, 120, 48, True, hs, 1), (48, 5, 144, 48, True, hs, 1), (48, 5, 288, 96, True, hs, 2)),
+        *((96, 5, 576, 96, True, hs, 1), (96, 5, 576, 96, True, hs, 1)),
+    ]
+    return nn.Sequential(
+        *(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), hs),
+        *(InvertedResidual(*block) for block in blocks),
+        *(nn.Conv2d(96, 576, 1, bias=False), nn.BatchNorm2d(576), hs, nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        *(nn.Linear(576, 1024), hs, nn.Dropout(0.2), nn.Linear(1024, 10)),
+    )
+
+
+def gated() -> nn.Module:
+    """A convolution with squeeze-and-excitation, of channels that do not fill words, and a product of two tensors."""
+    return Net(
+        lambda m, x: m.end(m.gates(m.conv(x)) * m.other(x)),
+        conv=nn.Conv2d(2, 6, 3), gates=SqueezeExcite(6, 3, nn.Sigmoid()), other=nn.Conv2d(2, 6, 3), end=nn.Conv2d(6, 5, 1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "lanes", [{}, {"lanes": 1, "multiplier_cycles": 4, "sum_bits": 24}], ids=["as many lanes as rows", "a small lane"]
+)
+def test_squeeze_and_excitation_on_a_small_array(lanes):
+    torch.manual_seed(0)
+    inputs = inputs_of((2, 8, 7))
+    network, _ = quantise(gated(), inputs, "gated")
+    options = needed_options([network]) | lanes
+    config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=1024, accumulators=64, suite="plain", **options)
+    ifmaps = network.input.quantise(inputs[:2].permute(0, 2, 3, 1).numpy())
+    loadable = compile_network(network, config, np.random.default_rng(0))
+    assert loadable.features[-2:] == ("tables", "products")
+    run = simulate(loadable, config, b"", list(ifmaps), "icarus", pauses=0.2, seed=1)
+    assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "shape", "images"),
@@ -129,6 +192,7 @@ def unet_nearest(widths: tuple[int, ...] = (8, 16, 32)) -> nn.Module:
         (resnet18, (3, 32, 32), 1),
         (unet, (3, 32, 32), 1),
         (unet_nearest, (3, 32, 32), 1),
+        (mobilenet_v3_small, (3, 32, 32), 1),
     ],
 )
 def test_every_byte_is_golden_and_most_classes_are_pytorchs(build, shape, images, capsys):
@@ -141,10 +205,13 @@ def test_every_byte_is_golden_and_most_classes_are_pytorchs(build, shape, images
     run = simulate(loadable, config, b"", list(ifmaps), "native")
     with capsys.disabled():
         cycles, bound = round(run.counters["CYCLES"] / images), loadable.interface.lower_bound
-        array = sum(fact.array_bound for fact in loadable.interface.layers)
+        expected, array = (
+            sum(expected_cycles(loadable, config)),
+            sum(step.array_bound for step in loadable.interface.layers),
+        )
         print(
             f"\n{build.__name__}: {len(loadable.program)} steps, {cycles} cycles, {cycles / bound:.2f} x the lower bound, "
-            f"{cycles / array:.2f} x the array bound; "
+            f"expected {expected}, {expected / array:.2f} x the array bound; "
             f"{found.agreement:.1%} of classes as in float, outputs {found.output_lsb:.2f} LSB apart"
         )
     assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])

@@ -227,6 +227,7 @@ SUPPORTED: dict[str, Callable[[Node], _Function]] = {
     "Elu": lambda node: lambda x: functional.elu(x, node.attributes.get("alpha", 1.0)),
     "Gelu": lambda node: lambda x: functional.gelu(x, approximate=node.attributes.get("approximate", b"none").decode()),
     "Add": lambda node: torch.add,
+    "Mul": lambda node: torch.mul,
     "Flatten": _reshape,
     "Reshape": _reshape,
     "Squeeze": _dimensions,

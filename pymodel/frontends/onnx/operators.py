@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deeplock.pymodel.frontends import functions
-from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
+from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers, product_of
 from deeplock.pymodel.frontends.onnx.graph import Node
 from deeplock.pymodel.frontends.onnx.parts import part_of
 from deeplock.pymodel.frontends.onnx.upsampling import apart, cuts_of, factors_of
@@ -285,6 +285,16 @@ def _read_add(node: Node, name: str, value: Activation, other: Operand = None) -
     return Pending(name, make, (value, other), rank=value.rank)
 
 
+def _read_multiply(node: Node, name: str, value: Activation, other: Operand = None) -> Pending:
+    if not isinstance(other, Activation):
+        raise node.unsupported("both of its inputs must be activations")
+    found = product_of(name, value, other)
+    if found is None or value.rank != other.rank or any(value.padding) or any(other.padding):
+        shapes = f"{list(value.shape)} and {list(other.shape)}"
+        raise node.unsupported(f"its inputs must have one shape, or one of them one pixel, not {shapes}")
+    return found
+
+
 _FUNCTIONS: dict[str, Callable[[Node], Callable[[np.ndarray], np.ndarray]]] = {
     "Sigmoid": lambda node: functions.sigmoid,
     "Tanh": lambda node: np.tanh,
@@ -316,6 +326,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "GlobalMaxPool": _read_maximum,
     "ReduceMax": _read_maximum,
     "Add": _read_add,
+    "Mul": _read_multiply,
     "Concat": _read_concat,
     "Slice": _read_slice,
     "Split": _read_split,

@@ -121,7 +121,7 @@ def _check_shape(node: Operator, value: Activation) -> None:
 def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) -> Activation:
     """The node's output, given the activations that it reads, the first one its first input."""
     value, *others = values
-    if others and node.kind not in ("ADD", "CONCATENATION"):
+    if others and node.kind not in ("ADD", "MUL", "CONCATENATION"):
         raise node.unsupported("only its first input may be an activation")
     if node.kind in LAST:
         return _last(graph, draft, node, value)

@@ -11,7 +11,7 @@ import numpy as np
 import tflite
 
 from deeplock.pymodel.frontends import functions
-from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers
+from deeplock.pymodel.frontends.draft import Activation, Pending, conv_of_integers, product_of
 from deeplock.pymodel.frontends.tflite.graph import FAULTS, INT8, INT32, Operator, Tensor, named
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
@@ -21,6 +21,7 @@ from deeplock.pymodel.network.operators.concat import integer_concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.depth_to_space import DepthToSpace
+from deeplock.pymodel.network.operators.depthwise import Depthwise, of_any_size
 from deeplock.pymodel.network.operators.grouped import conv_of_groups
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.table import integer_table
@@ -331,6 +332,35 @@ def _read_add(node: Operator, name: str, value: Activation, other: Activation | 
     return Pending(name, make, (value, other), rank=value.rank).clamped(*_clamp(node, function))
 
 
+def _read_multiply(node: Operator, name: str, value: Activation, other: Activation | None = None) -> Pending:
+    """By a constant, it is a depthwise convolution of one pixel."""
+    if other is None:
+        found = _scaled(node, name, value)
+    else:
+        found = product_of(name, value, other)
+        if found is None or value.rank != other.rank:
+            shapes = f"{list(value.shape)} and {list(other.shape)}"
+            raise node.unsupported(f"its inputs must have one shape, or one of them one pixel, not {shapes}")
+    (function,) = options(node, tflite.MulOptions, "FusedActivationFunction")
+    return found.clamped(*_clamp(node, function))
+
+
+def _scaled(node: Operator, name: str, value: Activation) -> Pending:
+    """An activation times a constant: a number, or one for each channel."""
+    factor, channels = constant(node, 1, "second input", INT8), value.shape[2]
+    _of_channels(node, value)
+    if (
+        len(factor.scale) != 1
+        or any(size != 1 for size in factor.shape[:-1])
+        or prod(factor.shape) not in (1, channels)
+    ):
+        raise node.unsupported(f"a constant must be one number, or one for each channel, not {list(factor.shape)}")
+    real = np.broadcast_to(factor.scale * (_data(factor).reshape(-1).astype(float) - factor.zero_point), channels)
+    weight, scale = of_any_size(np.sign(real).reshape(-1, 1, 1, 1), np.where(real == 0, 1, np.abs(real)))
+    make = partial(conv_of_integers, Depthwise, name, value, weight, scale, np.zeros(channels, np.int64))
+    return Pending(name, make, (value,), rank=value.rank)
+
+
 _FUNCTIONS: dict[str, Callable[[Operator], Callable[[np.ndarray], np.ndarray]]] = {
     "LOGISTIC": lambda node: functions.sigmoid,
     "TANH": lambda node: np.tanh,
@@ -359,6 +389,7 @@ READERS: dict[str, Callable[..., Pending | Layer]] = {
     "MEAN": _read_mean,
     "REDUCE_MAX": _read_maximum,
     "ADD": _read_add,
+    "MUL": _read_multiply,
     "CONCATENATION": _read_concat,
     "SLICE": _read_slice,
     "STRIDED_SLICE": _read_slice,

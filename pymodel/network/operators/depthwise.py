@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from deeplock.pymodel.network.lowering import Channelwise
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["OPERATOR", "Depthwise"]
+__all__ = ["OPERATOR", "Depthwise", "of_any_size"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,3 +39,15 @@ class Depthwise(Convolution):
 
 
 OPERATOR = Depthwise
+
+
+def of_any_size(weight: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of one a channel, of which all but the sign is in their scales: they come out as 127 or -127.
+
+    Bytes that an attacker can predict give key bytes away. So they become any of 64..127, by a hash of the secret scales, and
+    the scales make up for it.
+    """
+    seed = sha256(scale.tobytes()).digest()
+    size = np.random.default_rng(list(seed)).integers(64, 128, weight.shape)
+    found = np.where(weight == 0, 0, np.sign(weight) * size).astype(np.int8)
+    return found, scale * np.where(weight == 0, 1, np.abs(weight.astype(float)) / size).reshape(-1)

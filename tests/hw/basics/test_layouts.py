@@ -29,7 +29,7 @@ from tests.hw.layer_tools import layer_of
         (Header.layout, HeaderLayout, range(16)),
         (Descriptor.layout, loader_fields, LOADER_WORDS),
         (Descriptor.layout, feeder_fields, FEEDER_WORDS),
-        (Descriptor.layout, post_fields, POST_WORDS),
+        (Descriptor.layout, post_fields(Config(products=True)), POST_WORDS),
         (ENTRY, EntryLayout, range(2)),
     ],
     ids=["header", "loader", "feeder", "post", "entry"],

@@ -11,7 +11,7 @@ from deeplock.bench.fuzz_jobs import spoiled
 from deeplock.hw.control.program_check import ProgramCheck, steps_of
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
-from deeplock.pymodel.spec.descriptor import Descriptor
+from deeplock.pymodel.spec.descriptor import Descriptor, Opcode
 from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
@@ -23,7 +23,7 @@ from tests.hw.stream_tools import simulate
 LARGE = Config(activation_words=256, accumulators=32, program_words=128, ifmap_bytes=128)
 SEALED = replace(LARGE.with_suite("acorn"), ofmap_bytes=256)
 SEALED_BEATS = 16  # half of the buffer, which cannot be smaller
-WIDE = replace(LARGE, rows=4, cols=16, bytes_per_beat=4, lanes=4, tables=True)
+WIDE = replace(LARGE, rows=4, cols=16, bytes_per_beat=4, lanes=4, tables=True, products=True)
 SMALL = Config(
     rows=4,
     cols=4,
@@ -63,7 +63,9 @@ def program_of(dice: Random, config: Config, count: int) -> list[Descriptor]:
                 diagonal=diagonal,
                 alike=alike,
                 streamed=diagonal & (kind == "depthwise"),
-                opcode=dice.randint(1, 1 + config.tables),
+                opcode=dice.choice(
+                    [Opcode.LAYER] + [Opcode.TABLE] * config.tables + [Opcode.PRODUCT] * config.products
+                ),
                 groups=dice.randint(1, 3),
                 rows_last=config.rows if kind == "depthwise" else dice.randint(1, config.rows),
                 last_columns=dice.randint(1, config.cols >> fold),
@@ -110,7 +112,9 @@ async def check(ctx, dut: ProgramCheck, header: Header, program: list[Descriptor
 
 @pytest.mark.parametrize("pauses", [0.0, 0.5])
 @pytest.mark.parametrize(
-    "config", [LARGE, WIDE, SMALL, SEALED], ids=["8x8", "4x16 with tables", "4x4 without features", "sealed"]
+    "config",
+    [LARGE, WIDE, SMALL, SEALED],
+    ids=["8x8", "4x16 with tables and products", "4x4 without features", "sealed"],
 )
 def test_what_the_golden_rules_refuse_is_refused_with_the_same_error(config, pauses, dice):
     """Random programs, most of them spoiled in a field or two, one after the other. A word a cycle, but for products."""
@@ -166,7 +170,9 @@ def test_no_rule_is_there_for_nothing():
     """For each there are fields that break it alone."""
     found, wanted = set(), set()
     deep = replace(SEALED, program_words=4096)
-    others = (deep, [(Header, {"layers": 256})]), (replace(SEALED, tables=True), [(Descriptor, {"opcode": 3})])
+    others = [(deep, [(Header, {"layers": 256})])]
+    for opcode, options in ((3, ["tables"]), (2, ["products"]), (4, ["tables", "products"])):
+        others.append((replace(SEALED, **dict.fromkeys(options, True)), [(Descriptor, {"opcode": opcode})]))
     for config, cases in ((SEALED, ONE_RULE), *others):
         rules = {Header: header_rules(config), Descriptor: descriptor_rules(config)}
         for record, fields in cases:
@@ -176,8 +182,9 @@ def test_no_rule_is_there_for_nothing():
             found.add((record, *broken))
         if config is SEALED:
             wanted = {(record, rule.field + rule.text) for record in rules for rule in rules[record]}
-    # of the largest program memory, and of tables
-    assert found == wanted | {(Header, "layersat most 255"), (Descriptor, "opcode1 or 2")}
+    # of the largest program memory, and of tables and products
+    opcodes = {(Descriptor, f"opcode{text}") for text in ("1 or 2", "1 or 3", "1 or 2 or 3")}
+    assert found == wanted | {(Header, "layersat most 255")} | opcodes
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=8, folding=False, diagonal=False),
 ]
 TABLES = [
-    Config(rows=4, cols=4, bytes_per_beat=4, tables=True),
+    Config(rows=4, cols=4, bytes_per_beat=4, tables=True, products=True),
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, pipeline_registers=False, tables=True),
 ]
 

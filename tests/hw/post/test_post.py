@@ -29,6 +29,13 @@ CONFIGS = [
     Config(rows=4, cols=8, bytes_per_beat=4, activation_words=256, tables=True),
     Config(rows=4, cols=4, bytes_per_beat=4, lanes=1, activation_words=256, multiplier_cycles=4, tables=True),
     Config(rows=4, cols=4, bytes_per_beat=4, activation_words=256, tables=True, pipeline_registers=False),
+    Config(rows=4, cols=8, bytes_per_beat=4, activation_words=256, products=True),
+    Config(
+        rows=4, cols=8, bytes_per_beat=4, lanes=2, activation_words=256, multiplier_cycles=4, products=True, sum_bits=24
+    ),
+    Config(
+        rows=4, cols=4, bytes_per_beat=4, activation_words=256, products=True, tables=True, pipeline_registers=False
+    ),
 ]
 
 
@@ -43,6 +50,7 @@ class Layer:
     windows   first and last pixel of each pooling window
     slides    pixels at which a window ends and the next one begins, and both ends of such a row
     table     int8 [256], of -128 first; None: there is none
+    product   totals stand for two factors; never with a table
     """
 
     fields: dict[str, int]
@@ -53,6 +61,7 @@ class Layer:
     multiplier: np.ndarray
     shift: np.ndarray
     table: np.ndarray | None = None
+    product: bool = False
 
 
 def random_windows(rng) -> tuple[list[tuple[int, int]], set[int]]:
@@ -80,6 +89,10 @@ def random_layer(rng, config: Config) -> Layer:
         "last_columns": int(rng.integers(1, config.cols + 1)),
         "narrow": 1 if config.sum_bits == 24 else int(rng.integers(0, 2)),
     }
+    kinds = ["table"] * config.tables + ["product"] * config.products
+    kind = rng.choice(kinds) if kinds and rng.random() < 0.7 else ""
+    if config.products:
+        fields |= {"zero_a": int(rng.integers(-128, 128)), "zero_b": int(rng.integers(-128, 128))}
     half = 1 << config.sum_bits - 1
     totals = rng.integers(-half, half, (groups, windows[-1][1] + 1, config.cols))
     return Layer(
@@ -89,8 +102,9 @@ def random_layer(rng, config: Config) -> Layer:
         slides,
         rng.integers(-(1 << 20), 1 << 20, (groups, config.cols)),
         rng.integers(1 << 15, 1 << 16, (groups, config.cols)),
-        rng.integers(1, 40, (groups, config.cols)),
-        rng.integers(-128, 128, 256, np.int8) if config.tables and rng.random() < 0.7 else None,
+        rng.integers(*((12, 24) if kind == "product" else (1, 40)), (groups, config.cols)),
+        rng.integers(-128, 128, 256, np.int8) if kind == "table" else None,
+        bool(kind == "product"),
     )
 
 
@@ -136,6 +150,10 @@ class Bench:
         for layer in layers:
             if self.config.tables:
                 await self._write_table(ctx, layer.table, number)
+            if self.config.products:
+                while self.done < number - 1:  # entries of the layer before may still be on their way
+                    await ctx.tick()
+                ctx.set(port.multiplies, layer.product)
             for group in range(len(layer.totals)):
                 while self.done < number - 1:
                     await ctx.tick()
@@ -233,9 +251,15 @@ class Bench:
         for number, (begin, end) in enumerate(layer.windows):
             if end != pixel:
                 continue
+            sums, bias = layer.totals[group, begin : end + 1], layer.bias[group]
+            if layer.product:
+                factors = (
+                    127 - (sums + bias >> at & 255) - fields[zero] for at, zero in ((0, "zero_a"), (8, "zero_b"))
+                )
+                sums, bias = np.multiply(*factors), 0
             values = requantise(
-                layer.totals[group, begin : end + 1],
-                layer.bias[group],
+                sums,
+                bias,
                 layer.multiplier[group],
                 layer.shift[group],
                 fields["zero_point"],
@@ -284,6 +308,12 @@ def test_latency_is_what_others_build_on(cycles, latency, rng):
 def test_tables_add_to_the_latency(registers, rng):
     config = replace(CONFIGS[0], tables=True, pipeline_registers=registers)
     assert run(config, rng, 0.2, [random_layer(rng, config)]).dut.latency == 10 + registers
+
+
+@pytest.mark.parametrize(("cycles", "latency"), [(1, 11), (2, 12), (4, 22)])
+def test_products_add_two_steps_to_the_latency(cycles, latency, rng):
+    config = replace(CONFIGS[0], multiplier_cycles=cycles, products=True)
+    assert run(config, rng, 0.2, [random_layer(rng, config)]).dut.latency == latency
 
 
 @pytest.mark.parametrize("pauses", [0.0, 0.4])
@@ -339,7 +369,7 @@ def test_addresses_of_two_groups_of_dense_pixels():
     assert words == [(81, 15, 0), (85, 15, 0), (92, 15, 0), (96, 15, 0), (89, 7, 0), (100, 7, 1)]
 
 
-@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[5], CONFIGS[-3]], ids=name)
+@pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[5], CONFIGS[12], CONFIGS[-3]], ids=name)
 def test_reset_in_mid_layer_followed_by_a_right_one(config, rng):
     dut = PostProcessor(config)
     reset = Signal()

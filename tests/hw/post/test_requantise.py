@@ -65,14 +65,15 @@ async def play(
     cycles: int,
     pauses=0.0,
     rng=None,
+    expected: np.ndarray | None = None,
 ):
     """One case a step; each result exactly `steps` steps later, through all of that step."""
-    expected = requantise(*cases.T, zero_point, lo, hi, bits).tolist()
+    expected = requantise(*cases.T, zero_point, lo, hi, bits) if expected is None else expected
     ctx.set(dut.narrow, bits == 24)
     ctx.set(dut.zero_point, zero_point)
     ctx.set(dut.lo, lo)
     ctx.set(dut.hi, hi)
-    waiting, due, step = list(zip(cases.tolist(), expected, strict=True)), {}, 0
+    waiting, due, step = list(zip(cases.tolist(), expected.tolist(), strict=True)), {}, 0
     while waiting or due:
         case, result = due.pop(step, (None, None))
         for cycle in range(cycles):
@@ -91,10 +92,11 @@ async def play(
         step += 1
 
 
+@pytest.mark.parametrize("products", [False, True], ids=["sums", "products"])
 @pytest.mark.parametrize(("cycles", "steps"), [(1, 7), (2, 3), (4, 3), (8, 3), (16, 3)])
-def test_latency_is_what_others_build_on(cycles, steps, rng):
-    dut = Requantiser(cycles)
-    assert dut.steps == steps
+def test_latency_is_what_others_build_on(cycles, steps, products, rng):
+    dut = Requantiser(cycles, products=products)
+    assert dut.steps == steps + 2 * products
 
     async def testbench(ctx):
         await play(ctx, dut, random_cases(rng, 20), 0, -128, 127, 32, cycles)
@@ -111,6 +113,31 @@ def test_random_values_equal_the_golden_model(zero_point, lo, hi, sum_bits, bits
 
     async def testbench(ctx):
         await play(ctx, dut, random_cases(rng, 1200 // (1 + cycles)), zero_point, lo, hi, bits, cycles, 0.1, rng)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("cycles", CYCLES)
+@pytest.mark.parametrize(("sum_bits", "bits"), WIDTHS)
+@pytest.mark.parametrize("zeros", [(0, 0), (-128, 127), (127, 127), (-128, -128), (-37, 90)], ids=str)
+def test_sums_of_two_bytes_become_products(zeros, sum_bits, bits, cycles, rng):
+    """Extreme factors and random ones; bits above the two bytes have no effect. In a layer that is no product, sums as ever."""
+    dut = Requantiser(cycles, sum_bits, products=True)
+    edges = [-128, -127, -1, 0, 1, 126, 127]
+    pairs = np.array([(a, b) for a in edges for b in edges] + rng.integers(-128, 128, (600 // cycles, 2)).tolist())
+    above, bias = rng.integers(-(1 << 15), 1 << 15, len(pairs)) << 16, rng.integers(-(1 << 20), 1 << 20, len(pairs))
+    sums = (127 - pairs[:, 0]) + 256 * (127 - pairs[:, 1]) + above - bias
+    multiplier, shift = rng.integers(1 << 15, 1 << 16, len(pairs)), rng.integers(16, 26, len(pairs))
+    cases = np.stack([sums, bias, multiplier, shift], axis=1)
+    products = (pairs - zeros).prod(axis=1)
+
+    async def testbench(ctx):
+        for lane, zero in enumerate(zeros):
+            ctx.set(dut.zeros[lane], zero)
+        for multiplies in (1, 0):
+            ctx.set(dut.multiplies, multiplies)
+            expected = requantise(products, 0, multiplier, shift, 5, -128, 127) if multiplies else None
+            await play(ctx, dut, cases, 5, -128, 127, bits, cycles, 0.1, rng, expected)
 
     simulate(dut, testbench)
 

@@ -21,19 +21,19 @@ from tests.features import LEAN
 from tests.random_networks import chains, convs, network_of
 
 CONFIGS = [
-    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048, tables=True),
+    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048, tables=True, products=True),
     Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, accumulators=32),
-    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64, tables=True),
-    Config(rows=4, cols=4, bytes_per_beat=4, sum_bits=24, tables=True),
+    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64, tables=True, products=True),
+    Config(rows=4, cols=4, bytes_per_beat=4, sum_bits=24, tables=True, products=True),
     Config(rows=4, cols=8, bytes_per_beat=4, **LEAN),
-    Config(rows=4, cols=8, bytes_per_beat=4, folding=False, tables=True),
+    Config(rows=4, cols=8, bytes_per_beat=4, folding=False, tables=True, products=True),
     Config(rows=4, cols=4, bytes_per_beat=4, padding=False),
-    Config(rows=4, cols=8, bytes_per_beat=8, diagonal=False, tables=True),
+    Config(rows=4, cols=8, bytes_per_beat=8, diagonal=False, tables=True, products=True),
     Config(rows=4, cols=4, bytes_per_beat=4, dense=False, single_port=True, activation_words=4096),
-    Config(rows=8, cols=16, bytes_per_beat=8, dense=False, tables=True),
-    Config(tables=True),
+    Config(rows=8, cols=16, bytes_per_beat=8, dense=False, tables=True, products=True),
+    Config(tables=True, products=True),
     Config(),
-    Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32),
+    Config(rows=8, cols=16, bytes_per_beat=16, accumulators=32, products=True),
     Config(rows=16, cols=16, bytes_per_beat=16),
 ]
 
@@ -50,7 +50,7 @@ def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) ->
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(chains(with_tables=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
+@given(chains(with_tables=True, with_products=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
 def test_a_compiled_network_computes_what_the_network_computes(case, config, seed):
     network, ifmaps = case
     try:
@@ -69,7 +69,7 @@ def test_a_compiled_network_computes_what_the_network_computes(case, config, see
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    chains(most_channels=9, most_pixels=7, with_tables=True),
+    chains(most_channels=9, most_pixels=7, with_tables=True, with_products=True),
     st.sampled_from(CONFIGS),
     st.integers(2, 5),
     st.integers(1, 3),

@@ -16,11 +16,11 @@ from deeplock.pymodel.spec.loadable import Loadable
 from tests.random_networks import chains, network_of
 
 CONFIGS = [
-    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048, tables=True),
-    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64, tables=True),
-    Config(rows=4, cols=8, bytes_per_beat=8, dense=False, tables=True),
-    Config(tables=True),
-    Config(rows=16, cols=16, bytes_per_beat=16, tables=True),
+    Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16, activation_words=2048, tables=True, products=True),
+    Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, accumulators=64, tables=True, products=True),
+    Config(rows=4, cols=8, bytes_per_beat=8, dense=False, tables=True, products=True),
+    Config(tables=True, products=True),
+    Config(rows=16, cols=16, bytes_per_beat=16, tables=True, products=True),
 ]
 
 
@@ -35,7 +35,7 @@ def agree(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) ->
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(chains(with_tables=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
+@given(chains(with_tables=True, with_products=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
 def test_any_key_gives_the_interpreters_bytes_on_any_network(case, config, seed):
     """Strips, folded groups, diagonal layers, tables; a wrong key gives any bias of 24 or 32 bits and shifts up to 64."""
     network, ifmaps = case

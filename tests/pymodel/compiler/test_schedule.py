@@ -1,5 +1,7 @@
 """How the feeder reads windows: runs, merged kernels, and first layers whose ifmap rows are stacked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.compiler.first_layer import Unfold, plan_input
 from deeplock.pymodel.compiler.schedule import plan_steps
 from deeplock.pymodel.compiler.step import Step, runs_of, words_of
+from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.lowering import Streamed
 from deeplock.pymodel.network.network import Network
@@ -17,8 +20,10 @@ from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.multiply import Multiply
 from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.descriptor import Descriptor
 from tests.random_networks import first_layers, network_of
 
 
@@ -268,6 +273,42 @@ def test_a_table_is_fused_into_the_layer_whose_results_nothing_else_reads(rng):
     expected = golden.run(network, ifmaps)["q2"]
     assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), expected)
     assert loadable.features == ("padding",) * ("padding" in loadable.features) + ("diagonal", "tables")
+
+
+@pytest.mark.parametrize("channels, rest", [(6, 2), (16, 0)])
+def test_a_product_with_one_pixel_copies_it_and_keeps_a_table_apart(channels, rest, rng):
+    """Where the channels fill the array's columns, the copy is one group of a tile that stays. Strips fit the accumulators."""
+    weight = rng.integers(-128, 128, (channels, 1, 1, channels), np.int8)
+    mean = AveragePool("mean", "input", (9, 8), (1, 1), 0, 1 << 15, 20, 0, -128, 127)
+    product = Multiply("product", "input", "gate", (5, -70), 1 << 15, 21, 3, -100, 90)
+    layers = mean, conv("gate", "mean", weight), product, Table("t", "product", rng.integers(-128, 128, 256, np.int8))
+    network = network_of((9, 8, channels), *layers, conv("end", "t", weight))
+    config = replace(config_of(8, tables=True, products=True), accumulators=64)
+    steps = plan_steps(network, config)
+    assert [(step.name, bool(step.lowered.table)) for step in steps] == [
+        *(("mean", False), ("gate", False), ("gate for all pixels of product", False), ("product", False)),
+        *(("t", True), ("end", False)),
+    ]
+    assert steps[2].shape == ((1, 1, channels) if rest else (1, channels // 8, 8))
+    loadable = compile_network(network, config, rng)
+    copies, products = ([layer for layer in loadable.program if test(layer)] for test in (_spreads, _multiplies))
+    assert len(copies) > 1 and {layer.groups for layer in copies} == {1}
+    assert {(layer.zero_a, layer.zero_b, layer.kblocks, layer.narrow) for layer in products} == {(5, -70, 4, 1)}
+    ifmaps = rng.integers(-128, 128, (3, 9, 8, channels), np.int8)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["end"])
+    assert loadable.features[-2:] == ("tables", "products")
+    with pytest.raises(
+        DeeplockError, match="^layer product: the accelerator leaves out products, the option that operator"
+    ):
+        compile_network(network, replace(config, products=False))
+
+
+def _spreads(layer: Descriptor) -> bool:
+    return layer.alike == 1 and layer.window_stride == 0
+
+
+def _multiplies(layer: Descriptor) -> bool:
+    return layer.multiplies
 
 
 def test_entries_of_values_that_do_not_occur_are_random(rng):

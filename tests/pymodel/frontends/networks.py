@@ -86,6 +86,39 @@ def functions() -> nn.Module:
     )
 
 
+class SqueezeExcite(nn.Module):
+    """As torchvision's: each channel times a gate made of the means of all channels."""
+
+    def __init__(self, channels: int, squeezed: int, gate: nn.Module) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(channels, squeezed, 1), nn.Conv2d(squeezed, channels, 1)
+        self.gate = gate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scale = F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))
+        return self.gate(self.fc2(scale)) * x
+
+
+class Products(nn.Module):
+    """Products of two activations: of one shape, by channel, of flat ones, of one and itself, in place, with a clamp behind;
+    those that are functions of one number, and by constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 6, 3), nn.Conv2d(2, 6, 3)
+        self.gates = SqueezeExcite(6, 3, nn.Hardsigmoid())
+        self.fc = nn.Linear(6, 4)
+        self.factors = nn.Parameter(torch.tensor([1.5, -0.7, 0.3, 0.0, 1.0, 2.0]).reshape(6, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = self.first(x), self.second(x)
+        y = F.relu(self.gates(a * b))
+        y = y * torch.sigmoid(y) * self.factors
+        y *= b
+        y = 0.4 * (F.hardsigmoid(y) * y).mean((2, 3))
+        return self.fc(y) * self.fc(y * y)
+
+
 class Averages(nn.Module):
     """Average pools in every way in which torch.export writes them, ReLU6 after one, sums of a tensor and itself."""
 

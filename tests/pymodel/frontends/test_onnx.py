@@ -152,6 +152,29 @@ def test_functions_of_one_number(kind, options, rng, tmp_path):
         assert [layer.kind for layer in network.layers] == ["conv", "table", "conv"]
 
 
+@pytest.mark.parametrize("activation", [QuantType.QInt8, QuantType.QUInt8], ids=["int8", "uint8"])
+def test_products_of_one_shape_and_by_channel(activation, rng, tmp_path):
+    """In int8 and in float, where they may also be by constants."""
+    net = Float(rng, 3, 6, 5)
+    x = net.conv("x", 3, 8, pads=[1, 1, 1, 1])
+    gate = net.node("Sigmoid", net.conv(net.node("GlobalAveragePool", x), 8, 8, (1, 1)))
+    y = net.node("Relu", net.node("Mul", gate, x))
+    net.conv(net.node("Mul", y, net.conv("x", 3, 8, pads=[1, 1, 1, 1])), 8, 4)
+    path, kinds = (
+        tmp_path / "net.onnx",
+        ["conv", "average_pool", "conv", "table", "multiply", "conv", "multiply", "conv"],
+    )
+    network, found = read_int8(quantised(net, path, activation=activation))
+    assert sorted(layer.kind for layer in network.layers) == sorted(kinds) and max(found.layer_lsb.values()) <= 1
+    for layer in network.layers:
+        assert layer.kind != "multiply" or found.layer_share[layer.name] <= FEW_BYTES
+    factors = rng.uniform(-1, 1, (4, 1, 1)).astype(np.float32)
+    net.node("Mul", net.node("Mul", net.nodes[-1].output[0], net.constant(np.float32(0.3))), net.constant(factors))
+    images = torch.from_numpy(rng.normal(0, 1, (16, 3, 6, 5))).float()
+    network, _ = quantise(read_module(net.write(path), images), images, "net")
+    assert [layer.kind for layer in network.layers] == [*kinds, "depthwise", "depthwise"]
+
+
 @pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("group", [1, 4])
@@ -271,6 +294,15 @@ def broadcast(net):
     net.node("Add", x, net.node("GlobalAveragePool", x))
 
 
+def multiplied_constant(net):
+    net.node("Mul", net.conv("x", 4, 4), net.random(1, 4, 1, 1, scale=1.0))
+
+
+def multiplied_by_a_row(net):
+    x = net.conv("x", 4, 4)
+    net.node("Mul", x, net.node("MaxPool", x, kernel_shape=[4, 1]))
+
+
 def not_flat(net):
     net.node("MatMul", net.conv("x", 4, 4), net.random(4, 3, scale=1.0))
 
@@ -319,6 +351,8 @@ def two_inputs_of_pool(net):
         (behind_conv("Softmax"), "must be over the channels of one pixel"),
         (added_constant, "both of its inputs must be activations"),
         (broadcast, r"its inputs must have one shape, not \[4, 4, 4\] and \[1, 1, 4\]"),
+        (multiplied_constant, "both of its inputs must be activations"),
+        (multiplied_by_a_row, r"or one of them one pixel, not \[4, 4, 4\] and \[1, 4, 4\]"),
         (not_flat, "flatten it first"),
         (relu_of_two_users, "must follow a layer that requantises, and be the only user of its result"),
         (relu_of_the_input, r"Relu at node \d+ \(relu_0\): its input must be int8, behind QuantizeLinear"),

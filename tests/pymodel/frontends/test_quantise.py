@@ -11,7 +11,16 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.pt2e import from_pt2e
 from deeplock.pymodel.frontends.quantise import convert, export, quantise
-from deeplock.pymodel.frontends.quantizer import ADDS, AVERAGES, CLAMPS, FUNCTIONS, MACS, POOLS, AcceleratorQuantizer
+from deeplock.pymodel.frontends.quantizer import (
+    ADDS,
+    AVERAGES,
+    CLAMPS,
+    FUNCTIONS,
+    MACS,
+    MULTIPLIES,
+    POOLS,
+    AcceleratorQuantizer,
+)
 from deeplock.pymodel.network import reference
 from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.network.operators.add import Add
@@ -19,11 +28,13 @@ from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.multiply import Multiply
 from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.zoo import preprocess, train
 from tests.pymodel.frontends.networks import (
     Averages,
     LeNet,
+    Products,
     Windows,
     functions,
     inputs_of,
@@ -34,7 +45,7 @@ from tests.pymodel.frontends.networks import (
     trained_norms,
 )
 
-LAYERS = MACS | AVERAGES | ADDS | CLAMPS | POOLS | FUNCTIONS
+LAYERS = MACS | AVERAGES | ADDS | MULTIPLIES | CLAMPS | POOLS | FUNCTIONS
 QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 
 
@@ -101,6 +112,14 @@ def _agree(network: Network, converted: fx.GraphModule, inputs: torch.Tensor) ->
                 *[Table, Conv, Table, MaxPool, Conv, MaxPool, Table, Conv, Table, Table],
                 *[Conv, Table] * 3,
                 *[AveragePool, Table, Conv, Table],
+            ],
+        ),
+        (
+            Products,
+            (2, 9, 11),
+            [
+                *[Conv, Conv, Multiply, AveragePool, Conv, Conv, Table, Multiply, Table, Depthwise, Multiply],
+                *[Table, AveragePool, Depthwise, Conv, Multiply, Conv, Multiply],
             ],
         ),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 7), nn.ReLU(), nn.Linear(7, 3)), (2, 3, 4), [Conv, Conv]),
@@ -248,7 +267,9 @@ class _Applied(nn.Module):
     ("module", "message"),
     [
         (_Applied(torch.cos), "unsupported operator aten.cos.default at node cos: supported: conv2d"),
-        (_Applied(lambda x: x * x), "unsupported operator aten.mul.Tensor at node mul: supported: "),
+        (_Applied(lambda x: x * x.mean(1, keepdim=True)), "aten.mean.dim at node mean: must be over all pixels"),
+        (_Applied(lambda x: x * F.adaptive_avg_pool2d(x, (6, 1))), "node mul: its inputs must have one shape, or one of them "),
+        (_Applied(lambda x: x * torch.arange(6.0)), "unsupported operator aten.arange.default at node arange"),
         (_Applied(lambda x: x + 1.0), "operator aten.add.Tensor at node add: both of its inputs must be activations"),
         (_Applied(lambda x: torch.add(x, x, alpha=2)), "aten.add.Tensor at node add: alpha must be 1, not 2"),
         (_Applied(lambda x: x + F.avg_pool2d(x, 6)), "node add: its inputs must have one shape, not "),

@@ -87,6 +87,38 @@ def test_functions_of_one_number_are_litert_s_to_the_lsb(kind, options, rng, tmp
         assert found.layer_share[layer.name] <= (0.3 if kind in ("HARD_SWISH", "LEAKY_RELU") else 0)
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["gate times x", "x times gate"])
+@pytest.mark.parametrize("activation", [NONE, RELU, RELU6], ids=["none", "relu", "relu6"])
+def test_products_of_one_shape_and_by_channel_are_litert_s_to_the_lsb(activation, first, rng, tmp_path):
+    """Squeeze-and-excitation as Keras writes it, and what it makes times something else."""
+    file, shape = File(rng), (6, 7, 5)
+    x = file.activation(*shape, scale=rng.uniform(0.02, 0.09), zero_point=int(rng.integers(-40, 40)))
+    gate = file.reshape(file.mean(x, 5), 1, 1, 5)
+    gate = file.function("LOGISTIC", file.conv(gate, (1, 1, 5), (1, 1), out=5), (1, 1, 5), 1 / 256, -128)
+    y = file.multiply(*((gate, x) if first else (x, gate)), shape, activation)
+    file.multiply(y, file.conv(x, shape, out=5), shape)
+    read, found = agreement(file.write(tmp_path / "net.tflite"), 16)
+    kinds = [layer.kind for layer in read.network.layers]
+    assert kinds == ["average_pool", "conv", "table", "multiply", "conv", "multiply"]
+    for layer in read.network.layers:
+        assert layer.kind != "multiply" or (found.layer_lsb[layer.name] <= 1 and found.layer_share[layer.name] <= 0.01)
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (4,), (1, 1, 1, 4)], ids=str)
+def test_a_product_by_a_constant_is_a_depthwise_convolution(sizes, rng, tmp_path):
+    """Of any zero point; one factor may be 0. No weight follows from the file's architecture."""
+    file, shape = File(rng), (6, 7, 4)
+    factor = rng.integers(-128, 128, sizes, np.int8)
+    if factor.ndim:
+        factor.flat[0] = 9
+    x = file.activation(*shape)
+    file.multiply(x, file.constant(factor, rng.uniform(0.01, 0.1), zero_point=9), shape, RELU)
+    read, found = agreement(file.write(tmp_path / "net.tflite"))
+    (layer,) = read.network.layers
+    assert isinstance(layer, Depthwise) and layer.kernel == (1, 1) and found.layer_lsb[layer.name] <= 1
+    assert all(weight == 0 or 64 <= abs(weight) <= 127 for weight in layer.weight.ravel().tolist())
+
+
 def test_same_with_stride_two_pads_at_the_bottom_right(rng, tmp_path):
     file = File(rng)
     file.conv(file.activation(8, 8, 2), (8, 8, 2), (3, 3), 2, SAME)
@@ -339,6 +371,20 @@ def added_constant(rng):
     return file
 
 
+def multiplied_constant(rng):
+    file = File(rng)
+    x = file.activation(4, 4, 2)
+    file.multiply(x, file.constant(np.ones((1, 4, 4, 2), np.int8), 0.1), (4, 4, 2))
+    return file
+
+
+def multiplied_by_a_row(rng):
+    file = File(rng)
+    x = file.activation(4, 4, 2)
+    file.multiply(x, file.pool("MAX_POOL_2D", x, (4, 4, 2), (4, 1), (4, 1)), (4, 4, 2))
+    return file
+
+
 def broadcast(rng):
     file, shape = File(rng), (4, 4, 2)
     x = file.activation(*shape)
@@ -447,6 +493,8 @@ def wrong_shape(rng):
         (dynamic, "FULLY_CONNECTED at node 0 .*its input must be an int8 activation, not float32"),
         (of_sixteen_bits, "RELU at node 0 .*must be an int8 activation, not int16"),
         (added_constant, "ADD at node 0 .*both of its inputs must be activations"),
+        (multiplied_constant, r"MUL at node 0 .*must be one number, or one for each channel, not \[1, 4, 4, 2\]"),
+        (multiplied_by_a_row, r"MUL at node 1 .*or one of them one pixel, not \[4, 4, 2\] and \[1, 4, 2\]"),
         (broadcast, r"ADD at node 1 .*must have one shape, not \[4, 4, 2\] and \[1, 1, 2\]"),
         (grouped, r"CONV_2D at node 0 .*its weights are \[4, 3, 3, 3\], its input \[4, 4, 4\]: no groups"),
         (clamp_of_two_users, "RELU at node 1 .*be the only user of its result"),

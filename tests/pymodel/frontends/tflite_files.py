@@ -192,6 +192,12 @@ class File:
         scale = 0.8 * (self.scale_of(first) + self.scale_of(second))
         return self.operator("ADD", [first, second], self.activation(*shape, scale=scale, zero_point=-9), options)
 
+    def multiply(self, first: int, second: int, shape, activation=_NONE) -> int:
+        options = schema.MulOptionsT()
+        options.fusedActivationFunction = activation
+        scale = 57.3 * self.scale_of(first) * self.scale_of(second)  # so that few products are halves
+        return self.operator("MUL", [first, second], self.activation(*shape, scale=scale, zero_point=-11), options)
+
     def function(self, kind: str, source: int, shape, scale=0.04, zero_point=-60, **options: Any) -> int:
         """A function of one number, by default of outputs from about -2.7 to 7.5."""
         title = {"LEAKY_RELU": "LeakyRelu", "HARD_SWISH": "HardSwish", "GELU": "Gelu"}.get(kind)

@@ -63,7 +63,7 @@ def test_pixels_that_no_pooling_window_uses_are_not_needed():
     assert lower_bound(network, 1, 1, 1000) == 36 * 3 + 16 * 27 * 5
 
 
-@given(cases(with_tables=True), st.integers(0, 2**32))
+@given(cases(with_tables=True, with_products=True), st.integers(0, 2**32))
 def test_what_is_not_needed_changes_nothing(case, seed):
     (network, ifmaps), rng = case, np.random.default_rng(seed)
     needed = needed_pixels(network)

@@ -12,6 +12,7 @@ from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.max_pool import MaxPool
+from deeplock.pymodel.network.operators.multiply import Multiply
 from deeplock.pymodel.spec.tensor import Pixels, Quantisation
 
 RNG = np.random.default_rng(7)
@@ -32,12 +33,13 @@ CONV = Conv(
 SCALARS = {"bias": -(2**23), "multiplier": 2**15, "shift": 47, "zero_point": -128, "lo": -128, "hi": 127}
 AVERAGE = AveragePool("average", "pool", (4, 1), (2, 2), **SCALARS)
 ADD = Add("sum", "average", "average", (1, 127), **SCALARS)
+PRODUCT = Multiply("product", "sum", "average", (-128, 127), **{k: v for k, v in SCALARS.items() if k != "bias"})
 NETWORK = Network(
     name="small",
     input_shape=(7, 6, 1),
     input=Quantisation(1 / 255, -128),
     output=Quantisation(0.1, 3),
-    layers=(CONV, MaxPool("pool", "features.conv", (2, 2), (1, 1)), AVERAGE, ADD),
+    layers=(CONV, MaxPool("pool", "features.conv", (2, 2), (1, 1)), AVERAGE, ADD, PRODUCT),
     classes=("no", "yes"),
     dataset="digits",
 )

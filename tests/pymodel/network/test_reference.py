@@ -97,7 +97,7 @@ def test_convolution_equals_python_integers(data, height, width, channels, garba
 
 
 @settings(max_examples=200, deadline=None)
-@given(cases(with_tables=True))
+@given(cases(with_tables=True, with_products=True))
 def test_every_byte_of_every_layer_equals_the_golden_model(case):
     network, ifmaps = case
     expected = golden.run(network, ifmaps)

@@ -163,6 +163,7 @@ def test_a_loadable_with_a_layer_that_is_not_narrow_needs_sums_of_32_bits():
         {"diagonal": 1},
         {"fold": 1},
         {"opcode": 2},
+        {"opcode": 3},
         {"x0": -1},
         {"y0": -1},
         {"rows_last": 2},
@@ -183,7 +184,8 @@ def test_a_loadable_with_what_an_accelerator_leaves_out_is_refused_by_name(field
     loadable = replace(LOADABLE, program=(base,))
     assert loadable.features == ()
     other = replace(loadable, program=(*loadable.program, replace(base, **fields)))
-    needed = {"diagonal": "diagonal", "fold": "folding", "opcode": "tables"}.get(next(iter(fields)), "padding")
+    needed = {"diagonal": "diagonal", "fold": "folding"}.get(next(iter(fields)), "padding")
+    needed = {2: "tables", 3: "products"}.get(fields.get("opcode", 0), needed)
     assert other.features == (needed,)
     for config in (lean, replace(CONFIG, **{needed: False})):
         with pytest.raises(
