@@ -69,6 +69,7 @@ def test_a_damaged_frame_each_way_is_sent_again():
     assert np.array_equal(run.ofmaps, interpreter.run(loadable, KEY, ifmaps, there.config))
 
 
+@pytest.mark.slow
 def test_a_flash_that_answers_nothing_is_an_error_at_the_host():
     there, loadable, ifmaps = digits("icebreaker", 1)
     with pytest.raises(DeeplockError, match="uart: the board's flash does not answer"):

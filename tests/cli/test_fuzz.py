@@ -8,6 +8,7 @@ from deeplock.pymodel.compiler.interpreter import pooled
 from deeplock.pymodel.spec.registers import Error
 
 
+@pytest.mark.slow
 def test_rounds_agree_and_are_recorded(deeplock, tmp_path):
     """A seed gives the same rounds again; what else the file holds stays."""
     file = tmp_path / "assurance.json"

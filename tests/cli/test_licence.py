@@ -44,6 +44,7 @@ def issue(sealed, keys, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_walk_through_runs(deeplock, tmp_path, monkeypatch):
     """In place of what takes minutes a bitstream of a key memory alone; what needs the board says what it would write."""
     monkeypatch.chdir(tmp_path)

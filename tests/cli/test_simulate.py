@@ -24,7 +24,10 @@ def simulate(deeplock, tmp_path):
     return run
 
 
-@pytest.mark.parametrize(("simulator", "pauses"), [("verilator", 0.0), ("verilator", 0.3), ("native", 0.3)])
+@pytest.mark.parametrize(
+    ("simulator", "pauses"),
+    [pytest.param("verilator", 0.0, marks=pytest.mark.slow), ("verilator", 0.3), ("native", 0.3)],
+)
 def test_every_byte_is_golden_with_the_right_key(simulate, simulator, files, pauses):
     """The next test does it on Icarus."""
     found = simulate(

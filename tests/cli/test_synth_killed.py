@@ -102,9 +102,9 @@ def begin(folder: Path, build: Path, **environment: str) -> subprocess.Popen:
 @pytest.mark.parametrize(
     "number, to_worker, code",
     [
-        (signal.SIGINT, False, 130),
+        pytest.param(signal.SIGINT, False, 130, marks=pytest.mark.slow),
         (signal.SIGTERM, False, 143),
-        (signal.SIGKILL, False, -9),
+        pytest.param(signal.SIGKILL, False, -9, marks=pytest.mark.slow),
         (signal.SIGKILL, True, 1),
     ],
     ids=["interrupted", "terminated", "killed", "worker killed"],

@@ -113,6 +113,7 @@ class Array(wiring.Component):
         return m
 
 
+@pytest.mark.slow
 def test_nextpnr_puts_the_blocks_where_the_floorplan_says(monkeypatch, tmp_path):
     """It refuses sites that it does not have, or whose block has too many enables."""
 

@@ -108,7 +108,7 @@ HEADS = {
 
 @pytest.mark.parametrize("pauses", [0.0, 0.6])
 @pytest.mark.parametrize("registers", [True, False], ids=["registers", "no registers"])
-@pytest.mark.parametrize("size", [4, 16])
+@pytest.mark.parametrize("size", [4, pytest.param(16, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("header", "last"), HEADS.values(), ids=HEADS)
 def test_wherever_a_packet_ends_the_error_is_the_golden_devices(header, last, size, registers, pauses, dice):
     """Whatever else is wrong, and however fast the beats come."""

@@ -72,7 +72,10 @@ def play(config: Config, program: Program, in_pauses: float, swap_pauses: float,
     assert array.short == array.long == []
 
 
-@pytest.mark.parametrize(("in_pauses", "swap_pauses"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7), (0.3, 0.3)])
+@pytest.mark.parametrize(
+    ("in_pauses", "swap_pauses"),
+    [(0.0, 0.0), (0.3, 0.3), *(pytest.param(*pauses, marks=pytest.mark.slow) for pauses in ((0.4, 0.0), (0.0, 0.7)))],
+)
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_random_layers_reach_their_rows_columns_and_channels(config, in_pauses, swap_pauses, rng, dice):
     """Two inferences of partial, folded, diagonal and depthwise layers."""

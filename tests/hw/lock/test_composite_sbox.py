@@ -25,7 +25,12 @@ def count_luts(direction: str, family: str, folder) -> int:
 # docs/architecture.md gives these bounds for the inverse S-box and for the shared pair.
 @pytest.mark.parametrize(
     "direction, family, most",
-    [("inverse", "ice40", 70), ("inverse", "ecp5", 75), ("both", "ice40", 88), ("both", "ecp5", 91)],
+    [
+        pytest.param("inverse", "ice40", 70, marks=pytest.mark.slow),
+        ("inverse", "ecp5", 75),
+        ("both", "ice40", 88),
+        pytest.param("both", "ecp5", 91, marks=pytest.mark.slow),
+    ],
 )
 def test_composite_sbox_takes_few_luts(tmp_path, direction, family, most):
     luts = count_luts(direction, family, tmp_path)

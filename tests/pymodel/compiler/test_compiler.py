@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler import fast_interpreter, interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.compiler.schedule import staged
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.lowering import Lowered
 from deeplock.pymodel.network.network import output_shapes
 from deeplock.pymodel.network.operators.add import Add
 from deeplock.pymodel.network.operators.average_pool import AveragePool
@@ -76,8 +78,10 @@ def test_a_compiled_network_computes_what_the_network_computes(case, config, see
     st.data(),
 )
 def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, data):
-    """With 1..3 dense layers at the end, and 2 ifmaps times anything, so that the last batch may not be full."""
+    """With 1..3 dense layers at the end, and 2 ifmaps times anything, so that the last batch may not be full. A dense layer
+    that reads a part of a tensor, or one that is made of parts, is not shared."""
     network, ifmaps = case
+    computed = isinstance(staged(network).layers[-1].lower(), Lowered)
     for index in range(depth):
         source = network.layers[-1].name
         height, width, channels = output_shapes(network)[source]
@@ -90,6 +94,7 @@ def test_a_batch_computes_what_its_ifmaps_do_alone(case, config, batch, depth, d
     try:
         loadable = compile_network(network, config, np.random.default_rng(0), batch)
     except DeeplockError as error:
+        assume(computed or depth > 1 or "this network has none behind its first layer" not in str(error))
         assume(not any(limit in str(error) for limit in LIMITS))
         raise
     expected = golden.run(network, ifmaps)[network.layers[-1].name]

@@ -23,6 +23,11 @@ every_cipher = pytest.mark.parametrize(
     "cipher",
     [pytest.param(each, id=str(each), marks=[] if str(each) in USUAL else [pytest.mark.slow]) for each in CIPHERS],
 )
+quick_ciphers = pytest.mark.parametrize(
+    "cipher",
+    [pytest.param(each, id=str(each), marks=[] if str(each) in USUAL[:2] else [pytest.mark.slow]) for each in CIPHERS],
+)
+"""Without TinyJAMBU, whose words take many cycles."""
 
 
 def fields(beats: list) -> list[tuple[int, int]]:
@@ -100,7 +105,7 @@ def test_latency_and_throughput_are_the_stated_ones(cipher, rng):
 
 
 @pytest.mark.parametrize("absorb", [OPEN, ABSORB])
-@every_cipher
+@quick_ciphers
 def test_no_handshake_depends_on_key_nonce_or_words(cipher, absorb, rng, seed):
     """Cycle by cycle, with the same pauses, among them cycles in which only one side is ready. The second tag is wrong."""
     dut = cipher.make()
@@ -191,8 +196,8 @@ def test_any_change_of_a_message_shows_in_the_tag_of_each_lane_concerned(cipher,
     simulate(dut, testbench)
 
 
-@pytest.mark.parametrize("how", ["clear", "reset", "start"])
-@every_cipher
+@pytest.mark.parametrize("how", ["clear", pytest.param("reset", marks=pytest.mark.slow), "start"])
+@quick_ciphers
 def test_a_message_that_is_cut_short_leaves_nothing(cipher, how, rng):
     """In every phase, in front of and behind the tag's first word, also while a word waits on either side. `clear` zeroises.
     After each the next message is right."""

@@ -8,7 +8,7 @@ from tests.hw.stream_tools import simulate
 from tests.pymodel.lock.ciphers.tinyjambu_vectors import KEY, NONCE, SIZE, TEXT, sealed
 
 
-@pytest.mark.parametrize("steps", [32, 64, 128])
+@pytest.mark.parametrize("steps", [128, *(pytest.param(steps, marks=pytest.mark.slow) for steps in (32, 64))])
 def test_published_vectors_of_whole_words(steps):
     """Those that have either associated data or a plain text: 4 to 32 bytes."""
     dut = WholeNonce(TinyJambu(4, steps), len(NONCE))
