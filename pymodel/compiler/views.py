@@ -62,8 +62,8 @@ class Views:
                 f"layer {layer.name}: the accelerator leaves out dense, and pixels of {shape[2]} channels, which must be a "
                 f"multiple of {config.rows}, become rows"
             )
-        alone = count == 1 and layer.source != "input" and self.whole(layer.source)
-        if alone and prod(shapes[layer.source]) == prod(shape):
+        in_place = layer.source != "input" and self.whole(layer.source) and prod(shapes[layer.source]) == prod(shape)
+        if in_place and count == 1:
             self.put(layer.name, layer.source, View())
             return
         row, copies = shape[1] * shape[2], self.copies.setdefault(layer.name, [])
