@@ -8,6 +8,7 @@ know rows from pixels: to a step that copies a tensor's rows, each is one pixel 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 from deeplock.pymodel.compiler.step import Step, View
 from deeplock.pymodel.errors import DeeplockError
@@ -54,13 +55,17 @@ class Views:
             self._interleave(layer, shapes, config)
 
     def _interleave(self, layer: Layer, shapes: dict[str, Shape], config: Config) -> None:
-        """Copy the rows of its sources, each to its place in as many rows of its own."""
+        """Copy the rows of its sources, each to its place in as many rows of its own. Those of one alone are there already."""
         shape, count = shapes[layer.name], len(layer.sources)
         if not config.dense and shape[2] % config.rows:
             raise DeeplockError(
                 f"layer {layer.name}: the accelerator leaves out dense, and pixels of {shape[2]} channels, which must be a "
                 f"multiple of {config.rows}, become rows"
             )
+        in_place = layer.source != "input" and self.whole(layer.source) and prod(shapes[layer.source]) == prod(shape)
+        if in_place and count == 1:
+            self.put(layer.name, layer.source, View())
+            return
         row, copies = shape[1] * shape[2], self.copies.setdefault(layer.name, [])
         longest = _MOST_GROUPS * config.cols
         for number, source in enumerate(layer.sources):
@@ -82,8 +87,8 @@ class Views:
         return name
 
     def whole(self, *names: str) -> bool:
-        """Whether all of these have memory of their own."""
-        return not self._inside.keys() & set(names)
+        """Whether all of these have memory of their own, or all bytes of others'."""
+        return all(self._inside[name][1] == View() for name in names if name in self._inside)
 
     def of(self, name: str) -> tuple[str, View]:
         """The tensor in memory that holds this one, and where in its pixels."""

@@ -22,7 +22,7 @@ class Interleave(Layer):
     kind = "interleave"
     mapping = (
         "what transposed convolutions and the like end with: its rows are copied by diagonal layers, one for each source, to "
-        "which a row is one pixel of many channels"
+        "which a row is one pixel of many channels; no work, if there is one source and nothing is dropped"
     )
     others: tuple[str, ...]
     across: int

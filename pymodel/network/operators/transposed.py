@@ -149,9 +149,11 @@ class Transposed(Weighted):
         blocks = -(-height // len(down)), -(-width // len(right))
         found, rows = [], []
         for row, vertical in enumerate(down):
-            parts = []
-            for number, (_, alike) in enumerate(groupby(right, attrgetter("inputs"))):
-                parts.append(self._phase(f"{self.name} phase {row} {number}", vertical, list(alike), shape, blocks))
+            parts, column = [], 0
+            for _, alike in groupby(right, attrgetter("inputs")):
+                windows = list(alike)
+                parts.append(self._phase(f"{self.name} phase {row} {column}", vertical, windows, shape, blocks))
+                column += len(windows)
             found += parts
             if len(parts) > 1:
                 found.append(

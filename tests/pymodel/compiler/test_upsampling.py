@@ -90,6 +90,18 @@ def test_elsewhere_channels_are_copied_or_the_shuffle_is_refused():
         compile_network(network(1), CONFIG)
 
 
+def test_columns_alone_need_no_copies():
+    """Pixels side by side are a row. Upsampling copies them, here twice, since they are in rows already."""
+    line = turned("up", "input", 8, (1, 4), (1, 2), (0, 1, 0, 1))
+    network = network_of((1, 9, 8), line, Upsample("b", "up", (1, 2)), Cut("c", "b", 2, 5), conv("d", "c", 6, 5))
+    phases = [(f"up phase 0 {column}", 9 * 2 * 2) for column in (0, 1)]
+    copies = [(f"up in b in rows from channel {channel}", 18 * 2) for channel in (0, 8)]
+    assert steps(network) == [*phases, *copies, ("d", 36 * 2)]
+    twice = turned("up", "input", 8, (2, 2), (1, 2), (0, 0, 1, 0)), turned("b", "up", 8, (1, 2), (1, 2))
+    names = [name for name, _ in steps(network_of(SHAPE, *twice, added("s", "b", "b"), conv("d", "s", 6)))]
+    assert names == ["up phase 0 0", "b phase 0 0", "s", "d"]
+
+
 def test_what_is_made_of_rows_is_read_as_any_tensor():
     """In a concatenation, in part, in a sum, by another upsampling, and as the network's output. The ifmap as a source."""
     up, again = Upsample("up", "input", (1, 2)), turned("again", "up", 8, (2, 3), (2, 1), (0, 1, 0, 1))
