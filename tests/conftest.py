@@ -2,11 +2,23 @@
 
 import os
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.sim.toolchain import SIMULATORS, check_simulator
+
+# machines are slow and loaded; what failed is tried first the next time
+settings.register_profile(
+    "deeplock",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=DirectoryBasedExampleDatabase(Path(__file__).parents[1] / "build" / "hypothesis"),
+)
+settings.load_profile("deeplock")
 
 # PyTorch's, which it reads when it is imported: tensors this small, in as many processes as there are cores, only wait for
 # each other's threads

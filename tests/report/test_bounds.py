@@ -1,7 +1,7 @@
 """Why layers are above their array bounds: cycles, bounds and reasons of small layers, counted by hand."""
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler.compiler import compile_network
@@ -80,7 +80,7 @@ def test_a_batch_tells_of_each_layer_once():
     assert lines(SQUARE, (4, 4, 8), conv("a", "input", (8, 1, 1, 8)), conv("b", "a", (8, 4, 4, 8)), batch=2) == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(chains(), st.sampled_from([SQUARE, Config(rows=4, cols=16, bytes_per_beat=8, accumulators=64)]))
 def test_no_layer_of_more_words_than_its_bound_is_left_out(case, config):
     try:
@@ -93,7 +93,7 @@ def test_no_layer_of_more_words_than_its_bound_is_left_out(case, config):
     assert told <= {fact.name for fact in facts}
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8)
 @given(chains(most_channels=20, most_pixels=12))
 def test_the_accelerator_takes_a_tenth_and_64_cycles_a_layer_more_at_most(case):
     """What an inference among others takes, without waiting for its ifmap, against what `compile` says and the entries."""

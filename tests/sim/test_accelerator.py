@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler import interpreter
@@ -139,7 +139,7 @@ def test_a_batch_shares_its_dense_weights(simulator, pauses):
     ],
     ids=lambda config: f"{config.sum_bits}{left_out(config)}",
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(st.data())
 def test_random_networks(config, data):
     kinds = {"with_tables": config.tables, "with_products": config.products}
@@ -155,7 +155,7 @@ def test_random_networks(config, data):
     assert np.array_equal(np.stack(found), wrong)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(first_layers())
 def test_random_first_layers(case):
     """About a third of them with stacked rows of the ifmap."""

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
@@ -62,7 +62,7 @@ def test_layers_add_up_to_the_run_without_cocotb():
     assert layers[0]["INPUT_STARVED"] and layers[-1]["LOAD_BOUND"]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8)
 @given(chains(most_channels=9, most_pixels=7))
 def test_layers_of_random_networks_add_up(case):
     network, ifmaps = case

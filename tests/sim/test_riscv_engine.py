@@ -25,7 +25,7 @@ from deeplock.sim.riscv.run import run_on_host
 from tests.random_networks import cases, chains, convs, network_of
 
 KEY = bytes(range(7, 23))
-MANY = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 def expected(network: Network, ifmaps: np.ndarray) -> np.ndarray:

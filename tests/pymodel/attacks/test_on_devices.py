@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from deeplock.pymodel.attacks.device import chosen_program, desync, malleability, replay, tampering
 from deeplock.pymodel.attacks.device.catalogue import ATTACKS
@@ -168,7 +168,7 @@ def test_malleability_finds_other_keys_in_few_inferences(digits):
         assert key.inferences is not None and key.inferences <= 133
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(chains())
 def test_places_and_parts_are_those_of_random_networks(case):
     """The attack's own reading of the stream against the compiler's, folded groups included."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler.allocate import allocate, bytes_of, pixel_bytes, read_shape, written_shape
@@ -22,7 +22,7 @@ CONFIGS = [
 ROOMY = CONFIGS[2:4]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(chains(), st.sampled_from(CONFIGS))
 def test_tensors_that_live_together_lie_apart(case, config):
     try:

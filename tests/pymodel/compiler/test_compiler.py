@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler import fast_interpreter, interpreter
@@ -51,7 +51,7 @@ def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) ->
     )  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 @given(chains(with_tables=True, with_products=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
 def test_a_compiled_network_computes_what_the_network_computes(case, config, seed):
     network, ifmaps = case
@@ -69,7 +69,7 @@ def test_a_compiled_network_computes_what_the_network_computes(case, config, see
     assert locked.unlocked(key).stream == loadable.stream
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     chains(most_channels=9, most_pixels=7, with_tables=True, with_products=True),
     st.sampled_from(CONFIGS),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from deeplock.pymodel.compiler.compiler import compile_network, outline
 from deeplock.pymodel.compiler.cycles import expected_cycles
@@ -86,7 +86,7 @@ def test_all_measured_networks_take_what_is_expected_and_little_more(file):
         assert 0 <= more <= 0.002 * expected + 24 * len(loadable.program) / row["batch"], row
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(chains(most_channels=20, most_pixels=12))
 def test_random_networks_take_on_the_rtl_what_is_expected_and_little_more(case):
     """An inference among others, its wait for the ifmap included. A group may wait until accumulators of the one before are

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler.compiler import compile_network
@@ -72,7 +72,7 @@ def check(fact: LayerFacts, layer: Descriptor, network: Network, config: Config)
         assert fact.array_bound == -(-pixels * tall * wide * channels // config.rows)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(chains(), st.sampled_from(CONFIGS))
 def test_facts_are_those_of_the_networks_layers_and_of_the_descriptors(case, config):
     network = case[0]

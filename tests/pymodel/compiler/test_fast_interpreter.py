@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler import fast_interpreter, interpreter
@@ -34,7 +34,7 @@ def agree(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) ->
     return found
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(chains(with_tables=True, with_products=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
 def test_any_key_gives_the_interpreters_bytes_on_any_network(case, config, seed):
     """Strips, folded groups, diagonal layers, tables; a wrong key gives any bias of 24 or 32 bits and shifts up to 64."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
@@ -27,7 +27,7 @@ def a_device() -> GoldenDevice:
     return device
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(chains(), chains())
 def test_random_networks_give_what_the_interpreter_gives_one_after_the_other(one, other):
     device = a_device()

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplock.pymodel.compiler.compiler import compile_network
@@ -63,7 +63,7 @@ def words_before(layer: Descriptor, config: Config) -> dict[int, int]:
     return before
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(chains(most_channels=9, most_pixels=6), st.sampled_from(CONFIGS))
 def test_slack_is_the_least_sum_of_words_after_and_before_a_byte(case, config):
     try:

@@ -148,7 +148,7 @@ def test_the_split_of_a_weight_is_random_between_zero_and_the_weight():
             assert 0.4 < places.mean() / places.max() < 0.6
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(first_layers(), st.sampled_from([4, 8, 16]), st.booleans(), st.booleans())
 def test_a_first_layer_takes_the_fewest_words_and_computes_what_the_network_computes(case, rows, padding, dense):
     network, ifmaps = case

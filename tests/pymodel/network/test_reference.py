@@ -85,7 +85,7 @@ def _conv_in_integers(layer: Conv, ifmap: np.ndarray) -> np.ndarray:
     return ofmap
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data(), st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.booleans())
 def test_convolution_equals_python_integers(data, height, width, channels, garbage):
     kernel = data.draw(st.tuples(st.integers(1, height), st.integers(1, width)))
@@ -96,7 +96,7 @@ def test_convolution_equals_python_integers(data, height, width, channels, garba
     assert np.array_equal(ofmaps["conv"][0].numpy(), _conv_in_integers(layer, ifmap))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases(with_tables=True, with_products=True))
 def test_every_byte_of_every_layer_equals_the_golden_model(case):
     network, ifmaps = case
