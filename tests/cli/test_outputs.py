@@ -31,7 +31,7 @@ OUTPUTS = {
         "IN --model-key key --device-key key --device 1 -o OUT",
         "IN --model-key key --device-key key --device 1 -o new --json OUT",
     ),
-    "predict": ("IN pictures --json OUT", "loadable IN --json OUT"),
+    "predict": ("IN pictures --json OUT", "loadable IN --json OUT", "loadable pictures -o OUT"),
     "simulate": ("IN --json OUT", "IN --waves OUT", "IN --profile OUT", "loadable --images IN --json OUT"),
     "attack": (
         "known-plaintext IN --known plain -o OUT",

@@ -1,13 +1,14 @@
 """`predict`: classes and scores of a user's pictures are the golden model's of the network before it was compiled."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from deeplock.pymodel.network import golden
-from deeplock.pymodel.network.network_file import load_network
+from deeplock.pymodel.network.network_file import load_network, save_network
 from deeplock.pymodel.zoo.datasets import load
 from deeplock.pymodel.zoo.preprocess import quantise_input
 
@@ -116,6 +117,32 @@ def test_sealed_loadables_with_key_and_with_licence(
     line = refused("predict", sealed, raw, "--key-file", other)
     assert line == f"a tag is wrong: another key sealed it, or the {suite} loadable was changed"
     assert "BAD_LICENCE" in refused("predict", sealed, raw, "--key-file", other, "--licence", licence)
+
+
+def test_an_ofmap_is_written_and_its_classes_have_areas(deeplock, predict, files, pictures, tmp_path):
+    """The first layer of the network alone, as if its channels were classes."""
+    network = load_network(files.network)
+    segmenter = replace(network, layers=network.layers[:1], classes=())
+    save_network(tmp_path / "segmenter", segmenter)
+    loadable, maps = tmp_path / "segmenter.loadable", tmp_path / "maps.npy"
+    assert deeplock("compile", tmp_path / "segmenter", "--rows", 4, "-o", loadable).code == 0
+    found = predict(loadable, pictures / "raw.npy", "-o", maps)
+    ofmaps = golden.run(segmenter, quantise_input(segmenter, load("digits").test_images[:COUNT]))[
+        network.layers[0].name
+    ]
+    assert np.load(maps).dtype == np.float32
+    assert np.allclose(np.load(maps), segmenter.output.dequantise(ofmaps))
+    best = ofmaps.argmax(axis=-1)
+    assert found["accuracy"] is None
+    for number, picture in enumerate(found["pictures"]):
+        areas = [(best[number] == which).mean() for which in range(ofmaps.shape[-1])]
+        assert picture["areas"] == pytest.approx(areas, abs=1e-6)
+        assert (picture["class"], picture["area"]) == (str(np.argmax(areas)), max(picture["areas"]))
+
+
+def test_what_a_network_gives_is_written_for_classes_too(predict, files, pictures, expected, tmp_path):
+    check(predict(files.plain_loadable, pictures / "raw.npy", "-o", tmp_path / "scores.npy"), expected)
+    assert np.allclose(np.load(tmp_path / "scores.npy").reshape(COUNT, -1), expected)
 
 
 def test_a_wrong_key_guesses(predict, files, tmp_path):
