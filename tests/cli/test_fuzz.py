@@ -33,7 +33,10 @@ def test_rounds_agree_and_are_recorded(deeplock, tmp_path):
 @pytest.mark.parametrize(
     "name, broken, line",
     [
-        ("golden_device.broken_program", lambda *_: (Error.BAD_DESCRIPTOR, ""), ", not BAD_DESCRIPTOR"),
+        pytest.param(
+            *("golden_device.broken_program", lambda *_: (Error.BAD_DESCRIPTOR, ""), ", not BAD_DESCRIPTOR"),
+            marks=pytest.mark.slow,
+        ),
         ("interpreter.pooled", lambda values, axis, layer: -pooled(values, axis, layer), "other ofmap bytes"),
     ],
 )

@@ -16,7 +16,7 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("odd", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["even", "odd"])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_combination_of_features_elaborates(first, odd):
     """Those of an even number of features hold every combination of any four."""
     for others in product([True, False], repeat=len(FEATURES) - 1):

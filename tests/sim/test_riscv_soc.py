@@ -50,6 +50,7 @@ def test_locked_digits_are_bit_exact_and_a_slow_memory_takes_longer():
     assert max(ideal.accelerator_cycles) < min(slow.accelerator_cycles) and 0 < ideal.loading < slow.loading
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["key", "parameters", "program"])
 def test_the_driver_returns_the_accelerators_error_code(wrong):
     loadable = digits(SMALL)
