@@ -1,6 +1,6 @@
 """The accelerator as a whole, before any simulation."""
 
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -15,16 +15,21 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("odd", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["even", "odd"])
-@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_every_combination_of_features_elaborates(first, odd):
-    """Those of an even number of features hold every combination of any four."""
-    for others in product([True, False], repeat=len(FEATURES) - 1):
-        values = (first, *others)
-        if sum(values) % 2 != odd:
-            continue
-        chosen = dict(zip(FEATURES, values, strict=True))
-        Fragment.get(Accelerator(Config(**SMALL, **chosen)), None).prepare()
+EVERY = list(product([False, True], repeat=len(FEATURES)))
+THREE = [(a, b, c, d, a ^ b ^ d, a ^ c ^ d, b ^ c ^ d) for a, b, c, d in product([False, True], repeat=4)]
+"""Among these, the words of a Hamming code, is every combination of any three features."""
+
+
+@pytest.mark.parametrize("chosen", [THREE, pytest.param(EVERY, marks=pytest.mark.slow)], ids=["three", "every"])
+def test_combinations_of_features_elaborate(chosen):
+    for values in chosen:
+        features = dict(zip(FEATURES, values, strict=True))
+        Fragment.get(Accelerator(Config(**SMALL, **features)), None).prepare()
+
+
+def test_any_three_features_are_combined():
+    for three in combinations(range(len(FEATURES)), 3):
+        assert len({tuple(values[index] for index in three) for values in THREE}) == 8
 
 
 @pytest.mark.parametrize("registers", [True, False], ids=["registers", "no registers"])
