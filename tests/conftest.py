@@ -1,6 +1,7 @@
 """Tests that simulate RTL run on both simulators, and say at the end how many ran on each. Every process has one thread."""
 
 import os
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +20,8 @@ settings.register_profile(
     database=DirectoryBasedExampleDatabase(Path(__file__).parents[1] / "build" / "hypothesis"),
 )
 settings.load_profile("deeplock")
+
+_MANY_FORMS = 8
 
 # PyTorch's, which it reads when it is imported: tensors this small, in as many processes as there are cores, only wait for
 # each other's threads
@@ -45,8 +48,14 @@ def simulator(request, record_property) -> str:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """A whole accelerator without pauses on Icarus is slow, and pauses there and both on Verilator see what it could find."""
+    """Of a test of the hardware with many forms two thirds are slow, chosen by their names: the others stand for them. A whole
+    accelerator without pauses on Icarus is slow, and pauses there and both on Verilator see what it could find."""
+    forms = Counter(
+        item.nodeid.partition("[")[0] for item in items if item.nodeid.startswith(("tests/hw", "tests/formal"))
+    )
     for item in items:
+        if forms[item.nodeid.partition("[")[0]] >= _MANY_FORMS and zlib.crc32(item.nodeid.encode()) % 3:
+            item.add_marker(pytest.mark.slow)
         parameters = getattr(item, "callspec", None) and item.callspec.params
         if item.get_closest_marker("whole_core") and (parameters["simulator"], parameters["pauses"]) == ("icarus", 0.0):
             item.add_marker(pytest.mark.slow)

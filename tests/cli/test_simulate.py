@@ -26,7 +26,7 @@ def simulate(deeplock, tmp_path):
 
 @pytest.mark.parametrize(
     ("simulator", "pauses"),
-    [pytest.param("verilator", 0.0, marks=pytest.mark.slow), ("verilator", 0.3), ("native", 0.3)],
+    [*(pytest.param("verilator", pauses, marks=pytest.mark.slow) for pauses in (0.0, 0.3)), ("native", 0.3)],
 )
 def test_every_byte_is_golden_with_the_right_key(simulate, simulator, files, pauses):
     """The next test does it on Icarus."""

@@ -97,7 +97,7 @@ def leaks(netlist: Netlist, secret: list[int]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if "16" in name else []) for name in CONFIGS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if "16" in name or "with" in name else []) for name in CONFIGS]
 )
 def test_secrets_influence_no_register_and_no_handshake(name, record_proof):
     netlist, secrets = secrets_of(CONFIGS[name])

@@ -93,7 +93,7 @@ def test_no_layer_of_more_words_than_its_bound_is_left_out(case, config):
     assert told <= {fact.name for fact in facts}
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(chains(most_channels=20, most_pixels=12))
 def test_the_accelerator_takes_a_tenth_and_64_cycles_a_layer_more_at_most(case):
     """What an inference among others takes, without waiting for its ifmap, against what `compile` says and the entries."""

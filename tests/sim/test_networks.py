@@ -168,7 +168,9 @@ def gated() -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "lanes", [{}, {"lanes": 1, "multiplier_cycles": 4, "sum_bits": 24}], ids=["as many lanes as rows", "a small lane"]
+    "lanes",
+    [pytest.param({}, marks=pytest.mark.slow), {"lanes": 1, "multiplier_cycles": 4, "sum_bits": 24}],
+    ids=["as many lanes as rows", "a small lane"],
 )
 def test_squeeze_and_excitation_on_a_small_array(lanes):
     torch.manual_seed(0)

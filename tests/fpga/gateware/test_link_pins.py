@@ -13,7 +13,10 @@ FULL_RATE = Config(rows=4, cols=4, bytes_per_beat=4, lanes=4)
 
 @pytest.mark.parametrize(
     ("config", "simulator"),
-    [(HALF_RATE, "icarus"), (FULL_RATE, "verilator"), pytest.param(FULL_RATE, "icarus", marks=pytest.mark.slow)],
+    [
+        (HALF_RATE, "icarus"),
+        *(pytest.param(FULL_RATE, simulator, marks=pytest.mark.slow) for simulator in ("verilator", "icarus")),
+    ],
     indirect=["simulator"],
     ids=["half_rate-icarus", "full_rate-verilator", "full_rate-icarus"],
 )

@@ -334,7 +334,10 @@ def test_a_counter_reads_as_it_was_between_address_and_data(dice):
     simulator.run()
 
 
-@pytest.mark.parametrize("config, most", [(CONFIG, 330), (FIXED[16], 310), (PLAIN, 280)])
+@pytest.mark.parametrize(
+    "config, most",
+    [(CONFIG, 330), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((FIXED[16], 310), (PLAIN, 280)))],
+)
 def test_registers_and_counters_take_few_luts(config, most, tmp_path):
     """On iCE40 UP5K, with two block RAMs; a bit of the key takes a flip-flop and nothing else."""
     (tmp_path / "top.il").write_text(rtlil.convert(RegisterFile(config)))

@@ -149,7 +149,7 @@ def test_a_verdict_comes_two_cycles_after_the_tag_and_starved_is_only_what_the_c
     assert verdicts.words == ["trusted", "right"]
 
 
-@pytest.mark.parametrize("with_reset", [False, True])
+@pytest.mark.parametrize("with_reset", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(("name", "beat"), [("ascon", 8), ("acorn", 8), TINYJAMBU])
 def test_clear_in_mid_message_leaves_nothing_but_the_nonce(name, beat, with_reset, rng):
     """In every part. The next loadable is right."""
