@@ -185,6 +185,11 @@ TAKE: dict[str, Callable[[Path], None]] = {
 
 
 if __name__ == "__main__":
+    given = [Path(argument) for argument in sys.argv[1:]]
+    if missing := [path for path in given if not path.exists()]:
+        sys.exit(
+            f"{missing[0]}: is not there; give result files ({', '.join(TAKE)}), a demo's folder, or nothing for all"
+        )
     RESULTS.mkdir(exist_ok=True)
     for drawing in (datapath, feeding):
         (DOCS / f"{drawing.__name__.split('.')[-1]}.svg").write_text(drawing.draw())
@@ -192,5 +197,5 @@ if __name__ == "__main__":
     for name, section in operator_sections().items():
         put_into(NETWORKS, name, section)
     found = [path for path in (Path("build/demo"), *(RESULTS / name for name in TAKE)) if path.exists()]
-    for path in [Path(argument) for argument in sys.argv[1:]] or found:
+    for path in given or found:
         TAKE.get(path.name, take_demo)(path)
