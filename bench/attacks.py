@@ -184,6 +184,12 @@ def _only_devices(results: dict[str, Any]) -> dict[str, Any]:
     return {name: [row for row in entries if on_device(row)] for name, entries in results.items()}
 
 
+def _machines(path: Path | None) -> str:
+    """This machine, beside those of a file's earlier results."""
+    known = json.loads(path.read_text()).get("machine", "") if path is not None and path.exists() else ""
+    return "; ".join(dict.fromkeys([*filter(None, known.split("; ")), machine()]))
+
+
 def write_results(path: Path | None, results: dict[str, Any]) -> None:
     """Write the rows in a fixed order, whatever the order in which the jobs ended."""
     order = {name: index for index, name in enumerate(trained.NAMES)}
@@ -206,4 +212,4 @@ def write_results(path: Path | None, results: dict[str, Any]) -> None:
         "deeplock attack --all --network mnist,fashion-mnist,cifar10 --data DIR --json docs/results/security.json; "
         "deeplock attack device --network digits,mnist --target golden,rtl --json docs/results/security.json"
     )
-    write_json(path, {"command": command, "machine": machine()} | ordered)
+    write_json(path, {"command": command, "machine": _machines(path)} | ordered)

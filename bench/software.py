@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from deeplock.bench.kept import beside
 from deeplock.bench.rtl import config_for
 from deeplock.bench.workload import LOCKED, Workload
 from deeplock.pymodel.compiler.compiler import compile_network
@@ -246,12 +247,7 @@ def measure(
 def kept(there: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
     """Rows that were measured before, but for the networks, platforms and memories measured now, and the new ones, networks
     together in the order of their first rows, cores before host and PyTorch."""
-
-    def group(row: Row) -> tuple[str, ...]:
-        return row["network"], row["platform"], row["memory"]
-
-    anew = {group(row) for row in rows}
-    every = [*(row for row in there if group(row) not in anew), *rows]
+    every = beside(there, rows, ("network", "platform", "memory"))
     order = list(dict.fromkeys(row["network"] for row in every))
     return sorted(every, key=lambda row: (order.index(row["network"]), "cycles" not in row))
 

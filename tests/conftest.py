@@ -22,6 +22,7 @@ settings.register_profile(
 settings.load_profile("deeplock")
 
 _MANY_FORMS = 8
+"""So many forms of a test of the hardware that `make test` runs some of them only."""
 
 # PyTorch's, which it reads when it is imported: tensors this small, in as many processes as there are cores, only wait for
 # each other's threads

@@ -20,7 +20,8 @@ and runs the C driver of `deeplock verilog`. Every output is compared with the g
 
 `bench mlperf-tiny` runs the four reference networks of MLPerf Tiny, int8 TFLite files in DIR/mlperf-tiny, as `bench rtl` does:
 image classification on test pictures of CIFAR-10, the others on random ifmaps. Then it compares the golden model's accuracy
-with LiteRT's, on all of CIFAR-10's test pictures.
+with LiteRT's, on all of CIFAR-10's test pictures. With --keep, as with `bench software`, a file keeps what is not measured
+anew.
 
 examples:
   deeplock bench rtl --networks digits --arrays 4x4,8x8
@@ -149,6 +150,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images", metavar="N", type=positive, default=200, help="pictures of ic; an eighth of it of the others (200)"
     )
     tiny.add_argument("--jobs", metavar="N", type=positive, help="builds and runs at a time (one a core)")
+    tiny.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep what the --json file holds of networks and arrays that are not measured now",
+    )
     memory = kinds.add_parser("memory", help="networks from a memory behind AXI4")
     memory.add_argument(
         "--networks",
@@ -225,15 +231,20 @@ def _rtl(args: argparse.Namespace) -> "Measured":
 
 
 def _mlperf_tiny(args: argparse.Namespace) -> "Measured":
+    from deeplock.bench.kept import beside
     from deeplock.bench.mlperf_tiny import accuracy, measured
     from deeplock.cli.progress import progress_shown
     from deeplock.report.mlperf_report import mlperf_table
     from deeplock.sim.toolchain import check_simulator
 
+    there = _kept(args)
     check_simulator("native")
     with progress_shown() as progress:
         rows = measured(args.networks, args.arrays, args.images, args.data_dir, args.seed, args.jobs, progress)
         found = {"accuracy": {"ic": accuracy(args.data_dir, progress)}} if "ic" in args.networks else {}
+    if there is not None:
+        found = {name: there[name] for name in ("accuracy",) if name in there} | found | _joined(there)
+        found["rows"] = beside(there["rows"], rows, ("network", "rows", "cols"))
     return rows, mlperf_table(rows), "native", found
 
 
@@ -272,19 +283,31 @@ def _board(args: argparse.Namespace) -> "Measured":
     return rows, board_table(rows), "verilator"
 
 
-def _there(path: Path) -> dict[str, Any]:
-    """What the --json file holds already."""
+def _kept(args: argparse.Namespace) -> dict[str, Any] | None:
+    """What the --json file holds already, if that is to be kept."""
     import json
 
     from deeplock.pymodel.errors import DeeplockError
 
+    path: Path | None = args.json
+    if path is None:
+        refuse_given(args, "without --json", "keep")
+    if path is None or not args.keep:
+        return None
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
         found = None
-    if not isinstance(found, dict) or not {"command", "rows"} <= found.keys():
-        raise DeeplockError(f"{path}: not a result of `deeplock bench software`, whose rows could be kept")
+    if not isinstance(found, dict) or not {"command", "machine", "rows"} <= found.keys():
+        raise DeeplockError(f"{path}: not a result of `deeplock bench {args.kind}`, whose rows could be kept")
     return found
+
+
+def _joined(there: dict[str, Any]) -> dict[str, str]:
+    from deeplock.bench.environment import machine
+    from deeplock.bench.kept import joined
+
+    return joined(there, _command(), machine())
 
 
 def _software(args: argparse.Namespace) -> "Measured":
@@ -297,11 +320,7 @@ def _software(args: argparse.Namespace) -> "Measured":
     from deeplock.sim.riscv.cores import CORES
     from deeplock.sim.toolchain import check_simulator
 
-    there = None
-    if args.json is None:
-        refuse_given(args, "without --json", "keep")
-    elif args.keep:
-        there = _there(args.json)
+    there = _kept(args)
     if set(args.platforms) & {*CORES, SOC}:
         check_simulator("native")
     workloads = [load_workload(name, args.images or usual_images, args.data_dir) for name in args.networks]
@@ -311,9 +330,7 @@ def _software(args: argparse.Namespace) -> "Measured":
         print("no valgrind on PATH: instructions on this machine are left out", file=sys.stderr)
     if there is None:
         return rows, software_table(rows), "native"
-    commands = dict.fromkeys([*there["command"].split(" && "), _command()])
-    others = {"rows": kept(there["rows"], rows), "command": " && ".join(commands)}
-    return rows, software_table(rows), "native", others
+    return rows, software_table(rows), "native", _joined(there) | {"rows": kept(there["rows"], rows)}
 
 
 def _command() -> str:

@@ -30,11 +30,13 @@ def test_rounds_agree_and_are_recorded(deeplock, tmp_path):
     assert fuzz.fuzz(250, 3) == {name: figures[name] for name in fuzz.fuzz(1, 3)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, broken, line",
     [
-        ("golden_device.broken_program", lambda *_: (Error.BAD_DESCRIPTOR, ""), ", not BAD_DESCRIPTOR"),
+        pytest.param(
+            *("golden_device.broken_program", lambda *_: (Error.BAD_DESCRIPTOR, ""), ", not BAD_DESCRIPTOR"),
+            marks=pytest.mark.slow,
+        ),
         ("interpreter.pooled", lambda values, axis, layer: -pooled(values, axis, layer), "other ofmap bytes"),
     ],
 )

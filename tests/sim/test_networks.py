@@ -1,5 +1,6 @@
 """Networks of the field, from PyTorch to the RTL: every byte is the golden model's, and the largest class mostly PyTorch's."""
 
+from collections import Counter
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -207,13 +208,14 @@ def test_every_byte_is_golden_and_most_classes_are_pytorchs(build, shape, images
     run = simulate(loadable, config, b"", list(ifmaps), "native")
     with capsys.disabled():
         cycles, bound = round(run.counters["CYCLES"] / images), loadable.interface.lower_bound
-        expected, array = (
-            sum(expected_cycles(loadable, config)),
-            sum(step.array_bound for step in loadable.interface.layers),
-        )
+        expected, of_kind = sum(expected_cycles(loadable, config)), Counter[str]()
+        for step in loadable.interface.layers:
+            of_kind[step.kind] += step.array_bound
+        array = of_kind.total()
+        shares = ", ".join(f"{kind} {share / array:.1%}" for kind, share in of_kind.most_common())
         print(
             f"\n{build.__name__}: {len(loadable.program)} steps, {cycles} cycles, {cycles / bound:.2f} x the lower bound, "
-            f"expected {expected}, {expected / array:.2f} x the array bound; "
+            f"expected {expected}, {expected / array:.2f} x the array bound ({shares}); "
             f"{found.agreement:.1%} of classes as in float, outputs {found.output_lsb:.2f} LSB apart"
         )
     assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])
