@@ -1,7 +1,7 @@
 # make demo        the whole way on handwritten digits: train, quantise, compile, lock, run on the RTL, report
 # make shell       a shell that finds the command deeplock
 # make test        lint and the fast tests, on Verilator and Icarus
-# make test-full   the slow tests too
+# make test-full   the slow tests too, and random tests with new examples
 # make test-litex  the accelerator in a LiteX SoC, in a virtual environment of its own
 # make prove       all proofs, into docs/results/assurance.json and docs/assurance.md
 # make lint        ruff and pyright
@@ -27,7 +27,7 @@ test: lint
 	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "not slow"
 
 test-full: lint
-	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal
+	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal --hypothesis-profile=new
 
 # of its own, because LiteX's packages would join those that every measured figure is pinned to
 LITEX := build/litex/venv

@@ -12,14 +12,18 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.sim.toolchain import SIMULATORS, check_simulator
 
-# machines are slow and loaded; what failed is tried first the next time
+# Machines are slow and loaded. `make test` tries the same examples each time, so that a change is refused for what it did
+# and not for what was there before it; `make test-full` tries new ones, and first what failed the last time.
 settings.register_profile(
-    "deeplock",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    "same", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+)
+settings.register_profile(
+    "new",
+    settings.get_profile("same"),
+    derandomize=False,
     database=DirectoryBasedExampleDatabase(Path(__file__).parents[1] / "build" / "hypothesis"),
 )
-settings.load_profile("deeplock")
+settings.load_profile("same")
 
 _MANY_FORMS = 8
 """So many forms of a test of the hardware that `make test` runs some of them only."""

@@ -39,7 +39,14 @@ CONFIGS = [
     Config(rows=16, cols=16, bytes_per_beat=16),
 ]
 
-LIMITS = ("one row of output takes", "program_words", "sum_bits", "leaves out", "which nothing else reads")
+LIMITS = (
+    "one row of output takes",
+    "activation words, a bank has",
+    "program_words",
+    "sum_bits",
+    "leaves out",
+    "which nothing else reads",
+)
 
 
 def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) -> Conv:
