@@ -1,7 +1,8 @@
 """Why layers of a loadable take more cycles than their array bounds (pymodel/spec/layers.py)."""
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby
+from fractions import Fraction
+from itertools import accumulate
 from math import prod
 
 from deeplock.pymodel.compiler.cycles import tiles
@@ -24,9 +25,10 @@ def above_bounds(loadable: Loadable) -> list[str]:
 
 def _layers(loadable: Loadable) -> Iterator[_Strips]:
     ifmaps = accumulate(layer.wait_input for layer in loadable.program)  # each ifmap of a batch begins with a wait
-    parts = zip(ifmaps, loadable.program, loadable.interface.layers, strict=True)
-    for _, strips in groupby(parts, lambda part: (part[0], part[2].name)):
-        yield [(layer, facts) for _, layer, facts in strips]
+    found: dict[tuple[int, str], list[tuple[Descriptor, LayerFacts]]] = {}  # bands of layers take turns
+    for ifmap, layer, facts in zip(ifmaps, loadable.program, loadable.interface.layers, strict=True):
+        found.setdefault((ifmap, facts.name), []).append((layer, facts))
+    yield from found.values()
 
 
 def _line(strips: _Strips, header: Header) -> str:
@@ -36,32 +38,41 @@ def _line(strips: _Strips, header: Header) -> str:
     words = sum(facts.words for _, facts in strips)
     cycles = sum(least_cycles(layer, header) for layer, _ in strips)
     reasons = []
+    again, made = (sum(each) for each in zip(*((facts.again, facts.output[0]) for _, facts in strips), strict=True))
+    if again:
+        reasons.append(f"{again} of {made} rows are computed again: it runs in bands, because tensors do not fit whole")
     if layer.diagonal:
         bound = sum(facts.array_bound for _, facts in strips)
-        if words > bound:
+        if sum(facts.words * _new(facts) for _, facts in strips) > bound:
             reasons.append(f"its channels do not fill {cols} columns")
         if cycles > max(words, bound):
             reasons.append("some of its tiles take longer to load than to compute")
     else:
         taps, channels = prod(facts.kernel) * facts.input[2], facts.output[2]
-        pixels = sum(layer.pixels for layer, _ in strips)
+        pixels = round(sum(layer.pixels * _new(facts) for layer, facts in strips))
         weights = facts.groups * -(-taps * channels // beat)
         bound = max(pixels * -(-taps // rows) * -(-channels // cols), weights)
-        if words > bound:
+        if sum(facts.words * _new(facts) for _, facts in strips) > bound:
             what = "kernel rows" if header.dense and layer.kernel_w == 1 else "pixels"
             reasons.append(f"its {what} do not fill words of {rows} bytes")
         if cycles > max(words, bound):
-            reasons += _loading(layer, len(strips) // facts.groups, header)
+            which = "bands or strips" if again else "strips that fit the accumulators"
+            reasons += _loading(layer, len(strips) // facts.groups, which, header)
     if cycles <= bound:
         return ""
     return f"{facts.name}: {cycles} cycles, {cycles / bound:.2f} x its array bound of {bound}: {'; '.join(reasons)}"
 
 
-def _loading(layer: Descriptor, strips: int, header: Header) -> list[str]:
-    """Why the array waits for weights."""
+def _new(facts: LayerFacts) -> Fraction:
+    """The share of a descriptor's rows that no earlier one computes."""
+    return 1 - Fraction(facts.again, facts.output[0])
+
+
+def _loading(layer: Descriptor, strips: int, which: str, header: Header) -> list[str]:
+    """Why the array waits for weights. strips: of the layer, of the kind that `which` says"""
     reasons = []
     if strips > 1:
-        reasons.append(f"its weights are sent again for each of {strips} strips that fit the accumulators")
+        reasons.append(f"its weights are sent again for each of {strips} {which}")
     heights = (height for group in range(layer.groups) for height in layer.tile_rows(group, header.rows))
     if sum(heights) * header.cols > sum(layer.block_rows(header.rows)) * layer.channels(header.cols):
         reasons.append(f"its channels do not fill {header.cols} columns")

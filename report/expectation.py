@@ -48,7 +48,8 @@ def expectation(loadable: Loadable, config: Config) -> dict[str, Any]:
         products = facts.input[2] * facts.output[2]
         if layer.diagonal:
             products = facts.output[2] if layer.streamed else 0
-        work = layer.pixels * prod(facts.kernel) * products
+        pixels = layer.pixels // layer.out_h * (layer.out_h - facts.again)
+        work = pixels * prod(facts.kernel) * products
         macs[facts.name] = macs.get(facts.name, 0) + work
 
     def utilisation(work: int, taken: float) -> float | None:

@@ -150,6 +150,7 @@ def run(args: argparse.Namespace) -> None:
     print_pairs(*((name.replace("_", " "), value) for name, value in pairs.items()))
     if table and figures[table]:
         print()
-        head = [name.replace("_", " ") for name in figures[table][0]]
-        print_table(Table(head, [[readable(value) for value in row.values()] for row in figures[table]]))
+        shown = [name for name in figures[table][0] if name != "again" or any(row[name] for row in figures[table])]
+        head = [name.replace("_", " ") for name in shown]
+        print_table(Table(head, [[readable(row[name]) for name in shown] for row in figures[table]]))
     write_json(args.json, figures)

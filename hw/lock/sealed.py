@@ -14,10 +14,6 @@ from deeplock.pymodel.spec.config import Config
 __all__ = ["SealedLock"]
 
 
-_PART = 16
-"""Bits of a tag's beat that are compared together."""
-
-
 class _State(enum.Enum):
     WAIT = 0  # for a nonce, or for parameters
     OPEN = 1  # the cipher has a message
@@ -58,12 +54,12 @@ class SealedLock(Component):
         locked, head, plain = self.locked, self.head, self.plain
         state, absorbs = Signal(_State), Signal()
         of_licence = Signal() if self._licences else Const(0, 1)
-        take, takes = Signal(), Signal()  # `takes`: whoever the beat is for
-        # which parts of the tag's beats differ from what they must be; registered, because the cipher's logic is long
-        differs = Signal(8 * self._size // _PART)
+        takes = Signal()  # whoever the beat is for
+        # how the tag's last beat differs from what it must be, kept for a cycle because the cipher's logic is long
+        difference = Signal(8 * self._size)
+        differs = Signal()  # one of the beats before it
         in_nonce, in_tag = (locked.payload.part == part for part in (Part.NONCE, Part.TAG))
         m.d.comb += [
-            take.eq(locked.valid & locked.ready),
             takes.eq(Mux(absorbs, head.ready, plain.ready) | of_licence),
             # nothing made of the key waits for the next message
             cipher.clear.eq(self.clear | (state == _State.VERDICT)),
@@ -80,8 +76,9 @@ class SealedLock(Component):
         )
         number = Cat(Const(0, 4), ~absorbs, of_licence, Const(0, 2))  # byte 0 of the nonce
         keeps = self._keep_in_memory if "nonce_at" in cipher.signature.members else self._keep_in_register
-        wrong = differs.any() | keeps(m, (state == _State.WAIT) & locked.valid & in_nonce, number)
+        wrong = differs | difference.any() | keeps(m, (state == _State.WAIT) & locked.valid & in_nonce, number)
         m.d.sync += [cipher.start.eq(0), self.right.eq(0), self.wrong.eq(0)]
+        m.d.sync += [difference.eq(0), differs.eq(differs | difference.any())]
         with m.Switch(state):
             with m.Case(_State.WAIT):
                 m.d.comb += locked.ready.eq(in_nonce)
@@ -102,9 +99,8 @@ class SealedLock(Component):
                     plain.valid.eq(cipher.outlet.valid & ~in_tag & ~absorbs & ~of_licence),
                     cipher.outlet.ready.eq(takes | in_tag),
                 ]
-                with m.If(take & in_tag):  # the cipher shows how the tag differs
-                    parts = (cipher.outlet.payload.data.word_select(i, _PART) for i in range(len(differs)))
-                    m.d.sync += differs.eq(differs | Cat(part.any() for part in parts))
+                with m.If(cipher.outlet.valid & in_tag):  # it is taken; the cipher shows how the tag differs
+                    m.d.sync += difference.eq(cipher.outlet.payload.data)
                     with m.If(locked.payload.last):
                         m.d.sync += state.eq(_State.VERDICT)
             with m.Case(_State.VERDICT):

@@ -5,13 +5,30 @@ from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["SECOND_INPUT", "Placement", "allocate", "bytes_of", "pixel_bytes", "read_shape", "written_shape"]
+__all__ = [
+    "SECOND_INPUT",
+    "NoRoomError",
+    "Placement",
+    "allocate",
+    "bytes_of",
+    "pixel_bytes",
+    "read_shape",
+    "written_shape",
+]
 
 Placement = dict[str, int]
 """First byte of every tensor."""
 
 SECOND_INPUT = "input of every second ifmap"
 """A tensor beside the network's, which no step reads by this name."""
+
+
+class NoRoomError(DeeplockError):
+    """The output of step `index` has no place."""
+
+    def __init__(self, text: str, index: int):
+        super().__init__(text)
+        self.index = index
 
 
 def pixel_bytes(channels: int, config: Config) -> int:
@@ -25,8 +42,9 @@ def read_shape(step: Step) -> Shape:
 
 
 def written_shape(step: Step) -> Shape:
-    """Shape of the tensor that a step writes channels of."""
-    return *step.out[:2], step.writes.pixel(step.out[2])
+    """Shape of the tensor, or of the band of it that memory holds, that a step writes channels of."""
+    height, width, channels = step.out
+    return len(step.held.get(step.output, range(height))), width, step.writes.pixel(channels)
 
 
 def bytes_of(shape: Shape, config: Config) -> int:
@@ -60,7 +78,7 @@ def allocate(
     behind them, if these fit too: the next ifmap may arrive while this one is read.
 
     Raises:
-        DeeplockError: a tensor does not fit; the line names the layer.
+        DeeplockError: a tensor does not fit; the line names the layer. NoRoomError, if it is not the ifmap.
     """
     last_use = {name: index for index, step in enumerate(steps) for name in step.inputs}
     for inputs in (2, 1, 0) if alternate else (1, 0):
@@ -88,8 +106,9 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
     kept = list(places) if inputs else []
     live = list(places)
 
-    def put(step: Step, beside: set[int]) -> None:
-        """Place the step's output, if possible in a bank that is not in `beside`."""
+    def put(index: int, beside: set[int]) -> None:
+        """Place a step's output, if possible in a bank that is not in `beside`."""
+        step = steps[index]
         taken = [(places[name], places[name] + sizes[name]) for name in live]
         size = sizes[step.output]
         for bank in sorted((0, 1), key=lambda bank: bank in beside):
@@ -97,16 +116,17 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
             if place is not None:
                 break
         else:
-            raise DeeplockError(f"layer {step.name}: its output takes {size} activation words, a bank has {half}")
+            text = f"layer {step.name}: its output takes {size} activation words, a bank has {half}"
+            raise NoRoomError(text if size > half else f"{text}, and other tensors are there", index)
         places[step.output] = place
         live.append(step.output)
 
     if gathered is not None:
         index = next(index for index, step in enumerate(steps) if step.output == gathered)
         sizes[gathered] = max(_words_of(read_shape(step), config) for step in steps if gathered in step.inputs)
-        put(steps[index], {index % 2})  # the bank that its writer reads if banks take turns
+        put(index, {index % 2})  # the bank that its writer reads if banks take turns
     for index, step in enumerate(steps[:-1]):
         live = [name for name in live if name in kept or last_use[name] >= index]
         if step.output not in places:
-            put(step, {places[name] // half for name in step.inputs})
+            put(index, {places[name] // half for name in step.inputs})
     return {name: word * config.rows for name, word in places.items()}

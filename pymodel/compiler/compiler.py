@@ -11,11 +11,12 @@ from math import prod
 import numpy as np
 
 from deeplock.pymodel.compiler.allocate import SECOND_INPUT, Placement, allocate, bytes_of, pixel_bytes, read_shape
+from deeplock.pymodel.compiler.bands import in_bands
 from deeplock.pymodel.compiler.first_layer import plan_input
 from deeplock.pymodel.compiler.overlap import slack
 from deeplock.pymodel.compiler.parameters import encode_layer, fold_of
 from deeplock.pymodel.compiler.schedule import plan_steps, share
-from deeplock.pymodel.compiler.step import Step, runs_of, words_of
+from deeplock.pymodel.compiler.step import Step, runs_of, strips_of, words_of
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.lowering import Channelwise, Lowered, Product, Streamed
 from deeplock.pymodel.network.network import Network, lower_bound, output_shapes
@@ -102,9 +103,9 @@ def _weights(step: Step, config: Config) -> dict[str, int]:
     }
 
 
-def _windows(step: Step) -> int:
-    """Pooling windows of a row that the feeder reads."""
-    return step.out[1] * step.sliding + 1 if step.sliding else step.out[1]
+def _place(step: Step, name: str, places: Placement, row: int) -> int:
+    """Where a tensor's row 0 is, of `row` bytes, or would be, if memory holds a band of the tensor."""
+    return places.get(name, 0) - step.held.get(name, range(1)).start * row
 
 
 def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -> dict[str, int]:
@@ -120,7 +121,7 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
     step_x, step_y = does.stride[1] * pixel, stride * row
     corner = (window_h - 1) * step_y + (window_w - 1) * step_x
     y0, x0 = first * down * stride - does.padding[0], -does.padding[1] * pixel
-    source, *other = (places[name] + step.reads.first for name in step.inputs)
+    source, *other = (_place(step, name, places, row) + step.reads.first for name in step.inputs)
     kernel_row = other[0] - source if other else does.dilation[0] * step.row_step * row
     column = does.dilation[1] * pixel
     return {
@@ -136,7 +137,7 @@ def _addresses(step: Step, config: Config, places: dict[str, int], first: int) -
         "step_x": step_x,
         "step_y": step_y - (window_w - 1) * step_x,
         "step_window": right * step_x - corner,
-        "step_row": down * step_y - (_windows(step) - 1) * right * step_x - corner,
+        "step_row": down * step_y - (step.windows - 1) * right * step_x - corner,
     }
 
 
@@ -145,14 +146,15 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
     does = step.lowered
     window_h, window_w = does.window
     pixel = pixel_bytes(step.writes.pixel(step.out[2]), config)
+    row = step.out[1] * pixel
     fields = {
         "pool_w": window_w,
         "pool_h": window_h,
-        "out_w": _windows(step),
+        "out_w": step.windows,
         "out_h": count,
         "in_h": step.shape[0] + len(step.inputs) - 1,  # with two inputs, kernel row 1 reads the other
         "pad_value": does.pad_value,
-        "destination": (places.get(step.output, 0) + step.writes.first + first * step.out[1] * pixel) % MODULUS,
+        "destination": (_place(step, step.output, places, row) + step.writes.first + first * row) % MODULUS,
         "pixel_bytes": pixel,
         "zero_point": does.zero_point,
         "lo": does.lo,
@@ -171,23 +173,12 @@ def _descriptor(step: Step, config: Config, places: dict[str, int], first: int, 
         raise DeeplockError(f"layer {step.name} is too large for the loadable format: {error}") from None
 
 
-def _strips(step: Step, config: Config) -> list[tuple[int, int]]:
-    """Rows of (pooled) output per descriptor, as (first, count), so that each fits the accumulator memory."""
-    out_h = step.out[0]
-    per_row = _windows(step) * prod(step.lowered.window)
-    rows = config.accumulators // per_row
-    if rows == 0:
-        raise DeeplockError(
-            f"layer {step.name}: one row of output takes {per_row} accumulators, the accelerator has {config.accumulators}"
-        )
-    return [(first, min(rows, out_h - first)) for first in range(0, out_h, rows)]
-
-
-def _facts(step: Step, descriptor: Descriptor, config: Config) -> LayerFacts:
-    """Of a step as `plan_steps` made it, which reads the network's tensors."""
+def _facts(step: Step, descriptor: Descriptor, again: int, config: Config) -> LayerFacts:
+    """Of a step as `plan_steps` made it, which reads the network's tensors. again: rows that have been computed before"""
     rows, cols, beat = config.rows, config.cols, config.bytes_per_beat
     does, depth = step.lowered, step.shape[2]
-    taps, channels, pixels = prod(does.kernel) * depth, step.out[2], descriptor.pixels
+    taps, channels = prod(does.kernel) * depth, step.out[2]
+    pixels = descriptor.pixels // descriptor.out_h * (descriptor.out_h - again)
     lower, array = 0, -(-pixels * taps // rows)
     if isinstance(does.weights, Streamed):
         load = -(-does.weights.weight.size // beat)
@@ -205,10 +196,11 @@ def _facts(step: Step, descriptor: Descriptor, config: Config) -> LayerFacts:
         stride=does.stride,
         pool=(descriptor.pool_h, step.sliding + 1 if step.sliding else descriptor.pool_w),
         parameter_bytes=descriptor.layer_bytes(rows, cols),
-        words=pixels * descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks * descriptor.groups,
+        words=descriptor.pixels * descriptor.kernel_h * descriptor.kernel_w * descriptor.cblocks * descriptor.groups,
         lower_bound=lower,
         array_bound=array,
         groups=step.groups,
+        again=again,
     )
 
 
@@ -254,31 +246,38 @@ def _laid_out(
     gathered = [each[-1].output] if shared else []
     part = bytes_of(read_shape(shared[0]), config) // batch if shared else 0
     # the places take turns from one inference to the next, too, so their number divides the batch
-    places, early = allocate(each + shared, config, *gathered, alternate=config.dense and batch % 2 == 0)
+    banded = in_bands(each + shared, config, *gathered)
+    each = banded[: len(banded) - len(shared)]
+    places, early = allocate(banded, config, *gathered, alternate=config.dense and batch % 2 == 0)
     inputs = places["input"], places.get(SECOND_INPUT, places["input"])
-    # the first step reads the ifmap; if later steps do too, its words are free only at the end
-    early = early and not any("input" in step.inputs for step in steps[1:])
 
     program: list[Descriptor] = []
     facts: list[LayerFacts] = []
     streamed: list[tuple[Lowered, Descriptor]] = []
 
-    def emit(steps: list[Step], places: Placement) -> None:
+    def emit(steps: list[Step], places: Placement) -> int:
+        """Returns the number of the last descriptor that reads the ifmap."""
+        reader = 0
         for step in steps:
-            for first, count in _strips(step, config):
+            for first, count in strips_of(step, config):
                 program.append(_descriptor(step, config, places, first, count))
-                facts.append(_facts(planned[0] if step is each[0] else step, program[-1], config))
+                again = 0 if step.rows is None else max(0, step.rows.start + step.again - first)
+                seen = planned[0] if step.name == each[0].name and "input" in step.inputs else step
+                facts.append(_facts(seen, program[-1], min(count, again), config))
                 if isinstance(step.lowered.weights, Streamed) or step.lowered.table:
                     streamed.append((step.lowered, program[-1]))
+            if "input" in step.inputs:
+                reader = len(program) - 1
+        return reader
 
     for index in range(batch):
         begin = len(program)
         moved = {name: places[name] + index * part for name in gathered} | {"input": inputs[index % 2]}
-        emit(each, places | moved)
+        reader = emit(each, places | moved)
         if index == batch - 1:
             emit(shared, places)
         program[begin] = replace(program[begin], wait_input=1)
-        last = begin + len(_strips(each[0], config)) - 1 if early else -1
+        last = reader if early else -1
         program[last] = replace(program[last], release_input=1)
     program = [
         replace(layer, slack=slack(program[number - 1], layer, config)) if number else layer

@@ -1,13 +1,16 @@
 """A step: what the hardware does with one descriptor, or with several that split it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
 
+from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.lowering import Lowered
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
 from deeplock.pymodel.spec.tensor import Shape
 
-__all__ = ["Step", "View", "runs_of", "words_of"]
+__all__ = ["Step", "View", "runs_of", "strips_of", "words_of"]
 
 _LONGEST_RUN = Descriptor.layout.fields["cblocks"].range[1]  # words
 _LONGEST_ROW = Descriptor.layout.fields["row_bytes"].range[1]
@@ -38,6 +41,9 @@ class Step:
     pitch           rows of the network's tensor from one input row to the next
     sliding         stride of pooling windows of a row that are one pixel wider; 0: others
     narrow          accumulator + bias is a 24-bit number for every ifmap
+    rows            of `out` that it computes; None: all
+    again           the first of these, so many, have been computed for the band before, too
+    held            of its tensors that memory holds a band of (bands.py): the rows of this band, by name
     """
 
     name: str
@@ -54,6 +60,19 @@ class Step:
     pitch: int = 1
     sliding: int = 0
     narrow: bool = False
+    rows: range | None = None
+    again: int = 0
+    held: Mapping[str, range] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> int:
+        """Pooling windows of a row that the feeder reads."""
+        return self.out[1] * self.sliding + 1 if self.sliding else self.out[1]
+
+    @property
+    def row_accumulators(self) -> int:
+        """That a row of the output takes."""
+        return self.windows * prod(self.lowered.window)
 
 
 def runs_of(step: Step, config: Config) -> tuple[int, int, int]:
@@ -78,3 +97,18 @@ def words_of(step: Step, config: Config) -> int:
     """Activation words that a window takes."""
     tall, wide, size = runs_of(step, config)
     return tall * wide * -(-size // config.rows)
+
+
+def strips_of(step: Step, config: Config) -> list[tuple[int, int]]:
+    """The rows of (pooled) output that it computes, by descriptor, as (first, count), so that each fits the accumulators.
+
+    Raises DeeplockError if a row does not.
+    """
+    rows = config.accumulators // step.row_accumulators
+    if rows == 0:
+        raise DeeplockError(
+            f"layer {step.name}: one row of output takes {step.row_accumulators} accumulators, the accelerator has "
+            f"{config.accumulators}"
+        )
+    computed = range(step.out[0]) if step.rows is None else step.rows
+    return [(first, min(rows, computed.stop - first)) for first in computed[::rows]]

@@ -25,6 +25,7 @@ class LayerFacts:
     array_bound       least cycles for words of `rows` bytes and groups of `cols` channels: pixels * the words that a window's
                       bytes fill * column groups, or weight bytes / bytes_per_beat if more; without weights, bytes read / rows
     groups            into which the layer is split; the descriptor has one of them
+    again             rows of `output` that an earlier descriptor computes, too: bands of rows overlap
     """
 
     name: str
@@ -39,6 +40,7 @@ class LayerFacts:
     lower_bound: int
     array_bound: int
     groups: int = 1
+    again: int = 0
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

@@ -186,6 +186,26 @@ def test_squeeze_and_excitation_on_a_small_array(lanes):
     assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])
 
 
+def test_layers_in_bands_on_a_small_array():
+    """Wide layers inside, a sum and a depthwise convolution among them; banks of 1 KiB hold few of their tensors."""
+    torch.manual_seed(0)
+    parts = (
+        Block(3, 12, 1),
+        nn.Conv2d(12, 24, 1),
+        nn.ReLU6(),
+        nn.Conv2d(24, 24, 3, 2, 1, groups=24),
+        nn.Conv2d(24, 4, 1),
+    )
+    inputs = inputs_of((3, 12, 8))
+    network, _ = quantise(trained_norms(nn.Sequential(*parts)), inputs, "wide")
+    config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=512, accumulators=64, program_words=1024)
+    ifmaps = network.input.quantise(inputs[:1].permute(0, 2, 3, 1).numpy())
+    loadable = compile_network(network, config, np.random.default_rng(0))
+    assert {facts.kind for facts in loadable.interface.layers if facts.again} >= {"conv", "add"}
+    run = simulate(loadable, config.with_suite("plain"), b"", list(ifmaps), "verilator", pauses=0.2, seed=1)
+    assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "shape", "images"),

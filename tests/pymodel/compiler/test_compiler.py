@@ -216,7 +216,7 @@ def refusals():
     small = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=16)
     yield wide, small, "layer a: one row of output takes 38 accumulators, the accelerator has 16"
     yield wide, replace(Config(), ifmap_bytes=1024), r"ifmap takes 1600 bytes, the ifmap buffer has 1024"
-    deep = network_of((8, 8, 8), conv("a", "input", (64, 1, 1, 8)), conv("b", "a", (8, 1, 1, 64)))
+    deep = network_of((8, 8, 8), conv("a", "input", (64, 1, 1, 8)), conv("b", "a", (8, 8, 1, 64)))
     yield (
         deep,
         replace(Config(), activation_words=512),

@@ -71,8 +71,9 @@ def test_what_is_given_stays():
 
 
 def test_an_array_that_is_too_small_is_left_out():
-    """231,200 bytes between two layers: half of 65,536 words of 4 bytes do not hold them, of 8 bytes they do."""
-    config = smallest(network_of((170, 170, 1), conv("a", "input", (8, 1, 1, 1)), conv("b", "a", (4, 1, 1, 8))), {})
+    """231,200 bytes between two layers, of which the second reads all rows at once: half of 65,536 words of 4 bytes do not hold
+    them, of 8 bytes they do."""
+    config = smallest(network_of((170, 170, 1), conv("a", "input", (8, 1, 1, 1)), conv("b", "a", (4, 170, 1, 8))), {})
     assert (config.rows, config.cols, config.activation_words) == (8, 8, 65536)
 
 
