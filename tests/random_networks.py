@@ -17,10 +17,11 @@ from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.multiply import Multiply
+from deeplock.pymodel.network.operators.outputs import ending
 from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.network.operators.transposed import Transposed
 from deeplock.pymodel.network.operators.upsample import Upsample
-from deeplock.pymodel.spec.tensor import Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Output, Quantisation, Shape
 
 __all__ = [
     "UNUSED",
@@ -269,12 +270,23 @@ def cases(draw: st.DrawFn, with_tables: bool = False, with_products: bool = Fals
 
 
 @st.composite
+def several(draw: st.DrawFn, network: Network) -> Network:
+    """The network with 2..4 outputs, its last layer's among them, in any order."""
+    shapes, last = output_shapes(network), network.layers[-1].name
+    others = draw(st.lists(st.sampled_from([layer.name for layer in network.layers]), min_size=1, max_size=3))
+    names = draw(st.permutations([last, *others]))
+    layers, outputs = ending(network.layers, [Output(name, shapes[name], UNUSED) for name in names])
+    return replace(network, layers=layers, outputs=outputs)
+
+
+@st.composite
 def chains(
     draw: st.DrawFn,
     most_channels: int = 20,
     most_pixels: int = 9,
     with_tables: bool = False,
     with_products: bool = False,
+    with_outputs: bool = False,
 ) -> tuple[Network, np.ndarray]:
     """A network that the compiler takes, and 2 ifmaps: 1..6 layers, each on the one before it, some with weights.
 
@@ -340,6 +352,8 @@ def chains(
         channels = output_shapes(network)[source][2]
         end = draw(convs("end", source, channels, (1, 1), False, most_channels))
         network = replace(network, layers=(*network.layers, end))
+    if with_outputs and draw(st.integers(0, 3)) == 0:
+        network = draw(several(network))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return network, rng.integers(-128, 128, (2, *shape), np.int8)
 

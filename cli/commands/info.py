@@ -11,6 +11,7 @@ examples:
 JSON: licence: as `deeplock licence`, and {"kind"};
   loadable: {"kind", "network", "dataset", "classes", "suite", "locked", "sealed", "sbox", "key_check", "model",
   "model_version", "public", "rows", "cols", "bytes_per_beat", "batch", "needs", "features", "parameter_bytes", "lower_bound",
+  "outputs": [names, if there are several],
   "layers": [{"name", "kind", "input", "output", "kernel", "stride", "pool", "parameter_bytes", "words", "lower_bound",
   "array_bound"}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
@@ -81,6 +82,7 @@ def _loadable(loadable: "Loadable") -> dict[str, Any]:
         "features": list(loadable.features),
         "parameter_bytes": len(loadable.parameters),
         "lower_bound": loadable.interface.lower_bound,
+        "outputs": [output.name for output in loadable.interface.outputs],
         "layers": [asdict(layer) for layer in loadable.interface.layers],
     }
 

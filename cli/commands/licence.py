@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> None:
     terms = allowed(args.allow, loadable.header, args.device)
     height, width, outputs = loadable.interface.output_shape
     if terms.classes != ALL_CLASSES:
+        if loadable.interface.outputs:
+            raise DeeplockError("classes can be chosen for networks of one output, and this one has several")
         if (height, width, loadable.batch) != (1, 1, 1):
             raise DeeplockError(
                 "classes can be chosen for networks that give one result for each ifmap, not in batches"

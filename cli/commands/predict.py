@@ -4,7 +4,7 @@ Gives what the accelerator gives, byte for byte, without simulating it. PICTURES
 files, folders of such folders, one for each class, and arrays as `deeplock simulate --images` takes them. They need no
 labels; the accuracy is printed if all have some. The score is the class's output as a real number: the larger, the surer,
 and only scores of one network compare. Of a network that gives an ofmap, such as a segmenter, the class that most pixels
-have is printed, and its share of them; -o writes all of it.
+have is printed, and its share of them; -o writes all of it. Of a network with several outputs each has lines of its own.
 
 The key is the one that `deeplock simulate` takes: with --licence the device's. Outputs that a licence does not show are -128
 in int8. Without the right key of suite deep-lock the classes are guesses; the suites that seal refuse a wrong key.
@@ -17,7 +17,8 @@ examples:
 
 JSON: {"loadable", "network", "suite", "classes": [names, if known], "accuracy" (null without labels),
   "pictures": [{"picture", "class", "score", "label" (null if unknown), "scores": [of each output]}]}; of a network that gives
-  an ofmap, pictures are {"picture", "class", "area", "areas": [share of pixels of each class]}
+  an ofmap, pictures are {"picture", "class", "area", "areas": [share of pixels of each class]}. Of a network with several
+  outputs, pictures have "output" as well, its name: one for each picture and output
 """
 
 import argparse
@@ -43,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         *("-o", "--output"),
         metavar="FILE",
-        help="write the network's results to FILE, .npy: float32 [pictures, height, width, channels]",
+        help="write the network's results to FILE, .npy: float32 [pictures, height, width, channels]; of a network with "
+        "several outputs .npz, an array for each",
     )
     add_json(parser)
 
@@ -85,6 +87,7 @@ def _classes(
 
 def run(args: argparse.Namespace) -> None:
     import io
+    from functools import partial
 
     import numpy as np
 
@@ -95,6 +98,7 @@ def run(args: argparse.Namespace) -> None:
     from deeplock.pymodel.files import make_folder_of, replace_file, write_json
     from deeplock.pymodel.spec.accelerator import accelerator_for
     from deeplock.pymodel.spec.loadable import read_loadable
+    from deeplock.pymodel.spec.tensor import Output, split_outputs
     from deeplock.pymodel.zoo.evaluation import accuracy
     from deeplock.pymodel.zoo.images import labelled_images
     from deeplock.report.tables import Table, percent
@@ -102,7 +106,6 @@ def run(args: argparse.Namespace) -> None:
     loadable = read_loadable(args.loadable)
     loadable, config, key = with_key(args, loadable, accelerator_for(loadable))
     interface = loadable.interface
-    height, width, channels = interface.output_shape
     source, shape, classes = interface.pixels or interface.dataset, interface.input_shape, interface.classes
     found = [labelled_images(path, None, source, shape, None, classes) for path in args.pictures]
     names = [name for each in found for name in each.names]
@@ -113,19 +116,31 @@ def run(args: argparse.Namespace) -> None:
     parameters = np.frombuffer(loadable.unlocked(model_key(loadable, key)).parameters, np.uint8)
     with np.errstate(all="ignore"):  # a wrong key's scales
         ofmaps = shown(loadable, config, fast_interpreter.run(loadable, parameters, ifmaps, config))
-    scores = interface.output.dequantise(ofmaps)
+    outputs = interface.outputs or (Output("", interface.output_shape, interface.output),)
+    parts = split_outputs(ofmaps, outputs)
+    scores = {output.name: output.quantisation.dequantise(part) for output, part in zip(outputs, parts, strict=True)}
     if args.output:
-        data = io.BytesIO()
-        np.save(data, scores.astype(np.float32))
+        data, written = io.BytesIO(), {name: found.astype(np.float32) for name, found in scores.items()}
+        if interface.outputs:
+            np.savez(data, allow_pickle=False, **written)
+        else:
+            np.save(data, written[""])
         replace_file(make_folder_of(args.output), data.getvalue())
-    known_as = list(classes) or [str(number) for number in range(channels)]
-    if (height, width) == (1, 1):
-        pictures, score = _classes(names, scores, known_as, labels), "score"
-    else:
-        pictures, score, labels = _areas(names, scores, known_as), "area", None
-    shows = ("picture", "class", score, *(() if labels is None else ("label",)))
-    rounded = [picture | {score: float(f"{picture[score]:.4g}")} for picture in pictures]
-    print_table(Table(list(shows), [[picture[name] for name in shows] for picture in rounded]))
+    if interface.outputs or interface.output_shape[:2] != (1, 1):
+        labels = None
+    pictures = []
+    for output in outputs:
+        known_as = list(classes) or [str(number) for number in range(output.shape[2])]
+        show = partial(_classes, labels=labels) if output.shape[:2] == (1, 1) else _areas
+        found = show(names, scores[output.name], known_as)
+        score = "score" if "score" in found[0] else "area"
+        shows = ("picture", "class", score, *(() if labels is None else ("label",)))
+        rounded = [picture | {score: float(f"{picture[score]:.4g}")} for picture in found]
+        if interface.outputs:
+            print(f"output {output.name}")
+            found = [{"picture": picture["picture"], "output": output.name} | picture for picture in found]
+        print_table(Table(list(shows), [[picture[name] for name in shows] for picture in rounded]))
+        pictures += found
     right = None if labels is None else accuracy(ofmaps, labels)
     if right is not None:
         print()

@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
             counters = profile(loadable, config, key, list(ifmaps), rtl.counters, **how, progress=progress)
             facts = map(asdict, loadable.interface.layers)
             layers = [{**layer, "counters": each} for layer, each in zip(facts, counters, strict=True)]
-    accuracy = images.accuracy(rtl.ofmaps)
+    accuracy = None if interface.outputs else images.accuracy(rtl.ofmaps)
     lower_bound = loadable.interface.lower_bound
     print_pairs(
         (

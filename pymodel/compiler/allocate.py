@@ -69,7 +69,7 @@ def _first_gap(taken: list[tuple[int, int]], size: int, low: int, high: int) -> 
 def allocate(
     steps: list[Step], config: Config, gathered: str | None = None, alternate: bool = False
 ) -> tuple[Placement, bool]:
-    """Place the ifmap's words and every step's output, except the last one, which leaves on the stream.
+    """Place the ifmap's words and every step's output, except those that no step reads, which leave on the stream.
 
     If possible, a step writes to a bank that it does not read, for memories with one port a bank. A place is free again
     after the last step that reads it. A batch fills tensor `gathered` ifmap by ifmap for the steps that it shares, so that
@@ -125,8 +125,8 @@ def _place(steps: list[Step], config: Config, last_use: dict[str, int], gathered
         index = next(index for index, step in enumerate(steps) if step.output == gathered)
         sizes[gathered] = max(_words_of(read_shape(step), config) for step in steps if gathered in step.inputs)
         put(index, {index % 2})  # the bank that its writer reads if banks take turns
-    for index, step in enumerate(steps[:-1]):
+    for index, step in enumerate(steps):
         live = [name for name in live if name in kept or last_use[name] >= index]
-        if step.output not in places:
+        if step.output in last_use and step.output not in places:
             put(index, {places[name] // half for name in step.inputs})
     return {name: word * config.rows for name, word in places.items()}

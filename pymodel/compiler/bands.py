@@ -36,7 +36,8 @@ def in_bands(steps: list[Step], config: Config, gathered: str | None = None) -> 
             return steps
         except NoRoomError as error:
             ends = [steps]
-            if gathered is None and config.diagonal:
+            streams = [step for step in steps if not any(step.output in each.inputs for each in steps)]
+            if gathered is None and config.diagonal and streams == steps[-1:]:
                 ends.append([*steps, _out(steps[-1])])
             found = (each for end in ends for each in _that_fit(end, error.index, config, gathered))
             best = next(found, None)
@@ -99,6 +100,8 @@ def _whole(steps: list[Step], first: int, end: int, config: Config) -> set[str] 
     whole = written & elsewhere
     last = inside[-1].output
     if last not in whole or any(last in step.inputs for step in inside) or not written - whole:
+        return None
+    if not all(any(name in step.inputs for step in steps) for name in written):  # it leaves on the stream
         return None
     for step in inside:
         if step.lowered.stride[0] == 0:

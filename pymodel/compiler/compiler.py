@@ -333,5 +333,6 @@ def _laid_out(
         ),
         layers=tuple(facts),
         pixels=network.pixels,
+        outputs=network.outputs,
     )
     return Loadable(header, tuple(program), b"", interface), streamed

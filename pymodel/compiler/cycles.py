@@ -1,6 +1,6 @@
 """What cycles to expect of a program, without simulating it.
 
-A tile takes a cycle for each of its words. The last tile of a group finishes accumulators, so its words also wait for the
+A tile takes a cycle for each of its words; a pass over two pixels takes three, in which their sums return. The last tile of a group finishes accumulators, so its words also wait for the
 requantise lanes. A tile begins when the one before has ended and its own weights are there; weights of the next tile arrive
 meanwhile, a beat a cycle. An ifmap is unfolded as soon as its words are free.
 
@@ -31,6 +31,11 @@ def tiles(layer: Descriptor, group: int, header: Header) -> list[tuple[int, int]
     ]
 
 
+def _pass_cycles(layer: Descriptor, header: Header) -> int:
+    """Of all pixels with one k-block. Few pixels wait until the sums of the pass before have returned (hw/feed/issue.py)."""
+    return 3 if layer.pixels == 2 or (layer.pixels == 1 and not header.dense) else layer.pixels
+
+
 def expected_cycles(loadable: Loadable, config: Config) -> list[int]:
     """Cycles of each descriptor of an inference among others, on this accelerator."""
     header, program = loadable.header, loadable.program
@@ -41,6 +46,7 @@ def expected_cycles(loadable: Loadable, config: Config) -> list[int]:
         total = 0
         for group in range(layer.groups):
             words, beats = map(list, zip(*tiles(layer, group, header), strict=True))
+            words = [word * _pass_cycles(layer, header) // layer.pixels for word in words]
             words[-1] += layer.pixels * waits
             beats[0] += entries if layer.group_bytes(group, header.rows, header.cols) else 0
             beats[0] += layer.table_bytes if group == 0 else 0  # a byte a cycle

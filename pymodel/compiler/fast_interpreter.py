@@ -194,6 +194,6 @@ def run(loadable: Loadable, parameters: np.ndarray, ifmaps: np.ndarray, config: 
             ]  # addresses wrap, so a run may begin at the end and go on at the start
             result = _run_layer(parts, layer, table, memory, config)
             if layer.to_stream:
-                results.append(result)
+                results.append(result.reshape(len(result), -1))
         ofmaps.append(np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(part)])
     return np.concatenate(ofmaps)

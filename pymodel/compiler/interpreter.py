@@ -68,7 +68,7 @@ def run(loadable: Loadable, key: bytes, ifmaps: np.ndarray, config: Config) -> n
         result, taken = run_layer(memory, layer, stream, config)
         stream = stream[taken:]
         if layer.to_stream:
-            results.append(result)
+            results.append(result.reshape(count, -1))
     return np.concatenate(results, axis=1).reshape(-1, *loadable.interface.output_shape)[: len(ifmaps)]
 
 

@@ -9,7 +9,7 @@ from deeplock.pymodel.compiler.views import Views, copy_of, in_memory
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.convolution import MOST_STRIDE
 from deeplock.pymodel.network.layer import Layer
-from deeplock.pymodel.network.lowering import Lowered, Product, Streamed
+from deeplock.pymodel.network.lowering import Gathered, Lowered, Product, Streamed
 from deeplock.pymodel.network.network import Network, needed_pixels, output_shapes
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor
@@ -83,8 +83,22 @@ def plan_steps(network: Network, config: Config) -> list[Step]:
             parts = _fused(step, pool, computed[pool.name], shapes[pool.name], config, views.whole(pool.name))
         fused.add(parts[-1].output)
         steps += parts
-    output = network.layers[-1].name
-    return in_memory(steps, output, shapes[output], views, config)
+    last = network.layers[-1]
+    ends = last.sources if isinstance(lowered[last.name], Gathered) else (last.name,)
+    return in_memory(_leaving(steps, ends, shapes, views, config), views, config)
+
+
+def _leaving(
+    steps: list[Step], ends: tuple[str, ...], shapes: dict[str, Shape], views: Views, config: Config
+) -> list[Step]:
+    """The steps, and behind them those that copy the network's outputs to the stream. The last output needs none if the last
+    step makes it, whole, and it is needed once."""
+    copies = [copy_of(name, shapes[name], f"{name} out", Lowered()) for name in ends]
+    copies = [_flat(copy, config) if views.whole(copy.inputs[0]) else copy for copy in copies]
+    last = steps[-1]
+    if last.output == ends[-1] and ends.count(last.output) == 1 and last.lowered.groups == 1:
+        return [*steps[:-1], *copies[:-1], last]
+    return [*steps, *copies]
 
 
 def staged(network: Network) -> Network:

@@ -104,15 +104,8 @@ def copy_of(source: str, shape: Shape, name: str, does: Lowered) -> Step:
     return Step(name, "copy", (source,), name, shape, shape, does)
 
 
-def in_memory(steps: list[Step], output: str, shape: Shape, views: Views, config: Config) -> list[Step]:
-    """The steps as they read and write memory.
-
-    steps  with the names of the network's tensors
-    output, shape  the network's; it leaves whole, in the last step
-    """
-    last = steps[-1]
-    if (last.output, last.lowered.groups) != (output, 1):
-        steps = [*steps, copy_of(output, shape, f"{output} out", Lowered())]
+def in_memory(steps: list[Step], views: Views, config: Config) -> list[Step]:
+    """The steps as they read and write memory, from steps with the names of the network's tensors."""
     steps = [part for step in steps for part in _padded(step, config)]
     steps = [part for step in steps for part in _groups(step, views)]
     steps = _added_whole(steps, views)

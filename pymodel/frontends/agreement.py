@@ -7,8 +7,9 @@ int8 against float cannot reveal it, because quantisation alone causes such erro
 - in integers: each layer against PyTorch's quantised graph, given that graph's own int8 inputs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 import torch
 from torch import fx
@@ -41,6 +42,7 @@ class Agreement:
     layer_lsb    largest difference of each layer, by name, to PyTorch's quantised graph, in units of the last bit
     output_lsb   mean difference of the outputs, int8 against float, in units of the last bit
     agreement    share (0..1) of outputs whose largest class is the same in int8 and in float
+                 (both are means over the outputs, where there are several)
     outliers     tensors whose range outliers of the calibration inputs eat, in the network's order
     """
 
@@ -98,10 +100,16 @@ class _Quantised(fx.Interpreter):
 def _expected(network: Network, converted: fx.GraphModule, images: torch.Tensor) -> dict[str, _Tensor]:
     """PyTorch's integers of the input and every layer, by the network's names.
 
-    The last layer's are computed from the graph's output, so that nothing after that layer is overlooked.
+    Those of an output are computed from the graph's, so that nothing after that layer is overlooked.
     """
     interpreter, shapes = _Quantised(converted), output_shapes(network)
-    (output,) = tree_leaves(interpreter.run(images))
+    shapes = {
+        name: shape for name, shape in shapes.items() if name in {"input", *(layer.name for layer in network.computed)}
+    }
+    given = tree_leaves(interpreter.run(images))
+    if len(given) != len(network.ends):
+        raise DeeplockError(f"the graph was misread: it has {len(given)} outputs, the network {len(network.ends)}")
+    outputs = dict(zip(network.ends, given, strict=True))
     if len(interpreter.kept) != len(shapes):
         raise DeeplockError(
             f"the graph was misread: the network has {len(shapes) - 1} layers, PyTorch's quantised graph "
@@ -111,8 +119,8 @@ def _expected(network: Network, converted: fx.GraphModule, images: torch.Tensor)
     for (name, (height, width, channels)), (integers, quantisation) in zip(
         shapes.items(), interpreter.kept, strict=True
     ):
-        if name == network.layers[-1].name:
-            integers = (output.double() / quantisation.scale).round() + quantisation.zero_point
+        if name in outputs:
+            integers = (outputs[name].double() / quantisation.scale).round() + quantisation.zero_point
         if tuple(integers.shape[1:]) not in sizes_of((height, width, channels)).values():
             raise DeeplockError(
                 f"layer {name} was misread: its output is {[channels, height, width]}, that of PyTorch's quantised graph "
@@ -151,14 +159,14 @@ def layer_lsb(
 
     inputs  float32 [n, channels, height, width]
     """
-    most = {layer.name: 0 for layer in network.layers}
+    most = {layer.name: 0 for layer in network.computed}
     codes: dict[str, Codes] = {}
     for images in batches(converted, inputs):
         tensors = _expected(network, converted, images)
         integers = {name: tensor.integers for name, tensor in tensors.items()}
         for name, tensor in tensors.items():
             codes.setdefault(name, Codes(tensor.quantisation)).add(tensor.integers)
-        for layer in network.layers:
+        for layer in network.computed:
             lsb = (reference.ofmaps(layer, *(integers[name] for name in layer.sources)) - integers[layer.name]).abs()
             allowed = _allowed(layer, tensors)
             worst = (lsb - allowed).argmax()
@@ -171,18 +179,21 @@ def layer_lsb(
     return most, tuple(found for name, each in codes.items() if (found := each.outliers(name)))
 
 
-def against_float(network: Network, inputs: torch.Tensor, expected: torch.Tensor) -> tuple[float, float]:
+def against_float(network: Network, inputs: torch.Tensor, expected: Sequence[torch.Tensor]) -> tuple[float, float]:
     """What int8 costs: `output_lsb` and `agreement` of an `Agreement`.
 
     inputs, expected  inputs and outputs of the float network: float32 [n, channels, height, width] and [n, classes, ...]
     """
-    last, error, same = network.layers[-1].name, 0.0, 0
-    for images, outputs in zip(inputs.split(_BATCH), expected.split(_BATCH), strict=True):
+    scales = [output.quantisation for output in network.outputs] or [network.output]
+    error, same = [0.0] * len(scales), [0.0] * len(scales)
+    for number, images in enumerate(inputs.split(_BATCH)):
         height, width, channels = network.input_shape
         real = images.reshape(-1, channels, height, width).permute(0, 2, 3, 1).numpy()
-        ifmaps = network.input.quantise(real)
-        ofmaps = reference.run(network, ifmaps)[last].permute(0, 3, 1, 2).reshape(outputs.shape)
-        real = torch.from_numpy(network.output.dequantise(ofmaps.numpy()))
-        error += float((real - outputs).abs().sum())
-        same += int((ofmaps.argmax(1) == outputs.argmax(1)).sum())
-    return error / expected.numel() / network.output.scale, same * expected.shape[1] / expected.numel()
+        found = reference.run(network, network.input.quantise(real))
+        for at, (name, scale, whole) in enumerate(zip(network.ends, scales, expected, strict=True)):
+            outputs = whole[number * _BATCH : (number + 1) * _BATCH]
+            ofmaps = found[name].permute(0, 3, 1, 2).reshape(outputs.shape)
+            real = torch.from_numpy(scale.dequantise(ofmaps.numpy()))
+            error[at] += float((real - outputs).abs().sum()) / whole.numel() / scale.scale
+            same[at] += int((ofmaps.argmax(1) == outputs.argmax(1)).sum()) * whole.shape[1] / whole.numel()
+    return mean(error), mean(same)

@@ -1,7 +1,7 @@
 """A network as the readers of int8 files (TFLite, ONNX) make it, layer by layer. Needs neither PyTorch nor their packages."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, prod
@@ -15,8 +15,9 @@ from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
 from deeplock.pymodel.network.layer import Layer, Weighted
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.multiply import integer_multiply
+from deeplock.pymodel.network.operators.outputs import ending
 from deeplock.pymodel.network.operators.transposed import Transposed
-from deeplock.pymodel.spec.tensor import Padding, Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Output, Padding, Quantisation, Shape
 
 __all__ = ["Activation", "Draft", "Imported", "Pending", "conv_of_integers", "product_of"]
 
@@ -138,14 +139,14 @@ class Draft:
         pending = self._pending.get(value.source)
         return pending and replace(pending.clamped(lo, hi), rank=value.rank, before=value.quantisation)
 
-    def finished(self, name: str, shape: Shape, output: Activation) -> Imported:
-        """shape: of the ifmap."""
-        if not self._layers or output.source != list(self._layers)[-1]:
-            raise DeeplockError(f"the network's output must be its last layer, not {output.source}")
-        if output.flat and output.shape[0] * output.shape[1] > 1:
+    def finished(self, name: str, shape: Shape, found: Sequence[Activation]) -> Imported:
+        """shape: of the ifmap. found: the network's outputs"""
+        if any(output.flat and output.shape[0] * output.shape[1] > 1 for output in found):
             raise DeeplockError("the network's output must not be flattened, unless it has one pixel")
-        layers = tuple(self._layers.values())
-        network = Network(name, shape, self._quantisations["input"], output.quantisation, layers)
+        outputs = [Output(output.source, output.shape, output.quantisation) for output in found]
+        layers, several = ending([*self._layers.values()], outputs)
+        given, first = self._quantisations["input"], found[0].quantisation
+        network = Network(name, shape, given, first, layers, outputs=several)
         return Imported(network, self._quantisations, self._tensors, self._slack, tuple(self.notes))
 
 

@@ -36,7 +36,8 @@ class EngineAgreement:
     inputs       number of ifmaps
     layer_share  share (0..1) of each layer's bytes that differ, by name, given the engine's own input tensors
     layer_lsb    by how much at most
-    agreement    share (0..1) of ifmaps whose largest output is the same from end to end; the first, where several are equal
+    agreement    share (0..1) of ifmaps whose largest output is the same from end to end; the first, where several are equal.
+                 Of a network with several outputs, those of which each has the same largest value
     notes        what the user should know, one line each
     """
 
@@ -84,12 +85,11 @@ def against_engine(
     run  gives the engine's tensors for an ifmap int8 [height, width, channels]
     """
     network = read.network
-    last = network.layers[-1].name
     differ, size = dict.fromkeys(read.tensors, 0), dict.fromkeys(read.tensors, 0)
     most, same = dict.fromkeys(read.tensors, 0), 0
     for ifmap in random_ifmaps(network.input_shape, count):
         tensors = run(ifmap)
-        for layer in network.layers:
+        for layer in network.computed:
             found = layer.run(*(tensors[name][np.newaxis] for name in layer.sources))[0]
             lsb = np.abs(found.astype(int) - tensors[layer.name])
             allowed = np.broadcast_to(_allowed(read, layer, tensors), lsb.shape)
@@ -102,9 +102,9 @@ def against_engine(
             differ[layer.name] += int(np.count_nonzero(lsb))
             size[layer.name] += lsb.size
             most[layer.name] = max(most[layer.name], int(lsb.max()))
-        ofmap = golden.run(network, tensors["input"][np.newaxis])[last]
-        same += int(ofmap.argmax() == tensors[last].argmax())
-    names = [layer.name for layer in network.layers]
+        ofmaps = golden.run(network, tensors["input"][np.newaxis])
+        same += all(ofmaps[name].argmax() == tensors[name].argmax() for name in network.ends)
+    names = [layer.name for layer in network.computed]
     shares = {name: differ[name] / size[name] for name in names}
     for name in (name for name in names if shares[name] > MOST_DIFFER and name not in read.slack):
         raise DeeplockError(

@@ -22,7 +22,8 @@ from deeplock.pymodel.frontends.quantizer import (
 )
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network
-from deeplock.pymodel.spec.tensor import Quantisation, Shape
+from deeplock.pymodel.network.operators.outputs import ending
+from deeplock.pymodel.spec.tensor import Output, Quantisation, Shape
 
 __all__ = ["from_pt2e"]
 
@@ -60,13 +61,16 @@ def _input_shape(node: fx.Node) -> Shape:
     return height, width, channels
 
 
-def _output(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> Activation:
-    (result,) = converted.graph.output_node().args[0]  # pyright: ignore
-    if not isinstance(value := values.get(result), Activation):  # pyright: ignore
-        raise DeeplockError("the network's output must be an activation")
-    if value.flat and value.shape[0] * value.shape[1] > 1:
-        raise DeeplockError("the network's output must not be flattened: the accelerator gives it in NHWC order")
-    return value
+def _outputs(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> list[Output]:
+    found = []
+    for result in converted.graph.output_node().args[0]:  # pyright: ignore
+        if not isinstance(value := values.get(result), Activation):  # pyright: ignore
+            raise DeeplockError("the network's output must be an activation")
+        if value.flat and value.shape[0] * value.shape[1] > 1:
+            raise DeeplockError("the network's output must not be flattened: the accelerator gives it in NHWC order")
+        assert value.quantisation
+        found.append(Output(value.source, value.shape, value.quantisation))
+    return found
 
 
 def _operands(node: fx.Node) -> list[fx.Node]:
@@ -139,9 +143,9 @@ def from_pt2e(converted: fx.GraphModule, name: str, *, classes: tuple[str, ...] 
             values[node], layer = _step(node, operands, layer_name)
             taken.add(layer_name)
             layers += [layer] if layer else []
-    output = _output(converted, values)
-    if not layers or output.source != layers[-1].name:
-        raise DeeplockError(f"the network's output must be its last layer, not {output.source}")
+    found = _outputs(converted, values)
+    whole, outputs = ending(layers, found)
     ifmap = next(v for v in values.values() if isinstance(v, Activation) and v.source == "input" and v.quantisation)
-    assert ifmap.quantisation and output.quantisation
-    return Network(name, ifmap.shape, ifmap.quantisation, output.quantisation, tuple(layers), classes, dataset)
+    assert ifmap.quantisation
+    output = found[0].quantisation
+    return Network(name, ifmap.shape, ifmap.quantisation, output, whole, classes, dataset, outputs=outputs)

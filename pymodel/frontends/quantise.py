@@ -36,12 +36,12 @@ class Converted:
 
     graph        float operators between quantise and dequantise, which PyTorch can run
     graph_error  see `Agreement`
-    outputs      outputs of the float network on the calibration inputs
+    outputs      of the float network on the calibration inputs, in its order
     """
 
     graph: fx.GraphModule
     graph_error: float
-    outputs: torch.Tensor
+    outputs: tuple[torch.Tensor, ...]
 
 
 def export(module: nn.Module, shape: tuple[int, ...]) -> torch.export.ExportedProgram:
@@ -130,14 +130,15 @@ def convert(model: nn.Module | torch.export.ExportedProgram, calibration: torch.
     try:
         with torch.no_grad():
             for images in batches(prepared, calibration):
-                expected += tree_leaves(original(images))
-                found += tree_leaves(prepared(images))
+                expected.append(tree_leaves(original(images)))
+                found.append(tree_leaves(prepared(images)))
     except RuntimeError as error:  # an observer's, at a NaN, or an operator's, at inputs of another shape or type
         raise DeeplockError(
             f"the network does not take the calibration inputs: {str(error).splitlines()[0]}"
         ) from error
-    outputs = torch.cat(expected)
-    return Converted(convert_pt2e(prepared), graph_error(torch.cat(found), outputs), outputs)
+    outputs = tuple(map(torch.cat, zip(*expected, strict=True)))
+    errors = map(graph_error, map(torch.cat, zip(*found, strict=True)), outputs)
+    return Converted(convert_pt2e(prepared), max(errors), outputs)
 
 
 def quantise(

@@ -256,8 +256,8 @@ class AcceleratorQuantizer(Quantizer):
         inputs, outputs = model.graph.find_nodes(op="placeholder"), model.graph.output_node().args[0]
         if len(inputs) != 1:
             raise DeeplockError(f"the network must have one input, not {len(inputs)}")
-        if len(outputs) != 1 or not isinstance(outputs[0], fx.Node):  # pyright: ignore
-            raise DeeplockError(f"the network must have one output, a tensor, not {outputs}")
+        if not outputs or not all(isinstance(output, fx.Node) for output in outputs):  # pyright: ignore
+            raise DeeplockError(f"the network's outputs must be tensors, not {outputs}")
         for node in model.graph.nodes:
             if node.op == "call_function":
                 _check_in_place(node)

@@ -9,7 +9,7 @@ import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.fixed_point import MAX_SHIFT, MULTIPLIER_BITS
-from deeplock.pymodel.network.lowering import Interleaved, Joined, Lowered, Within
+from deeplock.pymodel.network.lowering import Gathered, Interleaved, Joined, Lowered, Within
 from deeplock.pymodel.spec.tensor import Shape
 
 __all__ = ["INT32", "INT8", "Layer", "Weighted"]
@@ -92,7 +92,7 @@ class Layer(ABC):
         """
         return None
 
-    def lower(self) -> Lowered | Joined | Interleaved | Within:
+    def lower(self) -> Lowered | Joined | Interleaved | Within | Gathered:
         """How the hardware runs it; DeeplockError if it cannot."""
         raise DeeplockError(f"layer {self.name}: the accelerator has no operator {self.kind}")
 

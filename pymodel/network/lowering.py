@@ -8,7 +8,10 @@ import numpy as np
 from deeplock.pymodel.spec.entry import Entries
 from deeplock.pymodel.spec.tensor import Padding
 
-__all__ = ["IDENTITY", "Channelwise", "Diagonal", "Interleaved", "Joined", "Lowered", "Product", "Streamed", "Within"]
+__all__ = [
+    "IDENTITY",
+    "Channelwise", "Diagonal", "Gathered", "Interleaved", "Joined", "Lowered", "Product", "Streamed", "Within",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,3 +155,8 @@ class Within:
     """No work: its channels are those of its source from `first` on."""
 
     first: int
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Its sources leave on the ofmap stream, one after the other."""

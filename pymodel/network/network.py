@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplock.pymodel.network.layer import Layer
-from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Output, Pixels, Quantisation, Shape
 
 __all__ = ["Network", "lower_bound", "macs", "needed_pixels", "output_shapes"]
 
@@ -27,6 +27,8 @@ class Network:
     classes      names of the output channels, empty if unknown
     dataset      name of the data set it was trained on, "" if unknown
     pixels       how raw pixels map to real numbers, if there is no such data set
+    outputs      if there are several: the last layer is of operator `outputs`, and gives them one after the other. `output`
+                 is then the first one's
     """
 
     name: str
@@ -37,6 +39,17 @@ class Network:
     classes: tuple[str, ...] = ()
     dataset: str = ""
     pixels: Pixels | None = None
+    outputs: tuple[Output, ...] = ()
+
+    @property
+    def computed(self) -> tuple[Layer, ...]:
+        """Its layers without the one that gathers several outputs."""
+        return self.layers[:-1] if self.outputs else self.layers
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The names of the layers that give its outputs."""
+        return tuple(output.name for output in self.outputs) or (self.layers[-1].name,)
 
 
 def output_shapes(network: Network) -> dict[str, Shape]:

@@ -18,7 +18,8 @@ from deeplock.pymodel.files import ANYONE, replace_file
 from deeplock.pymodel.network import operators
 from deeplock.pymodel.network.layer import Layer
 from deeplock.pymodel.network.network import Network, output_shapes
-from deeplock.pymodel.spec.tensor import Pixels, Quantisation
+from deeplock.pymodel.network.operators.outputs import Outputs
+from deeplock.pymodel.spec.tensor import Output, Pixels, Quantisation
 
 __all__ = ["save_network", "load_network"]
 
@@ -53,6 +54,8 @@ def save_network(path: str | os.PathLike[str], network: Network, at_most: int = 
     }
     if network.pixels:
         rest["pixels"] = vars(network.pixels)
+    if network.outputs:
+        rest["outputs"] = [output.json() for output in network.outputs]
     replace_file(path, save(tensors, {_METADATA: json.dumps(rest)}), at_most)
 
 
@@ -94,6 +97,11 @@ def _check(network: Network) -> None:
     for layer in network.layers:
         fits = layer.fits(*(shapes[name] for name in layer.sources))
         _must(fits and min(shapes[layer.name]) >= 1, f"layer {layer.name}: does not fit its source")
+    *others, last = network.layers
+    _must(not any(isinstance(layer, Outputs) for layer in others), "only the last layer may give several outputs")
+    given = last.sources if isinstance(last, Outputs) else ()
+    found = tuple((output.name, output.shape) for output in network.outputs)
+    _must(found == tuple((name, shapes[name]) for name in given), "outputs are not those of the last layer")
 
 
 def load_network(path: str | os.PathLike[str]) -> Network:
@@ -113,6 +121,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
             classes=tuple(rest["classes"]),
             dataset=str(rest["dataset"]),
             pixels=Pixels.of(rest.get("pixels")),
+            outputs=tuple(map(Output.of, rest.get("outputs", ()))),
         )
         _check(network)
     except OSError as error:

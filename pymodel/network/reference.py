@@ -25,6 +25,7 @@ from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.interleave import Interleave
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.network.operators.multiply import Multiply
+from deeplock.pymodel.network.operators.outputs import Outputs
 from deeplock.pymodel.network.operators.table import Table
 from deeplock.pymodel.network.operators.transposed import Transposed
 from deeplock.pymodel.network.operators.upsample import Upsample
@@ -158,6 +159,11 @@ def _interleave(layer: Interleave, *ifmaps: torch.Tensor) -> torch.Tensor:
 def _table(layer: Table, ifmaps: torch.Tensor) -> torch.Tensor:
     """A matrix of one-hot rows would do the same; `embedding` picks the rows by number."""
     return functional.embedding(ifmaps.long() + 128, torch.from_numpy(layer.table).double()[:, None])[..., 0]
+
+
+@ofmaps.register
+def _outputs(layer: Outputs, *ifmaps: torch.Tensor) -> torch.Tensor:
+    return torch.cat([each.permute(0, 2, 3, 1).flatten(1) for each in ifmaps], 1)[:, :, None, None]
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ from deeplock.pymodel.spec.licence import Licence
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
 from deeplock.pymodel.spec.rules import broken_header, broken_program, ofmap_beats, parameter_bytes
-from deeplock.pymodel.spec.tensor import Pixels, Quantisation, Shape
+from deeplock.pymodel.spec.tensor import Output, Pixels, Quantisation, Shape
 
 __all__ = ["Loadable", "Interface", "read_loadable", "split_ofmap", "write_loadable"]
 
@@ -46,6 +46,7 @@ class Interface:
     pixels          how raw pixels map to real numbers, if no data set defines it
     layers          one for each descriptor of the program
     ifmap_padding   pixels (top, left, bottom, right) of `pad_value` that the host adds around an ifmap
+    outputs         if there are several: what an ofmap of `output_shape` holds, one after the other (`split_outputs`)
     """
 
     network: str
@@ -60,6 +61,7 @@ class Interface:
     lower_bound: int
     layers: tuple[LayerFacts, ...]
     pixels: Pixels | None = None
+    outputs: tuple[Output, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +225,7 @@ class Loadable:
         if len(data) != prod(shape):
             raise DeeplockError(f"an ofmap packet must be {prod(shape)} bytes, not {len(data)}")
         layers = split_ofmap(data, self.program, self.header.cols)
-        return np.concatenate([np.concatenate(groups, axis=1) for groups in layers]).reshape(shape)
+        return np.concatenate([np.concatenate(groups, axis=1).ravel() for groups in layers]).reshape(shape)
 
 
 def split_ofmap(data: bytes, program: Sequence[Descriptor], cols: int) -> list[list[np.ndarray]]:
@@ -260,6 +262,7 @@ def _read_interface(fields: dict) -> Interface:
     fields["input"], fields["output"] = Quantisation(**fields["input"]), Quantisation(**fields["output"])
     fields["pixels"] = Pixels.of(fields.get("pixels"))
     fields["layers"] = tuple(map(LayerFacts.of, fields["layers"]))
+    fields["outputs"] = tuple(map(Output.of, fields.get("outputs", ())))
     return Interface(**fields)
 
 

@@ -1,13 +1,18 @@
 """Shape of a tensor, and the real numbers that its bytes stand for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Any, Self
 
 import numpy as np
 
 from deeplock.pymodel.errors import DeeplockError
 
-__all__ = ["Padding", "Pixels", "Quantisation", "Shape", "halves_of_same", "least_stride", "span_of", "windows_of"]
+__all__ = [
+    "Output", "Padding", "Pixels", "Quantisation", "Shape",
+    "halves_of_same", "least_stride", "span_of", "split_outputs", "windows_of",
+]  # fmt: skip
 
 Padding = tuple[int, int, int, int]
 """Pixels (top, left, bottom, right) around a tensor."""
@@ -91,3 +96,27 @@ class Pixels:
         if not all(value > 0 for value in std):
             raise DeeplockError(f"--std must be above 0, not {min(std)}")
         return Pixels(tuple(255 * value for value in mean), tuple(255 * value for value in std))
+
+
+@dataclass(frozen=True)
+class Output:
+    """One of several outputs of a network: the name of the layer that gives it, and what its bytes are."""
+
+    name: str
+    shape: Shape
+    quantisation: Quantisation
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """From its JSON form, which is that of `dataclasses.asdict`."""
+        return cls(fields["name"], tuple(fields["shape"]), Quantisation(**fields["quantisation"]))
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def split_outputs(ofmaps: np.ndarray, outputs: Sequence[Output]) -> list[np.ndarray]:
+    """Each output, int8 [n, height, width, channels], of ofmaps [n, 1, 1, bytes of all]."""
+    ends = np.cumsum([prod(output.shape) for output in outputs])
+    parts = np.split(ofmaps.reshape(len(ofmaps), -1), ends[:-1], axis=1)
+    return [part.reshape(len(ofmaps), *output.shape) for part, output in zip(parts, outputs, strict=True)]

@@ -37,7 +37,12 @@ class Classifier:
 
 
 def classifier_of(artefact: Checkpoint | Loadable | Network) -> Classifier:
-    """The artefact's classifier; DeeplockError for a checkpoint of an unknown network. Only checkpoints need PyTorch."""
+    """The artefact's classifier; DeeplockError for a checkpoint of an unknown network, and for a network of several outputs.
+    Only checkpoints need PyTorch."""
+    several = artefact.interface if isinstance(artefact, Loadable) else artefact
+    if not isinstance(several, Checkpoint) and several.outputs:
+        names = ", ".join(output.name for output in several.outputs)
+        raise DeeplockError(f"it has several outputs ({names}) and no accuracy: `deeplock predict` shows each")
     match artefact:
         case Loadable():
             return _of_loadable(artefact)

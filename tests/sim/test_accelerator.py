@@ -143,7 +143,7 @@ def test_a_batch_shares_its_dense_weights(simulator, pauses):
 @given(st.data())
 def test_random_networks(config, data):
     kinds = {"with_tables": config.tables, "with_products": config.products}
-    network, ifmaps = data.draw(chains(most_channels=9, most_pixels=7, **kinds))
+    network, ifmaps = data.draw(chains(most_channels=9, most_pixels=7, with_outputs=True, **kinds))
     try:
         loadable = compile_network(network, config, np.random.default_rng(0)).locked(config.suite, tiny.KEY)
     except DeeplockError:

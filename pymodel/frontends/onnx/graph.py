@@ -52,7 +52,7 @@ class Graph:
     input: str
     shape: tuple[int, ...]
     batch: int
-    output: str
+    outputs: tuple[str, ...]
 
     @property
     def in_float(self) -> bool:
@@ -106,8 +106,8 @@ def read_graph(path: Path) -> Graph:
             else:
                 nodes.append(node)
     inputs = [each for each in model.graph.input if each.name not in constants]
-    for what, found in (("input", inputs), ("output", model.graph.output)):
-        if len(found) != 1:
-            raise DeeplockError(f"the network must have one {what}, not {len(found)}")
+    if len(inputs) != 1:
+        raise DeeplockError(f"the network must have one input, not {len(inputs)}")
     batch, shape = _shape(inputs[0])
-    return Graph(tuple(nodes), constants, inputs[0].name, shape, batch, model.graph.output[0].name)
+    outputs = tuple(each.name for each in model.graph.output)
+    return Graph(tuple(nodes), constants, inputs[0].name, shape, batch, outputs)

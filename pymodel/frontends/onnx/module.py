@@ -10,6 +10,7 @@ import onnxruntime
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils._pytree import tree_leaves
 
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.frontends.onnx.graph import Graph, Node, read_graph
@@ -274,7 +275,7 @@ class _Step(nn.Module):
 class _Module(nn.Module):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        self.input, self.output = graph.input, graph.output
+        self.input, self.outputs = graph.input, graph.outputs
         self.names: list[tuple[str, str]] = []
         for node in graph.nodes:
             if node.kind not in SUPPORTED:
@@ -284,11 +285,19 @@ class _Module(nn.Module):
             self.add_module(name, _Step(node, graph))
             self.names.append((name, node.output))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         values = {self.input: x}
         for name, output in self.names:
             values[output] = getattr(self, name)(values)
-        return values[self.output]
+        first, *others = (values[name] for name in self.outputs)
+        return (first, *others) if others else first
+
+
+def _error(found: torch.Tensor, expected: np.ndarray) -> float:
+    """The largest difference, relative to the largest value expected."""
+    if found.shape != expected.shape:
+        return inf
+    return float(np.abs(found.numpy() - expected).max() / (np.abs(expected).max() or 1))
 
 
 def read_module(path: Path, inputs: torch.Tensor) -> torch.export.ExportedProgram:
@@ -308,15 +317,13 @@ def read_module(path: Path, inputs: torch.Tensor) -> torch.export.ExportedProgra
     module = _Module(graph).eval()
     batch = session.get_inputs()[0].shape[0]  # a name, if it is dynamic
     for some in inputs.split(batch if isinstance(batch, int) else 64):
-        expected = np.asarray(session.run(None, {graph.input: some.numpy()})[0])
+        expected = map(np.asarray, session.run(None, {graph.input: some.numpy()}))
         try:
             with torch.no_grad():
-                found = module(some).numpy()
+                found = tree_leaves(module(some))
         except (LookupError, RuntimeError, TypeError, ValueError) as error:
             raise DeeplockError(f"the network was misread: {str(error).splitlines()[0]}") from None
-        error = inf
-        if found.shape == expected.shape:
-            error = float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))
+        error = max(map(_error, found, expected))
         if not error <= _LARGEST_ERROR:
             raise DeeplockError(
                 f"the network was misread: its outputs in float differ from onnxruntime's by {error:.2g} of the largest, "

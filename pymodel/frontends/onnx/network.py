@@ -123,7 +123,7 @@ def _clamped(graph: Graph, draft: Draft, node: Node, value: Activation | Pending
         return value.clamped(*clamp(node, *bounds))
     pending = draft.reopened(value, *clamp(node, *bounds))
     users = [each for each in graph.nodes if node.inputs[0] in each.inputs]
-    if pending is None or len(users) > 1:
+    if pending is None or len(users) > 1 or node.inputs[0] in graph.outputs:
         raise node.unsupported("must follow a layer that requantises, and be the only user of its result")
     return pending
 
@@ -187,8 +187,11 @@ def read_network(path: Path) -> Imported:
             raise
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise node.unsupported(f"its attributes are not the specification's ({error!r})") from None
-    output = values.get(graph.output)
-    output = output.value if isinstance(output, _Ended) else output
-    if not isinstance(output, Activation):
-        raise DeeplockError(f"the network's output, {graph.output}, must be int8, behind QuantizeLinear")
-    return draft.finished(path.stem, _shape(graph), output)
+    outputs = []
+    for name in graph.outputs:
+        output = values.get(name)
+        output = output.value if isinstance(output, _Ended) else output
+        if not isinstance(output, Activation):
+            raise DeeplockError(f"the network's output, {name}, must be int8, behind QuantizeLinear")
+        outputs.append(output)
+    return draft.finished(path.stem, _shape(graph), outputs)

@@ -44,10 +44,15 @@ def _shape(tensor: Tensor) -> Shape:
     return height, width, channels
 
 
-def _one(what: str, tensors: tuple[Tensor, ...]) -> Tensor:
-    if len(tensors) != 1:
-        raise DeeplockError(f"the network must have one {what}, not {len(tensors)}")
-    return tensors[0]
+def _input(graph: Graph) -> Tensor:
+    if len(graph.inputs) != 1:
+        raise DeeplockError(f"the network must have one input, not {len(graph.inputs)}")
+    return graph.inputs[0]
+
+
+def _leaves(graph: Graph, tensor: Tensor) -> bool:
+    """Whether it is an output of the network."""
+    return any(tensor is each for each in graph.outputs)
 
 
 def _title(node: Operator) -> str:
@@ -67,7 +72,7 @@ def _users(graph: Graph, tensor: Tensor) -> list[Operator]:
 
 def _ends(graph: Graph, node: Operator) -> bool:
     """Whether nothing but operators of `LAST` follows."""
-    if node.output is graph.outputs[0]:
+    if _leaves(graph, node.output):
         return True
     users = _users(graph, node.output)
     return len(users) == 1 and users[0].kind in LAST and _ends(graph, users[0])
@@ -97,7 +102,7 @@ def _clamped(graph: Graph, draft: Draft, node: Operator, value: Activation) -> P
     """A clamp that is an operator of its own, moved into the layer before it."""
     (operand,) = node.inputs
     pending = draft.reopened(value, *CLAMPS[node.kind])
-    if pending is None or operand is None or len(_users(graph, operand)) > 1 or operand is graph.outputs[0]:
+    if pending is None or operand is None or len(_users(graph, operand)) > 1 or _leaves(graph, operand):
         raise node.unsupported("must follow a layer that requantises, and be the only user of its result")
     return pending
 
@@ -156,12 +161,12 @@ def read_network(path: Path) -> Imported:
     operator of its own becomes part of the layer before it, a padding part of the convolution behind it.
     """
     graph = read_graph(path)
-    given, result = _one("input", graph.inputs), _one("output", graph.outputs)
+    given = _input(graph)
     draft, values = Draft(), dict[int, Activation]()
     for node in graph.operators:
         if node.kind in _SIZES and node.output.type == INT32:
             continue
-        if node.kind in SPLITS and not _users(graph, node.output) and node.output is not result:
+        if node.kind in SPLITS and not _users(graph, node.output) and not _leaves(graph, node.output):
             continue
         operand = node.inputs[0] if node.inputs else None
         if operand is given and given.type == INT8 and given.index not in values:
@@ -176,6 +181,7 @@ def read_network(path: Path) -> Imported:
                 f"its input must be an int8 activation, not {kind}: convert with full integer quantisation"
             )
         values[node.output.index] = _step(graph, draft, node, [values[tensor.index] for tensor in read])
-    if result.index not in values:
-        raise DeeplockError(f"the network's output, {result.name}, must be an activation")
-    return draft.finished(path.stem, _shape(given), values[result.index])
+    for result in graph.outputs:
+        if result.index not in values:
+            raise DeeplockError(f"the network's output, {result.name}, must be an activation")
+    return draft.finished(path.stem, _shape(given), [values[result.index] for result in graph.outputs])

@@ -59,7 +59,7 @@ def conv(name: str, source: str, shape: tuple[int, int, int, int], **options) ->
 
 
 @settings(max_examples=120)
-@given(chains(with_tables=True, with_products=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
+@given(chains(with_tables=True, with_products=True, with_outputs=True), st.sampled_from(CONFIGS), st.integers(0, 2**32))
 def test_a_compiled_network_computes_what_the_network_computes(case, config, seed):
     network, ifmaps = case
     try:

@@ -28,7 +28,7 @@ def a_device() -> GoldenDevice:
 
 
 @settings(max_examples=60)
-@given(chains(), chains())
+@given(chains(with_outputs=True), chains())
 def test_random_networks_give_what_the_interpreter_gives_one_after_the_other(one, other):
     device = a_device()
     for network, ifmaps in (one, other, one):

@@ -1,6 +1,7 @@
 """ONNX files: float graphs, and what onnxruntime's static quantiser makes of them."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,14 @@ class Float:
         weight = self.random(out, features, scale=features**-0.5)
         return self.node("Gemm", x, weight, self.random(out, scale=0.3), transB=1)
 
-    def write(self, path: Path) -> Path:
+    def write(self, path: Path, *outputs: str) -> Path:
+        """By default the output is the last node's."""
         value = helper.make_tensor_value_info
         graph = helper.make_graph(
             self.nodes,
             "test",
             [value("x", TensorProto.FLOAT, [self.batch, *self.shape])],
-            [value(self.nodes[-1].output[0], TensorProto.FLOAT, None)],
+            [value(name, TensorProto.FLOAT, None) for name in outputs or self.nodes[-1].output[:1]],
             self.constants,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
@@ -74,9 +76,11 @@ class _Inputs(CalibrationDataReader):
         return next(self.inputs, None)
 
 
-def quantised(net: Float, path: Path, per_channel=True, activation=QuantType.QInt8, **options: Any) -> Path:
+def quantised(
+    net: Float, path: Path, per_channel=True, activation=QuantType.QInt8, outputs: Sequence[str] = (), **options: Any
+) -> Path:
     """The file of a float graph, quantised on normal noise."""
-    source = net.write(path.with_suffix(".float.onnx"))
+    source = net.write(path.with_suffix(".float.onnx"), *outputs)
     with warnings.catch_warnings(action="ignore"):
         quantize_static(
             source,

@@ -227,11 +227,11 @@ class File:
         options.beta = 1.0
         return self.operator("SOFTMAX", [source], self.activation(features, scale=1 / 256, zero_point=-128), options)
 
-    def write(self, path: Path, input: int = 0, output: int | None = None) -> Path:
+    def write(self, path: Path, input: int = 0, *outputs: int) -> Path:
         """By default the output is the last operator's."""
         graph = schema.SubGraphT()
         graph.tensors, graph.operators = self.tensors, self.operators
-        graph.inputs, graph.outputs = [input], [self.operators[-1].outputs[0] if output is None else output]
+        graph.inputs, graph.outputs = [input], list(outputs) or [self.operators[-1].outputs[0]]
         model = schema.ModelT()
         model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, self.codes, [graph], self.buffers
         builder = flatbuffers.Builder(1 << 16)
