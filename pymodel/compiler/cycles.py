@@ -1,8 +1,9 @@
 """What cycles to expect of a program, without simulating it.
 
-A tile takes a cycle for each of its words; a pass over two pixels takes three, in which their sums return. The last tile of a group finishes accumulators, so its words also wait for the
-requantise lanes. A tile begins when the one before has ended and its own weights are there; weights of the next tile arrive
-meanwhile, a beat a cycle. An ifmap is unfolded as soon as its words are free.
+A tile takes a cycle for each of its words; a pass over two pixels takes three, in which their sums return. The last tile of a
+group finishes accumulators, so its words also wait for the requantise lanes. A tile begins when the one before has ended and
+its own weights are there; weights of the next tile arrive meanwhile, a beat a cycle. An ifmap is unfolded as soon as its
+words are free.
 
 It leaves out the few cycles in which a layer waits for the last results of the one before, pauses of the streams, and what a
 suite that seals adds. docs/architecture.md, "Expected cycles", compares it with the RTL.

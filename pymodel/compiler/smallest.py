@@ -51,14 +51,15 @@ def smallest(network: Network, given: Mapping[str, Any], batch: int = 1) -> Conf
 def _with_least_memories(network: Network, fixed: Mapping[str, Any], batch: int) -> Config:
     free = [name for name in _MEMORIES if name not in fixed]
     config = Config(**{**{name: MOST[name] for name in free}, **fixed})
-    needs = outline(network, config, batch).memory_needs
-    needs["activation_words"] = MOST["activation_words"]  # what it was compiled for, which says nothing
     least = _cost(network, config, batch)
     for name in free:
+        needs = outline(network, config, batch).memory_needs  # a memory halved before may have made the program longer
+        needs["activation_words"] = MOST["activation_words"]  # what it was compiled for, which says nothing
         while (smaller := _halved(config, name)) is not None:
             if getattr(smaller, name) < needs[name] and not _costs_at_most(least, network, smaller, batch):
                 break
             config = smaller
+    needs = outline(network, config, batch).memory_needs
     return config if "sum_bits" in fixed else replace(config, sum_bits=needs["sum_bits"])
 
 

@@ -68,7 +68,8 @@ def _outputs(converted: fx.GraphModule, values: dict[fx.Node, _Value]) -> list[O
             raise DeeplockError("the network's output must be an activation")
         if value.flat and value.shape[0] * value.shape[1] > 1:
             raise DeeplockError("the network's output must not be flattened: the accelerator gives it in NHWC order")
-        assert value.quantisation
+        if value.quantisation is None:
+            raise DeeplockError(f"the network's output must be its last layer, not {value.source}")
         found.append(Output(value.source, value.shape, value.quantisation))
     return found
 

@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from deeplock.pymodel.network import golden
+from deeplock.pymodel.network.network import output_shapes
 from deeplock.pymodel.network.network_file import load_network, save_network
+from deeplock.pymodel.network.operators.outputs import ending
+from deeplock.pymodel.spec.tensor import Output, Quantisation
 from deeplock.pymodel.zoo.datasets import load
 from deeplock.pymodel.zoo.preprocess import quantise_input
 
@@ -143,6 +146,43 @@ def test_an_ofmap_is_written_and_its_classes_have_areas(deeplock, predict, files
 def test_what_a_network_gives_is_written_for_classes_too(predict, files, pictures, expected, tmp_path):
     check(predict(files.plain_loadable, pictures / "raw.npy", "-o", tmp_path / "scores.npy"), expected)
     assert np.allclose(np.load(tmp_path / "scores.npy").reshape(COUNT, -1), expected)
+
+
+def test_each_of_several_outputs_has_its_lines(deeplock, predict, refused, files, pictures, expected, tmp_path):
+    """The digits network, and the ofmap of its first layer beside its classes."""
+    network, raw = load_network(files.network), pictures / "raw.npy"
+    first, last = network.layers[0].name, network.layers[-1].name
+    outputs = [
+        Output(last, (1, 1, 10), network.output),
+        Output(first, output_shapes(network)[first], Quantisation(0.5, 3)),
+    ]
+    layers, several = ending(network.layers, outputs)
+    network = replace(network, layers=layers, outputs=several, classes=())
+    save_network(tmp_path / "net", network)
+    loadable, results = tmp_path / "net.loadable", tmp_path / "results.npz"
+    assert deeplock("compile", tmp_path / "net", "--rows", 4, "-o", loadable).code == 0
+    found = predict(loadable, pictures / "sorted", raw, "-o", results)
+    ofmaps = golden.run(network, quantise_input(network, load("digits").test_images[:COUNT]))
+    check({"pictures": [each for each in found["pictures"] if each["output"] == last][COUNT:]}, expected)
+    maps = outputs[1].quantisation.dequantise(ofmaps[first])
+    with np.load(results) as written:
+        assert list(written) == [last, first] and written[first].dtype == np.float32
+        assert np.allclose(written[last][COUNT:].reshape(COUNT, -1), expected)
+        assert np.array_equal(written[first][COUNT:], maps)
+    areas = [each["areas"] for each in found["pictures"] if each["output"] == first][COUNT:]
+    best = maps.argmax(axis=-1).reshape(COUNT, -1)
+    assert np.allclose(areas, [[(each == which).mean() for which in range(maps.shape[-1])] for each in best], atol=1e-6)
+    assert found["accuracy"] is None
+    text = deeplock("predict", loadable, raw).out
+    assert [line for line in text.splitlines() if line.startswith("output ")] == [f"output {last}", f"output {first}"]
+    line = refused("evaluate", loadable, "--images", pictures / "labelled.npz")
+    assert line == f"it has several outputs ({last}, {first}) and no accuracy: `deeplock predict` shows each"
+    sealed, device = tmp_path / "sealed", tmp_path / "device"
+    assert deeplock("seal", loadable, "--suite", "acorn", "--key-file", files.key, "-o", sealed).code == 0
+    assert deeplock("keygen", "--device", "-o", device).code == 0
+    issue = ("licence", sealed, "--model-key", files.key, "--device-key", device, "--device", 1, "-o", tmp_path / "new")
+    line = refused(*issue, "--allow", "classes=0-4")
+    assert line == "classes can be chosen for networks of one output, and this one has several"
 
 
 def test_a_wrong_key_guesses(predict, files, tmp_path):

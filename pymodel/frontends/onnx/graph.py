@@ -108,6 +108,8 @@ def read_graph(path: Path) -> Graph:
     inputs = [each for each in model.graph.input if each.name not in constants]
     if len(inputs) != 1:
         raise DeeplockError(f"the network must have one input, not {len(inputs)}")
+    if not model.graph.output:
+        raise DeeplockError(f"{path}: truncated, or not an ONNX file (no output)")
     batch, shape = _shape(inputs[0])
     outputs = tuple(each.name for each in model.graph.output)
     return Graph(tuple(nodes), constants, inputs[0].name, shape, batch, outputs)

@@ -162,6 +162,8 @@ def read_network(path: Path) -> Imported:
     """
     graph = read_graph(path)
     given = _input(graph)
+    if not graph.outputs:
+        raise DeeplockError("the network must have an output")
     draft, values = Draft(), dict[int, Activation]()
     for node in graph.operators:
         if node.kind in _SIZES and node.output.type == INT32:
