@@ -96,7 +96,8 @@ def _leaving(
     copies = [copy_of(name, shapes[name], f"{name} out", Lowered()) for name in ends]
     copies = [_flat(copy, config) if views.whole(copy.inputs[0]) else copy for copy in copies]
     last = steps[-1]
-    if last.output == ends[-1] and ends.count(last.output) == 1 and last.lowered.groups == 1:
+    one = last.lowered.groups == 1 and last.out[2] <= _MOST_GROUPS * config.cols  # descriptor makes it
+    if last.output == ends[-1] and ends.count(last.output) == 1 and one:
         return [*steps[:-1], *copies[:-1], last]
     return [*steps, *copies]
 

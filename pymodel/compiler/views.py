@@ -108,6 +108,8 @@ def in_memory(steps: list[Step], views: Views, config: Config) -> list[Step]:
     """The steps as they read and write memory, from steps with the names of the network's tensors."""
     steps = [part for step in steps for part in _padded(step, config)]
     steps = [part for step in steps for part in _groups(step, views)]
+    read = {name for step in steps for name in step.inputs}
+    steps = [part for step in steps for part in _of_few_groups(step, step.output not in read, views, config)]
     steps = _added_whole(steps, views)
     located = []
     for step in steps:
@@ -153,11 +155,37 @@ def _groups(step: Step, views: Views) -> list[Step]:
     return found
 
 
+def _of_few_groups(step: Step, leaves: bool, views: Views, config: Config) -> list[Step]:
+    """A step of more groups of columns than a descriptor counts as several, each of some of its output channels. leaves: its
+    results go to the stream"""
+    (*size, depth), (*out, channels) = step.shape, step.out
+    groups = -(-channels // config.cols)
+    count = -(-groups // _MOST_GROUPS)
+    if count == 1:
+        return [step]
+    if leaves and out[0] * out[1] > 1:  # the stream has a pixel's channels together
+        most = _MOST_GROUPS * config.cols
+        raise DeeplockError(
+            f"layer {step.name}: an output of {out[0] * out[1]} pixels must have at most {most} channels, not {channels}"
+        )
+    found, share = [], -(-groups // count) * config.cols
+    for first in range(0, channels, share):
+        made, whose = min(share, channels - first), f"channels from {first} of {step.name}"
+        part = replace(step, groups=count * step.groups, lowered=step.lowered.of_channels(first, made))
+        if not step.lowered.mixes:
+            reads = [views.put(f"{source}, {whose}", source, View(first, depth)) for source in step.inputs]
+            part = replace(part, inputs=tuple(reads), shape=(size[0], size[1], made))
+        writes = views.put(f"{step.output}, {whose}", step.output, View(first, channels))
+        found.append(replace(part, output=writes, out=(out[0], out[1], made)))
+    return found
+
+
 def _added_whole(steps: list[Step], views: Views) -> list[Step]:
-    """An addition reads two tensors of one shape in memory; before it, those that lie in others are copied out of them."""
+    """An addition reads the same places of two tensors of one shape in memory; before it, those that lie elsewhere in others
+    are copied out of them."""
     found, copied = [], set()
     for step in steps:
-        if len(step.inputs) > 1 and not views.whole(*step.inputs):
+        if len({views.of(name)[1] for name in step.inputs}) > 1:
             names = [name if views.whole(name) else f"{name} alone" for name in step.inputs]
             for name, alone in zip(step.inputs, names, strict=True):
                 if alone != name and alone not in copied:

@@ -128,14 +128,16 @@ class Lowered:
         if self.groups == 1:
             return [self]
         assert isinstance(self.weights, Streamed)
-        weights, entries = (
-            np.split(self.weights.weight, self.groups),
-            zip(*(np.split(values, self.groups) for values in self.weights.entries), strict=True),
-        )
-        return [
-            replace(self, weights=replace(self.weights, weight=weight, entries=Entries(*each)), groups=1)
-            for weight, each in zip(weights, entries, strict=True)
-        ]
+        share = len(self.weights.weight) // self.groups
+        return [replace(self.of_channels(number * share, share), groups=1) for number in range(self.groups)]
+
+    def of_channels(self, first: int, count: int) -> "Lowered":
+        """What it does for `count` of the output channels, from channel `first` on."""
+        if not isinstance(self.weights, Streamed):
+            return self
+        here = slice(first, first + count)
+        entries = Entries(*(values[here] for values in self.weights.entries))
+        return replace(self, weights=replace(self.weights, weight=self.weights.weight[here], entries=entries))
 
 
 @dataclass(frozen=True)

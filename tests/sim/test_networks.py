@@ -160,6 +160,61 @@ def mobilenet_v3_small() -> nn.Module:
     )
 
 
+def mobilenet_v2() -> nn.Module:
+    """At CIFAR size (arXiv 1801.04381): strides of 1 in the first convolution and the second group of blocks."""
+    parts, channels = [nn.Conv2d(3, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU6()], 32
+    table = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for wider, out, times, stride in table:
+        for number in range(times):
+            step = stride if number == 0 else 1
+            parts.append(InvertedResidual(channels, 3, wider * channels, out, False, nn.ReLU6(), step))
+            channels = out
+    parts += [nn.Conv2d(320, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6(), nn.AdaptiveAvgPool2d(1)]
+    return nn.Sequential(*parts, nn.Flatten(), nn.Dropout(0.2), nn.Linear(1280, 10))
+
+
+def vgg16() -> nn.Module:
+    """At CIFAR size (arXiv 1409.1556), with its dense layers of 4,096 outputs."""
+    parts: list[nn.Module] = []
+    channels = 3
+    for out, times in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(times):
+            parts += [nn.Conv2d(channels, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
+            channels = out
+        parts.append(nn.MaxPool2d(2))
+    dense = nn.Flatten(), nn.Linear(512, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()
+    return nn.Sequential(*parts, *dense, nn.Linear(4096, 10))
+
+
+class Bottleneck(nn.Module):
+    """As torchvision's of ResNet-50 and larger ones."""
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        out = 4 * width
+        self.parts = nn.Sequential(
+            *(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
+            *(nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
+            *(nn.Conv2d(width, out, 1, bias=False), nn.BatchNorm2d(out)),
+        )
+        self.shortcut = None
+        if stride != 1 or channels != out:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.parts(x) + (x if self.shortcut is None else self.shortcut(x)))
+
+
+def resnet101() -> nn.Module:
+    """At CIFAR size: 3 x 3 first, no pooling behind it; 2,048 channels at the end."""
+    parts, channels = [nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()], 64
+    for width, times, stride in ((64, 3, 1), (128, 4, 2), (256, 23, 2), (512, 3, 2)):
+        for number in range(times):
+            parts.append(Bottleneck(channels, width, stride if number == 0 else 1))
+            channels = 4 * width
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 10))
+
+
 def gated() -> nn.Module:
     """A convolution with squeeze-and-excitation, of channels that do not fill words, and a product of two tensors."""
     return Net(
@@ -216,6 +271,9 @@ def test_layers_in_bands_on_a_small_array():
         (unet, (3, 32, 32), 1),
         (unet_nearest, (3, 32, 32), 1),
         (mobilenet_v3_small, (3, 32, 32), 1),
+        (mobilenet_v2, (3, 32, 32), 1),
+        (vgg16, (3, 32, 32), 1),
+        (resnet101, (3, 32, 32), 1),
     ],
 )
 def test_every_byte_is_golden_and_most_classes_are_pytorchs(build, shape, images, capsys):

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from deeplock.pymodel.compiler import fast_interpreter, interpreter
-from deeplock.pymodel.compiler.compiler import compile_network
+from deeplock.pymodel.compiler.compiler import compile_network, outline
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.network.operators.add import Add
+from deeplock.pymodel.network.operators.average_pool import AveragePool
 from deeplock.pymodel.network.operators.concat import Concat
 from deeplock.pymodel.network.operators.conv import Conv
 from deeplock.pymodel.network.operators.cut import Cut
+from deeplock.pymodel.network.operators.depthwise import Depthwise
 from deeplock.pymodel.network.operators.grouped import Grouped
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
@@ -200,3 +202,34 @@ def test_without_dense_parts_at_multiples_of_the_rows_work():
         conv("e", "d", 3),
     )
     compiled(network_of(SHAPE, *layers), LEAN)
+
+
+def test_a_layer_of_more_groups_than_a_descriptor_counts_is_several():
+    """1,030 channels in groups of 4: 258 groups in two parts of 129, the last of 2 channels. An average and a depthwise
+    convolution read as many channels as they write, a sum twice."""
+    config = Config(rows=4, cols=4, bytes_per_beat=4)
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-128, 128, (1030, 1, 2, 1), np.int8)
+    scales = np.zeros(1030, np.int32), np.full(1030, 1 << 15), np.full(1030, 21)
+    fixed = {"input_zero_point": 0, "zero_point": 0, "lo": -128, "hi": 127}
+    network = network_of(
+        (2, 3, 5),
+        conv("a", "input", 1030, 5),
+        Depthwise("d", "a", weight, *scales, stride=(1, 1), padding=(0, 0, 0, 0), **fixed),
+        AveragePool("p", "d", (2, 2), (1, 1), 0, 1 << 15, 16, 0, -128, 127),
+        conv("b", "p", 1030, 1030),
+        added("s", "b", "b"),
+    )
+    compiled(network, config)
+    made = outline(network, config)
+    found = [
+        (facts.name, facts.groups, layer.groups, layer.last_columns)
+        for facts, layer in zip(made.interface.layers, made.program, strict=True)
+    ]
+    parts = [(name, 2, *part) for name in ("a", "d", "p", "b", "s", "s out") for part in ((129, 4), (129, 2))]
+    assert found == parts
+    network = network_of((2, 1, 5), conv("a", "input", 1030, 5))
+    with pytest.raises(
+        DeeplockError, match="^layer a out: an output of 2 pixels must have at most 1020 channels, not 1030$"
+    ):
+        compile_network(network, config)
