@@ -33,8 +33,8 @@ def usual_images(network: str) -> int:
 
 
 def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1) -> Config:
-    """An accelerator with default memories, but with an activation memory that all these networks fit, and if they need it a
-    larger ifmap buffer, options, and the largest program memory, which batches always have."""
+    """An accelerator with default memories, but with an activation memory that holds the tensors of all these networks whole,
+    and if they need it a larger ifmap buffer, options, and the largest program memory, which batches always have."""
     ifmap = max(prod(network.input_shape) for network in networks)
     config = Config(
         rows=rows,
@@ -47,7 +47,7 @@ def config_for(rows: int, cols: int, networks: Sequence[Network], batch: int = 1
     while True:
         try:
             for network in networks:
-                outline(network, config, batch)
+                outline(network, config, batch, whole=True)
             return config
         except DeeplockError:
             if config.activation_words < MOST["activation_words"]:

@@ -221,13 +221,16 @@ def compile_network(
     return replace(loadable, parameters=np.concatenate(parameters).tobytes())
 
 
-def outline(network: Network, config: Config, batch: int = 1) -> Loadable:
-    """What `compile_network` makes, without parameters: for its program and its sizes, in a fraction of the time."""
-    return _laid_out(network, config, np.random.default_rng(0), batch)[0]
+def outline(network: Network, config: Config, batch: int = 1, whole: bool = False) -> Loadable:
+    """What `compile_network` makes, without parameters: for its program and its sizes, in a fraction of the time.
+
+    whole  refuse a network whose tensors do not fit whole, in place of running it in bands
+    """
+    return _laid_out(network, config, np.random.default_rng(0), batch, whole)[0]
 
 
 def _laid_out(
-    network: Network, config: Config, rng: np.random.Generator, batch: int
+    network: Network, config: Config, rng: np.random.Generator, batch: int, whole: bool = False
 ) -> tuple[Loadable, list[tuple[Lowered, Descriptor]]]:
     """The loadable without parameters, and the layers whose parameters these are, in the stream's order."""
     planned = plan_steps(network, config)
@@ -246,7 +249,7 @@ def _laid_out(
     gathered = [each[-1].output] if shared else []
     part = bytes_of(read_shape(shared[0]), config) // batch if shared else 0
     # the places take turns from one inference to the next, too, so their number divides the batch
-    banded = in_bands(each + shared, config, *gathered)
+    banded = each + shared if whole else in_bands(each + shared, config, *gathered)
     each = banded[: len(banded) - len(shared)]
     places, early = allocate(banded, config, *gathered, alternate=config.dense and batch % 2 == 0)
     inputs = places["input"], places.get(SECOND_INPUT, places["input"])

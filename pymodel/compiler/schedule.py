@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from deeplock.pymodel.compiler.step import Step, View
+from deeplock.pymodel.compiler.step import Step, View, strips_of
 from deeplock.pymodel.compiler.views import Views, copy_of, in_memory
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network.convolution import MOST_STRIDE
@@ -18,6 +18,8 @@ from deeplock.pymodel.spec.tensor import Shape
 __all__ = ["plan_steps", "share", "staged"]
 
 _SLIDING = (1, 2)
+_MANY_STRIPS = 4
+"""So many times the strips are not worth the column groups that they save."""
 _MOST_GROUPS = Descriptor.layout.fields["groups"].range[1]
 
 
@@ -178,13 +180,18 @@ def _fused(step: Step, pool: Layer, does: Lowered, out: Shape, config: Config, w
 
 
 def _flat(step: Step, config: Config) -> Step:
-    """A layer of single values with pixels of as many channels as the array has columns, so that it wastes none."""
+    """A layer of single values with pixels of as many channels as the array has columns, so that it wastes none; as it is, if
+    it wastes none anyway and so takes far fewer descriptors."""
     height, width, channels = step.shape
     pixels, rest = divmod(width * channels, config.cols)
     whole = step.out[1] == width  # else the output's rows are shorter
     if not config.dense or not whole or rest or pixels > config.accumulators:
         return step
-    return replace(step, shape=(height, pixels, config.cols), out=(step.out[0], pixels, config.cols))
+    flat = replace(step, shape=(height, pixels, config.cols), out=(step.out[0], pixels, config.cols))
+    fits = channels % config.cols == 0 and channels <= _MOST_GROUPS * config.cols and width <= config.accumulators
+    if fits and len(strips_of(flat, config)) > _MANY_STRIPS * len(strips_of(step, config)):
+        return step
+    return flat
 
 
 def share(steps: list[Step], batch: int) -> tuple[list[Step], list[Step]]:
