@@ -25,8 +25,14 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
-_MANY_FORMS = 8
-"""So many forms of a test of the hardware that `make test` runs some of them only."""
+_MANY_FORMS = {
+    "tests/hw": 6,
+    "tests/formal": 3,
+    "tests/fpga/gateware": 4,
+    "tests/cli/test_outputs": 8,
+    "tests/cli/test_options": 8,
+}
+"""So many forms of a test that `make test` runs a third of them only, by where they are."""
 
 # PyTorch's, which it reads when it is imported: tensors this small, in as many processes as there are cores, only wait for
 # each other's threads
@@ -53,17 +59,20 @@ def simulator(request, record_property) -> str:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Of a test of the hardware with many forms two thirds are slow, chosen by their names: the others stand for them. A whole
-    accelerator without pauses on Icarus is slow, and pauses there and both on Verilator see what it could find."""
-    forms = Counter(
-        item.nodeid.partition("[")[0] for item in items if item.nodeid.startswith(("tests/hw", "tests/formal"))
-    )
+    """Of a test with many forms two thirds are slow, chosen by their names: the others stand for them. A whole accelerator
+    without pauses on Icarus is slow, and pauses there and both on Verilator see what it could find."""
+    forms: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if forms[item.nodeid.partition("[")[0]] >= _MANY_FORMS and zlib.crc32(item.nodeid.encode()) % 3:
-            item.add_marker(pytest.mark.slow)
+        forms.setdefault(item.nodeid.partition("[")[0], []).append(item)
         parameters = getattr(item, "callspec", None) and item.callspec.params
         if item.get_closest_marker("whole_core") and (parameters["simulator"], parameters["pauses"]) == ("icarus", 0.0):
             item.add_marker(pytest.mark.slow)
+    for name, some in forms.items():
+        fast = [item for item in some if not item.get_closest_marker("slow")]
+        if any(name.startswith(place) and len(some) >= many for place, many in _MANY_FORMS.items()):
+            fast.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
+            for item in fast[-(-len(some) // 3) :]:
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -103,7 +103,7 @@ def begin(folder: Path, build: Path, **environment: str) -> subprocess.Popen:
     "number, to_worker, code",
     [
         pytest.param(signal.SIGINT, False, 130, marks=pytest.mark.slow),
-        (signal.SIGTERM, False, 143),
+        pytest.param(signal.SIGTERM, False, 143, marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, False, -9, marks=pytest.mark.slow),
         (signal.SIGKILL, True, 1),
     ],

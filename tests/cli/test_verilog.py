@@ -173,7 +173,9 @@ def test_what_was_changed_fails_with_a_reason_and_an_error(file, change, reason,
     assert re.search(rf"^FAIL: .*{reason}", done.out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("suite", ["plain", "deep-lock", "acorn"])
+@pytest.mark.parametrize(
+    "suite", ["acorn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("plain", "deep-lock"))]
+)
 def test_no_warning_is_left(suite, request, tmp_path):
     known = {"plain": "npu", "acorn": "made"}
     folder = request.getfixturevalue(known[suite]) if suite in known else written(tmp_path / "out", "--suite", suite)

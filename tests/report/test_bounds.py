@@ -1,6 +1,7 @@
 """Why layers are above their array bounds: cycles, bounds and reasons of small layers, counted by hand."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,7 @@ def test_no_layer_of_more_words_than_its_bound_is_left_out(case, config):
     assert told <= {fact.name for fact in facts}
 
 
+@pytest.mark.slow
 @settings(max_examples=4)
 @given(chains(most_channels=20, most_pixels=12))
 def test_the_accelerator_takes_a_tenth_and_64_cycles_a_layer_more_at_most(case):

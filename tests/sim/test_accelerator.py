@@ -77,6 +77,7 @@ def test_geometries(config):
         assert np.array_equal(np.stack(found), tiny.expected(loadable, config, ifmaps, key))
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_not_narrow_stops_an_accelerator_of_24_bits():
     loadable = tiny.tiny_loadable(NARROW)
     for layer in (0, len(loadable.program) - 1):

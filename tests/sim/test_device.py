@@ -116,6 +116,7 @@ def test_the_next_tenant_finds_no_activations(rtl, name):
     assert result.value == 0 and result.yardstick > 50
 
 
+@pytest.mark.slow
 def test_no_changed_bit_of_a_sealed_loadable_is_taken():
     config = tiny.ACCUMULATORS_TOO_FEW.with_suite("acorn")
     target = make_target(tiny.tiny_network(), config, 0)

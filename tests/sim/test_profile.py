@@ -62,6 +62,7 @@ def test_layers_add_up_to_the_run_without_cocotb():
     assert layers[0]["INPUT_STARVED"] and layers[-1]["LOAD_BOUND"]
 
 
+@pytest.mark.slow
 @settings(max_examples=4)
 @given(chains(most_channels=9, most_pixels=7))
 def test_layers_of_random_networks_add_up(case):

@@ -119,6 +119,7 @@ def behind_memory() -> list[object]:
 MEMORY_LOADABLE = tiny.tiny_loadable(DESIGN.config)
 
 
+@pytest.mark.slow
 def test_a_memory_master_is_a_port(memory_host, behind_memory, tmp_path):
     found = driven(memory_host, tmp_path, MEMORY_LOADABLE, tiny.KEY, 3, IFMAPS[:1], behind_memory)
     assert found.returned == (0, 0, 0, 0, 0), "key, three runs, zeroise"
