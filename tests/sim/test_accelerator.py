@@ -46,7 +46,7 @@ def test_accelerator(simulator, pauses, tmp_path):
 @pytest.mark.parametrize(
     "config",
     [
-        Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sbox="composite"),
+        pytest.param(Config(rows=4, cols=8, bytes_per_beat=8, lanes=2, sbox="composite"), marks=pytest.mark.slow),
         pytest.param(Config(rows=4, cols=16, bytes_per_beat=4, lanes=1, sbox="rom"), marks=pytest.mark.slow),
         pytest.param(
             Config(rows=4, cols=4, bytes_per_beat=4, single_port=True, dense=False, sbox="rom"), marks=pytest.mark.slow

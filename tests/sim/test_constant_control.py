@@ -15,7 +15,11 @@ THOROUGH = {"DEEPLOCK_TEST_THOROUGH": "1"}
     indirect=["simulator"], ids=["few", "many"],
 )  # fmt: skip
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("ascon", "tinyjambu") else []) for name in names()]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in ("plain", "ascon", "tinyjambu") else [])
+        for name in names()
+    ],
 )
 def test_constant_control(simulator, name, variables, tmp_path):
     variables = {"DEEPLOCK_TEST_SUITE": name, **variables}

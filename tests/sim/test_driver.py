@@ -14,7 +14,7 @@ from tests.sim.fake import FakeAccelerator
 ALL_BUT_RESET = ("aclk", "s_axil_awaddr", "s_axis_loadable_tdata", "s_axis_ifmap_tdata", "m_axis_ofmap_tdata", "irq")
 
 
-@pytest.mark.parametrize("pauses", [0.0, 0.4])
+@pytest.mark.parametrize("pauses", [pytest.param(0.0, marks=pytest.mark.slow), 0.4])
 def test_driver(simulator, pauses, tmp_path):
     folder = build(Config(), simulator, component=FakeAccelerator)
     count = run_bench("tests.sim.bench_driver", folder, simulator, tmp_path, {"DEEPLOCK_TEST_PAUSES": str(pauses)})
