@@ -63,12 +63,39 @@ def _ports(top: Component, config: Config, about: dict[str, str]) -> list[tuple[
     return groups
 
 
+def _attributes(name: str, about: dict[str, str]) -> str:
+    """By which Vivado knows that a port belongs to an interface; other tools ignore them. Source: UG994, "Referencing RTL
+    modules"."""
+    group = name if name in ("aclk", "aresetn") else _group(name, about)
+    parameters: dict[str, str] = {}
+    signal = name.removeprefix(f"{group}_").upper()
+    if name == "aclk":
+        kind, signal = "signal:clock", "CLK"
+        buses = ":".join(bus for bus in about if bus != "irq")
+        parameters = {"ASSOCIATED_BUSIF": buses, "ASSOCIATED_RESET": "aresetn"}
+    elif name == "aresetn":
+        kind, signal, parameters = "signal:reset", "RST", {"POLARITY": "ACTIVE_LOW"}
+    elif group == "irq":
+        kind, signal, parameters = "signal:interrupt", "INTERRUPT", {"SENSITIVITY": "LEVEL_HIGH"}
+    elif "_axis_" in group:
+        kind = "interface:axis"
+    else:
+        kind = "interface:aximm"
+        if signal in ("AWADDR", "ARADDR"):
+            parameters = {"PROTOCOL": "AXI4LITE" if group.startswith("s_axil") else "AXI4"}
+    found = {"X_INTERFACE_INFO": f"xilinx.com:{kind}:1.0 {group} {signal}"}
+    if parameters:
+        found["X_INTERFACE_PARAMETER"] = ", ".join(f"{key} {value}" for key, value in parameters.items())
+    return ", ".join(f'{key} = "{value}"' for key, value in found.items())
+
+
 def _wrapper(top: Component, config: Config, about: dict[str, str], module: str) -> str:
     groups = _ports(top, config, about)
     declared = []
     for text, ports in groups:
         declared.append(f"    // {text}")
         for direction, name, bits in ports:
+            declared.append(f"    (* {_attributes(name, about)} *)")
             declared.append(f"    {direction:6} wire {f'[{bits - 1}:0]' * (bits > 1):7} {name},")
     declared[-1] = declared[-1].removesuffix(",")
     inner = [f"        .{name}({name})" for _, ports in groups[1:] for _, name, _ in ports]

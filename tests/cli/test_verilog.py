@@ -184,6 +184,23 @@ def test_no_warning_is_left(suite, request, tmp_path):
     assert shell(COMPILE.replace("tb/deeplock_tb.v", ""), folder) == Done(0, "")
 
 
+def test_each_port_has_the_interface_that_it_belongs_to(made):
+    """As Vivado reads it: buses of AMBA's signals, associated with the clock, and the interrupt's level."""
+    top = re.search(r"^module deeplock \(\n(.*?)^\);", (made / "deeplock.v").read_text(), re.MULTILINE | re.DOTALL)
+    pattern = r'\(\* X_INTERFACE_INFO = "xilinx.com:(\S+):1.0 (\S+) (\S+)"(?:, X_INTERFACE_PARAMETER = "(.*)")? \*\)\n'
+    found = re.findall(pattern + r" *(?:input|output) *wire *(?:\[\d+:0\])? *(\w+)", top[1])
+    assert len(found) == len(re.findall(r"^ *(?:input|output)", top[1], re.MULTILINE)) > 30
+    ports = {port: (kind, bus, signal, more) for kind, bus, signal, more, port in found}
+    buses = "s_axil:s_axis_loadable:s_axis_ifmap:m_axis_ofmap"
+    clock = f"ASSOCIATED_BUSIF {buses}, ASSOCIATED_RESET aresetn"
+    assert ports["aclk"] == ("signal:clock", "aclk", "CLK", clock)
+    assert ports["aresetn"] == ("signal:reset", "aresetn", "RST", "POLARITY ACTIVE_LOW")
+    assert ports["irq"] == ("signal:interrupt", "irq", "INTERRUPT", "SENSITIVITY LEVEL_HIGH")
+    assert ports["s_axil_araddr"] == ("interface:aximm", "s_axil", "ARADDR", "PROTOCOL AXI4LITE")
+    assert ports["m_axis_ofmap_tkeep"] == ("interface:axis", "m_axis_ofmap", "TKEEP", "")
+    assert {bus for _, bus, _, _ in ports.values()} == {"aclk", "aresetn", "irq", *buses.split(":")}
+
+
 def test_each_kind_is_waived_once_and_for_a_reason(made):
     lines = (made / "deeplock.vlt").read_text().splitlines()
     waivers = [(before, line) for before, line in pairwise(lines) if line.startswith("lint_off")]
