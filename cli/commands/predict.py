@@ -87,6 +87,7 @@ def _classes(
 
 def run(args: argparse.Namespace) -> None:
     import io
+    import zipfile
     from functools import partial
 
     import numpy as np
@@ -122,7 +123,10 @@ def run(args: argparse.Namespace) -> None:
     if args.output:
         data, written = io.BytesIO(), {name: found.astype(np.float32) for name, found in scores.items()}
         if interface.outputs:
-            np.savez(data, allow_pickle=False, **written)
+            with zipfile.ZipFile(data, "w") as archive:  # np.savez takes no array by the name of one of its arguments
+                for name, found in written.items():
+                    with archive.open(f"{name}.npy", "w") as member:
+                        np.lib.format.write_array(member, found)
         else:
             np.save(data, written[""])
         replace_file(make_folder_of(args.output), data.getvalue())

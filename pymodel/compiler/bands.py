@@ -22,10 +22,11 @@ _MOST_STEPS = 12
 _BANDS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
 
-def in_bands(steps: list[Step], config: Config, gathered: str | None = None) -> list[Step]:
+def in_bands(steps: list[Step], config: Config, gathered: str | None = None, shared: int = 0) -> list[Step]:
     """The steps, those whose tensors find no place in memory in bands: as few cycles as possible go into it.
 
     gathered  see `allocate`
+    shared    number of steps at the end that run once for a batch, and never in bands
 
     Raises:
         DeeplockError: as `allocate`, if bands do not help.
@@ -37,9 +38,9 @@ def in_bands(steps: list[Step], config: Config, gathered: str | None = None) -> 
         except NoRoomError as error:
             ends = [steps]
             streams = [step for step in steps if not any(step.output in each.inputs for each in steps)]
-            if gathered is None and config.diagonal and streams == steps[-1:]:
+            if gathered is None and config.diagonal and streams == steps[-1:] and steps[-1].kind != "copy":
                 ends.append([*steps, _out(steps[-1])])
-            found = (each for end in ends for each in _that_fit(end, error.index, config, gathered))
+            found = (each for end in ends for each in _that_fit(end, error.index, config, gathered, shared))
             best = next(found, None)
             if best is None:
                 raise
@@ -59,11 +60,13 @@ def _out(last: Step) -> Step:
     return replace(copy, reads=last.writes, narrow=True)
 
 
-def _that_fit(steps: list[Step], index: int, config: Config, gathered: str | None) -> Iterator[list[Step]]:
+def _that_fit(steps: list[Step], index: int, config: Config, gathered: str | None, shared: int) -> Iterator[list[Step]]:
     """The steps with bands around step `index`, so that it and those before it fit: those of the least cost first, but those
     that take too many descriptors behind all others, the shortest first."""
     found: list[tuple[int, int, int, list[Step]]] = []
-    spans = product(range(max(0, index + 1 - _MOST_STEPS), index + 1), range(index + 1, len(steps)))
+    spans = product(
+        range(max(0, index + 1 - _MOST_STEPS), index + 1), range(index + 1, len(steps) - shared + bool(shared))
+    )
     for first, end in spans:
         if end - first > _MOST_STEPS or any(step.rows is not None for step in steps[first:end]):
             continue
@@ -128,33 +131,34 @@ def _pixel(view: View, channels: int, config: Config) -> int:
 
 def _banded(steps: list[Step], whole: set[str], count: int) -> Iterator[Step]:
     """The steps of `count` bands, band by band. whole: the tensors that lie whole in memory"""
-    done = dict.fromkeys({step.output for step in steps}, 0)  # rows of each tensor that bands before have computed
-    height = {step.output: step.out[0] for step in steps}
+    done = [0] * len(steps)  # rows that each step has computed for the bands before
     for band in range(count):
-        wanted = {name: range(done[name], -(-height[name] * (band + 1) // count)) for name in whole}
-        wanted |= dict.fromkeys(done.keys() - whole, range(0))
-        for step in reversed(steps):
-            rows = wanted[step.output]
-            for name in set(step.inputs) & wanted.keys() if rows else ():
-                needed = rows_read(step, rows)
-                if name in whole:
-                    needed = range(done[name], needed.stop)
-                wanted[name] = _both(wanted[name], needed)
-        names = {name: f"{name} in band {band}" for name in wanted if name not in whole}
-        for step in steps:
-            rows = wanted[step.output]
-            if not rows:
+        # what the steps behind read of each tensor, and so what each step computes: a tensor may have several writers, and
+        # readers between them
+        read = dict.fromkeys({step.output for step in steps}, range(0))
+        rows = [range(0)] * len(steps)
+        for number, step in reversed([*enumerate(steps)]):
+            mine = read[step.output]
+            if step.output in whole:
+                share = -(-step.out[0] * (band + 1) // count)
+                mine = range(done[number], max(done[number], mine.stop, share))
+            rows[number] = mine
+            for name in set(step.inputs) & read.keys() if mine else ():
+                read[name] = _both(read[name], rows_read(step, mine))
+        names = {name: f"{name} in band {band}" for name in read if name not in whole}
+        for number, step in enumerate(steps):
+            if not rows[number]:
                 continue
-            mine = {name for name in (*step.inputs, step.output) if name in names}
+            inside = {name for name in (*step.inputs, step.output) if name in names}
             yield replace(
                 step,
                 inputs=tuple(names.get(name, name) for name in step.inputs),
                 output=names.get(step.output, step.output),
-                rows=rows,
-                again=max(0, min(rows.stop, done[step.output]) - rows.start),
-                held={names[name]: wanted[name] for name in mine},
+                rows=rows[number],
+                again=max(0, min(rows[number].stop, done[number]) - rows[number].start),
+                held={names[name]: read[name] for name in inside},
             )
-        done |= {name: max(done[name], rows.stop) for name, rows in wanted.items()}
+            done[number] = max(done[number], rows[number].stop)
 
 
 def _both(one: range, other: range) -> range:

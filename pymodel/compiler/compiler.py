@@ -26,7 +26,7 @@ from deeplock.pymodel.spec.header import Header
 from deeplock.pymodel.spec.layers import LayerFacts
 from deeplock.pymodel.spec.loadable import Interface, Loadable
 from deeplock.pymodel.spec.record import WORDS
-from deeplock.pymodel.spec.rules import MOST_LAYERS, ofmap_beats, parameter_bytes
+from deeplock.pymodel.spec.rules import MOST_LAYERS, broken_program, ofmap_beats, parameter_bytes
 
 __all__ = ["compile_network", "outline"]
 
@@ -241,6 +241,8 @@ def _laid_out(
     each, shared = share(steps, batch) if batch > 1 else (steps, [])
     if not 1 <= batch <= 255:
         raise DeeplockError(f"batch must be 1..255, not {batch}")
+    if batch > 1 and network.outputs:
+        raise DeeplockError(f"network {network.name} has several outputs: batch must be 1, not {batch}")
     if batch > 1 and not shared:
         raise DeeplockError(
             f"network {network.name}: a batch shares the weights of dense layers at the end, and this network has none "
@@ -249,7 +251,7 @@ def _laid_out(
     gathered = [each[-1].output] if shared else []
     part = bytes_of(read_shape(shared[0]), config) // batch if shared else 0
     # the places take turns from one inference to the next, too, so their number divides the batch
-    banded = each + shared if whole else in_bands(each + shared, config, *gathered)
+    banded = each + shared if whole else in_bands(each + shared, config, *gathered, shared=len(shared))
     each = banded[: len(banded) - len(shared)]
     places, early = allocate(banded, config, *gathered, alternate=config.dense and batch % 2 == 0)
     inputs = places["input"], places.get(SECOND_INPUT, places["input"])
@@ -321,6 +323,9 @@ def _laid_out(
         )
     except DeeplockError as error:
         raise DeeplockError(f"network {network.name} is too large for the loadable format: {error}") from None
+    error, text = broken_program(header, program, config.with_suite("plain"))
+    if error:
+        raise DeeplockError(f"network {network.name} makes a program that no accelerator takes: {text}")
     interface = Interface(
         network=network.name,
         dataset=network.dataset,

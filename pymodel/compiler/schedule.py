@@ -99,7 +99,8 @@ def _leaving(
     copies = [_flat(copy, config) if views.whole(copy.inputs[0]) else copy for copy in copies]
     last = steps[-1]
     one = last.lowered.groups == 1 and last.out[2] <= _MOST_GROUPS * config.cols  # descriptor makes it
-    if last.output == ends[-1] and ends.count(last.output) == 1 and one:
+    written = views.of(last.output)[0]  # other outputs may be parts of it, or it of them
+    if last.output == ends[-1] and one and all(views.of(name)[0] != written for name in ends[:-1]):
         return [*steps[:-1], *copies[:-1], last]
     return [*steps, *copies]
 

@@ -108,14 +108,17 @@ def in_memory(steps: list[Step], views: Views, config: Config) -> list[Step]:
     """The steps as they read and write memory, from steps with the names of the network's tensors."""
     steps = [part for step in steps for part in _padded(step, config)]
     steps = [part for step in steps for part in _groups(step, views)]
-    read = {name for step in steps for name in step.inputs}
-    steps = [part for step in steps for part in _of_few_groups(step, step.output not in read, views, config)]
+    read = {views.of(name)[0] for step in steps for name in step.inputs}
+    steps = [
+        part for step in steps for part in _of_few_groups(step, views.of(step.output)[0] not in read, views, config)
+    ]
     steps = _added_whole(steps, views)
     located = []
     for step in steps:
         (tensors, reads), (output, writes) = zip(*map(views.of, step.inputs), strict=True), views.of(step.output)
         located.append(replace(step, inputs=tensors, output=output, reads=reads[0], writes=writes))
-    return located
+    read = {name for step in located for name in step.inputs}
+    return sorted(located, key=lambda step: step.output not in read)  # what leaves on the stream comes last
 
 
 def _padded(step: Step, config: Config) -> list[Step]:

@@ -31,6 +31,7 @@ class Activation:
 
     rank     its dimensions in the file without the batch: 3; 2 without height, which is 1; or 1, [n, features]
     padding  pixels that a padding operator has put around it
+    clamps   that have become part of its layer
     """
 
     source: str
@@ -38,6 +39,7 @@ class Activation:
     quantisation: Quantisation
     rank: int = 3
     padding: Padding = (0, 0, 0, 0)
+    clamps: int = 0
 
     @property
     def flat(self) -> bool:
@@ -98,6 +100,8 @@ class Draft:
         self._quantisations: dict[str, Quantisation] = {}
         self._tensors: dict[str, Any] = {}
         self._slack: dict[str, float] = {}
+        self._clamps: dict[str, int] = {}
+        self._read: set[str] = set()
         self.notes: list[str] = []
 
     def name(self, proposed: str, fallback: str) -> str:
@@ -114,21 +118,34 @@ class Draft:
     def _note(self, name: str, quantisation: Quantisation, tensor: Any) -> None:
         self._quantisations[name], self._tensors[name] = quantisation, tensor
 
+    def _reads(self, *values: Activation) -> None:
+        """Note what a layer reads. A clamp may have become part of what made it, which the file's other readers do not see."""
+        for value in values:
+            if value.clamps != self._clamps.get(value.source, 0):
+                raise DeeplockError(
+                    f"layer {value.source}: a clamp behind it must be the only user of its result, which is read or given "
+                    "without the clamp too"
+                )
+            self._read.add(value.source)
+
     def add(self, layer: Layer, value: Activation, tensor: Any, rank: int | None = None) -> Activation:
         """A layer that acts on int8 as on real numbers: its output has its input's quantisation and, by default, rank."""
+        self._reads(value)
         self._layers[layer.name] = layer
         self._note(layer.name, value.quantisation, tensor)
         shape = _output_shape(layer, value)
-        return replace(value, source=layer.name, shape=shape, rank=value.rank if rank is None else rank)
+        return Activation(layer.name, shape, value.quantisation, value.rank if rank is None else rank)
 
     def requantise(self, pending: Pending, output: Quantisation, tensor: Any) -> Activation:
         """The layer is whole: its output is known."""
+        self._reads(*pending.inputs)
         layer = pending.make(output=output, lo=pending.lo, hi=pending.hi)
+        clamps = self._clamps[layer.name] = self._clamps.get(layer.name, -1) + 1
         self._layers[layer.name], self._pending[layer.name] = layer, pending
         self._note(layer.name, output, tensor)
         if pending.before not in (None, output):
             self._slack[layer.name] = pending.before.scale / output.scale / 2
-        return Activation(layer.name, _output_shape(layer, *pending.inputs), output, pending.rank)
+        return Activation(layer.name, _output_shape(layer, *pending.inputs), output, pending.rank, clamps=clamps)
 
     def reopened(self, value: Activation, lo: float, hi: float) -> Pending | None:
         """The layer that made this activation, with a clamp behind it, to be requantised once for both; None if it has none.
@@ -136,13 +153,14 @@ class Draft:
         The file's engine rounds to the activation's scale and then to the clamp's; here the first rounding falls away.
         Nothing else may use the activation.
         """
-        pending = self._pending.get(value.source)
+        pending = self._pending.get(value.source) if value.source not in self._read else None
         return pending and replace(pending.clamped(lo, hi), rank=value.rank, before=value.quantisation)
 
     def finished(self, name: str, shape: Shape, found: Sequence[Activation]) -> Imported:
         """shape: of the ifmap. found: the network's outputs"""
         if any(output.flat and output.shape[0] * output.shape[1] > 1 for output in found):
             raise DeeplockError("the network's output must not be flattened, unless it has one pixel")
+        self._reads(*found)
         outputs = [Output(output.source, output.shape, output.quantisation) for output in found]
         layers, several = ending([*self._layers.values()], outputs)
         given, first = self._quantisations["input"], found[0].quantisation

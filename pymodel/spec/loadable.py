@@ -263,6 +263,9 @@ def _read_interface(fields: dict) -> Interface:
     fields["pixels"] = Pixels.of(fields.get("pixels"))
     fields["layers"] = tuple(map(LayerFacts.of, fields["layers"]))
     fields["outputs"] = tuple(map(Output.of, fields.get("outputs", ())))
+    sizes = sum(prod(output.shape) for output in fields["outputs"])
+    if fields["outputs"] and sizes != prod(fields["output_shape"]):
+        raise DeeplockError(f"outputs have {sizes} bytes, an ofmap {prod(fields['output_shape'])}")
     return Interface(**fields)
 
 

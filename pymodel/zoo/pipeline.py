@@ -123,5 +123,5 @@ def quantise_program(
         raise DeeplockError(f"{path}: no such file")
     network, agreement = quantise(_program(path, images), images, path.stem)
     outputs = output_shapes(network)[network.layers[-1].name][2]
-    classes = found.classes if len(found.classes) == outputs else ()
+    classes = found.classes if len(found.classes) == outputs and not network.outputs else ()
     return replace(network, pixels=pixels, classes=classes), agreement

@@ -14,6 +14,7 @@ from deeplock.pymodel.compiler.cycles import expected_cycles
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import Network, output_shapes
+from deeplock.pymodel.network.operators.concat import side_by_side
 from deeplock.pymodel.network.operators.max_pool import MaxPool
 from deeplock.pymodel.spec.config import Config
 from tests.pymodel.compiler.test_views import added, compiled, conv, joined
@@ -78,6 +79,28 @@ def test_steps_of_other_rows_stay_whole():
     assert sum(name == "a" for name, _, _ in rows_of(network)) > 1
 
 
+def test_a_part_of_a_concatenation_that_is_read_before_the_other_part_is_written():
+    """As in a DenseNet: what reads `a` needs more of its rows than of those of `b`, which lie beside them and come later."""
+    network = network_of(
+        (8, 4, 2), conv("a", "input", 2, 2), same("x", "a", 16, 2), conv("y", "x", 16, 16), conv("b", "y", 2, 16),
+        joined("c", "a", "b"), conv("d", "c", 16, 4), conv("d2", "d", 4, 16), added("s", "d2", "c"), conv("e", "s", 2, 4),
+    )  # fmt: skip
+    assert sum(name == "x" for name, _, _ in rows_of(network)) > 1
+
+
+def test_the_dense_layers_of_a_batch_stay_whole():
+    network = network_of(
+        (4, 4, 2),
+        conv("a", "input", 4, 2, (4, 4)),
+        conv("d1", "a", 128, 4),
+        conv("d2", "d1", 4, 128),
+        conv("d3", "d2", 12, 4),
+    )
+    with pytest.raises(DeeplockError, match="^layer d1: its output takes 128 activation words, a bank has 64$"):
+        compile_network(network, SMALL, batch=4)
+    compiled(network, SMALL)
+
+
 def test_what_bands_do_not_help_is_told():
     """A dense layer needs all of its input at once, and bands take many descriptors."""
     wide = same("a", "input", 16, 2)
@@ -107,7 +130,7 @@ def wide_inside(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
     """Layers of up to 24 channels between an ifmap and an output of few."""
     shape = draw(st.tuples(st.integers(5, 14), st.integers(3, 8), st.integers(1, 3)))
     network, count = network_of(shape), draw(st.integers(2, 6))
-    kinds = ["conv", "conv", "depthwise", "grouped", "max_pool", "average_pool", "add", "move"]
+    kinds = ["conv", "conv", "depthwise", "grouped", "max_pool", "average_pool", "add", "move", "beside"]
     for index in range(count):
         shapes = output_shapes(network)
         name, source = f"l{index}", network.layers[-1].name if index else "input"
@@ -126,6 +149,11 @@ def wide_inside(draw: st.DrawFn) -> tuple[Network, np.ndarray]:
                 layer = draw(adds(name, source, [each for each in shapes if shapes[each] == shapes[source]]))
             case "move":
                 layer = draw(moves(name, source, shapes))
+            case "beside":  # as in a DenseNet
+                new = draw(convs(f"{name}_new", source, channels, (1, 1), False))
+                new = replace(new, stride=(1, 1), padding=(0, 0, 0, 0))
+                network = replace(network, layers=(*network.layers, new))
+                layer = side_by_side(name, (source, new.name))
             case _:
                 out = draw(st.integers(1, 24)) if index < count - 1 else 2
                 layer = draw(convs(name, source, channels, kernel, False, out=out))

@@ -228,6 +228,10 @@ def test_a_layer_of_more_groups_than_a_descriptor_counts_is_several():
     ]
     parts = [(name, 2, *part) for name in ("a", "d", "p", "b", "s", "s out") for part in ((129, 4), (129, 2))]
     assert found == parts
+    for parts in ((Cut("k", "a", 0, 500), Cut("q", "a", 500, 530)), (Cut("k", "a", 8, 600), conv("q", "a", 3, 1030))):
+        wide = network_of((2, 3, 5), conv("a", "input", 1030, 5), *parts, joined("c", "k", "q"))
+        channels = sum(part.channels if isinstance(part, Cut) else 3 for part in parts)
+        compiled(replace(wide, layers=(*wide.layers, conv("e", "c", 8, channels, shift=np.full(8, 27)))), config)
     network = network_of((2, 1, 5), conv("a", "input", 1030, 5))
     with pytest.raises(
         DeeplockError, match="^layer a out: an output of 2 pixels must have at most 1020 channels, not 1030$"

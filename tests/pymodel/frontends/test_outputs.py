@@ -1,6 +1,7 @@
 """Networks of several outputs, from each format: each output against the engine's, and compiled."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -103,6 +104,33 @@ def test_onnx(rng, tmp_path):
     found = against_engine(read, *onnxruntime(path, read))
     assert set(found.layer_lsb.values()) <= {0, 1} and found.agreement >= 0.9
     check(read.network, tuple(output.name for output in read.network.outputs), [(6, 4, 4), (1, 1, 5)])
+
+
+@pytest.mark.parametrize("by", ["a DequantizeLinear of its own", "int8"])
+def test_an_output_that_a_relu_of_the_file_reads_too_is_refused(by, rng, tmp_path):
+    """onnxruntime's quantiser may give each reader of a tensor a DequantizeLinear of its own."""
+    net = Float(rng, 2, 6, 6)
+    net.conv(net.node("Relu", net.conv("x", 2, 4)), 4, 3)
+    path = quantised(net, tmp_path / "net.onnx", ActivationSymmetric=True)
+    model = onnx.load(path)
+    (relu,) = (node for node in model.graph.node if node.op_type == "Relu")
+    (read,) = (node for node in model.graph.node if relu.input[0] in node.output)
+    name, kind = read.input[0], onnx.TensorProto.INT8
+    if by != "int8":
+        name, kind = "own", onnx.TensorProto.FLOAT
+        model.graph.node.append(onnx.helper.make_node("DequantizeLinear", read.input, [name]))
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info(name, kind, [None, 4, 4, 4]))
+    onnx.save(model, path)
+    with pytest.raises(DeeplockError, match="^layer conv_0: a clamp behind it must be the only user of its result"):
+        read_onnx(path)
+
+
+def test_a_tflite_output_that_a_relu_behind_a_reshape_reads_is_refused(rng, tmp_path):
+    file = File(rng)
+    x = file.conv(file.activation(1, 4, 3), (1, 4, 3), (1, 1), out=4)
+    y = file.operator("RELU", [file.reshape(x, 4, 4)], file.like(x, 4, 4))
+    with pytest.raises(DeeplockError, match="^layer conv_2d_0: a clamp behind it must be the only user of its result"):
+        read_tflite(file.write(tmp_path / "net.tflite", 0, x, y))
 
 
 def test_onnx_in_float(rng, tmp_path):

@@ -6,15 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deeplock.pymodel.compiler import interpreter
 from deeplock.pymodel.compiler.compiler import compile_network
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.network import golden
-from deeplock.pymodel.network.network import Network
+from deeplock.pymodel.network.network import Network, output_shapes
 from deeplock.pymodel.network.network_file import load_network, save_network
+from deeplock.pymodel.network.operators.cut import Cut
 from deeplock.pymodel.network.operators.outputs import Outputs, ending
 from deeplock.pymodel.spec.config import Config
+from deeplock.pymodel.spec.loadable import read_loadable, write_loadable
 from deeplock.pymodel.spec.tensor import Output, Quantisation, split_outputs
-from tests.pymodel.compiler.test_views import compiled, conv
+from tests.pymodel.compiler.test_views import added, compiled, conv, joined
 from tests.random_networks import network_of
 
 LAYERS = conv("a", "input", 3, 2), conv("b", "a", 2, 3), conv("c", "a", 4, 3, (2, 2))
@@ -53,6 +56,35 @@ def test_outputs_leave_in_their_order_and_all_but_one_made_last_are_copied(names
     assert [layer.to_stream for layer in program] == [0] * (len(program) - len(names)) + [1] * len(names)
 
 
+@pytest.mark.parametrize(
+    ("layers", "names", "order"),
+    [
+        ((conv("a", "input", 8, 2), Cut("k", "a", 0, 4)), ("k", "a"), ["a", "k out", "a out"]),
+        ((*LAYERS[:2], joined("c", "a", "b")), ("c", "b"), ["a", "b", "c out", "b out"]),
+        (
+            (conv("a", "input", 3, 2), conv("d", "a", 3, 3, (3, 3), dilation=(2, 2), padding=(2, 2, 2, 2))),
+            ("a", "d"),
+            ["a", "a padded for d", "a out", "d"],
+        ),
+        (
+            (*LAYERS[:2], Cut("k", "a", 0, 2), Cut("q", "b", 0, 2), added("s", "k", "q")),
+            ("a", "s"),
+            ["a", "b", "k alone", "q alone", "a out", "s"],
+        ),
+    ],
+    ids=["a part of the last", "the last is a part", "rows of padding", "a copy before a sum"],
+)
+def test_outputs_leave_behind_all_that_is_written_to_memory(layers, names, order):
+    network = network_of((3, 2, 2), *layers)
+    shapes = output_shapes(network)
+    layers, several = ending(network.layers, [Output(name, shapes[name], Quantisation(1.0, 0)) for name in names])
+    network, config = replace(network, layers=layers, outputs=several), Config(rows=4, cols=4, bytes_per_beat=4)
+    loadable = compile_network(network, config)
+    assert [facts.name for facts in loadable.interface.layers] == order
+    ifmaps = np.random.default_rng(1).integers(-128, 128, (2, 3, 2, 2), np.int8)
+    assert np.array_equal(interpreter.run(loadable, b"", ifmaps, config), golden.run(network, ifmaps)["outputs"])
+
+
 def test_an_accelerator_without_diagonal_has_no_copies():
     config = Config(diagonal=False)
     with pytest.raises(
@@ -62,7 +94,7 @@ def test_an_accelerator_without_diagonal_has_no_copies():
 
 
 def test_batches_are_refused():
-    with pytest.raises(DeeplockError, match="batch must be 1, not 2$"):
+    with pytest.raises(DeeplockError, match="^network test has several outputs: batch must be 1, not 2$"):
         compile_network(heads("a", "b", "c"), Config(), batch=2)
 
 
@@ -91,6 +123,14 @@ def test_files_that_break_the_rules_are_refused(change, message, tmp_path):
     save_network(tmp_path / "net", replace(network, **change(network)))
     with pytest.raises(DeeplockError, match=f"^network file {re.escape(str(tmp_path / 'net'))}: {message}$"):
         load_network(tmp_path / "net")
+
+
+def test_a_loadable_whose_outputs_are_not_its_ofmap_is_refused(tmp_path):
+    loadable = compile_network(heads("c", "b"), Config())
+    shorter = replace(loadable.interface, outputs=loadable.interface.outputs[:1])
+    write_loadable(tmp_path / "net", replace(loadable, interface=shorter))
+    with pytest.raises(DeeplockError, match="outputs have 8 bytes, an ofmap 20"):
+        read_loadable(tmp_path / "net")
 
 
 def test_one_output_is_the_last_layers_and_none_is_the_input():
