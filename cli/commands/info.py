@@ -146,13 +146,14 @@ def run(args: argparse.Namespace) -> None:
         figures, table = _network(artefact), "layers"
     else:
         figures, table = _checkpoint(artefact), "tensors"
-    pairs = {name: readable(value) for name, value in figures.items() if name != table}
+    shown = {name: value for name, value in figures.items() if name != table and (name != "outputs" or value)}
+    pairs = {name: readable(value) for name, value in shown.items()}
     if isinstance(artefact, Loadable):
         pairs |= {"needs": needs_text(artefact), "public": "; ".join(figures["public"])}
     print_pairs(*((name.replace("_", " "), value) for name, value in pairs.items()))
     if table and figures[table]:
         print()
-        shown = [name for name in figures[table][0] if name != "again" or any(row[name] for row in figures[table])]
-        head = [name.replace("_", " ") for name in shown]
-        print_table(Table(head, [[readable(row[name]) for name in shown] for row in figures[table]]))
+        columns = [name for name in figures[table][0] if name != "again" or any(row[name] for row in figures[table])]
+        head = [name.replace("_", " ") for name in columns]
+        print_table(Table(head, [[readable(row[name]) for name in columns] for row in figures[table]]))
     write_json(args.json, figures)

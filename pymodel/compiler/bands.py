@@ -15,7 +15,7 @@ from deeplock.pymodel.network.lowering import Lowered, Streamed
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.record import WORDS
 
-__all__ = ["in_bands", "rows_read"]
+__all__ = ["in_bands"]
 
 _MOST_STEPS = 12
 """That run in bands together."""
@@ -144,7 +144,7 @@ def _banded(steps: list[Step], whole: set[str], count: int) -> Iterator[Step]:
                 mine = range(done[number], max(done[number], mine.stop, share))
             rows[number] = mine
             for name in set(step.inputs) & read.keys() if mine else ():
-                read[name] = _both(read[name], rows_read(step, mine))
+                read[name] = _both(read[name], _rows_read(step, mine))
         names = {name: f"{name} in band {band}" for name in read if name not in whole}
         for number, step in enumerate(steps):
             if not rows[number]:
@@ -168,7 +168,7 @@ def _both(one: range, other: range) -> range:
     return range(min(one.start, other.start), max(one.stop, other.stop))
 
 
-def rows_read(step: Step, rows: range) -> range:
+def _rows_read(step: Step, rows: range) -> range:
     """The rows of each of its inputs that a step reads for these rows of its output."""
     does = step.lowered
     (window, _), (down, _) = does.window, does.window_stride
