@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deeplock.bench.environment import machine
+from deeplock.bench.kept import machines
 from deeplock.pymodel.attacks.attack import Result
 from deeplock.pymodel.attacks.catalogue import Job, check_changes, compare_with_scratch, jobs, record, run_job
 from deeplock.pymodel.attacks.target import SCHEMES
@@ -184,12 +185,6 @@ def _only_devices(results: dict[str, Any]) -> dict[str, Any]:
     return {name: [row for row in entries if on_device(row)] for name, entries in results.items()}
 
 
-def _machines(path: Path | None) -> str:
-    """This machine, beside those of a file's earlier results."""
-    known = json.loads(path.read_text()).get("machine", "") if path is not None and path.exists() else ""
-    return "; ".join(dict.fromkeys([*filter(None, known.split("; ")), machine()]))
-
-
 def write_results(path: Path | None, results: dict[str, Any]) -> None:
     """Write the rows in a fixed order, whatever the order in which the jobs ended."""
     order = {name: index for index, name in enumerate(trained.NAMES)}
@@ -212,4 +207,5 @@ def write_results(path: Path | None, results: dict[str, Any]) -> None:
         "deeplock attack --all --network mnist,fashion-mnist,cifar10 --data DIR --json docs/results/security.json; "
         "deeplock attack device --network digits,mnist --target golden,rtl --json docs/results/security.json"
     )
-    write_json(path, {"command": command, "machine": _machines(path)} | ordered)
+    there = json.loads(path.read_text()) if path is not None and path.exists() else {}
+    write_json(path, {"command": command, "machine": machines(there, machine())} | ordered)

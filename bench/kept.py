@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["beside", "joined"]
+__all__ = ["beside", "joined", "machines"]
 
 _BETWEEN = " && "
 _MACHINES = "; "
@@ -21,10 +21,15 @@ def beside(
     return sorted((*(row for row in there if group(row) not in anew), *rows), key=lambda row: order.index(group(row)))
 
 
+def _also(there: str, new: str, between: str) -> str:
+    return between.join(dict.fromkeys([*there.split(between), new] if there else [new]))
+
+
+def machines(there: dict[str, Any], new: str) -> str:
+    """Machines of a file with rows that were there, if any, and new ones."""
+    return _also(there.get("machine", ""), new, _MACHINES)
+
+
 def joined(there: dict[str, Any], command: str, machine: str) -> dict[str, str]:
     """Commands and machines of a file with rows that were there and new ones."""
-    given = {"command": (command, _BETWEEN), "machine": (machine, _MACHINES)}
-    return {
-        name: between.join(dict.fromkeys([*there[name].split(between), text]))
-        for name, (text, between) in given.items()
-    }
+    return {"command": _also(there["command"], command, _BETWEEN), "machine": machines(there, machine)}

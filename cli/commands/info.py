@@ -13,7 +13,7 @@ JSON: licence: as `deeplock licence`, and {"kind"};
   "model_version", "public", "rows", "cols", "bytes_per_beat", "batch", "needs", "features", "parameter_bytes", "lower_bound",
   "outputs": [names, if there are several],
   "layers": [{"name", "kind", "input", "output", "kernel", "stride", "pool", "parameter_bytes", "words", "lower_bound",
-  "array_bound"}]};
+  "array_bound", "groups", "again": rows computed before}]};
   network: {"kind", "network", "dataset", "classes", "parameters", "macs",
   "layers": [{"name", "kind", "source", "output", "weights", "macs"}]};
   checkpoint: {"kind", "suite", "locked", "sealed", "sbox", "metadata", "parameters", "tensors": [{"name", "dtype", "shape"}]}

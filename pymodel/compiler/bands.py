@@ -20,6 +20,7 @@ __all__ = ["in_bands"]
 _MOST_STEPS = 12
 """That run in bands together."""
 _BANDS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
+"""Numbers of bands that are tried: close together where one more saves much memory."""
 
 
 def in_bands(steps: list[Step], config: Config, gathered: str | None = None, shared: int = 0) -> list[Step]:

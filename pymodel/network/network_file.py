@@ -6,7 +6,7 @@ A layer's arrays are tensors `<layer>.<field>`, such as `conv1.weight`. Everythi
 
 import json
 import os
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ def save_network(path: str | os.PathLike[str], network: Network, at_most: int = 
     if network.pixels:
         rest["pixels"] = vars(network.pixels)
     if network.outputs:
-        rest["outputs"] = [output.json() for output in network.outputs]
+        rest["outputs"] = [asdict(output) for output in network.outputs]
     replace_file(path, save(tensors, {_METADATA: json.dumps(rest)}), at_most)
 
 

@@ -1,7 +1,7 @@
 """Shape of a tensor, and the real numbers that its bytes stand for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
 from typing import Any, Self
 
@@ -110,9 +110,6 @@ class Output:
     def of(cls, fields: Mapping[str, Any]) -> Self:
         """From its JSON form, which is that of `dataclasses.asdict`."""
         return cls(fields["name"], tuple(fields["shape"]), Quantisation(**fields["quantisation"]))
-
-    def json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def split_outputs(ofmaps: np.ndarray, outputs: Sequence[Output]) -> list[np.ndarray]:

@@ -117,13 +117,12 @@ def _dequantise(graph: Graph, node: Node, value: _Value) -> _Value:
     return value
 
 
-def _clamped(graph: Graph, draft: Draft, node: Node, value: Activation | Pending, bounds: list) -> Pending:
+def _clamped(draft: Draft, node: Node, value: Activation | Pending, bounds: list) -> Pending:
     """A clamp becomes part of the layer before it."""
     if isinstance(value, Pending):
         return value.clamped(*clamp(node, *bounds))
     pending = draft.reopened(value, *clamp(node, *bounds))
-    users = [each for each in graph.nodes if node.inputs[0] in each.inputs]
-    if pending is None or len(users) > 1 or node.inputs[0] in graph.outputs:
+    if pending is None:
         raise node.unsupported("must follow a layer that requantises, and be the only user of its result")
     return pending
 
@@ -161,7 +160,7 @@ def _step(graph: Graph, draft: Draft, node: Node, values: dict[str, _Value]) -> 
         moved = replace(moved, rank=reshaped(node, moved, graph.batch, *sizes))
         return _Given(moved) if isinstance(value, _Given) else moved
     if isinstance(value, Activation | Pending) and node.kind in _CLAMPS:
-        return _clamped(graph, draft, node, value, operands)
+        return _clamped(draft, node, value, operands)
     if isinstance(value, _Ended):
         raise node.unsupported("Softmax must be at the network's end")
     if not isinstance(value, Activation):

@@ -98,11 +98,10 @@ def _last(graph: Graph, draft: Draft, node: Operator, value: Activation) -> Acti
     return value
 
 
-def _clamped(graph: Graph, draft: Draft, node: Operator, value: Activation) -> Pending:
+def _clamped(draft: Draft, node: Operator, value: Activation) -> Pending:
     """A clamp that is an operator of its own, moved into the layer before it."""
-    (operand,) = node.inputs
     pending = draft.reopened(value, *CLAMPS[node.kind])
-    if pending is None or operand is None or len(_users(graph, operand)) > 1 or _leaves(graph, operand):
+    if pending is None:
         raise node.unsupported("must follow a layer that requantises, and be the only user of its result")
     return pending
 
@@ -139,7 +138,7 @@ def _step(graph: Graph, draft: Draft, node: Operator, values: list[Activation]) 
         _same_quantisation(node, value)
         return replace(value, rank=reshaped(node, value))
     if node.kind in CLAMPS:
-        read = _clamped(graph, draft, node, value)
+        read = _clamped(draft, node, value)
     elif node.kind in READERS:
         name = draft.name("" if node.kind in SPLITS else _title(node), node.title)
         read = READERS[node.kind](node, name, value, *others)

@@ -354,7 +354,7 @@ def two_inputs_of_pool(net):
         (multiplied_constant, "both of its inputs must be activations"),
         (multiplied_by_a_row, r"or one of them one pixel, not \[4, 4, 4\] and \[1, 4, 4\]"),
         (not_flat, "flatten it first"),
-        (relu_of_two_users, "must follow a layer that requantises, and be the only user of its result"),
+        (relu_of_two_users, "layer conv_0: a clamp behind it must be the only user of its result"),
         (relu_of_the_input, r"Relu at node \d+ \(relu_0\): its input must be int8, behind QuantizeLinear"),
         (softmax_in_the_middle, "Softmax must be at the network's end"),
         (flattened_output, "the network's output must not be flattened, unless it has one pixel"),

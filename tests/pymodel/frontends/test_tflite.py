@@ -497,7 +497,7 @@ def wrong_shape(rng):
         (multiplied_by_a_row, r"MUL at node 1 .*or one of them one pixel, not \[4, 4, 2\] and \[1, 4, 2\]"),
         (broadcast, r"ADD at node 1 .*must have one shape, not \[4, 4, 2\] and \[1, 1, 2\]"),
         (grouped, r"CONV_2D at node 0 .*its weights are \[4, 3, 3, 3\], its input \[4, 4, 4\]: no groups"),
-        (clamp_of_two_users, "RELU at node 1 .*be the only user of its result"),
+        (clamp_of_two_users, "layer conv_2d_0: a clamp behind it must be the only user of its result"),
         (clamp_of_the_input, "RELU6 at node 0 .*must follow a layer that requantises"),
         (pad_before_a_pool, "MAX_POOL_2D at node 1 .*a PAD must be followed by convolutions"),
         (softmax_in_the_middle, "SOFTMAX at node 0 .*must be at the network's end"),
