@@ -21,9 +21,12 @@ from deeplock.pymodel.network import golden
 from deeplock.pymodel.network.network import Network
 from deeplock.pymodel.spec.config import Config
 from deeplock.sim.run import simulate
+from tests.pymodel.compiler.test_bands import SMALL as BANKS_OF_256_BYTES
+from tests.pymodel.compiler.test_bands import same
 from tests.pymodel.frontends.networks import Block, Net, SqueezeExcite, inputs_of, trained_norms
 from tests.pymodel.frontends.onnx_files import Float, quantised
 from tests.pymodel.frontends.tflite_files import File
+from tests.random_networks import network_of
 from tests.sim import tiny
 
 SMALL = Config(rows=4, cols=4, bytes_per_beat=4, accumulators=64, activation_words=2048)
@@ -254,11 +257,24 @@ def test_layers_in_bands_on_a_small_array():
     inputs = inputs_of((3, 12, 8))
     network, _ = quantise(trained_norms(nn.Sequential(*parts)), inputs, "wide")
     config = Config(rows=4, cols=4, bytes_per_beat=4, activation_words=512, accumulators=64, program_words=1024)
-    ifmaps = network.input.quantise(inputs[:1].permute(0, 2, 3, 1).numpy())
+    ifmaps = network.input.quantise(inputs[:3].permute(0, 2, 3, 1).numpy())
     loadable = compile_network(network, config, np.random.default_rng(0))
     assert {facts.kind for facts in loadable.interface.layers if facts.again} >= {"conv", "add"}
-    run = simulate(loadable, config.with_suite("plain"), b"", list(ifmaps), "verilator", pauses=0.2, seed=1)
+    run = simulate(loadable, config.with_suite("plain"), b"", list(ifmaps), "native", pauses=0.2, seed=1)
     assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)[network.layers[-1].name])
+
+
+def test_the_next_ifmap_comes_while_bands_of_the_one_before_run():
+    """The first layer has two bands, and the ifmap is released behind the second, before the last layers run."""
+    layers = same("a", "input", 12, 2), same("b", "a", 2, 12), same("c", "b", 2, 2)
+    network = network_of((8, 4, 2), *layers)
+    config = BANKS_OF_256_BYTES.with_suite("plain")
+    loadable = compile_network(network, config, np.random.default_rng(0))
+    assert [layer.release_input for layer in loadable.program] == [0, 0, 1, 0, 0]
+    ifmaps = np.random.default_rng(3).integers(-128, 128, (12, 8, 4, 2), np.int8)
+    for pauses in (0.0, 0.3):
+        run = simulate(loadable, config, b"", list(ifmaps), "native", pauses=pauses, seed=1)
+        assert np.array_equal(np.stack(run.ofmaps), golden.run(network, ifmaps)["c"])
 
 
 @pytest.mark.slow
