@@ -1,4 +1,4 @@
-"""The cocotb side of bench.board_sim: a board's pins with a UART and a flash on them, and the host's driver behind the UART."""
+"""The cocotb side of bench.board_sim: a board's pins with UART, flash and SDRAM, and the host's driver behind the UART."""
 
 import os
 import pickle
@@ -15,6 +15,7 @@ from deeplock.fpga.host.driver import BoardDriver
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.lock.keyfile import read_key
 from deeplock.sim.flash_model import Flash, run_flash
+from deeplock.sim.sdram_model import SdramChip, run_sdram
 from deeplock.sim.uart_model import UartModel
 
 __all__ = ["run_board"]
@@ -32,6 +33,9 @@ async def run_board(dut) -> None:
     flash = Flash(bytes(there.loadable_address) + loadable.stream, dead=job["dead_flash"])
     cocotb.start_soon(Clock(dut.clk, 2 * half_period, unit="ps", impl="gpi").start())
     cocotb.start_soon(run_flash(flash, dut.cs, dut.sck, dut.o, dut.oe, dut.i))
+    if there.sdram:
+        pins = (getattr(dut, f"sdram_{name}") for name in ("clk", "command", "bank", "a", "o", "oe", "i"))
+        cocotb.start_soon(run_sdram(SdramChip(), *pins))
     uart = UartModel(dut.rx, dut.tx, there.baud)
     uart.damage_sent, uart.damage_received = set(job["damage_sent"]), set(job["damage_received"])
     await Timer(20 * half_period, unit="ps")

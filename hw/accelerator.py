@@ -134,12 +134,11 @@ class Accelerator(wiring.Component):
         connect(m, loader.tiles, issue.tiles)
 
         if config.licences:
-            m.d.comb += [
-                lock.forget.eq(
-                    supervisor.loading.load | ~(loadable_port.control.loading | loadable_port.control.loaded)
-                ),
-                supervisor.unlicensed.eq(lock.unlicensed),
-            ]
+            # registered, because the sources are far apart; the first beat of a licence's terms comes later than that
+            m.d.sync += lock.forget.eq(
+                supervisor.loading.load | ~(loadable_port.control.loading | loadable_port.control.loaded)
+            )
+            m.d.comb += supervisor.unlicensed.eq(lock.unlicensed)
         if config.permissions:
             m.submodules.permissions = permissions = Permissions(config)
             connect(m, lock.terms, permissions.terms)

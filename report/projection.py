@@ -1,9 +1,10 @@
-"""Images a second to expect of an accelerator; on a board, also the most that its flash and its host link allow."""
+"""Images a second to expect of an accelerator; on a board, also the most that its memory and its host link allow."""
 
 from math import prod
 from typing import Any
 
 from deeplock.fpga.boards.board import Board
+from deeplock.fpga.gateware.sdram import WORD_BYTES
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.loadable import Loadable
@@ -20,15 +21,18 @@ def projection(loadable: Loadable, config: Config, clock_mhz: float, board: Boar
     """Images a second of each part alone. The slowest is a bound for all together, which wait for each other.
 
     array   by the cycles of pymodel/compiler/cycles.py
-    flash   by the rate at which it gives the parameters; None without a board, or if they lie in block RAM
+    flash   by the rate at which it gives the parameters; None without a board, or if they lie in block RAM or SDRAM
+    sdram   the same of the SDRAM; None if they do not lie there
     link    by the bytes of ifmap and ofmap; None without a board
     """
     header, clock_hz = loadable.header, clock_mhz * 1e6
     expected = expectation(loadable, config)["expected_cycles"]
-    flash = link = None
+    flash = sdram = link = None
     if board is not None:
         parameters = header.parameter_beats * header.bytes_per_beat
-        if parameters > board.cache_bytes:
+        if parameters > board.cache_bytes and board.sdram:
+            sdram = clock_hz * loadable.batch * WORD_BYTES / parameters
+        elif parameters > board.cache_bytes:
             flash = clock_hz * loadable.batch / (8 // board.flash_lines * board.divider * parameters)
         on_link = header.ifmap_beats * header.rows + prod(loadable.interface.output_shape)
         link = board.baud / (_BITS_ON_LINK * on_link)
@@ -39,6 +43,7 @@ def projection(loadable: Loadable, config: Config, clock_mhz: float, board: Boar
         "expected_cycles": expected,
         "array": round(clock_hz / expected, 1),
         "flash": flash and round(flash, 1),
+        "sdram": sdram and round(sdram, 1),
         "link": link and round(link, 1),
     }
 
@@ -57,7 +62,7 @@ def projection_table(found: dict[str, Any]) -> Table:
         ["at most by", "images/s"],
         [
             [name, found[part]]
-            for part, name in (("array", "array"), ("flash", "flash"), ("link", "host link"))
+            for part, name in (("array", "array"), ("flash", "flash"), ("sdram", "SDRAM"), ("link", "host link"))
             if found[part]
         ],
     )

@@ -28,7 +28,7 @@ JSON: {"command", "rows": [{"device", "board": its name or null, the fields of t
   constraints, device and options that it was measured from; of a board also "clock_mhz": what it needs, "meets": whether a
   seed reaches that}], "components": [the same, but "component" and its arguments for the configuration], "tools": {program:
   version}, with --loadable and a clock "projection": {"network", "suite", "clock_mhz", "expected_cycles": an image, and images
-  a second by "array", "flash", "link"; null for what there is none of}}
+  a second by "array", "flash", "sdram", "link"; null for what there is none of}}
 """
 
 import argparse

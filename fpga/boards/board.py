@@ -32,6 +32,7 @@ class Board:
     licensed_clock_hz   of the system if it takes licences; 0: clock_hz too
     cache_bytes     bytes of block RAM for the locked loadable: fpga.gateware.loadable_cache
     flash_lines     data lines of the flash that the board connects: 4 or 2
+    sdram           it has a SDRAM of 32 MB, the platform's `sdram`: fpga.gateware.sdram_cache
     """
 
     name: str
@@ -49,6 +50,7 @@ class Board:
     licensed_clock_hz: int = 0
     cache_bytes: int = 0
     flash_lines: int = 4
+    sdram: bool = False
 
     def for_suite(self, name: str | None = None, licences: bool | None = None) -> "Board":
         """The same board with another lock suite on it, by default its own; if that seals, it takes licences unless told not

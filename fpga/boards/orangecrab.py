@@ -38,6 +38,7 @@ BOARDS = [
         device="lfe5u-25f-mg285",
         platform=_OrangeCrab,
         clock_hz=48_000_000,
+        sdram=False,
         program="ecpprog -o 0x80000 {file}",
         program_loadable="ecpprog -o {address} {file}",
     )

@@ -1,4 +1,4 @@
-"""ULX3S with the ECP5 of 25 or 85 thousand LUTs: 25 MHz, 16 MB of flash on the configuration clock."""
+"""ULX3S with the ECP5 of 25 or 85 thousand LUTs: 25 MHz, 16 MB of flash on the configuration clock, 32 MB of SDRAM or more."""
 
 from dataclasses import replace
 
@@ -59,6 +59,7 @@ _25F = Board(
     program_loadable="openFPGALoader -b ulx3s -f -o {address} {file}",
     suite="ascon",
     licensed=(("permissions", True),),
+    sdram=True,
 )
 _85F = replace(
     _25F,

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from deeplock.fpga.gateware.flash import REQUEST
 from deeplock.hw.basics.layouts import beat_layout
 
-__all__ = ["LoadableCache"]
+__all__ = ["CacheSignature", "LoadableCache"]
 
 
 _PART = 4
@@ -23,26 +23,15 @@ class State(enum.Enum):
     REPLAY = 1
 
 
-class LoadableCache(wiring.Component):
-    """Between flash reader and accelerator: passes a requested range on and stores it, then repeats it from memory.
-
-    Its contents are locked, as in the flash. A range longer than the cache always comes from the flash.
-
-    Latency: 3 cycles in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first
-    pass the flash reader's, then a beat a cycle.
-
-    bytes_per_beat   of both streams
-    size             bytes, a multiple of bytes_per_beat
+class CacheSignature(wiring.Signature):
+    """A cache between a flash reader and who takes its loadables.
 
     Members:
         request, stop, loadable   as the flash reader's
-        flash, stop_flash, beats  to and from the flash reader's
+        flash, stop_flash, beats  to and from the flash reader's, or another cache's
     """
 
-    def __init__(self, bytes_per_beat: int, size: int):
-        if size <= 0 or size % bytes_per_beat:
-            raise ValueError(f"size must be a multiple of {bytes_per_beat} bytes, not {size}")
-        self._bytes, self._depth = bytes_per_beat, size // bytes_per_beat
+    def __init__(self, bytes_per_beat: int):
         beats = stream.Signature(beat_layout(bytes_per_beat))
         super().__init__(
             {
@@ -54,6 +43,27 @@ class LoadableCache(wiring.Component):
                 "loadable": Out(beats),
             }
         )
+
+
+class LoadableCache(wiring.Component):
+    """Passes a requested range on and stores it, then repeats it from memory.
+
+    Its contents are locked, as in the flash. A range longer than the cache always comes from the flash.
+
+    Latency: 3 cycles in the first pass; 1 cycle more from its end to the first beat of the second. Throughput: in the first
+    pass the flash reader's, then a beat a cycle.
+
+    bytes_per_beat   of both streams
+    size             bytes, a multiple of bytes_per_beat
+
+    Members: see CacheSignature
+    """
+
+    def __init__(self, bytes_per_beat: int, size: int):
+        if size <= 0 or size % bytes_per_beat:
+            raise ValueError(f"size must be a multiple of {bytes_per_beat} bytes, not {size}")
+        self._bytes, self._depth = bytes_per_beat, size // bytes_per_beat
+        super().__init__(CacheSignature(bytes_per_beat))
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -1,6 +1,6 @@
 """A board's design with its pins as ports, for board-level simulation."""
 
-from amaranth import Fragment, Module
+from amaranth import Cat, Fragment, Module
 from amaranth.lib.wiring import Component, In, Out
 
 from deeplock.fpga.boards.board import Board
@@ -9,6 +9,16 @@ from deeplock.fpga.gateware.top import Top
 
 __all__ = ["BoardPins"]
 
+_SDRAM = {
+    "sdram_clk": Out(1),
+    "sdram_command": Out(3),
+    "sdram_bank": Out(2),
+    "sdram_a": Out(13),
+    "sdram_o": Out(16),
+    "sdram_oe": Out(1),
+    "sdram_i": In(16),
+}
+
 
 class BoardPins(Component):
     """`fpga.gateware.top.Top` without its PLL: domain `sync` comes from outside, at the board's clock_hz.
@@ -16,6 +26,7 @@ class BoardPins(Component):
     Members:
         rx, tx                the UART's pins
         cs, sck, o, oe, i     the flash's pins; `cs` as on the board, low when the flash is selected
+        sdram_...             with one, its pins: clk, command (levels of RAS, CAS, WE), bank, a, o, oe, i
     """
 
     def __init__(self, board: Board):
@@ -30,13 +41,14 @@ class BoardPins(Component):
                 "oe": Out(4),
                 "i": In(4),
             }
+            | (_SDRAM if board.sdram else {})
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        pins = PinPlatform(self._board.flash_lines)
+        pins = PinPlatform(self._board.flash_lines, self._board.sdram)
         m.submodules.top = Fragment.get(Top(self._board, with_pll=False), pins)
-        port = {pin: port for (_, pin), port in pins.ports.items()}
+        port = {pin: port for (resource, pin), port in pins.ports.items() if resource != "sdram"}
         m.d.comb += [
             port["rx"].i.eq(self.rx),
             self.tx.eq(port["tx"].o),
@@ -46,4 +58,15 @@ class BoardPins(Component):
             self.oe.eq(port["dq"].oe),
             port["dq"].i.eq(self.i),
         ]
+        if self._board.sdram:
+            chip = {pin: port for (resource, pin), port in pins.ports.items() if resource == "sdram"}
+            m.d.comb += [
+                self.sdram_clk.eq(chip["clk"].o),
+                self.sdram_command.eq(Cat(chip[name].o for name in ("ras", "cas", "we"))),
+                self.sdram_bank.eq(chip["ba"].o),
+                self.sdram_a.eq(chip["a"].o),
+                self.sdram_o.eq(chip["dq"].o),
+                self.sdram_oe.eq(chip["dq"].oe[0]),
+                chip["dq"].i.eq(self.sdram_i),
+            ]
         return m

@@ -13,7 +13,7 @@ __all__ = ["Top"]
 
 
 class Top(Elaboratable):
-    """`System` with clock, UART pins and flash pins of a board. Elaborate it with the board's platform.
+    """`System` with clock, UART pins, flash pins and SDRAM pins of a board. Elaborate it with the board's platform.
 
     with_pll   the board's PLL drives domain `sync`; else it comes from outside
     """
@@ -28,13 +28,22 @@ class Top(Elaboratable):
             m.domains.sync = ClockDomain()
             m.submodules.clock = Clock(board.clock_hz)
         m.submodules.system = system = System(
-            board.config, board.clock_hz, board.baud, board.name, board.divider, board.cache_bytes, board.flash_lines
+            board.config,
+            board.clock_hz,
+            board.baud,
+            board.name,
+            board.divider,
+            board.cache_bytes,
+            board.flash_lines,
+            board.sdram,
         )
         uart = platform.request("uart", dir={"rx": "-", "tx": "-"})
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.Buffer("o", uart.tx)
         m.d.comb += [system.rx.eq(rx.i), tx.o.eq(system.tx)]
         self._flash(m, platform, system.spi)
+        if board.sdram:
+            self._connect_sdram(m, platform, system.sdram)
         return m
 
     def _flash(self, m: Module, platform, spi) -> None:
@@ -58,3 +67,18 @@ class Top(Elaboratable):
         for index in range(lines):
             m.submodules[f"dq_{index}"] = dq = io.FFBuffer("io", pins.dq[index])
             m.d.comb += [dq.o.eq(spi.o[index]), dq.oe.eq(spi.oe[index]), spi.i[index].eq(dq.i)]
+
+    def _connect_sdram(self, m: Module, platform, sdram) -> None:
+        """Connect the SDRAM: registers of the same kind at all its pins, its clock with them, as in
+        fpga.gateware.sdram.SdramPins."""
+        names = ("clk", "clk_en", "cs", "we", "ras", "cas", "ba", "a", "dq", "dqm")
+        pins = platform.request("sdram", dir=dict.fromkeys(names, "-"))
+        always = {"clk_en": 1, "cs": 1, "dqm": 0}
+        command = {name: sdram.command[bit] for bit, name in enumerate(("ras", "cas", "we"))}
+        for name, value in (always | command | {"ba": sdram.bank, "a": sdram.a}).items():
+            m.submodules[f"sdram_{name}"] = buffer = io.DDRBuffer("o", getattr(pins, name))
+            m.d.comb += [half.eq(value) for half in buffer.o]
+        m.submodules.sdram_clk = clk = io.DDRBuffer("o", pins.clk)
+        m.submodules.sdram_dq = dq = io.DDRBuffer("io", pins.dq)
+        m.d.comb += [clk.o[0].eq(0), clk.o[1].eq(1)]
+        m.d.comb += [dq.o[0].eq(sdram.o), dq.o[1].eq(sdram.o), dq.oe.eq(sdram.oe), sdram.i.eq(dq.i[1])]

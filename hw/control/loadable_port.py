@@ -1,12 +1,13 @@
 """Loadable port: the only entrance of header and program, behind the lock."""
 
-from amaranth import Module, Mux, Shape, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from deeplock.hw.basics.layouts import HeaderLayout, beat_layout
-from deeplock.hw.control.program_check import ProgramCheck
+from deeplock.hw.control.program_check import HeadWord, ProgramCheck, factors_in
+from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.record import WORDS
 from deeplock.pymodel.spec.registers import Error
@@ -43,7 +44,7 @@ class LoadablePort(wiring.Component):
     the head is trusted too.
 
     Latency and throughput: header and program take as long as their check, program_check.steps_of each, and 2 cycles; with
-    `config.pipeline_registers` a cycle a word more.
+    `config.pipeline_registers` a cycle a word and 2 cycles more.
 
     Members:
         control    see LoadControl
@@ -71,7 +72,7 @@ class LoadablePort(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config, head, control = self._config, self.head, self.control
+        config, control = self._config, self.control
         words_per_beat = config.bytes_per_beat // 4
 
         part = Signal(range(max(2, words_per_beat)))
@@ -81,14 +82,20 @@ class LoadablePort(wiring.Component):
 
         state = Signal(_State)
         in_head = (state == _State.HEAD) | (state == _State.CHECK)
+        head = self._held_head(m, state == _State.HEAD) if config.pipeline_registers else self.head
         m.submodules.check = check = ProgramCheck(config)
-        offered, word = self._head_words(m, number.shape())
+        offered, word = self._head_words(m, len(self.program.addr))
+        in_record, of_header = number[: WORDS.bit_length() - 1], ~number[WORDS.bit_length() - 1 :].any()
         m.d.comb += [
             offered.valid.eq((state == _State.HEAD) & head.valid),
-            offered.payload.data.eq(head.payload.data.word_select(part, 32)),
-            offered.payload.number.eq(number),
+            offered.payload.at.eq(number - WORDS),
+            offered.payload.word.data.eq(head.payload.data.word_select(part, 32)),
+            offered.payload.word.number.eq(in_record),
+            offered.payload.word.of_header.eq(of_header),
+            offered.payload.word.factors.eq(factors_in(in_record, of_header, suite(config.suite).seals)),
             word.ready.eq(check.words.ready | ~in_head),
             check.words.valid.eq(word.valid & in_head),
+            check.words.payload.eq(word.payload.word),
             check.header.eq(self.header),
         ]
 
@@ -112,11 +119,12 @@ class LoadablePort(wiring.Component):
 
             with m.Case(_State.CHECK):
                 wrong = check.error.any() | check.incomplete
-                with m.If(~word.valid & wrong):
+                checked = ~word.valid & ~check.settling
+                with m.If(checked & wrong):
                     m.d.comb += [fails.eq(1), control.error.eq(Error.BAD_DESCRIPTOR)]
-                with m.Elif(~word.valid & self.trusted & self.refusal.any()):
+                with m.Elif(checked & self.trusted & self.refusal.any()):
                     m.d.comb += [fails.eq(1), control.error.eq(self.refusal)]
-                with m.Elif(~word.valid & self.trusted):
+                with m.Elif(checked & self.trusted):
                     m.d.sync += [control.loaded.eq(1), state.eq(_State.IDLE)]
 
         with m.If(fails):
@@ -127,10 +135,24 @@ class LoadablePort(wiring.Component):
             m.d.sync += control.loaded.eq(0)
         return m
 
-    def _head_words(self, m: Module, number: Shape) -> tuple[stream.Interface, stream.Interface]:
-        """Both ends of the words' way to the check. With `pipeline_registers` a register is in between. It takes a word when
-        it is empty, so that the check is in no path to the stream's `ready`."""
-        words = stream.Signature(data.StructLayout({"data": 32, "number": number}))
+    def _held_head(self, m: Module, takes: Value) -> stream.Interface:
+        """The head behind a register, so that no path goes from the lock through the check, or back. It takes a beat when it is
+        empty, which costs no cycle, because a word takes two."""
+        head = self.head.signature.create(path=("held",))
+        full, beat = Signal(), Signal.like(head.payload, reset_less=True)
+        m.d.comb += [self.head.ready.eq(takes & ~full), head.valid.eq(full), head.payload.eq(beat)]
+        with m.If(~full):
+            m.d.sync += beat.eq(self.head.payload)
+        with m.If(~full & takes):
+            m.d.sync += full.eq(self.head.valid)
+        with m.If((full & head.ready) | self.stop):
+            m.d.sync += full.eq(0)
+        return head
+
+    def _head_words(self, m: Module, address: int) -> tuple[stream.Interface, stream.Interface]:
+        """Both ends of the words' way to the check, with their `address` bits of the program memory. With `pipeline_registers`
+        a register is in between. It takes a word when it is empty, so that the check is in no path to the stream's `ready`."""
+        words = stream.Signature(data.StructLayout({"word": HeadWord, "at": address}))
         if not self._config.pipeline_registers:
             direct = words.create()
             return direct, direct
@@ -143,18 +165,14 @@ class LoadablePort(wiring.Component):
             m.d.sync += full.eq(0)
         return offered, word
 
-    def _keep(self, m: Module, check: ProgramCheck, word: data.View) -> None:
+    def _keep(self, m: Module, check: ProgramCheck, payload: data.View) -> None:
         """Store the words that the check takes: header or program."""
-        of_header = ~word.number[WORDS.bit_length() - 1 :].any()
-        taken = check.words.valid & check.words.ready
+        word, taken = payload.word, check.words.valid & check.words.ready
         m.d.comb += [
-            check.words.payload.data.eq(word.data),
-            check.words.payload.number.eq(word.number),
-            check.words.payload.of_header.eq(of_header),
-            self.program.addr.eq(word.number - WORDS),
+            self.program.addr.eq(payload.at),
             self.program.data.eq(word.data),
-            self.program.en.eq(taken & ~of_header),
+            self.program.en.eq(taken & ~word.of_header),
         ]
         for index in range(WORDS):
-            with m.If(taken & (word.number == index)):
+            with m.If(taken & word.of_header & (word.number == index)):
                 m.d.sync += self.header.as_value()[32 * index : 32 * index + 32].eq(word.data)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -17,16 +17,19 @@ from deeplock.pymodel.spec.record import WORDS, Record
 from deeplock.pymodel.spec.registers import Error
 from deeplock.pymodel.spec.rules import Rule, descriptor_rules, header_rules
 
-__all__ = ["HeadWord", "ProgramCheck", "steps_of"]
+__all__ = ["HeadWord", "ProgramCheck", "factors_in", "factors_of", "steps_of"]
 
-HeadWord = data.StructLayout({"data": 32, "number": ceil_log2(WORDS), "of_header": 1})
-"""A word of a head: that of this number in the header or in a descriptor."""
+_MOST_FACTORS = 4  # in a word
+HeadWord = data.StructLayout(
+    {"data": 32, "number": ceil_log2(WORDS), "of_header": 1, "factors": range(_MOST_FACTORS + 1)}
+)
+"""A word of a head: that of this number in the header or in a descriptor, and how many factors of products are in it."""
 
 _ERRORS = (Error.BAD_MAGIC, Error.BAD_GEOMETRY, Error.TOO_LARGE, Error.BAD_DESCRIPTOR)
 """In order of precedence: the first that applies is reported."""
 
 
-def _factors(record: type[Record], word: int, seals: bool) -> list[tuple[str, str]]:
+def factors_of(record: type[Record], word: int, seals: bool) -> list[tuple[str, str]]:
     """What is multiplied in a word, in order: product and factor, a field of this word or of one before."""
     found, ends = [], {}  # the word in which a product is complete
     for product, factors in record.products.items():
@@ -39,6 +42,12 @@ def _factors(record: type[Record], word: int, seals: bool) -> list[tuple[str, st
     return [each for each in found if seals or each[0] != "ofmap"]
 
 
+def factors_in(number: Value, of_header: Value, seals: bool) -> Value:
+    """HeadWord.factors of this word; `seals`: the suite does."""
+    counts = [len(factors_of(record, word, seals)) for record in (Descriptor, Header) for word in range(WORDS)]
+    return Array(counts)[Cat(number, of_header)]
+
+
 def _factor_bits(record: type[Record]) -> int:
     """The bits of the widest factor."""
     fields = record.layout.fields
@@ -47,7 +56,7 @@ def _factor_bits(record: type[Record]) -> int:
 
 def steps_of(record: Record, seals: bool = False) -> int:
     """Cycles that the check takes for a record that breaks no rule. seals: the suite does."""
-    factors = [factor for word in range(WORDS) for _, factor in _factors(type(record), word, seals)]
+    factors = [factor for word in range(WORDS) for _, factor in factors_of(type(record), word, seals)]
     return WORDS + sum(1 + getattr(record, factor).bit_length() for factor in factors)
 
 
@@ -75,7 +84,7 @@ class _Product(wiring.Component):
     size    of the product
     bits    of a factor
 
-    Latency: a cycle and the bits of the factor up to its highest one, in which it is `busy`.
+    Latency: a cycle and the bits of the factor up to its highest one, at least one, in which it is `busy`.
 
     Members:
         load, factor, first  pulse, not while `busy`: multiply by `factor`; `first`: a new product begins with it
@@ -101,17 +110,18 @@ class _Product(wiring.Component):
         product, overflow = Signal(len(self.value) - 1), Signal()
         multiple, factor = Signal.like(product), Signal.like(self.factor)
         total = product + multiple
-        m.d.comb += [self.busy.eq(factor.any()), self.value.eq(Cat(product, overflow))]
+        m.d.comb += self.value.eq(Cat(product, overflow))
         with m.If(self.busy):
             with m.If(factor[0]):
                 m.d.sync += product.eq(total)
-            m.d.sync += [multiple.eq(multiple << 1), factor.eq(factor >> 1)]
+            m.d.sync += [multiple.eq(multiple << 1), factor.eq(factor >> 1), self.busy.eq(factor[1:].any())]
             m.d.sync += overflow.eq(overflow | (factor[0] & total[-1]) | (multiple[-1] & factor[1:].any()))
         with m.If(self.load):
             m.d.sync += [factor.eq(self.factor), multiple.eq(Mux(self.first, 1, product)), product.eq(0)]
+            m.d.sync += self.busy.eq(1)
             m.d.sync += overflow.eq(overflow & ~self.first)
         with m.If(self.clear):
-            m.d.sync += factor.eq(0)
+            m.d.sync += [factor.eq(0), self.busy.eq(0)]
         return m
 
 
@@ -120,41 +130,47 @@ class ProgramCheck(wiring.Component):
 
     Products are made bit by bit, while the word of a factor waits. One that is too large for its register breaks its rule.
 
-    Latency: `error` and `incomplete` are those of all words taken before. Throughput: a word a cycle; a word takes a cycle more
-    for each factor of a product in it, and for each bit of the factor up to its highest one. In all: `steps_of`.
+    Latency: `error` and `incomplete` are those of all words taken before; with `config.pipeline_registers`, `error` lacks one
+    taken in the cycle before. Throughput: a word a cycle; a word takes a cycle more for each factor of a product in it, and for
+    each bit of the factor up to its highest one. In all: `steps_of`.
 
     Members:
         begin       pulse, before a head; no word comes with it
         words       of the header, then of descriptors, in order
         header      the header's words taken so far
         error       Error.NONE if no rule is broken
+        settling    `error` is still without the last word
         incomplete  the descriptors, so far, are no whole program
     """
 
     def __init__(self, config: Config):
-        self._config = config
+        self.config = config
         super().__init__(
             {
                 "begin": In(1),
                 "words": In(stream.Signature(HeadWord)),
                 "header": In(HeaderLayout),
                 "error": Out(8),
+                "settling": Out(1),
                 "incomplete": Out(1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config, words = self._config, self.words
+        config, words = self.config, self.words
         most = max(config.activation_words * config.rows, config.accumulators, (1 << 16) - 1)
         # a larger factor of a header breaks a rule of its own
         bits = max(config.ifmap_bytes.bit_length(), _factor_bits(Descriptor))
         m.submodules.product = product = _Product(most.bit_length(), bits)
 
-        step, last_step = Signal(range(5)), Signal()  # factors of this word that have been taken; it is all of them
+        step, last_step = (
+            Signal(range(_MOST_FACTORS + 1)),
+            Signal(),
+        )  # factors of this word that have been taken; it is all
         rests = words.valid & ~product.busy
         m.d.comb += [
-            last_step.eq(1),  # if the word has no factors
+            last_step.eq(step == words.payload.factors),
             words.ready.eq(~product.busy & last_step),
             product.load.eq(rests & ~last_step),
             product.clear.eq(self.begin),
@@ -162,7 +178,7 @@ class ProgramCheck(wiring.Component):
         with m.If(rests):
             m.d.sync += step.eq(Mux(last_step, 0, step + 1))
 
-        broken = {error: Signal(name=error.name.lower()) for error in _ERRORS}
+        breaks: dict[Error, list[Value]] = {error: [] for error in _ERRORS}
         kept: dict[str, Signal] = {}  # fields of the descriptor that rules on later words ask for
         keep = partial(self._keep, kept)
         records = (
@@ -175,7 +191,8 @@ class ProgramCheck(wiring.Component):
                 for number in range(WORDS):
                     fields = _Fields(record, number, data.View(layout, value), kept_field, product.value)
                     with m.Case(number + WORDS * of_header):
-                        self._test(m, fields, rules, product, step, last_step, broken)
+                        self._test(m, fields, rules, product, step, breaks)
+        broken = self._add_up(m, breaks)
 
         is_descriptor = words.valid & ~words.payload.of_header
         descriptor = data.View(DescriptorLayout, value)
@@ -193,7 +210,7 @@ class ProgramCheck(wiring.Component):
 
     def _keep(self, kept: dict[str, Signal], name: str) -> Value:
         """A field of the descriptor whose word has been."""
-        folding, diagonal = self._config.folding, self._config.diagonal
+        folding, diagonal = self.config.folding, self.config.diagonal
         there = {"fold": folding} | dict.fromkeys(("diagonal", "alike", "streamed", "sliding"), diagonal)
         if not there.get(name, True):  # any other value has already broken a rule
             return Const(0, DescriptorLayout[name].shape)
@@ -201,11 +218,11 @@ class ProgramCheck(wiring.Component):
             kept[name] = Signal(DescriptorLayout[name].shape, name=name, reset_less=True)
         return kept[name]
 
-    def _test(self, m: Module, fields: _Fields, rules: list[Rule], product: _Product, step, last_step, broken) -> None:
-        """Multiply the factors of a word, one after the other, and test the rules that end with it."""
+    def _test(self, m: Module, fields: _Fields, rules: list[Rule], product: _Product, step, found) -> None:
+        """Multiply the factors of a word, one after the other, and test the rules that end with it. `found`: by error, what
+        tells it."""
         record, number = fields.record, fields.number
-        factors = _factors(record, number, suite(self._config.suite).seals)
-        m.d.comb += last_step.eq(step == len(factors))
+        factors = factors_of(record, number, suite(self.config.suite).seals)
         for at, (name, factor) in enumerate(factors):
             with m.If(step == at):
                 first = factor == record.products[name][0]
@@ -216,8 +233,23 @@ class ProgramCheck(wiring.Component):
                 for name in fields.seen:  # whole when the last of its factors has been multiplied
                     breaks &= step == factors.index((name, record.products[name][-1])) + 1
                 fields.seen.clear()
-                with m.If(breaks):
-                    m.d.sync += broken[rule.error].eq(1)
+                told = Signal(name=f"{record.__name__.lower()}_{number}_breaks_{len(found[rule.error])}")
+                m.d.comb += told.eq(breaks)
+                found[rule.error].append(told)
+
+    def _add_up(self, m: Module, breaks: dict[Error, list[Value]]) -> dict[Error, Signal]:
+        """Errors of all words so far. With `pipeline_registers` the comparisons are a cycle ahead."""
+        broken = {error: Signal(name=error.name.lower()) for error in _ERRORS}
+        for error, told in breaks.items():
+            now = Cat(told)
+            if self.config.pipeline_registers:
+                now = Signal(len(told), name=f"{error.name.lower()}_told")
+                m.d.sync += now.eq(Cat(told))
+            with m.If(now.any()):
+                m.d.sync += broken[error].eq(1)
+        if self.config.pipeline_registers:
+            m.d.sync += self.settling.eq(self.words.valid & self.words.ready)
+        return broken
 
     def _order(self, m: Module, taken: Value, descriptor: data.View, product: Value, broken: Signal) -> None:
         """What the descriptors must be to each other: ifmaps are taken and released in turn, and the ofmap comes last. In a
@@ -230,14 +262,14 @@ class ProgramCheck(wiring.Component):
             m.d.sync += [any_taken.eq(1), ifmaps.eq(ifmaps + takes), held.eq((held | takes) & ~releases)]
             with m.If(Mux(takes, held, ~any_taken | (releases & ~held))):
                 m.d.sync += broken.eq(1)
-        most = self._config.sealed_ofmap_beats
+        most = self.config.sealed_ofmap_beats
         ofmap = Signal(range(2 * most))
         total = ofmap + product[: len(ofmap)]
         with m.If(taken & (number == DescriptorLayout["to_stream"].offset // 32)):
             m.d.sync += streams.eq(to_stream)
             with m.If(streams & ~to_stream):
                 m.d.sync += broken.eq(1)
-            if suite(self._config.suite).seals:
+            if suite(self.config.suite).seals:
                 with m.If(to_stream):
                     m.d.sync += ofmap.eq(total)
                     with m.If((total > most) | product[len(ofmap) :].any()):

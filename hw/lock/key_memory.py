@@ -42,9 +42,9 @@ class KeyMemory(wiring.Component):
     nothing, or the device's key and a mark (pymodel.spec.provisioning). A reset erases the model key, and the device's key
     unless it has the mark. Whatever else erases the device's key erases the mark too.
 
-    Latency: `key` follows `of_device` by 1 cycle, with `config.pipeline_registers` by 2. What is to be erased is in no word of
-    the memory 4 cycles later, if none is written meanwhile, and shows no more after 2 cycles more. `provisioned` comes in the
-    second cycle after a reset. Throughput: a write a cycle.
+    Latency: `key` follows `of_device` by 1 cycle; with `config.pipeline_registers` by 2, and a beat of the model key is
+    written a cycle later. What is to be erased is in no word of the memory 4 cycles later, if none is written meanwhile, and
+    shows no more after 2 cycles more. `provisioned` comes in the second cycle after a reset. Throughput: a write a cycle.
 
     Members:
         device     from the register file
@@ -85,12 +85,17 @@ class KeyMemory(wiring.Component):
             marked.eq(read.data[0][:8] == MARK[0]),
             device.provisioned.eq(asked & marked),
         ]
-        domain = m.d.sync if self._registered else m.d.comb  # a block RAM is slow
-        domain += self.key.eq(read.data)
+        domain = m.d.sync if self._registered else m.d.comb  # a block RAM is slow, and the beat comes out of a cipher
+        comes, beat = Signal(), Signal.like(self.beat)
+        domain += [
+            self.key.eq(read.data),
+            comes.eq(self.model & ~self.forget),
+            beat.eq(_if(self.model & ~self.forget, self.beat)),  # other beats leave nothing here
+        ]
 
         number = Signal(range(max(2, _WORDS // per_beat)))  # of the model key's next beat
-        takes = self.model & ~self.forget
-        m.d.sync += number.eq(Mux(self.begins, 0, number + self.model))
+        takes = comes & ~self.forget
+        m.d.sync += number.eq(Mux(self.begins, 0, number + comes))
 
         # to be erased, in this order, when nothing else is written
         waits = {Place.DEVICE: Signal(), Place.MARK: Signal(), Place.MODEL: Signal(init=1)}
@@ -108,7 +113,7 @@ class KeyMemory(wiring.Component):
             m.d.sync += waits[Place.MODEL].eq(1)
 
         for word in range(_WORDS):
-            of_beat = self.beat.word_select(word % per_beat, 32)
+            of_beat = beat.word_select(word % per_beat, 32)
             m.d.comb += write.data[word].eq(_if(device.write, device.data) | _if(takes & ~device.write, of_beat))
         return m
 

@@ -23,8 +23,9 @@ class OfmapBuffer(wiring.Component):
     """Passes a layer's results to the activation memory or, with `to_stream`, buffers them for the ofmap stream. If the suite
     seals, a packet waits until it is released. With permissions, outputs that the licence does not show read -128.
 
-    Latency: 0 cycles to the activation memory, 2 to the stream; 1 from `release` to the stream. Throughput: one result a
-    cycle; if the suite seals, a cycle more for each packet. The issue stage ensures that there is room.
+    Latency: 0 cycles to the activation memory, `latency` to the stream: 2, or with permissions and `config.pipeline_registers`
+    3; 1 from `release` to the stream. Throughput: one result a cycle; if the suite seals, a cycle more for each packet. The
+    issue stage ensures that there is room.
 
     Members:
         results     from the post-processor
@@ -41,6 +42,7 @@ class OfmapBuffer(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
+        self.latency = 2 + (config.permissions and config.pipeline_registers)
         super().__init__(
             {
                 "results": In(stream.Signature(result_layout(config), always_ready=True)),
@@ -58,7 +60,7 @@ class OfmapBuffer(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         result, word = self.results.payload, self.words.payload
-        stored = self.results.valid & self.to_stream
+        comes = self.results.valid & self.to_stream
         m.d.comb += [
             self.words.valid.eq(self.results.valid & ~self.to_stream),
             word.address.eq(result.address),
@@ -74,19 +76,25 @@ class OfmapBuffer(wiring.Component):
         write_at, read_at = Signal.like(write.addr), Signal.like(read.addr)
         waiting = Signal.like(self.level)  # beats that are not shown yet
         shown, leaves = Signal(), Signal()
+        # what the licence shows of a result is decided in a cycle of its own
+        domain = m.d.sync if self.latency > 2 else m.d.comb
+        beat, stored = Signal.like(write.data), Signal()
+        domain += [
+            stored.eq(comes),
+            beat.data.eq(self._permitted(result) if self._config.permissions else result.data),
+            beat.keep.eq(result.keep),
+            beat.last.eq(result.last & self.last_layer),
+        ]
         released = self._released(m, leaves & self.ofmap.payload.last) if suite(self._config.suite).seals else Const(1)
         m.d.comb += [
             write.addr.eq(write_at),
             read.addr.eq(read_at),
             write.en.eq(stored),
-            write.data.data.eq(self._permitted(result) if self._config.permissions else result.data),
-            write.data.keep.eq(result.keep),
-            write.data.last.eq(result.last & self.last_layer),
+            write.data.eq(beat),
             read.en.eq((waiting != 0) & (~shown | leaves)),
             self.ofmap.payload.eq(read.data),
             self.ofmap.valid.eq(shown & released),
             leaves.eq(self.ofmap.valid & self.ofmap.ready),
-            self.level.eq(waiting + shown),
             self.delivering.eq((self.level != 0) & released),
         ]
         m.d.sync += [
@@ -94,6 +102,7 @@ class OfmapBuffer(wiring.Component):
             read_at.eq(read_at + read.en),
             waiting.eq(waiting + stored - read.en),
             shown.eq(read.en | (shown & ~leaves)),
+            self.level.eq(self.level + comes - leaves),
         ]
         return m
 

@@ -63,6 +63,15 @@ def test_a_board_runs_under_its_own_licence_only(name, suite):
 
 
 @pytest.mark.slow
+def test_a_loadable_comes_from_the_sdram_through_the_pins():
+    """More images take no more reads of the flash."""
+    there, loadable, ifmaps = digits("ulx3s-25f", 4)
+    few, run = (simulate_board(there, loadable, KEY, list(ifmaps[:count])) for count in (2, 4))
+    assert np.array_equal(run.ofmaps, interpreter.run(loadable, KEY, ifmaps, there.config))
+    assert run.reads == few.reads
+
+
+@pytest.mark.slow
 def test_a_damaged_frame_each_way_is_sent_again():
     there, loadable, ifmaps = digits("icebreaker", 1)
     run = simulate_board(there, loadable, KEY, list(ifmaps), damage_sent=[30], damage_received=[60])

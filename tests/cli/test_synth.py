@@ -161,8 +161,13 @@ def test_what_does_not_fit_is_not_placed_however_much_time_there_is(deeplock, mo
     assert outcome.code == 1 and outcome.err.endswith(": does not fit up5k: 40 bram of 30\n")
 
 
-def test_images_a_second_are_projected_from_cycles_flash_and_link(deeplock, fake, refused, tmp_path):
-    """Cycles and bytes as `deeplock compile` tells them; 8n1 at 2 Mbaud, four bits of the flash every two cycles."""
+@pytest.mark.parametrize("sdram", [True, False])
+def test_images_a_second_are_projected_from_cycles_memory_and_link(
+    sdram, deeplock, fake, refused, tmp_path, monkeypatch
+):
+    """Cycles and bytes as `deeplock compile` tells them; 8n1 at 2 Mbaud, four bits of the flash every two cycles, or two bytes
+    of the SDRAM in each."""
+    monkeypatch.setitem(BOARDS, "ulx3s-25f", replace(BOARDS["ulx3s-25f"], sdram=sdram))
     loadable, path, compiled = (tmp_path / name for name in ("digits.loadable", "synth.json", "compile.json"))
     network = ROOT / "pymodel/zoo/trained/digits.safetensors"
     assert deeplock("compile", network, "--board", "ulx3s-25f", "-o", loadable, "--json", compiled).code == 0
@@ -174,7 +179,8 @@ def test_images_a_second_are_projected_from_cycles_flash_and_link(deeplock, fake
     assert found == {
         "network": "digits", "suite": "plain", "clock_mhz": 50.0, "expected_cycles": cycles,
         "array": round(50e6 / cycles, 1),
-        "flash": round(50e6 / (4 * facts["parameter_bytes"]), 1),
+        "flash": None if sdram else round(50e6 / (4 * facts["parameter_bytes"]), 1),
+        "sdram": round(50e6 / (facts["parameter_bytes"] / 2), 1) if sdram else None,
         "link": round(2e6 / 10 / (ifmap_bytes + 10), 1),
     }  # fmt: skip
     assert f"digits: {cycles:,.0f} cycles an image expected, at 50 MHz\n" in outcome.out

@@ -46,14 +46,15 @@ class AnyCheck(wiring.Component):
                 "words": In(words),
                 "header": In(HeaderLayout),
                 "error": Out(8),
+                "settling": Out(1),
                 "incomplete": Out(1),
-                "free": In(10),
+                "free": In(11),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.d.comb += Cat(self.words.ready, self.incomplete, self.error).eq(self.free)
+        m.d.comb += Cat(self.words.ready, self.settling, self.incomplete, self.error).eq(self.free)
         return m
 
 
@@ -63,7 +64,7 @@ class Port(wiring.Component):
     def __init__(self, config: Config, right: str = "", wrong: str = ""):
         self.check = AnyCheck()
         self.port = mutant(loadable_port, right, wrong, ProgramCheck=lambda config: self.check).LoadablePort(config)
-        super().__init__({"outside": Out(self.port.signature), "free": In(10)})
+        super().__init__({"outside": Out(self.port.signature), "free": In(11)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -95,10 +96,11 @@ def test_a_program_is_right_and_trusted_and_stays_as_it_is(name, proves):
         ("control.forget | (self.stop & in_head)", "control.forget"),
         ("control.forget | (self.stop & in_head)", "self.stop & in_head"),
         pytest.param("control.forget | (self.stop & in_head)", "control.forget | self.stop", marks=pytest.mark.slow),
-        ("m.Elif(~word.valid & self.trusted):", "m.Elif(~word.valid):"),
-        ("~word.valid & self.trusted & self.refusal.any()", "~word.valid & self.trusted & self.refusal.all()"),
+        ("m.Elif(checked & self.trusted):", "m.Elif(checked):"),
+        ("checked & self.trusted & self.refusal.any()", "checked & self.trusted & self.refusal.all()"),
+        ("~word.valid & ~check.settling", "~word.valid"),
         ("check.error.any() | check.incomplete", "check.error.any()"),
-        ("~word.valid & wrong", "~word.valid & wrong & ~self.trusted"),
+        ("checked & wrong", "checked & wrong & ~self.trusted"),
         ("[control.loaded.eq(0), number.eq(0)", "[number.eq(0)"),
         ("word.valid & in_head", "word.valid"),
     ],

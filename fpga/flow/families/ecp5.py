@@ -38,6 +38,8 @@ FAMILY = Family(
         "TRELLIS_IO": {},
         "EHXPLLL": {},
         "USRMCLK": {},
+        "IDDRX1F": {},
+        "ODDRX1F": {},
     },
     dsp="MULT18X18D",
     nextpnr="nextpnr-ecp5",

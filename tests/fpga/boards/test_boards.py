@@ -102,7 +102,12 @@ def test_a_board_fits_together(there):
 def test_the_top_has_a_place_for_every_pin(there):
     """Twins differ from one of the others in device or package alone."""
     text, flash = constraints_of(there), f"spi_flash_{there.flash_lines}x_0"
-    for pin in ("__rx__io", "__tx__io", f"{flash}__cs", *(f"{flash}__dq__io[{i}]" for i in range(there.flash_lines))):
+    sdram = [f"sdram_0__{pin}__io" for pin in ("clk", "clk_en", "cs", "ras", "cas", "we")] * there.sdram
+    buses = {f"{flash}__dq": there.flash_lines} | {
+        f"sdram_0__{pin}": bits for pin, bits in (("ba", 2), ("a", 13), ("dq", 16), ("dqm", 2)) if there.sdram
+    }
+    lines = [f"{bus}__io[{bit}]" for bus, bits in buses.items() for bit in range(bits)]
+    for pin in ("__rx__io", "__tx__io", f"{flash}__cs", *sdram, *lines):
         assert pin in text
     if there.device == "gw1nr-9c":
         return  # its file has no clocks: nextpnr gets that as an option, and its report says which one it checked
@@ -129,7 +134,8 @@ def pins_of(platform: type[Platform], *names: str) -> dict[str, str]:
 def test_our_own_resources_are_on_the_pins_of_amaranth_boards(name):
     there = BOARDS[name]
     flash = f"spi_flash_{there.flash_lines}x"
-    expected = pins_of(there.platform.__base__, flash, "uart", there.platform.default_clk) | HEADER.get(name, {})
+    resources = [flash, "uart", there.platform.default_clk, *["sdram"] * there.sdram]
+    expected = pins_of(there.platform.__base__, *resources) | HEADER.get(name, {})
     if there.device.startswith("lfe5u"):
         del expected[f"{flash}_0__clk__io"]  # the configuration clock
     found = re.findall(r'(?:LOCATE COMP|IO_LOC) "([^"]+)"(?: SITE)? "?(\w+)"?;', constraints_of(there))

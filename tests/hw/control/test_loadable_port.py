@@ -53,6 +53,12 @@ def beats_of(config: Config, data: bytes) -> list[dict[str, int]]:
     return [{"data": to_word(row), "last": int(number == len(rows) - 1)} for number, row in enumerate(rows)]
 
 
+def behind(config: Config) -> int:
+    """Cycles from a head's last beat to the end of its check, beyond those of a port without registers: the beat is held, then
+    its words, one after the other, and the last errors come a cycle later."""
+    return config.pipeline_registers * (config.bytes_per_beat // 2 + 1)
+
+
 class Host:
     """Watches the program port and the error pulses, and drives the commands."""
 
@@ -105,7 +111,7 @@ class Host:
         await self.load(ctx)
         self.program.clear()
         await send(ctx, self.dut.head, beats_of(config, head))
-        for _ in range(3):
+        for _ in range(1 + behind(config)):
             if self.state(ctx) == "loading":
                 await ctx.tick()
         assert self.state(ctx) == "loaded"
@@ -161,7 +167,7 @@ def test_a_head_takes_as_long_as_its_check(registers, bytes_per_beat, rng):
         start = host.now
         await send(ctx, dut.head, beats_of(config, data))
         await ctx.tick().until(dut.control.loaded)
-        assert host.now - start == sum(map(steps_of, records_of(data))) + 2 + registers * len(data) // 4
+        assert host.now - start == sum(map(steps_of, records_of(data))) + 2 + registers * (len(data) // 4 + 2)
 
     simulate(dut, testbench, background=[host.watch])
     assert host.errors == []
@@ -182,7 +188,7 @@ def test_a_head_is_loaded_when_it_is_both_right_and_trusted(config, rng):
                 await host.load(ctx)
                 await send(ctx, dut.head, beats_of(config, head))
                 ctx.set(dut.head.valid, 1)  # what comes next waits
-                last = max(delay, int(config.pipeline_registers))  # the check ends with the last word, or a cycle later
+                last = max(delay, behind(config))
                 for cycle in range(last + 1):
                     ctx.set(dut.trusted, cycle >= delay)
                     ctx.set(dut.stop, aborts and cycle == last)
@@ -212,7 +218,7 @@ def test_a_head_that_its_licence_refuses_is_not_loaded(config, rng, dice):
             ctx.set(dut.trusted, 0)
             await host.load(ctx)
             await send(ctx, dut.head, beats_of(config, head))
-            last = max(delay, int(config.pipeline_registers))
+            last = max(delay, behind(config))
             for cycle in range(last + 1):
                 ctx.set(dut.trusted, cycle >= delay)
                 assert host.state(ctx) == "loading" and host.errors == []
@@ -223,7 +229,7 @@ def test_a_head_that_its_licence_refuses_is_not_loaded(config, rng, dice):
             assert host.errors == [refusal] and host.state(ctx) == "empty"
             await host.load(ctx)
             await send(ctx, dut.head, beats_of(config, head[: 4 * WORDS] + wrong.pack()))
-            await ctx.tick().repeat(1 + config.pipeline_registers)
+            await ctx.tick().repeat(1 + behind(config))
             assert host.errors == [refusal, Error.BAD_DESCRIPTOR]
             await host.stop(ctx)
             ctx.set(dut.refusal, Error.NONE)
@@ -281,7 +287,7 @@ def test_each_rule_of_the_header_has_its_error(fields, error, config, rng):
         await ctx.tick().until(dut.control.error.any())
         # with the second word behind it; the check may have begun with it while the first is on its way
         if config.pipeline_registers:
-            assert host.cycles == [start + steps_of(header_of(config, **fields)) + WORDS + 2]
+            assert host.cycles == [start + steps_of(header_of(config, **fields)) + WORDS + 3]
         assert host.errors == [error]
         await host.takes_nothing(ctx)
         await host.stop(ctx)
@@ -313,7 +319,7 @@ def test_what_the_program_breaks_is_told_at_its_end(fields, config, rng):
             await host.load(ctx)
             await send(ctx, dut.head, beats_of(config, right[: 4 * WORDS] + program.pack()))
             assert host.errors == [] and host.state(ctx) == "loading"
-            await ctx.tick().repeat(1 + config.pipeline_registers)
+            await ctx.tick().repeat(1 + behind(config))
             assert host.errors == [Error.BAD_DESCRIPTOR]
             await host.takes_nothing(ctx)
             await host.stop(ctx)
@@ -337,7 +343,7 @@ def test_a_program_that_is_forgotten_is_loaded_no_more(rng):
         await host.load(ctx)
         ctx.set(dut.trusted, 0)
         await send(ctx, dut.head, beats_of(CONFIG, head))
-        await ctx.tick().repeat(3)
+        await ctx.tick().repeat(1 + behind(CONFIG))
         ctx.set(dut.trusted, 1)
         await host.pulse(ctx, dut.control.forget)
         assert host.state(ctx) == "empty"

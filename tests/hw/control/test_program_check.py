@@ -8,7 +8,7 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from deeplock.bench.fuzz_jobs import spoiled
-from deeplock.hw.control.program_check import ProgramCheck, steps_of
+from deeplock.hw.control.program_check import ProgramCheck, factors_of, steps_of
 from deeplock.pymodel.lock.suites import suite
 from deeplock.pymodel.spec.config import Config
 from deeplock.pymodel.spec.descriptor import Descriptor, Opcode
@@ -92,12 +92,14 @@ async def check(ctx, dut: ProgramCheck, header: Header, program: list[Descriptor
     ctx.set(dut.begin, 1)
     await ctx.tick()
     ctx.set(dut.begin, 0)
-    cycles = 0
+    cycles, seals = 0, suite(dut.config.suite).seals
     for index, record in enumerate((header, *program)):
         for number, word in enumerate(np.frombuffer(record.pack(), "<u4").tolist()):
             while dice.random() < pauses:
                 await ctx.tick()
-            ctx.set(dut.words.payload, {"data": word, "number": number, "of_header": int(index == 0)})
+            factors = len(factors_of(type(record), number, seals))
+            payload = {"data": word, "number": number, "of_header": int(index == 0), "factors": factors}
+            ctx.set(dut.words.payload, payload)
             ctx.set(dut.words.valid, 1)
             taken = False
             while not taken:
@@ -107,6 +109,8 @@ async def check(ctx, dut: ProgramCheck, header: Header, program: list[Descriptor
             ctx.set(dut.words.valid, 0)
             if index == 0:  # the stored header, which the loadable port holds
                 ctx.set(dut.header.as_value()[32 * number : 32 * number + 32], word)
+    while ctx.get(dut.settling):
+        await ctx.tick()
     return cycles
 
 
@@ -268,7 +272,8 @@ def test_a_head_that_was_given_up_leaves_nothing_to_the_next(dice):
     async def testbench(ctx):
         for number in range(WORDS):
             word = int(np.frombuffer(bad.pack(), "<u4")[number])
-            ctx.set(dut.words.payload, {"data": word, "number": number, "of_header": 0})
+            factors = len(factors_of(Descriptor, number, seals=False))
+            ctx.set(dut.words.payload, {"data": word, "number": number, "factors": factors})
             ctx.set(dut.words.valid, 1)
             await ctx.tick().repeat(3)
             ctx.set(dut.words.valid, 0)

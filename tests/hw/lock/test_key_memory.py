@@ -58,6 +58,8 @@ class Bench:
             await self.ctx.tick().repeat(int(rng.integers(1, 3)))
             self.ctx.set(self.dut.beat, int.from_bytes(key[at : at + self.size], "little"))
             await self.pulse(self.dut.model)
+        if self.latency > 1:  # it is written a cycle later too
+            await self.ctx.tick()
 
     async def shows(self, of_device: int, key: bytes) -> None:
         self.ctx.set(self.dut.of_device, of_device)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -12,7 +13,9 @@ from tests.hw.stream_tools import check_stable, receive, simulate
 
 CONFIG = Config(rows=8, cols=8, bytes_per_beat=8, lanes=2)
 SEALED = Config(rows=8, cols=8, bytes_per_beat=8, lanes=2, ofmap_bytes=64, suite="ascon")
-DEPTH = 32  # of both
+PERMITTING = replace(SEALED, licences=True, permissions=True)
+DEPTH = 32  # of all
+every_sealed = pytest.mark.parametrize("config", [SEALED, PERMITTING], ids=["sealed", "permitting"])
 
 
 def random_result(dice: Random) -> dict:
@@ -48,8 +51,8 @@ def test_a_result_goes_to_its_bytes_of_the_activation_memory_in_the_same_cycle(d
 
 
 class Watch:
-    """Says for every cycle what the buffer must show: a beat 2 cycles after its result, in order, and if the suite seals, 1
-    cycle after its packet's release at the earliest."""
+    """Says for every cycle what the buffer must show: a beat `latency` cycles after its result, in order, and if the suite
+    seals, 1 cycle after its packet's release at the earliest."""
 
     def __init__(self, dut: OfmapBuffer, seals: bool):
         self.dut, self.seals = dut, seals
@@ -68,7 +71,7 @@ class Watch:
         ):
             may_leave = (self.released > self.left and not self.gone) or not self.seals
             assert level == len(self.inside) and delivering == (may_leave and level > 0)
-            assert valid == (may_leave and level > 0 and self.inside[0][0] <= self.now - 2)
+            assert valid == (may_leave and level > 0 and self.inside[0][0] <= self.now - dut.latency)
             if valid:
                 assert (beat.data, beat.keep, beat.last) == self.inside[0][1]
             self.gone = bool(valid and ready and beat.last)  # the next packet waits for a cycle
@@ -87,6 +90,7 @@ async def write(ctx, dut: OfmapBuffer, results: list[dict], last_layer: int, pau
     """There is room, as the issue stage ensures."""
     ctx.set(dut.to_stream, 1)
     ctx.set(dut.last_layer, last_layer)
+    ctx.set(dut.classes, (1 << CLASSES) - 1)
     for result in results:
         while ctx.get(dut.level) == DEPTH or dice.random() < pauses:
             await ctx.tick()
@@ -133,11 +137,12 @@ def packets_of(dice: Random, lengths: list[int]) -> list[dict]:
     return [{**random_result(dice), "last": int(at == length - 1)} for length in lengths for at in range(length)]
 
 
+@every_sealed
 @pytest.mark.parametrize("pauses", [0.0, 0.6])
-def test_a_sealed_packet_leaves_when_it_is_released(pauses, dice):
+def test_a_sealed_packet_leaves_when_it_is_released(pauses, config, dice):
     """Released before it comes, while it comes, or after, in the cycle in which the one before leaves too; several may wait. As
     long as it takes, what follows is stored."""
-    dut = OfmapBuffer(SEALED)
+    dut = OfmapBuffer(config)
     watch = Watch(dut, seals=True)
     lengths = [dice.choice((1, 1, 2, dice.randint(3, DEPTH // 2))) for _ in range(40)]
     results = packets_of(dice, lengths)
@@ -164,9 +169,11 @@ def test_a_sealed_packet_leaves_when_it_is_released(pauses, dice):
     )
 
 
-def test_nothing_sealed_leaves_without_a_release_and_a_reset_leaves_nothing(dice):
+@every_sealed
+def test_nothing_sealed_leaves_without_a_release_and_a_reset_leaves_nothing(config, dice):
     """Neither beats nor releases."""
-    dut = OfmapBuffer(SEALED)
+    dut = OfmapBuffer(config)
+    assert dut.latency == 2 + config.permissions
     watch = Watch(dut, seals=True)
     reset = Signal()
 
