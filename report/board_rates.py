@@ -8,12 +8,10 @@ from deeplock.fpga.boards.board import Board
 from deeplock.pymodel.compiler.compiler import outline
 from deeplock.pymodel.errors import DeeplockError
 from deeplock.pymodel.zoo import trained
-from deeplock.report.projection import projection
+from deeplock.report.projection import PARTS, projection
 from deeplock.report.tables import Table
 
 __all__ = ["rates_table"]
-
-_PARTS = {"array": "array", "flash": "flash", "link": "host link"}
 
 
 def _most(board: Board, network: str) -> str:
@@ -23,8 +21,8 @@ def _most(board: Board, network: str) -> str:
     except DeeplockError:
         return ""
     found = projection(loadable, board.config, board.clock_hz / 1e6, board)
-    part = min((part for part in _PARTS if found[part]), key=lambda part: found[part])
-    return f"{found[part]:,.0f}, {_PARTS[part]}"
+    part = min((part for part in PARTS if found[part]), key=lambda part: found[part])
+    return f"{found[part]:,.0f}, {PARTS[part]}"
 
 
 def rates_table(rows: Sequence[dict[str, Any]]) -> Table:

@@ -11,7 +11,10 @@ from deeplock.pymodel.spec.loadable import Loadable
 from deeplock.report.expectation import expectation
 from deeplock.report.tables import Table
 
-__all__ = ["projection", "projection_table", "projection_text"]
+__all__ = ["PARTS", "projection", "projection_table", "projection_text"]
+
+PARTS = {"array": "array", "flash": "flash", "sdram": "SDRAM", "link": "host link"}
+"""What a rate is of, by the name in a projection."""
 
 _BITS_ON_LINK = 10
 """Of a byte on the UART, with start and stop bit. Frames and their answers come on top."""
@@ -60,9 +63,5 @@ def projection_table(found: dict[str, Any]) -> Table:
     """A line for each part that there is."""
     return Table(
         ["at most by", "images/s"],
-        [
-            [name, found[part]]
-            for part, name in (("array", "array"), ("flash", "flash"), ("sdram", "SDRAM"), ("link", "host link"))
-            if found[part]
-        ],
+        [[name, found[part]] for part, name in PARTS.items() if found[part]],
     )

@@ -11,7 +11,7 @@ from cocotb.utils import get_sim_time
 
 __all__ = ["SdramChip", "SdramError", "run_sdram"]
 
-_TRP, _TRCD, _TRFC, _TRAS, _TRC, _TWR = 20, 20, 70, 45, 65, 15
+_TRP, _TRCD, _TRFC, _TRAS, _TRC, _TWR = 21, 21, 70, 45, 65, 15
 _ROW_OPEN_NS = 100_000
 _REFRESHES, _RETENTION_NS = 8192, 64_000_000
 _MODE_CLOCKS, _CAS_LATENCY = 2, 3
@@ -44,6 +44,7 @@ class SdramChip:
         self._refreshes = 0
         self._first_refresh = 0.0
         self._pipe: list[int | None] = [None] * _CAS_LATENCY
+        self._driven = False  # by the chip, until this edge
         self._mode_left = 0
         self.reads = self.writes = 0
 
@@ -60,8 +61,9 @@ class SdramChip:
             if now < self._busy_until:
                 raise SdramError(f"command {command} {self._busy_until - now:.1f} ns too early")
             self._run(command, now, bank, a, dq)
-        if self._pipe[0] is not None and dq is not None:
+        if (self._pipe[0] is not None or self._driven) and dq is not None:
             raise SdramError("host and chip both drive the data pins")
+        self._driven = self._pipe[0] is not None
         return None if self._dead else self._pipe[0]
 
     def _run(self, command: tuple[int, int, int], now: float, bank: int, a: int, dq: int | None) -> None:
@@ -151,6 +153,8 @@ async def run_sdram(chip: SdramChip, clk: Any, command: Any, bank: Any, a: Any, 
     while True:
         await RisingEdge(clk)
         levels = int(command.value)
+        if int(oe.value):  # the pins show what the design drives
+            i.value = int(o.value)
         word = chip.rise(
             get_sim_time("ns"),
             levels & 1,

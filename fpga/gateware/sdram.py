@@ -5,6 +5,7 @@ from math import ceil, floor
 from amaranth import Array, C, Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 __all__ = ["SDRAM_BYTES", "WORD_BYTES", "Sdram", "SdramPins", "access_layout"]
 
@@ -15,7 +16,7 @@ SDRAM_BYTES = WORD_BYTES << _COLUMN + _BANK + _ROW
 
 _POWER_UP = 200e-6
 """Seconds from power-up to the first command."""
-_PRECHARGE, _ACTIVATE, _REFRESH, _WRITE_RECOVERY = 20e-9, 20e-9, 70e-9, 15e-9
+_PRECHARGE, _ACTIVATE, _REFRESH, _WRITE_RECOVERY = 21e-9, 21e-9, 70e-9, 15e-9
 """Seconds: tRP, tRCD, tRFC, tWR."""
 _REFRESH_INTERVAL = 64e-3 / (1 << _ROW)
 _MODE_CYCLES = 2
@@ -23,6 +24,8 @@ _MODE = 3 << 4
 """Mode register: CAS latency 3, bursts of one word."""
 _PATTERN = (0xA55A, 0x0FF0, 0x3C96, 0x5AC3)
 """What the first words are while the controller looks for the latency of a read."""
+_TIMES = 8
+"""How often it must be read right in succession, with the same latency."""
 _LONGEST = 15
 """Most cycles from a command in `SdramPins` to its word in `i`."""
 
@@ -77,14 +80,14 @@ class _State(enum.Enum):
 
 class Sdram(wiring.Component):
     """Starts the chip, refreshes it, and passes accesses on. After the start it writes a pattern to the first words and reads
-    it until it appears, which gives the cycles that a read takes on this board. If it does not appear there is no chip, and
-    `accesses` is never ready.
+    it until it has appeared several times, which gives the cycles that a read takes on this board. If it does not appear there
+    is no chip, and `accesses` is never ready.
 
     Commands and times fit the chips of 32 MB and more of ULX3S and iCESugar-Pro: Micron MT48LC16M16A2-75, Alliance
     AS4C16M16SA-7 and AS4C32M16SB-7, Winbond W9825G6KH-6, ISSI IS42S16160G-7 (their data sheets' tables of AC characteristics).
 
-    Latency: of a read a cycle, that of the chip, 3 cycles, and that of the pins; the last two at most 15 in all. Throughput: an
-    access a cycle within a row of 512 words. At its end, and every 7.8 us for a refresh, come some 15 cycles. A write waits
+    Latency: of a read 2 cycles, that of the chip, 3 cycles, and that of the pins; the last two at most 15 in all. Throughput:
+    an access a cycle within a row of 512 words. At its end, and every 7.8 us for a refresh, come up to 15 cycles. A write waits
     until no word is on its way.
 
     clock_hz   20 to 133 MHz
@@ -198,23 +201,31 @@ class Sdram(wiring.Component):
         """Give the `access` that `comes` next; returns where in `on_way` a read is when its word comes. Until the pattern has
         been found, accesses write it and read it, again and again."""
         count = len(_PATTERN)
-        step = Signal(range(2 * count + _LONGEST + 1))  # writes, reads, then nothing until all reads have come
+        # accesses, then nothing until their words have passed the pins, which show what is written, too
+        phase = count + _LONGEST + 4
+        step, reads = Signal(range(phase)), Signal()
         seen, tap = Signal(range(count)), Signal.like(on_way)  # words of the pattern, one after the other
-        own = Signal(access_layout())
-        accesses = step < 2 * count
+        found, times = Signal(), Signal(range(_TIMES))
+        own, place = Signal(access_layout()), on_way & ~(on_way << 1)
+        accesses, ends = step < count, takes & (step == phase - 1)
         matches = self.pins.i == Array(C(word, 8 * WORD_BYTES) for word in _PATTERN)[seen]
         m.d.comb += [
-            own.write.eq(step < count),
-            own.address.eq(step % count),
-            own.data.eq(Array(C(word, 8 * WORD_BYTES) for word in _PATTERN)[step % count]),
+            own.write.eq(~reads),
+            own.address.eq(step),
+            own.data.eq(Array(C(word, 8 * WORD_BYTES) for word in _PATTERN)[step[: ceil_log2(count)]]),
             access.eq(Mux(self.ready, self.accesses.payload, own)),
             comes.eq(Mux(self.ready, self.accesses.valid, accesses)),
             self.accesses.ready.eq(self.ready & takes),
         ]
         with m.If(~self.ready):
-            with m.If(takes | ~accesses):
-                m.d.sync += step.eq(Mux(step == 2 * count + _LONGEST, 0, step + 1))
+            with m.If(takes):
+                m.d.sync += [step.eq(Mux(ends, 0, step + 1)), reads.eq(reads ^ ends)]
             m.d.sync += seen.eq(Mux(matches, seen + 1, self.pins.i == _PATTERN[0]))
+            with m.If(ends & reads):
+                m.d.sync += [found.eq(0), times.eq(Mux(found, times + 1, 0))]
+                m.d.sync += self.ready.eq(found & (times == _TIMES - 1))
             with m.If(matches & (seen == count - 1) & on_way.any()):
-                m.d.sync += [self.ready.eq(1), tap.eq(on_way & ~(on_way << 1))]
+                m.d.sync += [found.eq(1), tap.eq(place)]
+                with m.If(tap != place):
+                    m.d.sync += times.eq(0)
         return tap

@@ -164,10 +164,8 @@ class ProgramCheck(wiring.Component):
         bits = max(config.ifmap_bytes.bit_length(), _factor_bits(Descriptor))
         m.submodules.product = product = _Product(most.bit_length(), bits)
 
-        step, last_step = (
-            Signal(range(_MOST_FACTORS + 1)),
-            Signal(),
-        )  # factors of this word that have been taken; it is all
+        step = Signal(range(_MOST_FACTORS + 1))  # factors of this word that have been taken
+        last_step = Signal()  # it is all of them
         rests = words.valid & ~product.busy
         m.d.comb += [
             last_step.eq(step == words.payload.factors),

@@ -9,7 +9,8 @@ __all__ = ["SdramBoard"]
 
 
 class SdramBoard:
-    """Pins that take `out` cycles to the chip and `back` from it, and the chip, whose clock rises in the middle of a cycle."""
+    """Pins that take `out` cycles to the chip and `back` from it, and the chip, whose clock rises in the middle of a cycle. The
+    data pins show what either side drives, and what it was when neither does."""
 
     def __init__(self, chip: SdramChip, pins: SdramPins, clock_hz: int, out: int = 1, back: int = 1) -> None:
         self.pins, self.period, self.out, self.back = pins, 1e9 / clock_hz, out, back
@@ -33,5 +34,5 @@ class SdramBoard:
                 command, bank, a, dq = arrived
                 ras, cas, we = (1 - (int(command) >> bit & 1) for bit in range(3))
                 word = self.chip.rise(self.now, ras, cas, we, bank, a, dq)
-                level = level if word is None else word
+                level = next((each for each in (word, dq) if each is not None), level)
             ctx.set(pins.i, coming.popleft())

@@ -81,7 +81,7 @@ def test_words_come_back_whatever_the_pins_take_and_no_rule_of_the_chip_is_broke
 
 
 def test_a_row_is_read_and_written_at_a_word_a_cycle(dice):
-    """And 2 % are lost to rows and refreshes, in either direction."""
+    """Less than 5 % are lost to rows and refreshes, in either direction."""
     clock_hz, count = 80_000_000, 3000
     dut, read = soon(clock_hz), []
     words = [dice.randrange(1 << 16) for _ in range(count)]
@@ -152,7 +152,7 @@ def test_after_a_reset_the_chip_is_started_anew(dice):
 def started() -> tuple[SdramChip, float]:
     """A chip that takes commands, and the time."""
     chip, now = SdramChip(), 200_000.0
-    for command, a, wait in (((0, 1, 0), 1 << 10, 20), *(((0, 0, 1), 0, 70),) * 8, ((0, 0, 0), 0x30, 40)):
+    for command, a, wait in (((0, 1, 0), 1 << 10, 30), *(((0, 0, 1), 0, 70),) * 8, ((0, 0, 0), 0x30, 40)):
         chip.rise(now, *command, 0, a, None)
         now += wait
         for _ in range(3):

@@ -53,8 +53,8 @@ class Front(Elaboratable):
         if self.permissions:
             m.submodules.permissions = permissions = self.permissions
             connect(m, lock.terms, permissions.terms)
+            m.d.sync += lock.forget.eq(port.control.load | ~(port.control.loading | port.control.loaded))
             m.d.comb += [
-                lock.forget.eq(~(port.control.loading | port.control.loaded)),
                 permissions.forget.eq(lock.forget),
                 permissions.header.eq(port.header),
                 port.refusal.eq(permissions.refusal),
