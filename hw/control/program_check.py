@@ -57,7 +57,7 @@ def _factor_bits(record: type[Record]) -> int:
 def steps_of(record: Record, seals: bool = False) -> int:
     """Cycles that the check takes for a record that breaks no rule. seals: the suite does."""
     factors = [factor for word in range(WORDS) for _, factor in factors_of(type(record), word, seals)]
-    return WORDS + sum(1 + getattr(record, factor).bit_length() for factor in factors)
+    return WORDS + sum(1 + max(1, getattr(record, factor).bit_length()) for factor in factors)
 
 
 class _Fields:

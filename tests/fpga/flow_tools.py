@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from deeplock.fpga.flow.designs import Design
 from deeplock.fpga.flow.sources import harness_source
 from deeplock.fpga.gateware.flash import SpiPins
+from deeplock.fpga.gateware.sdram import SdramPins
 
 __all__ = ["COPIES", "COUNTER_BITS", "SYSTEM_COUNTER_BITS", "TINY", "TWINS", "TinySystem"]
 
@@ -122,8 +123,10 @@ COPIES = Design("copies", {"component": "copies"}, partial(harness_source, Copie
 class TinySystem(wiring.Component):
     """In place of `System`, with arguments and pins as there: a counter whose carry chain is too long for 96 MHz on UP5K."""
 
-    def __init__(self, *_):
-        super().__init__({"rx": In(1), "tx": Out(1), "spi": Out(SpiPins())})
+    def __init__(self, *arguments):
+        self._sdram = arguments[-1]
+        pins = {"rx": In(1), "tx": Out(1), "spi": Out(SpiPins())}
+        super().__init__(pins | ({"sdram": Out(SdramPins())} if self._sdram else {}))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -139,4 +142,11 @@ class TinySystem(wiring.Component):
             spi.oe.eq(bits[4:]),
             Cat(spi.cs, spi.sck).eq(bits[8:]),
         ]
+        if self._sdram:
+            sdram, answer = self.sdram, Signal()
+            m.d.sync += answer.eq(sdram.i.xor())
+            m.d.comb += [
+                self.tx.eq(bits[-1] ^ heard ^ answer),
+                Cat(sdram.command, sdram.bank, sdram.a, sdram.o, sdram.oe).eq(bits),
+            ]
         return m
