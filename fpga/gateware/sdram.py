@@ -7,7 +7,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["SDRAM_BYTES", "WORD_BYTES", "Sdram", "SdramPins", "access_layout"]
+__all__ = ["SDRAM_BYTES", "WORD_BYTES", "Sdram", "SdramPins"]
 
 _COLUMN, _BANK, _ROW = 9, 2, 13
 """Bits of the address of a word. A chip with more columns uses the first 512 of each row."""
@@ -30,7 +30,7 @@ _LONGEST = 15
 """Most cycles from a command in `SdramPins` to its word in `i`."""
 
 
-def access_layout() -> data.StructLayout:
+def _access_layout() -> data.StructLayout:
     """A read or a write of the word at `address`, in words."""
     return data.StructLayout({"write": 1, "address": _COLUMN + _BANK + _ROW, "data": 8 * WORD_BYTES})
 
@@ -106,7 +106,7 @@ class Sdram(wiring.Component):
         self._hz, self._power_up = clock_hz, power_up
         super().__init__(
             {
-                "accesses": In(stream.Signature(access_layout())),
+                "accesses": In(stream.Signature(_access_layout())),
                 "read": Out(stream.Signature(8 * WORD_BYTES, always_ready=True)),
                 "ready": Out(1),
                 "pins": Out(SdramPins()),
@@ -123,11 +123,11 @@ class Sdram(wiring.Component):
         on_way, taken = Signal(_LONGEST + 1), Signal()  # reads, newest first
         reading = Signal()  # some are
         m.d.sync += [on_way.eq(on_way << 1), reading.eq(on_way.any())]
-        coming, comes, takes = Signal(access_layout()), Signal(), Signal()
+        coming, comes, takes = Signal(_access_layout()), Signal(), Signal()
         tap = self._searched(m, on_way, coming, comes, takes)
 
         # behind a register, because of the comparison of rows: accesses follow in order, so the one before has opened its own
-        access, valid, here = Signal(access_layout(), reset_less=True), Signal(), Signal()
+        access, valid, here = Signal(_access_layout(), reset_less=True), Signal(), Signal()
         m.d.comb += takes.eq(~valid | taken)
         with m.If(takes):
             m.d.sync += valid.eq(comes)
@@ -206,13 +206,14 @@ class Sdram(wiring.Component):
         step, reads = Signal(range(phase)), Signal()
         seen, tap = Signal(range(count)), Signal.like(on_way)  # words of the pattern, one after the other
         found, times = Signal(), Signal(range(_TIMES))
-        own, place = Signal(access_layout()), on_way & ~(on_way << 1)
+        own, place = Signal(_access_layout()), on_way & ~(on_way << 1)
         accesses, ends = step < count, takes & (step == phase - 1)
-        matches = self.pins.i == Array(C(word, 8 * WORD_BYTES) for word in _PATTERN)[seen]
+        pattern = Array(C(word, 8 * WORD_BYTES) for word in _PATTERN)
+        matches = self.pins.i == pattern[seen]
         m.d.comb += [
             own.write.eq(~reads),
             own.address.eq(step),
-            own.data.eq(Array(C(word, 8 * WORD_BYTES) for word in _PATTERN)[step[: ceil_log2(count)]]),
+            own.data.eq(pattern[step[: ceil_log2(count)]]),
             access.eq(Mux(self.ready, self.accesses.payload, own)),
             comes.eq(Mux(self.ready, self.accesses.valid, accesses)),
             self.accesses.ready.eq(self.ready & takes),

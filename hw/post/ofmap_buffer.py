@@ -102,7 +102,7 @@ class OfmapBuffer(wiring.Component):
             read_at.eq(read_at + read.en),
             waiting.eq(waiting + stored - read.en),
             shown.eq(read.en | (shown & ~leaves)),
-            self.level.eq(self.level + comes - leaves),
+            self.level.eq(self.level + comes - leaves),  # counted, because the issue stage decides from it
         ]
         return m
 
